@@ -1,0 +1,54 @@
+"""A person's yes, or no, to exactly one decision, plan and check (contracts, section 5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, Name, ServiceId, Short, Utc, text
+from hyops_ci.contracts.config import Login
+from hyops_ci.contracts.decision import DecisionType
+
+APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
+"""DSSE payload type; one per kind of signed document, so that no signature can be read as another kind."""
+
+
+class Subject(Model):
+    """What exactly is approved. The nonce is spent by the claim."""
+
+    repository_id: Count
+    """0 for a run without GitHub."""
+    ledger_id: Digest
+    min_epoch: Count
+    nonce: Annotated[str, text(r"^[0-9a-f]{32}$")]
+    decision_digest: Digest
+    plan_digest: Digest
+    check_digest: Digest
+    service: ServiceId
+    decision_type: DecisionType
+    accepted_risks: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
+
+
+class Person(Model):
+    """Who, by login and by the numeric id that survives a rename."""
+
+    login: Login
+    id: Count = 0
+
+
+class Approval(Document):
+    """One answer of one person."""
+
+    kind: Literal["Approval"] = "Approval"
+    subject: Subject
+    verdict: Literal["approve", "deny"]
+    approver: Person
+    requesters: tuple[Person, ...]
+    requested_at: Utc
+    observed_at: Utc
+    expires_at: Utc
+    channel: Literal["environment", "signed"]
+    comment: Clean = ""
+    key_id: Short | None = None
+    """Of the signing key, on the signed channel."""

@@ -1,0 +1,145 @@
+"""What every document shares: frozen models, clean text, times and durations as strings.
+
+Times and durations stay strings inside documents, so that the bytes that were signed are the bytes that
+are read again; `moment` and `seconds` give them meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from hyops_ci.contracts.digest import SHA256, digest
+
+API_VERSION: Final = "hybridops/v1"
+MAX_INT: Final = 2**53 - 1
+
+FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
+"""C0 and C1 controls, line and paragraph separators, bidi controls (contracts, preamble)."""
+_FORBIDDEN = re.compile(FORBIDDEN)
+_CLEAN_SCHEMA: Final[dict[str, Any]] = {"not": {"pattern": FORBIDDEN}}
+
+_MOMENT: Final = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z$"
+)
+_DURATION: Final = r"^PT([0-9]{1,4}H([0-9]{1,5}M)?([0-9]{1,6}S)?|[0-9]{1,5}M([0-9]{1,6}S)?|[0-9]{1,6}S)$"
+_DURATION_PARTS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str) and (hit := _FORBIDDEN.search(value)):
+        raise ValueError(f"holds the control character U+{ord(hit.group()):04X}")
+    return value
+
+
+def _calendar(value: str) -> str:
+    moment(value)
+    return value
+
+
+def moment(text: str) -> datetime:
+    """The instant a document's time names, in UTC. Raises ValueError for what is no RFC 3339 UTC time."""
+    if not re.fullmatch(_MOMENT, text, re.ASCII):
+        raise ValueError("must be an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z")
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
+
+
+def stamp(when: datetime) -> str:
+    """RFC 3339 UTC text of an instant, whole seconds or microseconds as it has them."""
+    return when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def seconds(duration: str) -> int:
+    """Seconds of an ISO 8601 duration such as `PT15M`. Raises ValueError for any other text."""
+    found = _DURATION_PARTS.fullmatch(duration)
+    if not found or not any(found.groups()):
+        raise ValueError("must be hours, minutes and seconds such as PT15M")
+    hours, minutes, secs = (int(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + secs
+
+
+def duration(whole_seconds: int) -> str:
+    """ISO 8601 text of whole seconds, the inverse of `seconds`."""
+    hours, rest = divmod(whole_seconds, 3600)
+    minutes, secs = divmod(rest, 60)
+    parts = f"{hours}H" * bool(hours) + f"{minutes}M" * bool(minutes) + f"{secs}S" * bool(secs or not whole_seconds)
+    return "PT" + parts
+
+
+def text(regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, **schema: Any) -> Any:
+    """A string type: control characters are refused first, then `regex` (anchored) and lengths in characters apply.
+
+    The order matters: `$` matches before a trailing newline in one of our two validators and not in the other.
+    """
+    constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
+    return Annotated[str, constraints, BeforeValidator(_clean), Field(json_schema_extra={**_CLEAN_SCHEMA, **schema})]
+
+
+if TYPE_CHECKING:
+    Clean: TypeAlias = str
+    Short: TypeAlias = str
+    Utc: TypeAlias = str
+    Duration: TypeAlias = str
+    Digest: TypeAlias = str
+    Sha: TypeAlias = str
+    Name: TypeAlias = str
+    ServiceId: TypeAlias = str
+    DecisionId: TypeAlias = str
+    RunId: TypeAlias = str
+    Label: TypeAlias = str
+    EnvKey: TypeAlias = str
+    StateRef: TypeAlias = str
+    BlueprintRef: TypeAlias = str
+    RepoPath: TypeAlias = str
+    Origin: TypeAlias = str
+else:
+    Clean = text()
+    Short = text(at_least=1, at_most=200)
+    Utc = Annotated[text(_MOMENT, format="date-time"), AfterValidator(_calendar)]
+    Duration = text(_DURATION)
+    Digest = text(SHA256)
+    Sha = text(r"^[0-9a-f]{40}$")
+    Name = text(r"^[a-z0-9][a-z0-9-]{0,37}$")
+    ServiceId = text(r"^[a-z0-9-]{1,38}/[a-z0-9-]{1,38}$")
+    DecisionId = text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,127}$")
+    RunId = text(r"^([0-9]{1,20}-[0-9]{1,4}|local-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$")
+    Label = text(r"^[A-Za-z0-9._-]{1,100}$")
+    EnvKey = text(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    StateRef = text(r"^[a-z0-9][a-z0-9/_-]{0,127}(#[a-z0-9][a-z0-9_.-]{0,63})?$")
+    BlueprintRef = text(r"^[a-z0-9][a-z0-9/_-]{0,127}@[a-z0-9][a-z0-9._-]{0,31}$")
+    RepoPath = text(r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$")
+    Origin = text(r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$")
+# Name: a lane, env or runner. RepoPath: inside the caller's repository (`..` is refused where it is read).
+# Origin: scheme, host and port of a server, nothing that a path could hide in.
+
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+class Model(BaseModel):
+    """A frozen part of a document; unknown fields are refused, nothing is coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, ser_json_inf_nan="constants")
+
+    def document(self) -> dict[str, Any]:
+        """The JSON value of this model. Absent optional fields are left out, so that absence has one spelling."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def digest(self) -> str:
+        """`sha256:<hex>` over the RFC 8785 bytes of `document()`."""
+        return digest(self.document())
+
+
+class Document(Model):
+    """A whole document: carries its `api_version`, and in each subclass its `kind`."""
+
+    api_version: Literal["hybridops/v1"] = "hybridops/v1"
+
+
+class Measured(Model):
+    """A fact that may be unknown: then the value is absent and the reason says why, never 0 or false."""
+
+    value: Clean | bool | Count | None = None
+    reason: Clean = ""

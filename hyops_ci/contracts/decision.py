@@ -1,0 +1,101 @@
+"""What was decided (contracts, section 1): type, service, mode and reason; never how to get there (seed 5)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from hyops_ci.contracts.base import DecisionId, Document, Model, Name, ServiceId, Short, StateRef, Utc, text
+
+
+class DecisionType(StrEnum):
+    """What is to happen. `hold` is recorded and changes nothing."""
+
+    FAILOVER = "failover"
+    FAILBACK_ONPREM = "failback_onprem"
+    BURST = "burst"
+    HOLD = "hold"
+
+
+class TargetCloud(StrEnum):
+    """Where recovery is to run; `none` for a hold."""
+
+    GCP = "gcp"
+    ONPREM = "onprem"
+    AZURE = "azure"
+    AWS = "aws"
+    NONE = "none"
+
+
+class DrMode(StrEnum):
+    """How data comes back."""
+
+    RESTORE = "restore"
+    WARM_PROMOTE = "warm_promote"
+    MANAGED_PROMOTE = "managed_promote"
+    DENY = "deny"
+
+
+class ExecutionPlane(StrEnum):
+    """HyOps' access modes. `workstation-direct` can be said, so that the refusal can name it (seed 2.4)."""
+
+    RUNNER_LOCAL = "runner-local"
+    PRIVATE_OVERLAY = "private-overlay"
+    BASTION_EXPLICIT = "bastion-explicit"
+    GCP_IAP = "gcp-iap"
+    PUBLIC_EPHEMERAL = "public-ephemeral"
+    WORKSTATION_DIRECT = "workstation-direct"
+
+
+class Exercise(Model):
+    """Present when the decision is a drill; it changes neither gate, approvals nor lock."""
+
+    kind: Literal["drill"]
+    level: Literal["check", "isolated"]
+    drill_id: DecisionId
+
+
+class Signal(Model):
+    """One observation behind the decision, carried and shown, never interpreted. Numbers are text."""
+
+    name: Short
+    value: Short
+    observed_at: Utc | None = None
+
+
+if TYPE_CHECKING:
+    Rationale: TypeAlias = str
+    RestorePoint: TypeAlias = str
+else:
+    Rationale = text(at_least=1, at_most=2000)
+    RestorePoint = text(r"^(latest|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63})$")
+
+
+class Decision(Document):
+    """One decision. Fields that select (lane, target, mode, plane) may be absent: config answers; given and different is refused."""
+
+    kind: Literal["Decision"] = "Decision"
+    decision_id: DecisionId
+    decision_type: DecisionType
+    service: ServiceId
+    rationale: Rationale
+    issued_at: Utc
+    issuer: Short
+    expires_at: Utc | None = None
+    target_cloud: TargetCloud | None = None
+    runner_ref: Name | None = None
+    dr_mode: DrMode | None = None
+    execution_plane: ExecutionPlane | None = None
+    requires_approval: bool = True
+    restore_point: RestorePoint = "latest"
+    repo_state_ref: StateRef | None = None
+    old_primary: Literal["confirmed-off", "not-confirmed"] = "not-confirmed"
+    exercise: Exercise | None = None
+    signals: Annotated[tuple[Signal, ...], Field(max_length=50)] = ()
+    workload_profile_ref: Short | None = None
+    secret_sync_profile: Name | None = None
+    secondary_backup_copy_required: bool | None = None
+    cutover_policy: Short | None = None
+    extensions: Annotated[dict[Short, Short], Field(max_length=20)] = {}

@@ -1,0 +1,143 @@
+"""What rooms learn about the world, in the form in which stages hand it to other rooms. No fact is digested."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.check import RunnerIdentity, StateFact
+from hyops_ci.contracts.ledger import Tip
+
+
+class RefFact(Model):
+    """The commit that config and overlay were read at (gate `config-ref`)."""
+
+    commit: str = ""
+    """40 hex digits, or empty outside Git."""
+    ref: str = ""
+    default_branch: bool = False
+    protected: bool = False
+    local: bool = False
+    """True for a shell run or a rehearsal, where the host trust takes GitHub's place."""
+
+
+class EnvironmentFact(Model):
+    """What GitHub says of one environment. `readable` false means: asked, and no answer that can be trusted."""
+
+    name: str
+    readable: bool = True
+    exists: bool = False
+    reviewers: tuple[str, ...] = ()
+    prevent_self_review: bool = False
+    branch_policy: bool = False
+    wait_minutes: int = 0
+    note: str = ""
+
+
+class EffectiveStep(Model):
+    """One blueprint step with its inputs merged: spec defaults < inputs_file < step inputs."""
+
+    id: str
+    module_ref: str
+    state_instance: str = ""
+    action: str = "deploy"
+    phase: str = ""
+    optional: bool = False
+    skip_if_state_ok: bool = False
+    verify_state_on_skip: bool = False
+    with_deps: bool = False
+    requires: tuple[str, ...] = ()
+    inputs: dict[str, Any] = {}
+    origins: dict[str, Literal["spec", "inputs_file", "overlay", "guard"]] = {}
+    """JSON pointer inside `inputs` -> where its value comes from."""
+    required_env: tuple[str, ...] = ()
+    state_refs: tuple[str, ...] = ()
+    publishes: str = ""
+    """State reference this step writes: `<module_ref>` or `<module_ref>#<instance>`."""
+    spec_sha256: str = ""
+    """Digest of the module spec used; empty where none was at hand (plan time)."""
+
+
+class EffectiveBlueprint(Model):
+    """An overlay read, alone (plan) or with the runner's module specs (check)."""
+
+    ref: str
+    mode: str
+    steps: tuple[EffectiveStep, ...]
+    overlay_sha256: str
+    unknown_keys: tuple[str, ...] = ()
+    """JSON pointers of keys that HyOps would silently ignore."""
+    specs_missing: tuple[str, ...] = ()
+    """Module refs whose spec was asked for and is not there."""
+
+    def required_env(self) -> tuple[str, ...]:
+        """Union over the steps, sorted."""
+        return tuple(sorted({key for step in self.steps for key in step.required_env}))
+
+
+class PlanFacts(Model):
+    """What the plan gates may look at besides decision, config and overlay."""
+
+    now: datetime
+    ref: RefFact
+    gate: EnvironmentFact | None = None
+    """The approval gate; None where there is no GitHub (then only signed approvals count)."""
+    tip: Tip | None = None
+    hosted_by_lane: str = ""
+    """Lane in whose site this process runs, where that is known."""
+
+
+class PreflightStep(Model):
+    """HyOps' own preflight answer for one step."""
+
+    id: str
+    status: Literal["ready", "skipped", "blocked", "deferred"]
+    reason: str = ""
+
+
+class PreflightFact(Model):
+    """`hyops blueprint preflight --json`, read."""
+
+    rc: int
+    status: str
+    steps: tuple[PreflightStep, ...] = ()
+    required_failures: tuple[str, ...] = ()
+    error: str = ""
+
+
+class BackupIdentity(Model):
+    """What makes two clusters write to one backup: they must never all be equal between drill and production."""
+
+    step: str
+    repository: str
+    path: str
+    stanza: str
+    dns_name: str = ""
+    state_instance: str = ""
+
+
+class CheckFacts(Model):
+    """What the check gates may look at besides the plan."""
+
+    now: datetime
+    runner: RunnerIdentity
+    runner_verified: bool
+    """Whether the caller's identity was compared with the host trust."""
+    hyops_version: str
+    hyops_is_stand_in: bool = False
+    overlay_sha256: str
+    """Of the overlay bytes that HyOps will read, before guards are opened."""
+    blueprint: EffectiveBlueprint
+    states: tuple[StateFact, ...] = ()
+    secret_names: dict[str, bool] = {}
+    preflight: PreflightFact
+    siblings: tuple[BackupIdentity, ...] = ()
+    """Identities of the production services, for a drill."""
+    env_dir_exists: bool = True
+    disk_free_bytes: int | None = None
+    clock_offset_seconds: float | None = None
+    restore_label: str | None = None
+    """Backup label that `latest` means now, or the named one; None where it cannot be read."""
+    restore_label_age_days: float | None = None
+    retention_days: float | None = None

@@ -1,0 +1,61 @@
+"""What the ledger holds (contracts, section 6): one branch per service, one commit per transition."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, ServiceId, Short, Utc
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.run import State
+
+Position = Literal["primary", "failed_over"]
+"""`primary`: the service lives at its data home. `failed_over`: it lives where the last failover put it."""
+
+
+class Claim(Model):
+    """The right to act on one service, held by one run."""
+
+    claim_id: Short
+    decision_id: Short
+    decision_type: DecisionType
+    drill: bool = False
+    source_sha256: Digest
+    decision_digest: Digest
+    plan_digest: Digest
+    check_digest: Digest
+    approvals: tuple[Digest, ...] = ()
+    nonces: tuple[Short, ...] = ()
+    """Spent by this claim; no later claim may carry one of them."""
+    epoch: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    incident: Short
+    """service + type + moves: equal for every decision about the same outage."""
+    run_id: Short
+    run_url: Clean = ""
+    claimed_at: Utc
+    expires_at: Utc | None = None
+
+
+class Tip(Document):
+    """The newest commit of a branch: where the service is, and who is acting on it."""
+
+    kind: Literal["LedgerTip"] = "LedgerTip"
+    ledger_id: Digest
+    """Digest of the branch's first commit's nonce: tells this ledger from any other with the same name."""
+    service: ServiceId
+    position: Position
+    serves: Clean = ""
+    """Site that serves clients, by the last completed move or settle."""
+    moves: Count
+    epoch: Count
+    claim: Claim | None = None
+    state: State | None = None
+    """State of the claim's run; a terminal state frees the lock, INDETERMINATE does not."""
+    mutating: bool = False
+    """Whether the claim has reached its first mutating intent."""
+    past_no_return: bool = False
+    at: Utc
+    bundle_sha256: Digest | None = None
+    reason: Clean = ""
+    settled_by: Clean = ""

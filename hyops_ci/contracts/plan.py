@@ -1,0 +1,190 @@
+"""The decision resolved against config and overlay (contracts, section 4): everything that will be done, and nothing observed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hyops_ci.contracts.base import (
+    BlueprintRef,
+    Clean,
+    Digest,
+    Document,
+    Duration,
+    EnvKey,
+    Label,
+    Model,
+    Name,
+    Origin,
+    RepoPath,
+    ServiceId,
+    Sha,
+    Short,
+)
+from hyops_ci.contracts.config import EnvClass, Login, Objective, Probe, PublicKey
+from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane, RestorePoint, TargetCloud
+from hyops_ci.contracts.digest import digest
+
+MAX_PLAN_BYTES = 48 * 1024
+
+
+class StepClass(StrEnum):
+    """What a step does to the world; the first `commit` is the point of no return."""
+
+    READ = "read"
+    MUTATE = "mutate"
+    COMMIT = "commit"
+
+
+class Source(Model):
+    """Bytes the plan was made of; they travel with it."""
+
+    role: Literal["config", "secret_map", "overlay"]
+    path: RepoPath
+    sha256: Digest
+
+
+class Guard(Model):
+    """One input of one step that the run sets, for this run only."""
+
+    step: Short
+    input: Short
+    value: bool | Clean
+    """What the input becomes: true for a guard, the label for a pinned restore point."""
+
+
+class PlannedStep(Model):
+    """One blueprint step as planned."""
+
+    id: Short
+    module_ref: Short
+    state_instance: Clean = ""
+    step_class: StepClass
+    restores: bool = False
+    """Puts data back; a skip of it is refused."""
+    required_env: tuple[EnvKey, ...] = ()
+    state_refs: tuple[Clean, ...] = ()
+
+
+class SecretRef(Model):
+    """One secret by name: where the authority keeps it. Never a value."""
+
+    key: EnvKey
+    path: Short
+    """`<mount>/<path>` without the API's own segments."""
+    field: Short
+
+
+class SecretPlan(Model):
+    """Which authority is asked, as which roles, for which names."""
+
+    kind: Literal["vault", "file"]
+    addresses: tuple[tuple[Origin, Name], ...]
+    """Origin and site, in the order tried. A file authority has none."""
+    path: Clean = ""
+    mount: Short = "secret"
+    auth_path: Short = "auth/jwt"
+    role: Short = ""
+    check_role: Short = ""
+    max_token_ttl: Duration = "PT15M"
+    refs: tuple[SecretRef, ...] = ()
+
+
+class ApprovalDemand(Model):
+    """What must be said, by how many of whom, on which channel."""
+
+    required: bool = True
+    gate: Short
+    check_gate: Short
+    channels: tuple[Literal["environment", "signed"], ...]
+    quorum: Annotated[int, Field(ge=1, le=10)]
+    reviewers: Annotated[int, Field(ge=1, le=6)]
+    approvers: dict[Login, PublicKey] = {}
+    lifetime: Duration
+
+
+class Command(Model):
+    """One exact HyOps command. Words in braces are places filled on the runner: `{hyops}`, `{overlay}`."""
+
+    name: Literal["preflight", "deploy"]
+    argv: tuple[Short, ...]
+    timeout: Duration
+
+
+class Undoes(Model):
+    """The claim that a failback takes back."""
+
+    claim_id: Short
+    epoch: Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class GatePass(Model):
+    """One plan gate that let this pass."""
+
+    id: Short
+    note: Clean = ""
+
+
+class Plan(Document):
+    """The plan. `plan_digest` covers decision, config and sources, so the same inputs give the same bytes tomorrow."""
+
+    kind: Literal["Plan"] = "Plan"
+    decision_id: Short
+    decision_digest: Digest
+    decision_type: DecisionType
+    service: ServiceId
+    env: Name
+    env_class: EnvClass
+    exercise: Literal["", "check", "isolated"] = ""
+    config_digest: Digest
+    config_commit: Sha | Literal[""]
+    lane: Name
+    source_site: Name
+    """Where the service lives before the run: the site that may be gone."""
+    target_site: Name
+    target_cloud: TargetCloud
+    runner_ref: Name
+    runs_on: Annotated[tuple[Label, ...], Field(min_length=1)]
+    runner_names: tuple[Short, ...] = ()
+    dr_mode: DrMode
+    execution_plane: ExecutionPlane
+    restore_point: RestorePoint
+    old_primary: Short
+    blueprint: BlueprintRef
+    overlay: RepoPath
+    sources: tuple[Source, ...]
+    guards: tuple[Guard, ...]
+    commands: tuple[Command, ...]
+    steps: Annotated[tuple[PlannedStep, ...], Field(min_length=1)]
+    point_of_no_return: Clean
+    """Id of the first commit step, or empty when no step commits."""
+    core_root: Clean
+    hyops: Clean
+    hyops_versions: Short
+    envs_base: Clean = ""
+    vault_password_file: Clean = ""
+    env_pass: tuple[EnvKey, ...] = ()
+    secrets: SecretPlan
+    approval: ApprovalDemand
+    verification: tuple[Probe, ...] = ()
+    objective: Objective = Objective()
+    undoes: Undoes | None = None
+    gates: tuple[GatePass, ...] = ()
+    warnings: tuple[Clean, ...] = ()
+
+    def digest(self) -> str:
+        """`plan_digest`. The ledger's claim that a failback undoes is an observed fact and stays outside."""
+        return digest({key: value for key, value in self.document().items() if key != "undoes"})
+
+    def step(self, step_id: str) -> PlannedStep:
+        """The planned step with this id. Raises KeyError for a step that was not planned."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    def summary(self) -> dict[str, Any]:
+        """The few fields that outputs and lists show."""
+        return {"decision_id": self.decision_id, "service": self.service, "lane": self.lane, "runs_on": list(self.runs_on), "plan_digest": self.digest()}

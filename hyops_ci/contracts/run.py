@@ -1,0 +1,129 @@
+"""States of a run, the legal moves between them, and what each is called on the outside (architecture 3, texts 1)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, RunId, ServiceId, Short, Utc
+from hyops_ci.errors import Exit
+
+
+class State(StrEnum):
+    """Where a run is. Every terminal state seals a bundle."""
+
+    RECEIVED = "RECEIVED"
+    PLANNED = "PLANNED"
+    CHECKED = "CHECKED"
+    APPROVED = "APPROVED"
+    CLAIMED = "CLAIMED"
+    SECRETS_READY = "SECRETS_READY"
+    PREFLIGHT_PASSED = "PREFLIGHT_PASSED"
+    EXECUTING = "EXECUTING"
+    VERIFYING = "VERIFYING"
+    REJECTED = "REJECTED"
+    DUPLICATE = "DUPLICATE"
+    BLOCKED = "BLOCKED"
+    RECORDED = "RECORDED"
+    NO_RUNNER = "NO_RUNNER"
+    DENIED = "DENIED"
+    EXPIRED = "EXPIRED"
+    UNSIGNED = "UNSIGNED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    INDETERMINATE = "INDETERMINATE"
+    COMPLETED = "COMPLETED"
+    COMPLETED_WITH_EXCEPTIONS = "COMPLETED_WITH_EXCEPTIONS"
+
+
+S = State
+_EARLY_STOPS: Final = frozenset({S.FAILED, S.CANCELLED, S.BLOCKED})
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    S.RECEIVED: frozenset({S.REJECTED, S.DUPLICATE, S.BLOCKED, S.RECORDED, S.PLANNED}),
+    S.PLANNED: frozenset({S.NO_RUNNER, S.BLOCKED, S.CANCELLED, S.CHECKED}),
+    S.CHECKED: frozenset({S.DENIED, S.EXPIRED, S.UNSIGNED, S.CANCELLED, S.NO_RUNNER, S.BLOCKED, S.APPROVED}),
+    S.APPROVED: frozenset({S.BLOCKED, S.DUPLICATE, S.EXPIRED, S.CANCELLED, S.CLAIMED}),
+    S.CLAIMED: _EARLY_STOPS | {S.SECRETS_READY},
+    S.SECRETS_READY: _EARLY_STOPS | {S.PREFLIGHT_PASSED},
+    S.PREFLIGHT_PASSED: _EARLY_STOPS | {S.EXECUTING},
+    S.EXECUTING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.VERIFYING}),
+    S.VERIFYING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.COMPLETED, S.COMPLETED_WITH_EXCEPTIONS}),
+}
+"""Legal moves. A state that is no key is terminal. The evidence verifier replays this table."""
+
+TERMINAL: Final = frozenset(State) - TRANSITIONS.keys()
+
+EXIT_OF: Final[dict[State, Exit]] = {
+    S.REJECTED: Exit.DECISION,
+    S.DUPLICATE: Exit.DONE,
+    S.BLOCKED: Exit.POLICY,
+    S.RECORDED: Exit.DONE,
+    S.NO_RUNNER: Exit.RUNNER,
+    S.DENIED: Exit.APPROVAL,
+    S.EXPIRED: Exit.APPROVAL,
+    S.UNSIGNED: Exit.APPROVAL,
+    S.CANCELLED: Exit.CANCELLED,
+    S.FAILED: Exit.HYOPS,
+    S.INDETERMINATE: Exit.INDETERMINATE,
+    S.COMPLETED: Exit.DONE,
+    S.COMPLETED_WITH_EXCEPTIONS: Exit.DONE,
+}
+"""Exit code of a terminal state where no refusal names a nearer one."""
+
+
+def may_follow(before: State, after: State) -> bool:
+    """Whether the table allows this move."""
+    return after in TRANSITIONS.get(before, frozenset())
+
+
+class Event(Model):
+    """One line of `events.jsonl`: hash-chained, written before the next thing happens."""
+
+    seq: Count
+    at: Utc
+    stage: Short
+    kind: Literal["transition", "intent", "result", "note", "refusal"]
+    name: Short
+    """The state entered, or the id of what is intended, done, noted or refused."""
+    data: dict[str, Any] = {}
+    """JSON facts without floats; redacted before they get here."""
+    prev: Digest
+    hash: Digest
+    """Digest of the event without this field."""
+
+
+class RefusalRecord(Model):
+    """A refusal or fault as the evidence keeps it."""
+
+    gate: Short
+    reason: Clean
+    found: Clean = ""
+    expected: Clean = ""
+    fix: Clean = ""
+    docs: Clean = ""
+    exit_code: Count
+
+
+class Result(Document):
+    """How a run ended (`result.json`), and what every command prints with `--format json`."""
+
+    kind: Literal["Result"] = "Result"
+    run_id: RunId
+    outcome: State
+    exit_code: Count
+    headline: Clean
+    decision_id: Clean = ""
+    service: ServiceId | None = None
+    plan_digest: Digest | None = None
+    check_digest: Digest | None = None
+    claim_id: Clean = ""
+    epoch: Count | None = None
+    started_at: Utc
+    ended_at: Utc
+    refusal: RefusalRecord | None = None
+    deviations: tuple[Clean, ...] = ()
+    proven: tuple[Clean, ...] = ()
+    not_proven: tuple[Clean, ...] = ()
+    next: tuple[Clean, ...] = ()
+    stand_in: bool = False
+    """True when HyOps was a stand-in: then nothing was recovered, and every page says so."""
