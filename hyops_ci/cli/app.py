@@ -1,0 +1,74 @@
+"""The command line: one thin module per command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from hyops_ci import __version__
+from hyops_ci.errors import DispatchError, Exit
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "validate": ("validate", "Say whether a decision or record is well-formed."),
+    "rehearse": ("rehearse", "Take an example decision through everything, here, in seconds."),
+    "plan": ("plan", "Resolve a decision to a plan, or refuse it."),
+    "check": ("check", "Ask the runner what would happen. Changes nothing."),
+    "execute": ("execute", "Carry out the approved plan on the runner."),
+    "conclude": ("conclude", "Verify the evidence and say how the run ended."),
+    "run": ("run", "Break-glass: the whole run from a shell on the runner."),
+    "approve": ("approve", "Show a plan as its approver reads it, and sign."),
+    "config": ("config", "Explain the config: every value and where it comes from."),
+    "evidence": ("evidence", "Verify, show or report a sealed bundle."),
+    "ledger": ("ledger", "Make, show or settle the ledger of a service."),
+    "secrets": ("secrets", "Check secret names at the authority."),
+    "schema": ("schema", "Write the published schemas, or check that they are fresh."),
+    "docs": ("docs", "Write the generated pages, or check that they are fresh."),
+}
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"hyops_ci.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hyops-ci")
+def cli() -> None:
+    """Turn a disaster-recovery decision into one approved, evidenced recovery run on the right runner."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of its family (architecture, section 4)."""
+    try:
+        code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)
+    except DispatchError as error:
+        from hyops_ci.cli.render import refuse
+
+        code = refuse(error, sys.argv[1:] if argv is None else argv)
+    except click.exceptions.Abort:
+        code = Exit.CANCELLED
+    except KeyboardInterrupt:
+        code = Exit.CANCELLED
+    except click.ClickException as error:
+        error.show()
+        code = Exit.USAGE
+    sys.exit(int(code) if isinstance(code, int) else 0)

@@ -1,0 +1,1 @@
+"""The control plane: what GitHub is told and asked."""

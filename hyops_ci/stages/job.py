@@ -1,0 +1,110 @@
+"""Where a stage runs, as GitHub or a shell says it: read once at the edge, passed on as an argument."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from hyops_ci.contracts.base import RunId
+from hyops_ci.errors import Exit, Refusal
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of one run. Facts that are absent are empty; outside class `lab` gates refuse the ones that matter."""
+
+    run_id: RunId
+    attempt: int = 1
+    on_github: bool = False
+    repository: str = ""
+    repository_id: int = 0
+    actor: str = ""
+    actor_id: int = 0
+    triggering_actor: str = ""
+    event: str = ""
+    ref: str = ""
+    ref_protected: bool = False
+    default_branch: str = ""
+    sha: str = ""
+    server_url: str = ""
+    workflow_ref: str = ""
+    workflow_sha: str = ""
+    runner_name: str = ""
+    runner_environment: str = ""
+    step_debug: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Page of this run, or empty in a shell."""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id.partition('-')[0]}" if self.on_github else ""
+
+    @property
+    def requesters(self) -> tuple[tuple[str, int], ...]:
+        """Everybody who asked, as (login, id): none of them may approve."""
+        people = {self.actor: self.actor_id} if self.actor else {}
+        if self.triggering_actor:
+            people.setdefault(self.triggering_actor, 0)
+        return tuple(people.items())
+
+
+def local_job(now: datetime, user: str, environ: Mapping[str, str]) -> Job:
+    """A job in a shell: rehearsal, or break-glass with GitHub down."""
+    return Job(run_id=f"local-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", actor=user, triggering_actor=user, environ=environ)
+
+
+def read_job(environ: Mapping[str, str]) -> Job:
+    """The job that GitHub describes in the environment. Raises Refusal (exit 2) when this is no GitHub job."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        raise Refusal(
+            "job.environment",
+            "this command runs inside a GitHub job",
+            exit_code=Exit.USAGE,
+            found="GITHUB_ACTIONS is not set",
+            expected="a step of a workflow",
+            fix="in a shell use `hyops-ci rehearse` to try, or `hyops-ci run` on the runner with GitHub down",
+        )
+    number, attempt = environ.get("GITHUB_RUN_ID", ""), environ.get("GITHUB_RUN_ATTEMPT", "1")
+    if not (number.isdigit() and attempt.isdigit()):
+        raise Refusal("job.run-id", "GitHub gave no run id", exit_code=Exit.USAGE, found=f"GITHUB_RUN_ID={number!r}", expected="digits")
+    event = _event(environ.get("GITHUB_EVENT_PATH", ""))
+    repository = event.get("repository")
+    default_branch = repository.get("default_branch", "") if isinstance(repository, dict) else ""
+    return Job(
+        run_id=f"{number}-{attempt}",
+        attempt=int(attempt),
+        on_github=True,
+        repository=environ.get("GITHUB_REPOSITORY", ""),
+        repository_id=_number(environ.get("GITHUB_REPOSITORY_ID", "")),
+        actor=environ.get("GITHUB_ACTOR", ""),
+        actor_id=_number(environ.get("GITHUB_ACTOR_ID", "")),
+        triggering_actor=environ.get("GITHUB_TRIGGERING_ACTOR", ""),
+        event=environ.get("GITHUB_EVENT_NAME", ""),
+        ref=environ.get("GITHUB_REF", ""),
+        ref_protected=environ.get("GITHUB_REF_PROTECTED") == "true",
+        default_branch=default_branch if isinstance(default_branch, str) else "",
+        sha=environ.get("GITHUB_SHA", ""),
+        server_url=environ.get("GITHUB_SERVER_URL", "https://github.com"),
+        workflow_ref=environ.get("GITHUB_WORKFLOW_REF", ""),
+        workflow_sha=environ.get("GITHUB_WORKFLOW_SHA", ""),
+        runner_name=environ.get("RUNNER_NAME", ""),
+        runner_environment=environ.get("RUNNER_ENVIRONMENT", ""),
+        step_debug=environ.get("RUNNER_DEBUG") == "1" or environ.get("ACTIONS_STEP_DEBUG") == "true",
+        environ=environ,
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _event(path: str) -> dict[str, object]:
+    try:
+        event = json.loads(Path(path).read_bytes()) if path else {}
+    except (OSError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
