@@ -1,0 +1,78 @@
+"""One reference of a secret map: placeholders, and the address it becomes (HyOps `runtime/hashicorp_vault.py: resolve_secret_ref`)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from hyops_ci.contracts.plan import SecretRef
+
+KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+PLACE: Final = re.compile(r"\{(env|scope|env_key|env_key_slug)\}")
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
+_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_MAX_PATH = 200
+
+_STEERING: Final = frozenset(
+    "PATH HOME LANG TMPDIR SHELL IFS ENV BASH_ENV USER LOGNAME PWD CDPATH PS4 PERL5LIB PERL5OPT RUBYOPT NODE_OPTIONS "
+    "SSH_AUTH_SOCK HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE".split()
+)
+_STEERING_PREFIXES: Final = ("LD_", "DYLD_", "PYTHON", "ANSIBLE_", "TERRAGRUNT_", "TG_", "TF_CLI_", "GIT_", "LC_", "BASH_FUNC", "HYOPS_INPUT", "HYOPS_VAULT")
+_OTHERS: Final = ("ACTIONS_", "GITHUB_", "RUNNER_", "VAULT_", "BAO_")
+_HYOPS_SECRET = re.compile(r"HYOPS_[A-Z0-9_]+_(JSON|KEY|TOKEN|PASSWORD|PSK|SECRET)")
+
+
+def reserved(key: str) -> str:
+    """Why `key` may not be a secret's name, or empty. A map is data: it may fill variables, not steer the program that reads them."""
+    upper = key.upper()
+    if upper in _STEERING or upper.startswith(_STEERING_PREFIXES):
+        return "it changes what the child process does"
+    if upper.startswith(_OTHERS):
+        return "the child never gets variables of that family (workflows 4)"
+    if upper.startswith("HYOPS_") and not _HYOPS_SECRET.fullmatch(upper):
+        return "HyOps reads it as a setting"
+    return ""
+
+
+def slug(key: str) -> str:
+    """`{env_key_slug}`: lower case, runs of other characters as one hyphen (HyOps `_slugify_secret_key`)."""
+    return re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
+
+
+def expand(ref: str, *, env: str, scope: str, key: str) -> str:
+    """`ref` with the four placeholders replaced as they stand, once; nothing else in braces has a meaning."""
+    values = {"env": env, "scope": scope, "env_key": key, "env_key_slug": slug(key)}
+    return PLACE.sub(lambda hit: values[hit.group(1)], ref)
+
+
+def parse_ref(key: str, raw: str, expanded: str) -> SecretRef:
+    """The address of `[v1/]<mount>/<path>[#FIELD]` on a KV v2 mount; the field defaults to the key.
+
+    `<mount>/data/<path>`, the API's own spelling, means the same secret. Raises ValueError in words for what HyOps would look up elsewhere.
+    """
+    address, sharp, field = expanded.partition("#")
+    if "#" in field:
+        raise ValueError("more than one #")
+    if sharp and not field:
+        raise ValueError("nothing after #")
+    field = field or key
+    if not _FIELD.fullmatch(field):
+        raise ValueError("the field has characters that no KV field of ours has")
+    segments = address.removeprefix("/").removeprefix("v1/").split("/")
+    if segments[0] == "v1":
+        raise ValueError("v1 is the API's own segment")
+    for segment in segments:
+        if not _SEGMENT.fullmatch(segment) or set(segment) == {"."}:
+            raise ValueError(f"{segment!r} is not a path segment" if segment else "an empty path segment")
+    # HyOps takes `/data/` anywhere as "already an API path" and then inserts nothing.
+    if "data" in segments[1:-1]:
+        if "data" in segments[2:-1] or f"{segments[0]}/data/" not in raw:
+            raise ValueError("/data/ inside the path: HyOps would ask for another address")
+        del segments[1]
+    if len(segments) < 2:
+        raise ValueError("mount and path are needed")
+    path = "/".join(segments)
+    if len(path) > _MAX_PATH:
+        raise ValueError(f"longer than {_MAX_PATH} characters")
+    return SecretRef(key=key, path=path, field=field)
