@@ -1,0 +1,1 @@
+"""Who may approve what: quorum, four eyes, expiry, digest binding; the signed channel."""

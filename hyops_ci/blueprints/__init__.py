@@ -1,0 +1,1 @@
+"""HyOps blueprints and module specs read into effective inputs, each with its origin. Pure."""

@@ -1,0 +1,1 @@
+"""Recorder, bundle, verification and report: the sealed account of a run."""

@@ -1,0 +1,1 @@
+"""Strict reading of bytes, and adapters that turn HybridOps records into decisions. Pure."""
