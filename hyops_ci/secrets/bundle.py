@@ -56,13 +56,15 @@ class Bundle:
     def merge(self, values: Mapping[str, str]) -> Written:
         """Overlay `values`, keep the others, replace the file atomically (mode 0600, on disk when this returns).
 
-        Raises Refusal (exit 8) when the text would not read back as it was written, or when another program changed the file meanwhile.
+        Raises Refusal (exit 8) when the text would not read back as written, or when another program changed the file meanwhile.
         """
         merged = {**self.values, **values}
         text = render(merged)
         if (back := parse(text)) != merged:
             names = sorted(key for key in merged if back.get(key) != merged[key])
-            raise _refuse(self.path, f"{', '.join(names)} would not read back as written", "values that HyOps reads back", "see docs/secrets.md")
+            raise _refuse(
+                self.path, f"{', '.join(names)} would not read back as written", "values that HyOps reads back", "see docs/secrets.md"
+            )
         vault = encrypt(text.encode(), self.password.secret)
         if decrypt(vault, self.password.secret) != text.encode():
             raise _refuse(self.path, "the new file does not open", "a file that opens", "report this: it must not happen")
@@ -77,7 +79,7 @@ class Bundle:
             _write_private(draft, vault)
             if _read(self.path) != self.original:
                 raise _refuse(self.path, "another program changed it meanwhile", "one writer", "end that program, then a new run")
-            os.replace(draft, self.path)
+            draft.replace(self.path)
             _sync_directory(self.path.parent)
         except OSError as error:
             raise _fault(self.path, f"cannot be written: {error.strerror}") from None
@@ -88,14 +90,19 @@ class Bundle:
 
 @contextmanager
 def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -> Iterator[Bundle]:
-    """The bundle at `path`, locked for this writer and opened, empty if there is none yet. Waits at most `wait` seconds for the lock.
+    """The bundle at `path`, locked for this writer and opened, empty if there is none yet; waits `wait` seconds for the lock.
 
     The env's own directory must exist (HyOps makes one for every typing error). Raises Refusal (exit 8) for a wrong
     password or a file that is no bundle: before any secret is fetched.
     """
     directory = path.parent
     if not directory.parent.is_dir():
-        raise _refuse(path, f"{directory.parent} does not exist", "the runtime root of an existing env", "run HyOps' init for the env on this host first")
+        raise _refuse(
+            path,
+            f"{directory.parent} does not exist",
+            "the runtime root of an existing env",
+            "run HyOps' init for the env on this host first",
+        )
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     with _locked(directory, wait):
@@ -113,12 +120,17 @@ def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> di
         text = decrypt(vault, password.secret).decode("utf-8")
     except WrongPassword:
         raise _refuse(
-            path, f"the password in {password.source} does not open it", "the password it was written with", "put the right password there, or restore the file"
+            path,
+            f"the password in {password.source} does not open it",
+            "the password it was written with",
+            "put the right password there, or restore the file",
         ) from None
     except NotAVault as error:
         raise _refuse(path, f"{error}", "an ansible-vault file", "move it away: the next run writes a new one from the authority") from None
     except UnicodeDecodeError:
-        raise _refuse(path, "its text is not UTF-8", "text that HyOps wrote", "move it away: the next run writes a new one from the authority") from None
+        raise _refuse(
+            path, "its text is not UTF-8", "text that HyOps wrote", "move it away: the next run writes a new one from the authority"
+        ) from None
     return parse(text)
 
 
@@ -168,7 +180,9 @@ def _locked(directory: Path, wait: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    raise _refuse(directory, f"another writer holds it for more than {wait:g} s", "one writer", "wait for that run to end") from None
+                    raise _refuse(
+                        directory, f"another writer holds it for more than {wait:g} s", "one writer", "wait for that run to end"
+                    ) from None
                 time.sleep(0.05)
         yield
     finally:

@@ -60,7 +60,7 @@ def builtin_map(mount: str = "secret") -> SecretMap:
 
 
 def read_map(data: bytes, source: str = "secret map") -> SecretMap:
-    """The rows of a map file. Raises Refusal (exit 2) `secrets.map.*` for anything HyOps would read otherwise than it looks."""
+    """The rows of a map file. Raises Refusal (exit 2) `secrets.map.*` for what HyOps would read otherwise than it looks."""
     if len(data) > MAX_BYTES:
         raise _refuse("size", source, 0, f"{len(data)} bytes", f"at most {MAX_BYTES} bytes", "split the map by blueprint")
     try:
@@ -91,11 +91,13 @@ def refs_for(
 ) -> tuple[SecretRef, ...]:
     """Where each `required` key is kept for `env`, sorted by key; only rows of the selected `profiles` count.
 
-    Profiles do not inherit (HyOps: `dr` does not include `shared`). With `mount`, every reference must lie in it.
-    Raises Refusal: exit 2 for a map that contradicts itself or an empty profile, exit 8 naming the keys that no selected row maps.
+    Profiles do not inherit (HyOps: `dr` does not include `shared`). With `mount`, every reference must lie in it. Raises
+    Refusal: exit 2 for a map that contradicts itself or an empty profile, exit 8 naming the keys that no selected row maps.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,37}", env):
-        raise _refuse("env", secret_map.source, 0, f"env {env!r}", "the name of an env", "name the env: HyOps expands an empty one to nothing")
+        raise _refuse(
+            "env", secret_map.source, 0, f"env {env!r}", "the name of an env", "name the env: HyOps expands an empty one to nothing"
+        )
     for profile in profiles:
         _check_profile(secret_map, profile)
     found: dict[str, tuple[SecretRef, Row]] = {}
@@ -127,7 +129,9 @@ def _check_header(line: str, source: str, number: int, allowed: bool) -> None:
 def _row(line: str, source: str, number: int) -> Row:
     parts = [part.strip() for part in line.split(",")]
     if any(quote in line for quote in "\"'"):
-        raise _refuse("quote", source, number, line, "no quotes", "HyOps does not read CSV quoting: the quote would become part of the name")
+        raise _refuse(
+            "quote", source, number, line, "no quotes", "HyOps does not read CSV quoting: the quote would become part of the name"
+        )
     if len(parts) < 3:
         raise _refuse("row", source, number, line, "scope,ENV_KEY,REF", "write all three columns")
     if len(parts) > 3:
@@ -136,7 +140,9 @@ def _row(line: str, source: str, number: int) -> Row:
     if not (scope and key and ref):
         raise _refuse("row", source, number, line, "no empty column", "write all three columns")
     if not _SCOPE.fullmatch(scope) or scope.lower() == "all":
-        raise _refuse("scope", source, number, scope, "a plain name other than `all`", "`all` selects every row in HyOps and cannot name one")
+        raise _refuse(
+            "scope", source, number, scope, "a plain name other than `all`", "`all` selects every row in HyOps and cannot name one"
+        )
     if not KEY.fullmatch(key):
         raise _refuse("key", source, number, key, "letters, digits and _ (HyOps writes any name; a shell cannot read it)", "rename the key")
     if why := reserved(key):
@@ -164,7 +170,9 @@ def _resolve(row: Row, source: str, env: str, mount: str | None) -> SecretRef:
     try:
         ref = parse_ref(row.key, row.ref, expand(row.ref, env=env, scope=row.scope, key=row.key))
     except ValueError as error:
-        raise _refuse("ref", source, row.line, f"{row.ref} ({error})", "<mount>/<path>[#FIELD]", "write the logical path of the secret") from None
+        raise _refuse(
+            "ref", source, row.line, f"{row.ref} ({error})", "<mount>/<path>[#FIELD]", "write the logical path of the secret"
+        ) from None
     if mount is not None and ref.path.partition("/")[0] != mount:
         raise _refuse("mount", source, row.line, ref.path, f"a path in mount {mount}", "correct the reference or `vault.mount`")
     return ref

@@ -50,8 +50,8 @@ class Settled:
 def settle(raw: Mapping[str, object]) -> Settled:
     """All of `raw` in the form that is stored, or one Refusal (exit 8) `secrets.value` naming every key at fault.
 
-    The one change ever made: a single-line value loses one trailing line end (`kv put KEY=@file` leaves it; HyOps' own sync drops it),
-    and a note says so. Values of several lines (PEM, JSON files) keep theirs.
+    The one change ever made: a single-line value loses one trailing line end (`kv put KEY=@file` leaves it; HyOps' own
+    sync drops it), and a note says so. Values of several lines (PEM, JSON files) keep theirs.
     """
     values: dict[str, str] = {}
     notes: list[str] = []
@@ -78,7 +78,7 @@ def why_not_text(value: object) -> str:
 
 
 def why_not(key: str, value: str) -> str:
-    """Why HyOps would read another value than `value`, or why it cannot be hidden; empty when it is fine. Never tells of the value itself."""
+    """Why HyOps would read another value, or why this one cannot be hidden; empty when it is fine. Tells nothing of the value."""
     if not value:
         return "is empty"
     if value.strip() != value and (_one_line(value) or value.rstrip("\r\n").strip() != value.rstrip("\r\n")):
@@ -104,7 +104,7 @@ def refuse_values(faults: Iterable[str]) -> Refusal:
         f"{len(listed)} of the secrets would not arrive in HyOps as they are kept; the bundle was not touched",
         exit_code=Exit.SECRETS,
         found="; ".join(listed),
-        expected=f"text of {MIN_CHARACTERS} characters or more, without white space at its ends and without VT FF FS GS RS NEL U+2028 U+2029 NUL",
+        expected=f"text of {MIN_CHARACTERS} characters or more, no white space at its ends, no VT FF FS GS RS NEL U+2028 U+2029 NUL",
         fix="store the value as text at the authority (`kv put PATH KEY=@file` for files), then a new run",
         docs="secrets.md",
     )

@@ -1,0 +1,112 @@
+"""Secrets from a file, for envs of class `lab` only: rehearsals and tests, never a production run (contracts 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from hyops_ci.contracts.config import EnvClass
+from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
+
+MAX_BYTES: Final = 1024 * 1024
+
+
+class FileAuthority:
+    """The local adapter of the authority port: one JSON or YAML object of names and values."""
+
+    origin = "file"
+    login: Literal["none"] = "none"
+    role = ""
+    revoked: bool | None = None
+
+    def __init__(self, path: Path, env_class: EnvClass) -> None:
+        """Raises Refusal (exit 4) outside class `lab`. The file is read at the first question."""
+        if env_class is not EnvClass.LAB:
+            raise Refusal(
+                "secrets.file",
+                "a file is no authority",
+                exit_code=Exit.POLICY,
+                found=f"vault.kind file in an env of class {env_class.value}",
+                expected="class lab, or an authority outside the runner",
+                fix="set `vault.kind: vault` with its address",
+                docs="secrets.md",
+            )
+        self._path = path
+
+    def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:
+        """For each key whether the file has it."""
+        content = self._load()
+        return {ref.key: ref.key in content for ref in refs}
+
+    def read(self, refs: Sequence[SecretRef]) -> Sequence[Secret]:
+        """Every value, or a Refusal naming each that is missing or no text."""
+        content = self._load()
+        if missing := [ref.key for ref in refs if ref.key not in content]:
+            raise _refuse(self._path, f"no {', '.join(missing)}", "every name of the plan", exit_code=Exit.SECRETS)
+        if faults := [f"{ref.key}: {fault}" for ref in refs if (fault := why_not_text(content[ref.key]))]:
+            raise refuse_values(faults)
+        return [Secret(ref.key, content[ref.key]) for ref in refs]
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            data = self._path.read_bytes()
+        except OSError as error:
+            raise _refuse(self._path, f"{error.strerror}", "a readable file") from None
+        if len(data) > MAX_BYTES:
+            raise _refuse(self._path, f"{len(data)} bytes", f"at most {MAX_BYTES} bytes")
+        content: object = None
+        try:
+            text = data.decode("utf-8")
+            content = json.loads(text, object_pairs_hook=_once) if text.lstrip().startswith("{") else _yaml(text)
+            problem = "" if isinstance(content, dict) and all(isinstance(key, str) for key in content) else "no object of names and values"
+        except ValueError as error:
+            # The parser's own words could quote a value.
+            problem = str(error) if isinstance(error, _Twice) else "neither JSON nor YAML"
+        if problem or not isinstance(content, dict):
+            raise _refuse(self._path, problem, "one object of names and values")
+        return content
+
+
+class _Twice(ValueError):
+    """A name that occurs twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise _Twice(f"{name} occurs twice")
+    return dict(pairs)
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if isinstance(node, yaml.MappingNode):
+            _once([(str(key.value), None) for key, _ in node.value])
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        # Its message quotes the line at fault, which may hold a value.
+        pass
+    raise ValueError("not YAML")
+
+
+def _refuse(path: Path, found: str, expected: str, exit_code: Exit = Exit.SECRETS) -> Refusal:
+    return Refusal(
+        "secrets.file",
+        "the lab's secret file cannot be used",
+        exit_code=exit_code,
+        found=f"{path}: {found}",
+        expected=expected,
+        fix='correct the file: NAME: "value", one per line',
+        docs="secrets.md",
+    )

@@ -1,0 +1,240 @@
+"""HashiCorp Vault and OpenBao: KV v2, read as one role for one run, the token revoked at its end (seed 2.8, contracts 2)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.secrets.authorities.login import Login, check_token, refuse_lookup
+from hyops_ci.secrets.authorities.wire import TIMEOUT, Answer, Unreachable, Wire
+from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
+
+T = TypeVar("T")
+_PATH = re.compile(r"[A-Za-z0-9_.@-]+(/[A-Za-z0-9_.@-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the authority is reached."""
+
+    origins: tuple[str, ...]
+    """In the order tried; the next one only when one gives no answer."""
+    namespace: str = ""
+    ca_bundle: str | None = None
+    timeout: tuple[float, float] = TIMEOUT
+    sleep: Callable[[float], None] = time.sleep
+
+
+class VaultAuthority:
+    """The Vault adapter of the authority port. Logs in at the first question and never before."""
+
+    def __init__(
+        self, connection: Connection, login: Login, *, max_token_ttl: int, revoke: bool = True, learn: Callable[[str], None] | None = None
+    ) -> None:
+        self._connection, self._login, self._max_ttl = connection, login, max_token_ttl
+        self._revoke, self._learn = revoke, learn
+        self._left = list(connection.origins)
+        self._wire: Wire | None = None
+        self._entered: list[Wire] = []
+        self._revoked: bool | None = None
+        self._origin = connection.origins[0]
+
+    @property
+    def origin(self) -> str:
+        """The address in use; before the first question the one that is tried first."""
+        return self._origin
+
+    @property
+    def login(self) -> Literal["jwt", "token-file"]:
+        """How it is entered."""
+        return self._login.method
+
+    @property
+    def role(self) -> str:
+        """As whom."""
+        return self._login.role
+
+    @property
+    def revoked(self) -> bool | None:
+        """After `close`: whether every token is revoked, None when none was to be revoked."""
+        return self._revoked
+
+    def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:
+        """For each key whether its field exists in the current version; asks KV's `subkeys`, which answers without values."""
+        return self._ask(lambda wire: self._names(wire, refs))
+
+    def read(self, refs: Sequence[SecretRef]) -> Sequence[Secret]:
+        """Every value or a Refusal naming each that is missing; one read per path, so that one path is one version."""
+        return self._ask(lambda wire: self._read(wire, refs))
+
+    def close(self) -> None:
+        """Revoke what was given, forget it. Never raises: `revoked` tells."""
+        entered, self._entered, self._wire = self._entered, [], None
+        for wire in entered:
+            if self._revoke:
+                try:
+                    done = wire.ask("post", "auth/token/revoke-self", attempts=2).ok
+                except Unreachable:
+                    done = False
+                self._revoked = done and self._revoked is not False
+            wire.close()
+
+    def _ask(self, question: Callable[[Wire], T]) -> T:
+        problems: list[str] = []
+        while self._wire or self._left:
+            try:
+                if self._wire is None:
+                    self._wire = self._enter(self._left.pop(0))
+                return question(self._wire)
+            except Unreachable as problem:
+                problems.append(f"{self._origin} {problem}")
+                self._wire = None
+        raise _unavailable(problems)
+
+    def _enter(self, origin: str) -> Wire:
+        self._origin = origin
+        on = self._connection
+        wire = Wire(origin, namespace=on.namespace, ca_bundle=on.ca_bundle, timeout=on.timeout, sleep=on.sleep)
+        token = self._login.enter(wire)
+        if self._learn:
+            self._learn(token)
+        wire.use_token(token)
+        self._entered.append(wire)
+        facts = wire.ask("get", "auth/token/lookup-self")
+        refusal = (
+            check_token(facts.data, max_ttl=self._max_ttl, login=self._login) if facts.ok else refuse_lookup(self._login, _words(facts))
+        )
+        if refusal:
+            self.close()
+            raise refusal
+        return wire
+
+    def _names(self, wire: Wire, refs: Sequence[SecretRef]) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        for path, wanted in _by_path(refs).items():
+            answer = wire.ask("get", _api(path, "subkeys") + "?depth=1")
+            if answer.status == 404 and answer.errors:
+                raise _no_subkeys(path, answer)
+            if not answer.ok and answer.status != 404:
+                raise self._denied(path, answer, "subkeys")
+            subkeys = answer.data.get("subkeys")
+            fields = subkeys if isinstance(subkeys, dict) else {}
+            found.update({ref.key: ref.field in fields for ref in wanted})
+        return found
+
+    def _read(self, wire: Wire, refs: Sequence[SecretRef]) -> list[Secret]:
+        secrets: list[Secret] = []
+        missing: list[str] = []
+        faults: list[str] = []
+        for path, wanted in _by_path(refs).items():
+            answer = wire.ask("get", _api(path, "data"))
+            if not answer.ok and answer.status != 404:
+                raise self._denied(path, answer, "data")
+            fields, version, absent = _current(path, answer)
+            for ref in wanted:
+                if absent or ref.field not in fields:
+                    missing.append(f"{ref.key}: {absent or f'no field {ref.field} in {path} (version {version})'}")
+                elif fault := why_not_text(fields[ref.field]):
+                    faults.append(f"{ref.key}: {fault}")
+                else:
+                    secrets.append(Secret(ref.key, fields[ref.field], version))
+        if missing:
+            raise refuse_missing(missing, self._origin)
+        if faults:
+            raise refuse_values(faults)
+        return secrets
+
+    def _denied(self, path: str, answer: Answer, what: str) -> Refusal:
+        return Refusal(
+            "secrets.denied",
+            "the authority does not let this role see a secret of the plan; whether it exists is not said",
+            exit_code=Exit.SECRETS,
+            found=f"{self._login.role or self._login.method} at {_api(path, what)}: {_words(answer)}",
+            expected=f'path "{_api(path, what)}" {{ capabilities = ["read"] }} in the policy of the role',
+            fix="correct the policy or the secret map (docs/vault-role.md), then a new run",
+            docs="vault-role.md",
+        )
+
+
+def refuse_missing(missing: Sequence[str], origin: str) -> Refusal:
+    """The refusal for names that the authority does not hold, each as `KEY: why`."""
+    return Refusal(
+        "secrets.missing",
+        f"the authority lacks {len(missing)} of the secrets that the plan needs; the bundle was not touched",
+        exit_code=Exit.SECRETS,
+        found=f"{origin}: " + "; ".join(missing),
+        expected="every name of the plan in its current version",
+        fix="write the missing values at the authority, or correct the secret map; then a new run",
+        docs="secrets.md",
+    )
+
+
+def _current(path: str, answer: Answer) -> tuple[Mapping[str, Any], str, str]:
+    """Fields and version of the current version, or why there are none."""
+    metadata = answer.data.get("metadata")
+    facts = metadata if isinstance(metadata, dict) else {}
+    version = str(facts.get("version", ""))
+    fields = answer.data.get("data")
+    if isinstance(fields, dict) and answer.ok:
+        return fields, version, ""
+    if facts.get("destroyed"):
+        return {}, version, f"version {version} of {path} is destroyed"
+    if facts.get("deletion_time"):
+        return {}, version, f"version {version} of {path} is deleted (since {facts['deletion_time']})"
+    return {}, version, f"no secret at {path}"
+
+
+def _by_path(refs: Sequence[SecretRef]) -> dict[str, list[SecretRef]]:
+    paths: dict[str, list[SecretRef]] = {}
+    for ref in refs:
+        paths.setdefault(ref.path, []).append(ref)
+    return paths
+
+
+def _api(path: str, kind: str) -> str:
+    """`<mount>/<kind>/<path>`. A path that an HTTP client could read as another one is never sent."""
+    if not _PATH.fullmatch(path) or any(set(segment) == {"."} for segment in path.split("/")):
+        raise Refusal(
+            "secrets.path",
+            "not the path of a secret",
+            exit_code=Exit.SECRETS,
+            found=path,
+            expected="<mount>/<path> of plain segments",
+            fix="make the plan again from a checked secret map",
+            docs="secrets.md",
+        )
+    mount, _, rest = path.partition("/")
+    return f"{mount}/{kind}/{rest}"
+
+
+def _words(answer: Answer) -> str:
+    return answer.errors or f"HTTP {answer.status}"
+
+
+def _no_subkeys(path: str, answer: Answer) -> Refusal:
+    return Refusal(
+        "secrets.subkeys",
+        "the authority cannot tell names without values here",
+        exit_code=Exit.SECRETS,
+        found=f"{_api(path, 'subkeys')}: {_words(answer)}",
+        expected="a KV v2 mount on Vault 1.10 or later, or OpenBao",
+        fix="correct `vault.mount`, or upgrade the authority",
+        docs="secrets.md",
+    )
+
+
+def _unavailable(problems: Sequence[str]) -> Fault:
+    return Fault(
+        "secrets.authority",
+        "no address of the authority answers; the bundle was not touched",
+        exit_code=Exit.UNAVAILABLE,
+        found="; ".join(problems),
+        expected="one address that answers and is not sealed",
+        fix="unseal or start the authority, or check the network from this runner; then a new run",
+        docs="secrets.md",
+    )

@@ -1,0 +1,135 @@
+"""The two things a run asks of the authority: do the names exist (check), and bring the values into the bundle (execute).
+
+All or nothing: whatever fails, the bundle keeps every byte it had. The authority is asked last but one, after the
+bundle was opened with its password, and the login is revoked before this returns, so before HyOps starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hyops_ci.contracts.base import Clean, Digest, Document, EnvKey, Model, Short, Utc, stamp
+from hyops_ci.contracts.plan import SecretPlan, SecretRef
+from hyops_ci.contracts.ports import Authority, Clock
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.bundle import Bundle, open_bundle
+from hyops_ci.secrets.password import Password
+from hyops_ci.secrets.port import SecretAuthority
+from hyops_ci.secrets.values import settle
+
+
+class SyncedSecret(Model):
+    """One name that was brought, and which version of it."""
+
+    key: EnvKey
+    path: Short
+    field: Short
+    version: Clean
+    """The authority's version, or empty where it has none."""
+
+
+class SyncManifest(Document):
+    """`secrets.json` of the evidence: names, versions, origin and times; never a value."""
+
+    kind: Literal["SyncManifest"] = "SyncManifest"
+    origin: Short
+    site: Clean
+    login: Literal["jwt", "token-file", "none"]
+    role: Clean
+    started_at: Utc
+    ended_at: Utc
+    secrets: tuple[SyncedSecret, ...]
+    changed: tuple[EnvKey, ...]
+    """Names that are new in the bundle or have another value than before."""
+    kept: tuple[Clean, ...]
+    """Names that were in the bundle already and that this plan does not need: HyOps sees them too."""
+    revoked: bool | None
+    """Whether the login was revoked; absent when there was none."""
+    bundle_sha256: Digest
+    notes: tuple[Clean, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What `sync` brought: the manifest for the evidence, and the values for redactor and child environment."""
+
+    manifest: SyncManifest
+    values: Mapping[str, str] = field(repr=False)
+
+
+def sync(
+    plan: SecretPlan, authority: SecretAuthority, bundle_path: Path, password: Password, required: Sequence[str], *, clock: Clock
+) -> Synced:
+    """Bring every `required` name from `authority` into the bundle, revoke the login, say what was done.
+
+    Raises Refusal (exit 8, naming keys only) or Fault (exit 12, or 8 for the disk): then the bundle is untouched, the login revoked.
+    """
+    started = clock.now()
+    try:
+        refs = chosen_refs(plan, required)
+        with open_bundle(bundle_path, password) as bundle:
+            secrets = authority.read(refs)
+            settled = settle({secret.key: secret.value for secret in secrets})
+            written = bundle.merge(settled.values)
+    finally:
+        authority.close()
+    versions = {secret.key: secret.version for secret in secrets}
+    brought = tuple(SyncedSecret(key=ref.key, path=ref.path, field=ref.field, version=versions[ref.key]) for ref in refs)
+    manifest = SyncManifest(
+        origin=authority.origin,
+        site=dict(plan.addresses).get(authority.origin, ""),
+        login=authority.login,
+        role=authority.role,
+        started_at=stamp(started),
+        ended_at=stamp(clock.now()),
+        secrets=brought,
+        changed=written.changed,
+        kept=written.kept,
+        revoked=authority.revoked,
+        bundle_sha256=written.sha256,
+        notes=(*settled.notes, *_notes(bundle, authority)),
+    )
+    return Synced(manifest, settled.values)
+
+
+def check_names(plan: SecretPlan, authority: Authority, required: Sequence[str]) -> dict[str, bool]:
+    """For each `required` name whether the authority has it; no value is read, and the login is revoked.
+
+    A name that the plan has no place for is False. Raises Refusal (exit 8) or Fault (exit 12).
+    """
+    wanted = sorted(set(required))
+    refs = [ref for ref in plan.refs if ref.key in wanted]
+    try:
+        found = authority.names(refs) if refs else {}
+    finally:
+        authority.close()
+    return {key: bool(found.get(key)) for key in wanted}
+
+
+def chosen_refs(plan: SecretPlan, required: Sequence[str]) -> tuple[SecretRef, ...]:
+    """The plan's places for exactly the `required` names, sorted. Raises Refusal (exit 8) naming those without a place."""
+    places = {ref.key: ref for ref in plan.refs}
+    wanted = sorted(set(required))
+    if missing := [key for key in wanted if key not in places]:
+        raise Refusal(
+            "secrets.names",
+            "the plan has no place for some of the names that HyOps needs; the bundle was not touched",
+            exit_code=Exit.SECRETS,
+            found=", ".join(missing),
+            expected="every required name among the plan's references",
+            fix="add rows to the secret map, then a new run",
+            docs="secrets.md",
+        )
+    return tuple(places[key] for key in wanted)
+
+
+def _notes(bundle: Bundle, authority: SecretAuthority) -> list[str]:
+    notes = [f"plaintext left beside the bundle by an earlier HyOps: {name}; delete it" for name in bundle.leftovers]
+    if authority.revoked is False:
+        notes.append("the login could not be revoked; it ends by its own limit")
+    if bundle.original is None:
+        notes.append("there was no bundle before")
+    return notes
