@@ -1,0 +1,201 @@
+"""What is started and with which environment: an allow-list, three spellings of one env, and no shell (workflows, section 4).
+
+HyOps lets `HYOPS_RUNTIME_ROOT` silently beat `--env`, `HYOPS_ENV` beat it for the drivers, and `HYOPS_INPUT_*`
+override the inputs of every step (HyOps `runtime/root.py`, `runtime/module_inputs.py`). So all three names of
+the env are set here, must agree, and nothing of the caller's environment passes unless it is named.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hyops_ci.contracts.plan import Command, Plan
+from hyops_ci.errors import Exit, Fault, Refusal
+
+PASSED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "ANSIBLE_COLLECTIONS_PATH")
+"""Names taken from the runner as they are."""
+NEVER: Final = ("ACTIONS_", "GITHUB_", "RUNNER_", "VAULT_", "HYOPS_", "LD_", "PYTHON", "ANSIBLE_VAULT_")
+"""Prefixes that neither `host.env_pass` nor a secret may carry: they steer GitHub, HyOps, the loader or Python."""
+UPDATE_POLICY_NOWHERE: Final = "http://127.0.0.1:9/"
+"""HyOps asks this address before it works and may refuse because of the answer; the discard port never answers."""
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_VERSION = re.compile(r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:[-+.][0-9A-Za-z.]+)?")
+_ENV_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where HyOps lives on this runner and which env it works on. All paths absolute."""
+
+    hyops: Path
+    core_root: Path
+    envs_base: Path
+    env: str
+    vault_password_file: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """`<envs_base>/<env>`: the runtime root. HyOps reads sibling envs from its parent, so the shape matters."""
+        return self.envs_base / self.env
+
+    @classmethod
+    def of(cls, plan: Plan, home: Path) -> Runtime:
+        """The runtime that the plan names; an absent `envs_base` is `<home>/.hybridops/envs`, as HyOps has it."""
+        return cls(
+            hyops=Path(plan.hyops),
+            core_root=Path(plan.core_root),
+            envs_base=Path(plan.envs_base) if plan.envs_base else home / ".hybridops" / "envs",
+            env=plan.env,
+            vault_password_file=Path(plan.vault_password_file) if plan.vault_password_file else None,
+        )
+
+
+def require_env(runtime: Runtime) -> Path:
+    """The runtime root, which must exist: HyOps makes the tree of a mistyped env and carries on (docs/hyops.md).
+
+    Raises Refusal (`hyops.env-dir`, exit 7).
+    """
+    root = runtime.root
+    if not _ENV_NAME.fullmatch(runtime.env) or not root.is_absolute() or not root.is_dir():
+        raise Refusal(
+            "hyops.env-dir",
+            "this runner does not hold the env",
+            exit_code=Exit.RUNNER,
+            found=f"no directory {root}",
+            expected="the HyOps runtime of the env, made by `hyops init` on this runner",
+            fix="check host.envs_base and the env's name, or bring the env to this runner",
+            docs="hyops.md",
+        )
+    return root
+
+
+def child_environment(
+    runtime: Runtime, *, base: Mapping[str, str], secrets: Mapping[str, str] | None = None, env_pass: Iterable[str] = ()
+) -> dict[str, str]:
+    """The whole environment of HyOps. `base` is the runner's own environment, of which only named parts pass.
+
+    A secret given here beats the same key of the vault bundle (HyOps `merge_vault_env`), which is what we want:
+    the fresh one wins. Raises Refusal (`hyops.environment`, exit 4) for a name that could steer HyOps or GitHub.
+    """
+    passed = tuple(env_pass)
+    given = dict(secrets or {})
+    for name in (*passed, *given):
+        if name.startswith(NEVER) or name in PASSED:
+            raise Refusal(
+                "hyops.environment",
+                "a name may not enter HyOps' environment",
+                exit_code=Exit.POLICY,
+                found=name,
+                expected=f"no name of {', '.join(PASSED)} and none that begins with {', '.join(NEVER)}",
+                fix="take it out of host.env_pass or the secret map",
+                docs="hyops.md",
+            )
+    environment = {name: base[name] for name in (*PASSED, *passed) if name in base}
+    environment.setdefault("PATH", DEFAULT_PATH)
+    environment |= {
+        "HYOPS_RUNTIME_ROOT": str(runtime.root),
+        "HYOPS_ENV": runtime.env,
+        "HYOPS_CORE_ROOT": str(runtime.core_root),
+        "HYOPS_PACKS_ROOT": str(runtime.core_root / "packs"),
+        "HYOPS_NO_PLUGINS": "1",
+        "HYOPS_UPDATE_CHECK": "0",
+        "HYOPS_UPDATE_POLICY_URL": UPDATE_POLICY_NOWHERE,
+    }
+    if runtime.vault_password_file is not None:
+        environment["HYOPS_VAULT_PASSWORD_FILE"] = str(runtime.vault_password_file)
+    return environment | given
+
+
+def command_line(command: Command, runtime: Runtime, overlay: Path) -> list[str]:
+    """The argv of a planned command with its places filled and the env's three names compared.
+
+    Raises Refusal (`hyops.command`, exit 4) for an unknown place, a missing `--env` or `--file`, another env,
+    `--root`, a shared flag twice, or a file that HyOps would not read as this env's.
+    """
+    places = {"hyops": str(runtime.hyops), "overlay": str(overlay), "env": runtime.env}
+    unknown = {name for word in command.argv for name in _PLACE.findall(word)} - places.keys()
+    if unknown:
+        raise _disagreement(f"place {{{min(unknown)}}}", f"only the places {', '.join(sorted(places))}")
+    argv = [_PLACE.sub(lambda place: places[place[1]], word) for word in command.argv]
+    _agree(argv, runtime, overlay)
+    return argv
+
+
+def _agree(argv: Sequence[str], runtime: Runtime, overlay: Path) -> None:
+    """`--env`, HYOPS_ENV and HYOPS_RUNTIME_ROOT name one env, and the file lies inside it."""
+    if argv[:1] != [str(runtime.hyops)]:
+        raise _disagreement(f"the program {argv[0] if argv else ''}", str(runtime.hyops))
+    if any(word == "--root" or word.startswith("--root=") for word in argv):
+        raise _disagreement("--root, which drops the env from Terraform workspaces", "--env and HYOPS_RUNTIME_ROOT")
+    for flag, wanted in (("--env", runtime.env), ("--file", str(overlay))):
+        values = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == flag]
+        values += [word.partition("=")[2] for word in argv if word.startswith(flag + "=")]
+        if values != [wanted]:
+            raise _disagreement(f"{flag} {' '.join(values) or 'absent'}", f"{flag} {wanted}, once")
+    if overlay.parent != runtime.root / "config" / "blueprints":
+        raise _disagreement(f"--file {overlay}", f"a file in {runtime.root / 'config' / 'blueprints'}")
+
+
+def _disagreement(found: str, expected: str) -> Refusal:
+    return Refusal(
+        "hyops.command",
+        "the HyOps command does not name one env in all three places",
+        exit_code=Exit.POLICY,
+        found=found,
+        expected=expected,
+        fix="plan again with this release; a plan's commands are never edited",
+        docs="hyops.md",
+    )
+
+
+def hyops_version(hyops: Path, environment: Mapping[str, str], *, timeout: float = 20.0) -> str:
+    """What `hyops --version` says, such as `0.1.4`. `timeout` in seconds.
+
+    Raises Refusal (`hyops.missing`, exit 7) when there is no such program, Fault (`hyops.version`, exit 9)
+    when it does not answer with a version.
+    """
+    try:
+        done = subprocess.run(
+            [str(hyops), "--version"],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise Refusal(
+            "hyops.missing",
+            "HyOps is not where the plan says",
+            exit_code=Exit.RUNNER,
+            found=f"{hyops}: {error.strerror}",
+            expected="the hyops program of this runner",
+            fix="install HyOps on the runner, or set host.hyops",
+            docs="hyops.md",
+        ) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _no_version(hyops, type(error).__name__) from None
+    words = done.stdout.split()
+    if done.returncode != 0 or not words or not _VERSION.fullmatch(words[-1]):
+        raise _no_version(hyops, f"rc {done.returncode}, {done.stdout.strip()[:80] or 'no output'}")
+    return words[-1]
+
+
+def _no_version(hyops: Path, found: str) -> Fault:
+    return Fault(
+        "hyops.version",
+        "HyOps did not say its version",
+        exit_code=Exit.HYOPS,
+        found=f"{hyops}: {found}",
+        expected="a version such as 0.1.4",
+        fix=f"run {hyops} --version on the runner",
+    )

@@ -1,0 +1,105 @@
+"""The lines of `hyops blueprint deploy --execute` that mean something (HyOps `blueprint/command.py`, docs/hyops.md).
+
+Only standard output carries them. Every other line is text for people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class StepStatus(StrEnum):
+    """What HyOps says of one step."""
+
+    RUNNING = "running"
+    OK = "ok"
+    SKIPPED = "skipped"
+    RERUN = "rerun"
+    FAILED = "failed"
+    FAILED_OPTIONAL = "failed-optional"
+    CANCELLED = "cancelled"
+
+
+SETTLED: Final = frozenset({StepStatus.OK, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.FAILED_OPTIONAL, StepStatus.CANCELLED})
+"""Statuses after which HyOps no longer works on the step. `rerun` announces, `running` begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """One `step=` line. `rc` and `progress` (percent) are None where the line has none."""
+
+    step: str
+    status: StepStatus
+    reason: str = ""
+    rc: int | None = None
+    progress: int | None = None
+    module: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightLine:
+    """`blueprint=... preflight_status=...`: the preflight that deploy makes for itself."""
+
+    blueprint: str
+    status: str
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalLine:
+    """`blueprint=... status=...`: the last word. `status` is `ok failed cancelled skeleton`; a skeleton counts no steps."""
+
+    blueprint: str
+    status: str
+    steps: int | None
+
+
+HyOpsLine = StepEvent | PreflightLine | FinalLine
+
+_STEP = re.compile(r"step=([A-Za-z0-9_.-]{1,200}) status=([a-z-]+)(?: (.*))?", re.DOTALL)
+_PREFLIGHT = re.compile(r"blueprint=(\S+) mode=\S* preflight_status=(ok|failed) steps=(\d{1,6})")
+_FINAL = re.compile(r"blueprint=(\S+) mode=\S* status=(ok|failed|cancelled) steps=(\d{1,6})")
+_SKELETON = re.compile(r"blueprint=(\S+) status=skeleton")
+_STATUSES: Final = {status.value: status for status in StepStatus}
+
+
+def read_line(line: str) -> HyOpsLine | None:
+    """What one line of standard output says, or None for a line that is only text. Never raises."""
+    text = line.rstrip("\r\n")
+    if (found := _STEP.fullmatch(text)) and found[2] in _STATUSES:
+        return _step(found[1], _STATUSES[found[2]], found[3] or "")
+    if found := _PREFLIGHT.fullmatch(text):
+        return PreflightLine(found[1], found[2], int(found[3]))
+    if found := _FINAL.fullmatch(text):
+        return FinalLine(found[1], found[2], int(found[3]))
+    if found := _SKELETON.fullmatch(text):
+        return FinalLine(found[1], "skeleton", None)
+    return None
+
+
+def read_output(lines: Iterable[str]) -> tuple[HyOpsLine, ...]:
+    """Every line that means something, in order."""
+    return tuple(event for line in lines if (event := read_line(line)) is not None)
+
+
+def _step(step: str, status: StepStatus, rest: str) -> StepEvent:
+    before, sep, reason = f" {rest}".partition(" reason=")
+    words = dict(word.split("=", 1) for word in before.split() if "=" in word)
+    return StepEvent(
+        step=step,
+        status=status,
+        reason=reason if sep else "",
+        rc=_number(words.get("rc", "")),
+        progress=_number(words.get("progress", "").removesuffix("%")),
+        module=words.get("module", ""),
+        action=words.get("action", ""),
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text, re.ASCII) else None

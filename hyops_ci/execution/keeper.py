@@ -1,0 +1,273 @@
+"""The supervisor process: starts HyOps, journals it, ends it, and outlives whoever asked for it.
+
+Started by `supervisor`, which hands over an `Order` through a pipe, so that secrets are in no argv and no file.
+It leaves the caller's session, so that neither a closed shell nor a killed step takes it along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, BinaryIO, Final, cast
+
+from hyops_ci.execution import processes
+from hyops_ci.execution.grammar import HyOpsLine, StepEvent, read_line
+from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, Stop, hold_lock
+from hyops_ci.execution.streams import Filter, LineSplitter
+
+MAX_OUTPUT: Final = 256 * 1024 * 1024
+"""Bytes of one stream that are kept; the rest is read and dropped, with a record that says so."""
+CHUNK: Final = 64 * 1024
+DRAIN: Final = 1.0
+"""Seconds that output is still read after HyOps has ended, when an orphan holds the pipe open."""
+SYNC: Final = 0.5
+_WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the supervisor process is asked to do. Times in seconds."""
+
+    run_dir: str
+    argv: list[str]
+    env: dict[str, str]
+    timeout: float
+    secrets: list[str]
+    """Values that never reach a disk or a log."""
+    cwd: str = "/"
+    grace: float = 20.0
+    """From the interrupt to SIGTERM. HyOps gives its provider 15 s and needs a moment more (HyOps `runtime/proc.py`)."""
+    patience: float = 5.0
+    """From SIGTERM to SIGKILL."""
+    linger: float = 2.0
+    """What orphans are given to end by themselves."""
+    remove_after: tuple[str, ...] = ()
+    """Files removed at the end, such as the lent overlay."""
+
+
+class Output:
+    """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end."""
+
+    def __init__(self, name: str, run_dir: Path, stream_filter: Filter, journal: JournalWriter) -> None:
+        self.name, self._filter, self._journal = name, stream_filter, journal
+        self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._bytes = 0
+        self._lines = LineSplitter()
+        self._dirty = self._cut = False
+
+    def feed(self, chunk: bytes) -> list[HyOpsLine]:
+        """Keep a chunk; the lines of it that mean something (only standard output has any)."""
+        self._keep(self._filter.feed(chunk))
+        return self._read(self._lines.feed(chunk))
+
+    def close(self) -> list[HyOpsLine]:
+        """Keep what the filter still holds."""
+        self._keep(self._filter.close())
+        return self._read(self._lines.close())
+
+    def sync(self) -> None:
+        """What was kept so far is on disk."""
+        if self._dirty:
+            os.fdatasync(self._file)
+            self._dirty = False
+
+    def _read(self, lines: list[bytes]) -> list[HyOpsLine]:
+        if self.name != "stdout":
+            return []
+        return [event for line in lines if (event := read_line(line.decode("utf-8", errors="replace"))) is not None]
+
+    def _keep(self, clean: bytes) -> None:
+        room = MAX_OUTPUT - self._bytes
+        if len(clean) > room and not self._cut:
+            self._cut = True
+            self._journal.write("cut", stream=self.name, at_byte=MAX_OUTPUT)
+        clean = clean[:room]
+        if clean:
+            os.write(self._file, clean)
+            self._journal.write("output", stream=self.name, offset=self._bytes, bytes=len(clean), sync=False)
+            self._bytes += len(clean)
+            self._dirty = True
+
+
+class Keeper:
+    """Keeps one HyOps process from start to end."""
+
+    def __init__(self, order: Order, filters: Callable[[], Filter], redact: Callable[[str], str]) -> None:
+        self._order, self._redact = order, redact
+        run_dir = Path(order.run_dir)
+        self._journal = JournalWriter(run_dir)
+        self._outputs = {name: Output(name, run_dir, filters(), self._journal) for name in STREAMS}
+        self._selector = selectors.DefaultSelector()
+        self._stop = Stop.NOT_ASKED
+        self._asked_at = self._synced_at = 0.0
+        self._strongest = 0
+        self._rc: int | None = None
+
+    def keep(self, ready: Callable[[], None]) -> Ended:
+        """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
+        self._listen()
+        began = time.monotonic()
+        try:
+            self._pid = self._start()
+        except OSError as error:
+            ended = Ended(rc=None, by_itself=True, error=f"{self._order.argv[0]}: {error.strerror}")
+        else:
+            ready()
+            self._stay(began)
+            # An interrupt that nobody handles ends Python itself: still an end by its own hand, between two steps.
+            own_hand = self._rc is not None and (self._rc >= 0 or self._rc == -signal.SIGINT) and self._strongest < 2
+            ended = Ended(rc=self._rc, by_itself=own_hand, stop=self._stop, strays=self._end_strays())
+        for output in self._outputs.values():
+            self._note(output.close())
+            output.sync()
+        for path in self._order.remove_after:
+            Path(path).unlink(missing_ok=True)
+        ended = replace(ended, seconds=round(time.monotonic() - began, 3))
+        self._journal.write(
+            "ended",
+            rc=ended.rc,
+            by_itself=ended.by_itself,
+            stop=ended.stop,
+            seconds=ended.seconds,
+            strays=list(ended.strays),
+            error=ended.error,
+        )
+        return ended
+
+    def _listen(self) -> None:
+        """Signals wake the loop. A handler, never SIG_IGN: what is ignored here HyOps would inherit as ignored."""
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in _WATCHED:
+            signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._selector.register(reader, selectors.EVENT_READ, None)
+
+    def _start(self) -> int:
+        order = self._order
+        self._child = subprocess.Popen(
+            order.argv,
+            env=order.env,
+            cwd=order.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=processes.interrupt_when_parent_dies,
+        )
+        for name, pipe in zip(STREAMS, (self._child.stdout, self._child.stderr), strict=True):
+            self._selector.register(cast("IO[bytes]", pipe), selectors.EVENT_READ, self._outputs[name])
+        argv = [self._redact(word) for word in order.argv]
+        self._journal.write("started", hyops=self._child.pid, supervisor=os.getpid(), argv=argv, timeout=order.timeout)
+        return self._child.pid
+
+    def _stay(self, began: float) -> None:
+        read_until = float("inf")
+        while True:
+            self._turn(0.25)
+            now = time.monotonic()
+            if self._rc is None:
+                self._rc = processes.reap().get(self._pid)
+                if self._rc is not None:
+                    self._child.returncode = self._rc
+                    read_until = now + DRAIN
+                else:
+                    self._press(now, began)
+            if self._rc is not None and (len(self._selector.get_map()) == 1 or now >= read_until):
+                return
+
+    def _turn(self, patience: float) -> None:
+        """Wait for output or a signal and handle it."""
+        for key, _ in self._selector.select(patience):
+            if key.data is None:
+                self._hear(os.read(key.fd, 64))
+            elif chunk := os.read(key.fd, CHUNK):
+                self._note(key.data.feed(chunk))
+            else:
+                self._selector.unregister(key.fileobj)
+        if (now := time.monotonic()) - self._synced_at >= SYNC:
+            self._synced_at = now
+            self._sync()
+
+    def _sync(self) -> None:
+        for output in self._outputs.values():
+            output.sync()
+        self._journal.sync()
+
+    def _note(self, lines: list[HyOpsLine]) -> None:
+        for line in lines:
+            self._journal.line(replace(line, reason=self._redact(line.reason)) if isinstance(line, StepEvent) else line)
+
+    def _hear(self, numbers: bytes) -> None:
+        if {signal.SIGINT, signal.SIGTERM} & set(numbers):
+            self._ask(Stop.CANCEL)
+
+    def _ask(self, why: Stop) -> None:
+        if self._stop is Stop.NOT_ASKED:
+            self._stop, self._asked_at = why, time.monotonic()
+
+    def _press(self, now: float, began: float) -> None:
+        """Interrupt, then SIGTERM, then SIGKILL, each once and in its time."""
+        if now - began >= self._order.timeout:
+            self._ask(Stop.TIMEOUT)
+        if self._stop is Stop.NOT_ASKED:
+            return
+        order, waited = self._order, now - self._asked_at
+        ladder = ((0.0, signal.SIGINT), (order.grace, signal.SIGTERM), (order.grace + order.patience, signal.SIGKILL))
+        for step, (due, number) in enumerate(ladder, start=1):
+            if waited >= due and self._strongest < step:
+                self._strongest = step
+                self._journal.write("signal", name=number.name, why=self._stop)
+                processes.send(self._pid, number, group=True)
+
+    def _end_strays(self) -> tuple[str, ...]:
+        """End what outlived HyOps; the names. Orphans are our children (subreaper), however often they forked."""
+        self._outlast(self._order.linger if self._stop is Stop.NOT_ASKED and self._rc == 0 else 0.0)
+        strays = processes.descendants(os.getpid())
+        if strays:
+            self._journal.write("strays", names=[process.name for process in strays], pids=[process.pid for process in strays])
+        for number, limit in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
+            for process in processes.descendants(os.getpid()):
+                processes.send(process.pid, number)
+            self._outlast(limit)
+        return tuple(sorted(process.name for process in strays))
+
+    def _outlast(self, limit: float) -> None:
+        until = time.monotonic() + limit
+        while processes.descendants(os.getpid()) and time.monotonic() < until:
+            self._turn(0.05)
+            processes.reap()
+
+
+def serve(order_stream: BinaryIO) -> None:
+    """Run as the supervisor process: read the order, keep HyOps, leave the final answer in the journal."""
+    data = json.load(order_stream)
+    order = Order(**{**data, "remove_after": tuple(data["remove_after"])})
+    held = hold_lock(Path(order.run_dir))
+    processes.become_subreaper()
+
+    def ready() -> None:
+        os.write(1, b"ready\n")
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+
+    from hyops_ci.redaction import Redactor
+
+    redactor = Redactor(order.secrets)
+    Keeper(order, redactor.filter, redactor.text).keep(ready)
+    os.close(held)
+
+
+def main() -> None:
+    """Entry point of the detached process: leaves the caller's session and process tree, then serves."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    serve(sys.stdin.buffer)

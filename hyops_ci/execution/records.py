@@ -1,0 +1,131 @@
+"""What HyOps leaves on disk, read with suspicion: module states and its own preflight answer (docs/hyops.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from hyops_ci.contracts.check import StateFact
+from hyops_ci.contracts.facts import PreflightFact, PreflightStep
+from hyops_ci.contracts.plan import PlannedStep
+
+MAX_FILE: Final = 4 * 1024 * 1024
+"""Bytes of a state file that are read at most."""
+ALIASES: Final = {
+    "platform/postgresql-ha": "platform/onprem/postgresql-ha",
+    "platform/onprem/postgresql-ha": "platform/postgresql-ha",
+    "platform/postgresql-ha-backup": "platform/onprem/postgresql-ha-backup",
+    "platform/onprem/postgresql-ha-backup": "platform/postgresql-ha-backup",
+}
+"""Second name under which HyOps looks for a state (HyOps `runtime/module_state.py`)."""
+UNREADABLE: Final = "unreadable"
+"""Status of a state file that is there and says nothing that can be read."""
+
+_INSTANCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_MODULE = re.compile(r"[a-z0-9][a-z0-9/_-]{0,127}")
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_STAMP = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{8}")
+
+
+def state_reference(step: PlannedStep) -> str:
+    """The state that a step writes: `<module_ref>` or `<module_ref>#<instance>`."""
+    return f"{step.module_ref}#{step.state_instance}" if step.state_instance else step.module_ref
+
+
+def state_path(root: Path, reference: str) -> Path:
+    """The file of a module state, under its second name where only that exists.
+
+    An instance has a file of its own, and then `latest.json` is not written. Raises ValueError for what is no reference.
+    """
+    module, _, instance = reference.partition("#")
+    instance = instance.lower()
+    if not _MODULE.fullmatch(module) or ("#" in reference and not _INSTANCE.fullmatch(instance)):
+        raise ValueError("a state reference is <module_ref> or <module_ref>#<instance>")
+    tail = Path("instances", f"{instance}.json") if instance else Path("latest.json")
+    names = [module, *([ALIASES[module]] if module in ALIASES else [])]
+    paths = [root / "state" / "modules" / name.replace("/", "__") / tail for name in names]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def read_state(root: Path, reference: str, now: datetime) -> StateFact:
+    """The state behind a reference: `missing` where there is no file, `unreadable` where it cannot be understood."""
+    path = state_path(root, reference)
+    try:
+        content = _read_object(path)
+    except FileNotFoundError:
+        return StateFact(ref=reference, status="missing")
+    except (OSError, ValueError):
+        return StateFact(ref=reference, status=UNREADABLE)
+    updated_at = _word(content.get("updated_at"))
+    return StateFact(
+        ref=reference,
+        status=_word(content.get("status")).lower() or UNREADABLE,
+        run_id=_word(content.get("run_id")),
+        updated_at=updated_at,
+        age_seconds=_age(updated_at, now),
+    )
+
+
+def read_states(root: Path, references: Iterable[str], now: datetime) -> tuple[StateFact, ...]:
+    """The states behind references, each once, in the order given."""
+    return tuple(read_state(root, reference, now) for reference in dict.fromkeys(references))
+
+
+def started_at(run_id: str) -> datetime | None:
+    """When a HyOps run began, from its id (`apply-20261123T135214Z-3284b2c9`); whole seconds, UTC."""
+    if not (found := _STAMP.search(run_id)) or found.end() != len(run_id):
+        return None
+    try:
+        return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def read_preflight(stdout: str, rc: int) -> PreflightFact:
+    """`hyops blueprint preflight --json`: from the first line that is exactly `{` to the last that is exactly `}`.
+
+    An answer that cannot be read is one that blocks: `status` failed, and `error` says why.
+    """
+    lines = stdout.splitlines()
+    try:
+        first = lines.index("{")
+        last = len(lines) - lines[::-1].index("}")
+        answer = json.loads("\n".join(lines[first:last]))
+        steps = tuple(_preflight_step(step) for step in answer["steps"])
+        failures = tuple(str(name) for name in answer["required_failures"])
+        return PreflightFact(rc=rc, status=str(answer["status"]), steps=steps, required_failures=failures)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        said = next((line for line in lines if line.startswith(("ERR:", "error:"))), "no JSON answer")
+        return PreflightFact(rc=rc, status="failed", error=said)
+
+
+def _preflight_step(step: dict[str, Any]) -> PreflightStep:
+    status: Literal["ready", "skipped", "blocked", "deferred"] = step["status"]
+    checks = step.get("checks", [])
+    telling = [check for check in checks if not check["ok"]] or ([] if status == "ready" else checks[-1:])
+    return PreflightStep(id=step["id"], status=status, reason="; ".join(str(check["detail"]) for check in telling))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        content = json.loads(file.read(MAX_FILE))
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
+
+
+def _word(value: object) -> str:
+    """A short plain word of a file that somebody else wrote, or nothing."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def _age(updated_at: str, now: datetime) -> int | None:
+    try:
+        then = datetime.fromisoformat(updated_at.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return max(0, int((now - then).total_seconds())) if then.tzinfo else None

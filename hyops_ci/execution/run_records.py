@@ -1,0 +1,105 @@
+"""HyOps' run records of this run only, and the little of them that may become evidence (contracts, section 7).
+
+An allow-list of files and of JSON fields: HyOps redacts a handful of patterns in log text and nothing in its
+JSON (HyOps `runtime/redact.py`), so inputs, published outputs and provider output stay on the runner.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from hyops_ci.execution.records import MAX_FILE, started_at
+
+MAX_LOG: Final = 256 * 1024
+"""Bytes of a log that are kept, from its end."""
+_DRIVER = ("command", "driver", "run_id", "status", "warnings", "error")
+FIELDS: Final[dict[str, Collection[str]]] = {
+    "preflight_decision.json": (
+        *("schema_version", "scope", "requirement", "command", "decision", "decision_source", "guarantee", "status"),
+        *("reason", "mutating", "recorded_at", "completed_at", "parent"),
+    ),
+    "preflight_result.json": _DRIVER,
+    "driver_result.json": _DRIVER,
+    "result.json": _DRIVER,
+    "module_state.json": ("status", "detail", "publish_policy"),
+    "cancelled.json": ("command", "module_ref", "run_id", "status", "reason"),
+}
+"""File -> top-level fields that may leave the runner. A `*.result.json` process envelope gives `rc` and `duration_ms`."""
+LOGS: Final = ("ansible.log",)
+"""Logs kept from their end. A terragrunt log may repeat published outputs and stays."""
+_ENVELOPE = re.compile(r"[a-z0-9_]{1,60}(\.retry\d+)?\.result\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One directory below `logs/module/`."""
+
+    module: str
+    """Module id as in the path (`core__shared__manual-gate`)."""
+    run_id: str
+    path: Path
+
+
+def new_runs(root: Path, since: datetime) -> tuple[RunRecord, ...]:
+    """Run records begun at or after `since`, oldest first. HyOps' run ids carry whole seconds."""
+    found = []
+    for path in (root / "logs" / "module").glob("*/*"):
+        began = started_at(path.name)
+        if began is not None and began >= since.replace(microsecond=0) and path.is_dir() and not path.is_symlink():
+            found.append((began, RunRecord(path.parent.name, path.name, path)))
+    return tuple(record for _, record in sorted(found, key=lambda each: (each[0], str(each[1].path))))
+
+
+def evidence_files(record: RunRecord, redact: Callable[[str], str]) -> dict[str, bytes]:
+    """What may become evidence of one run record: path below `hyops/` -> bytes, every text through `redact`."""
+    kept: dict[str, bytes] = {}
+    for entry in sorted(os.scandir(record.path), key=lambda each: each.name):
+        if not entry.is_file(follow_symlinks=False):
+            continue
+        content = None
+        if entry.name in FIELDS:
+            content = _fields(Path(entry.path), FIELDS[entry.name], redact)
+        elif _ENVELOPE.fullmatch(entry.name) and "_output." not in entry.name:
+            content = _fields(Path(entry.path), ("rc", "duration_ms"), redact)
+        elif entry.name in LOGS:
+            content = redact(_tail(Path(entry.path), MAX_LOG)).encode()
+        if content is not None:
+            kept[f"{record.module}/{record.run_id}/{entry.name}"] = content
+    return kept
+
+
+def last_lines(record: RunRecord, redact: Callable[[str], str], count: int = 40) -> tuple[str, ...]:
+    """The end of the log of a run record, for the person who reads about its failure."""
+    for name in LOGS:
+        if (path := record.path / name).is_file():
+            return tuple(redact(_tail(path, MAX_LOG)).splitlines()[-count:])
+    return ()
+
+
+def _fields(path: Path, names: Collection[str], redact: Callable[[str], str]) -> bytes | None:
+    """The allowed fields of a JSON object, or None for what is none."""
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(MAX_FILE))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    allowed: dict[str, Any] = {name: content[name] for name in names if name in content}
+    return redact(json.dumps(allowed, indent=2, sort_keys=True)).encode() + b"\n"
+
+
+def _tail(path: Path, size: int) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+        text = file.read(size)
+    # The first line may be cut, and with it a secret that redaction would then not know: leave it out.
+    whole = text.partition(b"\n")[2] if len(text) == size else text
+    return whole.decode("utf-8", errors="replace")

@@ -1,0 +1,58 @@
+"""Bytes of a child process into whole lines, and lines into text that is safe to print in a job log."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+PREFIX: Final = "hyops | "
+MAX_LINE: Final = 64 * 1024
+"""Bytes of a line without an end before it is cut; a runaway line must not fill memory."""
+_END = re.compile(rb"\r\n|\n|\r")
+
+
+class Filter(Protocol):
+    """What redaction offers for a stream: bytes in, bytes without secrets out, at any chunk edges."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """As much of the stream as may be shown now."""
+        ...
+
+    def close(self) -> bytes:
+        """The rest."""
+        ...
+
+
+class LineSplitter:
+    """Cuts a stream into lines at LF, CR LF and CR: the runner begins a workflow command after any of the three."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that ended in this chunk, without their ends."""
+        # A CR at the very end waits: its LF may be in the next chunk.
+        text = self._rest + chunk
+        held = text.endswith(b"\r")
+        *lines, rest = _END.split(text[:-1] if held else text)
+        self._rest = rest + b"\r" * held
+        while len(self._rest) > MAX_LINE:
+            lines.append(self._rest[:MAX_LINE])
+            self._rest = self._rest[MAX_LINE:]
+        return lines
+
+    def close(self) -> list[bytes]:
+        """The last line, if the stream did not end with a line end."""
+        rest, self._rest = self._rest.removesuffix(b"\r"), b""
+        return [rest] if rest else []
+
+
+def printable(line: bytes) -> str:
+    """A child's line behind `hyops | `, with control characters spelled out and no workflow command anywhere in it.
+
+    GitHub's runner reads `::command::` at the beginning of a line only, which the prefix prevents, but the older
+    `##[command]` anywhere in it (actions/runner `ActionCommand.cs`), so that one is broken up.
+    """
+    text = line.decode("utf-8", errors="replace")
+    shown = "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
+    return PREFIX + shown.replace("##[", "## [")

@@ -1,0 +1,168 @@
+"""Whether the service is really there: probes over TCP, DNS and HTTP, each held for its time (contracts, section 2).
+
+HyOps' own word is not proof. A probe must succeed once within its `timeout` and then without a break for its
+`hold`; the first failure after a success ends it as not proven, because a service that flaps is not recovered.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import urllib.error
+import urllib.parse
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import Probe
+from hyops_ci.contracts.ports import Clock
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks."""
+LOOK_TIMEOUT: Final = 3.0
+"""Seconds that one look may take."""
+NOTHING_TO_PROVE: Final = "no probe is configured"
+
+
+class NotThere(Exception):
+    """One look that failed; the text says what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe came to; `text` is one line for people."""
+
+    kind: str
+    target: str
+    proven: bool
+    text: str
+    looks: int
+    """How often it looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All probes together. No probe at all is not proven."""
+
+    results: tuple[ProbeResult, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether there are probes and all of them held."""
+        return bool(self.results) and all(result.proven for result in self.results)
+
+    def proofs(self) -> tuple[str, ...]:
+        """Lines of what is proven."""
+        return tuple(result.text for result in self.results if result.proven)
+
+    def gaps(self) -> tuple[str, ...]:
+        """Lines of what is not."""
+        return tuple(result.text for result in self.results if not result.proven) or (() if self.results else (NOTHING_TO_PROVE,))
+
+
+def verify(probes: Sequence[Probe], clock: Clock, *, interval: float = INTERVAL) -> Verification:
+    """Run all probes side by side; takes as long as the slowest (at most its `timeout` plus its `hold`)."""
+    if not probes:
+        return Verification(())
+    with ThreadPoolExecutor(max_workers=min(len(probes), 16)) as pool:
+        return Verification(tuple(pool.map(lambda probe: _hold(probe, clock, interval), probes)))
+
+
+def _hold(probe: Probe, clock: Clock, interval: float) -> ProbeResult:
+    """Look until the first success, then until the hold is over or a look fails."""
+    look = _LOOKS.get(probe.kind)
+    if look is None:
+        return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: {probe.kind} probes are not run by this release", 0)
+    began, held_since, looks = clock.monotonic(), None, 0
+    while True:
+        now = clock.monotonic()
+        looks += 1
+        try:
+            seen = look(probe)
+        except NotThere as gone:
+            if held_since is not None:
+                text = f"{probe.target}: was there, gone after {now - held_since:.0f} s: {gone}"
+                return ProbeResult(probe.kind, probe.target, False, text, looks)
+            if now - began >= seconds(probe.timeout):
+                text = f"{probe.target}: not there within {seconds(probe.timeout)} s: {gone}"
+                return ProbeResult(probe.kind, probe.target, False, text, looks)
+        else:
+            held_since = now if held_since is None else held_since
+            if now - held_since >= seconds(probe.hold):
+                return ProbeResult(probe.kind, probe.target, True, f"{seen}, held {seconds(probe.hold)} s", looks)
+        clock.sleep(interval)
+
+
+def _look_tcp(probe: Probe) -> str:
+    host, _, port = probe.target.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_TIMEOUT):
+            return f"TCP {probe.target} open"
+    except (OSError, ValueError, OverflowError) as error:
+        raise NotThere(_said(error)) from None
+
+
+def _look_dns(probe: Probe) -> str:
+    """Every resolver must give an answer, and the expected one where one is expected."""
+    for resolver in probe.resolvers or ("",):
+        answers = _resolve(probe.target, resolver)
+        if probe.expect and answers != {probe.expect}:
+            raise NotThere(f"{resolver or 'system resolver'} says {', '.join(sorted(answers))}")
+    where = f"{len(probe.resolvers)} resolvers" if probe.resolvers else "the system resolver"
+    return f"{probe.target} = {probe.expect or 'an address'} on {where}"
+
+
+def _resolve(name: str, resolver: str) -> set[str]:
+    """Addresses of a name; `resolver` is an address with an optional port, or empty for the system's."""
+    if not resolver:
+        try:
+            return {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+        except (OSError, UnicodeError) as error:
+            raise NotThere(f"system resolver: {_said(error)}") from None
+    import dns.exception
+    import dns.message
+    import dns.name
+    import dns.query
+    import dns.rdatatype
+
+    address, _, port = resolver.rpartition(":") if resolver.count(":") == 1 or resolver.startswith("[") else (resolver, "", "53")
+    answers: set[str] = set()
+    try:
+        for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+            query = dns.message.make_query(dns.name.from_text(name), kind)
+            reply, _ = dns.query.udp_with_fallback(query, address.strip("[]"), timeout=LOOK_TIMEOUT, port=int(port))
+            answers |= {item.to_text() for rrset in reply.answer if rrset.rdtype == kind for item in rrset}
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        raise NotThere(f"{resolver}: {_said(error)}") from None
+    if not answers:
+        raise NotThere(f"{resolver} knows no address")
+    return answers
+
+
+def _look_http(probe: Probe) -> str:
+    """A status of 200 to 299, or the one expected; redirects are not followed."""
+    url = urllib.parse.urlsplit(probe.target)
+    kinds: dict[str, type[http.client.HTTPConnection]] = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    try:
+        connection = kinds[url.scheme](url.hostname or "", url.port, timeout=LOOK_TIMEOUT)
+        try:
+            connection.request("GET", (url.path or "/") + ("?" + url.query if url.query else ""))
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except (KeyError, ValueError, OSError, http.client.HTTPException) as error:
+        raise NotThere(_said(error)) from None
+    if (str(status) != probe.expect) if probe.expect else not 200 <= status < 300:
+        raise NotThere(f"status {status}")
+    return f"{probe.target} answers {status}"
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+_LOOKS: Final[dict[str, Callable[[Probe], str]]] = {"tcp": _look_tcp, "dns": _look_dns, "http": _look_http}

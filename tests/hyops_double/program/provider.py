@@ -1,0 +1,34 @@
+"""Stands for ansible-playbook: the process that really changes things. Started by `steps`, with hyops' own group."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+LONG = 600.0
+DEAF = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; time.sleep(600)"
+
+
+def main(do, seconds):
+    print("\nPLAY [provider] ****************************************************************\n", flush=True)
+    # Log text keeps passwords: the real redaction knows only a handful of patterns.
+    for key in sorted(os.environ):
+        if key.endswith(("PASSWORD", "API_KEY")):
+            print(f"ok: [localhost] => {key}={os.environ[key]}", flush=True)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if do in ("deaf", "stuck"):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    if do == "fork":
+        # The child keeps standard output open, as a connection master of ssh does.
+        subprocess.Popen([sys.executable, "-I", "-c", DEAF], start_new_session=True)
+        time.sleep(0.2)
+    time.sleep(LONG if do in ("hang", "deaf", "stuck", "crash") else float(seconds))
+    failed = do == "fail"
+    print(f"PLAY RECAP\nlocalhost : ok=4 changed=1 unreachable=0 failed={int(failed)}", flush=True)
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
