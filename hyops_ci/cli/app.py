@@ -7,6 +7,7 @@ import sys
 from typing import Any, Final
 
 import click
+from typing_extensions import override
 
 from hyops_ci import __version__
 from hyops_ci.errors import DispatchError, Exit
@@ -32,10 +33,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 class Lazy(click.Group):
     """A group that imports a command's module when the command is called."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which a newcomer needs them."""
         return list(COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
         if cmd_name not in COMMANDS:
@@ -44,6 +47,7 @@ class Lazy(click.Group):
         command: click.Command = module.command
         return command
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):

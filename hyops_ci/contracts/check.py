@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from typing_extensions import override
+
 from hyops_ci.contracts.base import Clean, Count, Digest, Document, EnvKey, Measured, Model, Short, Utc
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.plan import GatePass, Guard
@@ -76,6 +78,7 @@ class Check(Document):
     unknown: dict[Short, Short] = {}
     """What could not be known, with the reason."""
 
+    @override
     def digest(self) -> str:
         """`check_digest`: plan, effective blueprint, what runs and what is skipped, guards, restore point."""
         return digest(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from hyops_ci.contracts.base import (
     BlueprintRef,
@@ -174,6 +175,7 @@ class Plan(Document):
     gates: tuple[GatePass, ...] = ()
     warnings: tuple[Clean, ...] = ()
 
+    @override
     def digest(self) -> str:
         """`plan_digest`. The ledger's claim that a failback undoes is an observed fact and stays outside."""
         return digest({key: value for key, value in self.document().items() if key != "undoes"})
@@ -184,7 +186,3 @@ class Plan(Document):
             if step.id == step_id:
                 return step
         raise KeyError(step_id)
-
-    def summary(self) -> dict[str, Any]:
-        """The few fields that outputs and lists show."""
-        return {"decision_id": self.decision_id, "service": self.service, "lane": self.lane, "runs_on": list(self.runs_on), "plan_digest": self.digest()}

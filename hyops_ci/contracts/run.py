@@ -37,7 +37,7 @@ class State(StrEnum):
 
 
 S = State
-_EARLY_STOPS: Final = frozenset({S.FAILED, S.CANCELLED, S.BLOCKED})
+_EARLY_STOPS: Final = frozenset({S.FAILED, S.CANCELLED})
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     S.RECEIVED: frozenset({S.REJECTED, S.DUPLICATE, S.BLOCKED, S.RECORDED, S.PLANNED}),
     S.PLANNED: frozenset({S.NO_RUNNER, S.BLOCKED, S.CANCELLED, S.CHECKED}),

@@ -19,7 +19,8 @@ from typing import Any
 
 import yaml
 
-VERSION = "0.1.4"
+VERSION = "0.1.4+stand.in"
+"""A local version (PEP 440): fits `==0.1.4`, and says on every page what it was."""
 
 
 class Stand:
@@ -169,7 +170,7 @@ def say(line: str) -> None:
 def main(argv: list[str]) -> int:
     """The command line of the stand-in; answers the exit code."""
     if argv == ["--version"]:
-        say(f"{VERSION} (stand-in: nothing is recovered)")
+        say(VERSION)
         return 0
     if argv[:1] != ["blueprint"] or "--file" not in argv:
         say("ERR: the stand-in knows `blueprint preflight` and `blueprint deploy` with --file")

@@ -1,1 +1,1 @@
-"""One module per stage of a run: the only place where rooms meet."""
+"""The stages of a run. Each reads like its story, top to bottom, and is the only place where rooms meet."""

@@ -1,0 +1,122 @@
+"""How a run that stops is called: the state inside, the words outside (architecture 3 and 4, texts 1 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
+from hyops_ci.errors import DispatchError, Exit
+
+_GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED}
+_NOTHING_CHANGED: Final = "Nothing was changed."
+STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
+
+
+def stopped_state(before: State, error: DispatchError) -> State:
+    """The terminal state that `error` leads to from `before`."""
+    if error.exit_code is Exit.CANCELLED:
+        return State.CANCELLED
+    if error.exit_code is Exit.DONE:
+        return State.DUPLICATE
+    match before:
+        case State.RECEIVED:
+            return State.REJECTED if error.exit_code is Exit.DECISION else State.BLOCKED
+        case State.PLANNED:
+            return State.NO_RUNNER if error.exit_code is Exit.RUNNER else State.BLOCKED
+        case State.CHECKED:
+            return _GATE_STATES.get(error.gate, State.UNSIGNED) if error.exit_code is Exit.APPROVAL else State.BLOCKED
+        case State.APPROVED:
+            return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED
+        case State.EXECUTING | State.VERIFYING:
+            return State.INDETERMINATE
+        case _:
+            return State.FAILED
+
+
+def record_of(error: DispatchError) -> RefusalRecord:
+    """A refusal or fault as evidence and outputs keep it."""
+    return RefusalRecord.model_validate(error.to_json())
+
+
+def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
+    """The refusal's own exit code, or the state's. A state that ends well, or unknown, outranks any refusal."""
+    if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or EXIT_OF[state] is Exit.DONE:
+        return int(EXIT_OF[state])
+    return refusal.exit_code
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The words that a headline may need; empty where the run never got that far."""
+
+    service: str = ""
+    source_site: str = ""
+    target_site: str = ""
+    at: str = ""
+    """Clock time of the end, HH:MM:SSZ."""
+    by: str = ""
+    """Who denied, or which run holds the lock."""
+    step: str = ""
+    """`3/6 postgresql_restore failed after 6m02s`."""
+    past_no_return: bool = False
+
+
+def headline(state: State, scene: Scene, refusal: RefusalRecord | None, deviations: int = 0) -> str:
+    """The first line everywhere (texts 1): annotation title, summary, log end."""
+    match state:
+        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS:
+            extra = f", {deviations} deviation{'s' * (deviations != 1)}" if deviations else ""
+            return f"RECOVERED{extra}  {scene.service} serves from {scene.target_site} since {scene.at}"
+        case State.RECORDED:
+            return "RECORDED"
+        case State.DUPLICATE:
+            return f"ALREADY HANDLED{f' by run {scene.by}' if scene.by else ''}"
+        case State.DENIED:
+            return f"DENIED by {scene.by}" if scene.by else "DENIED"
+        case State.EXPIRED:
+            return f"NOBODY APPROVED by {scene.at}"
+        case State.UNSIGNED:
+            return "WAITING FOR A SIGNATURE"
+        case State.FAILED | State.CANCELLED:
+            return _stopped(state, scene, refusal)
+        case State.INDETERMINATE:
+            inside = f"cut off inside step {scene.step}" if scene.step else "cut off, and nobody knows where"
+            return f"UNKNOWN: look before you touch. {inside}. Clients may be on either side. Lock KEPT: nothing else can start"
+        case _:
+            return f"REFUSED {refusal.gate}: {refusal.reason}" if refusal else f"REFUSED {state}"
+
+
+def _stopped(state: State, scene: Scene, refusal: RefusalRecord | None) -> str:
+    when = "after" if scene.past_no_return else "before"
+    why = f"step {scene.step}" if scene.step else f"{refusal.gate}: {refusal.reason}" if refusal else state.lower()
+    side = "Clients may have moved" if scene.past_no_return else f"Clients still point to {scene.source_site or 'the old side'}"
+    lock = "Lock KEPT until settled" if scene.past_no_return else "Lock free"
+    return f"STOPPED {when} clients moved: {why}. {side}. {lock}"
+
+
+def telling(result: Result, evidence: str = "", facts: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """The end of a run as a person reads it (texts 4 and 5). `facts` are more (label, text) rows, such as Time."""
+    title = f"{result.headline}{f'  ({STAND_IN})' if result.stand_in and result.proven else ''}"
+    if result.refusal is not None and result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
+        title = f"REFUSED {result.refusal.gate} (exit {result.exit_code}): {result.refusal.reason}"
+    lines = [title]
+    if result.refusal is not None:
+        refusal = result.refusal
+        lines += _rows((("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix)), width=8)
+    lines += _rows((("Proven", "; ".join(result.proven)), ("Not proven", "; ".join(result.not_proven))))
+    lines += _rows(facts)
+    lines += _rows(("Differs", deviation) for deviation in result.deviations)
+    lines += _rows(("Next", step) for step in result.next)
+    if result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED):
+        lines.append(f"  {_NOTHING_CHANGED} {_lock(result)}")
+    return lines + _rows((("Evidence", evidence),))
+
+
+def _lock(result: Result) -> str:
+    return "Lock kept." if result.refusal and result.refusal.gate.startswith("lock.") else "Lock free."
+
+
+def _rows(rows: Iterable[tuple[str, str]], width: int = 10) -> list[str]:
+    return [f"  {label:<{width}} {text}" for label, text in rows if text]
