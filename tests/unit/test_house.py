@@ -1,0 +1,148 @@
+"""The rules of the house that import-linter cannot say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PURE = ("intake", "blueprints", "planning", "contracts")
+PRINTERS = ("cli", "github/workflow.py", "example/stand_in.py")
+HEAVY = {"hvac", "github", "google", "azure", "boto3", "botocore", "proxmoxer", "fabric", "paramiko", "hyperscan", "ahocorasick_rs"}
+MAX_LINES = 300
+
+# Each is written so that this file does not match itself.
+FORBIDDEN_TEXT = {
+    "host of a package registry": re.compile(
+        r"pypi\.org/|pythonhosted\.org|registry\.(npmjs|yarnpkg)|crates\.io/|proxy\.golang|repo1?\.maven|deb\.debian", re.I
+    ),
+    "index option": re.compile(r"^\s*(-i|--(extra-)?index-url|--find-links|registry\s*=)\s*\S*http", re.M),
+    "resolved address in a lock file": re.compile(r'"resolved":\s*"http'),
+    "path of a machine": re.compile(
+        r"(?<![\w./$}-])/(work|root)/|/tmp/venv|(?<![\w./$}-])/home/(?!runner\b|hyops\b|gha-runner\b|user\b)[a-z]"
+    ),
+}
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Paths of all files that are, or would be, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
+    return tuple(sorted(path for path in listed.split("\0") if path and (ROOT / path).is_file()))
+
+
+def python_files(*tops: str) -> list[str]:
+    return [path for path in tracked() if path.endswith(".py") and path.split("/")[0] in tops]
+
+
+LIBRARY = python_files("hyops_ci")
+SOURCES = python_files("hyops_ci", "bench", "tests")
+
+
+@cache
+def tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text("utf-8"), path)
+
+
+def room_of(path: str) -> str:
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def test_the_library_was_found() -> None:
+    assert "hyops_ci/errors.py" in LIBRARY
+    assert "tests/unit/test_house.py" in SOURCES
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_module_is_named_for_what_it_holds(path: str) -> None:
+    names = set(Path(path).with_suffix("").parts)
+    assert not names & {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
+
+
+@pytest.mark.parametrize("path", LIBRARY)
+def test_module_says_what_it_is(path: str) -> None:
+    text = ast.get_docstring(tree(path))
+    assert text, "a module begins with a docstring"
+    assert text.split("\n")[0].endswith((".", ":")), "its first line is a sentence"
+
+
+@pytest.mark.parametrize("path", LIBRARY)
+def test_module_holds_one_idea(path: str) -> None:
+    lines = (ROOT / path).read_text("utf-8").count("\n")
+    assert lines <= MAX_LINES, f"{lines} lines: which two ideas are in it?"
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if not p.removeprefix("hyops_ci/").startswith(PRINTERS)])
+def test_only_the_command_line_prints(path: str) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"print", "sys.stdout.write", "sys.stderr.write", "click.echo"}, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if room_of(p) in PURE])
+def test_pure_rooms_read_no_clock_and_no_environment(path: str) -> None:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute | ast.Name):
+            text = ast.unparse(node)
+            assert not re.search(r"\bos\.(environ|getenv)|\b(datetime|date)\.(now|utcnow|today)$", text), f"line {node.lineno}: {text}"
+            assert text not in {"environ", "getenv"}, f"line {node.lineno}: {text}"
+
+
+def test_heavy_packages_wait_until_they_are_needed() -> None:
+    doors = [p for p in LIBRARY if room_of(p) in {"cli", "stages"} or p.endswith("/__init__.py")]
+    modules = [p.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for p in doors if "__main__" not in p]
+    program = (
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nprint(*{{m.split('.')[0] for m in sys.modules}})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "hyops_ci" in done.stdout.split()
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_no_lock_file_that_names_registries() -> None:
+    assert not [path for path in tracked() if Path(path).name in {"uv.lock", "pylock.toml", "poetry.lock", "Pipfile.lock", "yarn.lock"}]
+
+
+@pytest.mark.parametrize("what", sorted(FORBIDDEN_TEXT))
+def test_no_file_says(what: str) -> None:
+    pattern = FORBIDDEN_TEXT[what]
+    found = []
+    for path in tracked():
+        if path == "tests/unit/test_house.py":
+            continue
+        text = (ROOT / path).read_text("utf-8", errors="replace")
+        found += [f"{path}: {match.group(0)}" for match in pattern.finditer(text)]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("host of a package registry", "see https://pypi.org/simple/x"),
+        ("index option", "--extra-index-url https://x"),
+        ("resolved address in a lock file", '"resolved": "https://x"'),
+        ("path of a machine", "cd /work/main"),
+        ("path of a machine", "/home/jane/x"),
+    ],
+)
+def test_the_patterns_find_what_they_are_for(what: str, text: str) -> None:
+    assert FORBIDDEN_TEXT[what].search(text)
+
+
+@pytest.mark.parametrize("path", [p for p in tracked() if p.startswith("requirements/") and p.endswith(".txt")])
+def test_every_pin_has_hashes(path: str) -> None:
+    entries = (ROOT / path).read_text("utf-8").replace("\\\n", " ").splitlines()
+    assert entries
+    for entry in entries:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==\S+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+", entry), entry
