@@ -56,7 +56,8 @@ def _bundle(home: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    environment = {**os.environ, "PATH": f"{node_bin()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    # As pip and uv do in the set-up: whom the machine trusts is a matter of the machine.
+    environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ, "PATH": f"{node_bin()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
