@@ -103,8 +103,10 @@ def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -
             "the runtime root of an existing env",
             "run HyOps' init for the env on this host first",
         )
-    with suppress(FileExistsError):
-        directory.mkdir(mode=0o700)
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _fault(directory, f"cannot be made: {error.strerror}") from None
     with _locked(directory, wait):
         for draft in directory.glob(f".{path.name}.*.tmp"):
             draft.unlink(missing_ok=True)
@@ -141,11 +143,14 @@ def _read(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise _refuse(path, f"{error.strerror}", "a regular file that this user can read", "repair it on the host") from None
-    with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_BYTES:
             raise _refuse(path, "it is no regular file of a bundle's size", f"a file of at most {MAX_BYTES} bytes", "repair it on the host")
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def _write_private(path: Path, data: bytes) -> None:

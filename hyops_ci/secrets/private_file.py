@@ -26,9 +26,12 @@ def read_private(path: str) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise NotPrivate(f"{path}: {error.strerror}", "a file that this user can read", "create it, mode 0600") from None
-    with os.fdopen(handle, "rb") as file:
-        _check(path, os.fstat(file.fileno()))
-        return file.read(MAX_BYTES)
+    try:
+        _check(path, os.fstat(handle))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(handle)
 
 
 def _check(path: str, facts: os.stat_result) -> None:

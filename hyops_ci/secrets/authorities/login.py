@@ -86,7 +86,7 @@ def explain(answer: Answer, *, role: str, auth_path: str, origin: str, jwt: str)
             "Vault does not know this workflow; no password is wrong",
             f'{who}: claim "{name}" {hit["what"]}; sent {value}',
             "a bound value that matches what was sent",
-            f"{read_role}; add the value sent (docs/vault-role.md); new run",
+            "start a new run: a re-run never acts" if name == "run_attempt" else f"{read_role}; add the value sent (docs/vault-role.md); new run",
         )
     if "audience" in said:
         return _refuse(

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from hyops_ci.contracts.config import EnvClass
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.address import is_loopback
+from hyops_ci.secrets.connect import open_authority
+from hyops_ci.secrets.port import Purpose
+from tests.unit.secrets.doubles import ORIGIN, plan_of
+
+
+def no_token(audience: str) -> str:
+    raise AssertionError("nothing may be asked yet")
+
+
+@pytest.mark.parametrize("purpose, role", [(Purpose.CHECK, "dr-check"), (Purpose.EXECUTE, "dr-prod")])
+def test_the_purpose_chooses_the_role_and_nothing_is_asked(purpose: Purpose, role: str) -> None:
+    authority = open_authority(plan_of("A_KEY"), EnvClass.PRODUCTION, purpose, token_for=no_token)
+    assert (authority.role, authority.origin, authority.login, authority.revoked) == (role, ORIGIN, "jwt", None)
+    authority.close()
+    assert authority.revoked is None
+
+
+@pytest.mark.parametrize(
+    "origin, env_class, allowed",
+    [
+        ("http://127.0.0.1:8200", EnvClass.LAB, True),
+        ("http://localhost:8200", EnvClass.LAB, True),
+        ("http://127.0.0.1:8200", EnvClass.DRILL, False),
+        ("http://127.0.0.1:8200", EnvClass.PRODUCTION, False),
+        ("http://vault.example.net", EnvClass.LAB, False),
+        ("http://127.0.0.1.example.net", EnvClass.LAB, False),
+        ("http://localhost.example.net", EnvClass.LAB, False),
+        ("https://127.0.0.1:8200", EnvClass.PRODUCTION, True),
+    ],
+)
+def test_in_clear_only_on_the_loopback_of_a_lab(origin: str, env_class: EnvClass, allowed: bool) -> None:
+    plan = plan_of("A_KEY", addresses=((ORIGIN, "gcp"), (origin, "aws")))
+    if allowed:
+        open_authority(plan, env_class, Purpose.EXECUTE, token_for=no_token)
+        return
+    with pytest.raises(Refusal) as refused:
+        open_authority(plan, env_class, Purpose.EXECUTE, token_for=no_token)
+    assert (refused.value.gate, refused.value.exit_code) == ("secrets.address", Exit.POLICY)
+
+
+@pytest.mark.parametrize("changes", [{"addresses": ()}, {"role": "dr-prod", "check_role": ""}])
+def test_a_plan_without_a_way_in_is_refused(changes: dict[str, object]) -> None:
+    changes = {"role": ""} if "role" in changes else changes
+    plan = plan_of("A_KEY").model_copy(update=changes)
+    with pytest.raises(Refusal, match=r"secrets\.login"):
+        open_authority(plan, EnvClass.PRODUCTION, Purpose.EXECUTE, token_for=no_token)
+
+
+def test_no_identity_and_no_file_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"secrets\.login"):
+        open_authority(plan_of("A_KEY"), EnvClass.PRODUCTION, Purpose.EXECUTE)
+
+
+@pytest.mark.parametrize(
+    "host, loopback", [("127.9.9.9", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("", False), ("localhost.x", False)]
+)
+def test_loopback_by_spelling(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hyops_ci.contracts.config import EnvClass
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.authorities.file import FileAuthority
+from tests.unit.secrets.doubles import plan_of
+
+REFS = plan_of("A_KEY", "B_KEY").refs
+
+
+def authority(tmp_path: Path, text: str | bytes) -> FileAuthority:
+    path = tmp_path / "lab-secrets"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return FileAuthority(path, EnvClass.LAB)
+
+
+@pytest.mark.parametrize("env_class", [EnvClass.PRODUCTION, EnvClass.DRILL])
+def test_only_a_lab_takes_a_file(tmp_path: Path, env_class: EnvClass) -> None:
+    with pytest.raises(Refusal) as refused:
+        FileAuthority(tmp_path / "x", env_class)
+    assert refused.value.exit_code is Exit.POLICY
+
+
+@pytest.mark.parametrize(
+    "text", ['{"A_KEY": "value a", "B_KEY": "value b"}', "A_KEY: value a\nB_KEY: 'value b'\n", '---\n"A_KEY": "value a"\nB_KEY: value b']
+)
+def test_json_and_yaml(tmp_path: Path, text: str) -> None:
+    lab = authority(tmp_path, text)
+    assert dict(lab.names(REFS)) == {"A_KEY": True, "B_KEY": True}
+    assert [(secret.key, secret.value) for secret in lab.read(REFS)] == [("A_KEY", "value a"), ("B_KEY", "value b")]
+    lab.close()
+    assert lab.revoked is None
+
+
+@pytest.mark.parametrize(
+    "text, gate, says",
+    [
+        ("A_KEY: canary value", "secrets.file", "no B_KEY"),
+        ("A_KEY: 42\nB_KEY: canary", "secrets.value", "A_KEY: is a number"),
+        ("A_KEY: 2026-11-23\nB_KEY: canary", "secrets.value", "A_KEY: is no text"),
+        ("A_KEY: canary\nA_KEY: canary\n", "secrets.file", "A_KEY occurs twice"),
+        ('{"A_KEY": "canary", "A_KEY": "canary"}', "secrets.file", "A_KEY occurs twice"),
+        ("- canary", "secrets.file", "no object"),
+        ("canary", "secrets.file", "no object"),
+        ("", "secrets.file", "no object"),
+        ("1: canary", "secrets.file", "no object"),
+        ('{"A_KEY": "canary"', "secrets.file", "neither JSON nor YAML"),
+        ("A_KEY: [canary", "secrets.file", "neither JSON nor YAML"),
+        ("A_KEY: !!python/object:os.system canary", "secrets.file", "neither JSON nor YAML"),
+        (b"A_KEY: \xff", "secrets.file", "neither JSON nor YAML"),
+        (b"#" * (1024 * 1024 + 1), "secrets.file", "at most"),
+    ],
+)
+def test_bad_files_are_refused_without_their_content(tmp_path: Path, text: str | bytes, gate: str, says: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        authority(tmp_path, text).read(REFS)
+    shown = "\n".join(refused.value.lines())
+    assert refused.value.gate == gate
+    assert says in shown
+    assert "canary" not in shown
+    assert "canary" not in repr(refused.value.__context__)
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"secrets\.file"):
+        FileAuthority(tmp_path / "absent", EnvClass.LAB).names(REFS)
