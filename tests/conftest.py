@@ -1,0 +1,17 @@
+"""What holds for every test: the same answer on a laptop, on a runner of GitHub, and in an empty home."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# Time limits per example say more about the machine than about the code; pytest-timeout ends what hangs.
+settings.register_profile("house", deadline=None)
+if settings.get_current_profile_name() == "default":  # under CI hypothesis chooses its own: no limits, no randomness
+    settings.load_profile("house")
+
+# A test that needs one of these sets it. Inside a GitHub job, or a shell that talks to a Vault, they would leak in.
+for name in [n for n in os.environ if n.startswith(("GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "VAULT_", "BAO_", "ANSIBLE_", "GIT_"))]:
+    del os.environ[name]
+os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "TZ": "UTC"}
