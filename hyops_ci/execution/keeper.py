@@ -49,6 +49,7 @@ class Order:
     """From SIGTERM to SIGKILL."""
     linger: float = 2.0
     """What orphans are given to end by themselves."""
+    max_output: int = MAX_OUTPUT
     remove_after: tuple[str, ...] = ()
     """Files removed at the end, such as the lent overlay."""
 
@@ -56,8 +57,8 @@ class Order:
 class Output:
     """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end."""
 
-    def __init__(self, name: str, run_dir: Path, stream_filter: Filter, journal: JournalWriter) -> None:
-        self.name, self._filter, self._journal = name, stream_filter, journal
+    def __init__(self, name: str, run_dir: Path, limit: int, stream_filter: Filter, journal: JournalWriter) -> None:
+        self.name, self._limit, self._filter, self._journal = name, limit, stream_filter, journal
         self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._bytes = 0
         self._lines = LineSplitter()
@@ -85,10 +86,10 @@ class Output:
         return [event for line in lines if (event := read_line(line.decode("utf-8", errors="replace"))) is not None]
 
     def _keep(self, clean: bytes) -> None:
-        room = MAX_OUTPUT - self._bytes
+        room = self._limit - self._bytes
         if len(clean) > room and not self._cut:
             self._cut = True
-            self._journal.write("cut", stream=self.name, at_byte=MAX_OUTPUT)
+            self._journal.write("cut", stream=self.name, at_byte=self._limit)
         clean = clean[:room]
         if clean:
             os.write(self._file, clean)
@@ -104,7 +105,7 @@ class Keeper:
         self._order, self._redact = order, redact
         run_dir = Path(order.run_dir)
         self._journal = JournalWriter(run_dir)
-        self._outputs = {name: Output(name, run_dir, filters(), self._journal) for name in STREAMS}
+        self._outputs = {name: Output(name, run_dir, order.max_output, filters(), self._journal) for name in STREAMS}
         self._selector = selectors.DefaultSelector()
         self._stop = Stop.NOT_ASKED
         self._asked_at = self._synced_at = 0.0

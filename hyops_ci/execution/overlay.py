@@ -27,11 +27,9 @@ def overlay_path(root: Path, run_id: str) -> Path:
     return root / "config" / "blueprints" / f"{PREFIX}{run_id}.yml"
 
 
-@contextmanager
-def lent_overlay(root: Path, run_id: str, content: bytes) -> Iterator[Path]:
-    """The copy, there for the length of the block and removed however it ends.
+def lend(root: Path, run_id: str, content: bytes) -> Path:
+    """Make the copy (0600). Whoever lends it removes it: `lent_overlay`, or the supervisor (`remove_after`).
 
-    A killed process removes nothing: the supervisor removes the copy then, and `sweep` what is left of both.
     Raises Refusal (`hyops.overlay`, exit 4) when the folder leads elsewhere or the copy exists already.
     """
     path = overlay_path(root, run_id)
@@ -40,11 +38,21 @@ def lent_overlay(root: Path, run_id: str, content: bytes) -> Iterator[Path]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise _refused(f"{path} exists", "no copy of this run: a run id is used once") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+@contextmanager
+def lent_overlay(root: Path, run_id: str, content: bytes) -> Iterator[Path]:
+    """The copy, there for the length of the block and removed however the block ends.
+
+    A killed process removes nothing: the supervisor removes the copy then, and `sweep` what is left of both.
+    """
+    path = lend(root, run_id, content)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         yield path
     finally:
         path.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from hyops_ci.errors import Exit, Fault
 from hyops_ci.execution import journal, processes
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import Ended, JournalView
-from hyops_ci.execution.keeper import Order
+from hyops_ci.execution.keeper import MAX_OUTPUT, Order
 from hyops_ci.execution.streams import LineSplitter, printable
 
 CANCEL_WAIT: Final = 9.0
@@ -75,6 +75,7 @@ class Supervisor:
         grace: float = 20.0,
         patience: float = 5.0,
         linger: float = 2.0,
+        max_output: int = MAX_OUTPUT,
     ) -> Supervisor:
         """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
 
@@ -93,6 +94,7 @@ class Supervisor:
             grace=grace,
             patience=patience,
             linger=linger,
+            max_output=max_output,
             remove_after=tuple(str(path) for path in remove_after),
         )
         _launch(order, run_dir)

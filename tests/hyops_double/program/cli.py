@@ -188,8 +188,8 @@ def execute(ns, payload, root):
         else:
             required.append(step["id"])
             state = modules.read_state(root, modules.state_ref(step))
-            detail = state.get("last_error") if state.get("status") == "error" else None
-            print(f"step={step['id']} status=failed rc={rc} reason={detail or 'see module run record'}", flush=True)
+            detail = steps.concise(state["last_error"]) if state.get("status") == "error" else "see module run record"
+            print(f"step={step['id']} status=failed rc={rc} reason={detail}", flush=True)
             if payload["policy"]["fail_fast"]:
                 break
     return done, required, optional, False

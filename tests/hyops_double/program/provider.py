@@ -25,7 +25,9 @@ def main(do, seconds):
         subprocess.Popen([sys.executable, "-I", "-c", DEAF], start_new_session=True)
         time.sleep(0.2)
     time.sleep(LONG if do in ("hang", "deaf", "stuck", "crash") else float(seconds))
-    failed = do == "fail"
+    failed = do.startswith("fail")
+    if failed:
+        print(f"[ERROR]: Task failed: {do.partition(':')[2] or 'as the scenario wants'}", flush=True)
     print(f"PLAY RECAP\nlocalhost : ok=4 changed=1 unreachable=0 failed={int(failed)}", flush=True)
     return 2 if failed else 0
 

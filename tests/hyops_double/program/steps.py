@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -16,6 +17,37 @@ import yaml
 from program import modules, scenario
 
 CANCELLED = 130
+JINJA = re.compile(r"\{\{ *(.*?) *\}\}")
+LOOKUP = re.compile(r"lookup\('(env|pipe)', *'(.*)'\)")
+SLEEP = re.compile(r"sleep ([0-9.]+)")
+
+
+class Undefined(Exception):
+    pass
+
+
+def render(value, slept):
+    """Inputs are Jinja on the controller: environment look-ups are published, pipes are run (only `sleep` here)."""
+    if isinstance(value, dict):
+        return {key: render(item, slept) for key, item in value.items()}
+    if isinstance(value, list):
+        return [render(item, slept) for item in value]
+    return JINJA.sub(lambda found: _evaluate(found[1], slept), value) if isinstance(value, str) else value
+
+
+def _evaluate(expression, slept):
+    lookup = LOOKUP.fullmatch(expression)
+    if lookup is None:
+        raise Undefined(f"'{expression}' is undefined")
+    if lookup[1] == "env":
+        return os.environ.get(lookup[2], "")
+    slept.extend(float(seconds) for seconds in SLEEP.findall(lookup[2]))
+    return "done"
+
+
+def concise(error):
+    """The public wording of an internal error (HyOps `runtime/operator_output.py`)."""
+    return re.sub(r"\s*\(open:[^)]+\)", "", error.replace("ansible apply failed", "configuration apply failed"))
 
 
 def run_step(root, step, inputs_file, env_name):
@@ -64,7 +96,7 @@ class Apply:
             error = f"ansible apply failed (open: {self.record / 'ansible.log'})"
             self._results("error", error=error)
             self._state("error", failed_command="deploy", last_error=error)
-            print(f"error: {error}\nrun record: {self.record}", file=sys.stderr)
+            print(f"error: {concise(error)}\nrun record: {self.record}", file=sys.stderr)
             return 1
         self._results("ok")
         if do != "running":
@@ -129,7 +161,12 @@ class Apply:
         do, began = self.script.get("do", "ok"), time.monotonic()
         if do == "stuck":
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        argv = [sys.executable, "-I", str(Path(__file__).with_name("provider.py")), do, str(self.script.get("seconds", 0))]
+        slept = [self.script.get("seconds", 0)]
+        try:
+            self.rendered = render(self.inputs, slept)
+        except Undefined as undefined:
+            do, slept = f"fail:{undefined}", [0]
+        argv = [sys.executable, "-I", str(Path(__file__).with_name("provider.py")), do, str(sum(slept))]
         paths = {name: self.record / f"ansible_apply.{name}.txt" for name in ("stdout", "stderr")}
         with paths["stdout"].open("wb") as out, paths["stderr"].open("wb") as err:
             # `fork` hands the provider hyops' own output, as a badly behaved connection master would have it.
@@ -181,7 +218,7 @@ class Apply:
 
     def _results(self, status, error=""):
         # Published outputs are inputs here: the real modules echo many of theirs.
-        outputs = {name: self.inputs.get(name.rpartition(".")[2], "ready") for name in self.spec["outputs"]["publish"]}
+        outputs = {name: self._published(name) for name in self.spec["outputs"]["publish"]}
         normalized = {"command": "apply", "published_outputs": outputs, "workdir": str(self.work)} if status == "ok" else {}
         result = {
             "command": "apply",
@@ -196,6 +233,13 @@ class Apply:
         self._json("driver_result.json", result)
         self._json("result.json", result)
         self.outputs = outputs if status == "ok" else {}
+
+    def _published(self, name):
+        word = name.rpartition(".")[2]
+        rendered = getattr(self, "rendered", {})
+        return next(
+            (rendered[key] for key in (word, f"gate_{word}", "confirm" if word == "confirmed" else word) if key in rendered), "ready"
+        )
 
     def _state(self, status, *, stale=False, **extra):
         resolved = self.record / "resolved.inputs.yml"

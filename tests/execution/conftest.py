@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.execution.rig import Rig, double_rig, real_hyops, real_rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """The double."""
+    yield double_rig(tmp_path)
+    _nobody_is_left(tmp_path)
+
+
+@pytest.fixture(params=["double", "real"])
+def each(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """The double, then the real HyOps where there is one."""
+    if request.param == "double":
+        yield double_rig(tmp_path)
+    else:
+        found = real_hyops()
+        if isinstance(found, str):
+            pytest.skip(found)
+        yield real_rig(tmp_path, *found)
+    _nobody_is_left(tmp_path)
+    shutil.rmtree(tmp_path / "envs" / "dev" / "state" / "python", ignore_errors=True)
+
+
+def _nobody_is_left(tmp_path: Path) -> None:
+    """No test leaves a process behind that works on its env."""
+    marker = str(tmp_path).encode()
+    left = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (path / "cmdline").read_bytes() and int(path.name) != os.getpid():
+                left.append((path.name, re.sub(rb"\0", b" ", (path / "cmdline").read_bytes())))
+        except OSError:
+            continue
+    assert left == []

@@ -1,0 +1,266 @@
+"""What we rely on of HyOps, asked of the double and, where there is one, of the real program (docs/hyops.md).
+
+Set HYOPS_CORE_ROOT to a HybridOps checkout for the real half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hyops_ci.contracts.plan import StepClass
+from hyops_ci.contracts.run import State
+from hyops_ci.execution import processes, records, run_records
+from hyops_ci.execution.command import hyops_version
+from hyops_ci.execution.grammar import FinalLine, PreflightLine, StepEvent, StepStatus, read_output
+from hyops_ci.execution.journal import JournalView, Stop
+from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned
+
+RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
+SLOW = {"gate_message": "{{ lookup('pipe', 'sleep 30; echo done') }}"}
+DEPLOY = ("blueprint", "deploy", "--env", "dev", "--execute", "--yes", "--file")
+
+
+def test_it_says_its_version(each: Rig) -> None:
+    assert hyops_version(each.runtime.hyops, each.environment()) == "0.1.4"
+
+
+def test_validate_and_plan_need_no_runtime(each: Rig) -> None:
+    path = str(each.blueprint(gate("a"), gate("b", required="a")))
+    validated = each.hyops("blueprint", "validate", "--file", path, "--json")
+    plan = each.hyops("blueprint", "plan", "--file", path, "--json")
+    assert (validated.returncode, plan.returncode) == (0, 0)
+    assert json.loads(plan.stdout)["order"] == json.loads(validated.stdout)["order"] == ["a", "b"]
+
+
+def test_without_execute_it_ends_well_and_does_nothing(each: Rig) -> None:
+    done = each.hyops("blueprint", "deploy", "--env", "dev", "--yes", "--file", str(each.blueprint(gate("a"))))
+    assert (done.returncode, read_output(done.stdout.splitlines())) == (0, (FinalLine("dr/contract@v1", "skeleton", None),))
+    assert not (each.root / "state").exists()
+
+
+def test_a_file_outside_the_runtime_is_refused(each: Rig) -> None:
+    outside = each.scratch / "contract.yml"
+    outside.write_bytes(each.content(gate("a")))
+    done = each.hyops(*DEPLOY, str(outside))
+    assert done.returncode == 2
+    assert "requires --file to live under" in done.stdout
+
+
+def test_the_runtime_root_silently_beats_the_env_flag(each: Rig) -> None:
+    args = ["--file", str(each.blueprint(gate("a"))), "--execute", "--yes"]
+    done = each.hyops("blueprint", "deploy", "--env", "other", *args)
+    assert done.returncode == 0
+    assert each.states(planned("a"))["a"].status == "ok"
+    assert not (each.runtime.envs_base / "other").exists()
+
+
+def test_a_mistyped_env_is_made_and_not_refused(each: Rig) -> None:
+    env = {key: value for key, value in each.environment().items() if key not in ("HYOPS_RUNTIME_ROOT", "HYOPS_ENV")}
+    done = each.hyops("blueprint", "preflight", "--env", "typo", "--file", str(each.blueprint(gate("a"))), env=env)
+    assert done.returncode == 2
+    assert (Path(each.base["HOME"]) / ".hybridops" / "envs" / "typo" / "state").is_dir()
+
+
+def test_an_input_in_the_environment_opens_a_closed_gate(each: Rig) -> None:
+    """Why the child's environment is an allow-list."""
+    path = str(each.blueprint(gate("a", inputs={"confirm": False})))
+    assert each.hyops(*DEPLOY, path).returncode == 2
+    assert each.hyops(*DEPLOY, path, env=each.environment() | {"HYOPS_INPUT_confirm": "true"}).returncode == 0
+
+
+def test_missing_secrets_block_and_hide_what_follows(each: Rig) -> None:
+    path = str(each.blueprint(gate("a", inputs={"required_env": ["PATRONI_SUPERUSER_PASSWORD"]}), gate("b", required="a")))
+    preflight = each.hyops("blueprint", "preflight", "--env", "dev", "--file", path, "--json", env=each.environment({}))
+    fact = records.read_preflight(preflight.stdout, preflight.returncode)
+    assert (fact.rc, fact.status, fact.required_failures) == (2, "failed", ("a",))
+    assert [(step.id, step.status) for step in fact.steps] == [("a", "blocked"), ("b", "deferred")]
+    assert "missing required env vars: PATRONI_SUPERUSER_PASSWORD" in fact.steps[0].reason
+    deploy = each.hyops(*DEPLOY, path, env=each.environment({}))
+    assert (deploy.returncode, read_output(deploy.stdout.splitlines())) == (2, (PreflightLine("dr/contract@v1", "failed", 2),))
+    assert not list((each.root / "logs").glob("module/*/apply-*")), "a deploy that fails early leaves no record"
+
+
+def test_preflight_answers_in_json(each: Rig) -> None:
+    run = each.start(each.content(gate("a"), gate("b", required="a")), PREFLIGHT)
+    ended = run.wait(60)
+    assert ended is not None
+    assert ended.rc == 0
+    fact = records.read_preflight(run.stdout(), ended.rc)
+    assert (fact.status, [step.status for step in fact.steps], fact.error) == ("ok", ["ready", "ready"], "")
+
+
+def test_a_run_from_start_to_end_then_a_skip_then_drift(each: Rig) -> None:
+    steps = (planned("a"), planned("b", StepClass.COMMIT))
+    content = each.content(gate("a", skip_if_state_ok=True), gate("b", required="a"))
+    first = each.start(content)
+    done = each.judge(first, *steps)
+    assert (done.state, done.deviations, done.past_no_return) == (State.COMPLETED, (), True), done
+    assert [type(line) for line in first.view().lines] == [PreflightLine, *[StepEvent] * 4, FinalLine]
+    assert not list((each.root / "config" / "blueprints").glob("dr-dispatch-*"))
+
+    time.sleep(1.1)  # HyOps' run ids carry whole seconds
+    again = each.judge(each.start(content), *steps)
+    assert (again.state, again.deviations) == (State.COMPLETED_WITH_EXCEPTIONS, ("step a was skipped: state-ok",)), again
+
+    time.sleep(1.1)
+    drifted = each.start(each.content(gate("a", skip_if_state_ok=True, inputs={"gate_message": "other"}), gate("b", required="a")))
+    assert each.judge(drifted, *steps).state is State.COMPLETED
+    reruns = [line for line in drifted.view().lines if isinstance(line, StepEvent) and line.status is StepStatus.RERUN]
+    assert [(line.step, line.reason) for line in reruns] == [("a", "inputs-drift (gate_message changed)")]
+
+
+def test_a_restore_that_would_be_skipped_is_no_recovery(each: Rig) -> None:
+    content = each.content(gate("a", skip_if_state_ok=True))
+    assert each.judge(each.start(content), planned("a", restores=True)).state is State.COMPLETED
+    time.sleep(1.1)
+    skipped = each.judge(each.start(content), planned("a", restores=True))
+    assert (skipped.state, skipped.past_no_return) == (State.FAILED, False)
+    assert "it must run" in skipped.reasons[0]
+
+
+def test_a_closed_gate_passes_preflight_and_leaves_no_record(each: Rig) -> None:
+    content = each.content(gate("a", inputs={"confirm": False}))
+    since = datetime.now(UTC)
+    run = each.start(content)
+    done = each.judge(run, planned("a"))
+    assert (done.state, done.changed_something) == (State.FAILED, True)
+    assert done.reasons == ("step a failed: see module run record (rc 2)",)
+    assert "inputs.confirm must be true" in run.stderr()
+    assert each.states(planned("a"))["a"].status == "missing"
+    assert [record for record in run_records.new_runs(each.root, since) if record.run_id.startswith("apply-")] == []
+
+
+def test_a_failing_step_leaves_a_full_record(each: Rig) -> None:
+    since = datetime.now(UTC)
+    done = each.judge(
+        each.start(each.content(gate("a", inputs={"evidence_notes": ["{{ not_defined }}"]}), gate("b", required="a"))),
+        planned("a"),
+        planned("b"),
+    )
+    assert done.state is State.FAILED
+    assert done.reasons == ("step a failed: configuration apply failed (rc 2)",)
+    assert [step.status for step in done.steps] == [StepStatus.FAILED, None]
+    assert each.states(planned("a"))["a"].status == "error"
+    record = _apply_record(each, since)
+    assert any("'not_defined' is undefined" in line for line in run_records.last_lines(record, str))
+    _has_the_recorded_shape(record.path, RECORDED / "failed-apply")
+
+
+def test_records_and_states_have_the_recorded_shape(each: Rig) -> None:
+    since = datetime.now(UTC)
+    assert each.judge(each.start(each.content(gate("a"))), planned("a")).state is State.COMPLETED
+    _has_the_recorded_shape(_apply_record(each, since).path, RECORDED / "ok-apply")
+    state = json.loads(records.state_path(each.root, "core/shared/manual-gate#gate_a").read_text())
+    assert state.keys() == json.loads((RECORDED / "module-state-ok.json").read_text()).keys()
+
+
+def test_a_secret_in_an_input_is_published_and_stays_out_of_the_evidence(each: Rig) -> None:
+    """HyOps writes it into five files; the allow-list takes none of them, even before redaction."""
+    since = datetime.now(UTC)
+    leaky = gate("a", inputs={"gate_message": "{{ lookup('env','PATRONI_SUPERUSER_PASSWORD') }}"})
+    run = each.start(each.content(leaky))
+    assert each.judge(run, planned("a")).state is State.COMPLETED
+    assert CANARY in records.state_path(each.root, "core/shared/manual-gate#gate_a").read_text()
+    record = _apply_record(each, since)
+    assert CANARY in (record.path / "result.json").read_text()
+    kept = run_records.evidence_files(record, str)
+    assert {"result.json", "driver_result.json", "preflight_decision.json", "ansible.log"} <= {Path(name).name for name in kept}
+    assert [name for name, content in kept.items() if CANARY.encode() in content and not name.endswith(".log")] == []
+    assert not [path for path in run.run_dir.iterdir() if CANARY.encode() in path.read_bytes()]
+
+
+def test_an_interrupt_is_handled(each: Rig) -> None:
+    since = datetime.now(UTC)
+    run = each.start(each.content(gate("a"), gate("b", required="a", inputs=SLOW)))
+    _until_running(run.view, "b")
+    time.sleep(1.5 if each.name == "real" else 0.3)
+    assert run.cancel()
+    done = each.judge(run, planned("a"), planned("b"))
+    ended = run.view().ended
+    assert ended is not None
+    assert (ended.rc, ended.by_itself, ended.stop, done.state) == (130, True, Stop.CANCEL, State.CANCELLED), (ended, done)
+    state = each.states(planned("b"))["b"]
+    assert state.status == "error"
+    record = next(record for record in run_records.new_runs(each.root, since) if record.run_id == state.run_id)
+    assert (record.path / "cancelled.json").is_file()
+
+
+def test_sigterm_orphans_the_provider_and_leaves_the_state_running(each: Rig) -> None:
+    """Why HyOps runs under a supervisor: the provider goes on changing things."""
+    path = str(each.blueprint(gate("a", inputs=SLOW)))
+    hyops = subprocess.Popen(
+        [str(each.runtime.hyops), *DEPLOY, path],
+        env=each.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _until(lambda: each.states(planned("a"))["a"].status == "running")
+    time.sleep(1.5 if each.name == "real" else 0.3)
+    provider = processes.descendants(hyops.pid)
+    try:
+        assert provider
+        hyops.send_signal(signal.SIGTERM)
+        assert hyops.wait(10) == -signal.SIGTERM
+        time.sleep(0.2)
+        assert [process.name for process in provider if processes.read_process(process.pid)] == [process.name for process in provider]
+        assert each.states(planned("a"))["a"].status == "running"
+    finally:
+        for process in provider:
+            processes.send(process.pid, signal.SIGKILL)
+    _until(lambda: not any(processes.read_process(process.pid) for process in provider))
+
+
+def test_a_killed_hyops_is_indeterminate_and_its_orphans_are_ended(each: Rig) -> None:
+    run = each.start(each.content(gate("a", inputs=SLOW)))
+    _until_running(run.view, "a")
+    time.sleep(1.5 if each.name == "real" else 0.3)
+    pid = run.view().hyops_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    done = each.judge(run, planned("a"))
+    ended = run.view().ended
+    assert ended is not None
+    assert (done.state, ended.rc, ended.by_itself) == (State.INDETERMINATE, -signal.SIGTERM, False)
+    assert ended.strays
+
+
+def _apply_record(each: Rig, since: datetime) -> run_records.RunRecord:
+    found = [record for record in run_records.new_runs(each.root, since) if record.run_id.startswith("apply-")]
+    assert len(found) == 1
+    return found[0]
+
+
+def _has_the_recorded_shape(record: Path, recorded: Path) -> None:
+    """The same files with the same modes, and in each JSON file the same keys."""
+    assert sorted(path.name for path in record.iterdir()) == sorted(path.name for path in recorded.iterdir())
+    for path in record.iterdir():
+        loose = path.name.endswith((".stdout.txt", ".stderr.txt", ".log"))
+        assert stat.S_IMODE(path.stat().st_mode) == (0o644 if loose else 0o600), path.name
+        if path.suffix == ".json":
+            assert _keys(json.loads(path.read_text())) == _keys(json.loads((recorded / path.name).read_text())), path.name
+
+
+def _keys(content: dict[str, object]) -> set[str]:
+    return set(content) | {
+        f"{name}.{key}" for name in ("driver", "parent") if isinstance(inner := content.get(name), dict) for key in inner
+    }
+
+
+def _until_running(view: Callable[[], JournalView], step: str) -> None:
+    _until(lambda: any(isinstance(line, StepEvent) and line.step == step for line in view().lines))
+
+
+def _until(true: Callable[[], bool], limit: float = 30.0) -> None:
+    until = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.05)
