@@ -82,11 +82,14 @@ def explain(answer: Answer, *, role: str, auth_path: str, origin: str, jwt: str)
     if hit := _CLAIM.search(said):
         name = hit["claim"]
         value = shown(sent[name]) if name in sent else "no such claim"
+        fix = f"{read_role}; add the value sent (docs/vault-role.md); new run"
+        if name == "run_attempt":
+            fix = "start a new run: a re-run never acts"
         return _refuse(
             "Vault does not know this workflow; no password is wrong",
             f'{who}: claim "{name}" {hit["what"]}; sent {value}',
             "a bound value that matches what was sent",
-            "start a new run: a re-run never acts" if name == "run_attempt" else f"{read_role}; add the value sent (docs/vault-role.md); new run",
+            fix,
         )
     if "audience" in said:
         return _refuse(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.secrets.map import builtin_bytes, builtin_map, read_map, refs_for
 from tests.unit.secrets.cases import case_files, facts
@@ -103,9 +104,13 @@ LINES = st.one_of(
 
 @given(st.lists(LINES, max_size=8).map("\n".join), st.sampled_from([(), ("A_KEY",), ("A_KEY", "B_KEY")]))
 def test_any_text_is_answered_with_references_or_a_refusal(text: str, required: tuple[str, ...]) -> None:
+    refused: Refusal | None = None
+    refs: tuple[SecretRef, ...] = ()
     try:
         refs = refs_for(read_map(text.encode("utf-8", "surrogatepass")), "prod", ("dr",), required)
-    except Refusal as refused:
+    except Refusal as error:
+        refused = error
+    if refused:
         assert refused.gate.startswith("secrets.map.")
         assert refused.found
     else:
