@@ -1,0 +1,75 @@
+"""The set-up script: an environment that is not whole is never used, and what is missing is said in one line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "dev", tmp_path / "dev")
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    return tmp_path
+
+
+def fake_python(folder: Path, venv: str) -> Path:
+    """An interpreter that is fine but for `-m venv`, which runs the line of bash given, with the folder to make as $3."""
+    program = folder / "bin" / "python3"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/bash\nif [ "$1" = -m ]; then {venv}\nelse exec {sys.executable} "$@"; fi\n')
+    program.chmod(0o755)
+    return program
+
+
+def dev(checkout: Path, *arguments: str, python: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": python}
+    return subprocess.run(["bash", "dev", *arguments], cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_build_that_fails_is_not_used(checkout: Path) -> None:
+    broken = fake_python(checkout, "exit 7")
+    for _ in range(2):
+        done = dev(checkout, "run", "echo", "went-on", python=str(broken))
+        assert done.returncode != 0
+        assert "went-on" not in done.stdout
+        assert not list(checkout.glob(".venv/*/complete"))
+
+
+def test_packages_that_cannot_be_had_stop_the_set_up(checkout: Path) -> None:
+    empty = fake_python(checkout, 'mkdir -p "$3/bin"; printf "#!/bin/bash\\nexit 1\\n" >"$3/bin/python"; chmod 755 "$3/bin/python"')
+    done = dev(checkout, "rehearse", python=str(empty))
+    assert done.returncode != 0
+    assert "trying pip" in done.stderr
+    assert not list(checkout.glob(".venv/*/complete"))
+
+
+def test_no_python_is_said_in_one_line(checkout: Path) -> None:
+    tools = checkout / "tools"
+    tools.mkdir()
+    for name in ("dirname", "sed"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(
+        [str(shutil.which("bash")), "dev", "run", "true"],
+        cwd=checkout,
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["dev: no Python 3.11 or newer with venv on the PATH (Debian: apt-get install python3 python3-venv)"]
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["help"], 0), ([], 2), (["no-such"], 2)])
+def test_the_commands_are_listed(checkout: Path, arguments: list[str], code: int) -> None:
+    done = dev(checkout, *arguments)
+    assert done.returncode == code
+    assert all(f"./dev {name}" in done.stdout for name in ("rehearse", "test", "lint", "bench", "run"))
