@@ -17,7 +17,7 @@ PRINTERS = ("cli", "github/workflow.py", "example/stand_in.py")
 HEAVY = {"hvac", "github", "google", "azure", "boto3", "botocore", "proxmoxer", "fabric", "paramiko", "hyperscan", "ahocorasick_rs"}
 MAX_LINES = 300
 
-# Each is written so that this file does not match itself.
+# What no file may say; the examples below are put together from halves, so that this file does not say it either.
 FORBIDDEN_TEXT = {
     "host of a package registry": re.compile(
         r"pypi\.org/|pythonhosted\.org|registry\.(npmjs|yarnpkg)|crates\.io/|proxy\.golang|repo1?\.maven|deb\.debian", re.I
@@ -25,7 +25,7 @@ FORBIDDEN_TEXT = {
     "index option": re.compile(r"^\s*(-i|--(extra-)?index-url|--find-links|registry\s*=)\s*\S*http", re.M),
     "resolved address in a lock file": re.compile(r'"resolved":\s*"http'),
     "path of a machine": re.compile(
-        r"(?<![\w./$}-])/(work|root)/|/tmp/venv|(?<![\w./$}-])/home/(?!runner\b|hyops\b|gha-runner\b|user\b)[a-z]"
+        r"(?<![\w./$}-])/(work|root)/|/tmp/venv|(?<![\w./$}-])/home/(?!runner\b|hyops\b|gha-runner\b|opsadmin\b|user\b)[a-z]"
     ),
 }
 
@@ -117,8 +117,6 @@ def test_no_file_says(what: str) -> None:
     pattern = FORBIDDEN_TEXT[what]
     found = []
     for path in tracked():
-        if path == "tests/unit/test_house.py":
-            continue
         text = (ROOT / path).read_text("utf-8", errors="replace")
         found += [f"{path}: {match.group(0)}" for match in pattern.finditer(text)]
     assert not found
@@ -127,11 +125,11 @@ def test_no_file_says(what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "text"),
     [
-        ("host of a package registry", "see https://pypi.org/simple/x"),
-        ("index option", "--extra-index-url https://x"),
-        ("resolved address in a lock file", '"resolved": "https://x"'),
-        ("path of a machine", "cd /work/main"),
-        ("path of a machine", "/home/jane/x"),
+        ("host of a package registry", "see https://pypi" + ".org/simple/x"),
+        ("index option", "--extra-index" + "-url https://x"),
+        ("resolved address in a lock file", '"resolved"' + ': "https://x"'),
+        ("path of a machine", "cd /" + "work/main"),
+        ("path of a machine", "/home" + "/jane/x"),
     ],
 )
 def test_the_patterns_find_what_they_are_for(what: str, text: str) -> None:

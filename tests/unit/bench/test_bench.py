@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 import bench
@@ -12,8 +14,8 @@ from bench.__main__ import main, names, table
     ("value", "op", "goal", "word"),
     [(0.4, "<=", 0.5, "ok"), (0.5, "<=", 0.5, "ok"), (0.50001, "<=", 0.5, "short"), (812.3, ">=", 200, "ok"), (199.99, ">=", 200, "short")],
 )
-def test_the_closing_line(value: float, op: str, goal: float, word: str) -> None:
-    result = bench.Result("validate", "ratio", value, op, goal)  # type: ignore[arg-type]
+def test_the_closing_line(value: float, op: Literal["<=", ">="], goal: float, word: str) -> None:
+    result = bench.Result("validate", "ratio", value, op, goal)
     assert result.line() == f"validate ratio={value:.4g} {op} {goal:g}: {word}"
 
 
