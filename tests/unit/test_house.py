@@ -25,7 +25,7 @@ FORBIDDEN_TEXT = {
     "index option": re.compile(r"^\s*(-i|--(extra-)?index-url|--find-links|registry\s*=)\s*\S*http", re.M),
     "resolved address in a lock file": re.compile(r'"resolved":\s*"http'),
     "path of a machine": re.compile(
-        r"(?<![\w./$}-])/(work|root)/|/tmp/venv|(?<![\w./$}-])/home/(?!runner\b|hyops\b|gha-runner\b|opsadmin\b|user\b)[a-z]"
+        r"(?<![\w./$}-])/(work|root)/|/tmp/[v]env\b|/tmp/[h]yops/core|(?<![\w./$}-])/home/(?!runner\b|hyops\b|gha-runner\b|opsadmin\b|user\b)[a-z]"
     ),
 }
 
