@@ -102,6 +102,10 @@ class JournalWriter:
         """What was written so far is on disk."""
         os.fdatasync(self._handle)
 
+    def close(self) -> None:
+        """Nothing more will be written."""
+        os.close(self._handle)
+
 
 def records(text: bytes) -> Iterator[Record]:
     """The whole records in `text`. A torn last line (the writer was killed in mid-write) is left out."""

@@ -43,8 +43,8 @@ class LineSplitter:
 
     def close(self) -> list[bytes]:
         """The last line, if the stream did not end with a line end."""
-        rest, self._rest = self._rest.removesuffix(b"\r"), b""
-        return [rest] if rest else []
+        rest, self._rest = self._rest, b""
+        return [rest.removesuffix(b"\r")] if rest else []
 
 
 def printable(line: bytes) -> str:

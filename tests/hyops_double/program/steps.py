@@ -237,9 +237,8 @@ class Apply:
     def _published(self, name):
         word = name.rpartition(".")[2]
         rendered = getattr(self, "rendered", {})
-        return next(
-            (rendered[key] for key in (word, f"gate_{word}", "confirm" if word == "confirmed" else word) if key in rendered), "ready"
-        )
+        keys = (word, f"gate_{word}", "confirm" if word == "confirmed" else word)
+        return next((rendered[key] for key in keys if key in rendered), "ready")
 
     def _state(self, status, *, stale=False, **extra):
         resolved = self.record / "resolved.inputs.yml"
