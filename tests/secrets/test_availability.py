@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,38 @@ def test_an_answer_that_is_no_answer(bao: OpenBao, body: bytes) -> None:
         plan = plan_for(bao).model_copy(update={"addresses": ((origin, "a"),)})
         with pytest.raises(Refusal, match=r"secrets\.login"):
             open_as(bao, plan=plan).read(REFS)
+
+
+def test_neither_proxy_nor_netrc_of_the_environment_is_used(bao: OpenBao, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    reached: list[str] = []
+    with server(lambda handler: reached.append(handler.path)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.setenv("no_proxy", "")
+        authority = open_as(bao)
+        assert len(authority.read(REFS)) == len(REFS)
+        authority.close()
+    assert reached == []
+
+
+def test_an_authority_without_subkeys_is_told_from_a_missing_secret(bao: OpenBao) -> None:
+    def old(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.endswith("/login"):
+            status(200, b'{"auth": {"client_token": "s.canary"}}')(handler)
+        elif handler.path.endswith("/lookup-self"):
+            status(200, b'{"data": {"policies": ["dr-prod"], "type": "service", "explicit_max_ttl": 900}}')(handler)
+        else:
+            status(404, b'{"errors": ["1 error occurred: * unsupported path"]}')(handler)
+
+    with server(old) as origin:
+        plan = plan_for(bao).model_copy(update={"addresses": ((origin, "a"),)})
+        with pytest.raises(Refusal) as refused:
+            open_as(bao, plan=plan).names(REFS)
+    assert refused.value.gate == "secrets.subkeys"
+    assert "unsupported path" in refused.value.found
 
 
 def test_sealed(own_bao: OpenBao) -> None:

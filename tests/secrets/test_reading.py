@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.authorities.wire import Answer, Wire
 from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as, plan_for
 from tests.support.openbao import OWN_TOKEN, OpenBao
@@ -45,12 +48,22 @@ def refusal(bao: OpenBao, *refs: SecretRef) -> Refusal:
     return refused.value
 
 
-def test_values_and_versions_one_request_for_each_path(bao: OpenBao) -> None:
+def test_values_and_versions_one_request_for_each_path(bao: OpenBao, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = Wire.ask
+
+    def ask(self: Wire, method: str, path: str, **rest: Any) -> Answer:
+        asked.append(path)
+        return real(self, method, path, **rest)
+
+    monkeypatch.setattr(Wire, "ask", ask)
     authority = open_as(bao)
     secrets = authority.read(REFS)
     assert {secret.key: secret.value for secret in secrets} == VALUES
     assert {secret.version for secret in secrets} == {"1"}
-    assert len({ref.path for ref in REFS}) < len(REFS)
+    paths = {ref.path.replace("/", "/data/", 1) for ref in REFS}
+    assert sorted(path for path in asked if "/data/" in path) == sorted(paths)
+    assert len(paths) < len(REFS)
     authority.close()
 
 

@@ -163,6 +163,26 @@ def test_only_ciphertext_is_ever_written(path: Path, monkeypatch: pytest.MonkeyP
     assert all(data.startswith(b"$ANSIBLE_VAULT;") for data in seen)
 
 
+def test_the_new_file_is_on_disk_before_it_takes_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(path, {"A_KEY": "one of before"})
+    events: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        events.append("directory" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        real_fsync(handle)
+
+    def replace(self: Path, target: Path) -> Path:
+        events.append("replace")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(bundle_module.os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    with open_bundle(path, PASSWORD) as bundle:
+        bundle.merge({"A_KEY": CANARY})
+    assert events == ["file", "replace", "directory"]
+
+
 def test_what_a_killed_run_left_is_cleared_away_and_hyops_plaintext_is_told(path: Path) -> None:
     path.parent.mkdir()
     draft = path.with_name(f".{NAME}.0123456789abcdef.tmp")

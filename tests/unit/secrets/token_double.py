@@ -40,6 +40,8 @@ def token_server(bearer: str) -> Iterator[TokenDouble]:
             audience = parse_qs(urlsplit(self.path).query)["audience"][0]
             body = json.dumps({"value": f"token for {audience}"}).encode() if double.body is None else double.body
             self.send_response(status)
+            if status == 302:
+                self.send_header("Location", double.url + "&audience=elsewhere")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
