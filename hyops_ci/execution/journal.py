@@ -66,6 +66,8 @@ class JournalView:
     supervisor_pid: int | None
     events: tuple[Timed, ...]
     signals: tuple[str, ...]
+    redactions: dict[str, int]
+    """How often each secret was taken out of the output, by name."""
     ended: Ended | None
 
     @property
@@ -126,6 +128,7 @@ def read_journal(run_dir: Path) -> JournalView:
         text = b""
     started: Record = {}
     ended: Ended | None = None
+    redactions: dict[str, int] = {}
     events, signals = [], []
     for record in records(text):
         match record.get("kind"):
@@ -135,6 +138,8 @@ def read_journal(run_dir: Path) -> JournalView:
                 events.append(Timed(_at(record), line_of(record)))
             case "signal":
                 signals.append(str(record["name"]))
+            case "redactions":
+                redactions = record["counts"]
             case "ended":
                 ended = ended_of(record)
     return JournalView(
@@ -143,6 +148,7 @@ def read_journal(run_dir: Path) -> JournalView:
         supervisor_pid=started.get("supervisor"),
         events=tuple(events),
         signals=tuple(signals),
+        redactions=redactions,
         ended=ended,
     )
 

@@ -21,7 +21,8 @@ from typing import IO, BinaryIO, Final, cast
 from hyops_ci.execution import processes
 from hyops_ci.execution.grammar import HyOpsLine, StepEvent, read_line
 from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, Stop, hold_lock
-from hyops_ci.execution.streams import Filter, LineSplitter
+from hyops_ci.execution.streams import LineSplitter
+from hyops_ci.redaction import Filter, Redactor
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
 """Bytes of one stream that are kept; the rest is read and dropped, with a record that says so."""
@@ -40,8 +41,8 @@ class Order:
     argv: list[str]
     env: dict[str, str]
     timeout: float
-    secrets: list[str]
-    """Values that never reach a disk or a log."""
+    secrets: dict[str, str]
+    """Values that never reach a disk or a log, by name."""
     cwd: str = "/"
     grace: float = 20.0
     """From the interrupt to SIGTERM. HyOps gives its provider 15 s and needs a moment more (HyOps `runtime/proc.py`)."""
@@ -101,11 +102,11 @@ class Output:
 class Keeper:
     """Keeps one HyOps process from start to end."""
 
-    def __init__(self, order: Order, filters: Callable[[], Filter], redact: Callable[[str], str]) -> None:
-        self._order, self._redact = order, redact
+    def __init__(self, order: Order, redactor: Redactor) -> None:
+        self._order, self._redactor, self._redact = order, redactor, redactor.text
         run_dir = Path(order.run_dir)
         self._journal = JournalWriter(run_dir)
-        self._outputs = {name: Output(name, run_dir, order.max_output, filters(), self._journal) for name in STREAMS}
+        self._outputs = {name: Output(name, run_dir, order.max_output, redactor.filter(), self._journal) for name in STREAMS}
         self._selector = selectors.DefaultSelector()
         self._stop = Stop.NOT_ASKED
         self._asked_at = self._synced_at = 0.0
@@ -129,6 +130,7 @@ class Keeper:
         for output in self._outputs.values():
             self._note(output.close())
             output.sync()
+        self._journal.write("redactions", counts=dict(self._redactor.counts))
         for path in self._order.remove_after:
             Path(path).unlink(missing_ok=True)
         ended = replace(ended, seconds=round(time.monotonic() - began, 3))
@@ -259,10 +261,7 @@ def serve(order_stream: BinaryIO) -> None:
         os.write(1, b"ready\n")
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 
-    from hyops_ci.redaction import Redactor
-
-    redactor = Redactor(order.secrets)
-    Keeper(order, redactor.filter, redactor.text).keep(ready)
+    Keeper(order, Redactor(order.secrets)).keep(ready)
     os.close(held)
 
 

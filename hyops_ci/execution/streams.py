@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 PREFIX: Final = "hyops | "
 MAX_LINE: Final = 64 * 1024
 """Bytes of a line without an end before it is cut; a runaway line must not fill memory."""
 _END = re.compile(rb"\r\n|\n|\r")
-
-
-class Filter(Protocol):
-    """What redaction offers for a stream: bytes in, bytes without secrets out, at any chunk edges."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        """As much of the stream as may be shown now."""
-        ...
-
-    def close(self) -> bytes:
-        """The rest."""
-        ...
 
 
 class LineSplitter:

@@ -68,7 +68,7 @@ class Supervisor:
         run_dir: Path,
         *,
         timeout: float,
-        secrets: Iterable[str] = (),
+        secrets: Mapping[str, str] | None = None,
         on_line: OnLine | None = None,
         on_step: OnStep | None = None,
         remove_after: Iterable[Path] = (),
@@ -79,7 +79,7 @@ class Supervisor:
     ) -> Supervisor:
         """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
 
-        `secrets` are the values kept out of everything written. `on_line` gets each line ready to print, `on_step`
+        `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
         each line that means something with its time; both during `wait`, in this process.
         Raises Fault (`hyops.supervisor`, exit 9) when the supervisor cannot be started; a HyOps that cannot be
         started is an `Ended` with `rc` None.
@@ -90,7 +90,7 @@ class Supervisor:
             argv=list(argv),
             env=dict(env),
             timeout=timeout,
-            secrets=list(secrets),
+            secrets=dict(secrets or {}),
             grace=grace,
             patience=patience,
             linger=linger,

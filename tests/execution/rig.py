@@ -100,7 +100,12 @@ class Rig:
         run_dir = self.scratch / f"run-{self.runs}"
         overlay = lend(self.root, f"{self.runs}-1", content)
         argv = command_line(command, self.runtime, overlay)
-        options = {"timeout": 100.0, "secrets": [CANARY], "on_line": self.printed.append, "remove_after": [overlay]} | options
+        options = {
+            "timeout": 100.0,
+            "secrets": {"PATRONI_SUPERUSER_PASSWORD": CANARY},
+            "on_line": self.printed.append,
+            "remove_after": [overlay],
+        } | options
         return Supervisor.start(argv, self.environment(), run_dir, **options)
 
     def states(self, *steps: PlannedStep) -> dict[str, Any]:

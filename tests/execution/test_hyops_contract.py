@@ -15,17 +15,26 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from hyops_ci.contracts.plan import StepClass
 from hyops_ci.contracts.run import State
 from hyops_ci.execution import processes, records, run_records
 from hyops_ci.execution.command import hyops_version
 from hyops_ci.execution.grammar import FinalLine, PreflightLine, StepEvent, StepStatus, read_output
 from hyops_ci.execution.journal import JournalView, Stop
-from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned
+from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned, real_hyops
 
 RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
 SLOW = {"gate_message": "{{ lookup('pipe', 'sleep 30; echo done') }}"}
 DEPLOY = ("blueprint", "deploy", "--env", "dev", "--execute", "--yes", "--file")
+
+
+def test_the_real_hyops_was_asked_too() -> None:
+    found = real_hyops()
+    if isinstance(found, str):
+        pytest.skip(found)
+    assert (found[0] / "modules").is_dir()
 
 
 def test_it_says_its_version(each: Rig) -> None:

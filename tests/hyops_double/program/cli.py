@@ -176,7 +176,10 @@ def execute(ns, payload, root):
         if what == "rerun":
             print(f"step={step['id']} status=rerun reason={reason}")
         print(f"step={step['id']} status=running action={step['action']} module={step['module_ref']}", flush=True)
-        rc = steps.run_step(root, step, inputs_file, ns.env)
+        try:
+            rc = steps.run_step(root, step, inputs_file, ns.env)
+        except KeyboardInterrupt:
+            rc = steps.CANCELLED
         if rc == 0:
             print(f"step={step['id']} status=ok progress={position * 100 // total}%", flush=True)
         elif rc == steps.CANCELLED:

@@ -82,9 +82,9 @@ class Apply:
         self.record.mkdir(parents=True)
         self.work.mkdir(parents=True)
         self._before()
-        self._state("running", active_command="deploy")
-        self._talk()
         try:
+            self._state("running", active_command="deploy")
+            self._talk()
             rc = self._provide()
         except KeyboardInterrupt:
             return self._interrupted()
