@@ -1,8 +1,7 @@
 """Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (workflows, section 4).
 
     run = Supervisor.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
-    ended = run.wait()                    # Ended, or None: no final answer
-    run.cancel(); ended = run.wait(9)     # a cancelled step waits 9 s; the supervisor goes on to the end
+    ended = run.see_through()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
 
 Whatever happens to this process, the journal in `run_dir` says what HyOps did: `Supervisor.attach(run_dir)`.
 """
@@ -76,11 +75,13 @@ class Supervisor:
         patience: float = 5.0,
         linger: float = 2.0,
         max_output: int = MAX_OUTPUT,
+        hold: Iterable[int] = (),
     ) -> Supervisor:
         """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
 
         `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
-        each line that means something with its time; both during `wait`, in this process.
+        each line that means something with its time; both during `wait`, in this process. `hold` are open file
+        descriptors, such as the host lock, that stay open as long as the supervisor lives.
         Raises Fault (`hyops.supervisor`, exit 9) when the supervisor cannot be started; a HyOps that cannot be
         started is an `Ended` with `rc` None.
         """
@@ -97,7 +98,7 @@ class Supervisor:
             max_output=max_output,
             remove_after=tuple(str(path) for path in remove_after),
         )
-        _launch(order, run_dir)
+        _launch(order, run_dir, tuple(hold))
         return cls(run_dir, on_line=on_line, on_step=on_step)
 
     @classmethod
@@ -135,6 +136,29 @@ class Supervisor:
             if self._ended is not None or not alive or (until is not None and time.monotonic() >= until):
                 return self._ended
             time.sleep(POLL)
+
+    def see_through(self, patience: float = CANCEL_WAIT) -> Ended | None:
+        """`wait`, with SIGINT and SIGTERM to this process taken as a cancel; then at most `patience` seconds more.
+
+        GitHub interrupts a cancelled step, sends SIGTERM 7.5 s and kills 2.5 s later; the supervisor goes on to the
+        end whatever becomes of this process. Main thread only, as all signal handling.
+        """
+        asked: list[float] = []
+
+        def ask(*_: object) -> None:
+            if not asked:
+                asked.append(time.monotonic())
+                self.cancel()
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while (ended := self.wait(0.25)) is None and self.condition is Condition.RUNNING:
+                if asked and time.monotonic() - asked[0] >= patience:
+                    break
+            return ended or self.wait(0)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def cancel(self) -> bool:
         """Ask for an end: interrupt, 20 s, SIGTERM, 5 s, SIGKILL. Returns at once; whether a supervisor was there to ask."""
@@ -181,7 +205,7 @@ class Supervisor:
             self._on_line(printable(line))
 
 
-def _launch(order: Order, run_dir: Path) -> None:
+def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
     """Start the supervisor process and wait for its word that HyOps runs, or for its end."""
     package_root = str(Path(hyops_ci.__file__).resolve().parents[1])
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -194,6 +218,7 @@ def _launch(order: Order, run_dir: Path) -> None:
             stderr=errors,
             env=env,
             cwd="/",
+            pass_fds=hold,
         )
     finally:
         os.close(errors)

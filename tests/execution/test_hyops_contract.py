@@ -23,6 +23,7 @@ from hyops_ci.execution import processes, records, run_records
 from hyops_ci.execution.command import hyops_version
 from hyops_ci.execution.grammar import FinalLine, PreflightLine, StepEvent, StepStatus, read_output
 from hyops_ci.execution.journal import JournalView, Stop
+from hyops_ci.secrets.ansible_vault import encrypt
 from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned, real_hyops
 
 RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
@@ -69,6 +70,28 @@ def test_the_runtime_root_silently_beats_the_env_flag(each: Rig) -> None:
     assert done.returncode == 0
     assert each.states(planned("a"))["a"].status == "ok"
     assert not (each.runtime.envs_base / "other").exists()
+
+
+def test_the_env_variable_silently_beats_the_env_flag_for_the_providers(each: Rig) -> None:
+    path = str(each.blueprint(gate("a", inputs={"gate_message": "env {{ lookup('env','HYOPS_ENV') }}"})))
+    assert each.hyops(*DEPLOY, path, env=each.environment() | {"HYOPS_ENV": "prod"}).returncode == 0
+    state = json.loads(records.state_path(each.root, "core/shared/manual-gate#gate_a").read_text())
+    assert state["outputs"]["gate.message"] == "env prod"
+
+
+def test_secrets_come_from_the_bundle_that_we_write(each: Rig) -> None:
+    path = str(each.blueprint(gate("a", inputs={"required_env": ["PATRONI_SUPERUSER_PASSWORD"]})))
+    preflight = ("blueprint", "preflight", "--env", "dev", "--json", "--file", path)
+    password = each.scratch / "vault.pass"
+    password.write_text("bundle-password\n")
+    env = each.environment({}) | {"HYOPS_VAULT_PASSWORD_FILE": str(password)}
+    assert each.hyops(*preflight, env=env).returncode == 2
+    bundle = each.root / "vault" / "bootstrap.vault.env"
+    bundle.write_bytes(encrypt(f"PATRONI_SUPERUSER_PASSWORD={CANARY}\n".encode(), b"bundle-password"))
+    assert each.hyops(*preflight, env=env).returncode == 0
+    password.write_text("another\n")
+    refused = each.hyops(*preflight, env=env)
+    assert "vault decrypt failed" in records.read_preflight(refused.stdout, refused.returncode).steps[0].reason
 
 
 def test_a_mistyped_env_is_made_and_not_refused(each: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import signal
@@ -217,19 +218,20 @@ from hyops_ci.execution.supervisor import Supervisor
 argv, env, run_dir, overlay = json.load(sys.stdin)
 run = Supervisor.start(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=[Path(overlay)])
 print("started", flush=True)
-run.wait()
+ended = run.see_through(float(sys.argv[1]))
+print("no answer" if ended is None else f"ended {ended.rc}", flush=True)
 """
 
 
-def caller(rig: Rig, do: str, **script: object) -> tuple[subprocess.Popen[str], Path, Path]:
-    """A process of its own that starts the run and waits; its handle, the run directory and the lent overlay."""
+def caller(rig: Rig, do: str, patience: float = 9.0, **script: object) -> tuple[subprocess.Popen[str], Path, Path]:
+    """A process of its own that starts the run and sees it through; its handle, the run directory and the lent overlay."""
     assert rig.double
     rig.double.script(steps={"a": {"do": do, **script}})
     overlay = rig.blueprint(gate("a"), gate("b", required="a"), name="dr-dispatch-1-1.yml")
     argv = [str(rig.runtime.hyops), "blueprint", "deploy", "--env", "dev", "--execute", "--yes", "--file", str(overlay)]
     run_dir = rig.scratch / "caller"
     process = subprocess.Popen(
-        [sys.executable, "-c", CALLER],
+        [sys.executable, "-c", CALLER, str(patience)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -241,14 +243,64 @@ def caller(rig: Rig, do: str, **script: object) -> tuple[subprocess.Popen[str], 
     process.stdin.write(json.dumps([argv, rig.environment(), str(run_dir), str(overlay)]))
     process.stdin.close()
     assert process.stdout.readline() == "started\n"
-    process.stdout.close()
     return process, run_dir, overlay
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    with process.stdout:
+        return process.stdout.read().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_step_is_a_cancel(rig: Rig, number: signal.Signals) -> None:
+    process, run_dir, _ = caller(rig, "hang")
+    run = Supervisor.attach(run_dir)
+    until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
+    time.sleep(0.3)
+    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
+    assert (said(process), process.wait(10)) == ("ended 130", 0)
+    assert finished(run).stop is Stop.CANCEL
+
+
+def test_a_cancelled_step_does_not_wait_for_ever_and_the_supervisor_goes_on(rig: Rig) -> None:
+    process, run_dir, overlay = caller(rig, "stuck", patience=0.3)
+    run = Supervisor.attach(run_dir)
+    until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert (said(process), process.wait(10)) == ("no answer", 0)
+    assert (run.condition, overlay.exists()) == (Condition.RUNNING, True)
+    assert finished(run).by_itself is False
+    assert not overlay.exists()
+
+
+def test_the_host_lock_lasts_as_long_as_hyops(rig: Rig) -> None:
+    def locked() -> bool:
+        with (rig.scratch / "host.lock").open("w") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    assert rig.double
+    rig.double.script(steps={"a": {"do": "hang"}})
+    with (rig.scratch / "host.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = rig.start(rig.content(gate("a")), hold=[lock.fileno()])
+    until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
+    assert locked(), "this process has let go of it"
+    run.cancel()
+    finished(run)
+    until(lambda: not locked())
 
 
 def test_a_killed_caller_loses_nothing(rig: Rig) -> None:
     process, run_dir, overlay = caller(rig, "ok", seconds=1.0)
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
+    assert (said(process), process.wait(10)) == ("", -signal.SIGKILL)
     run = Supervisor.attach(run_dir, on_line=rig.printed.append)
     assert (run.condition, overlay.exists()) == (Condition.RUNNING, True)
     assert rig.judge(run, planned("a"), planned("b")).state is State.COMPLETED
@@ -259,7 +311,7 @@ def test_a_killed_caller_loses_nothing(rig: Rig) -> None:
 def test_a_killed_caller_can_still_be_cancelled_from_elsewhere(rig: Rig) -> None:
     process, run_dir, _ = caller(rig, "hang")
     process.kill()
-    process.wait(10)
+    assert (said(process), process.wait(10)) == ("", -signal.SIGKILL)
     run = Supervisor.attach(run_dir)
     until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
     time.sleep(0.3)
