@@ -1,0 +1,147 @@
+"""What a gate looks at, and how it says no."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from hyops_ci.contracts.config import DispatchConfig, HostTrust, ServiceAction
+from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
+from hyops_ci.contracts.plan import GatePass, Plan
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.planning.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
+
+
+@dataclass(frozen=True)
+class PlanCase:
+    """One decision against config, overlay and given facts."""
+
+    decision: Decision
+    config: DispatchConfig
+    action: ServiceAction
+    blueprint: EffectiveBlueprint
+    facts: PlanFacts
+    trust: HostTrust | None = None
+
+    @property
+    def lane(self) -> LaneSettings:
+        """The lane that the config chooses."""
+        return lane_settings(self.config, self.action.lane)
+
+    @property
+    def env(self) -> EnvSettings:
+        """The env of the service."""
+        return env_settings(self.config, env_of(self.decision.service))
+
+
+@dataclass(frozen=True)
+class CheckCase:
+    """One plan against what its runner says."""
+
+    plan: Plan
+    facts: CheckFacts
+
+
+@dataclass(frozen=True)
+class No:
+    """A refusal in the making: the gate adds its id and family."""
+
+    reason: str
+    found: str
+    expected: str
+    fix: str
+    docs: str = ""
+
+
+Answer = str | No
+"""A note on why it passes (may be empty), or a No."""
+C = TypeVar("C", PlanCase, CheckCase)
+
+
+@dataclass(frozen=True)
+class Gate(Generic[C]):
+    """One pure check."""
+
+    id: str
+    reference: str
+    """Where the rule comes from: a section of the contracts, or of the anti-drift note."""
+    exit_code: Exit
+    question: str
+    ask: Callable[[C], Answer]
+
+    def __call__(self, case: C) -> GatePass | Refusal:
+        """The gate's answer to one case."""
+        answer = self.ask(case)
+        if isinstance(answer, str):
+            return GatePass(id=self.id, note=answer)
+        return Refusal(
+            self.id, answer.reason, exit_code=self.exit_code, found=answer.found, expected=answer.expected, fix=answer.fix, docs=answer.docs
+        )
+
+
+PLAN_GATES: Final[list[Gate[PlanCase]]] = []
+CHECK_GATES: Final[list[Gate[CheckCase]]] = []
+
+
+def plan_gate(id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[PlanCase], Answer]], Gate[PlanCase]]:  # noqa: A002
+    """Register a function as a plan gate."""
+    return _register(PLAN_GATES, id, reference, exit_code, question)
+
+
+def check_gate(id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[CheckCase], Answer]], Gate[CheckCase]]:  # noqa: A002
+    """Register a function as a check gate."""
+    return _register(CHECK_GATES, id, reference, exit_code, question)
+
+
+def _register(
+    gates: list[Gate[Any]], id: str, reference: str, exit_code: Exit, question: str
+) -> Callable[[Callable[[Any], Answer]], Gate[Any]]:
+    def take(ask: Callable[[Any], Answer]) -> Gate[Any]:
+        gate: Gate[Any] = Gate(id, reference, exit_code, question, ask)
+        gates.append(gate)
+        return gate
+
+    return take
+
+
+def load(kind: Literal["plan", "check"]) -> Sequence[Gate[Any]]:
+    """All gates of one kind, in the order of their modules' names and, inside one, of its lines."""
+    from hyops_ci.planning import gates
+
+    for module in sorted(info.name for info in pkgutil.iter_modules(gates.__path__)):
+        importlib.import_module(f"hyops_ci.planning.gates.{module}")
+    return PLAN_GATES if kind == "plan" else CHECK_GATES
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What all gates of one kind said."""
+
+    passed: tuple[GatePass, ...]
+    refused: tuple[Refusal, ...] = field(default=())
+
+    def document(self) -> dict[str, Any]:
+        """`gates.json` of the evidence."""
+        return {"passed": [each.document() for each in self.passed], "refused": [each.to_json() for each in self.refused]}
+
+
+def ask_all(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> Answers:
+    """Ask every gate; nobody has to fix one refusal to learn of the next."""
+    answers = [gate(case) for gate in load(kind)]
+    return Answers(
+        tuple(each for each in answers if isinstance(each, GatePass)), tuple(each for each in answers if isinstance(each, Refusal))
+    )
+
+
+def table() -> str:
+    """All gates as the Markdown of `docs/gates.md`."""
+    rows = ["# Gates", "", "Generated from the code by `hyops-ci docs`. One pure function each; a refusal carries the id.", ""]
+    for kind, title in (("plan", "Before anything is asked of a runner"), ("check", "On the runner, before a person is asked")):
+        rows += [f"## {title}", "", "| gate | question | exit | rule |", "|---|---|---|---|"]
+        rows += [f"| `{gate.id}` | {gate.question} | {int(gate.exit_code)} | {gate.reference} |" for gate in load(kind)]  # type: ignore[arg-type]
+        rows.append("")
+    return "\n".join(rows)
