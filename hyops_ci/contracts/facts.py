@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import RunnerIdentity, StateFact
 from hyops_ci.contracts.ledger import Tip
+
+GUARDS: Final = ("restore_confirm", "confirm", "promote_confirm", "destroy_confirm")
+"""Inputs that stand for a person's word (HyOps module specs): closed when false."""
 
 
 class RefFact(Model):
@@ -84,8 +87,8 @@ class PlanFacts(Model):
     gate: EnvironmentFact | None = None
     """The approval gate; None where there is no GitHub (then only signed approvals count)."""
     tip: Tip | None = None
-    hosted_by_lane: str = ""
-    """Lane in whose site this process runs, where that is known."""
+    bootstrap_reason: str = ""
+    """Why a runner may be made, where somebody asked for that."""
 
 
 class PreflightStep(Model):
