@@ -54,10 +54,12 @@ class SyncManifest(Document):
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What `sync` brought: the manifest for the evidence, and the values for redactor and child environment."""
+    """What `sync` brought: the manifest for the evidence, the values for the child's environment, and all that must never be shown."""
 
     manifest: SyncManifest
     values: Mapping[str, str] = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
+    """For the redactor: these values, every other one in the bundle (HyOps reads it whole), and the bundle's password."""
 
 
 def sync(
@@ -92,7 +94,8 @@ def sync(
         bundle_sha256=written.sha256,
         notes=(*settled.notes, *_notes(bundle, authority)),
     )
-    return Synced(manifest, settled.values)
+    hidden = {*settled.values.values(), *bundle.values.values(), password.secret.decode("utf-8", "replace")}
+    return Synced(manifest, settled.values, tuple(sorted(hidden)))
 
 
 def check_names(plan: SecretPlan, authority: Authority, required: Sequence[str]) -> dict[str, bool]:

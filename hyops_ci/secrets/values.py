@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.redaction import MIN_FORM
 
-MIN_CHARACTERS: Final = 8
+MIN_CHARACTERS: Final = MIN_FORM
 """Shorter values occur in ordinary text: hiding them would blank the log, showing them would show the secret."""
 MAX_ENTRY_BYTES: Final = 128 * 1024 - 1
 """`KEY=value` of one environment variable on Linux (MAX_ARG_STRLEN, without its NUL)."""

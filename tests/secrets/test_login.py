@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.oidc import job_identity
 from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import REFS, open_as, plan_for
-from tests.support.openbao import BOUND, OWN_TOKEN, OpenBao, TokenFor
+from tests.support.openbao import BOUND, OWN_TOKEN, OpenBao, TokenFor, start_token_service
 
 pytestmark = pytest.mark.bao
 
@@ -61,6 +62,16 @@ def test_the_refusal_is_the_products_text(bao: OpenBao) -> None:
         "  fix      vault read auth/jwt/role/dr-prod; add the value sent (docs/vault-role.md); new run",
         "  docs     vault-role.md",
     ]
+
+
+def test_a_job_logs_in_with_what_github_gives_it(bao: OpenBao) -> None:
+    with start_token_service(bao) as github:
+        for purpose, environment in ((Purpose.CHECK, "dr-check"), (Purpose.EXECUTE, "dr-prod")):
+            authority = open_as(bao, purpose, token_for=job_identity(github.job(environment=environment)))
+            assert all(authority.names(REFS).values()) if purpose is Purpose.CHECK else authority.read(REFS)
+            authority.close()
+            assert authority.revoked is True
+    assert github.audiences == [bao.origin, bao.origin]
 
 
 def test_globs_are_not_bound(bao: OpenBao) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import hvac
 import jwt
@@ -211,7 +211,13 @@ class TokenService:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"ACTIONS_ID_TOKEN_REQUEST_URL": self.url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.bearer}
+        """The two variables of a job whose claims are the service's own."""
+        return self.job()
+
+    def job(self, **claims: str) -> dict[str, str]:
+        """The two variables of one job: `claims` (environment, run_attempt, ...) travel in the address and win."""
+        query = "".join(f"&claim.{name}={quote(value, safe='')}" for name, value in claims.items())
+        return {"ACTIONS_ID_TOKEN_REQUEST_URL": self.url + query, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.bearer}
 
 
 @contextmanager
@@ -227,9 +233,10 @@ def start_token_service(bao: OpenBao, **claims: str | None) -> Iterator[TokenSer
             elif service.failures:
                 status = service.failures.pop(0)
             else:
-                audience = parse_qs(urlsplit(self.path).query)["audience"][0]
-                service.audiences.append(audience)
-                value = bao.mint_job_token(**{"audience": audience, **claims})  # type: ignore[arg-type]
+                query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                service.audiences.append(query["audience"])
+                of_job = {name.removeprefix("claim."): value for name, value in query.items() if name.startswith("claim.")}
+                value = bao.mint_job_token(**{"audience": query["audience"], **claims, **of_job})  # type: ignore[arg-type]
             body = json.dumps({"value": value}).encode() if status == 200 else b"{}"
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

@@ -100,6 +100,12 @@ def test_an_env_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_that_cannot_be_made_is_a_fault(path: Path) -> None:
+    path.parent.write_text("a file where the directory should be")
+    with pytest.raises(Fault, match=r"secrets\.bundle"), open_bundle(path, PASSWORD):
+        pytest.fail("it must not open")
+
+
 def test_a_symbolic_link_is_refused(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hyops_ci.contracts.config import EnvClass
@@ -51,6 +53,14 @@ def test_a_plan_without_a_way_in_is_refused(changes: dict[str, object]) -> None:
     plan = plan_of("A_KEY").model_copy(update=changes)
     with pytest.raises(Refusal, match=r"secrets\.login"):
         open_authority(plan, EnvClass.PRODUCTION, Purpose.EXECUTE, token_for=no_token)
+
+
+def test_a_file_authority_is_for_labs(tmp_path: Path) -> None:
+    plan = plan_of("A_KEY", kind="file", path=str(tmp_path / "x"), addresses=())
+    assert open_authority(plan, EnvClass.LAB, Purpose.EXECUTE).origin == "file"
+    with pytest.raises(Refusal) as refused:
+        open_authority(plan, EnvClass.PRODUCTION, Purpose.EXECUTE)
+    assert (refused.value.gate, refused.value.exit_code) == ("secrets.file", Exit.POLICY)
 
 
 def test_no_identity_and_no_file_is_refused() -> None:

@@ -42,9 +42,12 @@ def test_what_the_plan_does_not_need_is_kept_and_said(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(encrypt(render({"OLD_KEY": "canary-old", "A_KEY": VALUES["A_KEY"]}).encode(), PASSWORD.secret))
     (path.parent / "hyops.vaultenv.x1").write_text("")
-    manifest = sync(
-        plan_of("A_KEY"), FakeAuthority({"A_KEY": VALUES["A_KEY"] + "\n"}), path, PASSWORD, ["A_KEY"], clock=FakeClock()
-    ).manifest
+    authority = FakeAuthority({"A_KEY": VALUES["A_KEY"] + "\n"})
+    synced = sync(plan_of("A_KEY"), authority, path, PASSWORD, ["A_KEY"], clock=FakeClock())
+    manifest = synced.manifest
+    assert synced.values == {"A_KEY": VALUES["A_KEY"]}
+    assert synced.hidden == ("canary-old", "canary-password", VALUES["A_KEY"])
+    assert "canary" not in repr(synced)
     assert manifest.kept == ("OLD_KEY",)
     assert manifest.changed == ()
     assert manifest.notes == (
