@@ -14,7 +14,7 @@ from typing import Literal
 from hyops_ci.contracts.base import Clean, Digest, Document, EnvKey, Model, Short, Utc, stamp
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.contracts.ports import Authority, Clock
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.secrets.bundle import Bundle, open_bundle
 from hyops_ci.secrets.password import Password
 from hyops_ci.secrets.port import SecretAuthority
@@ -73,7 +73,7 @@ def sync(
     try:
         refs = chosen_refs(plan, required)
         with open_bundle(bundle_path, password) as bundle:
-            secrets = authority.read(refs)
+            secrets = authority.read(refs) if refs else ()
             settled = settle({secret.key: secret.value for secret in secrets})
             written = bundle.merge(settled.values)
     finally:
@@ -89,7 +89,7 @@ def sync(
         ended_at=stamp(clock.now()),
         secrets=brought,
         changed=written.changed,
-        kept=written.kept,
+        kept=tuple(shown(name) for name in written.kept),
         revoked=authority.revoked,
         bundle_sha256=written.sha256,
         notes=(*settled.notes, *_notes(bundle, authority)),
@@ -130,7 +130,7 @@ def chosen_refs(plan: SecretPlan, required: Sequence[str]) -> tuple[SecretRef, .
 
 
 def _notes(bundle: Bundle, authority: SecretAuthority) -> list[str]:
-    notes = [f"plaintext left beside the bundle by an earlier HyOps: {name}; delete it" for name in bundle.leftovers]
+    notes = [f"plaintext left beside the bundle by an earlier HyOps: {shown(name)}; delete it" for name in bundle.leftovers]
     if authority.revoked is False:
         notes.append("the login could not be revoked; it ends by its own limit")
     if bundle.original is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from hyops_ci.contracts.plan import SecretRef
-from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.errors import Exit, Fault, Refusal, shown
 from hyops_ci.secrets.authorities.login import Login, check_token, refuse_lookup
 from hyops_ci.secrets.authorities.wire import TIMEOUT, Answer, Unreachable, Wire
 from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
@@ -178,7 +178,7 @@ def _current(path: str, answer: Answer) -> tuple[Mapping[str, Any], str, str]:
     """Fields and version of the current version, or why there are none."""
     metadata = answer.data.get("metadata")
     facts = metadata if isinstance(metadata, dict) else {}
-    version = str(facts.get("version", ""))
+    version = shown(str(facts.get("version", "")))
     fields = answer.data.get("data")
     if isinstance(fields, dict) and answer.ok:
         return fields, version, ""

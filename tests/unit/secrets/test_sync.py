@@ -120,7 +120,17 @@ def test_check_ends_the_login_when_it_fails() -> None:
     assert authority.closed == 1
 
 
+def test_names_with_control_characters_in_an_old_bundle_do_not_stop_a_run(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(encrypt(b"A\x1b[2JB=old value\n", PASSWORD.secret))
+    (path.parent / "hyops.vaultenv.\x1b").write_text("")
+    manifest = sync(plan_of("A_KEY"), FakeAuthority(VALUES), path, PASSWORD, ["A_KEY"], clock=FakeClock()).manifest
+    assert manifest.kept == ("A\\u001b[2JB",)
+    assert "hyops.vaultenv.\\u001b" in manifest.notes[0]
+
+
 def test_nothing_needed_asks_nobody(path: Path) -> None:
     authority = FakeAuthority({})
+    assert sync(plan_of(), authority, path, PASSWORD, [], clock=FakeClock()).manifest.secrets == ()
     assert check_names(plan_of(), authority, []) == {}
     assert authority.asked == []
