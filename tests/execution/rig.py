@@ -22,6 +22,7 @@ from tests.hyops_double import Double, install
 
 CANARY = "c4n4ry/S3cret+Value=="
 """Planted as the password of every run; must be found nowhere that we write."""
+PLANTED = {"PATRONI_SUPERUSER_PASSWORD": CANARY}
 GATE = "core/shared/manual-gate"
 DEPLOY = Command(
     name="deploy",
@@ -62,11 +63,9 @@ class Rig:
         """The runtime root of `dev`."""
         return self.runtime.root
 
-    def environment(self, secrets: Mapping[str, str] | None = None) -> dict[str, str]:
+    def environment(self, secrets: Mapping[str, str] = PLANTED) -> dict[str, str]:
         """What HyOps gets."""
-        return child_environment(
-            self.runtime, base=self.base, secrets={"PATRONI_SUPERUSER_PASSWORD": CANARY} if secrets is None else secrets
-        )
+        return child_environment(self.runtime, base=self.base, secrets=secrets)
 
     def blueprint(self, *steps: dict[str, Any], name: str = "contract.yml") -> Path:
         """Write a blueprint where HyOps reads it."""
@@ -94,19 +93,14 @@ class Rig:
             stdin=subprocess.DEVNULL,
         )
 
-    def start(self, content: bytes, command: Command = DEPLOY, **options: Any) -> Supervisor:
+    def start(self, content: bytes, command: Command = DEPLOY, *, secrets: Mapping[str, str] = PLANTED, **options: Any) -> Supervisor:
         """Lend an overlay and start a planned command under the supervisor, which removes the overlay at its end."""
         self.runs += 1
         run_dir = self.scratch / f"run-{self.runs}"
         overlay = lend(self.root, f"{self.runs}-1", content)
         argv = command_line(command, self.runtime, overlay)
-        options = {
-            "timeout": 100.0,
-            "secrets": {"PATRONI_SUPERUSER_PASSWORD": CANARY},
-            "on_line": self.printed.append,
-            "remove_after": [overlay],
-        } | options
-        return Supervisor.start(argv, self.environment(), run_dir, **options)
+        usual: dict[str, Any] = {"timeout": 100.0, "on_line": self.printed.append, "remove_after": [overlay]}
+        return Supervisor.start(argv, self.environment(secrets), run_dir, secrets=secrets, **usual | options)
 
     def states(self, *steps: PlannedStep) -> dict[str, Any]:
         """The state of each step now."""

@@ -73,6 +73,8 @@ def load_blueprint(path):
     if not steps:
         raise ValueError("steps must be a non-empty list")
     ids = {step["id"] for step in steps}
+    if len(ids) < len(steps):
+        raise ValueError("duplicate step id")
     for step in steps:
         for required in step["requires"]:
             if required not in ids:
@@ -92,7 +94,7 @@ def load_blueprint(path):
 
 
 def _step(index, step):
-    for key in ("id", "module_ref", "action"):
+    for key in ("id", "module_ref"):
         if not isinstance(step.get(key), str) or not step[key].strip():
             raise ValueError(f"steps[{index}].{key} must be a non-empty string")
     # Unknown keys are silently ignored, as the real loader does.
@@ -100,8 +102,8 @@ def _step(index, step):
         "id": step["id"],
         "module_ref": step["module_ref"],
         "execution_profile": step.get("execution_profile", ""),
-        "action": step["action"].lower(),
-        "phase": step.get("phase", "operations"),
+        "action": str(step.get("action") or "deploy").strip().lower(),
+        "phase": step.get("phase") or "operations",
         "requires": list(step.get("requires") or step.get("depends_on") or []),
         "with_deps": bool(step.get("with_deps", False)),
         "skip_if_state_ok": bool(step.get("skip_if_state_ok", False)),
