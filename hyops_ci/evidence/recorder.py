@@ -1,0 +1,147 @@
+"""Events written as they happen: one hash-chained JSON line each, on disk before the next thing begins (contracts, section 7).
+
+A part is one stage's events and files. Its first event cites the last hash of the part before. A process that
+is killed leaves at worst one torn line, which the next one cuts off and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.digest import canonical, digest
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.contracts.run import Event, State, may_follow
+
+STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
+"""Stages in the order in which their parts chain."""
+GENESIS: Final = "sha256:" + "0" * 64
+EVENTS: Final = "events.jsonl"
+
+
+class BrokenChain(ValueError):
+    """Events that do not follow one another; the text says where."""
+
+
+class PartRecorder:
+    """The recorder of one stage (port `Recorder`). Every call is on disk when it returns."""
+
+    def __init__(self, run_dir: Path, stage: str, clock: Clock, redact: Callable[[Any], Any] = lambda value: value) -> None:
+        """Begin, or go on with, the part of `stage`. Raises BrokenChain where earlier events do not hold together."""
+        self.folder = run_dir / "parts" / stage
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._stage, self._clock, self.redact = stage, clock, redact
+        torn = _cut_torn(self.folder / EVENTS)
+        events = list(read_chain(run_dir))
+        self._last = events[-1].hash if events else GENESIS
+        self._seq = events[-1].seq + 1 if events else 0
+        self.state = next((State(event.name) for event in reversed(events) if event.kind == "transition"), None)
+        """Where the run is, by the last transition of any part."""
+        self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        _sync_folder(self.folder)
+        if torn:
+            self.note("journal.torn", bytes=torn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        os.close(self._file)
+
+    def enter(self, state: State, **data: Any) -> None:
+        """The run enters `state`. Raises ValueError for a move that the table does not allow."""
+        if not (state is State.RECEIVED if self.state is None else may_follow(self.state, state)):
+            raise ValueError(f"a run does not go from {self.state} to {state}")
+        self._write("transition", state.value, data)
+        self.state = state
+
+    def intent(self, name: str, **data: Any) -> None:
+        """Something that changes the world is about to be done."""
+        self._write("intent", name, data)
+
+    def result(self, name: str, **data: Any) -> None:
+        """What the intent of the same name came to."""
+        self._write("result", name, data)
+
+    def note(self, name: str, **data: Any) -> None:
+        """A fact worth keeping."""
+        self._write("note", name, data)
+
+    def refusal(self, name: str, **data: Any) -> None:
+        """A gate said no."""
+        self._write("refusal", name, data)
+
+    def keep(self, path: str, content: bytes) -> None:
+        """Keep a file of this stage, at `path` inside the part."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.write_bytes(content)
+
+    def _write(self, kind: str, name: str, data: dict[str, Any]) -> None:
+        event = {
+            "seq": self._seq,
+            "at": stamp(self._clock.now()),
+            "stage": self._stage,
+            "kind": kind,
+            "name": name,
+            "data": self.redact(data),
+            "prev": self._last,
+        }
+        event["hash"] = digest(event)
+        os.write(self._file, canonical(event) + b"\n")
+        os.fsync(self._file)
+        self._last, self._seq = event["hash"], self._seq + 1
+
+
+def read_chain(run_dir: Path) -> Iterator[Event]:
+    """All events of a run in order, each one checked against the one before. Raises BrokenChain."""
+    last, seq = GENESIS, 0
+    for stage in STAGES:
+        path = run_dir / "parts" / stage / EVENTS
+        for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
+            event = parse_event(line, f"parts/{stage}/{EVENTS}:{number}")
+            if event.stage != stage or event.prev != last or event.seq != seq:
+                raise BrokenChain(f"parts/{stage}/{EVENTS}:{number} does not follow the event before it")
+            yield event
+            last, seq = event.hash, seq + 1
+
+
+def parse_event(line: bytes, where: str) -> Event:
+    """One line, whose hash must be its own. Raises BrokenChain."""
+    try:
+        event = Event.model_validate_json(line)
+        fields = json.loads(line)
+        said = fields.pop("hash")
+        if canonical({**fields, "hash": said}) != line or digest(fields) != said:
+            raise BrokenChain(f"{where} is not what was written")
+    except (ValidationError, ValueError, TypeError) as error:
+        raise error if isinstance(error, BrokenChain) else BrokenChain(f"{where} is no event") from None
+    return event
+
+
+def _cut_torn(path: Path) -> int:
+    """Cut off a last line that was never finished. Answers its bytes."""
+    if not path.exists():
+        return 0
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+    return len(data) - whole
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,145 @@
+"""DSSE envelopes over exact bytes, ed25519 (secure-systems-lab/dsse, protocol v1). The cryptography is `cryptography`'s.
+
+One payload type per kind of document: a signature says what kind it was made for, and is no signature of another.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from hyops_ci.errors import Exit, Refusal
+
+PREFIX: Final = "ed25519:"
+MAX_ENVELOPE: Final = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An envelope's payload and who signed it. `signers` are public keys in the form `ed25519:<base64>`."""
+
+    payload: bytes
+    signers: tuple[str, ...]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def new_key(path: Path) -> str:
+    """Make a private key at `path` (PEM, mode 0600, never over an existing file). Answers its public half."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _refuse(
+            f"{path}: {error.strerror}", "a new file in a writable folder", "choose another path; a key is never replaced"
+        ) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+    return public_of(key)
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise _refuse(f"{path}: {error.strerror}", "a private key", "make one: hyops-ci approve --new-key PATH") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise _refuse(f"{path}: mode {stat.S_IMODE(mode):04o}", "mode 0600", f"chmod 600 {path}; if others could read it, make a new one")
+    try:
+        key = serialization.load_pem_private_key(data, None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _refuse(f"{path} holds no unencrypted ed25519 key", "a PEM private key", "make one: hyops-ci approve --new-key PATH")
+    return key
+
+
+def public_of(key: Ed25519PrivateKey) -> str:
+    """The public half, as config and host trust write it."""
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return PREFIX + base64.b64encode(raw).decode()
+
+
+def sign(payload: bytes, payload_type: str, keys: Iterable[Ed25519PrivateKey]) -> dict[str, Any]:
+    """An envelope with one signature per key."""
+    message = pae(payload_type, payload)
+    signatures = [{"keyid": public_of(key), "sig": base64.b64encode(key.sign(message)).decode()} for key in keys]
+    return {"payloadType": payload_type, "payload": base64.b64encode(payload).decode(), "signatures": signatures}
+
+
+def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> Opened:
+    """The payload, and which of the trusted `keys` signed it. No valid signature: `signers` is empty.
+
+    Raises ValueError for what is no envelope, or one of another kind. Key ids are hints: every key is tried.
+    """
+    if not isinstance(envelope, dict) or envelope.get("payloadType") != payload_type:
+        raise ValueError(f"no envelope of {payload_type}")
+    signatures = envelope.get("signatures")
+    if not isinstance(signatures, list) or len(signatures) > 16:
+        raise ValueError("no list of signatures")
+    payload = _decode(envelope.get("payload"))
+    message = pae(payload_type, payload)
+    given = [_decode(entry.get("sig")) for entry in signatures if isinstance(entry, dict)]
+    signers = [key for key in dict.fromkeys(keys) if any(_verifies(key, each, message) for each in given)]
+    return Opened(payload, tuple(signers))
+
+
+def read_envelopes(text: str) -> list[Any]:
+    """The envelopes in a JSON array, or one alone. Raises Refusal (exit 6) for anything else."""
+    try:
+        value = json.loads(text) if len(text) <= MAX_ENVELOPE else None
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise Refusal(
+            "approval.envelope",
+            "the approvals cannot be read",
+            exit_code=Exit.APPROVAL,
+            found=f"{len(text)} characters that are no JSON array",
+            expected="what hyops-ci approve printed",
+            fix="pass the envelopes as they are",
+        )
+    return value
+
+
+def _verifies(key: str, signature: bytes, message: bytes) -> bool:
+    try:
+        public = Ed25519PublicKey.from_public_bytes(_decode(key.removeprefix(PREFIX)))
+        public.verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _decode(text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise ValueError("no base64 text")
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ValueError("no base64 text") from None
+
+
+def _refuse(found: str, expected: str, fix: str) -> Refusal:
+    return Refusal("signing.key", "the key cannot be used", exit_code=Exit.USAGE, found=found, expected=expected, fix=fix)
