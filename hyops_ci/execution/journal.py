@@ -62,6 +62,7 @@ class JournalView:
     """A journal as read. `ended` is None while there is no final answer."""
 
     started_at: datetime | None
+    """When HyOps was about to be started: from then on it may have done something."""
     hyops_pid: int | None
     supervisor_pid: int | None
     events: tuple[Timed, ...]
@@ -126,12 +127,15 @@ def read_journal(run_dir: Path) -> JournalView:
         text = (run_dir / JOURNAL).read_bytes()
     except FileNotFoundError:
         text = b""
+    starting: Record = {}
     started: Record = {}
     ended: Ended | None = None
     redactions: dict[str, int] = {}
     events, signals = [], []
     for record in records(text):
         match record.get("kind"):
+            case "starting":
+                starting = record
             case "started":
                 started = record
             case "line":
@@ -143,9 +147,9 @@ def read_journal(run_dir: Path) -> JournalView:
             case "ended":
                 ended = ended_of(record)
     return JournalView(
-        started_at=_at(started) if started else None,
+        started_at=_at(starting) if starting else None,
         hyops_pid=started.get("hyops"),
-        supervisor_pid=started.get("supervisor"),
+        supervisor_pid=starting.get("supervisor"),
         events=tuple(events),
         signals=tuple(signals),
         redactions=redactions,

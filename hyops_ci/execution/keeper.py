@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
@@ -117,6 +118,8 @@ class Keeper:
         """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
         self._listen()
         began = time.monotonic()
+        argv = [self._redact(word) for word in self._order.argv]
+        self._journal.write("starting", supervisor=os.getpid(), argv=argv, timeout=self._order.timeout)
         try:
             self._pid = self._start()
         except OSError as error:
@@ -168,8 +171,7 @@ class Keeper:
         )
         for name, pipe in zip(STREAMS, (self._child.stdout, self._child.stderr), strict=True):
             self._selector.register(cast("IO[bytes]", pipe), selectors.EVENT_READ, self._outputs[name])
-        argv = [self._redact(word) for word in order.argv]
-        self._journal.write("started", hyops=self._child.pid, supervisor=os.getpid(), argv=argv, timeout=order.timeout)
+        self._journal.write("started", hyops=self._child.pid)
         return self._child.pid
 
     def _stay(self, began: float) -> None:
@@ -258,7 +260,8 @@ def serve(order_stream: BinaryIO) -> None:
     processes.become_subreaper()
 
     def ready() -> None:
-        os.write(1, b"ready\n")
+        with suppress(BrokenPipeError):  # the caller may be gone already
+            os.write(1, b"ready\n")
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 
     Keeper(order, Redactor(order.secrets)).keep(ready)

@@ -222,7 +222,12 @@ def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
         )
     finally:
         os.close(errors)
-    said, _ = process.communicate(json.dumps(asdict(order)).encode())
+    try:
+        said, _ = process.communicate(json.dumps(asdict(order)).encode())
+    except BaseException:
+        # Interrupted in the moment of the start: nobody will hold this run, so it is cancelled before anything else.
+        _cancel_whatever_started(run_dir)
+        raise
     if said != b"ready\n" and journal.read_journal(run_dir).ended is None:
         raise Fault(
             "hyops.supervisor",
@@ -232,6 +237,12 @@ def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
             expected="a supervisor process of its own session; HyOps was not started",
             fix="run hyops-ci doctor on the runner",
         )
+
+
+def _cancel_whatever_started(run_dir: Path, limit: float = 5.0) -> None:
+    run, until = Supervisor.attach(run_dir), time.monotonic() + limit
+    while not run.cancel() and run.condition is not Condition.FINISHED and time.monotonic() < until:
+        time.sleep(POLL)
 
 
 def _last_line(path: Path) -> str:

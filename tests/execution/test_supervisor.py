@@ -359,6 +359,26 @@ def test_a_caller_with_ignored_interrupts_still_can_cancel(rig: Rig) -> None:
         signal.signal(signal.SIGINT, before)
 
 
+def test_an_interrupt_in_the_moment_of_the_start_cancels(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rig.double
+    rig.double.script(steps={"a": {"do": "hang"}})
+
+    def interrupted(process: subprocess.Popen[bytes], order: bytes) -> tuple[bytes, None]:
+        assert process.stdin
+        assert process.stdout
+        with process.stdin, process.stdout:
+            process.stdin.write(order)
+        process.wait(10)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess.Popen, "communicate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rig.start(rig.content(gate("a")), **QUICK)
+    run = Supervisor.attach(rig.scratch / "run-1")
+    assert finished(run).stop is Stop.CANCEL
+
+
 def test_a_torn_journal_is_read_up_to_the_tear(rig: Rig) -> None:
     finished(run := started(rig, "ok"))
     path = run.run_dir / journal.JOURNAL

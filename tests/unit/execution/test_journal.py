@@ -26,7 +26,8 @@ def test_lines_are_read_back_as_written(tmp_path_factory: pytest.TempPathFactory
     run_dir = tmp_path_factory.mktemp("run")
     create(run_dir)
     writer = JournalWriter(run_dir)
-    writer.write("started", hyops=12, supervisor=11, argv=[], timeout=1.0)
+    writer.write("starting", supervisor=11, argv=[], timeout=1.0)
+    writer.write("started", hyops=12)
     for line in said:
         writer.line(line)
     writer.write("signal", name="SIGINT", why=Stop.CANCEL)
