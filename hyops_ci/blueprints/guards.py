@@ -1,32 +1,15 @@
-"""Guards: inputs that a blueprint ships closed and a run opens, in its own copy of the overlay only."""
+"""The overlay with a run's guards open: a copy in memory and its bytes; the committed file keeps them closed."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
-from hyops_ci.contracts.facts import GUARDS, EffectiveBlueprint
+from hyops_ci.contracts.facts import ASSERTIONS
 from hyops_ci.contracts.plan import Guard
-
-RESTORE_PIN: Final = "restore_set"
-
-
-def closed_guards(blueprint: EffectiveBlueprint) -> tuple[Guard, ...]:
-    """The guards to open: closed ones of steps that act. The approver sees each by name."""
-    return tuple(
-        Guard(step=step.id, input=name, value=True) for step in blueprint.steps for name in GUARDS if step.inputs.get(name) is False
-    )
-
-
-def restore_pins(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard, ...]:
-    """What pins the restore point: nothing for `latest`, else the label in every restoring step that has the input."""
-    if restore_point == "latest":
-        return ()
-    steps = [step for step in blueprint.steps if step.inputs.get("apply_mode") == "restore"]
-    return tuple(Guard(step=step.id, input=RESTORE_PIN, value=restore_point) for step in steps)
 
 
 def opened(document: dict[str, Any], guards: Iterable[Guard]) -> dict[str, Any]:
@@ -34,7 +17,13 @@ def opened(document: dict[str, Any], guards: Iterable[Guard]) -> dict[str, Any]:
     changed = copy.deepcopy(document)
     steps = {step["id"]: step for step in changed["steps"]}
     for guard in guards:
-        steps[guard.step].setdefault("inputs", {})[guard.input] = guard.value
+        inputs = steps[guard.step].get("inputs") or {}
+        steps[guard.step]["inputs"] = inputs
+        place, _, statement = guard.input.partition(".")
+        if place == ASSERTIONS and statement:
+            inputs[place][statement] = guard.value
+        else:
+            inputs[guard.input] = guard.value
     return changed
 
 

@@ -6,10 +6,15 @@ HyOps merges step inputs over `inputs_file` over the spec's defaults (HyOps `blu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final, Literal
 
+from hyops_ci.contracts.base import MAX_INT
 from hyops_ci.contracts.facts import EffectiveBlueprint, EffectiveStep
+from hyops_ci.contracts.facts import upstream_states as upstream_states
 from hyops_ci.errors import Exit, Refusal
 
 Origin = Literal["spec", "inputs_file", "overlay", "guard"]
@@ -22,17 +27,10 @@ STEP_KEYS: Final = frozenset(
         "destroy_gate optional inputs inputs_file state_instance presentation contracts"
     ).split()
 )
-ALIASES: Final = {
-    "platform/onprem/postgresql-ha": "platform/postgresql-ha",
-    "platform/onprem/postgresql-ha-backup": "platform/postgresql-ha-backup",
-}
-"""Second names of modules, by their first (HyOps `runtime/module_state.py`)."""
-
-
-def canonical_ref(ref: str) -> str:
-    """A state reference under its module's first name."""
-    module, mark, instance = ref.partition("#")
-    return f"{ALIASES.get(module, module)}{mark}{instance}"
+_STEP_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_MODULE: Final = re.compile(r"[a-z0-9][a-z0-9/_-]{0,127}")
+_INSTANCE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_ACTIONS: Final = frozenset({"apply", "deploy", "plan", "validate"})
 
 
 def read_blueprint(document: Any, overlay_sha256: str, specs: Mapping[str, tuple[Any, str]] | None = None) -> EffectiveBlueprint:
@@ -46,7 +44,7 @@ def read_blueprint(document: Any, overlay_sha256: str, specs: Mapping[str, tuple
     steps = document.get("steps")
     if not isinstance(steps, list) or not steps:
         raise _refuse("steps", "no steps", "a list of at least one step")
-    if "inputs_file" in {key for step in steps if isinstance(step, dict) for key in step}:
+    if any(isinstance(step, dict) and step.get("inputs_file") for step in steps):
         raise _refuse("steps", "a step with inputs_file", "inputs in the overlay itself, where the reviewer and the plan see them")
     unknown = [f"/{key}" for key in document if key not in TOP_KEYS]
     effective = []
@@ -70,26 +68,31 @@ def read_blueprint(document: Any, overlay_sha256: str, specs: Mapping[str, tuple
 def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) -> EffectiveStep:
     if not isinstance(step, dict):
         raise _refuse(f"steps/{index}", type(step).__name__, "a mapping")
-    module_ref = _text(step.get("module_ref"), f"steps/{index}/module_ref")
+    module_ref = _text(step.get("module_ref"), f"steps/{index}/module_ref", _MODULE)
     spec, spec_sha256 = (specs or {}).get(module_ref, ({}, ""))
     inputs, origins = merge(_defaults(spec), _mapping(step.get("inputs"), f"steps/{index}/inputs"))
-    instance = step.get("state_instance") or ""
+    _plain(inputs, f"steps/{index}/inputs")
+    instance = str(step.get("state_instance") or "").lower()
+    if instance and not _INSTANCE.fullmatch(instance):
+        raise _refuse(f"steps/{index}/state_instance", instance, "letters, digits, dot, dash and underscore")
     contracts = _mapping(step.get("contracts"), f"steps/{index}/contracts")
     return EffectiveStep(
-        id=_text(step.get("id"), f"steps/{index}/id"),
+        id=_text(step.get("id"), f"steps/{index}/id", _STEP_ID),
         module_ref=module_ref,
-        state_instance=str(instance),
-        action=str(step.get("action", "deploy")),
-        phase=str(step.get("phase", "")),
-        optional=step.get("optional") is True,
-        skip_if_state_ok=step.get("skip_if_state_ok") is True,
-        verify_state_on_skip=step.get("verify_state_on_skip") is True,
-        with_deps=step.get("with_deps") is True,
-        requires=tuple(str(name) for name in step.get("requires") or ()),
+        state_instance=instance,
+        action=_action(step.get("action"), f"steps/{index}/action"),
+        phase=str(step.get("phase") or ""),
+        optional=_flag(step, "optional", index),
+        skip_if_state_ok=_flag(step, "skip_if_state_ok", index),
+        verify_state_on_skip=_flag(step, "verify_state_on_skip", index),
+        with_deps=_flag(step, "with_deps", index),
+        requires=tuple(_texts(step.get("requires"), f"steps/{index}/requires")),
         inputs=inputs,
         origins=origins,
-        required_env=tuple(sorted({str(key) for key in inputs.get("required_env") or ()})),
-        state_refs=tuple(dict.fromkeys([*state_refs(inputs), *map(str, contracts.get("requires_module_state_ok") or ())])),
+        required_env=tuple(sorted(set(_texts(inputs.get("required_env"), f"steps/{index}/inputs/required_env")))),
+        state_refs=tuple(
+            dict.fromkeys([*state_refs(inputs), *_texts(contracts.get("requires_module_state_ok"), f"steps/{index}/contracts")])
+        ),
         publishes=f"{module_ref}#{instance}" if instance else module_ref,
         spec_sha256=spec_sha256,
     )
@@ -114,24 +117,16 @@ def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any], at: str, origi
     return merged
 
 
-def state_refs(inputs: Mapping[str, Any]) -> list[str]:
-    """Every non-empty `*_state_ref` at any depth."""
-    found = []
-    for key, value in inputs.items():
-        if isinstance(value, Mapping):
+def state_refs(inputs: Any) -> list[str]:
+    """Every non-empty `*_state_ref` at any depth, in order."""
+    found: list[str] = []
+    items = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
+    for key, value in items:
+        if isinstance(value, Mapping | list):
             found += state_refs(value)
         elif str(key).endswith("_state_ref") and isinstance(value, str) and value:
             found.append(value)
     return found
-
-
-def upstream_states(steps: Sequence[EffectiveStep]) -> list[tuple[str, str]]:
-    """(step, reference) of every state that must be there before the run: those that no earlier step publishes."""
-    needed, published = [], set[str]()
-    for step in steps:
-        needed += [(step.id, ref) for ref in step.state_refs if canonical_ref(ref) not in published]
-        published.add(canonical_ref(step.publishes))
-    return needed
 
 
 def _defaults(spec: Any) -> Mapping[str, Any]:
@@ -148,10 +143,52 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: Any, where: str, form: re.Pattern[str] | None = None) -> str:
     if not isinstance(value, str) or not value:
         raise _refuse(where, repr(value), "text")
+    if form and not form.fullmatch(value):
+        raise _refuse(where, value, f"a name that HyOps takes: {form.pattern}")
     return value
+
+
+def _texts(value: Any, where: str) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise _refuse(where, repr(value), "a list of names")
+    return value
+
+
+def _flag(step: Mapping[str, Any], key: str, index: int) -> bool:
+    value = step.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise _refuse(f"steps/{index}/{key}", repr(value), "true or false (HyOps takes no other word)")
+    return value is True
+
+
+def _action(value: Any, where: str) -> str:
+    action = str(value or "deploy").strip().lower()
+    if action not in _ACTIONS:
+        raise _refuse(where, repr(value), " or ".join(sorted(_ACTIONS)))
+    return action
+
+
+def _plain(value: Any, where: str) -> None:
+    """Refuse what JSON cannot say: the effective blueprint is digested, and a digest needs one spelling."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise _refuse(where, f"the key {key!r}", "keys that are text (put it in quotes)")
+            _plain(item, f"{where}/{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _plain(item, f"{where}/{index}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _refuse(where, repr(value), "a finite number")
+    elif isinstance(value, int) and abs(value) > MAX_INT:
+        raise _refuse(where, repr(value), "at most 2^53-1 (as text, in quotes, where it is no number)")
+    elif not isinstance(value, str | bool | int | float | date | None):
+        raise _refuse(where, type(value).__name__, "text, a number, true, false, a list or a mapping")
 
 
 def _refuse(where: str, found: object, expected: str) -> Refusal:

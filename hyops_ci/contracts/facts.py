@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import Model
-from hyops_ci.contracts.check import RunnerIdentity, StateFact
+from hyops_ci.contracts.check import RunnerIdentity, StateFact, StepForecast
 from hyops_ci.contracts.ledger import Tip
 
 GUARDS: Final = ("restore_confirm", "confirm", "promote_confirm", "destroy_confirm")
 """Inputs that stand for a person's word (HyOps module specs): closed when false."""
+ASSERTIONS: Final = "assertions"
+"""Statements of a manual gate (HyOps `core/shared/manual-gate`); each is a guard, named `assertions.<name>`."""
+RESTORE_PIN: Final = "restore_set"
+"""Input that takes the label of the backup to restore."""
+
+
+ALIASES: Final = {
+    "platform/onprem/postgresql-ha": "platform/postgresql-ha",
+    "platform/onprem/postgresql-ha-backup": "platform/postgresql-ha-backup",
+}
+"""First names of modules, by their second (HyOps `runtime/module_state.py`)."""
+
+
+def canonical_ref(ref: str) -> str:
+    """A state reference, `<module>` or `<module>#<instance>`, under its module's first name."""
+    module, mark, instance = ref.partition("#")
+    return f"{ALIASES.get(module, module)}{mark}{instance.lower()}"
 
 
 class RefFact(Model):
@@ -60,6 +78,16 @@ class EffectiveStep(Model):
     """State reference this step writes: `<module_ref>` or `<module_ref>#<instance>`."""
     spec_sha256: str = ""
     """Digest of the module spec used; empty where none was at hand (plan time)."""
+
+
+def upstream_states(steps: Iterable[EffectiveStep]) -> tuple[tuple[str, str], ...]:
+    """(step, reference) of every state that must be there before the run: those that no earlier step publishes."""
+    needed: list[tuple[str, str]] = []
+    published: set[str] = set()
+    for step in steps:
+        needed += [(step.id, ref) for ref in step.state_refs if canonical_ref(ref) not in published]
+        published.add(canonical_ref(step.publishes))
+    return tuple(needed)
 
 
 class EffectiveBlueprint(Model):
@@ -135,6 +163,10 @@ class CheckFacts(Model):
     states: tuple[StateFact, ...] = ()
     secret_names: dict[str, bool] = {}
     preflight: PreflightFact
+    forecast: tuple[StepForecast, ...] = ()
+    """What would happen to each step; a step without a forecast is taken for one that would not run."""
+    identities: tuple[BackupIdentity, ...] = ()
+    """Of the plan's own blueprint."""
     siblings: tuple[BackupIdentity, ...] = ()
     """Identities of the production services, for a drill."""
     env_dir_exists: bool = True

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from hyops_ci.contracts.config import DispatchConfig, HostTrust, ServiceAction
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
-from hyops_ci.contracts.plan import GatePass, Plan
+from hyops_ci.contracts.plan import GatePass, Plan, SecretRef
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
 
@@ -26,6 +26,7 @@ class PlanCase:
     blueprint: EffectiveBlueprint
     facts: PlanFacts
     trust: HostTrust | None = None
+    secret_refs: tuple[SecretRef, ...] = ()
 
     @property
     def lane(self) -> LaneSettings:
@@ -87,21 +88,21 @@ PLAN_GATES: Final[list[Gate[PlanCase]]] = []
 CHECK_GATES: Final[list[Gate[CheckCase]]] = []
 
 
-def plan_gate(id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[PlanCase], Answer]], Gate[PlanCase]]:  # noqa: A002
+def plan_gate(gate_id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[PlanCase], Answer]], Gate[PlanCase]]:
     """Register a function as a plan gate."""
-    return _register(PLAN_GATES, id, reference, exit_code, question)
+    return _register(PLAN_GATES, gate_id, reference, exit_code, question)
 
 
-def check_gate(id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[CheckCase], Answer]], Gate[CheckCase]]:  # noqa: A002
+def check_gate(gate_id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[CheckCase], Answer]], Gate[CheckCase]]:
     """Register a function as a check gate."""
-    return _register(CHECK_GATES, id, reference, exit_code, question)
+    return _register(CHECK_GATES, gate_id, reference, exit_code, question)
 
 
 def _register(
-    gates: list[Gate[Any]], id: str, reference: str, exit_code: Exit, question: str
+    gates: list[Gate[Any]], gate_id: str, reference: str, exit_code: Exit, question: str
 ) -> Callable[[Callable[[Any], Answer]], Gate[Any]]:
     def take(ask: Callable[[Any], Answer]) -> Gate[Any]:
-        gate: Gate[Any] = Gate(id, reference, exit_code, question, ask)
+        gate: Gate[Any] = Gate(gate_id, reference, exit_code, question, ask)
         gates.append(gate)
         return gate
 

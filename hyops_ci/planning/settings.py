@@ -206,7 +206,7 @@ def objective_of(config: DispatchConfig, service: str) -> Objective:
     return config.objectives.get(service, Objective())
 
 
-def choose_action(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction:
+def action_for(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction:
     """As `action_of`. Raises Refusal `config.service` (exit 4) for a service or action that the config does not know."""
     found = action_of(config, service, decision_type)
     if found is None:

@@ -1,0 +1,93 @@
+"""The check report: what the chosen runner says about a plan, judged by the check gates. Pure."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.base import Measured
+from hyops_ci.contracts.check import Check, ModuleFact
+from hyops_ci.contracts.facts import CheckFacts
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.planning.case import Answers, CheckCase, ask_all
+
+
+def gates(plan: Plan, facts: CheckFacts) -> Answers:
+    """What every check gate says, for `gates.json`."""
+    return ask_all("check", CheckCase(plan, facts))
+
+
+def check(plan: Plan, facts: CheckFacts, *, run_id: str, checked_at: str) -> Check:
+    """The check report of a plan that every gate let pass. Raises the first Refusal, the worst first."""
+    answers = gates(plan, facts)
+    if answers.refused:
+        raise answers.refused[0]
+    try:
+        return _assemble(plan, facts, answers, run_id, checked_at)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Refusal(
+            "check.form",
+            "what the runner says does not make a report",
+            exit_code=Exit.RUNNER,
+            found="/" + "/".join(str(part) for part in first["loc"]) + f": {first['msg']}",
+            expected="plain names and numbers",
+            fix="look at the runner: a name, label or state there holds what no name should",
+        ) from None
+
+
+def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
+    """What lets a run through and must be said: the run carries it to its end."""
+    said = []
+    if not facts.runner_verified:
+        said.append("this host does not pin its callers")
+    if facts.hyops_is_stand_in:
+        said.append("HyOps is a stand-in: nothing is recovered")
+    if plan.restore_point == "latest" and facts.restore_label is None and any(step.restores for step in plan.steps):
+        said.append("the restore point could not be read before the run")
+    return tuple(said)
+
+
+def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
+    """What could not be known, with the reason: never 0 or false in its place."""
+    reasons = {
+        "disk": "free space not measured" if facts.disk_free_bytes is None else "",
+        "clock": "clock not compared" if facts.clock_offset_seconds is None else "",
+        "retention": "the repository does not say how long it keeps" if facts.retention_days is None else "",
+        **{step.id: step.why for step in facts.forecast if step.outcome == "unknown"},
+    }
+    return {name: reason or "no reason given" for name, reason in reasons.items() if reason or name in {step.id for step in plan.steps}}
+
+
+def _assemble(plan: Plan, facts: CheckFacts, answers: Answers, run_id: str, checked_at: str) -> Check:
+    blueprint = facts.blueprint
+    specs = {step.module_ref: step.spec_sha256 for step in blueprint.steps}
+    return Check(
+        plan_digest=plan.digest(),
+        run_id=run_id,
+        checked_at=checked_at,
+        runner=facts.runner,
+        hyops_version=facts.hyops_version,
+        modules=tuple(ModuleFact(module_ref=ref, sha256=sha256) for ref, sha256 in sorted(specs.items())),
+        blueprint_digest=blueprint.digest(),
+        steps=facts.forecast,
+        states=facts.states,
+        guards=plan.guards,
+        secret_names=tuple(sorted(ref.key for ref in plan.secrets.refs)),
+        authority=plan.secrets.addresses[0][0] if plan.secrets.addresses else plan.secrets.kind,
+        restore_point=_restore_point(plan, facts),
+        newest_wal=Measured(reason="not measured: no probe of the repository's WAL archive"),
+        gates=answers.passed,
+        deviations=deviations(plan, facts),
+        unknown=unknown(plan, facts),
+    )
+
+
+def _restore_point(plan: Plan, facts: CheckFacts) -> Measured:
+    if not any(step.restores for step in plan.steps):
+        return Measured(reason="nothing is restored")
+    if facts.restore_label is not None:
+        return Measured(value=facts.restore_label)
+    if plan.restore_point != "latest":
+        return Measured(value=plan.restore_point)
+    return Measured(reason="the newest label is read by HyOps at restore time")

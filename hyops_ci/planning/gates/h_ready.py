@@ -1,0 +1,69 @@
+"""Gates on what must be there before a person is asked: states, secret names, HyOps' own preflight."""
+
+from __future__ import annotations
+
+from hyops_ci.contracts.facts import canonical_ref, upstream_states
+from hyops_ci.errors import Exit
+from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
+
+
+@check_gate("states.ok", "contracts 3", Exit.HYOPS, "Are the upstream states there?")
+def states_ok(case: CheckCase) -> Answer:
+    """Every state that a step reads and no earlier step publishes has status ok on this runner."""
+    status = {canonical_ref(state.ref): state.status for state in case.facts.states}
+    needed = upstream_states(case.facts.blueprint.steps)
+    bad = [(step, ref, status.get(canonical_ref(ref), "not looked at")) for step, ref in needed if status.get(canonical_ref(ref)) != "ok"]
+    total = len({canonical_ref(ref) for _, ref in needed})
+    if bad:
+        wrong = len({canonical_ref(ref) for _, ref, _ in bad})
+        step, ref, word = bad[0]
+        return No(
+            f"{wrong} of {total} upstream states are not ok",
+            f"{step}: {ref} is {word}" + (f", and {wrong - 1} more" if wrong > 1 else ""),
+            f"the {total} upstream states of env {case.plan.env} on this runner",
+            "re-apply the upstream module with HyOps, or bring the env's state to this runner",
+            "hyops.md",
+        )
+    return f"{total} of {total} states"
+
+
+@check_gate("secrets.names", "seed 2.8, contracts 3", Exit.SECRETS, "Does the authority have every secret, by name?")
+def secrets_names(case: CheckCase) -> Answer:
+    """The union over all steps, inherited defaults included: HyOps' preflight does not look beyond the first blocked step."""
+    needed = set(case.facts.blueprint.required_env()) - set(case.plan.env_pass)
+    planned = {ref.key for ref in case.plan.secrets.refs}
+    if unplanned := sorted(needed - planned):
+        return No(
+            "a step needs a secret that the plan does not fetch",
+            ", ".join(unplanned),
+            "every name of required_env, the module specs' defaults included, in the overlay",
+            f"list it under required_env in {case.plan.overlay}, and map it in the secret map",
+            "secrets.md",
+        )
+    if missing := sorted(key for key in planned if not case.facts.secret_names.get(key)):
+        return No(
+            f"{len(missing)} of {len(planned)} secrets are not in the authority",
+            ", ".join(missing),
+            f"{len(planned)} of {len(planned)} names",
+            "put them there; values are never read by the check",
+            "secrets.md",
+        )
+    return f"{len(planned)} of {len(planned)} names"
+
+
+@check_gate("hyops.preflight", "contracts 3", Exit.HYOPS, "Does HyOps itself say that it can start?")
+def hyops_preflight(case: CheckCase) -> Answer:
+    """Exit code, status and every step: ready or skipped. Deferred steps were not examined."""
+    preflight = case.facts.preflight
+    blocked = [step for step in preflight.steps if step.status == "blocked"]
+    waiting = [step for step in preflight.steps if step.status == "deferred"]
+    if preflight.rc != 0 or preflight.status != "ok" or blocked or preflight.required_failures:
+        first = f"{blocked[0].id}: {blocked[0].reason}" if blocked else preflight.error or f"rc {preflight.rc}, status {preflight.status}"
+        return No(
+            f"HyOps cannot start; {len(blocked)} blocked, {len(waiting)} not examined",
+            first,
+            "preflight status ok",
+            "follow HyOps' own hint above; then a new run",
+            "hyops.md",
+        )
+    return f"{len(preflight.steps)} steps looked at"

@@ -1,0 +1,251 @@
+"""The planner: decision, config and overlay in, one plan out; the same inputs give the same bytes. Pure.
+
+What was observed (who reviews, where the ledger stands) is looked at by gates and kept in `gates.json`; the plan
+itself holds nothing of it, so its digest is the same tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane, TargetCloud
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.facts import EffectiveBlueprint, PlanFacts
+from hyops_ci.contracts.plan import (
+    MAX_PLAN_BYTES,
+    ApprovalDemand,
+    Command,
+    GatePass,
+    Guard,
+    Plan,
+    SecretPlan,
+    SecretRef,
+    Source,
+    Undoes,
+)
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.planning import settings, steps
+from hyops_ci.planning.case import Answers, PlanCase, ask_all
+
+PREFLIGHT_TIMEOUT: Final = "PT15M"
+DEPLOY_TIMEOUT: Final = "PT4H"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A decision that asks for nothing: a hold, or the mode `deny`. It ends the run as RECORDED, exit 0."""
+
+    decision_id: str
+    reason: str
+
+
+def recorded(decision: Decision) -> Recorded | None:
+    """Whether the decision only wants to be written down. Such a decision carries no lane, and no config is asked."""
+    if decision.decision_type is DecisionType.HOLD:
+        return Recorded(decision.decision_id, "hold: nothing is to happen")
+    if decision.dr_mode is DrMode.DENY:
+        return Recorded(decision.decision_id, "dr_mode deny: recovery was decided against")
+    return None
+
+
+def case_of(
+    decision: Decision,
+    config: DispatchConfig,
+    blueprint: EffectiveBlueprint,
+    facts: PlanFacts,
+    *,
+    secret_refs: Sequence[SecretRef] = (),
+    trust: HostTrust | None = None,
+) -> PlanCase:
+    """What the plan gates look at. Raises Refusal `config.service` for a service or action that the config does not know."""
+    action = settings.action_for(config, decision.service, decision.decision_type)
+    return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs))
+
+
+def gates(
+    decision: Decision,
+    config: DispatchConfig,
+    blueprint: EffectiveBlueprint,
+    facts: PlanFacts,
+    *,
+    secret_refs: Sequence[SecretRef] = (),
+    trust: HostTrust | None = None,
+) -> Answers:
+    """What every plan gate says, for `gates.json`: nobody has to fix one refusal to learn of the next."""
+    return ask_all("plan", case_of(decision, config, blueprint, facts, secret_refs=secret_refs, trust=trust))
+
+
+def plan(
+    decision: Decision,
+    config: DispatchConfig,
+    blueprint: EffectiveBlueprint,
+    facts: PlanFacts,
+    *,
+    config_digest: str,
+    sources: Sequence[Source],
+    secret_refs: Sequence[SecretRef] = (),
+    trust: HostTrust | None = None,
+) -> Plan | Recorded:
+    """The plan, or what was only recorded. Raises the first Refusal of the plan gates, in their order."""
+    if only := recorded(decision):
+        return only
+    case = case_of(decision, config, blueprint, facts, secret_refs=secret_refs, trust=trust)
+    answers = ask_all("plan", case)
+    if answers.refused:
+        raise answers.refused[0]
+    try:
+        made = _assemble(case, config_digest, tuple(sources), answers.passed)
+    except ValidationError as error:
+        raise _no_plan(case, error) from None
+    size = len(canonical(made.document()))
+    if size > MAX_PLAN_BYTES:
+        raise Refusal(
+            "plan.size",
+            "the plan is too large to travel between jobs",
+            exit_code=Exit.POLICY,
+            found=f"{size} bytes",
+            expected=f"at most {MAX_PLAN_BYTES} bytes",
+            fix="split the blueprint, or shorten the lists of approvers and probes",
+        )
+    return made
+
+
+def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], passed: Sequence[GatePass]) -> Plan:
+    decision, config, action, env, lane = case.decision, case.config, case.action, case.env, case.lane
+    planned = steps.planned_steps(case.blueprint, action.step_classes)
+    source_site, target_site = settings.sites_of(config, decision.service, decision.decision_type)
+    runner_ref, labels = _runner(case)
+    return Plan(
+        decision_id=decision.decision_id,
+        decision_digest=decision.digest(),
+        decision_type=decision.decision_type,
+        service=decision.service,
+        env=env.name,
+        env_class=env.env_class,
+        exercise=decision.exercise.level if decision.exercise else "",
+        config_digest=config_digest,
+        config_commit=case.facts.ref.commit,
+        lane=lane.name,
+        source_site=source_site,
+        target_site=target_site,
+        target_cloud=TargetCloud(lane.name),
+        runner_ref=runner_ref,
+        runs_on=labels,
+        runner_names=lane.names,
+        dr_mode=settings.dr_mode_of(action, case.blueprint),
+        execution_plane=decision.execution_plane or ExecutionPlane.RUNNER_LOCAL,
+        restore_point=decision.restore_point,
+        old_primary=decision.old_primary,
+        blueprint=action.blueprint,
+        overlay=settings.overlay_path(decision.service, action),
+        sources=tuple(sorted(sources, key=lambda source: (source.role, source.path))),
+        guards=guards_of(case.blueprint, decision.restore_point),
+        commands=commands_for(env.name),
+        steps=planned,
+        point_of_no_return=steps.point_of_no_return(planned),
+        core_root=config.host.core_root,
+        hyops=config.host.hyops,
+        hyops_versions=config.hyops.versions,
+        envs_base=config.host.envs_base or "",
+        vault_password_file=config.host.vault_password_file or "",
+        env_pass=config.host.env_pass,
+        secrets=_secrets(case),
+        approval=_approval(case),
+        verification=settings.probes_of(config, decision.service, case.blueprint),
+        objective=settings.objective_of(config, decision.service),
+        undoes=_undoes(case),
+        gates=tuple(GatePass(id=each.id) for each in passed),
+        warnings=warnings(case),
+    )
+
+
+def guards_of(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard, ...]:
+    """The inputs that this run sets, in its own copy of the overlay: guards opened, restore point pinned."""
+    return steps.closed_guards(blueprint) + steps.restore_pins(blueprint, restore_point)
+
+
+def commands_for(env: str) -> tuple[Command, ...]:
+    """The HyOps commands of a run, exactly (workflows, section 4). `{hyops}` and `{overlay}` are filled on the runner."""
+    common = ("--env", env, "--file", "{overlay}")
+    return (
+        Command(name="preflight", argv=("{hyops}", "blueprint", "preflight", *common, "--json"), timeout=PREFLIGHT_TIMEOUT),
+        Command(name="deploy", argv=("{hyops}", "blueprint", "deploy", *common, "--execute", "--yes"), timeout=DEPLOY_TIMEOUT),
+    )
+
+
+def warnings(case: PlanCase) -> tuple[str, ...]:
+    """What the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
+    decision, config = case.decision, case.config
+    said = []
+    if decision.old_primary == "not-confirmed" and decision.exercise is None:
+        said.append("old side not confirmed off: if it lives, there are two primaries; this tool does not fence")
+    if not settings.probes_of(config, decision.service, case.blueprint):
+        said.append("no verification: the result will be called not proven")
+    if any(route.service == decision.service and route.accept_requests for route in config.routes):
+        said.append("requests are accepted: a rehearsal or an already executed action cannot be told apart")
+    if config.evidence.signer == "none":
+        said.append("evidence is chained but not signed")
+    return tuple(said)
+
+
+def _runner(case: PlanCase) -> tuple[str, tuple[str, ...]]:
+    """Runner and labels; a drill goes to the lane's drill runner."""
+    lane = case.lane
+    if case.decision.exercise is None or lane.drill_runner_ref == lane.runner_ref:
+        return lane.runner_ref, lane.labels
+    return lane.drill_runner_ref, tuple(lane.drill_runner_ref if label == lane.runner_ref else label for label in lane.labels)
+
+
+def _secrets(case: PlanCase) -> SecretPlan:
+    vault = settings.vault_settings(case.config, case.env.name)
+    if vault is None or vault.kind not in ("vault", "file"):
+        return SecretPlan(kind="vault", addresses=())
+    return SecretPlan(
+        kind="file" if vault.kind == "file" else "vault",
+        addresses=vault.addresses if vault.kind == "vault" else (),
+        path=vault.path,
+        mount=vault.mount,
+        auth_path=vault.auth_path,
+        role=vault.role,
+        check_role=vault.check_role,
+        max_token_ttl=vault.max_token_ttl,
+        refs=tuple(sorted(case.secret_refs, key=lambda ref: ref.key)),
+    )
+
+
+def _approval(case: PlanCase) -> ApprovalDemand:
+    approvals, env = case.config.approvals, case.env
+    return ApprovalDemand(
+        required=case.decision.requires_approval,
+        gate=env.gate,
+        check_gate=env.check_gate,
+        channels=approvals.channels,
+        quorum=approvals.quorum,
+        reviewers=env.reviewers,
+        approvers=dict(sorted(approvals.approvers.items())),
+        lifetime=approvals.lifetime,
+    )
+
+
+def _undoes(case: PlanCase) -> Undoes | None:
+    tip = case.facts.tip
+    if case.decision.decision_type is not DecisionType.FAILBACK_ONPREM or tip is None or tip.claim is None:
+        return None
+    return Undoes(claim_id=tip.claim.claim_id, epoch=tip.claim.epoch)
+
+
+def _no_plan(case: PlanCase, error: ValidationError) -> Refusal:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return Refusal(
+        "plan.form",
+        "config and overlay do not make a plan",
+        exit_code=Exit.POLICY,
+        found="/" + "/".join(str(part) for part in first["loc"]) + f": {first['msg']}",
+        expected="names, paths and labels that a plan can carry",
+        fix=f"correct {settings.overlay_path(case.decision.service, case.action)} or .github/dr-dispatch.yml in a pull request",
+    )
