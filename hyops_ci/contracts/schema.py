@@ -1,0 +1,64 @@
+"""The published JSON Schemas: generated from the models, committed, checked fresh."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema import FormatChecker
+from pydantic import BaseModel
+
+from hyops_ci.contracts import approval, check, config, decision, ledger, manifest, plan, records, run
+from hyops_ci.contracts.base import moment
+
+BASE: Final = "https://hybridops.tech/schemas/dr-dispatch/"
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "decision": decision.Decision,
+    "dispatch-config": config.DispatchConfig,
+    "host-trust": config.HostTrust,
+    "plan": plan.Plan,
+    "check": check.Check,
+    "approval": approval.Approval,
+    "event": run.Event,
+    "result": run.Result,
+    "ledger-tip": ledger.Tip,
+    "manifest": manifest.Manifest,
+    "decision-record": records.DecisionRecord,
+    "dispatch-request": records.DispatchRequest,
+    "execution-record": records.ExecutionRecord,
+    "executor-attempt": records.ExecutorAttempt,
+    "minimal-artifact": records.MinimalArtifact,
+}
+"""Kind -> model. The file is `schemas/<kind>.v1.schema.json`."""
+
+FORMATS: Final = FormatChecker(formats=())
+"""Our own meaning of `format: date-time`: RFC 3339 in UTC, a day that exists."""
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def is_moment(value: object) -> bool:
+    """Whether a string is an instant; what is no string is another keyword's business."""
+    return not isinstance(value, str) or moment(value) is not None
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The schema of one kind. Raises KeyError for a kind that is not published."""
+    made = MODELS[kind].model_json_schema(mode="validation")
+    name = f"{kind}.v1.schema.json"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + name, **made}
+
+
+def export(folder: Path, *, check: bool) -> list[str]:
+    """Write every schema into `folder`, or only compare. Answers the names that are missing, stale or left over."""
+    wanted = {f"{kind}.v1.schema.json": json.dumps(schema(kind), indent=2, sort_keys=True) + "\n" for kind in MODELS}
+    there = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))} if folder.is_dir() else {}
+    stale = sorted({name for name, text in wanted.items() if there.get(name) != text} | (there.keys() - wanted.keys()))
+    if not check:
+        folder.mkdir(exist_ok=True)
+        for name in stale:
+            if name in wanted:
+                (folder / name).write_text(wanted[name], encoding="utf-8")
+            else:
+                (folder / name).unlink()
+    return stale

@@ -1,0 +1,176 @@
+"""Any of the inputs into one Decision (contracts, section 1): canonical, minimal artifact, HybridOps record, or a person's form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.decision import Decision, DecisionType
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.records import MinimalArtifact
+from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.intake.records import from_record
+from hyops_ci.intake.strict_json import BY_HAND, read_object
+from hyops_ci.intake.validate import validate
+
+FUTURE: Final = timedelta(seconds=60)
+"""Difference of clocks that is let pass."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A decision, and the bytes it was read from."""
+
+    decision: Decision
+    source: bytes = field(repr=False)
+    form: str
+    """`decision`, `minimal-artifact`, `form`, or the kind of a HybridOps record."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def source_sha256(self) -> str:
+        """Digest of exactly the bytes that came in."""
+        return digest_bytes(self.source)
+
+
+def read_decision(data: bytes, *, config: DispatchConfig, now: datetime) -> Intake:
+    """The decision in `data`. Raises Refusal (exit 3) for what is no decision, or is of another time."""
+    kind = validate(data)
+    value = read_object(data)
+    warnings: tuple[str, ...] = ()
+    if kind == "decision":
+        decision = _model(value)
+    elif kind == "minimal-artifact":
+        decision = _from_artifact(MinimalArtifact.model_validate_json(json.dumps(value)), config, now)
+        warnings = ("the minimal artifact carries no time: it counts as made now",)
+    else:
+        decision, warnings = from_record(kind, value, config)
+    check_age(decision, config, now)
+    return Intake(decision, data, kind, warnings)
+
+
+def read_form(
+    *,
+    action: str,
+    service: str,
+    reason: str,
+    restore: str = "latest",
+    old_primary: str = "not-confirmed",
+    repository_id: int,
+    run_id: str,
+    login: str,
+    created_at: str,
+) -> Intake:
+    """A person's form. The decision's id is the same for every attempt of a run. Raises Refusal (exit 3) for what does not fit."""
+    types = {
+        "failover": DecisionType.FAILOVER,
+        "failback": DecisionType.FAILBACK_ONPREM,
+        "burst": DecisionType.BURST,
+        "hold": DecisionType.HOLD,
+    }
+    if action not in types:
+        raise Refusal(
+            "intake.action",
+            "the form names no action",
+            exit_code=Exit.DECISION,
+            found=f"action={shown(action) or 'nothing'}",
+            expected=f"one of {', '.join(types)}",
+            fix="gh workflow run dr.yml -f action=failover -f service=<name>/<env> -f reason=...",
+        )
+    number = run_id.partition("-")[0] if run_id[:1].isdigit() else run_id
+    value = {
+        "api_version": "hybridops/v1",
+        "kind": "Decision",
+        "decision_id": f"manual-{repository_id}-{number}",
+        "decision_type": types[action].value,
+        "service": service,
+        "rationale": reason,
+        "issued_at": created_at,
+        "issuer": f"github:{login}",
+        "restore_point": restore or "latest",
+        "old_primary": old_primary or "not-confirmed",
+    }
+    source = json.dumps(value, indent=2, sort_keys=True).encode()
+    validate(source, "the form")
+    return Intake(_model(value), source, "form")
+
+
+def check_age(decision: Decision, config: DispatchConfig, now: datetime) -> None:
+    """Raise Refusal (exit 3) `intake.age` or `intake.future` for a decision of another time."""
+    issued, limit = moment(decision.issued_at), timedelta(seconds=seconds(config.policy.decision_age))
+    if issued - now > FUTURE:
+        raise Refusal(
+            "intake.future",
+            "written in the future",
+            exit_code=Exit.DECISION,
+            found=f"{decision.decision_id}, written {decision.issued_at}, {span(issued - now)} ahead of this clock",
+            expected="a time before now",
+            fix="correct the clock of the issuer, or of this host",
+        )
+    if now - issued > limit:
+        raise Refusal(
+            "intake.age",
+            "too old to act on",
+            exit_code=Exit.DECISION,
+            found=f"{decision.decision_id}, written {decision.issued_at}, {span(now - issued)} ago",
+            expected=f"at most {span(limit)}",
+            fix=f"wait for the next record (10m), or {BY_HAND}",
+        )
+
+
+def span(delta: timedelta) -> str:
+    """`18h49m`, `15m`, `42s`."""
+    minutes, secs = divmod(int(delta.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes)) or f"{secs}s"
+
+
+def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, now: datetime) -> Decision:
+    """A minimal artifact names a target, not a service: it fits when exactly one service of the config does."""
+    kind = DecisionType.FAILBACK_ONPREM if artifact.decision_type == "failback" else DecisionType(artifact.decision_type)
+    name = {DecisionType.FAILOVER: "failover", DecisionType.FAILBACK_ONPREM: "failback", DecisionType.BURST: "burst"}.get(kind, "")
+    lane = {"none": "onprem"}.get(artifact.target_cloud, artifact.target_cloud) if name == "failback" else artifact.target_cloud
+    fits = [
+        service
+        for service, known in config.services.items()
+        if name and getattr(known, name) is not None and getattr(known, name).lane == lane
+    ]
+    if kind is DecisionType.HOLD:
+        fits = list(config.services)[:1]
+    if len(fits) != 1:
+        raise Refusal(
+            "intake.service",
+            "the artifact does not say which service it means",
+            exit_code=Exit.DECISION,
+            found=f"{artifact.decision_type} at {artifact.target_cloud}: {len(fits)} services of the config fit ({', '.join(fits[:5])})",
+            expected="exactly one",
+            fix="send a canonical Decision (kind: Decision) with its service",
+        )
+    fields = artifact.document()
+    selected: dict[str, Any] = {key: fields[key] for key in ("runner_ref", "execution_plane", "requires_approval") if key in fields}
+    target = {} if artifact.target_cloud == "none" else {"target_cloud": artifact.target_cloud}
+    repo = {"repo_state_ref": artifact.repo_state_ref} if artifact.repo_state_ref else {}
+    base = {"decision_id": artifact.decision_id, "decision_type": kind.value, "service": fits[0], "rationale": artifact.rationale}
+    made = {"issued_at": stamp(now.replace(microsecond=0)), "issuer": "hybridops:decision-artifact"}
+    return _model({**base, **made, **selected, **target, **repo, "dr_mode": artifact.dr_mode})
+
+
+def _model(value: dict[str, Any]) -> Decision:
+    try:
+        return Decision.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Refusal(
+            "intake.schema",
+            "the decision is not valid",
+            exit_code=Exit.DECISION,
+            found=f"/{'/'.join(map(str, first['loc']))}: {first['msg']}",
+            expected="schemas/decision.v1.schema.json",
+            fix=BY_HAND,
+        ) from None

@@ -1,0 +1,151 @@
+"""What HybridOps emits today into a Decision, through the config's routes (contracts, section 1; HyOps facts, section 7).
+
+A record says that something happened; only a route says what that means for which service. `cutover` alone
+selects nothing: the shipped edge blueprint calls a traffic burst by that name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Never
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.config import DispatchConfig, Route
+from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt
+from hyops_ci.errors import Exit, Refusal
+
+Record = DecisionRecord | DispatchRequest | ExecutionRecord | ExecutorAttempt
+MODELS: Final[Mapping[str, type[Record]]] = {
+    "decision-record": DecisionRecord,
+    "dispatch-request": DispatchRequest,
+    "execution-record": ExecutionRecord,
+    "executor-attempt": ExecutorAttempt,
+}
+ID: Final = {
+    "decision-record": "decision_id",
+    "dispatch-request": "dispatch_id",
+    "execution-record": "execution_id",
+    "executor-attempt": "attempt_id",
+}
+TAKEN: Final = {
+    "decision-record": ({"emitted"}, "emit-only"),
+    "dispatch-request": ({"awaiting-approval", "queued"}, "record-only"),
+    "execution-record": ({"approved-ready"}, "approval-only"),
+    "executor-attempt": ({"dry-run-ready"}, "dry-run"),
+}
+WHY_NOT: Final = {
+    "proposed": "a dry run of the decision service",
+    "queued-local-exec": "already executed at the edge",
+    "local-hyops": "already executed at the edge, or blocked there",
+}
+REQUEST_WARNING: Final = "a request hides how its source record was made: a rehearsal or an action already executed cannot be told apart"
+
+
+def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> tuple[Decision, tuple[str, ...]]:
+    """The decision that a record means, and warnings. Raises Refusal (exit 3, or 4 where the routes say no)."""
+    record = MODELS[kind].model_validate_json(json.dumps(value))
+    identity = str(value[ID[kind]])
+    _check_mode(kind, record, identity)
+    route = _route(kind, record, config, identity)
+    env = record.runtime_env if isinstance(record, DecisionRecord) else record.target_env
+    if env != route.service.partition("/")[2]:
+        _refuse(
+            "route.env",
+            "the record is about another env",
+            f"{identity}: env {env or 'none'}, service {route.service}",
+            "the same env",
+            Exit.POLICY,
+        )
+    if isinstance(record, DispatchRequest) and not route.accept_requests:
+        _refuse(
+            "route.requests",
+            "requests are not accepted here",
+            f"{identity}: {REQUEST_WARNING}",
+            "accept_requests: true on the route",
+            Exit.POLICY,
+        )
+    claims = _claims(record)
+    decision = Decision.model_validate_json(
+        json.dumps(
+            {
+                "decision_id": decision_id(identity),
+                "decision_type": route.as_type.value,
+                "service": route.service,
+                "rationale": record.rationale or "no reason given by the record",
+                "issued_at": stamp(record.at()),
+                "issuer": f"hybridops:{kind}",
+                "signals": [{"name": check.metric, "value": str(check.value)} for check in record.checks],
+                "extensions": claims,
+            }
+        )
+    )
+    return decision, (REQUEST_WARNING,) if isinstance(record, DispatchRequest) else ()
+
+
+def decision_id(identity: str) -> str:
+    """A record's id as a decision's: the same where it fits in 128 characters, else its beginning and a digest of the whole."""
+    return identity if len(identity) <= 128 else f"{identity[:95]}-{digest_bytes(identity.encode())[7:39]}"
+
+
+def _check_mode(kind: str, record: Record, identity: str) -> None:
+    statuses, mode = TAKEN[kind]
+    for said, allowed in ((record.status, statuses), (record.execution_mode, {mode})):
+        if said not in allowed:
+            why = WHY_NOT.get(said, f"not {' or '.join(sorted(allowed))}")
+            _refuse("record.mode", f"the record is {why}", f"{identity}: {said}", f"status {' or '.join(sorted(statuses))}, mode {mode}")
+    if isinstance(record, DecisionRecord):
+        stale = [check.metric for check in record.checks if not check.fresh]
+        if stale or not record.checks:
+            _refuse(
+                "record.fresh", "the record rests on stale measurements", f"{identity}: {', '.join(stale) or 'no checks'}", "fresh checks"
+            )
+        if record.degraded != (record.decision_type == "cutover"):
+            _refuse(
+                "record.sense",
+                "the record contradicts itself",
+                f"{identity}: {record.decision_type}, degraded {record.degraded}",
+                "a cutover when degraded",
+            )
+
+
+def _route(kind: str, record: Record, config: DispatchConfig, identity: str) -> Route:
+    fields = (
+        ("decision_type", "module_ref", "runtime_env", "desired")
+        if kind == "decision-record"
+        else ("decision_type", "target_kind", "target_ref", "target_env")
+    )
+    fits = [route for route in config.routes if _fits(route, record, fields)]
+    if len(fits) != 1:
+        shown = ", ".join(f"{name} {getattr(record, name) or 'none'}" for name in fields)
+        reason = "no route of the config takes this record" if not fits else f"{len(fits)} routes take this record"
+        _refuse("route.unique", reason, f"{identity}: {shown}", "exactly one route", Exit.POLICY)
+    return fits[0]
+
+
+def _fits(route: Route, record: Record, fields: tuple[str, ...]) -> bool:
+    """Every field the route names is this record's; and it names more than the decision type, which alone selects nothing."""
+    named = {name: getattr(route, name) for name in _ROUTED if getattr(route, name) is not None}
+    telling = named.keys() & {"module_ref", "target_ref"}
+    return bool(telling) and named.keys() <= set(fields) and all(getattr(record, name) == value for name, value in named.items())
+
+
+_ROUTED: Final = ("decision_type", "module_ref", "runtime_env", "desired", "target_kind", "target_ref", "target_env")
+
+
+def _claims(record: Record) -> dict[str, str]:
+    """What others say of an approval: recorded, shown, and worth nothing."""
+    approval = getattr(record, "approval", None)
+    said = approval.approved_by if approval is not None else ""
+    return {"claimed_approved_by": said[:200]} if said else {}
+
+
+def _refuse(gate: str, reason: str, found: str, expected: str, exit_code: Exit = Exit.DECISION) -> Never:
+    fix = (
+        "correct routes in .github/dr-dispatch.yml (docs/adopt.md)"
+        if gate.startswith("route.")
+        else "decide as a person, or wait for the next record"
+    )
+    raise Refusal(gate, reason, exit_code=exit_code, found=found, expected=expected, fix=fix)
