@@ -152,7 +152,7 @@ class Supervisor:
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            while (ended := self.wait(0.25)) is None and self.condition is Condition.RUNNING:
+            while (ended := self.wait(0.25)) is None and journal.lock_is_held(self.run_dir):
                 if asked and time.monotonic() - asked[0] >= patience:
                     break
             return ended or self.wait(0)
@@ -179,9 +179,12 @@ class Supervisor:
 
     def _follow(self) -> None:
         """Hand on the records that were written since the last look."""
-        with (self.run_dir / journal.JOURNAL).open("rb") as file:
-            file.seek(self._read_to)
-            text = file.read()
+        try:
+            with (self.run_dir / journal.JOURNAL).open("rb") as file:
+                file.seek(self._read_to)
+                text = file.read()
+        except FileNotFoundError:
+            return
         whole = text[: text.rfind(b"\n") + 1]
         self._read_to += len(whole)
         for record in journal.records(whole):

@@ -72,6 +72,11 @@ def test_a_program_that_is_not_there_never_started(rig: Rig, tmp_path: Path) -> 
     assert (ended.rc, ended.error) == (None, "/nonexistent/hyops: No such file or directory")
 
 
+def test_a_run_that_never_was_is_unknown(tmp_path: Path) -> None:
+    run = Supervisor.attach(tmp_path / "absent")
+    assert (run.wait(), run.condition, run.cancel(), run.hyops_lives(), run.stdout()) == (None, Condition.UNKNOWN, False, False, "")
+
+
 def test_a_run_directory_is_used_once(rig: Rig, tmp_path: Path) -> None:
     assert finished(Supervisor.start(["/bin/true"], {}, tmp_path / "run", timeout=5)).rc == 0
     with pytest.raises(FileExistsError):
@@ -223,7 +228,7 @@ print("no answer" if ended is None else f"ended {ended.rc}", flush=True)
 """
 
 
-def caller(rig: Rig, do: str, patience: float = 9.0, **script: object) -> tuple[subprocess.Popen[str], Path, Path]:
+def caller(rig: Rig, do: str, patience: float = 9.0, *, wait: bool = True, **script: object) -> tuple[subprocess.Popen[str], Path, Path]:
     """A process of its own that starts the run and sees it through; its handle, the run directory and the lent overlay."""
     assert rig.double
     rig.double.script(steps={"a": {"do": do, **script}})
@@ -242,7 +247,8 @@ def caller(rig: Rig, do: str, patience: float = 9.0, **script: object) -> tuple[
     assert process.stdout
     process.stdin.write(json.dumps([argv, rig.environment(), str(run_dir), str(overlay)]))
     process.stdin.close()
-    assert process.stdout.readline() == "started\n"
+    if wait:
+        assert process.stdout.readline() == "started\n"
     return process, run_dir, overlay
 
 
@@ -306,6 +312,25 @@ def test_a_killed_caller_loses_nothing(rig: Rig) -> None:
     assert rig.judge(run, planned("a"), planned("b")).state is State.COMPLETED
     assert rig.printed[-1] == "hyops | blueprint=dr/contract@v1 mode=hybrid status=ok steps=2"
     assert not overlay.exists()
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.18, 0.26, 0.5])
+def test_a_caller_killed_at_any_moment_leaves_all_or_nothing(rig: Rig, delay: float) -> None:
+    """Either HyOps was never started, or its run has an end; never an orphan that nobody knows of."""
+    process, run_dir, _ = caller(rig, "ok", wait=False, seconds=0.8)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    said(process)
+    run = Supervisor.attach(run_dir)
+    time.sleep(1.0)  # a supervisor that got its order has taken its lock by now
+    until(lambda: run.condition is not Condition.RUNNING)
+    view = run.view()
+    assert (view.started_at is None) == (view.ended is None)
+    if view.ended is None:
+        assert rig.states(planned("a"))["a"].status == "missing"
+    else:
+        assert rig.judge(run, planned("a"), planned("b")).state is State.COMPLETED
 
 
 def test_a_killed_caller_can_still_be_cancelled_from_elsewhere(rig: Rig) -> None:
