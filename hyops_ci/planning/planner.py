@@ -138,7 +138,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         runs_on=labels,
         runner_names=lane.names,
         dr_mode=settings.dr_mode_of(action, case.blueprint),
-        execution_plane=decision.execution_plane or ExecutionPlane.RUNNER_LOCAL,
+        execution_plane=ExecutionPlane(settings.plane_of(case.blueprint)),
         restore_point=decision.restore_point,
         old_primary=decision.old_primary,
         blueprint=action.blueprint,

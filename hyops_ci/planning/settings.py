@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, LaneName, Objective, Probe, ServiceAction
-from hyops_ci.contracts.decision import DecisionType, DrMode
+from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.errors import Exit, Refusal
 
@@ -180,13 +180,17 @@ def dr_mode_of(action: ServiceAction, blueprint: EffectiveBlueprint) -> DrMode:
     return DrMode.MANAGED_PROMOTE if managed else DrMode.WARM_PROMOTE
 
 
-def backup_state_ref(blueprint: EffectiveBlueprint) -> str:
-    """The state that names the backup: `backup_state_ref` of a restoring step, else the repository it reads; empty if neither."""
-    for name in ("backup_state_ref", "repo_state_ref"):
-        for step in blueprint.steps:
-            if value := step.inputs.get(name):
-                return str(value)
-    return ""
+def repository_refs(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
+    """The states that name the backup: of the run that made it, and of the repository that holds it."""
+    names = ("backup_state_ref", "repo_state_ref")
+    return tuple(dict.fromkeys(str(step.inputs[name]) for name in names for step in blueprint.steps if step.inputs.get(name)))
+
+
+def plane_of(blueprint: EffectiveBlueprint) -> str:
+    """The access mode that the overlay works by: what its first step with one says, else `runner-local`."""
+    return next(
+        (str(plane) for step in blueprint.steps if (plane := step.inputs.get("execution_plane"))), ExecutionPlane.RUNNER_LOCAL.value
+    )
 
 
 def probes_of(config: DispatchConfig, service: str, blueprint: EffectiveBlueprint | None) -> tuple[Probe, ...]:

@@ -8,7 +8,7 @@ from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.settings import overlay_path
+from hyops_ci.planning.settings import dr_mode_of, overlay_path, plane_of, repository_refs
 
 CLOCK_SKEW = timedelta(seconds=60)
 
@@ -16,23 +16,19 @@ CLOCK_SKEW = timedelta(seconds=60)
 @plan_gate("decision.selects", "contracts 1, seed 5", Exit.POLICY, "Does the decision only select what the config has?")
 def decision_selects(case: PlanCase) -> Answer:
     """Lane, target, runner, repository, profile and plane must equal the config's; a decision introduces nothing."""
-    decision, config = case.decision, case.config
-    repo = next((ref for step in case.blueprint.steps if (ref := step.inputs.get("repo_state_ref"))), None)
-    plane = next((str(value) for step in case.blueprint.steps if (value := step.inputs.get("execution_plane"))), "runner-local")
-    mode = case.action.dr_mode or decision.dr_mode
-    profiles = config.vault.profiles if config.vault else ()
-    pairs = (
-        ("target_cloud", decision.target_cloud, case.lane.name),
-        ("runner_ref", decision.runner_ref, case.lane.runner_ref),
-        ("dr_mode", decision.dr_mode, mode),
-        ("execution_plane", decision.execution_plane, plane),
-        ("repo_state_ref", decision.repo_state_ref, repo),
+    decision, vault = case.decision, case.config.vault
+    plane, mode = plane_of(case.blueprint), dr_mode_of(case.action, case.blueprint)
+    rows: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
+        ("target_cloud", decision.target_cloud, (case.lane.name,)),
+        ("runner_ref", decision.runner_ref, (case.lane.runner_ref,)),
+        ("dr_mode", decision.dr_mode, (mode.value,)),
+        ("execution_plane", decision.execution_plane, (plane,)),
+        ("repo_state_ref", decision.repo_state_ref, repository_refs(case.blueprint)),
+        ("secret_sync_profile", decision.secret_sync_profile, vault.profiles if vault else ()),
     )
-    for name, said, is_so in pairs:
-        if said is not None and said != is_so:
-            return _differs(name, str(said), str(is_so), case)
-    if decision.secret_sync_profile is not None and decision.secret_sync_profile not in profiles:
-        return _differs("secret_sync_profile", decision.secret_sync_profile, " or ".join(profiles), case)
+    for name, said, so in rows:
+        if said is not None and said not in so:
+            return _differs(name, str(said), " or ".join(so) or "none in this config", case)
     return ""
 
 

@@ -17,7 +17,14 @@ def config_ref(case: PlanCase) -> Answer:
     """Anyone who can push a branch can edit the config on it; only the default branch counts, and only when it is protected."""
     ref = case.facts.ref
     if ref.local:
-        return "in a shell: the host trust stands in"
+        if case.trust is None and case.env.env_class is not EnvClass.LAB:
+            return No(
+                "in a shell, without host trust, nothing vouches for the config",
+                f"no GitHub, no /etc/dr-dispatch/trust.json, env {case.env.name} of class {case.env.env_class}",
+                "host trust on the runner, or class lab",
+                "hyops-ci init prints the trust file to install; or start the workflow on GitHub",
+            )
+        return "in a shell: the host trust stands in" if case.trust else "in a shell, class lab"
     if not ref.default_branch:
         return No(
             "the config was not read from the default branch",
@@ -42,14 +49,15 @@ def approval_gate(case: PlanCase) -> Answer:
     if not case.decision.requires_approval:
         return "none demanded"
     if "signed" in approvals.channels:
-        if len(approvals.approvers) < approvals.quorum:
+        able = sorted(set(approvals.approvers) - {requester(case)})
+        if len(able) < approvals.quorum:
             return No(
                 "fewer approvers than the quorum",
-                f"{len(approvals.approvers)} approvers, quorum {approvals.quorum}",
+                f"{', '.join(able) or 'nobody'} may approve, quorum {approvals.quorum}; asked by {case.decision.issuer}",
                 "as many approvers as the quorum, the requester not counted",
                 "add approvals.approvers in a pull request",
             )
-        return f"signed, {approvals.quorum} of {len(approvals.approvers)}"
+        return f"signed, {approvals.quorum} of {', '.join(able)}"
     gate = case.facts.gate
     if approvals.quorum > 1:
         return No(
@@ -61,8 +69,9 @@ def approval_gate(case: PlanCase) -> Answer:
     if gate is None or not gate.readable:
         found, why = "protection of the environment could not be read", gate.note if gate else "no control plane was asked"
         return No(found, f"{env.gate}: {why}", "an environment whose rules can be read", _FIX, "adopt.md")
-    if not gate.exists or len(gate.reviewers) < env.reviewers or not gate.prevent_self_review:
-        rules = f"{len(gate.reviewers)} reviewers, self-review {'prevented' if gate.prevent_self_review else 'allowed'}"
+    able = sorted(set(gate.reviewers) - {requester(case)})
+    if gate.name != env.gate or not gate.exists or len(able) < env.reviewers or not gate.prevent_self_review:
+        rules = f"{gate.name} exists, {len(able)} reviewers besides the requester, self-review {'prevented' if gate.prevent_self_review else 'allowed'}"
         return No(
             f"environment {env.gate} stops nobody",
             rules if gate.exists else f"{env.gate} does not exist (GitHub would make it, unprotected)",
@@ -70,7 +79,13 @@ def approval_gate(case: PlanCase) -> Answer:
             _FIX,
             "adopt.md",
         )
-    return f"{env.gate}: {', '.join(gate.reviewers)}"
+    return f"{env.gate}: {', '.join(able)}; {'protected branches only' if gate.branch_policy else 'any branch'}"
+
+
+def requester(case: PlanCase) -> str:
+    """Login of whoever asked, or empty: that person approves nothing."""
+    kind, _, login = case.decision.issuer.partition(":")
+    return login if kind == "github" else ""
 
 
 _FIX = "protect the environment (Settings, Environments); or add approvals.channels: [signed] and two people's keys in one pull request"
@@ -118,7 +133,7 @@ def authority_address(case: PlanCase) -> Answer:
             return No(
                 "secrets would travel in clear", origin, "an https address", "give the authority a certificate that the runner trusts"
             )
-        if _is_this_host(parts.hostname or ""):
+        if _is_this_host(parts.hostname or "") or (parts.hostname or "").partition(".")[0] in (case.lane.runner_ref, *case.lane.names):
             return No("the authority would be the runner itself", origin, "another host", "name the authority's own address")
     return ""
 
@@ -128,4 +143,4 @@ def _is_this_host(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
+    return address.is_loopback or address.is_unspecified or address.is_link_local

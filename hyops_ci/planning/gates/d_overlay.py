@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyops_ci.contracts.facts import GUARDS, EffectiveBlueprint
+from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 from hyops_ci.planning.settings import leaves, overlay_path
+from hyops_ci.planning.steps import opened_guards, restores
 
 ANYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 _SOURCES = ("source_ranges", "source_ranges_ssh", "allowed_cidrs", "admin_cidrs", "ssh_source_ranges")
@@ -79,9 +80,36 @@ def _open(value: Any, at: str) -> Iterator[str]:
 @plan_gate("overlay.guards", "contracts 3", Exit.POLICY, "Are the guards closed in the committed overlay?")
 def overlay_guards(case: PlanCase) -> Answer:
     """An open guard in the repository is a standing yes that nobody gave; the run opens exactly the planned ones."""
-    opened = [f"{step.id}.{name}" for step in case.blueprint.steps for name in GUARDS if step.inputs.get(name) is True]
+    opened = opened_guards(case.blueprint)
     if opened:
         return No(
             "the committed overlay opens a guard", ", ".join(opened), "guards closed (false): the run opens them once, approved", _fix(case)
         )
     return ""
+
+
+@plan_gate("restore.pin", "contracts 1", Exit.POLICY, "Can the named restore point be pinned?")
+def restore_pin(case: PlanCase) -> Answer:
+    """A label needs a step that restores; otherwise naming one would promise what nobody does."""
+    label = case.decision.restore_point
+    if label != "latest" and not any(restores(step) for step in case.blueprint.steps):
+        return No(
+            "no step of this blueprint restores", f"restore point {label}, blueprint {case.blueprint.ref}", "latest", "leave the label out"
+        )
+    return "" if label == "latest" else f"pinned to {label}"
+
+
+@plan_gate("secrets.mapped", "seed 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")
+def secrets_mapped(case: PlanCase) -> Answer:
+    """The union of `required_env` over all steps of the overlay; names only."""
+    needed = set(case.blueprint.required_env()) - set(case.config.host.env_pass)
+    mapped = {ref.key for ref in case.secret_refs}
+    if missing := sorted(needed - mapped):
+        return No(
+            f"{len(missing)} of {len(needed)} secrets are not in the secret map",
+            ", ".join(missing),
+            f"a row for each, in a scope of {', '.join(case.config.vault.profiles) if case.config.vault else 'the config'}",
+            "add the rows to the secret map in a pull request",
+            "secrets.md",
+        )
+    return f"{len(needed)} names"
