@@ -87,8 +87,8 @@ class SecretPlan(Model):
     path: Clean = ""
     mount: Short = "secret"
     auth_path: Short = "auth/jwt"
-    role: Short = ""
-    check_role: Short = ""
+    role: Clean = ""
+    check_role: Clean = ""
     max_token_ttl: Duration = "PT15M"
     refs: tuple[SecretRef, ...] = ()
 

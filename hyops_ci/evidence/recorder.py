@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,7 +38,7 @@ class PartRecorder:
         self.folder = run_dir / "parts" / stage
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._stage, self._clock, self.redact = stage, clock, redact
-        torn = _cut_torn(self.folder / EVENTS)
+        torn = sum(_cut_torn(run_dir / "parts" / each / EVENTS) for each in STAGES)
         events = list(read_chain(run_dir))
         self._last = events[-1].hash if events else GENESIS
         self._seq = events[-1].seq + 1 if events else 0
@@ -102,10 +102,18 @@ class PartRecorder:
 
 def read_chain(run_dir: Path) -> Iterator[Event]:
     """All events of a run in order, each one checked against the one before. Raises BrokenChain."""
+    paths = ((stage, run_dir / "parts" / stage / EVENTS) for stage in STAGES)
+    return chain((stage, path.read_bytes() if path.exists() else b"") for stage, path in paths)
+
+
+def chain(parts: Iterable[tuple[str, bytes]]) -> Iterator[Event]:
+    """The events of (stage, bytes of its file) in order, each one checked against the one before. Raises BrokenChain."""
     last, seq = GENESIS, 0
-    for stage in STAGES:
-        path = run_dir / "parts" / stage / EVENTS
-        for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], 1):
+    for stage, content in parts:
+        *lines, rest = content.split(b"\n")
+        if rest:
+            raise BrokenChain(f"parts/{stage}/{EVENTS} ends inside a line")
+        for number, line in enumerate(lines, 1):
             event = parse_event(line, f"parts/{stage}/{EVENTS}:{number}")
             if event.stage != stage or event.prev != last or event.seq != seq:
                 raise BrokenChain(f"parts/{stage}/{EVENTS}:{number} does not follow the event before it")
@@ -121,7 +129,7 @@ def parse_event(line: bytes, where: str) -> Event:
         said = fields.pop("hash")
         if canonical({**fields, "hash": said}) != line or digest(fields) != said:
             raise BrokenChain(f"{where} is not what was written")
-    except (ValidationError, ValueError, TypeError) as error:
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise error if isinstance(error, BrokenChain) else BrokenChain(f"{where} is no event") from None
     return event
 

@@ -136,9 +136,12 @@ def _decode(text: Any) -> bytes:
     if not isinstance(text, str):
         raise ValueError("no base64 text")
     try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
         raise ValueError("no base64 text") from None
+    if base64.b64encode(data).decode() != text:  # unused bits at the end: the same bytes in another spelling
+        raise ValueError("base64 text with bits left over")
+    return data
 
 
 def _refuse(found: str, expected: str, fix: str) -> Refusal:

@@ -1,0 +1,179 @@
+"""Do the documents of a bundle tell one story: events, result, decision, plan, check, approvals, claim (contracts, section 7)."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.manifest import Manifest
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import TERMINAL, Event, Result, State, may_follow
+from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
+from hyops_ci.signing.dsse import open_envelope
+
+Facts: TypeAlias = dict[str, str]
+Contents: TypeAlias = Mapping[str, bytes | None]
+M = TypeVar("M", bound=Model)
+
+
+def replay(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str]:
+    """Every contradiction between the documents, as a line. Adds what it learns to `facts`."""
+    yield from _events(manifest, contents)
+    yield from _result(manifest, contents, facts)
+    yield from _documents(contents, facts)
+
+
+def json_object(content: bytes | None) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else."""
+    try:
+        value = json.loads(content or b"")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _events(manifest: Manifest, contents: Contents) -> Iterator[str]:
+    parts = {stage: f"parts/{stage}/{EVENTS}" for stage in STAGES}
+    for path in contents:
+        if path.endswith("/" + EVENTS) and path.startswith("parts/") and path not in parts.values():
+            yield f"{path} belongs to no stage"
+    try:
+        events = list(chain((stage, contents.get(path) or b"") for stage, path in parts.items()))
+    except BrokenChain as error:
+        yield str(error)
+        return
+    if manifest.last_event != (events[-1].hash if events else GENESIS):
+        yield "the events do not end where the manifest says"
+    yield from _moves(manifest, events)
+
+
+def _moves(manifest: Manifest, events: list[Event]) -> Iterator[str]:
+    """The transitions replayed against the table."""
+    state: State | None = None
+    for event in events:
+        if event.kind != "transition":
+            continue
+        after = State(event.name) if event.name in State.__members__ else None
+        if after is None or not (after is State.RECEIVED if state is None else may_follow(state, after)):
+            yield f"event {event.seq}: a run does not go from {state or 'nowhere'} to {event.name}"
+            return
+        state = after
+    if state is not manifest.outcome:
+        yield f"the events end in {state or 'no state'}, the manifest says {manifest.outcome}"
+    elif state not in TERMINAL:
+        yield f"{state} is no end of a run"
+
+
+def _result(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str]:
+    result, problem = _read(contents, "result.json", Result)
+    if result is None:
+        yield problem or "no result.json"
+        return
+    facts["headline"] = result.headline
+    if result.stand_in:
+        facts["stand-in"] = "HyOps was a STAND-IN: nothing was recovered"
+    if (result.run_id, result.service, result.outcome) != (manifest.run_id, manifest.service, manifest.outcome):
+        said, sealed = f"{result.run_id} {result.outcome}", f"{manifest.run_id} {manifest.outcome}"
+        yield f"result.json is that of {said}, the manifest that of {sealed}"
+
+
+def _documents(contents: Contents, facts: Facts) -> Iterator[str]:
+    plan, bad_plan = _read(contents, "plan.json", Plan)
+    check, bad_check = _read(contents, "check.json", Check)
+    claim, bad_claim = _read(contents, "claim.json", Claim)
+    result, _ = _read(contents, "result.json", Result)
+    yield from (bad for bad in (bad_plan, bad_check, bad_claim) if bad)
+    decision = json_object(contents.get("decision.json"))
+    if plan is None:
+        if check or claim:
+            yield "a check or a claim without a plan"
+        return
+    if "decision.json" in contents and (decision is None or _digest(decision) != plan.decision_digest):
+        yield "decision.json is not the decision that was planned"
+    known = {"decision_digest": plan.decision_digest, "plan_digest": plan.digest(), "check_digest": check.digest() if check else None}
+    facts["plan"] = plan.digest()
+    if check is not None and check.plan_digest != known["plan_digest"]:
+        yield "check.json looked at another plan"
+    for name, document in (("claim.json", claim), ("result.json", result)):
+        yield from _same(name, document, known)
+    if claim is not None:
+        yield from _approvals(plan, claim, contents, known, facts)
+
+
+def _same(name: str, document: Model | None, known: Mapping[str, str | None]) -> Iterator[str]:
+    """The digests that a document cites are those of the documents beside it."""
+    for field, value in known.items():
+        said = getattr(document, field, None)
+        if said is not None and said != value:
+            yield f"{name}: {field} is not that of the bundle"
+
+
+def _approvals(plan: Plan, claim: Claim, contents: Contents, known: Mapping[str, str | None], facts: Facts) -> Iterator[str]:
+    """The approvals that a claim was made with: for these documents, unspent until this claim, by keys of the plan."""
+    granted: dict[str, Approval] = {}
+    for path in sorted(path for path in contents if path.startswith("approvals/")):
+        try:
+            approval = _approval(contents[path], plan)
+        except ValueError as error:
+            yield f"{path}: {error}"
+            continue
+        if approval is None:
+            continue
+        yield from _same(path, approval.subject, known)
+        if approval.subject.service != plan.service or approval.subject.decision_type != plan.decision_type:
+            yield f"{path} approves another service or direction"
+        if approval.subject.min_epoch >= claim.epoch:
+            yield f"{path} was given for a later epoch than {claim.epoch}"
+        if approval.subject.nonce not in claim.nonces:
+            yield f"{path}: its nonce was not spent by the claim"
+        if approval.verdict == "approve":
+            granted[approval.approver.login] = approval
+    if plan.approval.required and len(granted) < plan.approval.quorum:
+        yield f"a claim with {len(granted)} of {plan.approval.quorum} approvals"
+    facts["approved"] = ", ".join(f"{login} ({each.channel})" for login, each in granted.items()) or "by nobody"
+
+
+def _approval(content: bytes | None, plan: Plan) -> Approval | None:
+    """An approval, signed or read from GitHub; None for another document. Raises ValueError for one that does not hold."""
+    document = json_object(content)
+    if document is None:
+        raise ValueError("is no JSON object")
+    payload = content or b""
+    if "payloadType" in document:
+        if not open_envelope(document, APPROVAL_PAYLOAD, plan.approval.approvers.values()).signers:
+            raise ValueError("is signed by no approver of the plan")
+        payload = b64decode(document["payload"])
+    elif document.get("kind") != "Approval":
+        return None
+    try:
+        approval = Approval.model_validate_json(payload)
+    except ValidationError as error:
+        raise ValueError(f"is no approval: {error.error_count()} fields do not fit") from None
+    if "payloadType" not in document and approval.channel == "signed":
+        raise ValueError("says it is signed, and is not")
+    return approval
+
+
+def _digest(document: dict[str, Any]) -> str:
+    try:
+        return digest(document)
+    except (ValueError, RecursionError):
+        return "not digestible"
+
+
+def _read(contents: Contents, name: str, model: type[M]) -> tuple[M | None, str]:
+    if name not in contents:
+        return None, ""
+    try:
+        return model.model_validate_json(contents[name] or b""), ""
+    except ValidationError as error:
+        return None, f"{name} is no {model.__name__}: {error.error_count()} fields do not fit"

@@ -1,0 +1,219 @@
+"""Verification of a bundle, offline, in one pass: is every byte what was sealed, and do the documents agree (contracts, section 7).
+
+Nothing is written and nothing is trusted before it was compared. Whatever is given, the answer is a list of problems.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
+from hyops_ci.errors import Exit, shown
+from hyops_ci.evidence import container
+from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
+from hyops_ci.evidence.container import BadContainer, Member
+from hyops_ci.evidence.replay import Facts, json_object, replay
+from hyops_ci.signing.dsse import open_envelope
+
+MAX_KEPT: Final = 64 << 20
+"""Bytes of documents that are held in memory at once."""
+MAX_PROBLEMS: Final = 50
+_DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.json", "claim.json")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found. `ok` is true only when there is no problem at all."""
+
+    ok: bool
+    problems: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Label -> text, for display: run, service, outcome, files, signers and the like."""
+    manifest: Manifest | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 valid, 11 otherwise."""
+        return int(Exit.DONE if self.ok else Exit.EVIDENCE)
+
+
+def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: bool = False) -> Verdict:
+    """Verify the bundle in `path`, a container or the folder it was unpacked into. Raises nothing for bad input.
+
+    `trusted_keys` are public keys as `ed25519:<base64>`. A signature that is there must be right; that it is there,
+    and by a trusted key, is asked with `require_signature`.
+    """
+    problems: list[str] = []
+    facts: Facts = {}
+    manifest = None
+    try:
+        order, members = _members(_open(path))
+        manifest = _manifest(members, problems)
+        if manifest is not None:
+            problems += _inventory(manifest, order, members, in_order=not path.is_dir())
+            signers = _signers(members, manifest, problems)
+            problems += _trust(signers, trusted_keys, require_signature)
+            facts |= _facts(manifest, signers)
+            problems += replay(manifest, {name: member.content for name, member in members.items()}, facts)
+    except BadContainer as error:
+        problems.append(str(error))
+    except OSError as error:
+        problems.append(f"{path}: {error.strerror or 'cannot be read'}")
+    found = tuple(shown(problem) for problem in dict.fromkeys(problems))
+    return Verdict(not found, found[:MAX_PROBLEMS], {label: shown(text) for label, text in facts.items()}, manifest)
+
+
+def _open(path: Path) -> Iterator[Member]:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        yield from _walk(path)
+    elif stat.S_ISREG(mode):
+        with path.open("rb") as file:
+            yield from container.read(file)
+    else:
+        raise BadContainer(f"{path} is neither a file nor a folder")
+
+
+def _walk(root: Path) -> Iterator[Member]:
+    """The files of an unpacked bundle. Links and special files are no part of one."""
+    for folder, folders, files in os.walk(root, onerror=_raise):
+        folders.sort()
+        for name in sorted([*files, *(each for each in folders if (Path(folder) / each).is_symlink())]):
+            path = Path(folder) / name
+            label = path.relative_to(root).as_posix()
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise BadContainer(f"{label} is no plain file")
+            yield _read_plain(path, label)
+
+
+def _read_plain(path: Path, name: str) -> Member:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        hexdigest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        file.seek(0)
+        content = file.read() if size <= container.KEPT else None
+    return Member(name, size, "sha256:" + hexdigest, content)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _members(stream: Iterator[Member]) -> tuple[list[str], dict[str, Member]]:
+    """Names in order, and the files; only documents keep their bytes."""
+    order: list[str] = []
+    members: dict[str, Member] = {}
+    kept = 0
+    for member in stream:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or name.as_posix() != member.name:
+            raise BadContainer(f"{member.name} leads out of the bundle")
+        if member.name in members or len(members) > container.MAX_FILES:
+            raise BadContainer(f"{member.name} is there twice" if member.name in members else "too many files")
+        needed = member.name in _DOCUMENTS or name.parts[0] in ("parts", "approvals")
+        kept += len(member.content or b"") if needed else 0
+        if kept > MAX_KEPT:
+            raise BadContainer("more documents than a run can have")
+        order.append(member.name)
+        members[member.name] = member if needed else Member(member.name, member.size, member.sha256, None)
+    return order, members
+
+
+def _manifest(members: Mapping[str, Member], problems: list[str]) -> Manifest | None:
+    content = members[MANIFEST].content if MANIFEST in members else None
+    if content is None:
+        problems.append(f"no {MANIFEST}")
+        return None
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        problems.append(f"{MANIFEST} is no manifest: {error.error_count()} fields do not fit")
+        return None
+    if canonical(manifest.document()) != content:
+        problems.append(f"{MANIFEST} is not written as it was sealed")
+    return manifest
+
+
+def _inventory(manifest: Manifest, order: list[str], members: Mapping[str, Member], *, in_order: bool) -> Iterator[str]:
+    """Every file as the manifest lists it, no more and no fewer, and in the container in its place."""
+    listed = {entry.path: entry for entry in manifest.files}
+    if [entry.path for entry in manifest.files] != sorted(listed) or listed.keys() & set(LAST):
+        yield f"{MANIFEST} lists files out of order, twice, or itself"
+    for path, entry in listed.items():
+        member = members.get(path)
+        if member is None:
+            yield f"{path} is missing"
+        elif member.size != entry.bytes:
+            yield f"{path} has {member.size} bytes, not {entry.bytes}"
+        elif member.sha256 != entry.sha256:
+            yield f"{path} was changed"
+    for path in members:
+        if path not in listed and path not in LAST:
+            yield f"{path} was added"
+    if in_order and sorted(order[:-2]) + list(LAST) != order:
+        yield "the files are not in the order of a bundle"
+
+
+def _signers(members: Mapping[str, Member], manifest: Manifest, problems: list[str]) -> tuple[str, ...]:
+    """The keys whose signatures hold, each signature against the key it names."""
+    content = members[ENVELOPE].content if ENVELOPE in members else None
+    envelope = json_object(content)
+    manifest_bytes = members[MANIFEST].content or b""
+    if envelope is None or canonical(envelope) != content or envelope.keys() != {"payloadType", "payload", "signatures"}:
+        problems.append(f"{ENVELOPE} is not written as it was sealed" if content else f"no {ENVELOPE}")
+        return ()
+    if envelope["payload"] != b64encode(statement(manifest_bytes, manifest)).decode():
+        problems.append(f"{ENVELOPE} states something else than {MANIFEST}")
+    signers: list[str] = []
+    try:
+        for signature in envelope["signatures"] if isinstance(envelope["signatures"], list) else [None]:
+            signers += _checked(envelope, signature)
+        open_envelope(envelope, STATEMENT_PAYLOAD, ())
+    except ValueError as error:
+        problems.append(f"{ENVELOPE}: {error}")
+        return ()
+    if len(set(signers)) != len(signers):
+        problems.append(f"{ENVELOPE} holds one signature twice")
+    return tuple(signers)
+
+
+def _checked(envelope: Mapping[str, object], signature: object) -> tuple[str, ...]:
+    if not isinstance(signature, dict) or signature.keys() != {"keyid", "sig"} or not isinstance(signature["keyid"], str):
+        raise ValueError("holds what is no signature")
+    keyid = signature["keyid"]
+    kind, _, raw = keyid.rpartition(":")
+    if kind != "ed25519" or b64encode(b64decode(raw, validate=True)).decode() != raw:
+        raise ValueError("names a key in another form than ed25519:<base64>")
+    found = open_envelope({**envelope, "signatures": [signature]}, STATEMENT_PAYLOAD, (keyid,)).signers
+    if not found:
+        raise ValueError(f"the signature of {keyid} does not hold")
+    return found
+
+
+def _trust(signers: Sequence[str], trusted: Sequence[str], required: bool) -> Iterator[str]:
+    if required and not signers:
+        yield "not signed, and a signature was asked for"
+    elif required and not set(signers) & set(trusted):
+        yield f"signed by {', '.join(signers)}, which is no trusted key"
+
+
+def _facts(manifest: Manifest, signers: Sequence[str]) -> Facts:
+    size = sum(entry.bytes for entry in manifest.files)
+    return {
+        "run": manifest.run_id,
+        "service": manifest.service or "none",
+        "outcome": manifest.outcome.value,
+        "sealed": f"{manifest.created_at} by hyops-ci {manifest.tool_version}",
+        "files": f"{len(manifest.files)} files, {size} bytes",
+        "signed": ", ".join(signers) or "no",
+        "previous": manifest.previous_bundle or "none known",
+    }

@@ -1,0 +1,269 @@
+"""A whole run on disk, with figures of the texts: what the tests of evidence and approvals are made from."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
+from hyops_ci.contracts.base import Model, stamp
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.digest import canonical, digest
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import Result, State
+from hyops_ci.evidence.bundle import Sealed, Signer, seal
+from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.signing.dsse import public_of, sign
+
+START = datetime(2026, 11, 23, 3, 4, 31, tzinfo=UTC)
+ZERO = "sha256:" + "0" * 64
+JONAS, PRIYA = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+NONCE = "5f" * 16
+RUN = "212-1"
+
+
+class StoryClock:
+    """A clock that a test sets; time passes only where it says so."""
+
+    def __init__(self, at: datetime = START) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+    def set(self, clock: str) -> None:
+        """Move to HH:MM:SS of the night."""
+        self.at = datetime.fromisoformat(f"2026-11-23T{clock}+00:00")
+
+
+DECISION = {"api_version": "hybridops/v1", "kind": "Decision", "rationale": "INC-4242 on-prem DC lost power", "issuer": "github:maria"}
+
+_STEPS = (
+    ("gcp_pg_egress", "org/gcp/pg-egress", "mutate", False),
+    ("gcp_pg_vms", "platform/gcp/vms", "mutate", False),
+    ("postgresql_restore", "platform/postgresql-ha", "mutate", True),
+    ("postgresql_backup", "platform/postgresql-ha-backup", "mutate", False),
+    ("postgresql_dns_cutover", "platform/network/dns-routing", "commit", False),
+    ("postgresql_dns_status", "platform/network/dns-routing", "read", False),
+)
+
+
+def plan(**changes: Any) -> Plan:
+    fields: dict[str, Any] = {
+        "kind": "Plan",
+        "decision_id": "manual-4711-212",
+        "decision_digest": digest(DECISION),
+        "decision_type": "failover",
+        "service": "pg-ha/prod",
+        "env": "prod",
+        "env_class": "production",
+        "config_digest": ZERO,
+        "config_commit": "",
+        "lane": "gcp",
+        "source_site": "onprem",
+        "target_site": "gcp",
+        "target_cloud": "gcp",
+        "runner_ref": "gcp-ops-runner",
+        "runs_on": ["self-hosted", "gcp-ops-runner"],
+        "dr_mode": "restore",
+        "execution_plane": "runner-local",
+        "restore_point": "latest",
+        "old_primary": "not confirmed",
+        "blueprint": "dr/postgresql-ha-failover-gcp@v1",
+        "overlay": ".github/dr/prod/postgresql-ha-failover-gcp.yml",
+        "sources": [{"role": "config", "path": ".github/dr-dispatch.yml", "sha256": ZERO}],
+        "guards": [{"step": "postgresql_restore", "input": "restore_confirm", "value": True}],
+        "commands": [{"name": "deploy", "argv": ["{hyops}", "blueprint", "deploy"], "timeout": "PT1H"}],
+        "steps": [
+            {
+                "id": step,
+                "module_ref": module,
+                "step_class": kind,
+                "restores": restores,
+                "required_env": ["PG_PASSWORD"],
+                "state_refs": ["org/gcp/wan-hub-network"],
+            }
+            for step, module, kind, restores in _STEPS
+        ],
+        "point_of_no_return": "postgresql_dns_cutover",
+        "core_root": "/opt/hybridops/core/app",
+        "hyops": "/opt/hybridops/core/venv/bin/hyops",
+        "hyops_versions": "==0.1.4",
+        "secrets": {"kind": "vault", "addresses": [["https://vault.example.net", "gcp"]]},
+        "approval": {
+            "gate": "dr-prod",
+            "check_gate": "dr-check",
+            "channels": ["environment", "signed"],
+            "quorum": 1,
+            "reviewers": 1,
+            "approvers": {"jonas": public_of(JONAS), "priya": public_of(PRIYA)},
+            "lifetime": "PT60M",
+        },
+        "verification": [],
+        "objective": {"rto": "PT30M"},
+    }
+    return Plan.model_validate_json(json.dumps(fields | changes))
+
+
+def check(of: Plan, **changes: Any) -> Check:
+    fields: dict[str, Any] = {
+        "plan_digest": of.digest(),
+        "run_id": RUN,
+        "checked_at": "2026-11-23T03:05:02Z",
+        "runner": {"name": "gcp-ops-runner-01", "runner_ref": "gcp-ops-runner", "trusted": True},
+        "hyops_version": "0.1.4",
+        "blueprint_digest": ZERO,
+        "steps": [{"id": step.id, "outcome": "run"} for step in of.steps][1:],
+        "states": [{"ref": "org/gcp/wan-hub-network", "status": "ok", "age_seconds": 259200}],
+        "guards": [guard.document() for guard in of.guards],
+        "secret_names": ["PG_PASSWORD"],
+        "authority": "https://vault.example.net",
+        "restore_point": {"value": "20261123-020003F"},
+        "newest_wal": {"reason": "the repository was not read"},
+    }
+    fields["steps"].insert(0, {"id": of.steps[0].id, "outcome": "skip", "why": "exists"})
+    return Check.model_validate_json(json.dumps(fields | changes))
+
+
+def subject(of: Plan, seen: Check, **changes: Any) -> Subject:
+    fields = {
+        "repository_id": 4711,
+        "ledger_id": ZERO,
+        "min_epoch": 6,
+        "nonce": NONCE,
+        "decision_digest": of.decision_digest,
+        "plan_digest": of.digest(),
+        "check_digest": seen.digest(),
+        "service": of.service,
+        "decision_type": of.decision_type.value,
+    }
+    return Subject.model_validate_json(json.dumps(fields | changes))
+
+
+def approval(of: Subject, login: str = "jonas", **changes: Any) -> Approval:
+    fields = {
+        "subject": of.document(),
+        "verdict": "approve",
+        "approver": {"login": login, "id": 0},
+        "requesters": [{"login": "maria", "id": 11}],
+        "requested_at": "2026-11-23T03:05:02Z",
+        "observed_at": "2026-11-23T03:09:02Z",
+        "expires_at": "2026-11-23T04:05:02Z",
+        "channel": "signed",
+        "comment": "looked at the site, it is dark",
+    }
+    return Approval.model_validate_json(json.dumps(fields | changes))
+
+
+def signed(of: Approval, *keys: Ed25519PrivateKey) -> dict[str, Any]:
+    return sign(canonical(of.document()), APPROVAL_PAYLOAD, keys or (JONAS,))
+
+
+def write(root: Path, name: str, value: Any) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = value.document() if isinstance(value, Model) else value
+    path.write_bytes(document if isinstance(document, bytes) else (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
+
+
+def result(of: Plan, seen: Check, **changes: Any) -> Result:
+    fields: dict[str, Any] = {
+        "run_id": RUN,
+        "outcome": "COMPLETED_WITH_EXCEPTIONS",
+        "exit_code": 0,
+        "headline": "RECOVERED, 1 deviation  pg-ha/prod serves from gcp since 03:31:58Z",
+        "decision_id": of.decision_id,
+        "service": of.service,
+        "plan_digest": of.digest(),
+        "check_digest": seen.digest(),
+        "claim_id": "c7",
+        "epoch": 7,
+        "started_at": "2026-11-23T03:04:31Z",
+        "ended_at": "2026-11-23T03:32:01Z",
+        "deviations": ["this host does not pin its callers"],
+        "proven": ["pg.prod.example.net = 10.20.4.11 on 2 resolvers", "TCP 5432 open, held 60 s"],
+        "not_proven": ["old side off (not confirmed by maria)", "data loss (no SQL probe set)"],
+        "next": ["keep onprem fenced"],
+    }
+    return Result.model_validate_json(json.dumps(fields | changes))
+
+
+def claim(of: Plan, seen: Check) -> Claim:
+    return Claim(
+        claim_id="c7",
+        decision_id=of.decision_id,
+        decision_type=of.decision_type,
+        source_sha256=ZERO,
+        decision_digest=of.decision_digest,
+        plan_digest=of.digest(),
+        check_digest=seen.digest(),
+        nonces=(NONCE,),
+        epoch=7,
+        incident="pg-ha/prod failover 3",
+        run_id=RUN,
+        claimed_at="2026-11-23T03:09:19Z",
+    )
+
+
+_STORY = (
+    ("plan", "03:04:31", State.RECEIVED),
+    ("plan", "03:04:39", State.PLANNED),
+    ("check", "03:05:02", State.CHECKED),
+    ("execute", "03:09:16", State.APPROVED),
+    ("execute", "03:09:19", State.CLAIMED),
+    ("execute", "03:09:22", State.SECRETS_READY),
+    ("execute", "03:09:38", State.PREFLIGHT_PASSED),
+    ("execute", "03:09:40", State.EXECUTING),
+    ("execute", "03:31:00", State.VERIFYING),
+    ("execute", "03:31:58", State.COMPLETED_WITH_EXCEPTIONS),
+)
+
+
+def record(root: Path, clock: StoryClock, story: tuple[tuple[str, str, State], ...] = _STORY) -> None:
+    for stage, at, state in story:
+        clock.set(at)
+        with PartRecorder(root, stage, clock) as recorder:
+            if state is State.VERIFYING:
+                recorder.result("hyops.deploy", rc=0)
+            recorder.enter(state)
+            if state is State.EXECUTING:
+                recorder.intent("hyops.deploy")
+
+
+def recovered(root: Path) -> tuple[Plan, Check]:
+    """A run that recovered the service, ready to be sealed but for its result."""
+    of = plan()
+    seen = check(of)
+    write(root, "decision.json", DECISION)
+    write(root, "decision.raw", b'{"action": "failover"}\n')
+    write(root, "plan.json", of)
+    write(root, "check.json", seen)
+    write(root, "claim.json", claim(of, seen))
+    write(root, "approvals/jonas.json", signed(approval(subject(of, seen))))
+    record(root, StoryClock())
+    return of, seen
+
+
+def sealed(root: Path, to: Path, sign: Signer | None = None, **changes: Any) -> Sealed:
+    """The same, sealed."""
+    of, seen = recovered(root)
+    return seal(root, result(of, seen, **changes), to=to, clock=StoryClock(), sign=sign)
+
+
+def small(root: Path, to: Path, sign: Signer | None = None) -> Sealed:
+    """The smallest whole bundle: a run that was refused at once."""
+    record(root, StoryClock(), (("plan", "03:04:31", State.RECEIVED), ("plan", "03:04:32", State.REJECTED)))
+    ended = stamp(START)
+    refused = Result(run_id=RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=ended, ended_at=ended)
+    return seal(root, refused, to=to, clock=StoryClock(), sign=sign)
