@@ -1,1 +1,1 @@
-"""Who may approve what: quorum, four eyes, expiry, digest binding; the signed channel."""
+"""A person's yes or no: the request they read, the answer they sign, and the judgement of what was signed (contracts, section 5)."""

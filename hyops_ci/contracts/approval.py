@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, Name, ServiceId, Short, Utc, text
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Duration, Model, Name, ServiceId, Short, Utc, text
+from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import Login
 from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.plan import Plan
 
 APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
 """DSSE payload type; one per kind of signed document, so that no signature can be read as another kind."""
@@ -52,3 +54,16 @@ class Approval(Document):
     comment: Clean = ""
     key_id: Short | None = None
     """Of the signing key, on the signed channel."""
+
+
+class ApprovalRequest(Document):
+    """What a person is asked, whole: what they will sign, and the documents that it names, to be read before."""
+
+    kind: Literal["ApprovalRequest"] = "ApprovalRequest"
+    subject: Subject
+    requesters: tuple[Person, ...]
+    rationale: Clean = ""
+    requested_at: Utc
+    lifetime: Duration
+    plan: Plan
+    check: Check

@@ -1,0 +1,154 @@
+"""What an approver reads before they say yes: one page, the same on every channel (texts, section 2).
+
+Everything on it comes from plan and check. What was not looked at says so; nothing is filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from hyops_ci.contracts.base import Measured, moment, seconds
+from hyops_ci.contracts.check import Check, StepForecast
+from hyops_ci.contracts.plan import Plan, StepClass
+from hyops_ci.errors import shown
+
+_WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
+_NOT_MEASURED: Final = "not measured"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is known of earlier runs of this service, in words; empty where nothing is."""
+
+    differs: str = ""
+    """From the last run: `restore set`."""
+    last_drill: str = ""
+    """`21m40s (2026-11-02)`."""
+
+
+def page(
+    plan: Plan,
+    check: Check,
+    *,
+    requesters: Sequence[str],
+    rationale: str,
+    requested_at: datetime,
+    before: Before | None = None,
+    accepted_risks: Sequence[str] = (),
+) -> list[str]:
+    """The page, line by line. `requested_at` is the end of the check: the answer is due one lifetime later."""
+    before = before or Before()
+    until = requested_at + timedelta(seconds=seconds(plan.approval.lifetime))
+    rows = [
+        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(rationale)}"'),
+        ("Does", _does(plan, check)),
+        ("Data", f"{_data(plan, check)}; newest WAL: {_measured(check.newest_wal)}"),
+        ("Old side", _old_side(plan)),
+        ("Guards", _guards(check)),
+        ("Steps", " | ".join(_step(step) for step in check.steps)),
+        ("Checked", _checked(check)),
+        ("Differs", before.differs and f"from the last run of this service: {shown(before.differs)}"),
+        *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
+        *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
+        ("Accepts", ", ".join(shown(risk) for risk in accepted_risks) and f"the risk {', '.join(map(shown, accepted_risks))}"),
+        ("Time", f"last drill {shown(before.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
+        ("Approvers", _approvers(plan, requesters)),
+        ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
+    ]
+    title = f"{_kind(plan)} {plan.service}, {plan.source_site} -> {plan.target_site}"
+    first = f"APPROVE?  {title:<45} valid until {until:%H:%M:%S}Z, plan {plan.digest()[7:15]}"
+    return [first, *(f"{label:<10} {text}" for label, text in rows if text)]
+
+
+def _kind(plan: Plan) -> str:
+    drill = f"DRILL ({plan.exercise}) " if plan.exercise else ""
+    return drill + {"failback_onprem": "FAILBACK"}.get(plan.decision_type.value, plan.decision_type.value.upper())
+
+
+def _does(plan: Plan, check: Check) -> str:
+    """In the order of the steps: what is changed, where data comes back, where clients move."""
+    running = {step.id for step in check.steps if step.outcome != "skip"}
+    doing = [f"runs {len(running)} of {len(plan.steps)} steps"]
+    doing += [
+        f"{'puts data back' if step.restores else 'moves clients'} in {_place(plan, step.id)}"
+        for step in plan.steps
+        if step.id in running and (step.restores or step.id == plan.point_of_no_return)
+    ]
+    changing = any(step.step_class is not StepClass.READ for step in plan.steps if step.id in running)
+    end = "" if plan.point_of_no_return in running else "; no step moves clients" if changing else "; changes nothing"
+    return ", then ".join(doing) + end
+
+
+def _place(plan: Plan, step_id: str) -> str:
+    number = [step.id for step in plan.steps].index(step_id) + 1
+    last = ": point of no return" if step_id == plan.point_of_no_return else ""
+    return f"{step_id} (step {number} of {len(plan.steps)}{last})"
+
+
+def _data(plan: Plan, check: Check) -> str:
+    """Which backup, or that nobody knows. A plan that restores nothing says that."""
+    if not any(step.restores for step in plan.steps):
+        return "no step puts a backup back"
+    if isinstance(check.restore_point.value, str):
+        return f"back to set {shown(check.restore_point.value)} + archived WAL"
+    return f"back to {shown(plan.restore_point)}, which set that is: {_measured(check.restore_point)}"
+
+
+def _old_side(plan: Plan) -> str:
+    if plan.exercise:
+        return "stays in service: this is a drill"
+    if plan.old_primary == "confirmed-off":
+        return "confirmed off by who asked. This tool did not look, and does not fence"
+    return "NOT CONFIRMED off. If it lives, you get two primaries. This tool does not fence"
+
+
+def _guards(check: Check) -> str:
+    opened = (f"{guard.step}.{guard.input}{'' if guard.value is True else f' = {guard.value}'}" for guard in check.guards)
+    text = ", ".join(shown(each) for each in opened)
+    return f"opens {text}, this run only" if text else "opens none"
+
+
+def _step(step: StepForecast) -> str:
+    why = f" ({shown(step.why, 60)})" if step.why else ""
+    return f"{shown(step.id)} {_WORDS[step.outcome]}{why}"
+
+
+def _checked(check: Check) -> str:
+    good = sum(state.status == "ok" for state in check.states)
+    states = f"{good} of {len(check.states)} states ok" if check.states else "states not confirmed"
+    secret = f"{len(check.secret_names)} secret names found" if check.secret_names else "secret names not confirmed"
+    host = "" if check.runner.trusted else ", this host does not pin its callers"
+    name = shown(check.runner.name or check.runner.hostname) or "a runner without a name"
+    return f"{moment(check.checked_at):%H:%M:%S}Z on {name}: HyOps {shown(check.hyops_version)}, {states}, {secret}{host}"
+
+
+def _approvers(plan: Plan, requesters: Sequence[str]) -> str:
+    """Who may say yes, and how."""
+    demand, asking = plan.approval, {login.lower() for login in requesters}
+    if not demand.required:
+        return f"none needed in env {plan.env} (class {plan.env_class})"
+    able = [login for login in demand.approvers if login.lower() not in asking]
+    who = " or ".join(able) or (f"the reviewers of {demand.gate}" if "environment" in demand.channels else "NOBODY IS LEFT")
+    but = f" (not {_names(requesters)})" if requesters else ""
+    count = f" Needs {demand.quorum}." if demand.quorum > 1 else ""
+    ways = {"environment": f"Review deployments -> {demand.gate}", "signed": "hyops-ci approve --request FILE"}
+    how = " or ".join(ways[channel] for channel in demand.channels)
+    return f"{who}{but}.{count}  Approve = {how}.  Deny = say why; nothing will have changed"
+
+
+def _measured(fact: Measured) -> str:
+    if fact.value is None:
+        return _NOT_MEASURED + (f" ({shown(fact.reason)})" if fact.reason else "")
+    return shown(str(fact.value))
+
+
+def _span(duration: str | None) -> str:
+    """`PT30M` as `30m`."""
+    return duration.removeprefix("PT").lower() if duration else "none set"
+
+
+def _names(requesters: Sequence[str]) -> str:
+    return " and ".join(shown(login) for login in requesters)

@@ -1,0 +1,156 @@
+"""The question and the answer: a request that shows everything it asks for, and a signed approval of exactly that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person, Subject
+from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.signing.dsse import public_of, sign
+
+MAX_REQUEST: Final = 1 << 20
+
+
+def build_request(
+    plan: Plan,
+    check: Check,
+    *,
+    repository_id: int,
+    ledger_id: str,
+    min_epoch: int,
+    nonce: str,
+    requesters: Sequence[Person],
+    requested_at: datetime,
+    rationale: str = "",
+    accepted_risks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The request as a document: subject, both documents, who asked and when. `nonce` is 32 hex digits, fresh for every request."""
+    subject = Subject(
+        repository_id=repository_id,
+        ledger_id=ledger_id,
+        min_epoch=min_epoch,
+        nonce=nonce,
+        decision_digest=plan.decision_digest,
+        plan_digest=plan.digest(),
+        check_digest=check.digest(),
+        service=plan.service,
+        decision_type=plan.decision_type,
+        accepted_risks=tuple(accepted_risks),
+    )
+    return ApprovalRequest(
+        subject=subject,
+        requesters=tuple(requesters),
+        rationale=rationale,
+        requested_at=stamp(requested_at),
+        lifetime=plan.approval.lifetime,
+        plan=plan,
+        check=check,
+    ).document()
+
+
+def read_request(content: bytes) -> ApprovalRequest:
+    """The request in `content`. Raises Refusal (exit 6) where it asks for something else than it shows."""
+    try:
+        request = ApprovalRequest.model_validate_json(content if len(content) <= MAX_REQUEST else b"")
+    except ValidationError as error:
+        raise _unfit(f"{error.error_count()} fields do not fit") from None
+    subject, plan, check = request.subject, request.plan, request.check
+    shown = {
+        "plan_digest": plan.digest(),
+        "check_digest": check.digest(),
+        "decision_digest": plan.decision_digest,
+        "service": plan.service,
+        "decision_type": plan.decision_type,
+    }
+    differs = [field for field, value in shown.items() if getattr(subject, field) != value]
+    if differs or check.plan_digest != plan.digest() or request.lifetime != plan.approval.lifetime:
+        raise _unfit(f"{', '.join(differs) or 'check or lifetime'} is not that of the documents shown")
+    return request
+
+
+def answer(
+    request: ApprovalRequest,
+    verdict: Literal["approve", "deny"],
+    person: Person,
+    key: Ed25519PrivateKey,
+    *,
+    now: datetime,
+    comment: str = "",
+    accepted_risks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The signed answer of `person`: a DSSE envelope. `accepted_risks` are named on top of those of the request.
+
+    Raises Refusal (exit 6) for a yes to one's own request, or to one that ran out.
+    """
+    until = moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime))
+    if verdict == "approve" and asked(person, request.requesters):
+        raise refuse_self(request.requesters, [person.login], now, request.plan.approval.approvers)
+    if now >= until:
+        raise refuse_expired(until, now)
+    risks = tuple(dict.fromkeys((*request.subject.accepted_risks, *accepted_risks)))
+    approval = Approval(
+        subject=request.subject.model_copy(update={"accepted_risks": risks}),
+        verdict=verdict,
+        approver=person,
+        requesters=request.requesters,
+        requested_at=request.requested_at,
+        observed_at=stamp(now),
+        expires_at=stamp(until),
+        channel="signed",
+        comment=comment,
+        key_id=public_of(key),
+    )
+    return sign(canonical(approval.document()), APPROVAL_PAYLOAD, [key])
+
+
+def asked(person: Person, requesters: Sequence[Person]) -> bool:
+    """Whether `person` is among those who asked: by id, or by login in any case, which is how GitHub compares them."""
+    return any(person.login.lower() == each.login.lower() or (person.id and person.id == each.id) for each in requesters)
+
+
+def refuse_self(
+    requesters: Sequence[Person], approved: Sequence[str], seen: datetime, approvers: Sequence[str] | dict[str, str]
+) -> Refusal:
+    """Refusal 5 of the texts."""
+    left = [login for login in approvers if not asked(Person(login=login), requesters)]
+    return Refusal(
+        "approval.self",
+        "asked and approved by the same person",
+        exit_code=Exit.APPROVAL,
+        found=f"asked {' and '.join(each.login for each in requesters)}, approved {' and '.join(approved)} (seen {seen:%H:%M:%S}Z)",
+        expected=" or ".join(left) or "an approver who did not ask; the plan names none",
+        fix="new run, other approver. Alone tonight: docs/approvals.md (sealed second key; its use is recorded)",
+        docs="docs/approvals.md",
+    )
+
+
+def refuse_expired(until: datetime, now: datetime) -> Refusal:
+    """The time for an answer is over."""
+    return Refusal(
+        "approval.expired",
+        "the time to approve this is over",
+        exit_code=Exit.APPROVAL,
+        found=f"valid until {until:%Y-%m-%dT%H:%M:%SZ}, judged at {now:%Y-%m-%dT%H:%M:%SZ}",
+        expected="an answer before that time",
+        fix="start a new run; its check looks again, and its approver reads what is true then",
+    )
+
+
+def _unfit(found: str) -> Refusal:
+    return Refusal(
+        "approval.request",
+        "the request does not show what it asks for",
+        exit_code=Exit.APPROVAL,
+        found=found,
+        expected="an ApprovalRequest as the check of this release wrote it",
+        fix="take the request again from the run's artifact; sign nothing else",
+    )
