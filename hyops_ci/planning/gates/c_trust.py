@@ -71,7 +71,8 @@ def approval_gate(case: PlanCase) -> Answer:
         return No(found, f"{env.gate}: {why}", "an environment whose rules can be read", _FIX, "adopt.md")
     able = sorted(set(gate.reviewers) - {requester(case)})
     if gate.name != env.gate or not gate.exists or len(able) < env.reviewers or not gate.prevent_self_review:
-        rules = f"{gate.name} exists, {len(able)} reviewers besides the requester, self-review {'prevented' if gate.prevent_self_review else 'allowed'}"
+        own = "prevented" if gate.prevent_self_review else "allowed"
+        rules = f"{gate.name} exists, {len(able)} reviewers besides the requester, self-review {own}"
         return No(
             f"environment {env.gate} stops nobody",
             rules if gate.exists else f"{env.gate} does not exist (GitHub would make it, unprotected)",

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.plan import GatePass
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.planning import checking, planner
+from hyops_ci.planning.case import CheckCase, Gate, load, table
+from tests.unit.planning.stagecraft import CASES, check_facts, stage
+from tests.unit.planning.stagecraft import load as load_case
+
+ROOT = Path(__file__).parents[3]
+GATES: dict[str, Gate[Any]] = {gate.id: gate for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]
+ON_THE_RUNNER = {gate.id for gate in load("check")}
+FILES = sorted(path for path in (CASES / "gates").glob("*/*/*.yml"))
+
+
+def answer(gate_id: str, case: dict[str, Any]) -> GatePass | Refusal:
+    """What one gate says of one case."""
+    set_up = stage(case)
+    if gate_id not in ON_THE_RUNNER:
+        return GATES[gate_id](
+            planner.case_of(
+                set_up.decision, set_up.config, set_up.blueprint, set_up.facts, secret_refs=set_up.secret_refs, trust=set_up.trust
+            )
+        )
+    made = set_up.plan()
+    return GATES[gate_id](CheckCase(made, check_facts(set_up, made)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-3:]))
+def test_case(path: Path) -> None:
+    case = load_case(path)
+    gate_id, verdict = path.parts[-3], path.parts[-2]
+    said = answer(gate_id, case)
+    expect = dict(case.get("expect", {}))
+    if verdict == "accept":
+        assert isinstance(said, GatePass), said.lines() if isinstance(said, Refusal) else said
+        assert expect.get("note", "") in said.note
+        return
+    assert isinstance(said, Refusal), f"{gate_id} let it pass: {said}"
+    assert expect, "a refusal's text is part of the case"
+    assert said.gate == gate_id
+    assert said.exit_code is GATES[gate_id].exit_code
+    for field, words in expect.items():
+        assert words in getattr(said, field), f"{field}: {getattr(said, field)}"
+    assert said.reason
+    assert said.found
+    assert said.expected
+    assert said.fix, "a refusal tells what to do"
+
+
+@pytest.mark.parametrize("gate_id", sorted(GATES))
+@pytest.mark.parametrize("verdict", ["accept", "refuse"])
+def test_every_gate_has_cases_of_both_kinds(gate_id: str, verdict: str) -> None:
+    assert list((CASES / "gates" / gate_id / verdict).glob("*.yml")), f"tests/cases/gates/{gate_id}/{verdict}/ is empty"
+
+
+def test_every_case_belongs_to_a_gate() -> None:
+    assert {path.parts[-3] for path in FILES} <= set(GATES)
+
+
+@pytest.mark.parametrize("base", ["failover", "failback", "drill"])
+def test_every_gate_lets_the_base_pass(base: str) -> None:
+    set_up = stage({"base": base})
+    made = set_up.plan()
+    siblings = {"check": {"states_of": {}}}
+    facts = check_facts(stage({"base": base} | siblings), made)
+    assert [str(refusal) for refusal in checking.gates(made, facts).refused] == []
+
+
+def test_gate_ids_are_unique_and_dotted() -> None:
+    ids = [gate.id for kind in ("plan", "check") for gate in load(kind)]  # type: ignore[arg-type]
+    assert len(ids) == len(set(ids))
+    assert all(part.isidentifier() for gate_id in ids for part in gate_id.split("."))
+    assert all(gate.exit_code in (Exit.DECISION, Exit.POLICY, Exit.RUNNER, Exit.SECRETS, Exit.HYOPS) for gate in GATES.values())
+
+
+def test_the_table_in_docs_is_the_code() -> None:
+    assert (ROOT / "docs" / "gates.md").read_text("utf-8") == table()
+
+
+def test_all_refusals_are_told_and_the_worst_is_raised() -> None:
+    case = {"check": {"preflight_steps": {"restore": {"status": "skipped"}}, "disk_free_bytes": 1, "hyops_version": "9.9"}}
+    set_up = stage(case)
+    made = set_up.plan()
+    facts = check_facts(set_up, made)
+    assert [refusal.gate for refusal in checking.gates(made, facts).refused] == ["restore.skipped", "hyops.version", "host.disk"]
+    with pytest.raises(Refusal) as caught:
+        checking.check(made, facts, run_id="212-1", checked_at="2026-11-23T03:05:02Z")
+    assert caught.value.gate == "restore.skipped"
