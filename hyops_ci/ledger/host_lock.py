@@ -1,0 +1,36 @@
+"""The last mutual exclusion: one run per env on one host, held by the kernel for as long as somebody has it open."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hyops_ci.errors import Exit, Refusal
+
+
+@contextmanager
+def host_lock(env_root: Path) -> Iterator[int]:
+    """Hold the env of this host; answers the descriptor, to be handed on to what must outlive this process.
+
+    Raises Refusal (exit 5) `lock.host` when somebody else holds it.
+    """
+    handle = os.open(env_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                "lock.host",
+                "another run works on this env of this host",
+                exit_code=Exit.CONFLICT,
+                found=f"{env_root} is locked",
+                expected="a free env",
+                fix="wait for that run to end; hyops may still be finishing after a cancel",
+                docs="ledger.md",
+            ) from None
+        yield handle
+    finally:
+        os.close(handle)

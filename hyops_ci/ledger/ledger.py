@@ -1,0 +1,188 @@
+"""The ledger of one service: claims, transitions and settling, over a store (contracts, section 6)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.ledger import rules
+from hyops_ci.ledger.git import GitStore
+from hyops_ci.ledger.memory import TipMemory
+from hyops_ci.ledger.rules import ClaimRequest
+from hyops_ci.ledger.store import Head, Store
+
+__all__ = ["ClaimRequest", "Ledger"]
+TRIES: Final = 200
+"""Races lost before giving up; each loss means that somebody else moved the branch."""
+
+
+class Ledger:
+    """One branch, one service."""
+
+    def __init__(self, store: Store, service: str, memory: TipMemory | None = None) -> None:
+        self._store, self._service, self._memory = store, service, memory
+        self.branch = f"dr-ledger/{service}"
+
+    @classmethod
+    def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "") -> Ledger:
+        """The ledger on a Git remote: a URL, or the path of a bare repository. `state_dir` is this host's memory."""
+        key = digest_bytes(f"{remote}\n{service}".encode())[7:23]
+        store = GitStore(remote, f"dr-ledger/{service}", state_dir / f"ledger-{key}.git", token)
+        return cls(store, service, TipMemory(state_dir / f"ledger-{key}.json"))
+
+    def init(self, home_site: str, at: str) -> Tip:
+        """Make the branch. Raises Refusal (exit 5) where there is one, or was one."""
+        head = self._store.read()
+        self._remember(head)
+        if head is not None:
+            raise Refusal(
+                "ledger.exists",
+                "this service has a ledger",
+                exit_code=Exit.CONFLICT,
+                found=f"{self.branch} at {head.commit[:12]}",
+                expected="none yet",
+                fix="none: hyops-ci ledger show",
+            )
+        tip = rules.first_tip(self._service, secrets.token_hex(16), home_site, at)
+        commit = self._store.append(None, tip, f"init {self._service}: serves from {home_site}")
+        if commit is None:
+            raise Refusal(
+                "ledger.exists",
+                "somebody else made it just now",
+                exit_code=Exit.CONFLICT,
+                found=self.branch,
+                expected="none yet",
+                fix="none",
+            )
+        self._keep(commit)
+        return tip
+
+    def tip(self) -> Tip:
+        """Where the service stands. Raises Refusal (exit 5) for a missing, older or unrelated branch."""
+        return self._head().tip
+
+    def history(self) -> tuple[Tip, ...]:
+        """Every tip, newest first."""
+        return self._head().tips
+
+    def spent_nonces(self) -> frozenset[str]:
+        """Nonces of every claim there ever was."""
+        return rules.history_of(self._head().tips).nonces
+
+    def look(self, request: ClaimRequest) -> Tip:
+        """Ask whether this request could claim now, without claiming. Raises what `claim` would."""
+        head = self._head()
+        rules.may_claim(head.tip, request, rules.history_of(head.tips))
+        return head.tip
+
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Take the lock. A run that crashed after its claim gets it back, while it has changed nothing. Raises Duplicate or Refusal."""
+
+        def next_tip(head: Head) -> Tip | None:
+            mine = head.tip.claim
+            if (
+                mine is not None
+                and mine.run_id == request.run_id
+                and mine.plan_digest == request.plan_digest
+                and head.tip.state is State.CLAIMED
+            ):
+                return None
+            rules.may_claim(head.tip, request, rules.history_of(head.tips))
+            return rules.claimed(head.tip, request, f"claim-{secrets.token_hex(8)}")
+
+        tip = self._change(next_tip, f"claim {request.decision_type} by run {request.run_id}")
+        if tip.claim is None:
+            raise Fault(
+                "ledger.claim",
+                "the claim is not there",
+                exit_code=Exit.UNAVAILABLE,
+                found="no claim in the tip",
+                expected="this run's",
+                fix="start a new run",
+            )
+        return tip.claim
+
+    def advance(
+        self,
+        claim: Claim,
+        state: State,
+        *,
+        at: str,
+        mutating: bool = False,
+        past_no_return: bool = False,
+        bundle_sha256: str | None = None,
+        serves: str = "",
+    ) -> Tip:
+        """The claim's run moved on. Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's."""
+        return self._change(
+            lambda head: rules.advanced(
+                head.tip, claim, state, at=at, mutating=mutating, past_no_return=past_no_return, bundle_sha256=bundle_sha256, serves=serves
+            ),
+            f"{state} epoch {claim.epoch} by run {claim.run_id}",
+        )
+
+    def settle(self, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
+        """A person's word on which side serves, after a run that was cut off."""
+        return self._change(
+            lambda head: rules.settled(head.tip, serves=serves, home_site=home_site, reason=reason, settled_by=settled_by, at=at),
+            f"settle: serves from {serves}, by {settled_by}",
+        )
+
+    def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
+        """Read, decide, append; again while somebody else comes first. None means: nothing to change."""
+        for _ in range(TRIES):
+            head = self._head()
+            tip = next_tip(head)
+            if tip is None:
+                return head.tip
+            commit = self._store.append(head.commit, tip, message)
+            if commit is not None:
+                self._keep(commit)
+                return tip
+        raise Fault(
+            "ledger.busy",
+            "others keep coming first",
+            exit_code=Exit.UNAVAILABLE,
+            found=f"{TRIES} races lost",
+            expected="a quiet moment",
+            fix="start a new run",
+        )
+
+    def _head(self) -> Head:
+        head = self._store.read()
+        self._remember(head)
+        if head is None:
+            raise Refusal(
+                "ledger.missing",
+                "this service has no ledger",
+                exit_code=Exit.CONFLICT,
+                found=f"no branch {self.branch}",
+                expected="a branch made once by hyops-ci ledger init",
+                fix=f"hyops-ci ledger init --service {self._service}; if there was one before: ALARM, restore it",
+                docs="ledger.md",
+            )
+        if head.tip.service != self._service:
+            raise Refusal(
+                "ledger.alarm",
+                "the branch is another service's",
+                exit_code=Exit.CONFLICT,
+                found=head.tip.service,
+                expected=self._service,
+                fix="ALARM: restore the branch",
+            )
+        self._keep(head.commit)
+        return head
+
+    def _remember(self, head: Head | None) -> None:
+        if self._memory is not None:
+            self._memory.check(head, self.branch)
+
+    def _keep(self, commit: str) -> None:
+        if self._memory is not None:
+            self._memory.keep(commit)

@@ -1,0 +1,38 @@
+"""The port between the rules and a branch: read the head and its history, append if nothing came between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hyops_ci.contracts.ledger import Tip
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest commit of a branch, with every tip it grew from, newest first."""
+
+    commit: str
+    tips: tuple[Tip, ...]
+    commits: tuple[str, ...]
+    """Ids of the same commits: what tells an older or unrelated head from a newer one."""
+
+    @property
+    def tip(self) -> Tip:
+        """The newest tip."""
+        return self.tips[0]
+
+
+class Store(Protocol):
+    """One branch somewhere."""
+
+    def read(self) -> Head | None:
+        """The head, or None where there is no such branch. Raises Refusal or Fault."""
+        ...
+
+    def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
+        """Add one commit on `parent` (None: make the branch). Answers its id, or None when somebody else came first.
+
+        A lost answer is settled by reading: the commit counts if it is in the branch. Raises Refusal or Fault.
+        """
+        ...
