@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.approvals.judge import Bench, judge, weigh
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.signing.dsse import public_of, sign
+from tests.unit.evidence import scene
+
+PLAN = scene.plan()
+CHECK = scene.check(PLAN)
+SUBJECT = scene.subject(PLAN, CHECK)
+NOW = datetime.fromisoformat("2026-11-23T03:09:19+00:00")
+MARIA = Person(login="maria", id=11)
+KEYS = {"jonas": scene.JONAS, "priya": scene.PRIYA, "maria": scene.Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)}
+CASES = Path(__file__).parents[2] / "cases" / "approvals"
+
+
+def cases(folder: str) -> list[Any]:
+    paths = sorted((CASES / folder).glob("*.json"))
+    assert paths
+    return [pytest.param(json.loads(path.read_text()), id=path.stem) for path in paths]
+
+
+def envelope(given: dict[str, Any]) -> object:
+    """An answer of a case file: fields that differ from jonas's yes, `signed_by` and `subject` besides."""
+    if "raw" in given:
+        return given["raw"]
+    given = dict(given)
+    keys = [KEYS[name] for name in given.pop("signed_by", ["jonas"])]
+    subject = scene.subject(PLAN, CHECK, **given.pop("subject", {}))
+    return scene.signed(scene.approval(subject, given.pop("login", "jonas"), **given), *keys)
+
+
+def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
+    demand = scene.plan(approval=PLAN.approval.document() | case.get("demand", {})).approval
+    return judge(
+        [envelope(each) for each in case["answers"]],
+        demand,
+        scene.subject(PLAN, CHECK, **case.get("expected", {})),
+        requesters=[MARIA],
+        now=datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z")),
+        spent_nonces=case.get("spent", []),
+        requested_at=datetime.fromisoformat("2026-11-23T03:05:02Z") if case.get("pinned", True) else None,
+    )
+
+
+@pytest.mark.parametrize("case", cases("accept"))
+def test_accepted(case: dict[str, Any]) -> None:
+    assert [approval.approver.login for approval in judged(case)] == case["granted"]
+
+
+@pytest.mark.parametrize("case", cases("refuse"))
+def test_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(Refusal) as refused:
+        judged(case)
+    refusal = refused.value
+    assert refusal.gate == case["gate"]
+    assert refusal.exit_code is Exit.APPROVAL
+    assert case["says"] in "\n".join(refusal.lines())
+
+
+def test_self_approval_reads_like_the_texts() -> None:
+    case = {"answers": [{"login": "maria", "signed_by": ["maria"]}], "demand": {"approvers": {n: public_of(k) for n, k in KEYS.items()}}}
+    with pytest.raises(Refusal) as refused:
+        judged(case)
+    assert refused.value.lines()[:3] == [
+        "REFUSED approval.self (exit 6): asked and approved by the same person",
+        "  found    asked maria, approved maria (seen 03:09:02Z)",
+        "  expected jonas or priya",
+    ]
+
+
+def test_a_signature_for_another_kind_is_none() -> None:
+    payload = canonical(scene.approval(SUBJECT).document())
+    other = sign(payload, STATEMENT_PAYLOAD, [scene.JONAS])
+    for forged in (other, other | {"payloadType": APPROVAL_PAYLOAD}):
+        with pytest.raises(Refusal) as refused:
+            judge([forged], PLAN.approval, SUBJECT, requesters=[MARIA], now=NOW)
+        assert refused.value.gate in ("approval.envelope", "approval.unsigned")
+
+
+def test_a_key_outside_its_window_does_not_count() -> None:
+    key = public_of(scene.JONAS)
+    answers = [scene.signed(scene.approval(SUBJECT))]
+    day = timedelta(days=1)
+    for window in ((NOW + day, None), (None, NOW - day)):
+        with pytest.raises(Refusal, match=r"approval\.time"):
+            judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: window})
+    assert judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: (NOW - day, NOW + day)})
+
+
+def test_a_review_on_github_is_weighed_alike() -> None:
+    review = scene.approval(SUBJECT, "sam", channel="environment")
+    assert weigh([review], Bench(PLAN.approval, SUBJECT, (MARIA,), NOW)) == (review,)
+    for login, number in (("Maria", 0), ("maria-renamed", 11)):
+        own = scene.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
+        with pytest.raises(Refusal, match=r"approval\.self"):
+            weigh([own], Bench(PLAN.approval, SUBJECT, (MARIA,), NOW))
+
+
+LOGINS = [f"person-{n}" for n in range(4)]
+PRIVATE = {login: scene.Ed25519PrivateKey.from_private_bytes(bytes([n + 10]) * 32) for n, login in enumerate(LOGINS)}
+
+
+@given(
+    votes=st.lists(st.tuples(st.sampled_from(LOGINS), st.sampled_from(["approve", "approve", "approve", "deny"])), max_size=8),
+    quorum=st.integers(1, 4),
+    requester=st.sampled_from(LOGINS),
+    known=st.sets(st.sampled_from(LOGINS)),
+)
+def test_quorum_counts_people(votes: list[tuple[str, str]], quorum: int, requester: str, known: set[str]) -> None:
+    approvers = {login: public_of(PRIVATE[login]) for login in known}
+    demand = PLAN.approval.model_copy(update={"quorum": quorum, "approvers": approvers})
+    answers = [scene.signed(scene.approval(SUBJECT, login, verdict=verdict), PRIVATE[login]) for login, verdict in votes]
+    denied = any(login in known and verdict == "deny" for login, verdict in votes)
+    people = {login for login, verdict in votes if verdict == "approve" and login in known} - {requester}
+    if not denied and len(people) >= quorum:
+        found = judge(answers, demand, SUBJECT, requesters=[Person(login=requester)], now=NOW)
+        assert {approval.approver.login for approval in found} == people
+        return
+    with pytest.raises(Refusal) as refused:
+        judge(answers, demand, SUBJECT, requesters=[Person(login=requester)], now=NOW)
+    assert (refused.value.gate == "approval.denied") == denied
+
+
+@given(data=st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_nothing_but_a_refusal_comes_of_garbage(data: object) -> None:
+    mutations: list[Callable[[dict[str, Any]], object]] = [
+        lambda whole: data,
+        lambda whole: whole | {"signatures": data},
+        lambda whole: whole | {"signatures": [data]},
+        lambda whole: whole | {"payload": data},
+        lambda whole: whole | {"payloadType": data},
+    ]
+    for mutation in mutations:
+        with pytest.raises(Refusal):
+            judge([mutation(scene.signed(scene.approval(SUBJECT)))], PLAN.approval, SUBJECT, requesters=[], now=NOW)

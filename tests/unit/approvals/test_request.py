@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.approvals.judge import judge
+from hyops_ci.approvals.page import Before, page
+from hyops_ci.approvals.request import answer, build_request, read_request
+from hyops_ci.contracts.approval import ApprovalRequest, Person
+from hyops_ci.contracts.base import moment
+from hyops_ci.errors import Refusal
+from tests.unit.evidence import scene
+
+PLAN = scene.plan()
+CHECK = scene.check(PLAN)
+END = moment(CHECK.checked_at)
+MARIA, JONAS = Person(login="maria", id=11), Person(login="jonas", id=12)
+
+
+def request(**changes: Any) -> ApprovalRequest:
+    given: dict[str, Any] = {"repository_id": 4711, "ledger_id": scene.ZERO, "min_epoch": 6, "nonce": scene.NONCE}
+    given |= {"requesters": [MARIA], "requested_at": END, "rationale": "INC-4242"}
+    return build_request(PLAN, CHECK, **(given | changes))
+
+
+def content(of: ApprovalRequest, **changes: Any) -> bytes:
+    return json.dumps(of.document() | changes).encode()
+
+
+def test_what_is_asked_is_answered_and_counts() -> None:
+    asked = read_request(content(request()))
+    envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END + timedelta(minutes=4), comment="dark", accepted_risks=["ledger-fork"])
+    seen = scene.subject(PLAN, CHECK, accepted_risks=["ledger-fork"])
+    at = END + timedelta(minutes=5)
+    (approval,) = judge([envelope], PLAN.approval, seen, requesters=[MARIA], now=at, requested_at=END)
+    assert (approval.approver, approval.comment, approval.subject.nonce) == (JONAS, "dark", scene.NONCE)
+    assert moment(approval.expires_at) == END + timedelta(hours=1)
+    no = answer(asked, "deny", MARIA, scene.PRIYA, now=at)
+    assert json.loads(base64.b64decode(no["payload"]))["verdict"] == "deny"
+
+
+def test_no_yes_to_an_own_or_an_old_question() -> None:
+    with pytest.raises(Refusal, match=r"approval\.self"):
+        answer(request(), "approve", Person(login="MARIA"), scene.JONAS, now=END)
+    with pytest.raises(Refusal, match=r"approval\.expired"):
+        answer(request(), "approve", JONAS, scene.JONAS, now=END + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"plan": scene.plan(lane="azure").document()},
+        {"check": scene.check(PLAN, restore_point={"value": "another"}).document()},
+        {"lifetime": "PT99H"},
+        {"subject": scene.subject(PLAN, CHECK, service="other/prod").document()},
+        {"subject": scene.subject(PLAN, CHECK, decision_type="failback_onprem").document()},
+        {"subject": scene.subject(PLAN, CHECK, decision_digest=scene.ZERO).document()},
+    ],
+)
+def test_a_request_that_shows_something_else_is_not_signed(changed: dict[str, Any]) -> None:
+    with pytest.raises(Refusal, match=r"approval\.request"):
+        read_request(content(request(), **changed))
+
+
+@given(data=st.binary(max_size=200) | st.just(b"[" * 100_000) | st.just(b" " * (2 << 20)))
+def test_no_request_gives_a_traceback(data: bytes) -> None:
+    with pytest.raises(Refusal):
+        read_request(data)
+
+
+def shown(**changes: Any) -> list[str]:
+    given: dict[str, Any] = {"requesters": ["maria"], "rationale": "INC-4242", "requested_at": scene.START}
+    return page(changes.pop("plan", PLAN), changes.pop("check", CHECK), **(given | changes))
+
+
+def test_the_page_answers_the_questions_of_the_texts() -> None:
+    lines = shown(before=Before("restore set", "21m40s (2026-11-02)"))
+    assert lines[0].startswith("APPROVE?  FAILOVER pg-ha/prod, onprem -> gcp  ")
+    assert lines[0].endswith(f"valid until 04:04:31Z, plan {PLAN.digest()[7:15]}")
+    labels = [line[:10].strip() for line in lines[1:]]
+    assert labels == "Asked|Does|Data|Old side|Guards|Steps|Checked|Differs|Time|Approvers|Not now?".split("|")
+    assert all(line[10] == " " != line[11] for line in lines[1:])
+    text = "\n".join(lines)
+    assert "moves clients in postgresql_dns_cutover (step 5 of 6: point of no return)" in text
+    assert "newest WAL: not measured" in text
+    assert "NOT CONFIRMED off" in text
+    assert "jonas or priya (not maria)." in text
+
+
+def test_what_nobody_knows_is_said() -> None:
+    unread = scene.check(PLAN, restore_point={"reason": "no state"}, states=[], secret_names=[], unknown={"clock": "no answer"})
+    text = "\n".join(shown(check=unread))
+    for words in ("which set that is: not measured (no state)", "states not confirmed", "secret names not confirmed"):
+        assert words in text
+    assert "Unknown    clock: no answer" in text
+    assert "last drill never, or not known here; objective 30m" in text
+
+
+def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
+    loose = scene.check(PLAN, runner={"name": "r"}, deviations=["this host does not pin its callers"])
+    text = "\n".join(shown(check=loose, plan=scene.plan(warnings=["no probe"])))
+    assert "Deviation  no probe" in text
+    assert "Deviation  this host does not pin its callers" in text
+
+
+def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
+    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED", before=Before("\x1b[31m", "\r")))
+    assert not set(text) & set("\x1b\u202e\r")
+    assert len(text.splitlines()) == 12
+
+
+def test_nobody_left_to_approve() -> None:
+    alone = scene.plan(
+        approval=PLAN.approval.document() | {"channels": ["signed"], "approvers": {"maria": PLAN.approval.approvers["jonas"]}}
+    )
+    assert "NOBODY IS LEFT (not maria)" in "\n".join(shown(plan=alone))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.errors import Refusal
+from hyops_ci.signing.dsse import load_key, new_key, open_envelope, pae, public_of, read_envelopes, sign
+from tests.unit.evidence.scene import JONAS, PRIYA
+
+KIND = "application/vnd.test+json"
+BOTH = (public_of(JONAS), public_of(PRIYA))
+
+
+def test_the_encoding_is_that_of_the_specification() -> None:
+    # secure-systems-lab/dsse, protocol.md, test vector
+    assert pae("http://example.com/HelloWorld", b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+
+
+def test_another_implementation_reads_it() -> None:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import SSlibKey
+
+    public = SSlibKey("id", "ed25519", "ed25519", {"public": base64.b64decode(public_of(JONAS)[8:]).hex()})
+    envelope = sign(b"payload", KIND, [JONAS])
+    envelope["signatures"][0]["keyid"] = "id"
+    assert Envelope.from_dict(envelope).verify([public], 1)
+
+
+@given(payload=st.binary(max_size=300))
+def test_who_signed_is_known(payload: bytes) -> None:
+    assert open_envelope(sign(payload, KIND, [JONAS]), KIND, BOTH).signers == BOTH[:1]
+    opened = open_envelope(sign(payload, KIND, [JONAS, PRIYA]), KIND, BOTH)
+    assert (opened.payload, opened.signers) == (payload, BOTH)
+    assert open_envelope(sign(payload, KIND, []), KIND, BOTH).signers == ()
+
+
+@given(at=st.integers(0, 87), by=st.integers(1, 127))
+def test_a_changed_signature_is_none(at: int, by: int) -> None:
+    envelope = sign(b"payload", KIND, [JONAS])
+    signature = envelope["signatures"][0]["sig"]
+    envelope["signatures"][0]["sig"] = signature[:at] + chr(ord(signature[at]) ^ by) + signature[at + 1 :]
+    try:
+        assert open_envelope(envelope, KIND, BOTH).signers == ()
+    except ValueError as error:
+        assert "base64" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["", "application/vnd.other+json", None])
+def test_another_kind_is_refused(kind: str | None) -> None:
+    with pytest.raises(ValueError, match="no envelope of"):
+        open_envelope(sign(b"x", KIND, [JONAS]) | {"payloadType": kind}, KIND, BOTH)
+
+
+def test_keys_are_made_once_and_kept_private(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "jonas.pem"
+    public = new_key(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert public_of(load_key(path)) == public
+    with pytest.raises(Refusal, match=r"signing\.key"):
+        new_key(path)
+    path.chmod(0o640)
+    with pytest.raises(Refusal) as refused:
+        load_key(path)
+    assert "mode 0640" in refused.value.found
+    for content in (b"", b"canary-key", b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n"):
+        path.write_bytes(content)
+        path.chmod(0o600)
+        with pytest.raises(Refusal) as refused:
+            load_key(path)
+        assert "canary" not in "\n".join(refused.value.lines())
+    with pytest.raises(Refusal):
+        load_key(tmp_path / "absent")
+
+
+@given(text=st.text(max_size=50) | st.just("[" * 100_000) | st.just(" " * 300_000))
+def test_envelopes_are_read_or_refused(text: str) -> None:
+    try:
+        assert isinstance(read_envelopes(text), list)
+    except Refusal as refusal:
+        assert refusal.gate == "approval.envelope"
