@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from hyops_ci.contracts.digest import SHA256, digest
+from hyops_ci.contracts.limits import MAX_INT as MAX_INT
 
 API_VERSION: Final = "hybridops/v1"
-MAX_INT: Final = 2**53 - 1
 
 FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
 """C0 and C1 controls, line and paragraph separators, bidi controls (contracts, preamble)."""
@@ -113,7 +113,14 @@ else:
 # Name: a lane, env or runner. RepoPath: inside the caller's repository (`..` is refused where it is read).
 # Origin: scheme, host and port of a server, nothing that a path could hide in.
 
-Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""Stands last in an integer's type: `1.0` is one too, as JSON Schema has it. A published schema cannot tell the two apart."""
+Count = Annotated[int, Field(ge=0, le=MAX_INT), WHOLE]
 
 
 class Model(BaseModel):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from hyops_ci.contracts.base import (
+    WHOLE,
     BlueprintRef,
     Clean,
     Document,
@@ -87,7 +88,7 @@ class EnvPolicy(Model):
     env_class: EnvClass = Field(EnvClass.PRODUCTION, alias="class")
     github_environment: Short | None = None
     check_environment: Short = "dr-check"
-    reviewers: Annotated[int, Field(ge=1, le=6)] = 1
+    reviewers: Annotated[int, Field(ge=1, le=6), WHOLE] = 1
 
 
 class Host(Model):
@@ -144,7 +145,7 @@ class Approvals(Model):
 
     channels: tuple[Literal["environment", "signed"], ...] = ("environment",)
     approvers: dict[Login, PublicKey] = {}
-    quorum: Annotated[int, Field(ge=1, le=10)] = 1
+    quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
     lifetime: Duration = "PT60M"
 
 
@@ -245,7 +246,7 @@ class DispatchConfig(Document):
 class ApproverTrust(Model):
     """One approver as the host knows them."""
 
-    id: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
     login: Login
     key: PublicKey | None = None
     not_before: Utc | None = None
@@ -263,13 +264,13 @@ class HostTrust(Document):
     """What a runner accepts, pinned on the host (`/etc/dr-dispatch/trust.json`); config may narrow it, never widen it."""
 
     kind: Literal["HostTrust"] = "HostTrust"
-    repository_id: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    repository_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
     ref: Short
     workflow_shas: Annotated[tuple[Sha, ...], Field(min_length=1)]
     runner_refs: tuple[Name, ...]
     approvers: tuple[ApproverTrust, ...]
     evidence_keys: tuple[PublicKey, ...] = ()
-    quorum: Annotated[int, Field(ge=1, le=10)] = 1
+    quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
     max_decision_lifetime: Duration = "PT60M"
     max_approval_lifetime: Duration = "PT60M"
     gates: dict[Name, Short] = {}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, ServiceId, Short, Utc
+from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Utc
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import State
 
@@ -28,7 +28,7 @@ class Claim(Model):
     approvals: tuple[Digest, ...] = ()
     nonces: tuple[Short, ...] = ()
     """Spent by this claim; no later claim may carry one of them."""
-    epoch: Annotated[int, Field(ge=1, le=2**53 - 1)]
+    epoch: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
     incident: Short
     """service + type + moves: equal for every decision about the same outage."""
     run_id: Short

@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from hyops_ci.contracts.base import (
+    WHOLE,
     BlueprintRef,
     Clean,
     Digest,
@@ -100,8 +101,8 @@ class ApprovalDemand(Model):
     gate: Short
     check_gate: Short
     channels: tuple[Literal["environment", "signed"], ...]
-    quorum: Annotated[int, Field(ge=1, le=10)]
-    reviewers: Annotated[int, Field(ge=1, le=6)]
+    quorum: Annotated[int, Field(ge=1, le=10), WHOLE]
+    reviewers: Annotated[int, Field(ge=1, le=6), WHOLE]
     approvers: dict[Login, PublicKey] = {}
     lifetime: Duration
 
@@ -118,7 +119,7 @@ class Undoes(Model):
     """The claim that a failback takes back."""
 
     claim_id: Short
-    epoch: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    epoch: Annotated[int, Field(ge=0, le=2**53 - 1), WHOLE]
 
 
 class GatePass(Model):

@@ -6,9 +6,9 @@ Carried strictly, interpreted by `intake`. Python's `isoformat` writes the offse
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hyops_ci.contracts.base import Clean, Model, Short, text
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     RecordRef: TypeAlias = str
     FilePath: TypeAlias = str
 else:
-    RecordTime = text(r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00:00$")
+    _TIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00:00$"
+    RecordTime = Annotated[text(_TIME, format="date-time"), AfterValidator(lambda value: datetime.fromisoformat(value) and value)]
     RecordRef = text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,199}$")
     FilePath = text(at_most=1000)
 
+MAX_EPOCH: Final = 253402300799
+"""The last second of the year 9999, which is where RFC 3339 ends."""
 Plane = Literal["runner-local", "private-overlay", "bastion-explicit", "gcp-iap", "public-ephemeral", "workstation-direct", ""]
 
 
@@ -34,7 +37,7 @@ class RecordCheck(Model):
     threshold: float
     comparator: Literal["gte", "lte"]
     ok: bool
-    sample_epoch: float
+    sample_epoch: Annotated[float, Field(ge=0, le=MAX_EPOCH)]
     """Unix seconds."""
     sample_age_s: Annotated[float, Field(ge=0)]
     fresh: bool
@@ -55,7 +58,7 @@ class _Record(Model):
     checks: Annotated[tuple[RecordCheck, ...], Field(max_length=5)]
 
     def at(self) -> datetime:
-        """When it was written, UTC. Raises ValueError for a day that does not exist."""
+        """When it was written, UTC."""
         return datetime.fromisoformat(self.timestamp_utc).astimezone(UTC)
 
 

@@ -33,20 +33,30 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
 """Kind -> model. The file is `schemas/<kind>.v1.schema.json`."""
 
 FORMATS: Final = FormatChecker(formats=())
-"""Our own meaning of `format: date-time`: RFC 3339 in UTC, a day that exists."""
+"""Our own meaning of `format: date-time`: RFC 3339 in UTC, a day that exists. `Z` or `+00:00` is the pattern's business."""
 
 
 @FORMATS.checks("date-time", raises=ValueError)
 def is_moment(value: object) -> bool:
     """Whether a string is an instant; what is no string is another keyword's business."""
-    return not isinstance(value, str) or moment(value) is not None
+    return not isinstance(value, str) or moment(value.removesuffix("+00:00") + "Z" * value.endswith("+00:00")) is not None
 
 
 def schema(kind: str) -> dict[str, Any]:
     """The schema of one kind. Raises KeyError for a kind that is not published."""
     made = MODELS[kind].model_json_schema(mode="validation")
     name = f"{kind}.v1.schema.json"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + name, **made}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + name, **_closed(made)}
+
+
+def _closed(node: Any) -> Any:
+    """A mapping whose keys follow a pattern takes no other key: pydantic means that, and leaves it unsaid."""
+    if isinstance(node, list):
+        return [_closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {key: _closed(value) for key, value in node.items()}
+    return closed | {"additionalProperties": False} if isinstance(node.get("patternProperties"), dict) else closed
 
 
 def export(folder: Path, *, check: bool) -> list[str]:

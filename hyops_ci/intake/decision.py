@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision, DecisionType
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.intake.explaining import read_model
+from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
 from hyops_ci.intake.strict_json import BY_HAND, read_object
 from hyops_ci.intake.validate import validate
@@ -45,13 +45,15 @@ def read_decision(data: bytes, *, config: DispatchConfig, now: datetime) -> Inta
     value = read_object(data)
     warnings: tuple[str, ...] = ()
     if kind == "decision":
-        decision = _model(value)
+        decision = read_model(Decision, value, "the decision")
     elif kind == "minimal-artifact":
-        decision = _from_artifact(MinimalArtifact.model_validate_json(json.dumps(value)), config, now)
+        decision = _from_artifact(read_model(MinimalArtifact, value, "the artifact"), config, now)
         warnings = ("the minimal artifact carries no time: it counts as made now",)
     else:
         decision, warnings = from_record(kind, value, config)
     check_age(decision, config, now)
+    if kind in RECORDS:
+        check_samples(decision, config, now)
     return Intake(decision, data, kind, warnings)
 
 
@@ -98,7 +100,7 @@ def read_form(
     }
     source = json.dumps(value, indent=2, sort_keys=True).encode()
     validate(source, "the form")
-    return Intake(_model(value), source, "form")
+    return Intake(read_model(Decision, value, "the form"), source, "form")
 
 
 def check_age(decision: Decision, config: DispatchConfig, now: datetime) -> None:
@@ -124,6 +126,23 @@ def check_age(decision: Decision, config: DispatchConfig, now: datetime) -> None
         )
 
 
+def check_samples(decision: Decision, config: DispatchConfig, now: datetime) -> None:
+    """Raise Refusal (exit 3) `intake.sample` for a record whose measurements are of another time than now."""
+    limit = timedelta(seconds=seconds(config.policy.decision_age))
+    for signal in decision.signals:
+        age = now - moment(signal.observed_at or decision.issued_at)
+        if not -FUTURE <= age <= limit:
+            raise Refusal(
+                "intake.sample",
+                "the record rests on measurements of another time",
+                exit_code=Exit.DECISION,
+                found=f"{decision.decision_id}, {signal.name} of {signal.observed_at}, "
+                + (f"{span(age)} ago" if age > limit else f"{span(-age)} ahead of this clock"),
+                expected=f"at most {span(limit)} old",
+                fix=f"correct the clock of the edge or of its Prometheus, or {BY_HAND}",
+            )
+
+
 def span(delta: timedelta) -> str:
     """`18h49m`, `15m`, `42s`."""
     minutes, secs = divmod(int(delta.total_seconds()), 60)
@@ -142,7 +161,7 @@ def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, now: datet
         if name and getattr(known, name) is not None and getattr(known, name).lane == lane
     ]
     if kind is DecisionType.HOLD:
-        fits = list(config.services)[:1]
+        fits = list(config.services)
     if len(fits) != 1:
         raise Refusal(
             "intake.service",
@@ -158,19 +177,4 @@ def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, now: datet
     repo = {"repo_state_ref": artifact.repo_state_ref} if artifact.repo_state_ref else {}
     base = {"decision_id": artifact.decision_id, "decision_type": kind.value, "service": fits[0], "rationale": artifact.rationale}
     made = {"issued_at": stamp(now.replace(microsecond=0)), "issuer": "hybridops:decision-artifact"}
-    return _model({**base, **made, **selected, **target, **repo, "dr_mode": artifact.dr_mode})
-
-
-def _model(value: dict[str, Any]) -> Decision:
-    try:
-        return Decision.model_validate_json(json.dumps(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise Refusal(
-            "intake.schema",
-            "the decision is not valid",
-            exit_code=Exit.DECISION,
-            found=f"/{'/'.join(map(str, first['loc']))}: {first['msg']}",
-            expected="schemas/decision.v1.schema.json",
-            fix=BY_HAND,
-        ) from None
+    return read_model(Decision, {**base, **made, **selected, **target, **repo, "dr_mode": artifact.dr_mode}, "the artifact")

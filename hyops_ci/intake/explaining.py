@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Never
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from hyops_ci.errors import Exit, Refusal, shown
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.base import Model
+
+M = TypeVar("M", bound="Model")
 
 
 def refuse_document(value: Any, schema: Mapping[str, Any], *, gate: str, what: str, exit_code: Exit, fix: str) -> Never:
@@ -20,10 +27,33 @@ def refuse_document(value: Any, schema: Mapping[str, Any], *, gate: str, what: s
         raise Refusal(
             gate, f"{what} is not valid", exit_code=exit_code, found="the model refuses what the schema accepts", fix="report this"
         )
-    pointer = "".join(f"/{part}" for part in error.absolute_path) or "/"
+    pointer = pointer_of(error.absolute_path) or "/"
     raise Refusal(
         gate, f"{what} is not valid", exit_code=exit_code, found=f"{pointer}: {_found(error)}", expected=_expected(error), fix=fix
     )
+
+
+def pointer_of(path: Iterable[object]) -> str:
+    """RFC 6901 pointer of a path of keys and indexes; of the whole document it is empty."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def read_model(model: type[M], value: Mapping[str, Any], what: str) -> M:
+    """`value` as the model. Raises Refusal (exit 3) `intake.schema` for what the model does not take."""
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise Refusal(
+            "intake.schema",
+            f"{what} is not valid",
+            exit_code=Exit.DECISION,
+            found=f"{pointer_of(first['loc']) or '/'}: {first['msg']}",
+            expected=f"a valid {model.__name__}",
+            fix="correct it at its author, or decide as a person: action=failover or failback, service and reason",
+        ) from None
 
 
 def _found(error: Any) -> str:
@@ -31,8 +61,9 @@ def _found(error: Any) -> str:
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"no {', '.join(missing)}"
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        return f"unknown field {', '.join(sorted(str(name) for name in error.instance if name not in known))}"
+        known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
+        names = [name for name in error.instance if name not in known and not any(re.search(pattern, name) for pattern in patterns)]
+        return f"unknown field {', '.join(sorted(names))}"
     return shown(repr(error.instance), 120)
 
 
@@ -42,7 +73,8 @@ def _expected(error: Any) -> str:
         case "required":
             return f"all of {', '.join(value)}"
         case "additionalProperties":
-            return f"one of {', '.join(sorted(error.schema.get('properties', {})))}"
+            names = sorted(error.schema.get("properties", {}))
+            return f"one of {', '.join(names)}" if names else f"names that match {' or '.join(error.schema.get('patternProperties', {}))}"
         case "enum":
             return f"one of {', '.join(map(str, value))}"
         case "const":

@@ -6,16 +6,17 @@ selects nothing: the shipped edge blueprint calls a traffic burst by that name.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Never
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig, Route
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt
+from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt, RecordCheck
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.intake.explaining import read_model
 
 Record = DecisionRecord | DispatchRequest | ExecutionRecord | ExecutorAttempt
 MODELS: Final[Mapping[str, type[Record]]] = {
@@ -44,9 +45,12 @@ WHY_NOT: Final = {
 REQUEST_WARNING: Final = "a request hides how its source record was made: a rehearsal or an action already executed cannot be told apart"
 
 
+NOBODY_WARNING: Final = "the record calls itself approved, by nobody: an empty approval file is no approval"
+
+
 def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> tuple[Decision, tuple[str, ...]]:
     """The decision that a record means, and warnings. Raises Refusal (exit 3, or 4 where the routes say no)."""
-    record = MODELS[kind].model_validate_json(json.dumps(value))
+    record = read_model(MODELS[kind], value, f"the {kind}")
     identity = str(value[ID[kind]])
     _check_mode(kind, record, identity)
     route = _route(kind, record, config, identity)
@@ -68,21 +72,32 @@ def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> 
             Exit.POLICY,
         )
     claims = _claims(record)
-    decision = Decision.model_validate_json(
-        json.dumps(
-            {
-                "decision_id": decision_id(identity),
-                "decision_type": route.as_type.value,
-                "service": route.service,
-                "rationale": record.rationale or "no reason given by the record",
-                "issued_at": stamp(record.at()),
-                "issuer": f"hybridops:{kind}",
-                "signals": [{"name": check.metric, "value": str(check.value)} for check in record.checks],
-                "extensions": claims,
-            }
-        )
-    )
-    return decision, (REQUEST_WARNING,) if isinstance(record, DispatchRequest) else ()
+    made: dict[str, Any] = {
+        "decision_id": decision_id(identity),
+        "decision_type": route.as_type.value,
+        "service": route.service,
+        "rationale": record.rationale or "no reason given by the record",
+        "issued_at": stamp(record.at()),
+        "issuer": f"hybridops:{kind}",
+        "signals": [_signal(check) for check in record.checks],
+        "extensions": claims,
+    }
+    if plane := getattr(record, "execution_plane", ""):
+        made["execution_plane"] = plane
+    return read_model(Decision, made, f"the {kind}"), tuple(_warnings(record))
+
+
+def _signal(check: RecordCheck) -> dict[str, str]:
+    """A measurement, carried and shown: its number becomes text."""
+    observed = datetime.fromtimestamp(check.sample_epoch, UTC)
+    return {"name": check.metric, "value": str(check.value), "observed_at": stamp(observed)}
+
+
+def _warnings(record: Record) -> Iterator[str]:
+    if isinstance(record, DispatchRequest):
+        yield REQUEST_WARNING
+    if isinstance(record, ExecutionRecord | ExecutorAttempt) and record.approval.required and not record.approval.approved_by.strip():
+        yield NOBODY_WARNING
 
 
 def decision_id(identity: str) -> str:
@@ -96,19 +111,22 @@ def _check_mode(kind: str, record: Record, identity: str) -> None:
         if said not in allowed:
             why = WHY_NOT.get(said, f"not {' or '.join(sorted(allowed))}")
             _refuse("record.mode", f"the record is {why}", f"{identity}: {said}", f"status {' or '.join(sorted(statuses))}, mode {mode}")
+    stale = [check.metric for check in record.checks if not check.fresh]
+    if stale or not record.checks:
+        found = f"{identity}: {', '.join(stale) or 'no checks'}"
+        _refuse("record.fresh", "the record rests on stale measurements, or on none", found, "fresh checks")
     if isinstance(record, DecisionRecord):
-        stale = [check.metric for check in record.checks if not check.fresh]
-        if stale or not record.checks:
-            _refuse(
-                "record.fresh", "the record rests on stale measurements", f"{identity}: {', '.join(stale) or 'no checks'}", "fresh checks"
-            )
-        if record.degraded != (record.decision_type == "cutover"):
-            _refuse(
-                "record.sense",
-                "the record contradicts itself",
-                f"{identity}: {record.decision_type}, degraded {record.degraded}",
-                "a cutover when degraded",
-            )
+        _check_sense(record, identity)
+
+
+def _check_sense(record: DecisionRecord, identity: str) -> None:
+    """What the decision service always writes together (HyOps facts, 7.1)."""
+    cutover = record.decision_type == "cutover"
+    failing = any(not check.ok for check in record.checks)
+    if not (record.signal_ready and record.degraded == cutover == failing and (record.target_mode == "SECONDARY") == cutover):
+        said = f"degraded {record.degraded}, checks {'failing' if failing else 'ok'}, to {record.target_mode}, ready {record.signal_ready}"
+        expected = "a cutover to SECONDARY when degraded, a failback to PRIMARY when all checks are ok"
+        _refuse("record.sense", "the record contradicts itself", f"{identity}: {record.decision_type}, {said}", expected)
 
 
 def _route(kind: str, record: Record, config: DispatchConfig, identity: str) -> Route:
@@ -126,10 +144,15 @@ def _route(kind: str, record: Record, config: DispatchConfig, identity: str) -> 
 
 
 def _fits(route: Route, record: Record, fields: tuple[str, ...]) -> bool:
-    """Every field the route names is this record's; and it names more than the decision type, which alone selects nothing."""
+    """Every field the route names is this record's. It must name the decision type, and more: alone it selects nothing."""
     named = {name: getattr(route, name) for name in _ROUTED if getattr(route, name) is not None}
     telling = named.keys() & {"module_ref", "target_ref"}
-    return bool(telling) and named.keys() <= set(fields) and all(getattr(record, name) == value for name, value in named.items())
+    return (
+        bool(telling)
+        and "decision_type" in named
+        and named.keys() <= set(fields)
+        and all(getattr(record, name) == value for name, value in named.items())
+    )
 
 
 _ROUTED: Final = ("decision_type", "module_ref", "runtime_env", "desired", "target_kind", "target_ref", "target_env")
@@ -138,7 +161,7 @@ _ROUTED: Final = ("decision_type", "module_ref", "runtime_env", "desired", "targ
 def _claims(record: Record) -> dict[str, str]:
     """What others say of an approval: recorded, shown, and worth nothing."""
     approval = getattr(record, "approval", None)
-    said = approval.approved_by if approval is not None else ""
+    said = approval.approved_by.strip() if approval is not None else ""
     return {"claimed_approved_by": said[:200]} if said else {}
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Never
 
-from hyops_ci.contracts.base import MAX_INT
+from hyops_ci.contracts.limits import MAX_INT
 from hyops_ci.errors import Exit, Refusal
 
 MAX_BYTES: Final = 256 * 1024

@@ -16,7 +16,7 @@ from hyops_ci.errors import Exit
 from hyops_ci.intake.kinds import kind_of
 from hyops_ci.intake.strict_json import BY_HAND, read_object
 
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", re.ASCII)
 
 
 def is_moment(text: str) -> bool:
@@ -24,7 +24,7 @@ def is_moment(text: str) -> bool:
     from datetime import datetime
 
     try:
-        return bool(_MOMENT.fullmatch(text)) and datetime.fromisoformat(text[:-1]) is not None
+        return bool(_MOMENT.fullmatch(text)) and datetime.fromisoformat(text) is not None
     except ValueError:
         return False
 
