@@ -72,9 +72,13 @@ def open_ports(blueprint: EffectiveBlueprint) -> list[str]:
 def _open(value: Any, at: str) -> Iterator[str]:
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
-        if key in _SOURCES and ANYWHERE & set(item if isinstance(item, list) else [item]):
+        if key in _SOURCES and any(source in ANYWHERE for source in _texts(item)):
             yield f"{at}/{key}"
         yield from _open(item, f"{at}/{key}")
+
+
+def _texts(item: Any) -> list[str]:
+    return [each for each in (item if isinstance(item, list) else [item]) if isinstance(each, str)]
 
 
 @plan_gate("overlay.guards", "contracts 3", Exit.POLICY, "Are the guards closed in the committed overlay?")

@@ -1,11 +1,11 @@
 """Gate cases: a base that every gate lets pass, and a file that changes what it is about.
 
-    decision, config, facts, trust:   merged over the base, mappings at every depth
-    base: failback | drill            instead of failover
-    overlay: {<step>: {...}}          merged over that step; `top:` over the document
-    spec: {<module_ref>: {...}}       merged over that spec's defaults; null removes the spec
-    secrets: [...]                    names that the secret map has
-    expect: {reason, found, expected, fix, note}   each must be part of the answer's text
+decision, config, facts, trust:   merged over the base, mappings at every depth
+base: failback | drill            instead of failover
+overlay: {<step>: {...}}          merged over that step; `top:` over the document
+spec: {<module_ref>: {...}}       merged over that spec's defaults; null removes the spec
+secrets: [...]                    names that the secret map has
+expect: {reason, found, expected, fix, note}   each must be part of the answer's text
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def load(path: Path) -> Any:
 
 
 @cache
-def base_text(name: str) -> str:
-    return (BASE / f"{name}.yml").read_text("utf-8")
+def _base(name: str) -> Any:
+    return load(BASE / f"{name}.yml")
 
 
 def base(name: str) -> Any:
-    return yaml.safe_load(base_text(name))
+    return copy.deepcopy(_base(name))
 
 
 def over(below: Any, above: Any) -> Any:
