@@ -32,8 +32,8 @@ def build_request(
     requested_at: datetime,
     rationale: str = "",
     accepted_risks: Sequence[str] = (),
-) -> ApprovalRequest:
-    """The request, whole: subject, both documents, who asked and when. `nonce` is 32 hex digits, fresh for every request."""
+) -> dict[str, Any]:
+    """The request as a document: subject, both documents, who asked and when. `nonce` is 32 hex digits, fresh for every request."""
     subject = Subject(
         repository_id=repository_id,
         ledger_id=ledger_id,
@@ -54,7 +54,7 @@ def build_request(
         lifetime=plan.approval.lifetime,
         plan=plan,
         check=check,
-    )
+    ).document()
 
 
 def read_request(content: bytes) -> ApprovalRequest:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,6 +20,8 @@ from hyops_ci.contracts.run import TERMINAL, Event, Result, State, may_follow
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
 from hyops_ci.signing.dsse import open_envelope
 
+ENVELOPES: Final = "approvals/envelopes.json"
+"""The signed answers as they came; `approvals/<login>.json` are those that counted."""
 Facts: TypeAlias = dict[str, str]
 Contents: TypeAlias = Mapping[str, bytes | None]
 M = TypeVar("M", bound=Model)
@@ -29,7 +31,7 @@ def replay(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str
     """Every contradiction between the documents, as a line. Adds what it learns to `facts`."""
     yield from _events(manifest, contents)
     yield from _result(manifest, contents, facts)
-    yield from _documents(contents, facts)
+    yield from _documents(manifest, contents, facts)
 
 
 def json_object(content: bytes | None) -> dict[str, Any] | None:
@@ -86,7 +88,7 @@ def _result(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[st
         yield f"result.json is that of {said}, the manifest that of {sealed}"
 
 
-def _documents(contents: Contents, facts: Facts) -> Iterator[str]:
+def _documents(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str]:
     plan, bad_plan = _read(contents, "plan.json", Plan)
     check, bad_check = _read(contents, "check.json", Check)
     claim, bad_claim = _read(contents, "claim.json", Claim)
@@ -101,6 +103,7 @@ def _documents(contents: Contents, facts: Facts) -> Iterator[str]:
         yield "decision.json is not the decision that was planned"
     known = {"decision_digest": plan.decision_digest, "plan_digest": plan.digest(), "check_digest": check.digest() if check else None}
     facts["plan"] = plan.digest()
+    yield from _sources(manifest, plan, contents)
     if check is not None and check.plan_digest != known["plan_digest"]:
         yield "check.json looked at another plan"
     for name, document in (("claim.json", claim), ("result.json", result)):
@@ -118,49 +121,63 @@ def _same(name: str, document: Model | None, known: Mapping[str, str | None]) ->
 
 
 def _approvals(plan: Plan, claim: Claim, contents: Contents, known: Mapping[str, str | None], facts: Facts) -> Iterator[str]:
-    """The approvals that a claim was made with: for these documents, unspent until this claim, by keys of the plan."""
-    granted: dict[str, Approval] = {}
-    for path in sorted(path for path in contents if path.startswith("approvals/")):
-        try:
-            approval = _approval(contents[path], plan)
-        except ValueError as error:
-            yield f"{path}: {error}"
-            continue
+    """The approvals that a claim was made with: for these documents, signed where they say so, and spent by it."""
+    envelopes = _signed(contents.get(ENVELOPES), plan)
+    granted: list[Approval] = []
+    for path in sorted(path for path in contents if path.startswith("approvals/") and path != ENVELOPES):
+        approval, bad = _read(contents, path, Approval)
         if approval is None:
+            yield bad
             continue
+        granted.append(approval)
         yield from _same(path, approval.subject, known)
-        if approval.subject.service != plan.service or approval.subject.decision_type != plan.decision_type:
-            yield f"{path} approves another service or direction"
-        if approval.subject.min_epoch >= claim.epoch:
-            yield f"{path} was given for a later epoch than {claim.epoch}"
-        if approval.subject.nonce not in claim.nonces:
-            yield f"{path}: its nonce was not spent by the claim"
-        if approval.verdict == "approve":
-            granted[approval.approver.login] = approval
-    if plan.approval.required and len(granted) < plan.approval.quorum:
-        yield f"a claim with {len(granted)} of {plan.approval.quorum} approvals"
-    facts["approved"] = ", ".join(f"{login} ({each.channel})" for login, each in granted.items()) or "by nobody"
+        yield from _fits(path, approval, plan, claim)
+        if approval.channel == "signed" and approval.digest() not in envelopes:
+            yield f"{path} says it is signed, and {ENVELOPES} holds no signature of {approval.approver.login}'s key"
+    if sorted(claim.approvals) != sorted(approval.digest() for approval in granted):
+        yield "the claim cites other approvals than those in the bundle"
+    people = {approval.approver.login.lower() for approval in granted}
+    if plan.approval.required and len(people) < plan.approval.quorum:
+        yield f"a claim with {len(people)} of {plan.approval.quorum} approvals"
+    facts["approved"] = ", ".join(f"{each.approver.login} ({each.channel})" for each in granted) or "by nobody"
 
 
-def _approval(content: bytes | None, plan: Plan) -> Approval | None:
-    """An approval, signed or read from GitHub; None for another document. Raises ValueError for one that does not hold."""
-    document = json_object(content)
-    if document is None:
-        raise ValueError("is no JSON object")
-    payload = content or b""
-    if "payloadType" in document:
-        if not open_envelope(document, APPROVAL_PAYLOAD, plan.approval.approvers.values()).signers:
-            raise ValueError("is signed by no approver of the plan")
-        payload = b64decode(document["payload"])
-    elif document.get("kind") != "Approval":
-        return None
+def _fits(path: str, approval: Approval, plan: Plan, claim: Claim) -> Iterator[str]:
+    subject = approval.subject
+    if approval.verdict != "approve":
+        yield f"{path} is no yes"
+    if (subject.service, subject.decision_type) != (plan.service, plan.decision_type):
+        yield f"{path} approves another service or direction"
+    if subject.min_epoch >= claim.epoch:
+        yield f"{path} was given for a later epoch than {claim.epoch}"
+    if subject.nonce not in claim.nonces:
+        yield f"{path}: its nonce was not spent by the claim"
+
+
+def _signed(content: bytes | None, plan: Plan) -> set[str]:
+    """Digests of the approvals that an approver of the plan signed in their own name; the rest of the envelopes is ignored."""
+    found: set[str] = set()
     try:
-        approval = Approval.model_validate_json(payload)
-    except ValidationError as error:
-        raise ValueError(f"is no approval: {error.error_count()} fields do not fit") from None
-    if "payloadType" not in document and approval.channel == "signed":
-        raise ValueError("says it is signed, and is not")
-    return approval
+        envelopes = json.loads(content or b"[]")
+    except (ValueError, RecursionError):
+        return found
+    for envelope in envelopes if isinstance(envelopes, list) else ():
+        with suppress(ValueError):  # pydantic's ValidationError is one
+            opened = open_envelope(envelope, APPROVAL_PAYLOAD, plan.approval.approvers.values())
+            approval = Approval.model_validate_json(opened.payload)
+            if plan.approval.approvers.get(approval.approver.login) in opened.signers:
+                found.add(approval.digest())
+    return found
+
+
+def _sources(manifest: Manifest, plan: Plan, contents: Contents) -> Iterator[str]:
+    """The config, overlay and map that the plan was made of, unless a secret had to be taken out of them."""
+    if "redactions.json" in contents:
+        return
+    files = {entry.path: entry.sha256 for entry in manifest.files}
+    for source in plan.sources:
+        if files.get(f"sources/{source.role}", source.sha256) != source.sha256:
+            yield f"sources/{source.role} is not what the plan was made of"
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ MARIA, JONAS = Person(login="maria", id=11), Person(login="jonas", id=12)
 def request(**changes: Any) -> ApprovalRequest:
     given: dict[str, Any] = {"repository_id": 4711, "ledger_id": scene.ZERO, "min_epoch": 6, "nonce": scene.NONCE}
     given |= {"requesters": [MARIA], "requested_at": END, "rationale": "INC-4242"}
-    return build_request(PLAN, CHECK, **(given | changes))
+    return ApprovalRequest.model_validate_json(json.dumps(build_request(PLAN, CHECK, **(given | changes))))
 
 
 def content(of: ApprovalRequest, **changes: Any) -> bytes:

@@ -208,6 +208,7 @@ def claim(of: Plan, seen: Check) -> Claim:
         decision_digest=of.decision_digest,
         plan_digest=of.digest(),
         check_digest=seen.digest(),
+        approvals=(approval(subject(of, seen)).digest(),),
         nonces=(NONCE,),
         epoch=7,
         incident="pg-ha/prod failover 3",
@@ -250,7 +251,8 @@ def recovered(root: Path) -> tuple[Plan, Check]:
     write(root, "plan.json", of)
     write(root, "check.json", seen)
     write(root, "claim.json", claim(of, seen))
-    write(root, "approvals/jonas.json", signed(approval(subject(of, seen))))
+    write(root, "approvals/jonas.json", approval(subject(of, seen)))
+    write(root, "approvals/envelopes.json", [signed(approval(subject(of, seen)))])
     record(root, StoryClock())
     return of, seen
 

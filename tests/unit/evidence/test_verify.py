@@ -115,14 +115,21 @@ def test_a_repacked_bundle_is_seen(bundle: Path, change: Callable[[object], obje
         ("claim.json", lambda d: d | {"nonces": []}, "nonce"),
         ("claim.json", lambda d: d | {"plan_digest": scene.ZERO}, "claim.json: plan_digest"),
         ("plan.json", lambda d: d | {"lane": "azure"}, "plan_digest is not that of the bundle"),
-        ("approvals/jonas.json", lambda d: d | {"signatures": []}, "signed by no approver"),
+        ("claim.json", lambda d: d | {"approvals": []}, "cites other approvals"),
+        ("approvals/envelopes.json", lambda d: [], "holds no signature of jonas's key"),
+        ("approvals/envelopes.json", lambda d: [None, d[0] | {"signatures": []}], "holds no signature of jonas's key"),
+        ("approvals/jonas.json", lambda d: d | {"comment": "other"}, "holds no signature of jonas's key"),
+        ("approvals/jonas.json", lambda d: d | {"verdict": "deny"}, "is no yes"),
+        ("approvals/jonas.json", lambda d: "yes", "is no Approval"),
+        ("plan.json", lambda d: d | {"approval": d["approval"] | {"quorum": 2}}, "a claim with 1 of 2 approvals"),
+        ("sources/config", lambda d: d, "sources/config is not what the plan was made of"),
         ("plan.json", lambda d: [], "plan.json is no Plan"),
     ],
 )
 def test_documents_that_contradict_each_other(tmp_path: Path, name: str, change: Callable[[object], object], problem: str) -> None:
     run = tmp_path / "run"
     of, seen = scene.recovered(run)
-    scene.write(run, name, change(json.loads((run / name).read_text())))
+    scene.write(run, name, change(json.loads((run / name).read_text() if (run / name).exists() else "{}")))
     seal(run, scene.result(of, seen), to=tmp_path / "b.tar", clock=scene.StoryClock())
     assert problem in "\n".join(verify(tmp_path / "b.tar").problems)
 

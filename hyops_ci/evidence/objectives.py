@@ -1,0 +1,120 @@
+"""How long it took, split by who was waited for, and whether that is what was promised (contracts, section 7: `objectives.json`).
+
+Every figure is whole seconds, or null with the reason. Nothing is estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.config import Objective
+from hyops_ci.contracts.run import Event, Result, State
+
+RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
+HYOPS: Final = "hyops."
+"""Names of intents and results during which HyOps has the time begin so."""
+
+
+def objectives(
+    events: Iterable[Event],
+    result: Result,
+    objective: Objective | None = None,
+    approvals: Iterable[Approval] = (),
+    requested_at: datetime | None = None,
+) -> dict[str, Any]:
+    """The figures of a run, pure: from its events, its end and its approvals.
+
+    `request_to_proven` counts from `requested_at`, else the first event, to the end of verification; `approval_wait` from CHECKED to
+    the approval that completed the quorum; `runner_wait` from there to the first event of `execute`;
+    `hyops_only` what lies between HyOps' intents and their results; `our_overhead` is what is left.
+    """
+    told = list(events)
+    entered = {event.name: moment(event.at) for event in told if event.kind == "transition"}
+    start = requested_at or (moment(told[0].at) if told else None)
+    proven = entered.get(result.outcome.value) if result.outcome in RECOVERED and result.proven else None
+    approved = max((moment(each.observed_at) for each in approvals), default=None)
+    hyops = _hyops(told)
+    unproven = "nothing was proven" if result.outcome in RECOVERED else f"the run ended {result.outcome}"
+    waits = _between(entered.get(State.CHECKED), approved, "no approval was observed")
+    runner = _between(approved, _taken(told), "no approval was observed" if approved is None else "no runner took it")
+    total = _between(start, proven, unproven)
+    figures = {
+        "request_to_proven": total,
+        "approval_to_proven": _between(approved, proven, unproven if approved else "no approval"),
+        "hyops_only": hyops,
+        "approval_wait": waits,
+        "runner_wait": runner,
+        "our_overhead": _rest(total, hyops, waits, runner),
+    }
+    return {
+        "api_version": "hybridops/v1",
+        "kind": "Objectives",
+        "figures": figures,
+        "rto": _judged(objective, total),
+        "rpo": _rpo(objective),
+    }
+
+
+def _known(value: int) -> dict[str, Any]:
+    return {"seconds": value}
+
+
+def _unknown(reason: str) -> dict[str, Any]:
+    return {"seconds": None, "reason": reason}
+
+
+def _between(start: datetime | None, end: datetime | None, reason: str) -> dict[str, Any]:
+    if start is None or end is None:
+        return _unknown(reason)
+    if end < start:
+        return _unknown("the clocks of two hosts disagree")
+    return _known(int((end - start).total_seconds()))
+
+
+def _taken(events: Iterable[Event]) -> datetime | None:
+    return next((moment(event.at) for event in events if event.stage == "execute"), None)
+
+
+def _hyops(events: Iterable[Event]) -> dict[str, Any]:
+    """Seconds between HyOps' intents and their results. One that has no result makes the sum unknown."""
+    open_since: dict[str, datetime] = {}
+    total = 0.0
+    seen = False
+    for event in events:
+        if not event.name.startswith(HYOPS):
+            continue
+        if event.kind == "intent":
+            open_since[event.name], seen = moment(event.at), True
+        elif event.kind == "result" and event.name in open_since:
+            total += (moment(event.at) - open_since.pop(event.name)).total_seconds()
+    if not seen:
+        return _unknown("HyOps was not started")
+    if open_since:
+        return _unknown(f"{min(open_since)} has no result")
+    return _known(int(total)) if total >= 0 else _unknown("the host's clock was set back")
+
+
+def _rest(total: dict[str, Any], *parts: dict[str, Any]) -> dict[str, Any]:
+    missing = next((part["reason"] for part in (total, *parts) if part["seconds"] is None), "")
+    if missing:
+        return _unknown(missing)
+    rest: int = total["seconds"] - sum(part["seconds"] for part in parts)
+    return _known(rest) if rest >= 0 else _unknown("its parts are longer than the whole: the clocks disagree")
+
+
+def _judged(objective: Objective | None, total: dict[str, Any]) -> dict[str, Any]:
+    """Met, not met, or nobody can say."""
+    if objective is None or objective.rto is None:
+        return {"objective": None, "met": None, "reason": "no objective is set"}
+    if total["seconds"] is None:
+        return {"objective": seconds(objective.rto), "met": None, "reason": total["reason"]}
+    return {"objective": seconds(objective.rto), "met": total["seconds"] <= seconds(objective.rto)}
+
+
+def _rpo(objective: Objective | None) -> dict[str, Any]:
+    wanted = seconds(objective.rpo) if objective and objective.rpo else None
+    return {"objective": wanted, "met": None, "reason": "data loss is not measured by this release"}
