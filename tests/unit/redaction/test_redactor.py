@@ -1,0 +1,179 @@
+"""Every engine, every way of cutting a stream, against the slow and obvious."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.redaction import MIN_FORM, Redactor, forms
+from hyops_ci.redaction.engines import Matcher, aho_matcher, hyperscan_matcher, plain_matcher
+
+Engine = Callable[[list[bytes]], Matcher]
+ENGINES = pytest.mark.parametrize("engine", [hyperscan_matcher, aho_matcher, plain_matcher])
+PEM = (
+    "-----BEGIN PRIVATE KEY-----\n"
+    + "\n".join("MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" + f"{n:04d}/+" for n in range(4))
+    + "\nAbc=\n-----END PRIVATE KEY-----\n"
+)
+
+
+def reference(secrets: dict[str, str], data: bytes) -> tuple[bytes, int]:
+    """Byte by byte: which bytes belong to a match, and where does a union of matches begin."""
+    owner: dict[bytes, str] = {}
+    for name, value in secrets.items():
+        for form in forms(value):
+            owner.setdefault(form, name)
+    out, at, marks = bytearray(), 0, 0
+    while at < len(data):
+        here = sorted((form for form in owner if data.startswith(form, at)), key=len)
+        if not here:
+            out.append(data[at])
+            at += 1
+            continue
+        out += f"[redacted:{owner[here[-1]]}]".encode()
+        marks += 1
+        end, look = at + len(here[-1]), at
+        while look < end:
+            end = max([end, *(look + len(form) for form in owner if data.startswith(form, look))])
+            look += 1
+        at = end
+    return bytes(out), marks
+
+
+# Few letters make secrets overlap, nest, repeat, and almost begin.
+values = st.text(alphabet="ab\n/", min_size=MIN_FORM, max_size=20)
+secrets = st.dictionaries(st.sampled_from(["ONE", "TWO", "THREE"]), values, min_size=1)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[dict[str, str], bytes, list[int]]:
+    chosen = draw(secrets)
+    known = sorted(form for value in chosen.values() for form in forms(value))
+    pieces = st.one_of(
+        st.sampled_from(known), st.sampled_from([form[: len(form) // 2] for form in known]), st.sampled_from([b"\n", b"a", b"b", b" "])
+    )
+    data = b"".join(draw(st.lists(pieces, max_size=12)))
+    return chosen, data, sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
+
+
+@ENGINES
+@given(case=streams())
+def test_equal_to_the_reference_whatever_the_chunks(engine: Engine, case: tuple[dict[str, str], bytes, list[int]]) -> None:
+    chosen, data, cuts = case
+    expected, marks = reference(chosen, data)
+    whole = Redactor(chosen, engine)
+    assert whole.bytes(data) == expected
+    assert whole.counts.total() == marks
+    piecewise = Redactor(chosen, engine)
+    through = piecewise.filter()
+    edges = [0, *cuts, len(data)]
+    assert b"".join(through.feed(data[a:b]) for a, b in pairwise(edges)) + through.close() == expected
+    assert piecewise.counts == whole.counts
+
+
+@ENGINES
+@given(value=st.text(min_size=MIN_FORM, max_size=60), before=st.binary(max_size=5))
+def test_every_encoding_of_any_text_is_found(engine: Engine, value: str, before: bytes) -> None:
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError:  # a lone surrogate is no value a program can print
+        return
+    redactor = Redactor({"KEY": value}, engine)
+    carriers = [
+        raw,
+        json.dumps(value).encode(),
+        json.dumps(value, ensure_ascii=False).encode(),
+        quote(value, safe="").encode(),
+        quote(value).encode(),
+        quote_plus(value).encode(),
+        base64.b64encode(before + raw + b"!"),
+        base64.urlsafe_b64encode(before + raw),
+    ]
+    for carrier in carriers:
+        assert redactor.find(b"x=" + carrier + b"\n") == ["KEY"]
+        assert redactor.is_clean(redactor.bytes(carrier))
+
+
+@ENGINES
+def test_forms_that_an_engine_could_refuse(engine: Engine) -> None:
+    long, binary = "k" * 20_000 + "end", "nul\0.*[(\\x\r\u00e9"
+    redactor = Redactor({"LONG": long, "BINARY": binary}, engine)
+    assert redactor.bytes(f"<{long}|{binary}>".encode()) == b"<[redacted:LONG]|[redacted:BINARY]>"
+
+
+def test_lines_show_at_once_and_only_a_possible_secret_waits() -> None:
+    through = Redactor({"PW": "correct-horse-battery", "PEM": PEM}).filter()
+    assert through.feed(b"step 1 of 6\n") == b"step 1 of 6\n"
+    assert through.feed(b"progress ...") == b"progress ..."
+    assert through.feed(b" pw=correct-ho") == b" pw="
+    assert through.feed(b"rse-battery!") == b"[redacted:PW]!"
+    assert through.feed(b"correct-h") == b""
+    assert through.close() == b"correct-h"
+
+
+def test_a_key_across_chunks_is_one_mark() -> None:
+    data = f"before\n{PEM}after\n".encode()
+    for size in (1, 7, 40):
+        through = Redactor({"PEM": PEM}).filter()
+        shown = b"".join(through.feed(data[at : at + size]) for at in range(0, len(data), size)) + through.close()
+        assert shown == b"before\n[redacted:PEM]after\n"
+
+
+def test_lines_of_a_key_are_secrets_of_their_own() -> None:
+    line = PEM.splitlines()[2]
+    assert Redactor({"PEM": PEM}).text(f"    {line}") == "    [redacted:PEM]"
+
+
+def test_an_endless_union_is_one_mark_and_held_in_bounds() -> None:
+    through = Redactor({"ZERO": "00000000"}).filter()
+    shown = b"".join(through.feed(b"0" * 4096) for _ in range(64))
+    assert len(through._held) < 64
+    assert shown + through.close() == b"[redacted:ZERO]"
+
+
+def test_short_values_never_blank_the_log_and_are_named() -> None:
+    redactor = Redactor({"SHORT": "oo", "LONG": "long-enough-value"})
+    assert redactor.text("root logs in") == "root logs in"
+    assert redactor.too_short == ["SHORT"]
+
+
+def test_json_keeps_its_shape_and_every_entry() -> None:
+    redactor = Redactor({"A": "first-secret", "B": 'with "quotes"'})
+    found = redactor.json({"first-secret": [1, None, 'x with "quotes"'], "[redacted:A]": True, "n": {"k": "first-secret"}})
+    assert found == {"[redacted:A]": [1, None, "x [redacted:B]"], "[redacted:A]#2": True, "n": {"k": "[redacted:A]"}}
+    assert redactor.counts == {"A": 2, "B": 1}
+
+
+def test_files_and_streams(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.log", tmp_path / "out.log"
+    source.write_bytes(b"x" * (256 * 1024 - 5) + b"first-secret\n")
+    redactor = Redactor({"A": "first-secret"})
+    redactor.file(source, target)
+    assert target.read_bytes() == b"x" * (256 * 1024 - 5) + b"[redacted:A]\n"
+    assert target.stat().st_mode & 0o777 == 0o600
+    sink = io.BytesIO()
+    redactor.stream(io.BytesIO(b"first-sec"), sink)
+    assert sink.getvalue() == b"first-sec"
+
+
+def test_repr_shows_no_value() -> None:
+    redactor = Redactor({"A": "first-secret"})
+    assert "first-secret" not in f"{redactor!r} {redactor} {redactor.filter()!r}"
+
+
+def test_a_very_long_value_costs_no_more_than_its_length() -> None:
+    through = Redactor({"BIG": "ab/" * 40_000}, plain_matcher).filter()
+    started = time.monotonic()
+    for _ in range(20):
+        through.feed(b"no line end here " * 64)
+    assert time.monotonic() - started < 10
