@@ -82,7 +82,7 @@ def _expected(error: Any) -> str:
         case "pattern":
             return f"text that matches {value}"
         case "not":
-            return "no control characters"
+            return "no control characters" if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"
         case "type":
             return f"a {value}"
         case "format":
