@@ -70,7 +70,8 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
         raise _refuse(f"steps/{index}", type(step).__name__, "a mapping")
     module_ref = _text(step.get("module_ref"), f"steps/{index}/module_ref", _MODULE)
     spec, spec_sha256 = (specs or {}).get(module_ref, ({}, ""))
-    inputs, origins = merge(_defaults(spec), _mapping(step.get("inputs"), f"steps/{index}/inputs"))
+    given = _mapping(step.get("inputs"), f"steps/{index}/inputs")
+    inputs, origins = merge(_defaults(spec), given)
     _plain(inputs, f"steps/{index}/inputs")
     instance = str(step.get("state_instance") or "").lower()
     if instance and not _INSTANCE.fullmatch(instance):
@@ -91,7 +92,7 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
         origins=origins,
         required_env=tuple(sorted(set(_texts(inputs.get("required_env"), f"steps/{index}/inputs/required_env")))),
         state_refs=tuple(
-            dict.fromkeys([*state_refs(inputs), *_texts(contracts.get("requires_module_state_ok"), f"steps/{index}/contracts")])
+            dict.fromkeys([*_needed(inputs, given), *_texts(contracts.get("requires_module_state_ok"), f"steps/{index}/contracts")])
         ),
         publishes=f"{module_ref}#{instance}" if instance else module_ref,
         spec_sha256=spec_sha256,
@@ -127,6 +128,11 @@ def state_refs(inputs: Any) -> list[str]:
         elif str(key).endswith("_state_ref") and isinstance(value, str) and value:
             found.append(value)
     return found
+
+
+def _needed(inputs: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The states that a step reads; a status step only those it was given, not its module's defaults (HyOps `module_state_contracts.py`)."""
+    return state_refs(given if inputs.get("apply_mode") in ("status", "assess") else inputs)
 
 
 def _defaults(spec: Any) -> Mapping[str, Any]:
