@@ -131,7 +131,7 @@ def state_refs(inputs: Any) -> list[str]:
 
 
 def _needed(inputs: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The states that a step reads; a status step only those it was given, not its module's defaults (HyOps `module_state_contracts.py`)."""
+    """The states that a step reads; a status step only those it was given, no defaults (HyOps `module_state_contracts.py`)."""
     return state_refs(given if inputs.get("apply_mode") in ("status", "assess") else inputs)
 
 
