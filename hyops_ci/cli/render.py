@@ -6,13 +6,35 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyops_ci.errors import DispatchError
 from hyops_ci.github.workflow import Workflow
 
+if TYPE_CHECKING:
+    from hyops_ci.stages.conclude import Conclusion
+
+
+class MomentType(click.ParamType[datetime]):
+    """An RFC 3339 time in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The instant, or a usage error."""
+        from hyops_ci.contracts.base import moment
+
+        try:
+            return value if isinstance(value, datetime) else moment(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+moment_option = click.option("--at", type=MomentType(), help="Judge as if it were this time (UTC); recorded in the evidence.")
+"""Of `validate`, `plan` and `rehearse` only."""
 format_option = click.option(
     "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
 )
@@ -53,3 +75,36 @@ def annotate(error: DispatchError) -> None:
     lines = error.lines()
     flow.annotate("error", lines[0], "\n".join(lines))
     flow.summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+
+
+def conclusion(ended: Conclusion, output: str) -> int:
+    """Print how a run ended: its story, its bundle, and the verifier's word. Answers the exit code."""
+    from hyops_ci.stages.ending import telling
+
+    result = ended.result
+    document = {
+        "outcome": result.outcome.value,
+        "exit_code": result.exit_code,
+        "headline": result.headline,
+        "decision_id": result.decision_id,
+        "plan_digest": result.plan_digest,
+        "check_digest": result.check_digest,
+        "claim_id": result.claim_id,
+        "epoch": result.epoch,
+        "bundle": str(ended.bundle),
+        "bundle_sha256": ended.sha256,
+        "report": str(ended.report),
+        "evidence_valid": ended.verdict.ok,
+        "problems": list(ended.verdict.problems),
+        "stand_in": result.stand_in,
+        "refusal": result.refusal.document() if result.refusal else None,
+        "deviations": list(result.deviations),
+        "proven": list(result.proven),
+        "not_proven": list(result.not_proven),
+    }
+    evidence = f"{ended.bundle}, {ended.sha256[:19]}...; hyops-ci evidence verify {ended.bundle}"
+    lines = [*telling(result, evidence), f"  {'Report':<10} {ended.report}"]
+    if not ended.verdict.ok:
+        lines += [f"  {'INVALID':<10} {problem}" for problem in ended.verdict.problems[:5]]
+    emit(output, lines, document)
+    return result.exit_code if ended.verdict.ok else 11

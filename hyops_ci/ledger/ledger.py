@@ -11,7 +11,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.ledger import rules
+from hyops_ci.ledger import rules, transitions
 from hyops_ci.ledger.git import GitStore
 from hyops_ci.ledger.memory import TipMemory
 from hyops_ci.ledger.rules import ClaimRequest
@@ -38,8 +38,7 @@ class Ledger:
 
     def init(self, home_site: str, at: str) -> Tip:
         """Make the branch. Raises Refusal (exit 5) where there is one, or was one."""
-        head = self._store.read()
-        self._remember(head)
+        head = self._read()
         if head is not None:
             raise Refusal(
                 "ledger.exists",
@@ -49,7 +48,7 @@ class Ledger:
                 expected="none yet",
                 fix="none: hyops-ci ledger show",
             )
-        tip = rules.first_tip(self._service, secrets.token_hex(16), home_site, at)
+        tip = transitions.first_tip(self._service, secrets.token_hex(16), home_site, at)
         commit = self._store.append(None, tip, f"init {self._service}: serves from {home_site}")
         if commit is None:
             raise Refusal(
@@ -60,7 +59,7 @@ class Ledger:
                 expected="none yet",
                 fix="none",
             )
-        self._keep(commit)
+        self._keep(Head(commit, (tip,), (commit,)))
         return tip
 
     def tip(self) -> Tip:
@@ -85,16 +84,10 @@ class Ledger:
         """Take the lock. A run that crashed after its claim gets it back, while it has changed nothing. Raises Duplicate or Refusal."""
 
         def next_tip(head: Head) -> Tip | None:
-            mine = head.tip.claim
-            if (
-                mine is not None
-                and mine.run_id == request.run_id
-                and mine.plan_digest == request.plan_digest
-                and head.tip.state is State.CLAIMED
-            ):
+            if rules.is_mine(head.tip, request):
                 return None
             rules.may_claim(head.tip, request, rules.history_of(head.tips))
-            return rules.claimed(head.tip, request, f"claim-{secrets.token_hex(8)}")
+            return transitions.claimed(head.tip, request, f"claim-{secrets.token_hex(8)}")
 
         tip = self._change(next_tip, f"claim {request.decision_type} by run {request.run_id}")
         if tip.claim is None:
@@ -121,7 +114,7 @@ class Ledger:
     ) -> Tip:
         """The claim's run moved on. Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's."""
         return self._change(
-            lambda head: rules.advanced(
+            lambda head: transitions.advanced(
                 head.tip, claim, state, at=at, mutating=mutating, past_no_return=past_no_return, bundle_sha256=bundle_sha256, serves=serves
             ),
             f"{state} epoch {claim.epoch} by run {claim.run_id}",
@@ -130,7 +123,7 @@ class Ledger:
     def settle(self, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
         """A person's word on which side serves, after a run that was cut off."""
         return self._change(
-            lambda head: rules.settled(head.tip, serves=serves, home_site=home_site, reason=reason, settled_by=settled_by, at=at),
+            lambda head: transitions.settled(head.tip, serves=serves, home_site=home_site, reason=reason, settled_by=settled_by, at=at),
             f"settle: serves from {serves}, by {settled_by}",
         )
 
@@ -143,7 +136,7 @@ class Ledger:
                 return head.tip
             commit = self._store.append(head.commit, tip, message)
             if commit is not None:
-                self._keep(commit)
+                self._keep(Head(commit, (tip, *head.tips), (commit, *head.commits)))
                 return tip
         raise Fault(
             "ledger.busy",
@@ -155,8 +148,7 @@ class Ledger:
         )
 
     def _head(self) -> Head:
-        head = self._store.read()
-        self._remember(head)
+        head = self._read()
         if head is None:
             raise Refusal(
                 "ledger.missing",
@@ -176,13 +168,18 @@ class Ledger:
                 expected=self._service,
                 fix="ALARM: restore the branch",
             )
-        self._keep(head.commit)
+        self._keep(head)
         return head
 
-    def _remember(self, head: Head | None) -> None:
-        if self._memory is not None:
-            self._memory.check(head, self.branch)
+    def _read(self) -> Head | None:
+        """The head. What was remembered before the reading must be in it; what others remember meanwhile need not."""
+        if self._memory is None:
+            return self._store.read()
+        seen = self._memory.seen()
+        head = self._store.read()
+        self._memory.check(seen, head, self.branch)
+        return head
 
-    def _keep(self, commit: str) -> None:
+    def _keep(self, head: Head) -> None:
         if self._memory is not None:
-            self._memory.keep(commit)
+            self._memory.keep(head)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-import secrets
 from pathlib import Path
+from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
+
+UNREADABLE: Final = "0" * 40
+"""A memory that cannot be read has not forgotten: it alarms."""
 
 
 class TipMemory:
@@ -17,16 +21,25 @@ class TipMemory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def check(self, head: Head | None, branch: str) -> None:
+    def seen(self) -> str | None:
+        """The commit remembered, None for a host that never saw the branch. To be asked before the branch is read."""
+        try:
+            return str(json.loads(self._path.read_text(encoding="ascii"))["commit"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return UNREADABLE
+
+    def check(self, seen: str | None, head: Head | None, branch: str) -> None:
         """Raise Refusal (exit 5) unless `head` is what was seen before, or has grown from it."""
-        seen = self._read()
         if seen is None or (head is not None and seen in head.commits):
             return
-        found = (
-            f"{branch} is at {head.commit[:12]}, which has not grown from {seen[:12]}"
-            if head
-            else f"{branch} is gone; it was at {seen[:12]}"
-        )
+        if seen == UNREADABLE:
+            found = f"{self._path} cannot be read"
+        elif head is None:
+            found = f"{branch} is gone; it was at {seen[:12]}"
+        else:
+            found = f"{branch} is at {head.commit[:12]}, which has not grown from {seen[:12]}"
         raise Refusal(
             "ledger.alarm",
             "the ledger was deleted, rolled back or replaced",
@@ -37,20 +50,21 @@ class TipMemory:
             docs="ledger.md",
         )
 
-    def keep(self, commit: str) -> None:
-        """Remember a head, on disk when this returns."""
+    def keep(self, head: Head) -> None:
+        """Remember a head, on disk when this returns. What another process remembered later stays."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(6)}")
-        with draft.open("x", encoding="ascii") as file:
-            json.dump({"commit": commit}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-
-    def _read(self) -> str | None:
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return str(json.loads(self._path.read_text(encoding="ascii"))["commit"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            return "0" * 40  # a memory that cannot be read has not forgotten: it alarms
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            seen = self.seen()
+            if seen == head.commit or (seen is not None and seen not in head.commits):
+                return
+            draft = self._path.with_name(f".{self._path.name}.new")
+            with draft.open("w", encoding="ascii") as file:
+                json.dump({"commit": head.commit}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+            os.fsync(folder)
+        finally:
+            os.close(folder)

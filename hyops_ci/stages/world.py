@@ -1,16 +1,18 @@
-"""What a stage needs from outside, made once at the edge (`cli/`, `rehearse`): clock, host, identity, ledger address."""
+"""What a stage needs from outside, made once at the edge (`cli/`, `rehearse`): clock, host, identity, ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.ports import Clock
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.job import Job
 
-TRUST_FILE = Path("/etc/dr-dispatch/trust.json")
+TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
 
 
 def silent(_: str) -> None:
@@ -19,7 +21,7 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class World:
-    """The outside of one stage. Nothing in it is a secret; identities are callables that fetch one."""
+    """The outside of one stage. Identities are callables that fetch one; no value in it is shown by `repr`."""
 
     job: Job
     clock: Clock
@@ -28,11 +30,17 @@ class World:
     """Where this host remembers the ledger tips it saw."""
     ledger_remote: str
     """Path or URL of the repository that holds the ledger branches."""
+    ledger_token: str = field(default="", repr=False)
+    """The job's token, for an https remote."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     say: Callable[[str], None] = silent
     """One line of progress."""
+    hyops_line: Callable[[str], None] = silent
+    """One line of HyOps' own output, already behind `hyops | `."""
     trust: HostTrust | None = None
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
     """The job's identity for an audience; None in a shell."""
-    ledger_token: str = field(default="", repr=False)
-    """The job's token, for an https ledger remote."""
+
+    def ledger(self, service: str) -> Ledger:
+        """The ledger of one service."""
+        return Ledger.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token)

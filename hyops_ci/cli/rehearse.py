@@ -1,0 +1,44 @@
+"""`hyops-ci rehearse`: everything once, here, in seconds."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.render import conclusion, format_option, moment_option, say
+
+
+@click.command("rehearse")
+@click.option("--scenario", default="recovered", show_default=True, help="How the night goes; `list` prints the names.")
+@click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision instead of the example's.")
+@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A dr-dispatch.yml instead of the example's.")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where to work; a new temporary folder when absent.")
+@click.option("--verbose", is_flag=True, help="Also print what HyOps prints.")
+@moment_option
+@format_option
+def command(
+    scenario: str, decision: Path | None, config: Path | None, folder: Path | None, verbose: bool, at: datetime | None, output: str
+) -> int:
+    """Take an example decision through everything: plan, check, approval, recovery, evidence, report.
+
+    HyOps is a stand-in, and every page says so. Nothing outside the folder is touched.
+    """
+    from hyops_ci.stages.rehearse import SCENARIOS, rehearse
+    from hyops_ci.stages.world import silent
+
+    if scenario == "list":
+        click.echo("\n".join(f"{name:<18} {night.story}" for name, night in SCENARIOS.items()))
+        return 0
+    if scenario not in SCENARIOS:
+        raise click.UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
+    if folder is not None and folder.exists() and any(folder.iterdir()):
+        raise click.UsageError(f"{folder} is not empty")
+    place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
+    place = place.resolve()
+    content = decision.read_bytes() if decision else b""
+    say(f"rehearsal {scenario}: {SCENARIOS[scenario].story}. HyOps is a STAND-IN: nothing will be recovered")
+    ended = rehearse(place, scenario=scenario, decision=content, config=config, at=at, say=say, hyops_line=say if verbose else silent)
+    return conclusion(ended, output)

@@ -1,0 +1,166 @@
+"""One call of `git`: an environment of its own, a time limit that holds, and no secret in argv, files or messages.
+
+Nothing of the user's or the system's configuration is read; no prompt, no hook, no redirect (it would take the token along).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from hyops_ci.errors import Exit, Fault, Refusal
+
+TIMEOUT: Final = 60.0
+"""Seconds that one call of git may take."""
+NO_ANSWER: Final = 124
+_OPTIONS: Final = (
+    "core.hooksPath=/dev/null",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "credential.helper=",
+    "http.followRedirects=false",
+    "fetch.writeCommitGraph=false",
+    "push.followTags=false",
+)
+_KEPT: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+"""Of the environment: where certificates and keys are, and the way out of a network with a proxy. Never a GIT_TRACE*, which prints headers."""
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_SCP: Final = re.compile(r"^[^/:]+:[^/]")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call said."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as one word or line."""
+        return self.out.decode("utf-8", "replace").strip()
+
+
+class Git:
+    """`git` on one bare repository of our own, for one remote."""
+
+    def __init__(self, remote: str, folder: Path, token: str = "") -> None:
+        self.remote = _address(remote, token)
+        self.folder = folder
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode() if token else ""
+        self._hidden = [secret for secret in (token, basic) if secret]
+        self._environ = _environment(folder)
+        if basic and urlsplit(self.remote).scheme in ("https", "http"):
+            header = {"COUNT": "1", "KEY_0": "http.extraHeader", "VALUE_0": f"Authorization: Basic {basic}"}
+            self._environ |= {f"GIT_CONFIG_{name}": value for name, value in header.items()}
+
+    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> Answer:
+        """One call; no answer within `limit` seconds is code 124, and nothing it started is left. Raises Fault without git."""
+        options = [part for option in _OPTIONS for part in ("-c", option)]
+        try:
+            child = subprocess.Popen(
+                ["git", *options, *words],
+                cwd=self.folder,
+                env=self._environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise _broken("there is no git on this host", "git: not found", "git on the PATH", "install git") from None
+        with child:
+            try:
+                out, err = child.communicate(data, timeout=TIMEOUT if limit is None else limit)
+            except BaseException as error:
+                # The whole session: git's own children hold the pipes open, and one of them talks to the remote.
+                os.killpg(child.pid, signal.SIGKILL)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                return Answer(NO_ANSWER, b"", "no answer in time")
+        return Answer(child.returncode, out, self.safe(err.decode("utf-8", "replace")))
+
+    def local(self, *words: str, data: bytes = b"") -> Answer:
+        """A call that stays on this host. Raises Fault (exit 12) when it fails."""
+        answer = self.run(*words, data=data)
+        if answer.code != 0:
+            raise _broken(
+                "git failed on this host",
+                f"git {words[0]}: {first_line(answer.err)}",
+                "a working git and a writable folder",
+                f"look at {self.folder}; it is only a cache and may be removed",
+            )
+        return answer
+
+    def safe(self, text: str) -> str:
+        """`text` without the token, in both of its forms."""
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        return text
+
+    def prepare(self) -> None:
+        """Make the repository. It appears whole or not at all, whoever else is making it."""
+        if (self.folder / "HEAD").exists():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.local("init", "--quiet", "--bare", ".")
+
+
+def first_line(text: str) -> str:
+    """What git says first that means something: an error before a hint, a message before silence."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    return next(iter(telling or lines), "no message")
+
+
+def _address(remote: str, token: str) -> str:
+    """The remote as given; a path made absolute. Raises Refusal (exit 2) where a secret would be seen or sent in the clear."""
+    if "://" not in remote and not _SCP.match(remote):
+        return str(Path(remote).resolve())
+    parts = urlsplit(remote)
+    if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
+        raise _unsafe("the ledger's address holds a credential", f"{parts.scheme}://***@{parts.hostname}{parts.path}")
+    if token and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise _unsafe("a token would travel in the clear", f"http://{parts.hostname}")
+    return remote
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The whole environment of git."""
+    who: Mapping[str, str] = {"NAME": "dr-dispatch", "EMAIL": "dr-dispatch@localhost"}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder),
+        "LC_ALL": "C",
+        "GIT_DIR": str(folder),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "SSH_ASKPASS": "true",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        "GIT_PROTOCOL_FROM_USER": "0",
+        "GIT_ALLOW_PROTOCOL": "file:https:http:ssh",
+        **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()},
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+    }
+
+
+def _broken(reason: str, found: str, expected: str, fix: str) -> Fault:
+    return Fault("ledger.git", reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix)
+
+
+def _unsafe(reason: str, found: str) -> Refusal:
+    expected = "https://<host>/<repository>, the token in the environment"
+    return Refusal(
+        "ledger.remote", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix="correct ledger.repository", docs="ledger.md"
+    )

@@ -1,0 +1,168 @@
+"""The next tip: how a claim, a step of its run, and a person's word change what the ledger says (contracts, section 6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.ledger import Claim, Position, Tip
+from hyops_ci.contracts.run import TERMINAL, State, may_follow
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.ledger.rules import DONE, ClaimRequest, incident, refuse, silent
+
+MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
+"""Where a completed real move puts the service. A burst moves nothing."""
+_ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
+
+
+def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:
+    """The tip of a new ledger: the service lives at home, nothing has happened."""
+    return Tip(
+        ledger_id=digest({"service": service, "nonce": nonce}),
+        service=service,
+        position="primary",
+        serves=home_site,
+        moves=0,
+        epoch=0,
+        at=at,
+    )
+
+
+def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
+    """The tip after a claim: epoch one higher, nonces spent."""
+    claim = Claim(
+        claim_id=claim_id,
+        decision_id=request.decision_id,
+        decision_type=request.decision_type,
+        drill=request.drill,
+        source_sha256=request.source_sha256,
+        decision_digest=request.decision_digest,
+        plan_digest=request.plan_digest,
+        check_digest=request.check_digest,
+        approvals=request.approvals,
+        nonces=request.nonces,
+        epoch=tip.epoch + 1,
+        incident=incident(request.service, request.decision_type, tip.moves),
+        run_id=request.run_id,
+        run_url=request.run_url,
+        claimed_at=request.at,
+        expires_at=request.expires_at,
+    )
+    fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
+    return _with(tip, {**fresh, "bundle_sha256": None, "reason": "", "settled_by": ""})
+
+
+def advanced(
+    tip: Tip,
+    claim: Claim,
+    state: State,
+    *,
+    at: str,
+    mutating: bool = False,
+    past_no_return: bool = False,
+    bundle_sha256: str | None = None,
+    serves: str = "",
+) -> Tip:
+    """The tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's."""
+    if tip.claim is None or tip.claim.claim_id != claim.claim_id:
+        now = f"epoch {tip.epoch}, run {tip.claim.run_id}" if tip.claim else f"epoch {tip.epoch}, no claim"
+        raise refuse(
+            "lock.superseded",
+            "another run has taken the lock",
+            f"{now}; this run has epoch {claim.epoch}",
+            "the lock of this run",
+            "stop: the other run acts now",
+        )
+    before = tip.state or State.CLAIMED
+    if state is not before and not _reachable(before, state):
+        raise refuse(
+            "lock.transition",
+            "the ledger holds another end of this run",
+            f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
+            "a state that can follow",
+            "keep both bundles; where the truth is unclear: look, then action=settle, approved",
+        )
+    if before in TERMINAL and tip.bundle_sha256 and bundle_sha256 and bundle_sha256 != tip.bundle_sha256:
+        raise refuse(
+            "lock.transition",
+            "the ledger holds another bundle of this run",
+            f"{tip.bundle_sha256} in the ledger, {bundle_sha256} now",
+            "one bundle for one claim",
+            "keep both; the ledger's is the one that was sealed first",
+        )
+    update: dict[str, object] = {
+        "state": state,
+        "at": at,
+        "mutating": tip.mutating or mutating or state in _ACTING,
+        "past_no_return": tip.past_no_return or past_no_return,
+        "bundle_sha256": bundle_sha256 or tip.bundle_sha256,
+    }
+    moved_to = MOVES.get(claim.decision_type)
+    if moved_to and state in DONE and before not in DONE and not claim.drill:
+        update |= {"position": moved_to, "moves": tip.moves + 1, "serves": serves or tip.serves}
+    return _with(tip, update)
+
+
+def settled(tip: Tip, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
+    """The tip after a person said which side serves. Raises Refusal (exit 5) where nothing is to be settled."""
+    if not _unsettled(tip, at):
+        since = f" since {tip.at}" if tip.claim else ""
+        raise refuse(
+            "lock.settle",
+            "nothing is to be settled",
+            f"epoch {tip.epoch}, state {tip.state or 'none'}{since}",
+            "a run that was cut off: INDETERMINATE, stopped past the point of no return, or begun and silent for 10 minutes",
+            "none; while a run is acting: cancel it first, or wait for its end",
+        )
+    position: Position = "primary" if serves == home_site else "failed_over"
+    moved = position != tip.position
+    update: dict[str, object] = {
+        "position": position,
+        "serves": serves,
+        "moves": tip.moves + moved,
+        "claim": None,
+        "state": None,
+        "mutating": False,
+    }
+    update |= {"past_no_return": False, "reason": reason[:500], "settled_by": settled_by[:200], "at": at}
+    try:
+        return _with(tip, update)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise Refusal(
+            "lock.words",
+            "a settlement is one line of plain text",
+            exit_code=Exit.USAGE,
+            found=f"{where}: {error.errors()[0]['msg']}",
+            expected="a site, a reason and a name without control characters",
+            fix="say it again",
+        ) from None
+
+
+def _with(tip: Tip, update: dict[str, object]) -> Tip:
+    """A tip with other values, validated: what could not be read again would block the service."""
+    return Tip.model_validate({**dict(tip), **update})
+
+
+def _unsettled(tip: Tip, at: str) -> bool:
+    """Whether only a person can say what is true."""
+    if tip.claim is None or tip.state in DONE:
+        return False
+    if tip.state in TERMINAL:
+        return tip.state is State.INDETERMINATE or tip.past_no_return
+    return tip.mutating and silent(tip, at)
+
+
+def _reachable(before: State, after: State) -> bool:
+    """Whether the table leads from one to the other. Steps between need no push of their own, except EXECUTING."""
+    seen, edge = {before}, {before}
+    while edge:
+        edge = {state for each in edge for state in State if may_follow(each, state)} - seen
+        if after in edge:
+            return True
+        seen |= edge
+        edge.discard(State.EXECUTING)
+    return False

@@ -1,0 +1,188 @@
+"""Conclude: verify the evidence, settle what never reached the runner, and say how the run ended.
+
+Order (workflows, section 2): plan refused -> ledger tip is our claim without execute's part -> execute's own
+result -> denied -> no runner -> expired -> cancelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
+from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.evidence.contents import read_files
+from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.evidence.report import html
+from hyops_ci.evidence.verify import Verdict, verify
+from hyops_ci.stages.part import REFUSAL, StageEnd, run_stage
+from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.sealing import Ending, seal_run
+from hyops_ci.stages.world import World
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The end of a run: its result, its bundle, and what the verifier says of it."""
+
+    result: Result
+    bundle: Path
+    sha256: str
+    verdict: Verdict
+    report: Path
+
+
+def conclude(run: RunDir, world: World, *, evidence: Path | None, digest: str, results: Mapping[str, str]) -> Conclusion:
+    """Verify what execute sealed, or seal what never got that far. `results` is GitHub's word on each job.
+
+    Raises Refusal (exit 11) for evidence that is not what execute sealed.
+    """
+    if evidence is not None:
+        return take_sealed(evidence, digest)
+    end = settle_state(run, world, results)
+    plan = run.read_model("plan.json", Plan) if run.has("plan.json") else None
+    claim = run.read_model("claim.json", Claim) if run.has("claim.json") else None
+    sealed = seal_run(run, world, end, Ending(plan=plan, act_claim=claim))
+    if claim is not None and plan is not None:
+        tell(plan, claim, end.state, sealed.sha256, world)
+    return Conclusion(run.read_model("result.json", Result), sealed.path, sealed.sha256, verify(sealed.path), write_report(sealed.path))
+
+
+def take_sealed(evidence: Path, digest: str) -> Conclusion:
+    """The bundle of execute, compared with the digest that came another way."""
+    try:
+        found = sha256_of(evidence)
+    except OSError as error:
+        found = f"no readable file: {error.strerror}"
+    if found != digest:
+        raise Refusal(
+            "evidence.digest",
+            "the evidence that arrived is not what execute sealed",
+            exit_code=Exit.EVIDENCE,
+            found=found,
+            expected=digest,
+            fix="keep both; the ledger's last transition holds the true digest: hyops-ci ledger show",
+        )
+    verdict = verify(evidence)
+    content = read_files(evidence).get("result.json") if verdict.ok else None
+    if content is None:
+        raise Refusal(
+            "evidence.verify",
+            "the evidence does not verify",
+            exit_code=Exit.EVIDENCE,
+            found="; ".join(verdict.problems[:3]) or "no result in it",
+            expected="a bundle that verifies",
+            fix=f"hyops-ci evidence verify {evidence.name}",
+        )
+    return Conclusion(Result.model_validate_json(content), evidence, digest, verdict, write_report(evidence))
+
+
+def write_report(bundle: Path) -> Path:
+    """The HTML report of a bundle, made from its contents alone, beside it."""
+    target = bundle.with_suffix(".html")
+    target.write_text(html(read_files(bundle)), encoding="utf-8")
+    return target
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file's bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settle_state(run: RunDir, world: World, results: Mapping[str, str]) -> StageEnd:
+    """Bring a run without execute's word to its terminal state."""
+    left: list[StageEnd] = []
+
+    def story(part: PartRecorder) -> None:
+        part.note("results", **dict(results))
+        if part.state is None:
+            part.enter(State.RECEIVED)
+        if part.state in TERMINAL:
+            left.append(StageEnd(part.state, _left_refusal(run)))
+            return
+        if part.state is State.CHECKED and cut_off(part, run, world):
+            return
+        raise _why(part.state or State.RECEIVED, run, world, results)
+
+    end = run_stage("conclude", run, world, story)
+    return left[0] if left else end
+
+
+def cut_off(part: PartRecorder, run: RunDir, world: World) -> bool:
+    """Whether the ledger knows more than the artifacts: our claim, and no word from execute. Then it is INDETERMINATE."""
+    plan = run.read_model("plan.json", Plan)
+    tip = world.ledger(plan.service).tip()
+    if tip.claim is None or tip.claim.run_id != world.job.run_id:
+        return False
+    run.write_model("claim.json", tip.claim)
+    part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
+    for state in (State.APPROVED, State.CLAIMED):
+        part.enter(state, seen="ledger")
+    if not tip.mutating:
+        part.enter(State.FAILED, seen="ledger")
+        return True
+    for state in (State.SECRETS_READY, State.PREFLIGHT_PASSED, State.EXECUTING, State.INDETERMINATE):
+        part.enter(state, seen="ledger")
+    return True
+
+
+def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World) -> None:
+    """The last transition of a claim whose runner fell silent."""
+    try:
+        world.ledger(plan.service).advance(claim, state, at=stamp(world.clock.now()), bundle_sha256=sha256)
+    except DispatchError as error:
+        world.say(f"the ledger was not told: {error.title()}")
+
+
+def _left_refusal(run: RunDir) -> RefusalRecord | None:
+    return run.read_model(REFUSAL, RefusalRecord) if run.has(REFUSAL) else None
+
+
+def _why(state: State, run: RunDir, world: World, results: Mapping[str, str]) -> Refusal:
+    """Why a run that was planned or checked went no further."""
+    cancelled = "cancelled" in results.values()
+    if state is State.PLANNED and not cancelled:
+        return Refusal(
+            "runner.silent",
+            "no runner did the check",
+            exit_code=Exit.RUNNER,
+            found=f"job check: {results.get('check', 'no result')}",
+            expected="one online runner with the plan's labels, able to run the job",
+            fix="look at the log of the check job; repair the runner; then a new run",
+        )
+    if state is State.CHECKED and not cancelled:
+        plan = run.read_model("plan.json", Plan)
+        asked = moment(str(run.read_json("request.json")["requested_at"]))
+        until = asked + timedelta(seconds=seconds(plan.approval.lifetime))
+        if world.clock.now() >= until:
+            return Refusal(
+                "approval.expired",
+                "nobody approved in time",
+                exit_code=Exit.APPROVAL,
+                found=f"valid until {stamp(until)}",
+                expected="a yes before that",
+                fix="start a new run",
+            )
+        return Refusal(
+            "approval.unsigned",
+            f"0 of {plan.approval.quorum} approvals",
+            exit_code=Exit.APPROVAL,
+            found=f"no signature of {', '.join(plan.approval.approvers) or 'anybody'}",
+            expected=f"{plan.approval.quorum}, not the requester's",
+            fix="hyops-ci approve --request request.json (in this run's check artifact), then a new run with decision and approvals",
+        )
+    return Refusal(
+        "run.cancelled",
+        "the run was cancelled",
+        exit_code=Exit.CANCELLED,
+        found=f"in {state}, jobs {dict(results)}",
+        expected="a run to its end",
+        fix="start a new run",
+    )

@@ -1,0 +1,72 @@
+"""How every stage begins and ends: its part of the evidence is open throughout, and whatever stops it is written down."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hyops_ci.contracts.run import RefusalRecord, State
+from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
+from hyops_ci.stages.ending import record_of, stopped_state
+from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.world import World
+
+Story = Callable[[PartRecorder], None]
+REFUSAL = "refusal.json"
+
+
+@dataclass(frozen=True)
+class StageEnd:
+    """Where a stage left the run, and what stopped it."""
+
+    state: State
+    refusal: RefusalRecord | None = None
+
+
+def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
+    """Tell one stage's story. A refusal ends the run in the state that it leads to; the record is on disk before this returns."""
+    try:
+        part = PartRecorder(run.root, name, world.clock)
+    except BrokenChain as error:
+        raise Refusal(
+            "handover.chain",
+            "the events handed over do not hold together",
+            exit_code=Exit.EVIDENCE,
+            found=str(error),
+            expected="an unbroken chain",
+            fix="start a new run",
+        ) from None
+    with part:
+        try:
+            story(part)
+        except DispatchError as error:
+            return stop(part, run, error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must end in a sealed state, not in a lost run
+            return stop(part, run, _bug(error, part.state))
+        return StageEnd(part.state or State.RECEIVED)
+
+
+def stop(part: PartRecorder, run: RunDir, error: DispatchError) -> StageEnd:
+    """Write down what stopped the run and enter the state that this leads to."""
+    record = record_of(error)
+    part.refusal(error.gate, **error.to_json())
+    run.write_json(REFUSAL, record.document())
+    part.enter(stopped_state(part.state or State.RECEIVED, error))
+    return StageEnd(part.state or State.RECEIVED, record)
+
+
+def _bug(error: Exception, state: State | None) -> Fault:
+    """A fault of our own: its kind and place, never its text, which could hold a secret."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.filename.rpartition('hyops_ci/')[2]}:{frame.lineno}"
+    touched = state in (State.EXECUTING, State.VERIFYING)
+    return Fault(
+        "internal.error",
+        "a fault of dr-dispatch itself",
+        exit_code=Exit.INDETERMINATE if touched else Exit.USAGE,
+        found=f"{type(error).__name__} at {place}",
+        expected="no such fault",
+        fix="report it with the evidence of this run; what was changed so far stands in its events",
+    )
