@@ -19,6 +19,8 @@ from tests.support.openbao import free_port
 
 LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner")
 """Every label is this host: act's `-self-hosted` platform."""
+OUTPUTS_OF = {"after": "seen"}
+"""Steps whose name is not their job's."""
 TOOLS = ROOT / ".venv" / "act"
 """Where the runner keeps its tool cache from one session to the next."""
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -36,10 +38,16 @@ class ActRun:
     jobs: dict[str, str] = field(default_factory=dict)
     """Job name -> success, failure or skipped."""
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Job -> its outputs, as the last job that reads them saw them."""
+    """Job -> the outputs of its step of the same name."""
     said: dict[str, list[str]] = field(default_factory=dict)
     """Job name -> the log lines of its steps."""
     summaries: list[str] = field(default_factory=list)
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """What the reusable workflow answers: seen by a job of the caller, or, since act starts none after a failure, by `conclude`."""
+        seen = self.outputs.get("after", {}).get("seen")
+        return dict(json.loads(seen)) if seen else self.outputs.get("conclude", {})
 
     def artifact(self, name: str, to: Path) -> Path:
         """An artifact, unzipped as a person downloads it."""
@@ -129,5 +137,7 @@ def _read(run: ActRun) -> None:
             run.said.setdefault(job, []).append(str(entry.get("msg", "")).rstrip("\n"))
         if "jobResult" in entry:
             run.jobs[job] = str(entry["jobResult"])
+        if entry.get("command") == "set-output" and entry["stepID"] == [OUTPUTS_OF.get(job, job)]:
+            run.outputs.setdefault(job, {})[str(entry["name"])] = str(entry["arg"])
         if entry.get("command") == "summary":
             run.summaries.append(str(entry.get("content", "")))

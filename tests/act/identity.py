@@ -1,0 +1,114 @@
+"""GitHub's token service for jobs that act runs: who asks is found out, not believed.
+
+act gives every job the same environment. On GitHub the token says which job asked, because GitHub knows. Here the
+service looks up the process at the other end of the connection and reads from it which job it belongs to. Only a
+job with `id-token: write` in dispatch.yml gets a token, and its `environment` claim is the one that GitHub would
+have made it wait for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+from tests.support.openbao import OpenBao
+
+
+@dataclass
+class JobTokens:
+    """The service: what it was asked, and the two variables that lead to it."""
+
+    url: str = ""
+    bearer: str = "bearer-of-the-jobs-7f1c44aa0b"
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """(job, audience) of each token given."""
+    given: list[str] = field(default_factory=list)
+    """The tokens: nothing that is kept may hold one."""
+    refused: list[str] = field(default_factory=list)
+    """Jobs that asked without `id-token: write`."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Claims of this run that are not the usual ones."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What GitHub sets in a job."""
+        return {"ACTIONS_ID_TOKEN_REQUEST_URL": self.url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.bearer}
+
+
+@contextmanager
+def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str]) -> Iterator[JobTokens]:
+    """Serve tokens that `bao` trusts to the jobs of `workflow`; `environments` maps job to the environment that holds it."""
+    service = JobTokens()
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    allowed = {name for name, job in jobs.items() if job.get("permissions", {}).get("id-token") == "write"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            job = job_at(self.client_address[1], self.server.server_address[1])  # type: ignore[arg-type]
+            audience = parse_qs(urlsplit(self.path).query).get("audience", [""])[0]
+            status, value = 200, ""
+            if self.headers.get("Authorization") != f"bearer {service.bearer}":
+                status = 401
+            elif job not in allowed:
+                service.refused.append(job)
+                status = 403
+            else:
+                claims: dict[str, Any] = {"environment": environments[job], **service.claims}
+                claims["sub"] = f"repo:acme/recovery:environment:{claims['environment']}"
+                value = bao.mint_job_token(audience=audience, **claims)
+                service.asked.append((job, audience))
+                service.given.append(value)
+            body = json.dumps({"value": value}).encode() if status == 200 else b"{}"
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    service.url = f"http://127.0.0.1:{server.server_address[1]}/token?api-version=2.0"
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def job_at(client: int, server: int) -> str:
+    """The GITHUB_JOB of the process that holds the client end of a loopback connection; empty when there is none."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if (int(fields[1].split(":")[1], 16), int(fields[2].split(":")[1], 16)) == (client, server):
+            return _job_of(_holder(f"socket:[{fields[9]}]"))
+    return ""
+
+
+def _holder(link: str) -> str:
+    for process in os.listdir("/proc"):
+        if process.isdigit():
+            with suppress(OSError):
+                if any(os.readlink(entry.path) == link for entry in os.scandir(f"/proc/{process}/fd")):
+                    return process
+    return ""
+
+
+def _job_of(process: str) -> str:
+    if not process:
+        return ""
+    entries = Path("/proc", process, "environ").read_bytes().split(b"\0")
+    return next((entry.partition(b"=")[2].decode() for entry in entries if entry.startswith(b"GITHUB_JOB=")), "")

@@ -1,0 +1,248 @@
+"""The site that a caller's workflow runs on: repository, GitHub's Git and tokens, OpenBao, one runner host with its HyOps.
+
+    site.start(action="failover", service="pg-ha/lab", reason="INC-4242") -> ActRun
+
+Everything is real but GitHub (act), the tokens (signed by a key that OpenBao trusts) and HyOps (the contract double).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.signing.dsse import new_key
+from tests.act import shim
+from tests.act.identity import JobTokens, serve_job_tokens
+from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
+from tests.act.running import ActRun, run_act
+from tests.hyops_double import Double, install
+from tests.support.git_http import serve_git
+from tests.support.openbao import GITHUB_CLAIMS, WORKFLOW_SHA, OpenBao
+
+CALLER = "acme/recovery"
+SERVICE = "pg-ha/lab"
+REQUESTER, APPROVER = "maria", "jonas"
+DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
+TEMPLATE = ROOT / "workflows-templates" / "dr-manual.yml"
+EXAMPLE = ROOT / "hyops_ci" / "example"
+ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab"}
+"""The GitHub environment of each job that has one, as the plan of an env `lab` names them."""
+SECRETS = {
+    "secret/hybridops/lab/postgresql-ha": {
+        "PATRONI_SUPERUSER_PASSWORD": "c4n4ry/Superuser+Word==1",
+        "PATRONI_REPLICATION_PASSWORD": "c4n4ry-replication-%22-2",
+    },
+    "secret/hybridops/lab/postgresql-ha-backup": {"PG_BACKUP_GCS_SA_JSON": '{"type":"service_account","private_key_id":"c4n4ry-key-3"}'},
+    "secret/hybridops/lab/dns": {"POWERDNS_API_KEY": "c4n4ry-powerdns-4-kkkkkkkk"},
+    "secret/hybridops/lab/wan-edge": {"WAN_EDGE_SSH_PRIVATE_KEY": "c4n4ry-ssh-5-bm90IGEga2V5IGF0IGFsbA"},
+    "secret/hybridops/lab/platform": {"NETBOX_DB_PASSWORD": "c4n4ry-netbox-6-zzzzzzzz"},
+}
+"""What lies at the authority; every value is a canary."""
+GITHUB_TOKEN = "ghs_c4n4ryTokenOfTheJob00000000000000007"
+VAULT_PASSWORD = "c4n4ry-password-of-the-bundle-8"
+OBSERVER = """
+  after:
+    needs: dr
+    if: always()
+    runs-on: ubuntu-latest
+    steps:
+      - id: seen
+        env: {SEEN: "${{ toJSON(needs.dr.outputs) }}"}
+        run: printf 'seen<<EOF\\n%s\\nEOF\\n' "$SEEN" >>"$GITHUB_OUTPUT"
+"""
+"""A job of the caller after the shipped one: what the reusable workflow answers."""
+
+
+@dataclass
+class Site:
+    """One caller, one runner host, one service."""
+
+    root: Path
+    double: Double
+    bao: OpenBao
+    tokens: JobTokens
+    git: str
+    local: dict[str, Path]
+    approver_key: Path
+    config: dict[str, Any]
+    runs: list[tuple[str, ActRun]] = field(default_factory=list)
+    next_run: int = 24001
+
+    @property
+    def repository(self) -> Path:
+        """The caller's checkout."""
+        return self.root / "caller"
+
+    @property
+    def ledger_repository(self) -> Path:
+        """The bare repository that GitHub serves."""
+        return self.root / "github" / CALLER
+
+    @property
+    def env_root(self) -> Path:
+        """The runtime root of env `lab` on the runner."""
+        return self.root / "runner" / "envs" / "lab"
+
+    def ledger(self) -> Ledger:
+        """The ledger as an onlooker sees it."""
+        return Ledger.over_git(str(self.ledger_repository), SERVICE, state_dir=self.root / "onlooker")
+
+    def write_config(self) -> None:
+        """Commit the config as it stands."""
+        path = self.repository / ".github" / "dr-dispatch.yml"
+        path.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        git(self.repository, "add", ".")
+        git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
+
+    def start(self, scenario: str, **inputs: str) -> ActRun:
+        """Run the caller's workflow as `gh workflow run` does."""
+        self.next_run += 1
+        number = str(self.next_run)
+        self.tokens.claims = {"run_id": number}
+        event = {
+            "inputs": {"action": "failover", **inputs},
+            "ref": "refs/heads/main",
+            "repository": {"full_name": CALLER, "id": int(GITHUB_CLAIMS["repository_id"]), "default_branch": "main"},
+            "sender": {"login": REQUESTER, "id": 1001},
+        }
+        environment = {
+            "GITHUB_RUN_ID": number,
+            "GITHUB_REPOSITORY": CALLER,
+            "GITHUB_REPOSITORY_ID": GITHUB_CLAIMS["repository_id"],
+            "GITHUB_ACTOR_ID": GITHUB_CLAIMS["actor_id"],
+            "GITHUB_TRIGGERING_ACTOR": REQUESTER,
+            "GITHUB_REF_PROTECTED": "true",
+            "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/dr.yml@refs/heads/main",
+            "GITHUB_SERVER_URL": self.git,
+            "GITHUB_API_URL": f"{self.git}/api/v3",
+            "RUNNER_NAME": "dr-runner-01",
+            "RUNNER_ENVIRONMENT": "self-hosted",
+            **self.tokens.environment,
+        }
+        arguments = ["--actor", REQUESTER, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
+        run = run_act(
+            self.repository, self.root / f"run-{number}", local=self.local, event=event, environment=environment, arguments=arguments
+        )
+        self.runs.append((scenario, run))
+        return run
+
+
+@contextmanager
+def make_site(root: Path, bao: OpenBao) -> Iterator[Site]:
+    """A site below `root` on a running OpenBao; its services end on leaving."""
+    dispatch = copy_dispatch(root / "dispatch", WORKFLOW_SHA)
+    double = _runner(root)
+    bare = root / "github" / CALLER
+    bare.mkdir(parents=True)
+    git(bare, "init", "-q", "--bare", ".")
+    with (
+        serve_git(root / "github", GITHUB_TOKEN) as origin,
+        serve_job_tokens(bao, DISPATCH, ENVIRONMENTS) as tokens,
+        _listener() as service_port,
+    ):
+        key = root / "approver" / "key.pem"
+        config = _config(root, double, bao, new_key(key), service_port)
+        site = Site(root, double, bao, tokens, origin, _local(dispatch), key, config)
+        _caller(site)
+        site.ledger().init("onprem", stamp(datetime.now(UTC)))
+        yield site
+
+
+def _config(root: Path, double: Double, bao: OpenBao, public: str, service_port: int) -> dict[str, Any]:
+    action = "dr/postgresql-ha-{}@v1"
+    return {
+        "services": {
+            SERVICE: {
+                "failover": {"lane": "gcp", "blueprint": action.format("failover-gcp")},
+                "failback": {"lane": "onprem", "blueprint": action.format("failback-onprem")},
+            }
+        },
+        "envs": {"lab": {"class": "lab"}},
+        "host": {
+            "core_root": str(double.core_root),
+            "hyops": str(double.hyops),
+            "envs_base": str(root / "runner" / "envs"),
+            "vault_password_file": str(root / "runner" / "vault-password"),
+        },
+        "vault": {"address": bao.origin, "site": "gcp"},
+        "approvals": {"channels": ["signed"], "approvers": {APPROVER: public}},
+        "verification": {SERVICE: [{"kind": "tcp", "target": f"127.0.0.1:{service_port}", "hold": "PT1S", "timeout": "PT5S"}]},
+        "objectives": {SERVICE: {"rto": "PT30M"}},
+    }
+
+
+def _runner(root: Path) -> Double:
+    double = install(root / "runner")
+    env_root = root / "runner" / "envs" / "lab"
+    (env_root / "config").mkdir(parents=True)
+    password = root / "runner" / "vault-password"
+    password.write_text(VAULT_PASSWORD + "\n")
+    password.chmod(0o600)
+    for ref in json.loads((EXAMPLE / "states.json").read_text()):
+        module, _, instance = ref.partition("#")
+        folder = env_root / "state" / "modules" / module.replace("/", "__")
+        path = folder / "instances" / f"{instance}.json" if instance else folder / "latest.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {"module_ref": module, "status": "ok", "run_id": "apply-20260914T101500Z-0badcafe", "outputs": {}}
+        path.write_text(json.dumps(state | {"updated_at": "2026-09-14T10:15:00Z"} | ({"state_instance": instance} if instance else {})))
+    return double
+
+
+def _caller(site: Site) -> None:
+    workflow = site.repository / ".github" / "workflows" / "dr.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}") + OBSERVER)
+    overlays = site.repository / ".github" / "dr" / "lab"
+    overlays.mkdir(parents=True)
+    for path in (EXAMPLE / "overlays").glob("*.yml"):
+        (overlays / path.name).write_bytes(path.read_bytes())
+    git(site.repository, "init", "-q", "-b", "main", ".")
+    site.write_config()
+
+
+def _local(dispatch: Path) -> dict[str, Path]:
+    folders = {"actions/upload-artifact": shim.build() / "upload", "actions/download-artifact": shim.build() / "download"}
+    pins = pinned(DISPATCH.read_text())
+    named = {f"{name}@{sha}": folders[name] for name, sha in pins.items() if name in folders}
+    return named | {f"{REPOSITORY}@{WORKFLOW_SHA}": dispatch}
+
+
+def git(folder: Path, *words: str) -> str:
+    """Call git in a folder; answers what it said."""
+    command = ["git", "-c", "user.name=maria", "-c", "user.email=maria@example.invalid", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+
+
+@contextmanager
+def _listener() -> Iterator[int]:
+    """Something that takes connections where the recovered service would: what verification looks at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        done = threading.Event()
+
+        def serve() -> None:
+            while not done.is_set():
+                try:
+                    server.accept()[0].close()
+                except TimeoutError:
+                    continue
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            done.set()
+            thread.join(5)
