@@ -269,3 +269,29 @@ def small(root: Path, to: Path, sign: Signer | None = None) -> Sealed:
     ended = stamp(START)
     refused = Result(run_id=RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=ended, ended_at=ended)
     return seal(root, refused, to=to, clock=StoryClock(), sign=sign)
+
+
+def told(root: Path, **changes: Any) -> tuple[Plan, Check]:
+    """A recovered run with everything that a report shows, its result included."""
+    from hyops_ci.evidence.objectives import objectives
+    from hyops_ci.evidence.recorder import read_chain
+
+    of, seen = recovered(root)
+    ended = result(of, seen, **changes)
+    moments = (("03:09:40", 1), ("03:09:41", 131), ("03:12:22", 845), ("03:26:30", 58), ("03:27:30", 170), ("03:30:20", 39))
+    lines = []
+    for number, (step, (at, took)) in enumerate(zip(of.steps, moments, strict=True)):
+        begun = datetime.fromisoformat(f"2026-11-23T{at}+00:00")
+        if not number:
+            lines.append({"step": step.id, "status": "skipped", "at": stamp(begun), "reason": "state ok", "seconds": 0})
+            continue
+        lines.append({"step": step.id, "status": "running", "at": stamp(begun), "reason": "", "seconds": 0})
+        lines.append({"step": step.id, "status": "ok", "at": stamp(begun + timedelta(seconds=took)), "reason": "", "seconds": took})
+    write(root, "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    write(root, "objectives.json", objectives(read_chain(root), ended, of.objective, [approval(subject(of, seen))]))
+    write(root, "request.json", {"requesters": [{"login": "maria", "id": 11}]})
+    write(root, "runner.json", seen.runner)
+    names = [{"key": "PG_PASSWORD", "version": "3"}, {"key": "PG_REPL_PASSWORD", "version": "3"}]
+    write(root, "secrets.json", {"origin": "https://vault.example.net", "secrets": names, "revoked": True})
+    write(root, "result.json", ended)
+    return of, seen

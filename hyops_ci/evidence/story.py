@@ -1,0 +1,219 @@
+"""What a bundle tells, read for a person: tolerant where `verify` is strict, because a broken bundle must still be readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import Model, moment
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.manifest import Manifest
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import Event, Result, State
+from hyops_ci.evidence import container
+from hyops_ci.evidence.recorder import EVENTS, STAGES
+from hyops_ci.evidence.replay import ENVELOPES, json_object
+
+STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class StepTold:
+    """One step as it went."""
+
+    id: str
+    status: str
+    """HyOps' last word on it, or `not reached`, or `planned` in a run that never started HyOps."""
+    kind: str = ""
+    reason: str = ""
+    begun: datetime | None = None
+    seconds: int | None = None
+    no_return: bool = False
+
+
+@dataclass(frozen=True)
+class Story:
+    """The documents of a bundle. What is absent or cannot be read is None or empty."""
+
+    result: Result | None = None
+    decision: dict[str, Any] = field(default_factory=dict)
+    plan: Plan | None = None
+    check: Check | None = None
+    claim: Claim | None = None
+    approvals: tuple[Approval, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[StepTold, ...] = ()
+    events: tuple[Event, ...] = ()
+    objectives: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Any] = field(default_factory=dict)
+    runner: dict[str, Any] = field(default_factory=dict)
+    manifest: Manifest | None = None
+    signers: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> list[tuple[str, datetime]]:
+        """States entered, with their times."""
+        return [(event.name, moment(event.at)) for event in self.events if event.kind == "transition"]
+
+    @property
+    def requesters(self) -> list[str]:
+        """Logins of who asked, as the request or an approval names them."""
+        people = self.request.get("requesters") if isinstance(self.request.get("requesters"), list) else None
+        named = [each.get("login") for each in people if isinstance(each, dict)] if people else []
+        return [login for login in named if isinstance(login, str)] or [p.login for a in self.approvals[:1] for p in a.requesters]
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    """The files of a bundle, a container or a folder, up to 4 MiB each. Raises OSError, or ValueError for what is no container."""
+    if path.is_dir():
+        found = (each for each in sorted(path.rglob("*")) if each.is_file() and not each.is_symlink())
+        small = (each for each in found if each.stat().st_size <= container.KEPT)
+        return {each.relative_to(path).as_posix(): each.read_bytes() for each in small}
+    with path.open("rb") as file:
+        return {member.name: member.content for member in container.read(file) if member.content is not None}
+
+
+def read_story(files: Mapping[str, bytes]) -> Story:
+    """The documents in `files`. Raises nothing."""
+    plan = _model(files, "plan.json", Plan)
+    events = tuple(_events(files))
+    signatures = (json_object(files.get("manifest.dsse.json")) or {}).get("signatures")
+    return Story(
+        result=_model(files, "result.json", Result),
+        decision=json_object(files.get("decision.json")) or {},
+        plan=plan,
+        check=_model(files, "check.json", Check),
+        claim=_model(files, "claim.json", Claim),
+        approvals=tuple(_approvals(files)),
+        request=json_object(files.get("request.json")) or {},
+        steps=tuple(_steps(files, plan, started=any(event.name == "EXECUTING" for event in events))),
+        events=events,
+        objectives=json_object(files.get("objectives.json")) or {},
+        secrets=json_object(files.get("secrets.json")) or {},
+        runner=json_object(files.get("runner.json")) or {},
+        manifest=_model(files, "manifest.json", Manifest),
+        signers=tuple(str(each.get("keyid")) for each in signatures if isinstance(each, dict)) if isinstance(signatures, list) else (),
+    )
+
+
+def _model(files: Mapping[str, bytes], name: str, model: type[M]) -> M | None:
+    try:
+        return model.model_validate_json(files.get(name, b""))
+    except ValidationError:
+        return None
+
+
+def _approvals(files: Mapping[str, bytes]) -> list[Approval]:
+    names = sorted(name for name in files if name.startswith("approvals/") and name != ENVELOPES)
+    return [approval for name in names if (approval := _model(files, name, Approval)) is not None]
+
+
+def _events(files: Mapping[str, bytes]) -> list[Event]:
+    """Events in order. The chain is the verifier's business."""
+    found = []
+    for stage in STAGES:
+        for line in files.get(f"parts/{stage}/{EVENTS}", b"").splitlines():
+            try:
+                found.append(Event.model_validate_json(line))
+            except ValidationError:
+                continue
+    return found
+
+
+def _steps(files: Mapping[str, bytes], plan: Plan | None, *, started: bool) -> list[StepTold]:
+    """The plan's steps in order, each with what HyOps said of it; then steps that the plan does not have."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for line in files.get("steps.jsonl", b"").splitlines():
+        entry = json_object(line) or {}
+        if isinstance(entry.get("step"), str):
+            told.setdefault(entry["step"], []).append(entry)
+    planned = {step.id: step for step in plan.steps} if plan else {}
+    silent = "not reached" if started else "planned"
+    steps = []
+    for name in dict.fromkeys((*planned, *told)):
+        entries = told.get(name, [{}])
+        step = planned.get(name)
+        steps.append(
+            StepTold(
+                id=name,
+                status=_text(entries[-1].get("status")) or silent,
+                kind=step.step_class.value if step else "not planned",
+                reason=_text(entries[-1].get("reason")),
+                begun=_time(entries[0].get("at")),
+                seconds=_whole(entries[-1].get("seconds")),
+                no_return=bool(plan and name == plan.point_of_no_return),
+            )
+        )
+    return steps
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return moment(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def word_of(state: State) -> str:
+    """What the outside calls a terminal state (texts, section 1)."""
+    return {
+        State.COMPLETED: "RECOVERED",
+        State.COMPLETED_WITH_EXCEPTIONS: "RECOVERED, with deviations",
+        State.RECORDED: "RECORDED",
+        State.DUPLICATE: "ALREADY HANDLED",
+        State.DENIED: "DENIED",
+        State.EXPIRED: "NOBODY APPROVED",
+        State.UNSIGNED: "WAITING FOR A SIGNATURE",
+        State.FAILED: "STOPPED",
+        State.CANCELLED: "STOPPED",
+        State.INDETERMINATE: "UNKNOWN: look before you touch",
+    }.get(state, "REFUSED")
+
+
+def figures_of(story: Story) -> dict[str, int | None]:
+    """Seconds by figure; None where nobody measured."""
+    figures = story.objectives.get("figures")
+    found = figures if isinstance(figures, dict) else {}
+    seconds = {key: value.get("seconds") if isinstance(value, dict) else None for key, value in found.items()}
+    return {key: _whole(value) for key, value in seconds.items()}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The recovery time objective, in seconds, and whether it was met; None where nobody can say."""
+
+    objective: int | None = None
+    met: bool | None = None
+    reason: str = "not measured"
+
+
+def rto_of(story: Story) -> Promise:
+    """What was promised, and whether it was kept."""
+    rto = story.objectives.get("rto")
+    if not isinstance(rto, dict):
+        return Promise()
+    met = rto.get("met")
+    return Promise(_whole(rto.get("objective")), met if isinstance(met, bool) else None, _text(rto.get("reason")) or "not measured")
+
+
+def span(seconds: float) -> str:
+    """`27m27s`, `1h04m`, `46s`."""
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{left:02d}s" if minutes else f"{left}s"
