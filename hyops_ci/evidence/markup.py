@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
@@ -43,3 +44,24 @@ def document(title: str, style: str, body: Safe) -> str:
         '<meta name="referrer" content="no-referrer">'
         f"<title>{text(title)}</title><style>{style}</style></head>\n<body>{body}</body></html>\n"
     )
+
+
+def clock(at: str) -> str:
+    """HH:MM:SSZ of a document's time."""
+    return f"{at[11:19]}Z"
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> Safe:
+    """Labels and texts; a row without text is left out."""
+    return el("dl", *(part for label, text in rows if text for part in (el("dt", label), el("dd", text))))
+
+
+def items(texts: Sequence[str], nothing: str) -> Safe:
+    """A list, or the word for an empty one."""
+    return el("ul", *(el("li", item) for item in texts)) if texts else el("p", nothing, class_="none")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Safe:
+    """A table with a head."""
+    head = el("thead", el("tr", *(el("th", each) for each in heads)))
+    return el("table", head, el("tbody", *(el("tr", *(el("td", cell) for cell in row)) for row in rows)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from importlib.resources import files as resources
 from typing import Final
 
 from hyops_ci.contracts.approval import Approval
-from hyops_ci.contracts.run import State
-from hyops_ci.evidence.markup import Safe, document, el, join
+from hyops_ci.contracts.run import Result, State
+from hyops_ci.evidence.markup import Safe, clock, document, el, items, join, pairs, table
 from hyops_ci.evidence.story import STAND_IN, StepTold, Story, figures_of, rto_of, span, word_of
 from hyops_ci.evidence.timeline import LEGEND, phases, picture
 
@@ -21,6 +20,7 @@ _MOODS: Final = {
     State.UNSIGNED: "wait",
     State.INDETERMINATE: "warn",
 }
+_NOTHING_DONE: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER})
 _VERDICTS: Final = {
     True: ("good", "Objective met"),
     False: ("bad", "Objective not met"),
@@ -32,7 +32,7 @@ _FIGURES: Final = (
     ("hyops_only", "HyOps only"),
     ("approval_wait", "Waiting for approval"),
     ("runner_wait", "Waiting for the runner"),
-    ("our_overhead", "This tool"),
+    ("our_overhead", "The rest, verification included"),
 )
 
 
@@ -71,13 +71,21 @@ def _head(story: Story) -> Safe:
     drill = f", drill ({plan.exercise})" if plan and plan.exercise else ""
     day = result.started_at[:10]
     eyebrow = " \N{MIDDLE DOT} ".join(part for part in (f"Run {result.run_id}", day, what + drill) if part)
-    word = word_of(result.outcome).partition(",")[0].partition(":")[0]
-    rest = result.headline.removeprefix(word).lstrip(":, ") or result.headline
-    return join(
-        el("p", eyebrow, class_="eyebrow"),
-        el("h1", word.capitalize(), class_=_MOODS.get(result.outcome, "bad")),
-        el("p", rest[:1].upper() + rest[1:], class_="lead"),
-    )
+    title, rest = _heading(result)
+    mood = "wait" if result.stand_in else _MOODS.get(result.outcome, "bad")
+    return join(el("p", eyebrow, class_="eyebrow"), el("h1", title, class_=mood), el("p", rest, class_="lead") if rest else Safe(""))
+
+
+def _heading(result: Result) -> tuple[str, str]:
+    """The headline in two sizes: `Recovered, 1 deviation` and where it serves from. A refusal's own words stand in its card."""
+    if result.refusal is not None and result.outcome in _NOTHING_DONE:
+        return word_of(result.outcome).capitalize(), "Nothing was changed."
+    title, mark, rest = result.headline.partition("  ")
+    if not mark:
+        title, _, rest = result.headline.partition(": ")
+    word, space, more = title.partition(" ")
+    first, rest = rest.strip().partition(" ")[0], rest.strip()
+    return f"{word.capitalize()}{space}{more}", rest[:1].upper() + rest[1:] if first.isalpha() else rest  # an id keeps its case
 
 
 def _refusal(story: Story) -> Safe:
@@ -86,7 +94,7 @@ def _refusal(story: Story) -> Safe:
         return Safe("")
     rows = [("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix), ("exit", str(refusal.exit_code))]
     heading = el("h3", el("code", refusal.gate), f"  {refusal.reason}")
-    return el("section", heading, _pairs(rows), class_="card refusal")
+    return el("section", heading, pairs(rows), class_="card refusal")
 
 
 def _achieved(story: Story) -> Safe:
@@ -119,8 +127,8 @@ def _proofs(story: Story) -> Safe:
     result = story.result
     if result is None or not (result.proven or result.not_proven):
         return Safe("")
-    proven = el("section", el("h3", "Proven"), _list(result.proven, "nothing"), class_="card proven")
-    unproven = el("section", el("h3", "Not proven"), _list(result.not_proven, "nothing that was asked"), class_="card unproven")
+    proven = el("section", el("h3", "Proven"), items(result.proven, "nothing"), class_="card proven")
+    unproven = el("section", el("h3", "Not proven"), items(result.not_proven, "nothing that was asked"), class_="card unproven")
     return join(el("h2", "What is known"), el("div", proven, unproven, class_="two"))
 
 
@@ -128,8 +136,8 @@ def _exceptions(story: Story) -> Safe:
     result = story.result
     if result is None or not (result.deviations or result.next):
         return Safe("")
-    differs = el("section", el("h3", "Deviations"), _list(result.deviations, "none"), class_="card marked")
-    then = el("section", el("h3", "Next"), _list(result.next, "nothing"), class_="card next")
+    differs = el("section", el("h3", "Deviations"), items(result.deviations, "none"), class_="card marked")
+    then = el("section", el("h3", "Next"), items(result.next, "nothing"), class_="card next")
     return join(el("h2", "What remains"), el("div", differs, then, class_="two"))
 
 
@@ -148,16 +156,17 @@ def _decided(story: Story) -> Safe:
         label = str(point.value) if point and point.value is not None else f"{plan.restore_point}, which set that is was not measured"
         rows += [
             ("Blueprint", plan.blueprint),
-            ("Restored to", label if any(step.restores for step in plan.steps) else "no step puts a backup back"),
+            ("Restore point", label if any(step.restores for step in plan.steps) else "no step puts a backup back"),
             ("Old side", "confirmed off by who asked" if plan.old_primary == "confirmed-off" else "not confirmed off"),
             ("Point of no return", plan.point_of_no_return or "no step moves clients"),
-            ("Plan", plan.digest()),
-            ("Config", f"{plan.config_digest}{f' at commit {plan.config_commit}' if plan.config_commit else ''}"),
+            ("Plan", el("code", plan.digest())),
+            ("Config", el("code", plan.config_digest)),
+            ("Commit", el("code", plan.config_commit) if plan.config_commit else ""),
         ]
     quote = (
         el("blockquote", f"\N{LEFT DOUBLE QUOTATION MARK}{rationale}\N{RIGHT DOUBLE QUOTATION MARK}") if isinstance(rationale, str) else ""
     )
-    return join(el("h2", "What was decided"), quote or Safe(""), _pairs(rows))
+    return join(el("h2", "What was decided"), quote or Safe(""), pairs(rows))
 
 
 def _approved(story: Story) -> Safe:
@@ -166,14 +175,14 @@ def _approved(story: Story) -> Safe:
     if not story.approvals:
         need = story.plan.approval.required if story.plan else True
         return join(heading, el("p", "Nobody." if need else "Nobody had to in this environment.", class_="none"))
-    return join(heading, _table(("Who", "When", "How", "Said"), [_approval(each) for each in story.approvals]))
+    return join(heading, table(("Who", "When", "How", "Said"), [_approval(each) for each in story.approvals]))
 
 
 def _approval(approval: Approval) -> list[str]:
     how = join(approval.channel, el("span", approval.key_id, class_="why") if approval.key_id else Safe(""))
     risks = f"accepts {', '.join(approval.subject.accepted_risks)}" if approval.subject.accepted_risks else ""
     said = join(approval.comment or "\N{EM DASH}", el("span", risks, class_="why") if risks else Safe(""))
-    return [f"{approval.approver.login}: {approval.verdict}", _clock(approval.observed_at), how, said]
+    return [f"{approval.approver.login}: {approval.verdict}", clock(approval.observed_at), how, said]
 
 
 def _steps(story: Story) -> Safe:
@@ -206,7 +215,7 @@ def _surroundings(story: Story) -> Safe:
     revoked = "; login revoked" if secrets.get("revoked") is True else "; LOGIN NOT REVOKED" if secrets.get("revoked") is False else ""
     rows = [
         ("Runner", f"{check.runner.name or check.runner.hostname}, HyOps {check.hyops_version}" if check else ""),
-        ("Lock", f"epoch {claim.epoch}, taken {_clock(claim.claimed_at)}" if claim else "never taken"),
+        ("Lock", f"epoch {claim.epoch}, taken {clock(claim.claimed_at)}" if claim else "never taken"),
         (
             "Secrets",
             f"{len(names)} from {secrets.get('origin', 'unknown')}: {', '.join(map(str, names))}{revoked}" if secrets else "none read",
@@ -218,7 +227,7 @@ def _surroundings(story: Story) -> Safe:
         seconds = entry.get("seconds") if isinstance(entry, dict) else None
         reason = entry.get("reason", "no reason given") if isinstance(entry, dict) else "no reason given"
         rows.append((label, span(seconds) if isinstance(seconds, int) else f"not measured: {reason}"))
-    return join(el("h2", "Where it ran, and how long each part took"), _pairs(rows))
+    return join(el("h2", "Where it ran, and how long each part took"), pairs(rows))
 
 
 def _verifying(story: Story) -> Safe:
@@ -229,36 +238,18 @@ def _verifying(story: Story) -> Safe:
             "Signed by",
             ", ".join(story.signers) or "nobody: the bundle is chained and unsigned, so it proves that it is whole, not whose it is",
         ),
-        ("Previous bundle", manifest.previous_bundle or "none known") if manifest else ("Previous bundle", ""),
-        ("Last event", manifest.last_event if manifest else ""),
+        ("Previous bundle", el("code", manifest.previous_bundle) if manifest.previous_bundle else "none known") if manifest else ("", ""),
+        ("Last event", el("code", manifest.last_event) if manifest else ""),
         ("Files", f"{len(manifest.files)}, {sum(entry.bytes for entry in manifest.files)} bytes" if manifest else "no manifest"),
     ]
     command = f"hyops-ci evidence verify dr-evidence-{run}.tar"
     words = "This page was made from the bundle and is no evidence itself. The bundle is: offline, any single changed byte ends in exit 11."
-    return join(el("h2", "How to verify"), el("p", words), el("pre", command), _pairs(rows))
+    return join(el("h2", "How to verify"), el("p", words), el("pre", command), pairs(rows))
 
 
 def _events(story: Story) -> Safe:
     if not story.events:
         return Safe("")
-    rows = [[_clock(event.at), event.stage, event.kind, event.name] for event in story.events[:1000]]
+    rows = [[clock(event.at), event.stage, event.kind, event.name] for event in story.events[:1000]]
     more = f", the first {len(rows)}" if len(rows) < len(story.events) else ""
-    return el("details", el("summary", f"All {len(story.events)} events{more}"), _table(("At", "Stage", "Kind", "Name"), rows))
-
-
-def _clock(at: str) -> str:
-    """HH:MM:SSZ of a document's time."""
-    return f"{at[11:19]}Z"
-
-
-def _pairs(rows: Iterable[tuple[str, str]]) -> Safe:
-    return el("dl", *(part for label, text in rows if text for part in (el("dt", label), el("dd", text))))
-
-
-def _list(items: Sequence[str], nothing: str) -> Safe:
-    return el("ul", *(el("li", item) for item in items)) if items else el("p", nothing, class_="none")
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Safe:
-    head = el("thead", el("tr", *(el("th", each) for each in heads)))
-    return el("table", head, el("tbody", *(el("tr", *(el("td", cell) for cell in row)) for row in rows)))
+    return el("details", el("summary", f"All {len(story.events)} events{more}"), table(("At", "Stage", "Kind", "Name"), rows))

@@ -12,9 +12,7 @@ from typing import Final
 from hyops_ci.contracts.run import Result
 from hyops_ci.errors import shown
 from hyops_ci.evidence.page import render
-from hyops_ci.evidence.story import STAND_IN, Story, figures_of, read_files, read_story, rto_of, span, word_of
-
-__all__ = ["html", "markdown", "read_files"]
+from hyops_ci.evidence.story import STAND_IN, Story, figures_of, read_story, rto_of, span, word_of
 
 MAX_MARKDOWN: Final = 200 * 1024
 """Bytes; GitHub cuts a step's summary at 1 MiB, and a page of it is read on a phone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -17,11 +16,11 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result, State
-from hyops_ci.evidence import container
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.evidence.replay import ENVELOPES, json_object
 
 STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
+_FORECAST: Final = {"run": "would run", "skip": "would be skipped", "blocked": "blocked", "unknown": "unknown"}
 M = TypeVar("M", bound=Model)
 
 
@@ -31,7 +30,7 @@ class StepTold:
 
     id: str
     status: str
-    """HyOps' last word on it, or `not reached`, or `planned` in a run that never started HyOps."""
+    """HyOps' last word on it, or `not reached`; where HyOps never started, `would run` by the check, or `planned`."""
     kind: str = ""
     reason: str = ""
     begun: datetime | None = None
@@ -71,30 +70,21 @@ class Story:
         return [login for login in named if isinstance(login, str)] or [p.login for a in self.approvals[:1] for p in a.requesters]
 
 
-def read_files(path: Path) -> dict[str, bytes]:
-    """The files of a bundle, a container or a folder, up to 4 MiB each. Raises OSError, or ValueError for what is no container."""
-    if path.is_dir():
-        found = (each for each in sorted(path.rglob("*")) if each.is_file() and not each.is_symlink())
-        small = (each for each in found if each.stat().st_size <= container.KEPT)
-        return {each.relative_to(path).as_posix(): each.read_bytes() for each in small}
-    with path.open("rb") as file:
-        return {member.name: member.content for member in container.read(file) if member.content is not None}
-
-
 def read_story(files: Mapping[str, bytes]) -> Story:
     """The documents in `files`. Raises nothing."""
     plan = _model(files, "plan.json", Plan)
+    check = _model(files, "check.json", Check)
     events = tuple(_events(files))
     signatures = (json_object(files.get("manifest.dsse.json")) or {}).get("signatures")
     return Story(
         result=_model(files, "result.json", Result),
         decision=json_object(files.get("decision.json")) or {},
         plan=plan,
-        check=_model(files, "check.json", Check),
+        check=check,
         claim=_model(files, "claim.json", Claim),
         approvals=tuple(_approvals(files)),
         request=json_object(files.get("request.json")) or {},
-        steps=tuple(_steps(files, plan, started=any(event.name == "EXECUTING" for event in events))),
+        steps=tuple(_steps(files, plan, check, started=any(event.name == "EXECUTING" for event in events))),
         events=events,
         objectives=json_object(files.get("objectives.json")) or {},
         secrets=json_object(files.get("secrets.json")) or {},
@@ -128,7 +118,7 @@ def _events(files: Mapping[str, bytes]) -> list[Event]:
     return found
 
 
-def _steps(files: Mapping[str, bytes], plan: Plan | None, *, started: bool) -> list[StepTold]:
+def _steps(files: Mapping[str, bytes], plan: Plan | None, check: Check | None, *, started: bool) -> list[StepTold]:
     """The plan's steps in order, each with what HyOps said of it; then steps that the plan does not have."""
     told: dict[str, list[dict[str, Any]]] = {}
     for line in files.get("steps.jsonl", b"").splitlines():
@@ -136,17 +126,18 @@ def _steps(files: Mapping[str, bytes], plan: Plan | None, *, started: bool) -> l
         if isinstance(entry.get("step"), str):
             told.setdefault(entry["step"], []).append(entry)
     planned = {step.id: step for step in plan.steps} if plan else {}
-    silent = "not reached" if started else "planned"
+    forecast = {step.id: step for step in check.steps} if check and not started else {}
     steps = []
     for name in dict.fromkeys((*planned, *told)):
         entries = told.get(name, [{}])
-        step = planned.get(name)
+        step, expected = planned.get(name), forecast.get(name)
+        silent = _FORECAST[expected.outcome] if expected else "not reached" if started else "planned"
         steps.append(
             StepTold(
                 id=name,
                 status=_text(entries[-1].get("status")) or silent,
                 kind=step.step_class.value if step else "not planned",
-                reason=_text(entries[-1].get("reason")),
+                reason=_text(entries[-1].get("reason")) or (expected.why if expected else ""),
                 begun=_time(entries[0].get("at")),
                 seconds=_whole(entries[-1].get("seconds")),
                 no_return=bool(plan and name == plan.point_of_no_return),

@@ -97,14 +97,11 @@ def picture(story: Story) -> Safe:
     ends = [stretches[-1].end, *(_end(step, begun) for step, begun in steps)]
     scale = Scale(stretches[0].start, max(ends + ([promised] if promised else [])))
     height = TOP + BAR + 10 + ROW * len(steps)
-    drawn = [
-        _grid(scale, height),
-        *(_phase(phase, scale) for phase in stretches),
-        *(_step(step, begun, scale, TOP + BAR + 10 + ROW * row) for row, (step, begun) in enumerate(steps)),
-    ]
-    drawn += [_mark(scale.at(begun), height, "no-return", "point of no return") for step, begun in steps if step.no_return]
-    if promised:
-        drawn.append(_mark(scale.at(promised), height, "promise", "objective"))
+    marks = [_mark(scale.at(begun), height, "no-return", "point of no return") for step, begun in steps if step.no_return]
+    marks += [_mark(scale.at(promised), height, "promise", "objective")] if promised else []
+    bars = [_phase(phase, scale) for phase in stretches]
+    rows = [_step(step, begun, scale, TOP + BAR + 10 + ROW * row) for row, (step, begun) in enumerate(steps)]
+    drawn = [_grid(scale, height), *bars, *marks, *rows]
     return el("svg", *drawn, class_="timeline", width="100%", height=str(height + AXIS), role="img", aria_label=_in_words(stretches))
 
 
@@ -128,7 +125,7 @@ def _phase(phase: Phase, scale: Scale) -> Safe:
     left, right = scale.at(phase.start), scale.at(phase.end)
     words = f"{phase.label}: {span(phase.seconds)}, {phase.start:%H:%M:%S}Z to {phase.end:%H:%M:%S}Z"
     bar = _rect(left, right, TOP, BAR, f"fill-{phase.whose}", words)
-    return join(bar, _text(left, TOP + 17, span(phase.seconds), "in-bar", shift=7)) if right - left > 14 else bar
+    return join(bar, _text(left, TOP + 17, span(phase.seconds), f"in-bar on-{phase.whose}", shift=7)) if right - left > 14 else bar
 
 
 def _step(step: StepTold, begun: datetime, scale: Scale, top: int) -> Safe:
