@@ -31,7 +31,7 @@ _OPTIONS: Final = (
     "push.followTags=false",
 )
 _KEPT: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-"""Of the environment: where certificates and keys are, and the way out of a network with a proxy. Never a GIT_TRACE*, which prints headers."""
+"""Of the environment: where certificates and keys are, and the way out through a proxy. No GIT_TRACE*: it prints headers."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SCP: Final = re.compile(r"^[^/:]+:[^/]")
 

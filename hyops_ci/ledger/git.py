@@ -22,13 +22,14 @@ from hyops_ci.ledger.store import Head
 FILE: Final = "tip.json"
 WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
+SEEN: Final = "refs/heads/seen"
 MAX_HISTORY: Final = 20_000
 _LOST_RACE: Final = re.compile(
     r"non-fast-forward|fetch first|cannot lock ref|stale info|failed to update ref|incorrect old value|reference already exists", re.I
 )
 _DENIED: Final = re.compile(
     r"authentication failed|could not read username|returned error: 40[13]|permission (to|denied)|access denied"
-    r"|protected branch|GH006|GH013|hook declined|remote rejected|deny updating",
+    r"|protected branch|GH006|GH013|hook declined|deny updating",
     re.I,
 )
 _NO_REMOTE: Final = re.compile(r"repository .* not found|does not appear to be a git repository|does not exist", re.I)
@@ -48,10 +49,9 @@ class GitStore:
         if listed.code:
             return None
         commit = listed.text.split()[0]
-        if self._git.run("rev-parse", "--quiet", "--verify", f"refs/heads/seen/{commit}").code:
-            # Only what arrived whole gets its name, so what has the name need not be fetched again.
+        if self._git.run("merge-base", "--is-ancestor", commit, SEEN).code:
             self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self._git.remote, self._ref)
-            self._git.local("update-ref", f"refs/heads/seen/{commit}", commit)
+            self._remember(commit)
         listing = self._git.local("rev-list", f"--max-count={MAX_HISTORY}", "--first-parent", commit, "--")
         commits = listing.text.split()
         return Head(commit, tuple(self._tips(commits)), tuple(commits))
@@ -66,6 +66,7 @@ class GitStore:
         for wait in (*WAITS, None):
             done = self._git.run("push", "--quiet", "--porcelain", "--", self._git.remote, f"{commit}:{self._ref}")
             if done.code == 0:
+                self._remember(commit)
                 return commit
             said = f"{done.err}\n{done.text}"
             if _LOST_RACE.search(said):
@@ -78,6 +79,10 @@ class GitStore:
             if wait is not None:
                 self._sleep(wait)
         raise self._silent(said)
+
+    def _remember(self, commit: str) -> None:
+        """What grew out of this commit was fetched whole. Where another process is writing the same: the next read fetches again."""
+        self._git.run("update-ref", SEEN, commit)
 
     def _is_there(self, commit: str) -> bool:
         head = self.read()

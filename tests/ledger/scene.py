@@ -1,0 +1,90 @@
+"""One service, requests about it, and stores to put its ledger in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.ledger import Tip
+from hyops_ci.ledger.rules import ClaimRequest
+from hyops_ci.ledger.store import Head
+
+SERVICE = "pg-ha/prod"
+BRANCH = f"dr-ledger/{SERVICE}"
+START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+
+
+def at(minutes: float = 0) -> str:
+    """A moment of the night, in minutes after 03:00 UTC."""
+    return stamp(START + timedelta(minutes=minutes))
+
+
+def request(number: int = 1, **changes: object) -> ClaimRequest:
+    """A real failover to gcp, the `number`-th decision of the night."""
+    made = ClaimRequest(
+        service=SERVICE,
+        decision_id=f"manual-77-{number:04d}",
+        decision_type=DecisionType.FAILOVER,
+        drill=False,
+        source_sha256=digest({"decision": number}),
+        decision_digest=digest({"canonical": number}),
+        run_id=f"{1000 + number}-1",
+        run_url=f"https://ci.example.net/runs/{1000 + number}",
+        at=at(),
+        target_site="gcp",
+        home_site="onprem",
+        plan_digest=digest({"plan": number}),
+        check_digest=digest({"check": number}),
+        nonces=(f"{number:032x}",),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+class MemoryStore:
+    """The port in a list: what the rules and the ledger are tested on without git."""
+
+    def __init__(self) -> None:
+        self.chain: list[tuple[str, Tip]] = []
+
+    def read(self) -> Head | None:
+        if not self.chain:
+            return None
+        newest_first = self.chain[::-1]
+        return Head(newest_first[0][0], tuple(tip for _, tip in newest_first), tuple(commit for commit, _ in newest_first))
+
+    def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
+        if parent != (self.chain[-1][0] if self.chain else None):
+            return None
+        commit = digest({"parent": parent or "", "tip": tip.document(), "message": message})[7:47]
+        self.chain.append((commit, tip))
+        return commit
+
+
+def git(repository: Path, *words: str, data: str = "", environ: Mapping[str, str] | None = None) -> str:
+    """Plain git, for looking and for doing what nobody should do to a ledger."""
+    who = {f"GIT_{role}_{key}": "mallory@example.net" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", *words],
+        cwd=repository,
+        input=data,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **who, **(environ or {})},
+    )
+    return done.stdout.strip()
+
+
+def bare(path: Path) -> Path:
+    """An empty bare repository that allows no force and no deletion, as the ruleset does."""
+    subprocess.run(["git", "init", "--quiet", "--bare", str(path)], check=True)
+    git(path, "config", "http.receivepack", "true")
+    git(path, "config", "receive.denyNonFastForwards", "true")
+    return path

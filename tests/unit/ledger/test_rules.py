@@ -1,0 +1,140 @@
+"""Who may act, by case files: a story so far, one thing asked, and the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
+from hyops_ci.ledger.transitions import first_tip
+from tests.ledger.scene import SERVICE, MemoryStore, at, request
+
+CASES = Path(__file__).parents[2] / "cases" / "ledger"
+ACCEPT = sorted((CASES / "accept").glob("*.yml"))
+REFUSE = sorted((CASES / "refuse").glob("*.yml"))
+
+
+class Story:
+    """A ledger, and the claims that were made on it by their epoch."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger(MemoryStore(), SERVICE)
+        self.ledger.init("onprem", at(-60))
+        self.claims: list[Claim] = []
+
+    def tell(self, act: str, **words: Any) -> None:
+        getattr(self, f"_{act}")(**words)
+
+    def _claim(self, number: int, **words: Any) -> None:
+        words["at"] = at(words.get("at", 0))
+        if "decision_type" in words:
+            words["decision_type"] = DecisionType(words["decision_type"])
+        if "nonces" in words:
+            words["nonces"] = tuple(words["nonces"])
+        self.claims.append(self.ledger.claim(request(number, **words)))
+
+    def _advance(self, state: str, claim: int = 0, bundle: int = 0, **words: Any) -> None:
+        words["at"] = at(words["at"])
+        sha256 = digest({"bundle": bundle}) if bundle else None
+        self.ledger.advance(self.claims[claim - 1], State(state), bundle_sha256=sha256, **words)
+
+    def _settle(self, serves: str, reason: str = "seen", **words: Any) -> None:
+        self.ledger.settle(serves=serves, home_site="onprem", reason=reason, settled_by="maria", at=at(words["at"]))
+
+
+def told(path: Path) -> tuple[Story, dict[str, Any]]:
+    case = yaml.safe_load(path.read_text("utf-8"))
+    story = Story()
+    for step in case["story"]:
+        story.tell(**step)
+    return story, case
+
+
+def test_there_are_cases() -> None:
+    assert len(ACCEPT) > 15
+    assert len(REFUSE) > 25
+
+
+@pytest.mark.parametrize("path", ACCEPT, ids=lambda path: path.stem)
+def test_accepted(path: Path) -> None:
+    story, case = told(path)
+    story.tell(**case["ask"])
+    document = story.ledger.tip().document()
+    assert {name: document.get(name) for name in case["then"]} == case["then"]
+
+
+@pytest.mark.parametrize("path", REFUSE, ids=lambda path: path.stem)
+def test_refused(path: Path) -> None:
+    story, case = told(path)
+    before = story.ledger.history()
+    with pytest.raises(Refusal) as caught:
+        story.tell(**case["ask"])
+    wanted, refusal = case["refused"], caught.value
+    assert (refusal.gate, int(refusal.exit_code), refusal.headline) == (wanted["gate"], wanted["exit"], wanted["headline"])
+    assert wanted["found"] in refusal.found
+    assert refusal.expected
+    assert refusal.fix
+    assert story.ledger.history() == before, "a refusal changes nothing"
+
+
+def test_looking_answers_what_claiming_would() -> None:
+    story = Story()
+    story.tell("claim", number=1)
+    before = story.ledger.history()
+    with pytest.raises(Duplicate):
+        story.ledger.look(request(2, at=at(1)))
+    assert story.ledger.look(request(2, at=at(10))).epoch == 1
+    assert story.ledger.history() == before
+
+
+def test_a_name_that_is_not_the_incident_does_not_count() -> None:
+    """Every decision about one outage has one key; the next outage has another one."""
+    story = Story()
+    story.tell("claim", number=1)
+    first = story.claims[0]
+    story.tell("advance", state="EXECUTING", at=1)
+    story.tell("advance", state="COMPLETED", at=2, serves="gcp")
+    story.tell("claim", number=2, at=3, decision_type="failback_onprem", target_site="onprem")
+    story.tell("advance", state="EXECUTING", at=4)
+    story.tell("advance", state="COMPLETED", at=5, serves="onprem")
+    story.tell("claim", number=3, at=6)
+    assert (first.incident, story.claims[2].incident) == ("pg-ha/prod:failover:0", "pg-ha/prod:failover:2")
+
+
+def test_a_clock_that_goes_back_supersedes_nobody() -> None:
+    story = Story()
+    story.tell("claim", number=1, at=30)
+    with pytest.raises(Duplicate):
+        story.tell("claim", number=2, at=0)
+
+
+def test_the_ledger_id_tells_two_ledgers_of_one_name_apart() -> None:
+    one, other = (first_tip(SERVICE, nonce, "onprem", at()) for nonce in ("a" * 32, "b" * 32))
+    assert one.ledger_id != other.ledger_id
+    assert one.document() | {"ledger_id": ""} == other.document() | {"ledger_id": ""}
+
+
+def test_rules_over_an_old_history_remember_everything() -> None:
+    tip = first_tip(SERVICE, "a" * 32, "onprem", at())
+    facts = history_of(_many(tip))
+    assert len(facts.nonces) == 50
+    for number in (1, 25, 50):
+        with pytest.raises(Refusal, match=r"approval\.nonce"):
+            may_claim(tip, request(99, nonces=(f"{number:032x}",)), facts)
+
+
+def _many(tip: Tip) -> list[Tip]:
+    story = Story()
+    for number in range(1, 51):
+        story.tell("claim", number=number, at=number)
+        story.tell("advance", claim=number, state="FAILED", at=number)
+    return [*story.ledger.history(), tip]
