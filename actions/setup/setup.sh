@@ -26,8 +26,6 @@ home=$base/$key
 
 build() {
   local next=$home.$$.new
-  rm -rf "$next"
-  "$python" -m venv "$next"
   local flags=(--require-hashes --only-binary :all: --no-deps --disable-pip-version-check --quiet -r "$root/requirements/runtime.txt")
   if [ -n "${DR_WHEELHOUSE:-}" ]; then
     flags+=(--no-index --find-links "$DR_WHEELHOUSE")
@@ -35,16 +33,21 @@ build() {
     echo "::error title=REFUSED setup.packages (exit 7)::no environment $key on this host, no wheelhouse, and no index allowed"
     exit 7
   fi
+  rm -rf "$next"
+  "$python" -m venv "$next"
   "$next/bin/python" -m pip install "${flags[@]}"
   touch "$next/complete"
   mv -T "$next" "$home"
 }
 
-if ! { [ -e "$home/complete" ] && "$home/bin/python" -c 'import pydantic' 2>/dev/null; }; then
+usable() { [ -e "$home/complete" ] && "$home/bin/python" -I -c 'import pydantic' 2>/dev/null; }
+
+if ! usable; then
+  home=$base/$key
   mkdir -p "$base"
   (
     flock 9
-    if ! [ -e "$home/complete" ]; then rm -rf "$home"; build; fi
+    if ! usable; then rm -rf "$home"; build; fi
   ) 9>"$base/$key.lock"
 fi
 

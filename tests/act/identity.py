@@ -9,7 +9,6 @@ have made it wait for.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,7 +53,7 @@ def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str])
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            job = job_at(self.client_address[1], self.server.server_address[1])  # type: ignore[arg-type]
+            job = job_at(self.client_address[1], server.server_port)
             audience = parse_qs(urlsplit(self.path).query).get("audience", [""])[0]
             status, value = 200, ""
             if self.headers.get("Authorization") != f"bearer {service.bearer}":
@@ -99,11 +98,11 @@ def job_at(client: int, server: int) -> str:
 
 
 def _holder(link: str) -> str:
-    for process in os.listdir("/proc"):
-        if process.isdigit():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
             with suppress(OSError):
-                if any(os.readlink(entry.path) == link for entry in os.scandir(f"/proc/{process}/fd")):
-                    return process
+                if any(str(entry.readlink()) == link for entry in (process / "fd").iterdir()):
+                    return process.name
     return ""
 
 

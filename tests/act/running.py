@@ -33,7 +33,9 @@ class ActRun:
     rc: int
     lines: list[str]
     """All that act printed, JSON as it came."""
-    artifacts: Path
+    scratch: Path
+    number: str
+    """The run's id on GitHub."""
     seconds: float
     jobs: dict[str, str] = field(default_factory=dict)
     """Job name -> success, failure or skipped."""
@@ -42,6 +44,16 @@ class ActRun:
     said: dict[str, list[str]] = field(default_factory=dict)
     """Job name -> the log lines of its steps."""
     summaries: list[str] = field(default_factory=list)
+
+    @property
+    def event(self) -> Path:
+        """The event that started it."""
+        return self.scratch / "event.json"
+
+    @property
+    def artifacts(self) -> Path:
+        """What act's artifact server keeps: <run>/<name>/<name>.zip."""
+        return self.scratch / "artifacts"
 
     @property
     def answers(self) -> dict[str, str]:
@@ -99,7 +111,7 @@ def run_act(
         check=False,
         timeout=240,
     )
-    run = ActRun(done.returncode, (done.stdout + done.stderr).splitlines(), artifacts, time.monotonic() - began)
+    run = ActRun(done.returncode, (done.stdout + done.stderr).splitlines(), scratch, environment["GITHUB_RUN_ID"], time.monotonic() - began)
     _read(run)
     return run
 

@@ -1,0 +1,160 @@
+"""The shipped workflow, run for a caller from decision to evidence: who waits for what, how it ends, what is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.run import State
+from hyops_ci.evidence.verify import verify
+from tests.act.canaries import files_below, leaks
+from tests.act.running import ActRun
+from tests.act.site import APPROVER, GITHUB_TOKEN, SECRETS, SERVICE, VAULT_PASSWORD, Site
+from tests.support.openbao import ROOT_TOKEN
+
+pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
+
+ALL_GREEN = {"plan": "success", "check": "success", "execute": "success", "conclude": "success", "after": "success"}
+FAILOVER = {"action": "failover", "service": SERVICE, "reason": "INC-4242 power lost", "old_primary": "confirmed-off"}
+FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power back", "old_primary": "confirmed-off"}
+
+
+def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(site: Site) -> None:
+    waiting = site.start("failover, unsigned", **FAILOVER)
+    assert waiting.jobs.get("execute", "skipped") == "skipped", waiting.log()
+    assert waiting.answers["outcome"] == "UNSIGNED", waiting.log()
+    assert waiting.answers["exit_code"] == "6"
+    bundle(site, waiting, "UNSIGNED")
+    assert site.ledger().tip().epoch == 0
+    assert site.tokens.asked == [("check", site.bao.origin)]
+
+    site.tokens.asked.clear()
+    recovered = site.start("failover, signed", **signed(site, waiting))
+    assert recovered.jobs == ALL_GREEN, recovered.log()
+    assert recovered.answers["outcome"] in ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS"), recovered.log()
+    assert recovered.answers["exit_code"] == "0"
+    sealed = bundle(site, recovered, recovered.answers["outcome"])
+    assert sealed["plan.json"]["runs_on"] == ["self-hosted", "gcp-ops-runner"]
+    assert sealed["secrets.json"]["revoked"] is True
+    assert {job for job, _ in site.tokens.asked} == {"check", "execute"}
+    assert site.tokens.refused == []
+    tip = site.ledger().tip()
+    assert (tip.position, tip.epoch, str(tip.epoch)) == ("failed_over", 1, recovered.answers["epoch"])
+    assert tip.state is State(recovered.answers["outcome"])
+
+    again = site.start("the same incident again", **FAILOVER)
+    assert again.answers["outcome"] == "DUPLICATE", again.log()
+    assert again.answers["exit_code"] == "0"
+    assert "failure" not in again.jobs.values(), "nothing is red when somebody asks twice"
+    bundle(site, again, "DUPLICATE")
+
+    waiting = site.start("failback, unsigned", **FAILBACK)
+    assert waiting.answers["outcome"] == "UNSIGNED", waiting.log()
+    back = site.start("failback, signed", **signed(site, waiting))
+    assert back.jobs == ALL_GREEN, back.log()
+    assert back.answers["outcome"] in ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS"), back.log()
+    assert bundle(site, back, back.answers["outcome"])["plan.json"]["runs_on"] == ["self-hosted", "proxmox-ops-runner"]
+    assert (site.ledger().tip().position, site.ledger().tip().epoch) == ("primary", 2)
+
+
+def test_a_lane_that_is_not_enabled_is_refused_before_any_runner(site: Site) -> None:
+    site.config["services"][SERVICE]["failover"]["lane"] = "azure"
+    site.write_config()
+    refused = site.start("lane azure is disabled", **FAILOVER)
+    assert refused.jobs["plan"] == "failure", refused.log()
+    assert {refused.jobs.get(job, "skipped") for job in ("check", "execute")} == {"skipped"}
+    assert (refused.answers["outcome"], refused.answers["exit_code"]) == ("BLOCKED", "4"), refused.log()
+    assert "lane" in bundle(site, refused, "BLOCKED")["refusal.json"]["gate"]
+    assert site.tokens.asked == []
+    assert site.ledger().tip().epoch == 0
+
+
+def test_a_failing_step_stops_before_clients_move_and_frees_the_lock(site: Site) -> None:
+    site.double.script(steps={"postgresql_restore": {"do": "fail", "leak": ["PATRONI_SUPERUSER_PASSWORD", "POWERDNS_API_KEY"]}})
+    failed = site.start("step postgresql_restore fails", **decision("inc-4242-a-step-fails"))
+    assert (failed.jobs["check"], failed.jobs["execute"]) == ("success", "failure"), failed.log()
+    assert failed.answers["outcome"] == "FAILED", failed.log()
+    assert failed.answers["exit_code"] not in ("", "0")
+    sealed = bundle(site, failed, "FAILED")
+    assert "postgresql_restore" in sealed["result.json"]["headline"]
+    tip = site.ledger().tip()
+    assert (tip.position, tip.epoch, tip.state) == ("primary", 1, State.FAILED)
+
+
+def decision(decision_id: str) -> dict[str, str]:
+    """The inputs of a decision that an env of class `lab` lets pass without approval."""
+    document = {
+        "api_version": "hybridops/v1",
+        "kind": "Decision",
+        "decision_id": decision_id,
+        "decision_type": "failover",
+        "service": SERVICE,
+        "rationale": "INC-4242 power lost",
+        "issued_at": stamp(datetime.now(UTC).replace(microsecond=0)),
+        "issuer": "github:maria",
+        "requires_approval": False,
+        "old_primary": "confirmed-off",
+    }
+    return {"decision": json.dumps(document)}
+
+
+def signed(site: Site, waiting: ActRun) -> dict[str, str]:
+    """What an approver sends after reading the check artifact: the decision again, and their signature."""
+    folder = site.root / f"approver-{waiting.number}"
+    [handover] = waiting.artifact(f"dr-check-{waiting.number}-1", folder).glob("*.tar")
+    with tarfile.open(handover) as tar:
+        tar.extractall(folder, filter="data")
+    command = [sys.executable, "-m", "hyops_ci", "approve", "--request", "request.json", "--key", str(site.approver_key)]
+    done = subprocess.run([*command, "--as", APPROVER, "--yes"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {"decision": (folder / "decision.json").read_text(), "approvals": done.stdout}
+
+
+def bundle(site: Site, run: ActRun, outcome: str) -> dict[str, Any]:
+    """The documents of the evidence artifact, after all that holds for every run: it verifies, it is what was answered, and it is clean."""
+    name = f"dr-evidence-{run.number}-1"
+    if run.answers.get("evidence_artifact"):
+        assert run.answers["evidence_artifact"] == name
+    folder = run.artifact(name, site.root / f"evidence-{run.number}")
+    [container] = folder.rglob("*.tar")
+    [report] = folder.rglob("*.html")
+    verdict = verify(container)
+    assert verdict.ok, verdict.problems
+    assert run.answers["evidence_digest"] == f"sha256:{sha256(container)}"
+    assert outcome in report.read_text()
+    with tarfile.open(container) as tar:
+        documents = {m.name: json.loads(tar.extractfile(m).read()) for m in tar if m.name.endswith(".json")}  # type: ignore[union-attr]
+    assert documents["result.json"]["outcome"] == outcome
+    assert documents["result.json"]["run_id"] == f"{run.number}-1"
+    assert leaks(planted(site), left_behind(site, run)) == []
+    return documents
+
+
+def planted(site: Site) -> dict[str, str]:
+    """Everything that must be nowhere: secrets of the authority, tokens of the jobs, the password of the runner's bundle."""
+    values = {name: str(value) for fields in SECRETS.values() for name, value in fields.items()}
+    values |= {"github.token": GITHUB_TOKEN, "password": VAULT_PASSWORD, "root": ROOT_TOKEN, "bearer": site.tokens.bearer}
+    return values | {f"job token {number}": token.rpartition(".")[2] for number, token in enumerate(site.tokens.given)}
+
+
+def left_behind(site: Site, run: ActRun) -> Iterator[tuple[str, bytes]]:
+    """What others can read afterwards: the log with outputs and summaries, the event, the artifacts, the ledger with its history."""
+    yield "log", "\n".join(run.lines).encode()
+    yield "event.json", run.event.read_bytes()
+    yield from files_below(run.artifacts)
+    for command in (["log", "-p", "--all"], ["for-each-ref"]):
+        yield "ledger", subprocess.run(["git", *command], cwd=site.ledger_repository, capture_output=True, check=True).stdout
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

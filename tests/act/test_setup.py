@@ -1,0 +1,96 @@
+"""`actions/setup`: built once per host and requirements, then there at once; isolated from the workspace."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.act.rewriting import ROOT
+from tests.act.running import TOOLS, host_environment
+
+pytestmark = [pytest.mark.act, pytest.mark.slow]
+SCRIPT = ROOT / "actions" / "setup" / "setup.sh"
+
+
+@dataclass
+class Done:
+    """What one call of the script left."""
+
+    rc: int
+    said: str
+    outputs: dict[str, str]
+    path: str
+    seconds: float
+
+
+def setup(folder: Path, tools: Path = TOOLS / "tool_cache", **settings: str) -> Done:
+    """Call the script as the action does."""
+    folder.mkdir()
+    path, output = folder / "path", folder / "output"
+    files = {"GITHUB_PATH": str(path), "GITHUB_OUTPUT": str(output), "RUNNER_TOOL_CACHE": str(tools), "RUNNER_TEMP": str(folder)}
+    began = time.monotonic()
+    done = subprocess.run(
+        ["bash", str(SCRIPT)], env=host_environment(folder) | files | settings, capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - began
+    outputs = dict(line.split("=", 1) for line in output.read_text().splitlines()) if output.exists() else {}
+    return Done(done.returncode, done.stdout + done.stderr, outputs, path.read_text().strip() if path.exists() else "", seconds)
+
+
+def test_the_second_job_finds_it_in_about_a_second(tmp_path: Path) -> None:
+    first, second = setup(tmp_path / "first"), setup(tmp_path / "second")
+    assert (first.rc, second.rc) == (0, 0), first.said + second.said
+    assert first.outputs["python"] == second.outputs["python"]
+    assert second.seconds < 5, "0.5 to 1.5 s on an idle machine"
+
+
+def test_the_command_is_this_commit_and_nothing_of_the_workspace(tmp_path: Path) -> None:
+    done = setup(tmp_path / "job")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    for name in ("json.py", "click.py", "hyops_ci.py", "sitecustomize.py"):
+        (workspace / name).write_text("raise SystemExit('code of the workspace')\n")
+    environment = {"PATH": f"{done.path}{os.pathsep}{os.defpath}", "PYTHONPATH": str(workspace), "HOME": str(tmp_path)}
+    said = subprocess.run(["hyops-ci", "--version"], cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert re.match(r"hyops-ci, version \d+\.", said.stdout)
+
+
+def test_without_index_and_wheelhouse_it_says_what_is_missing(tmp_path: Path) -> None:
+    done = setup(tmp_path / "job", tmp_path / "tools", DR_INDEX="never")
+    assert done.rc == 7
+    assert "REFUSED setup.packages (exit 7)" in done.said
+    assert "no wheelhouse" in done.said
+    assert done.path == ""
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_half_built_or_broken_environment_is_not_used(tmp_path: Path, marked: bool) -> None:
+    whole = Path(setup(tmp_path / "whole").outputs["python"]).parents[1]
+    broken = tmp_path / "tools" / "hyops-ci" / whole.name
+    (broken / "bin").mkdir(parents=True)
+    (broken / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (broken / "bin" / "python").chmod(0o755)
+    if marked:
+        (broken / "complete").touch()
+    done = setup(tmp_path / "job", tmp_path / "tools", DR_INDEX="never")
+    assert done.rc == 7, done.said
+    assert not broken.exists()
+
+
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "dirname", "env"):
+        (programs / name).symlink_to(Path("/usr/bin") / name)
+    (programs / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "python3").chmod(0o755)
+    done = setup(tmp_path / "job", PATH=str(programs))
+    assert done.rc == 7
+    assert "REFUSED setup.python (exit 7)" in done.said
