@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.render import conclusion, format_option, moment_option, say
+from hyops_ci.cli.options import format_option, moment_option
+from hyops_ci.cli.render import conclusion, progress, say
 
 
 @click.command("rehearse")
@@ -40,5 +41,5 @@ def command(
     place = place.resolve()
     content = decision.read_bytes() if decision else b""
     say(f"rehearsal {scenario}: {SCENARIOS[scenario].story}. HyOps is a STAND-IN: nothing will be recovered")
-    ended = rehearse(place, scenario=scenario, decision=content, config=config, at=at, say=say, hyops_line=say if verbose else silent)
+    ended = rehearse(place, scenario=scenario, decision=content, config=config, at=at, say=progress, hyops_line=say if verbose else silent)
     return conclusion(ended, output)

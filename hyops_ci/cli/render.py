@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,29 +16,6 @@ from hyops_ci.github.workflow import Workflow
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude import Conclusion
-
-
-class MomentType(click.ParamType[datetime]):
-    """An RFC 3339 time in UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant, or a usage error."""
-        from hyops_ci.contracts.base import moment
-
-        try:
-            return value if isinstance(value, datetime) else moment(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} {error}", param, ctx)
-
-
-moment_option = click.option("--at", type=MomentType(), help="Judge as if it were this time (UTC); recorded in the evidence.")
-"""Of `validate`, `plan` and `rehearse` only."""
-format_option = click.option(
-    "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
-)
-"""Every command has it; nothing else goes to stdout."""
 
 
 def emit(output: str, lines: Sequence[str], document: Any) -> None:
@@ -52,6 +29,11 @@ def emit(output: str, lines: Sequence[str], document: Any) -> None:
 def say(line: str) -> None:
     """One line of progress, on stderr."""
     click.echo(line, err=True)
+
+
+def progress(line: str) -> None:
+    """One line of progress with its time, as people compare it with other clocks."""
+    say(f"{datetime.now(UTC):%H:%M:%SZ} {line}")
 
 
 def workflow() -> Workflow:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
+from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.request import build_request
-from hyops_ci.contracts.approval import ApprovalRequest, Person, Subject
+from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person, Subject
+from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.check import Check
-from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import Refusal
+from hyops_ci.signing.dsse import read_envelopes
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
 
 REQUEST = "request.json"
+ENVELOPES = "approvals/envelopes.json"
 ISSUER = "github:"
 
 
@@ -61,6 +66,42 @@ def requesters_of(decision: Decision, world: World) -> tuple[Person, ...]:
     return tuple(reversed(unique.values()))
 
 
-def quorum_of(plan: Plan, trust: HostTrust | None) -> int:
-    """The stricter of plan and host trust."""
-    return max(plan.approval.quorum, trust.quorum if trust is not None else 1)
+def keep_envelopes(text: str, run: RunDir) -> None:
+    """The signed answers that came with the run, as they came."""
+    if text.strip():
+        run.write_json(ENVELOPES, read_envelopes(text))
+
+
+def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World) -> tuple[Approval, ...]:
+    """The approvals that carry this run. Raises Refusal (exit 6). What counts is judged at the claim, by this clock."""
+    if not plan.approval.required:
+        return ()
+    ledger = world.ledger(plan.service)
+    people = world.trust.approvers if world.trust is not None else ()
+    validity = {each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key}
+    quorum = max(plan.approval.quorum, world.min_quorum, world.trust.quorum if world.trust is not None else 1)
+    return judge(
+        run.read_json(ENVELOPES) if run.has(ENVELOPES) else [],
+        plan.approval.model_copy(update={"quorum": quorum}),
+        subject_of(plan, check, tip, world),
+        requesters=requesters_of(run.read_model("decision.json", Decision), world),
+        now=world.clock.now(),
+        spent_nonces=ledger.spent_nonces(),
+        validity=validity,
+    )
+
+
+def may_proceed(run: RunDir, world: World) -> bool:
+    """Whether execute need be started: the yes is there, or GitHub's own gate will hold the job until it is."""
+    plan, check = run.read_model("plan.json", Plan), run.read_model("check.json", Check)
+    if "environment" in plan.approval.channels:
+        return True
+    try:
+        weigh(plan, check, world.ledger(plan.service).tip(), run, world)
+    except Refusal:
+        return False
+    return True
+
+
+def _moment(text: str | None) -> datetime | None:
+    return moment(text) if text else None

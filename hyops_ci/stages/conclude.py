@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
@@ -21,6 +22,7 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.report import html
 from hyops_ci.evidence.verify import Verdict, verify
+from hyops_ci.stages.asking import weigh
 from hyops_ci.stages.part import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.sealing import Ending, seal_run
@@ -170,14 +172,10 @@ def _why(state: State, run: RunDir, world: World, results: Mapping[str, str]) ->
                 expected="a yes before that",
                 fix="start a new run",
             )
-        return Refusal(
-            "approval.unsigned",
-            f"0 of {plan.approval.quorum} approvals",
-            exit_code=Exit.APPROVAL,
-            found=f"no signature of {', '.join(plan.approval.approvers) or 'anybody'}",
-            expected=f"{plan.approval.quorum}, not the requester's",
-            fix="hyops-ci approve --request request.json (in this run's check artifact), then a new run with decision and approvals",
-        )
+        try:
+            weigh(plan, run.read_model("check.json", Check), world.ledger(plan.service).tip(), run, world)
+        except Refusal as error:
+            return error
     return Refusal(
         "run.cancelled",
         "the run was cancelled",

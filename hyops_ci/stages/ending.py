@@ -96,6 +96,13 @@ def _stopped(state: State, scene: Scene, refusal: RefusalRecord | None) -> str:
     return f"STOPPED {when} clients moved: {why}. {side}. {lock}"
 
 
+def headline_of(state: State, refusal: RefusalRecord) -> str:
+    """The headline of a stage that stopped: the gate with its exit code, or the word for people."""
+    if state in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
+        return f"REFUSED {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}"
+    return f"{headline(state, Scene(), refusal)}: {refusal.gate}: {refusal.reason}"
+
+
 def telling(result: Result, evidence: str = "", facts: Sequence[tuple[str, str]] = ()) -> list[str]:
     """The end of a run as a person reads it (texts 4 and 5). `facts` are more (label, text) rows, such as Time."""
     title = f"{result.headline}{f'  ({STAND_IN})' if result.stand_in and result.proven else ''}"

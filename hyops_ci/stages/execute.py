@@ -6,16 +6,12 @@ identity -> what the check saw still holds -> approvals -> claim -> secrets -> r
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from hyops_ci.approvals.judge import judge
-from hyops_ci.contracts.approval import Approval
-from hyops_ci.contracts.base import moment, stamp
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
@@ -25,8 +21,7 @@ from hyops_ci.execution.overlay import sweep
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import checking
-from hyops_ci.signing.dsse import read_envelopes
-from hyops_ci.stages.asking import quorum_of, requesters_of, subject_of
+from hyops_ci.stages.asking import keep_envelopes, weigh
 from hyops_ci.stages.looking import look, require_plan
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.recovering import Act, bring_secrets, recover
@@ -59,7 +54,10 @@ def _story(part: PartRecorder, run: RunDir, world: World, approvals: str, act: A
     root = require_env(Runtime.of(plan, world.home))
     still_holds(plan, check, run, world)
     act.tip = world.ledger(plan.service).tip()
-    act.approvals = weigh_approvals(plan, check, approvals, act.tip, run, world)
+    keep_envelopes(approvals, run)
+    act.approvals = weigh(plan, check, act.tip, run, world)
+    for approval in act.approvals:
+        run.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in act.approvals])
     with host_lock(root) as lock:
         part.note("swept", files=[path.name for path in sweep(root)])
@@ -112,37 +110,6 @@ def still_holds(plan: Plan, check: Check, run: RunDir, world: World) -> None:
             expected=f"as checked at {check.checked_at}",
             fix="start a new run: its approver reads what is true now",
         )
-
-
-def weigh_approvals(plan: Plan, check: Check, approvals: str, tip: Tip, run: RunDir, world: World) -> tuple[Approval, ...]:
-    """The approvals that carry this run; judged here, once. Raises Refusal (exit 6)."""
-    decision = run.read_model("decision.json", Decision)
-    if not plan.approval.required:
-        return ()
-    envelopes = read_envelopes(approvals) if approvals.strip() else []
-    granted = judge(
-        envelopes,
-        plan.approval.model_copy(update={"quorum": quorum_of(plan, world.trust)}),
-        subject_of(plan, check, tip, world),
-        requesters=requesters_of(decision, world),
-        now=world.clock.now(),
-        spent_nonces=world.ledger(plan.service).spent_nonces(),
-        validity=validity_of(world),
-    )
-    for approval in granted:
-        run.write_model(f"approvals/{approval.approver.login}.json", approval)
-    run.write_json("approvals/envelopes.json", envelopes)
-    return granted
-
-
-def validity_of(world: World) -> dict[str, tuple[datetime | None, datetime | None]]:
-    """When each approver's key may be used, as the host pins it."""
-    people = world.trust.approvers if world.trust is not None else ()
-    return {
-        each.key: (moment(each.not_before) if each.not_before else None, moment(each.not_after) if each.not_after else None)
-        for each in people
-        if each.key
-    }
 
 
 def take_claim(plan: Plan, check: Check, act: Act, run: RunDir, world: World) -> Claim:

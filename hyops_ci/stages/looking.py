@@ -18,6 +18,7 @@ from hyops_ci.blueprints.identity import backup_identities
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.check import RunnerIdentity
+from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
@@ -27,6 +28,7 @@ from hyops_ci.execution.overlay import lent_overlay
 from hyops_ci.execution.records import read_preflight, read_states
 from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.intake.strict_yaml import read_yaml
+from hyops_ci.planning.trust import plan_fits
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.oidc import job_identity
 from hyops_ci.secrets.port import Purpose, SecretAuthority
@@ -41,6 +43,9 @@ STAND_IN = "+stand.in"
 
 def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
     """Everything the check gates look at. Raises Refusal or Fault where a fact cannot be had at all."""
+    if world.trust is not None:
+        refuse_stranger(world.trust, world)
+        plan_fits(plan, world.trust)
     runtime = Runtime.of(plan, world.home)
     root = require_env(runtime)
     overlay = run.read("sources/overlay")
@@ -110,6 +115,24 @@ def authority_of(plan: Plan, world: World, purpose: Purpose) -> SecretAuthority:
     if token_for is None and world.job.on_github and plan.secrets.kind == "vault":
         token_for = job_identity(world.environ)
     return open_authority(plan.secrets, plan.env_class, purpose, token_for=token_for)
+
+
+def refuse_stranger(trust: HostTrust, world: World) -> None:
+    """The host decides who may use it (workflows, section 6). Raises Refusal (exit 7)."""
+    job = world.job
+    pairs = (("repository_id", job.repository_id, trust.repository_id), ("ref", job.ref, trust.ref))
+    differs = [f"{name} {said}, this host expects {pinned}" for name, said, pinned in pairs if said != pinned]
+    if job.workflow_sha and job.workflow_sha not in trust.workflow_shas:
+        differs.append(f"workflow {job.workflow_sha[:12]}, this host expects {' or '.join(sha[:12] for sha in trust.workflow_shas)}")
+    if job.on_github and differs:
+        raise Refusal(
+            "host.caller",
+            "this host does not accept this caller",
+            exit_code=Exit.RUNNER,
+            found="; ".join(differs),
+            expected="the caller that /etc/dr-dispatch/trust.json pins",
+            fix="correct the caller; or the trust file, on the host, by hand",
+        )
 
 
 def identity_of(plan: Plan, world: World) -> RunnerIdentity:

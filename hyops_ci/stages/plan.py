@@ -25,6 +25,7 @@ from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.settings import action_for, data_home, overlay_path
 from hyops_ci.secrets.map import builtin_bytes, builtin_map, read_map, refs_for
+from hyops_ci.stages.asking import keep_envelopes
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
@@ -51,6 +52,8 @@ class Ask:
     decision: bytes = field(default=b"", repr=False)
     form: Form = Form()
     config_path: str = CONFIG_PATH
+    approvals: str = field(default="", repr=False)
+    """Signed answers that came with the decision, as JSON text."""
 
 
 def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
@@ -63,6 +66,7 @@ def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
         config, _ = read_config(config_bytes, ask.config_path)
         intake = take_in(ask, config, world)
         keep_decision(run, intake)
+        keep_envelopes(ask.approvals, run)
         part.note("intake", form=intake.form, source_sha256=intake.source_sha256, warnings=list(intake.warnings))
         if only := planner.recorded(intake.decision):
             part.note("recorded", reason=only.reason)

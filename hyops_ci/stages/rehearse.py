@@ -22,11 +22,11 @@ from hyops_ci.contracts.run import State
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check import check
 from hyops_ci.stages.clock import ShiftedClock, SystemClock
-from hyops_ci.stages.conclude import Conclusion, conclude, sha256_of
+from hyops_ci.stages.conclude import Conclusion
 from hyops_ci.stages.execute import execute
 from hyops_ci.stages.plan import Ask, plan
+from hyops_ci.stages.run import conclude_here
 from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.sealing import bundle_path
 from hyops_ci.stages.site import APPROVER, EXAMPLE, Site, endpoint, set_up
 from hyops_ci.stages.world import World, silent
 
@@ -122,13 +122,6 @@ def one_run(site: Site, folder: Path, decision: bytes, night: Scenario) -> Concl
     if approvals:
         execute(run, at_word(world, night, site), approvals)
     return conclude_here(run, world)
-
-
-def conclude_here(run: RunDir, world: World) -> Conclusion:
-    """Conclude in the same process: what execute sealed is taken by its digest, as between two jobs."""
-    sealed = bundle_path(run)
-    evidence = sealed if sealed.exists() else None
-    return conclude(run, world, evidence=evidence, digest=sha256_of(sealed) if evidence else "", results={})
 
 
 def approve(site: Site, run: RunDir, verdict: str) -> str:

@@ -113,8 +113,6 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
                 f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides",
                 f'then settle: hyops-ci ledger settle --service {plan.service} --serves <site> --reason "..."   (asks for approval)',
             )
-        case State.UNSIGNED:
-            return ("hyops-ci approve --request request.json   (in this run's check artifact), then a new run with decision and approvals",)
         case _:
             return ()
 

@@ -38,6 +38,9 @@ class World:
     hyops_line: Callable[[str], None] = silent
     """One line of HyOps' own output, already behind `hyops | `."""
     trust: HostTrust | None = None
+    """What this host accepts, where it pins its callers."""
+    min_quorum: int = 1
+    """2 for break-glass, whatever config and trust say."""
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
     """The job's identity for an audience; None in a shell."""
 

@@ -1,0 +1,37 @@
+"""`hyops-ci check`: the check stage, as a step on the runner."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+@click.command("check")
+def command() -> int:
+    """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
+    from hyops_ci.approvals.page import page
+    from hyops_ci.cli.on_github import arrive, github_world, leave
+    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.contracts.approval import ApprovalRequest
+    from hyops_ci.contracts.base import moment
+    from hyops_ci.contracts.run import State
+    from hyops_ci.stages.asking import REQUEST, may_proceed
+    from hyops_ci.stages.check import check
+
+    run, config = arrive(os.environ, "check")
+    world = github_world(config, on_runner=True)
+    end = check(run, world)
+    outputs = {"ready": "false"}
+    if end.state is State.CHECKED:
+        request = run.read_model(REQUEST, ApprovalRequest)
+        ready = may_proceed(run, world)
+        outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
+        people = [person.login for person in request.requesters]
+        lines = page(request.plan, request.check, requesters=people, rationale=request.rationale, requested_at=moment(request.requested_at))
+        workflow().summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+        for line in lines:
+            say(line)
+        if not ready:
+            say("WAITING FOR A SIGNATURE: hyops-ci approve --request handover.tar   (artifact dr-check of this run)")
+    return leave(run, end, outputs)

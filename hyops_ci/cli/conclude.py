@@ -1,0 +1,66 @@
+"""`hyops-ci conclude`: the last stage, which always runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command("conclude")
+def command() -> int:
+    """Verify the evidence and say how the run ended. DR_EVIDENCE and DR_EVIDENCE_DIGEST name what execute sealed, if it ran.
+
+    Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
+    """
+    from hyops_ci.cli.on_github import arrive, github_world
+    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.evidence.contents import read_files
+    from hyops_ci.evidence.report import markdown
+    from hyops_ci.stages.conclude import conclude
+    from hyops_ci.stages.ending import telling
+
+    run, config = arrive(os.environ, "conclude")
+    world = github_world(config, on_runner=False)
+    evidence = os.environ.get("DR_EVIDENCE", "")
+    ended = conclude(
+        run,
+        world,
+        evidence=Path(evidence) if evidence else None,
+        digest=os.environ.get("DR_EVIDENCE_DIGEST", ""),
+        results=_results(os.environ.get("DR_RESULTS", "{}")),
+    )
+    result, flow = ended.result, workflow()
+    flow.outputs(
+        {
+            "outcome": result.outcome.value,
+            "exit_code": str(result.exit_code),
+            "decision_id": result.decision_id,
+            "plan_digest": result.plan_digest or "",
+            "check_digest": result.check_digest or "",
+            "claim_id": result.claim_id,
+            "epoch": str(result.epoch or ""),
+            "evidence": str(ended.bundle),
+            "evidence_digest": ended.sha256,
+            "report": str(ended.report),
+        }
+    )
+    lines = telling(result, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}")
+    for line in lines:
+        say(line)
+    flow.summary(markdown(read_files(ended.bundle)))
+    flow.annotate("notice" if result.exit_code == 0 else "warning", lines[0], "\n".join(lines))
+    for problem in ended.verdict.problems:
+        say(f"evidence: {problem}")
+    return ended.verdict.exit_code
+
+
+def _results(text: str) -> dict[str, str]:
+    """GitHub's word on each job; anything else is no word."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(result) for name, result in value.items()} if isinstance(value, dict) else {}

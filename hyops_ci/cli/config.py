@@ -1,0 +1,44 @@
+"""`hyops-ci config explain`: every value, and where it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+
+@click.group("config")
+def command() -> None:
+    """Explain the config."""
+
+
+@command.command("explain")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=Path(".github/dr-dispatch.yml"))
+@format_option
+def explain_file(file: Path, output: str) -> int:
+    """Print each value of FILE with where it came from: the file, a default, an overlay, or a name."""
+    from hyops_ci.blueprints.reading import read_blueprint
+    from hyops_ci.cli.render import emit
+    from hyops_ci.contracts.digest import digest_bytes
+    from hyops_ci.contracts.facts import EffectiveBlueprint
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.intake.strict_yaml import read_yaml
+    from hyops_ci.planning.explaining import explain
+    from hyops_ci.planning.settings import overlay_path
+
+    config, raw = read_config(file.read_bytes(), str(file))
+    overlays: dict[str, EffectiveBlueprint] = {}
+    for service, known in config.services.items():
+        for action in (known.failover, known.failback, known.burst):
+            path = file.resolve().parent.parent / overlay_path(service, action) if action else None
+            if action and path and path.is_file():
+                overlays[overlay_path(service, action)] = read_blueprint(
+                    read_yaml(path.read_bytes(), str(path)), digest_bytes(path.read_bytes())
+                )
+    rows = explain(config, raw, overlays)
+    width = max(len(row.pointer) for row in rows)
+    lines = [f"{row.pointer:<{width}}  {row.origin:<8} {row.value}" for row in rows]
+    emit(output, lines, [{"pointer": row.pointer, "value": row.value, "origin": row.origin} for row in rows])
+    return 0

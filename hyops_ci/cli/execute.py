@@ -1,0 +1,42 @@
+"""`hyops-ci execute`: the execute stage, as a step on the runner."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+@click.command("execute")
+def command() -> int:
+    """Carry out the approved plan: DR_HANDOVER is the check's file, DR_HANDOVER_DIGEST its sha256. Seals the evidence."""
+    from hyops_ci.cli.on_github import arrive, github_world
+    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.contracts.run import Result
+    from hyops_ci.stages.conclude import sha256_of
+    from hyops_ci.stages.ending import telling
+    from hyops_ci.stages.execute import execute
+    from hyops_ci.stages.sealing import bundle_path
+
+    run, config = arrive(os.environ, "execute")
+    world = github_world(config, on_runner=True)
+    execute(run, world)
+    result, bundle = run.read_model("result.json", Result), bundle_path(run)
+    flow = workflow()
+    flow.outputs(
+        {
+            "outcome": result.outcome.value,
+            "exit_code": str(result.exit_code),
+            "check_digest": result.check_digest or "",
+            "claim_id": result.claim_id,
+            "epoch": str(result.epoch or ""),
+            "evidence": str(bundle),
+            "evidence_digest": sha256_of(bundle),
+        }
+    )
+    lines = telling(result, f"{bundle.name}, {sha256_of(bundle)}")
+    for line in lines:
+        say(line)
+    if result.exit_code:
+        flow.annotate("error", lines[0], "\n".join(lines))
+    return result.exit_code

@@ -1,0 +1,111 @@
+"""`hyops-ci ledger`: make, show or settle the ledger of a service."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.ledger.ledger import Ledger
+
+_remote = click.option(
+    "--remote", required=True, help="Path or URL of the repository that holds the branch. The token, if any, is in DR_TOKEN."
+)
+_service = click.option("--service", required=True, help="name/env.")
+
+
+@click.group("ledger")
+def command() -> None:
+    """Look after a service's ledger."""
+
+
+def _open(remote: str, service: str) -> Ledger:
+    from hyops_ci.ledger.ledger import Ledger
+
+    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+    return Ledger.over_git(remote, service, state_dir=state, token=os.environ.get("DR_TOKEN", ""))
+
+
+@command.command("init")
+@_remote
+@_service
+@click.option("--home", "home_site", required=True, help="The site where the service lives now.")
+@format_option
+def init_ledger(remote: str, service: str, home_site: str, output: str) -> int:
+    """Make the branch, once. Protect it afterwards: no deletion, no force-push."""
+    from hyops_ci.cli.render import emit
+    from hyops_ci.contracts.base import stamp
+
+    ledger = _open(remote, service)
+    tip = ledger.init(home_site, stamp(datetime.now(UTC)))
+    lines = [
+        f"made {ledger.branch}: {service} serves from {home_site}",
+        "  next       a ruleset for dr-ledger/**: no deletion, no force-push (docs/ledger.md)",
+    ]
+    emit(output, lines, tip.document())
+    return 0
+
+
+@command.command("show")
+@_remote
+@_service
+@click.option("--history", "whole", is_flag=True, help="Every transition, newest first.")
+@format_option
+def show_ledger(remote: str, service: str, whole: bool, output: str) -> int:
+    """Where the service stands, and who acts on it."""
+    from hyops_ci.cli.render import emit
+
+    ledger = _open(remote, service)
+    tips = ledger.history() if whole else (ledger.tip(),)
+    lines = []
+    for tip in tips:
+        who = f"run {tip.claim.run_id} {tip.claim.decision_type}" if tip.claim else "nobody"
+        said = f"  {tip.reason}" if tip.reason else ""
+        where = f"{tip.position}, serves from {tip.serves}"
+        lines.append(f"{tip.at}  epoch {tip.epoch}  {where}  {tip.state or 'free'}  {who}{said}")
+    emit(output, lines, [tip.document() for tip in tips])
+    return 0
+
+
+@command.command("settle")
+@_remote
+@_service
+@click.option("--serves", required=True, help="The site that serves clients: you looked.")
+@click.option("--home", "home_site", required=True, help="The service's data home.")
+@click.option("--reason", required=True, help="What you looked at, and what it showed.")
+@click.option(
+    "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The config that names the approvers."
+)
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="An approver's private key: the word that settles is signed.")
+@format_option
+def settle_ledger(remote: str, service: str, serves: str, home_site: str, reason: str, config: Path, key: Path, output: str) -> int:
+    """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
+    from hyops_ci.cli.render import emit
+    from hyops_ci.contracts.base import stamp
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.signing.dsse import load_key, public_of
+
+    known, _ = read_config(config.read_bytes(), str(config))
+    public = public_of(load_key(key))
+    login = next((name for name, each in known.approvals.approvers.items() if each == public), "")
+    if not login:
+        raise Refusal(
+            "approval.key",
+            "this key is no approver's",
+            exit_code=Exit.APPROVAL,
+            found=public,
+            expected="a key of approvals.approvers",
+            fix="let an approver settle",
+        )
+    tip = _open(remote, service).settle(
+        serves=serves, home_site=home_site, reason=reason, settled_by=f"{login} {public}", at=stamp(datetime.now(UTC))
+    )
+    emit(output, [f"settled: {service} serves from {tip.serves}, position {tip.position}, lock free"], tip.document())
+    return 0

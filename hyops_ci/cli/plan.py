@@ -1,0 +1,152 @@
+"""`hyops-ci plan`: the plan stage, on GitHub or over a checkout in a shell."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hyops_ci.cli.options import format_option, moment_option
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.rundir import RunDir
+
+
+@click.command("plan")
+@click.option(
+    "--decision", "decision_text", envvar="DR_DECISION", default="", help="The decision or record, as JSON text; @FILE reads a file."
+)
+@click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="A file of the repository and its commit, path@sha.")
+@click.option("--action", envvar="DR_ACTION", default="", help="A person's form: failover, failback, burst or hold.")
+@click.option("--service", envvar="DR_SERVICE", default="", help="A person's form: name/env.")
+@click.option("--reason", envvar="DR_REASON", default="", help="A person's form: why.")
+@click.option("--restore", envvar="DR_RESTORE", default="latest", help="A person's form: latest, or a backup label.")
+@click.option("--old-primary", envvar="DR_OLD_PRIMARY", default="not-confirmed", help="A person's form: confirmed-off or not-confirmed.")
+@click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="The checkout with config and overlays.",
+)
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Outside GitHub: where the run's folder is made.")
+@moment_option
+@format_option
+def command(
+    decision_text: str,
+    decision_ref: str,
+    action: str,
+    service: str,
+    reason: str,
+    restore: str,
+    old_primary: str,
+    approvals: str,
+    repository: Path,
+    folder: Path | None,
+    at: datetime | None,
+    output: str,
+) -> int:
+    """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
+    from dataclasses import replace
+
+    from hyops_ci.cli.on_github import checkout_config, github_world, job_folder, leave
+    from hyops_ci.cli.render import emit
+    from hyops_ci.contracts.plan import Plan
+    from hyops_ci.stages.clock import ShiftedClock
+    from hyops_ci.stages.ending import headline_of
+    from hyops_ci.stages.plan import Ask, Form, plan
+    from hyops_ci.stages.rundir import RunDir
+
+    ask = Ask(
+        repository,
+        decision_bytes(decision_text, decision_ref, repository),
+        Form(action, service, reason, restore, old_primary),
+        approvals=approvals,
+    )
+    config = checkout_config(repository)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        world = github_world(config, on_runner=False)
+        run = RunDir(job_folder(os.environ, world.job, "plan") / "run")
+        end = plan(ask, run, world)
+        return leave(run, end, outputs_of(run))
+    from hyops_ci.cli.shell import shell_world
+
+    world = shell_world(config)
+    world = replace(world, clock=ShiftedClock(at)) if at else world
+    run = RunDir((folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
+    end = plan(ask, run, world)
+    document = run.read_model("plan.json", Plan).document() if run.has("plan.json") else {}
+    if end.refusal is not None:
+        refusal = end.refusal
+        lines = [
+            headline_of(end.state, refusal),
+            f"  found    {refusal.found}",
+            f"  expected {refusal.expected}",
+            f"  fix      {refusal.fix}",
+        ]
+        emit(output, lines, {"outcome": end.state.value, "error": refusal.document(), "folder": str(run.root)})
+        return refusal.exit_code
+    lines = [
+        f"{end.state} {document.get('service', '')} {document.get('lane', '')} -> {document.get('runner_ref', '')}",
+        f"  in {run.root}",
+    ]
+    emit(output, lines, {"outcome": end.state.value, "plan": document, "folder": str(run.root)})
+    return 0
+
+
+def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
+    """The decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.stages.plan import read_source
+
+    if text and ref:
+        raise Refusal(
+            "intake.kind",
+            "a decision and a reference together",
+            exit_code=Exit.DECISION,
+            found=f"decision and decision_ref {ref}",
+            expected="one of the two",
+            fix="leave one out",
+        )
+    if ref:
+        path, _, sha = ref.partition("@")
+        if sha != os.environ.get("GITHUB_SHA"):
+            raise Refusal(
+                "intake.ref",
+                "the reference is not at this run's commit",
+                exit_code=Exit.DECISION,
+                found=f"{ref}; this run is at {os.environ.get('GITHUB_SHA', 'no commit')}",
+                expected="path@sha of the commit that the workflow was started on",
+                fix="commit the decision, then start the workflow on that commit",
+            )
+        return read_source(repository, path)
+    if text.startswith("@"):
+        from hyops_ci.cli.validate import read_input
+
+        return read_input(Path(text[1:]))
+    return text.encode("utf-8", "surrogateescape")
+
+
+def outputs_of(run: RunDir) -> dict[str, str]:
+    """What the next jobs need of a plan; nothing of it is free text of the decision."""
+    import json
+
+    from hyops_ci.contracts.plan import Plan
+
+    if not run.has("plan.json"):
+        return {}
+    plan = run.read_model("plan.json", Plan)
+    return {
+        "decision_id": plan.decision_id,
+        "service": plan.service,
+        "plan_digest": plan.digest(),
+        "runs_on": json.dumps(list(plan.runs_on)),
+        "runner_ref": plan.runner_ref,
+        "gate": plan.approval.gate,
+        "check_gate": plan.approval.check_gate,
+        "title": f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}",
+    }

@@ -1,0 +1,72 @@
+"""`hyops-ci run`: break-glass, the whole run from a shell on the runner, with GitHub down."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+
+@click.command("run")
+@click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision or record; else the form below.")
+@click.option("--action", default="", help="failover, failback or burst.")
+@click.option("--service", default="", help="name/env.")
+@click.option("--reason", default="", help="Why.")
+@click.option("--restore", default="latest", help="latest, or a backup label.")
+@click.option("--old-primary", default="not-confirmed", help="confirmed-off or not-confirmed.")
+@click.option(
+    "--repository", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(), help="A clone with config and overlays."
+)
+@click.option(
+    "--approval",
+    "approvals",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A signed answer, from hyops-ci approve.",
+)
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where the run's folder is made.")
+@format_option
+def command(
+    decision: Path | None,
+    action: str,
+    service: str,
+    reason: str,
+    restore: str,
+    old_primary: str,
+    repository: Path,
+    approvals: tuple[Path, ...],
+    folder: Path | None,
+    output: str,
+) -> int:
+    """Plan, check, execute and conclude here, under the host's trust file and two approvals.
+
+    Without enough approvals it ends before anything is changed, and leaves request.json and decision.json for the approvers;
+    call it again with the same decision.json and their answers.
+    """
+    from hyops_ci.cli.on_github import checkout_config, host_trust
+    from hyops_ci.cli.render import conclusion, say
+    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.stages.plan import Ask, Form
+    from hyops_ci.stages.run import break_glass, require_trust
+
+    trust = require_trust(host_trust())
+    world = shell_world(checkout_config(repository), trust=trust, min_quorum=2)
+    content = decision.read_bytes() if decision else b""
+    ask = Ask(repository, content, Form(action, service, reason, restore, old_primary), approvals=_joined(approvals))
+    place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
+    ended = break_glass(ask, place, world)
+    say(f"the run's folder: {place}")
+    return conclusion(ended, output)
+
+
+def _joined(paths: tuple[Path, ...]) -> str:
+    """All answers as one JSON array."""
+    import json
+
+    from hyops_ci.signing.dsse import read_envelopes
+
+    found = [envelope for path in paths for envelope in read_envelopes(path.read_text(encoding="utf-8"))]
+    return json.dumps(found) if found else ""

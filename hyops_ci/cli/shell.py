@@ -1,0 +1,32 @@
+"""The world of a shell: a person at a terminal, with or without GitHub."""
+
+from __future__ import annotations
+
+import os
+from getpass import getuser
+from pathlib import Path
+
+from hyops_ci.cli.render import progress, say
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.stages.clock import SystemClock
+from hyops_ci.stages.job import local_job
+from hyops_ci.stages.world import World
+
+
+def shell_world(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> World:
+    """This user on this host. The ledger is the one named, the host's, or the config's."""
+    clock, home = SystemClock(), Path(os.environ.get("HOME") or "/")
+    remote = ledger or (trust.ledger if trust else None) or (config.ledger.repository if config else None) or ""
+    return World(
+        job=local_job(clock.now(), getuser(), os.environ),
+        clock=clock,
+        home=home,
+        state_dir=home / ".local" / "state" / "dr-dispatch",
+        ledger_remote=remote,
+        ledger_token=os.environ.get("DR_TOKEN", ""),
+        environ=os.environ,
+        say=progress,
+        hyops_line=say,
+        trust=trust,
+        min_quorum=min_quorum,
+    )

@@ -1,0 +1,69 @@
+"""`hyops-ci validate`: whether a decision or record is well-formed. Imports what that takes and no more."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.options import format_option, moment_option
+
+
+@click.command("validate")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Also read it through this config's routes and limits."
+)
+@moment_option
+@format_option
+def command(file: Path, config: Path | None, at: datetime | None, output: str) -> int:
+    """Say whether FILE (- for standard input) is a well-formed decision, artifact or HybridOps record."""
+    from hyops_ci.intake.validate import validate
+
+    data = read_input(file)
+    kind = validate(data, "the record" if str(file) == "-" else file.name)
+    means: dict[str, str] = {}
+    if config is not None:
+        means = _through(data, config, at)
+    if output == "json":
+        import json
+
+        click.echo(json.dumps({"valid": True, "kind": kind, **means}, sort_keys=True))
+    else:
+        click.echo(f"ok: {kind}" + "".join(f", {name} {value}" for name, value in means.items()))
+    return 0
+
+
+def read_input(file: Path) -> bytes:
+    """The bytes of a file or of standard input, at most one more than intake accepts."""
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.intake.strict_json import MAX_BYTES
+
+    try:
+        if str(file) == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Refusal(
+            "intake.file",
+            "the file cannot be read",
+            exit_code=Exit.USAGE,
+            found=f"{file}: {error.strerror}",
+            expected="a readable file",
+            fix="name another",
+        ) from None
+
+
+def _through(data: bytes, config: Path, at: datetime | None) -> dict[str, str]:
+    """What the record means by a config."""
+    from datetime import UTC
+
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.intake.decision import read_decision
+
+    known, _ = read_config(config.read_bytes(), config.name)
+    decision = read_decision(data, config=known, now=at or datetime.now(UTC)).decision
+    return {"service": decision.service, "decision_type": decision.decision_type.value, "decision_digest": decision.digest()}
