@@ -47,10 +47,11 @@ def command() -> int:
             "report": str(ended.report),
         }
     )
-    lines = telling(result, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}")
+    files = read_files(ended.bundle)
+    lines = telling(result, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}", json.loads(files.get("objectives.json", b"{}")))
     for line in lines:
         say(line)
-    flow.summary(markdown(read_files(ended.bundle)))
+    flow.summary(markdown(files))
     flow.annotate("notice" if result.exit_code == 0 else "warning", lines[0], "\n".join(lines))
     for problem in ended.verdict.problems:
         say(f"evidence: {problem}")

@@ -34,7 +34,7 @@ def command() -> int:
             "evidence_digest": sha256_of(bundle),
         }
     )
-    lines = telling(result, f"{bundle.name}, {sha256_of(bundle)}")
+    lines = telling(result, f"{bundle.name}, {sha256_of(bundle)}", run.read_json("objectives.json"))
     for line in lines:
         say(line)
     if result.exit_code:

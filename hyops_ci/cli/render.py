@@ -61,6 +61,7 @@ def annotate(error: DispatchError) -> None:
 
 def conclusion(ended: Conclusion, output: str) -> int:
     """Print how a run ended: its story, its bundle, and the verifier's word. Answers the exit code."""
+    from hyops_ci.evidence.contents import read_files
     from hyops_ci.stages.ending import telling
 
     result = ended.result
@@ -85,7 +86,10 @@ def conclusion(ended: Conclusion, output: str) -> int:
         "not_proven": list(result.not_proven),
     }
     evidence = f"{ended.bundle}, {ended.sha256[:19]}...; hyops-ci evidence verify {ended.bundle}"
-    lines = [*telling(result, evidence), f"  {'Report':<10} {ended.report}"]
+    lines = [
+        *telling(result, evidence, json.loads(read_files(ended.bundle).get("objectives.json", b"{}"))),
+        f"  {'Report':<10} {ended.report}",
+    ]
     if not ended.verdict.ok:
         lines += [f"  {'INVALID':<10} {problem}" for problem in ended.verdict.problems[:5]]
     emit(output, lines, document)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit
@@ -103,8 +103,26 @@ def headline_of(state: State, refusal: RefusalRecord) -> str:
     return f"{headline(state, Scene(), refusal)}: {refusal.gate}: {refusal.reason}"
 
 
-def telling(result: Result, evidence: str = "", facts: Sequence[tuple[str, str]] = ()) -> list[str]:
-    """The end of a run as a person reads it (texts 4 and 5). `facts` are more (label, text) rows, such as Time."""
+def time_text(objectives: Mapping[str, Any]) -> str:
+    """`27m27s from request: approval 4m31s, runner 14s, HyOps 21m56s, ours 46s. Objective 30m: met`, of `objectives.json`."""
+    figures = objectives.get("figures", {})
+    total = figures.get("request_to_proven", {}).get("seconds")
+    if total is None:
+        return ""
+    names = (("approval", "approval_wait"), ("runner", "runner_wait"), ("HyOps", "hyops_only"), ("ours", "our_overhead"))
+    parts = [f"{word} {span(took)}" for word, name in names if (took := figures.get(name, {}).get("seconds")) is not None]
+    rto = objectives.get("rto", {})
+    promised = f". Objective {span(rto['objective'])}: {'met' if rto['met'] else 'NOT met'}" if rto.get("met") is not None else ""
+    return f"{span(total)} from request: {', '.join(parts)}{promised}"
+
+
+def span(total: int) -> str:
+    """`6m02s`, `42s`."""
+    return f"{total // 60}m{total % 60:02d}s" if total >= 60 else f"{total}s"
+
+
+def telling(result: Result, evidence: str = "", objectives: Mapping[str, Any] | None = None) -> list[str]:
+    """The end of a run as a person reads it (texts 4 and 5)."""
     title = f"{result.headline}{f'  ({STAND_IN})' if result.stand_in and result.proven else ''}"
     if result.refusal is not None and result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
         title = f"REFUSED {result.refusal.gate} (exit {result.exit_code}): {result.refusal.reason}"
@@ -113,7 +131,7 @@ def telling(result: Result, evidence: str = "", facts: Sequence[tuple[str, str]]
         refusal = result.refusal
         lines += _rows((("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix)), width=8)
     lines += _rows((("Proven", "; ".join(result.proven)), ("Not proven", "; ".join(result.not_proven))))
-    lines += _rows(facts)
+    lines += _rows((("Time", time_text(objectives or {})),))
     lines += _rows(("Differs", deviation) for deviation in result.deviations)
     lines += _rows(("Next", step) for step in result.next)
     if result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED):

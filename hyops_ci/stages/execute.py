@@ -40,7 +40,13 @@ def execute(run: RunDir, world: World, approvals: str = "") -> StageEnd:
         world,
         end,
         Ending(
-            plan=plan, act_claim=act.claim, outcome=act.outcome, verification=act.verification, scrub=act.redactor.bytes, previous=act.tip
+            plan=plan,
+            act_claim=act.claim,
+            outcome=act.outcome,
+            verification=act.verification,
+            approvals=act.approvals,
+            redactor=act.redactor,
+            previous=act.tip,
         ),
     )
     if act.claim is not None and plan is not None:

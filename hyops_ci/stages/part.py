@@ -59,8 +59,9 @@ def stop(part: PartRecorder, run: RunDir, error: DispatchError) -> StageEnd:
 
 def _bug(error: Exception, state: State | None) -> Fault:
     """A fault of our own: its kind and place, never its text, which could hold a secret."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{frame.filename.rpartition('hyops_ci/')[2]}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((each for each in reversed(frames) if "/hyops_ci/" in each.filename), frames[-1])
+    place = f"{frame.filename.rpartition('/hyops_ci/')[2]}:{frame.lineno}"
     touched = state in (State.EXECUTING, State.VERIFYING)
     return Fault(
         "internal.error",

@@ -29,7 +29,7 @@ from hyops_ci.execution.run_records import evidence_files, new_runs
 from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.execution.verification import Verification, verify
 from hyops_ci.intake.strict_yaml import read_yaml
-from hyops_ci.redaction import Redactor
+from hyops_ci.redaction import Redactor, scrub_patterns
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
@@ -172,7 +172,7 @@ def keep_records(root: Path, since: datetime, run: RunDir, act: Act) -> None:
     lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in act.steps)
     run.write("steps.jsonl", act.redactor.text(lines).encode())
     for record in new_runs(root, since):
-        for path, content in evidence_files(record, act.redactor.text).items():
+        for path, content in evidence_files(record, lambda text: scrub_patterns(act.redactor.text(text))).items():
             run.write(f"hyops/{path}", content)
 
 

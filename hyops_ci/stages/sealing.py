@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
@@ -15,10 +15,12 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, Result, State
 from hyops_ci.evidence.bundle import Sealed, seal
+from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
-from hyops_ci.stages.ending import Scene, exit_code_of, headline
+from hyops_ci.redaction import Redactor
+from hyops_ci.stages.ending import Scene, exit_code_of, headline, span
 from hyops_ci.stages.part import StageEnd
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
@@ -35,18 +37,24 @@ class Ending:
     act_claim: Claim | None = None
     outcome: Outcome | None = None
     verification: Verification | None = None
-    scrub: Callable[[bytes], bytes] | None = None
+    approvals: tuple[Approval, ...] = ()
+    redactor: Redactor | None = None
     previous: Tip | None = None
 
 
 def seal_run(run: RunDir, world: World, end: StageEnd, ending: Ending) -> Sealed:
     """Write what the run came to, and seal it into `<folder>/../evidence.tar`."""
     result = result_of(run, world, end, ending)
+    objective = ending.plan.objective if ending.plan else None
+    run.write_json("objectives.json", objectives(read_chain(run.root), result, objective, ending.approvals))
     if result.deviations:
         run.write_json("deviations.json", list(result.deviations))
     run.write_json("environment.json", environment_of(world))
+    if ending.redactor is not None:
+        run.write_json("redactions.json", {"counts": dict(ending.redactor.counts), "too_short_to_hide": ending.redactor.too_short})
+    scrub = ending.redactor.bytes if ending.redactor is not None else None
     previous = ending.previous.bundle_sha256 if ending.previous is not None else None
-    return seal(run.root, result, to=bundle_path(run), clock=world.clock, previous_bundle=previous, scrub=ending.scrub)
+    return seal(run.root, result, to=bundle_path(run), clock=world.clock, previous_bundle=previous, scrub=scrub)
 
 
 def bundle_path(run: RunDir) -> Path:
@@ -158,7 +166,7 @@ def _took(run: RunDir, step: str) -> str:
         event.data for event in read_chain(run.root) if event.kind == "note" and event.name == "step" and event.data.get("step") == step
     ]
     total = int(last[-1].get("seconds", 0)) if last else 0
-    return f"{total // 60}m{total % 60:02d}s" if total >= 60 else f"{total}s"
+    return span(total)
 
 
 def _outcome_refusal(state: State, ending: Ending) -> RefusalRecord | None:
