@@ -1,6 +1,6 @@
 """Sealing: the files of a run, listed, stated and put into one container (contracts, section 7).
 
-Order: redact, list, state, sign, write, rename. Until the rename there is no bundle; after it, there is a whole one.
+Order: redact, write and list, state, sign, rename. Until the rename there is no bundle; after it, there is a whole one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Man
 from hyops_ci.contracts.ports import Clock
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence import container
+from hyops_ci.evidence.hashing import Background
 from hyops_ci.evidence.recorder import GENESIS, read_chain
 
 MANIFEST: Final = "manifest.json"
@@ -57,24 +58,21 @@ def seal(
     """
     _write_json(run_dir / "result.json", result.document())
     _scrub(run_dir, scrub)
-    paths = listed(run_dir)
-    entries = tuple(_entry(run_dir, path) for path in paths)
     last = next((event.hash for event in reversed(list(read_chain(run_dir)))), GENESIS)
-    manifest = Manifest(
-        run_id=result.run_id,
-        service=result.service,
-        outcome=result.outcome,
-        created_at=stamp(clock.now()),
-        tool_version=__version__,
-        last_event=last,
-        previous_bundle=previous_bundle,
-        files=entries,
-    )
-    manifest_bytes = canonical(manifest.document())
-    envelope_bytes = canonical(envelope(manifest_bytes, manifest, sign))
-    files: list[tuple[str, Path | bytes]] = [(path, run_dir / path) for path in paths]
-    digest = _write_whole(to, [*files, (MANIFEST, manifest_bytes), (ENVELOPE, envelope_bytes)])
-    return Sealed(to, digest, manifest)
+
+    def close(entries: tuple[Entry, ...]) -> Manifest:
+        return Manifest(
+            run_id=result.run_id,
+            service=result.service,
+            outcome=result.outcome,
+            created_at=stamp(clock.now()),
+            tool_version=__version__,
+            last_event=last,
+            previous_bundle=previous_bundle,
+            files=entries,
+        )
+
+    return _write_whole(run_dir, to, close, sign)
 
 
 def listed(run_dir: Path) -> list[str]:
@@ -114,12 +112,6 @@ def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> 
     return {"payloadType": STATEMENT_PAYLOAD, "payload": b64encode(payload).decode(), "signatures": []}
 
 
-def _entry(run_dir: Path, path: str) -> Entry:
-    with (run_dir / path).open("rb") as file:
-        hexdigest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Entry(path=path, bytes=file.tell(), sha256="sha256:" + hexdigest)
-
-
 def _scrub(run_dir: Path, scrub: Callable[[bytes], bytes] | None) -> None:
     """A secret that got this far is taken out, and that it was here is said."""
     if scrub is None:
@@ -135,19 +127,25 @@ def _scrub(run_dir: Path, scrub: Callable[[bytes], bytes] | None) -> None:
         _write_json(run_dir / "redactions.json", {"changed_at_sealing": leaked})
 
 
-def _write_whole(to: Path, files: list[tuple[str, Path | bytes]]) -> str:
+def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], Manifest], sign: Signer | None) -> Sealed:
+    """Every file is read once: hashed while it is written, the container beside it. The manifest follows the files it lists."""
     to.parent.mkdir(parents=True, exist_ok=True)
     draft = to.with_name(f".{to.name}.{secrets.token_hex(8)}.tmp")
-    hasher = hashlib.sha256()
     try:
-        with draft.open("xb") as out:
-            container.write(files, out, hasher.update)
+        with draft.open("xb") as out, Background() as whole:
+            writer = container.Writer(out, whole.update)
+            written = [writer.add(path, run_dir / path) for path in listed(run_dir)]
+            manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))
+            manifest_bytes = canonical(manifest.document())
+            writer.add(MANIFEST, manifest_bytes)
+            writer.add(ENVELOPE, canonical(envelope(manifest_bytes, manifest, sign)))
+            writer.close()
             out.flush()
             os.fsync(out.fileno())
         draft.replace(to)
     finally:
         draft.unlink(missing_ok=True)
-    return "sha256:" + hasher.hexdigest()
+    return Sealed(to, "sha256:" + whole.hexdigest(), manifest)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -7,11 +7,14 @@ can be changed, added or moved without being seen.
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from hyops_ci.evidence.hashing import Background
 
 BLOCK: Final = 512
 CHUNK: Final = 1 << 20
@@ -33,7 +36,7 @@ class Member:
     size: int
     sha256: str
     content: bytes | None
-    """The bytes, for a file of at most `KEPT`; None for a larger one."""
+    """The bytes, for a file of at most `KEPT` that was read; None for a larger one, or one that was written."""
 
 
 def header(name: str, size: int) -> bytes:
@@ -52,23 +55,43 @@ def end(written: int) -> bytes:
     return bytes(2 * BLOCK + -closing % tarfile.RECORDSIZE)
 
 
-def write(files: Iterable[tuple[str, Path | bytes]], out: BinaryIO, update: Callable[[bytes], object]) -> None:
-    """Write files in the order given; `update` sees every byte written."""
-    written = 0
+class Writer:
+    """Writes files one after another, and says what each of them was. `update` sees every byte written."""
 
-    def put(data: bytes) -> None:
-        nonlocal written
-        out.write(data)
-        update(data)
-        written += len(data)
+    def __init__(self, out: BinaryIO, update: Callable[[bytes], object]) -> None:
+        self._out, self._update, self._written = out, update, 0
 
-    for name, source in files:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        put(header(name, size))
-        for chunk in (source,) if isinstance(source, bytes) else _chunks(source):
-            put(chunk)
-        put(bytes(-size % BLOCK))
-    put(end(written))
+    def add(self, name: str, source: Path | bytes) -> Member:
+        """Write one file, read once. Raises BadContainer for one that shrinks meanwhile, OSError for one that cannot be read."""
+        if isinstance(source, bytes):
+            return self._add(name, len(source), iter((source,)))
+        with source.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return self._add(name, size, _chunks(file, size, name))
+
+    def close(self) -> None:
+        """Write what ends a container."""
+        self._put(end(self._written))
+
+    def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> Member:
+        self._put(header(name, size))
+        if size <= CHUNK:
+            content = b"".join(chunks)
+            self._put(content)
+            hexdigest = hashlib.sha256(content).hexdigest()
+        else:
+            with Background() as hasher:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    self._put(chunk)
+            hexdigest = hasher.hexdigest()
+        self._put(bytes(-size % BLOCK))
+        return Member(name, size, "sha256:" + hexdigest, None)
+
+    def _put(self, data: bytes) -> None:
+        self._out.write(data)
+        self._update(data)
+        self._written += len(data)
 
 
 def read(stream: BinaryIO) -> Iterator[Member]:
@@ -116,7 +139,11 @@ def _body(stream: BinaryIO, name: str, size: int) -> tuple[Member, bytes]:
     return Member(name, size, "sha256:" + hasher.hexdigest(), content), stream.read(-size % BLOCK)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+def _chunks(file: BinaryIO, size: int, name: str) -> Iterator[bytes]:
+    """Exactly `size` bytes: a file that grows is cut, one that shrinks is refused."""
+    while size:
+        chunk = file.read(min(CHUNK, size))
+        if not chunk:
+            raise BadContainer(f"{name[:80]} became shorter while it was sealed")
+        size -= len(chunk)
+        yield chunk

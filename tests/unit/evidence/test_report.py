@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.contracts.run import TERMINAL
@@ -155,6 +155,7 @@ NAMES = ("result.json", "decision.json", "plan.json", "check.json", "objectives.
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 
 
+@settings(max_examples=50)
 @given(name=st.sampled_from((*NAMES, "manifest.dsse.json", "approvals/x.json", "parts/plan/events.jsonl")), content=st.binary() | JSON)
 def test_nothing_in_a_bundle_breaks_a_report(name: str, content: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp() / "report"

@@ -80,7 +80,10 @@ def repacked(bundle: Path, change: Callable[[list[tuple[str, bytes]]], list[tupl
         files = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
     to = bundle.with_name("again.tar")
     with to.open("wb") as out:
-        container.write(change(files), out, lambda data: None)
+        writer = container.Writer(out, lambda data: None)
+        for name, content in change(files):
+            writer.add(name, content)
+        writer.close()
     return to
 
 
