@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -17,17 +18,27 @@ from hyops_ci.cli.render import conclusion, progress, say
 @click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision instead of the example's.")
 @click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A dr-dispatch.yml instead of the example's.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where to work; a new temporary folder when absent.")
+@click.option("--stand-in", is_flag=True, help="Use the stand-in even where the real HyOps is found.")
 @click.option("--verbose", is_flag=True, help="Also print what HyOps prints.")
 @moment_option
 @format_option
 def command(
-    scenario: str, decision: Path | None, config: Path | None, folder: Path | None, verbose: bool, at: datetime | None, output: str
+    scenario: str,
+    decision: Path | None,
+    config: Path | None,
+    folder: Path | None,
+    stand_in: bool,
+    verbose: bool,
+    at: datetime | None,
+    output: str,
 ) -> int:
     """Take an example decision through everything: plan, check, approval, recovery, evidence, report.
 
-    HyOps is a stand-in, and every page says so. Nothing outside the folder is touched.
+    HyOps is a stand-in, and every page says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the PATH, or
+    /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
     """
     from hyops_ci.stages.rehearse import SCENARIOS, rehearse
+    from hyops_ci.stages.site import find_hyops
     from hyops_ci.stages.world import silent
 
     if scenario == "list":
@@ -40,6 +51,15 @@ def command(
     place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
     place = place.resolve()
     content = decision.read_bytes() if decision else b""
-    say(f"rehearsal {scenario}: {SCENARIOS[scenario].story}. HyOps is a STAND-IN: nothing will be recovered")
-    ended = rehearse(place, scenario=scenario, decision=content, config=config, at=at, say=progress, hyops_line=say if verbose else silent)
-    return conclusion(ended, output)
+    night = SCENARIOS[scenario]
+    real = None if stand_in or night.scripted or config else find_hyops(os.environ)
+    which = (
+        f"HyOps is the real one, {real.hyops}, with gates that touch nothing" if real else "HyOps is a STAND-IN: nothing will be recovered"
+    )
+    say(f"rehearsal {scenario}: {night.story}. {which}")
+    ended = rehearse(
+        place, scenario=scenario, decision=content, config=config, at=at, real=real, say=progress, hyops_line=say if verbose else silent
+    )
+    code = conclusion(ended, output)
+    say("this was a rehearsal: nothing outside its folder was touched, and no service was recovered")
+    return code

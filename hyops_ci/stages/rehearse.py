@@ -27,7 +27,7 @@ from hyops_ci.stages.execute import execute
 from hyops_ci.stages.plan import Ask, plan
 from hyops_ci.stages.run import conclude_here
 from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.site import APPROVER, EXAMPLE, Site, endpoint, set_up
+from hyops_ci.stages.site import APPROVER, EXAMPLE, RealHyOps, Site, endpoint, set_up
 from hyops_ci.stages.world import World, silent
 
 RESTORE: Final = "postgresql_restore"
@@ -41,14 +41,19 @@ class Scenario:
     story: str
     actions: tuple[str, ...] = ("failover",)
     """The decisions made, one after the other; the last one is the scenario's."""
-    prepare: Callable[[Site], object] = silent  # type: ignore[assignment]
+    prepare: Callable[[Site], object] | None = None
     answer: str = "approve"
     """`approve`, `deny`, or nothing."""
     waits: timedelta = timedelta()
     """How long nobody answers."""
     at: str = ""
     """A word of a progress line at which `then` happens."""
-    then: Callable[[Site], object] = silent  # type: ignore[assignment]
+    then: Callable[[Site], object] | None = None
+
+    @property
+    def scripted(self) -> bool:
+        """Whether HyOps must do something that only the stand-in can be told to do."""
+        return self.prepare is not None or bool(self.at) or len(self.actions) > 1
 
 
 def _cancel(_: Site) -> None:
@@ -90,15 +95,17 @@ def rehearse(
     decision: bytes = b"",
     config: Path | None = None,
     at: datetime | None = None,
+    real: RealHyOps | None = None,
     say: Callable[[str], None] = silent,
     hyops_line: Callable[[str], None] = silent,
 ) -> Conclusion:
     """Take a decision through everything, below `folder`, which must be empty. `decision` and `config` replace the example's."""
     night = SCENARIOS[scenario]
-    site = Site(folder, ShiftedClock(at) if at is not None else SystemClock(), say, hyops_line)
+    site = Site(folder, ShiftedClock(at) if at is not None else SystemClock(), say, hyops_line, None if night.scripted or config else real)
     with endpoint() as port:
         set_up(site, port, config)
-        night.prepare(site)
+        if night.prepare is not None:
+            night.prepare(site)
         *before, last = night.actions
         for number, action in enumerate(before, 1):
             one_run(site, folder / f"run-{number}", example_decision(action, site.clock, number), SCENARIOS["recovered"])
@@ -144,7 +151,7 @@ def at_word(world: World, night: Scenario, site: Site) -> World:
 
     def say(line: str) -> None:
         world.say(line)
-        if night.at in line and not done:
+        if night.then is not None and night.at in line and not done:
             done.append(True)
             night.then(site)
 

@@ -37,6 +37,24 @@ from hyops_ci.stages.world import World, silent
 EXAMPLE: Final = Path(__file__).resolve().parents[1] / "example"
 REQUESTER: Final = "maria"
 APPROVER: Final = "jonas"
+_KEPT: Final = ("PATH", "ANSIBLE_COLLECTIONS_PATH")
+"""What of the caller's environment a rehearsal's runner has."""
+
+
+@dataclass(frozen=True)
+class RealHyOps:
+    """A HyOps of this machine that a rehearsal may use: it runs a blueprint of manual gates, which touches nothing."""
+
+    hyops: Path
+    core_root: Path
+
+
+def find_hyops(environ: Mapping[str, str]) -> RealHyOps | None:
+    """The real CLI, where it is: named by HYOPS_CORE_ROOT with `hyops` on the PATH, or installed at its usual place."""
+    named, installed = environ.get("HYOPS_CORE_ROOT", ""), Path("/opt/hybridops/core")
+    places = [(Path(found), Path(named)) for found in (shutil.which("hyops", path=environ.get("PATH")),) if found and named]
+    places.append((installed / "venv" / "bin" / "hyops", installed / "app"))
+    return next((RealHyOps(hyops, core) for hyops, core in places if hyops.is_file() and (core / "modules").is_dir()), None)
 
 
 @dataclass
@@ -47,6 +65,8 @@ class Site:
     clock: Clock
     say: Callable[[str], None] = silent
     hyops_line: Callable[[str], None] = silent
+    real: RealHyOps | None = None
+    """The real CLI instead of the stand-in."""
     envs: list[str] = field(default_factory=list)
 
     @property
@@ -101,7 +121,7 @@ class Site:
             home=self.runner,
             state_dir=self.root / "host",
             ledger_remote=str(self.root / "ledger.git"),
-            environ={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.runner), "LANG": "C.UTF-8"},
+            environ={"HOME": str(self.runner), "LANG": "C.UTF-8", **{name: os.environ[name] for name in _KEPT if name in os.environ}},
             say=self.say,
             hyops_line=self.hyops_line,
         )
@@ -110,11 +130,12 @@ class Site:
 def set_up(site: Site, port: int, config: Path | None = None) -> None:
     """Make everything below `site.root`: the example's, or `config` with the overlays that lie beside it."""
     public = new_key(site.key)
-    source = config or EXAMPLE / "dr-dispatch.yml"
+    example = EXAMPLE / "gate" if site.real else EXAMPLE
+    source = config or example / "dr-dispatch.yml"
     known, raw = read_config(source.read_bytes(), source.name)
     site.envs = sorted({env_of(service) for service in known.services})
     _write_repository(site, raw, known, public, port)
-    overlays = source.parent / "dr" if config else EXAMPLE / "overlays"
+    overlays = source.parent / "dr" if config else example / "overlays"
     shutil.copytree(overlays, site.repository / ".github" / "dr" / ("" if config else site.envs[0]), dirs_exist_ok=True)
     shutil.copytree(EXAMPLE / "core", site.runner / "core")
     for env in site.envs:
@@ -134,7 +155,8 @@ def _write_repository(site: Site, raw: dict[str, Any], known: DispatchConfig, pu
     """The config with its outside replaced by the local one."""
     local = dict(raw)
     local["envs"] = {env: {"class": "lab"} for env in site.envs}
-    local["host"] = {"core_root": str(site.runner / "core"), "hyops": str(site.runner / "hyops"), "envs_base": str(site.runner / "envs")}
+    hyops = site.real or RealHyOps(site.runner / "hyops", site.runner / "core")
+    local["host"] = {"core_root": str(hyops.core_root), "hyops": str(hyops.hyops), "envs_base": str(site.runner / "envs")}
     local["host"]["vault_password_file"] = str(site.runner / "vault-password")
     local["vault"] = {"kind": "file", "site": "gcp", "path": str(site.root / "authority.json")}
     local["approvals"] = {"channels": ["signed"], "approvers": {APPROVER: public}}
