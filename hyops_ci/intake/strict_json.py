@@ -87,8 +87,8 @@ def _check_depth(text: str) -> None:
 
 def _check_values(value: dict[str, Any]) -> None:
     """Numbers that JSON cannot say, integers that JavaScript cannot hold, halves of characters: by JSON pointer."""
-    for pointer, leaf in _leaves(value):
-        if isinstance(leaf, str) and any("\ud800" <= char <= "\udfff" for char in leaf):
+    for pointer, leaf in leaves(value):
+        if isinstance(leaf, str) and halved(leaf):
             _refuse(
                 "surrogate",
                 "half a character",
@@ -111,16 +111,22 @@ def _check_values(value: dict[str, Any]) -> None:
             )
 
 
-def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """JSON pointer and value of every key and every scalar inside `value`."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield at, key
-            yield from _leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}")
+            yield from leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _leaves(item, f"{at}/{index}")
+            yield from leaves(item, f"{at}/{index}")
     else:
         yield at, value
+
+
+def halved(text: str) -> bool:
+    """Whether half a character stands alone: text that no encoding can carry."""
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _name(number: float) -> str:
