@@ -22,7 +22,8 @@ from hyops_ci.contracts.ports import Clock
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence import container
 from hyops_ci.evidence.hashing import Background
-from hyops_ci.evidence.recorder import GENESIS, read_chain
+from hyops_ci.evidence.recorder import DRAFT, GENESIS, read_chain, sync_folder
+from hyops_ci.evidence.scrubbing import Scrub, replace, scrub_run
 
 MANIFEST: Final = "manifest.json"
 ENVELOPE: Final = "manifest.dsse.json"
@@ -49,15 +50,16 @@ def seal(
     to: Path,
     clock: Clock,
     previous_bundle: str | None = None,
-    scrub: Callable[[bytes], bytes] | None = None,
+    scrub: Scrub | None = None,
     sign: Signer | None = None,
 ) -> Sealed:
-    """Seal the run's folder into `to`. Sealing again after a crash gives a whole bundle again.
+    """Seal the run's folder into `to`. Killed at any point and called again, it gives the same whole bundle.
 
     `scrub` takes secrets out of bytes: a file it changes is replaced by the clean one and named in `redactions.json`.
     """
-    _write_json(run_dir / "result.json", result.document())
-    _scrub(run_dir, scrub)
+    replace(run_dir / "result.json", (json.dumps(result.document(), indent=2, sort_keys=True) + "\n").encode())
+    if scrub is not None:
+        scrub_run(run_dir, listed(run_dir), scrub)
     last = next((event.hash for event in reversed(list(read_chain(run_dir)))), GENESIS)
 
     def close(entries: tuple[Entry, ...]) -> Manifest:
@@ -76,8 +78,9 @@ def seal(
 
 
 def listed(run_dir: Path) -> list[str]:
-    """The files of a run that a bundle lists, sorted."""
-    found = (path.relative_to(run_dir) for path in run_dir.rglob("*") if path.is_file() and not path.is_symlink())
+    """The files of a run that a bundle lists, sorted. A draft that a crash left is none of them."""
+    whole = (path for path in run_dir.rglob("*") if not path.name.startswith(DRAFT))
+    found = (path.relative_to(run_dir) for path in whole if path.is_file() and not path.is_symlink())
     return sorted(path.as_posix() for path in found if path.parts[0] not in NEVER)
 
 
@@ -112,25 +115,12 @@ def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> 
     return {"payloadType": STATEMENT_PAYLOAD, "payload": b64encode(payload).decode(), "signatures": []}
 
 
-def _scrub(run_dir: Path, scrub: Callable[[bytes], bytes] | None) -> None:
-    """A secret that got this far is taken out, and that it was here is said."""
-    if scrub is None:
-        return
-    leaked = []
-    for path in listed(run_dir):
-        data = (run_dir / path).read_bytes()
-        clean = scrub(data)
-        if clean != data:
-            (run_dir / path).write_bytes(clean)
-            leaked.append(path)
-    if leaked:
-        _write_json(run_dir / "redactions.json", {"changed_at_sealing": leaked})
-
-
 def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], Manifest], sign: Signer | None) -> Sealed:
     """Every file is read once: hashed while it is written, the container beside it. The manifest follows the files it lists."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    draft = to.with_name(f".{to.name}.{secrets.token_hex(8)}.tmp")
+    for left in to.parent.glob(f"{DRAFT}{to.name}.*"):  # by a sealing that was killed; it may be large
+        left.unlink(missing_ok=True)
+    draft = to.with_name(f"{DRAFT}{to.name}.{secrets.token_hex(8)}")
     try:
         with draft.open("xb") as out, Background() as whole:
             writer = container.Writer(out, whole.update)
@@ -143,12 +133,7 @@ def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], M
             out.flush()
             os.fsync(out.fileno())
         draft.replace(to)
+        sync_folder(to.parent)
     finally:
         draft.unlink(missing_ok=True)
     return Sealed(to, "sha256:" + whole.hexdigest(), manifest)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    draft.replace(path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,6 +25,8 @@ STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
 """Stages in the order in which their parts chain."""
 GENESIS: Final = "sha256:" + "0" * 64
 EVENTS: Final = "events.jsonl"
+DRAFT: Final = ".draft-"
+"""How files begin that are not whole yet; they are no part of a run."""
 
 
 class BrokenChain(ValueError):
@@ -34,18 +37,23 @@ class PartRecorder:
     """The recorder of one stage (port `Recorder`). Every call is on disk when it returns."""
 
     def __init__(self, run_dir: Path, stage: str, clock: Clock, redact: Callable[[Any], Any] = lambda value: value) -> None:
-        """Begin, or go on with, the part of `stage`. Raises BrokenChain where earlier events do not hold together."""
+        """Begin, or go on with, the part of `stage`. Raises BrokenChain where the events do not hold together, or a later stage began."""
+        if stage not in STAGES:
+            raise ValueError(f"{stage} is no stage with a part")
         self.folder = run_dir / "parts" / stage
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._stage, self._clock, self.redact = stage, clock, redact
         torn = sum(_cut_torn(run_dir / "parts" / each / EVENTS) for each in STAGES)
         events = list(read_chain(run_dir))
+        if events and STAGES.index(events[-1].stage) > STAGES.index(stage):
+            raise BrokenChain(f"parts/{stage}/{EVENTS} cannot go on after {events[-1].stage} has begun")
         self._last = events[-1].hash if events else GENESIS
         self._seq = events[-1].seq + 1 if events else 0
         self.state = next((State(event.name) for event in reversed(events) if event.kind == "transition"), None)
         """Where the run is, by the last transition of any part."""
         self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        _sync_folder(self.folder)
+        for folder in (self.folder, *self.folder.parents[:2]):
+            sync_folder(folder)
         if torn:
             self.note("journal.torn", bytes=torn)
 
@@ -79,10 +87,17 @@ class PartRecorder:
         self._write("refusal", name, data)
 
     def keep(self, path: str, content: bytes) -> None:
-        """Keep a file of this stage, at `path` inside the part."""
-        target = self.folder / path
+        """Keep a file of this stage, at `path` inside the part: whole and on disk, or not there. Raises ValueError for a path elsewhere."""
+        target, inside = self.folder / path, PurePosixPath(path)
+        if inside.is_absolute() or ".." in inside.parts or inside.as_posix() in (".", EVENTS):
+            raise ValueError(f"{path} is no place for a file of {self._stage}")
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        target.write_bytes(content)
+        with tempfile.NamedTemporaryFile(dir=self.folder.parent, prefix=DRAFT, delete=False) as draft:
+            draft.write(content)
+            draft.flush()
+            os.fsync(draft.fileno())
+        Path(draft.name).replace(target)
+        sync_folder(target.parent)
 
     def _write(self, kind: str, name: str, data: dict[str, Any]) -> None:
         event = {
@@ -95,7 +110,9 @@ class PartRecorder:
             "prev": self._last,
         }
         event["hash"] = digest(event)
-        os.write(self._file, canonical(event) + b"\n")
+        line = canonical(event) + b"\n"
+        while line:  # a full disk may take a part of it
+            line = line[os.write(self._file, line) :]
         os.fsync(self._file)
         self._last, self._seq = event["hash"], self._seq + 1
 
@@ -147,7 +164,8 @@ def _cut_torn(path: Path) -> int:
     return len(data) - whole
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk: a file that was made or renamed is there after a power cut too."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

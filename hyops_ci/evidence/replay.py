@@ -18,6 +18,7 @@ from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, Event, Result, State, may_follow
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
+from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
 from hyops_ci.signing.dsse import open_envelope
 
 ENVELOPES: Final = "approvals/envelopes.json"
@@ -99,17 +100,23 @@ def _documents(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator
         if check or claim:
             yield "a check or a claim without a plan"
         return
-    if "decision.json" in contents and (decision is None or _digest(decision) != plan.decision_digest):
+    changed = changed_at_sealing(contents.get(REDACTIONS))
+    if changed:
+        facts["redacted"] = f"at sealing, so that digests of these are not compared: {', '.join(sorted(changed))}"
+    if "decision.json" in contents and "decision.json" not in changed and (decision is None or _digest(decision) != plan.decision_digest):
         yield "decision.json is not the decision that was planned"
     known = {"decision_digest": plan.decision_digest, "plan_digest": plan.digest(), "check_digest": check.digest() if check else None}
+    known = {field: value for field, value in known.items() if f"{field.removesuffix('_digest')}.json" not in changed}
     facts["plan"] = plan.digest()
     yield from _sources(manifest, plan, contents)
-    if check is not None and check.plan_digest != known["plan_digest"]:
+    if check is not None and check.plan_digest != known.get("plan_digest", check.plan_digest):
         yield "check.json looked at another plan"
     for name, document in (("claim.json", claim), ("result.json", result)):
         yield from _same(name, document, known)
-    if claim is not None:
+    if claim is not None and f"parts/execute/{EVENTS}" in contents:
         yield from _approvals(plan, claim, contents, known, facts)
+    elif claim is not None:  # the ledger's word on a runner that fell silent: what it was shown went down with it
+        facts["approved"] = "not in this bundle: the part of execute is missing"
 
 
 def _same(name: str, document: Model | None, known: Mapping[str, str | None]) -> Iterator[str]:
@@ -172,9 +179,8 @@ def _signed(content: bytes | None, plan: Plan) -> set[str]:
 
 def _sources(manifest: Manifest, plan: Plan, contents: Contents) -> Iterator[str]:
     """The config, overlay and map that the plan was made of, unless a secret had to be taken out of them."""
-    if "redactions.json" in contents:
-        return
-    files = {entry.path: entry.sha256 for entry in manifest.files}
+    changed = changed_at_sealing(contents.get(REDACTIONS))
+    files = {entry.path: entry.sha256 for entry in manifest.files if entry.path not in changed}
     for source in plan.sources:
         if files.get(f"sources/{source.role}", source.sha256) != source.sha256:
             yield f"sources/{source.role} is not what the plan was made of"

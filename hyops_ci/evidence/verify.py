@@ -23,12 +23,13 @@ from hyops_ci.evidence import container
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
 from hyops_ci.evidence.container import BadContainer, Member
 from hyops_ci.evidence.replay import Facts, json_object, replay
+from hyops_ci.evidence.scrubbing import REDACTIONS
 from hyops_ci.signing.dsse import open_envelope
 
 MAX_KEPT: Final = 64 << 20
 """Bytes of documents that are held in memory at once."""
 MAX_PROBLEMS: Final = 50
-_DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.json", "claim.json")
+_DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.json", "claim.json", REDACTIONS)
 
 
 @dataclass(frozen=True)

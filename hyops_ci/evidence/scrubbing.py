@@ -1,0 +1,112 @@
+"""A secret that got as far as sealing is taken out, and that it was there is said (contracts, section 7).
+
+It is never a reason to seal nothing. Events are chained anew, so that what is left still verifies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from hyops_ci.contracts.digest import canonical, digest
+from hyops_ci.contracts.run import Event
+from hyops_ci.evidence.recorder import DRAFT, EVENTS, GENESIS, STAGES, BrokenChain, read_chain, sync_folder
+
+REDACTIONS: Final = "redactions.json"
+CHANGED: Final = "changed_at_sealing"
+"""Key in `redactions.json`: the files that sealing had to change."""
+Scrub: TypeAlias = Callable[[bytes], bytes]
+_FIXED: Final = ("seq", "at", "stage", "kind")
+
+
+def scrub_run(run_dir: Path, paths: Iterable[str], scrub: Scrub) -> None:
+    """Replace every file in `paths` that holds a secret by its clean form, and name it in `redactions.json`.
+
+    The name is on disk before the file is changed: a crash in between loses neither.
+    """
+    events = {f"parts/{stage}/{EVENTS}" for stage in STAGES}
+    leaking = [path for path in paths if _leaks(run_dir / path, scrub)]
+    if not leaking:
+        return
+    _say(run_dir, leaking)
+    for path in leaking:
+        if path not in events:
+            replace(run_dir / path, scrub((run_dir / path).read_bytes()))
+    if events & set(leaking):
+        _scrub_events(run_dir, scrub)
+
+
+def changed_at_sealing(content: bytes | None) -> frozenset[str]:
+    """The files that `redactions.json` names as changed; none where it cannot be read."""
+    try:
+        value = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return frozenset()
+    names = value.get(CHANGED) if isinstance(value, dict) else None
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file whole and to disk, or leave what was there."""
+    draft = path.with_name(f"{DRAFT}{path.name}")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def _leaks(path: Path, scrub: Scrub) -> bool:
+    data = path.read_bytes()
+    return scrub(data) != data
+
+
+def _say(run_dir: Path, leaking: Iterable[str]) -> None:
+    """Add to what redaction already counted, and to what an earlier sealing said."""
+    path = run_dir / REDACTIONS
+    before = path.read_bytes() if path.is_file() else b"{}"
+    try:
+        told = json.loads(before)
+    except (ValueError, RecursionError):
+        told = {}
+    told = told if isinstance(told, dict) else {}
+    told[CHANGED] = sorted({*changed_at_sealing(before), *leaking})
+    replace(path, (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _scrub_events(run_dir: Path, scrub: Scrub) -> None:
+    """Clean every event and chain them anew. A chain that does not hold is cleaned as bytes: it stays as broken as it was."""
+    paths = {stage: run_dir / "parts" / stage / EVENTS for stage in STAGES}
+    try:
+        parts = _chained(_clean(event, scrub) for event in read_chain(run_dir))
+    except BrokenChain:
+        parts = {stage: scrub(path.read_bytes()) for stage, path in paths.items() if path.is_file()}
+    for stage, content in parts.items():
+        if paths[stage].read_bytes() != content:
+            replace(paths[stage], content)
+
+
+def _clean(event: Event, scrub: Scrub) -> dict[str, Any]:
+    fields: dict[str, Any] = event.model_dump(mode="json", exclude={"prev", "hash"})
+    try:
+        clean = json.loads(scrub(canonical(fields)))
+    except ValueError:
+        clean = None
+    fixed = (*_FIXED, "name") if event.kind == "transition" else _FIXED
+    if isinstance(clean, dict) and clean.keys() == fields.keys() and all(clean[key] == fields[key] for key in fixed):
+        return clean
+    return fields | {"data": {"redacted": "all of it"}, "name": fields["name"] if event.kind == "transition" else "redacted"}
+
+
+def _chained(events: Iterator[Mapping[str, Any]]) -> dict[str, bytes]:
+    parts: dict[str, bytes] = {}
+    last = GENESIS
+    for fields in events:
+        event = {**fields, "prev": last}
+        last = event["hash"] = digest(event)
+        parts[fields["stage"]] = parts.get(fields["stage"], b"") + canonical(event) + b"\n"
+    return parts
