@@ -41,6 +41,8 @@ class GitStore:
     def __init__(self, remote: str, branch: str, cache: Path, token: str = "", sleep: Callable[[float], None] = time.sleep) -> None:
         self._git, self._branch, self._sleep = Git(remote, cache, token), branch, sleep
         self._ref = f"refs/heads/{branch}"
+        self._known: dict[str, Tip] = {}
+        self._head: Head | None = None
 
     def read(self) -> Head | None:
         """The head with its history. Raises Refusal (exit 5) for content that is no ledger, Fault (exit 12) for no answer."""
@@ -49,12 +51,15 @@ class GitStore:
         if listed.code:
             return None
         commit = listed.text.split()[0]
+        if self._head is not None and self._head.commit == commit:
+            return self._head
         if self._git.run("merge-base", "--is-ancestor", commit, SEEN).code:
             self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self._git.remote, self._ref)
             self._remember(commit)
         listing = self._git.local("rev-list", f"--max-count={MAX_HISTORY}", "--first-parent", commit, "--")
         commits = listing.text.split()
-        return Head(commit, tuple(self._tips(commits)), tuple(commits))
+        self._head = Head(commit, self._tips(commits), tuple(commits))
+        return self._head
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
         """Add one commit. None: somebody else came first."""
@@ -88,10 +93,19 @@ class GitStore:
         head = self.read()
         return head is not None and commit in head.commits
 
-    def _tips(self, commits: list[str]) -> list[Tip]:
-        """All tips in one call: `cat-file --batch` answers in the order asked."""
-        data = self._git.local("cat-file", "--batch", data="".join(f"{commit}:{FILE}\n" for commit in commits).encode()).out
-        tips: list[Tip] = []
+    def _tips(self, commits: list[str]) -> tuple[Tip, ...]:
+        """The tip of each commit; each has to continue the one before it."""
+        self._learn([commit for commit in commits if commit not in self._known])
+        tips = tuple(self._known[commit] for commit in commits)
+        for newer, older, commit in zip(tips, tips[1:], commits, strict=False):
+            if (newer.ledger_id, newer.service) != (older.ledger_id, older.service) or newer.epoch < older.epoch:
+                raise self._unreadable(commit, "it does not continue the tip before it")
+        return tips
+
+    def _learn(self, commits: list[str]) -> None:
+        """Read these in one call: `cat-file --batch` answers in the order asked."""
+        asked = "".join(f"{commit}:{FILE}\n" for commit in commits)
+        data = self._git.local("cat-file", "--batch", data=asked.encode()).out
         at = 0
         for commit in commits:
             line_end = data.index(b"\n", at)
@@ -100,14 +114,10 @@ class GitStore:
                 raise self._unreadable(commit, f"no {FILE}")
             start, size = line_end + 1, int(header[2])
             try:
-                tips.append(Tip.model_validate_json(data[start : start + size]))
+                self._known[commit] = Tip.model_validate_json(data[start : start + size])
             except ValidationError as error:
                 raise self._unreadable(commit, f"{error.error_count()} fields of {FILE} do not fit") from None
             at = start + size + 1
-        for newer, older, commit in zip(tips, tips[1:], commits, strict=False):
-            if (newer.ledger_id, newer.service) != (older.ledger_id, older.service) or newer.epoch < older.epoch:
-                raise self._unreadable(commit, "it does not continue the tip before it")
-        return tips
 
     def _ask(self, *words: str) -> Answer:
         """A call that talks to the remote, tried again while it does not answer. Code 2 and silence: there is no such branch."""

@@ -50,8 +50,10 @@ def test_a_branch_is_made_once(stores: Stores) -> None:
 def test_only_the_head_that_was_read_can_be_grown(stores: Stores) -> None:
     first = begun(stores())
     winner, loser = (claimed(FIRST, request(number), f"claim-{number}") for number in (1, 2))
-    assert stores().append(first.commit, winner, "first") is not None
-    assert stores().append(first.commit, loser, "second") is None
+    one, other = stores(), stores()
+    assert one.read() == other.read() == first
+    assert one.append(first.commit, winner, "first") is not None
+    assert other.append(first.commit, loser, "second") is None
     head = stores().read()
     assert head is not None
     assert head.tips == (winner, FIRST)
