@@ -40,7 +40,16 @@ class Intake:
 
 
 def read_decision(data: bytes, *, config: DispatchConfig, now: datetime) -> Intake:
-    """The decision in `data`. Raises Refusal (exit 3) for what is no decision, or is of another time."""
+    """The decision in `data`. Raises Refusal (exit 3, or 4 where the routes say no); its fix is ready to paste when only one service is there."""
+    try:
+        return _read(data, config, now)
+    except Refusal as refusal:
+        if len(config.services) == 1:
+            refusal.fix = refusal.fix.replace("<name>/<env>", next(iter(config.services)))
+        raise
+
+
+def _read(data: bytes, config: DispatchConfig, now: datetime) -> Intake:
     kind = validate(data)
     value = read_object(data)
     warnings: tuple[str, ...] = ()

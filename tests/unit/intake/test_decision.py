@@ -68,11 +68,20 @@ def test_refusal_one_word_for_word() -> None:
     case = load("refuse", "sample-decision-record-cutover-nan-signal")
     with pytest.raises(Refusal) as caught:
         read_decision(case.data, config=case.config, now=case.now)
-    assert caught.value.lines()[:3] == [
+    assert caught.value.lines() == [
         "REFUSED intake.number (exit 3): the record holds NaN, which is not JSON",
         "  found    decision-20261123T133636Z-cutover-7aa37e5e, /checks/1/value = NaN (error_rate_ratio: 0/0, usual when all is down)",
         "  expected finite numbers",
+        "  fix      decide as a person: gh workflow run dr.yml -f action=failover -f service=pg-ha/dev "
+        '-f reason="INC-..."   (record kept as attachment)',
     ]
+
+
+def test_the_command_names_no_service_when_there_are_two() -> None:
+    case = load("refuse", "sample-decision-record-cutover-nan-signal")
+    with pytest.raises(Refusal) as caught:
+        read_decision(case.data, config=config("two-services"), now=case.now)
+    assert "-f service=<name>/<env> " in caught.value.fix
 
 
 def test_refusal_three_word_for_word() -> None:
