@@ -96,7 +96,7 @@ def advanced(
     update: dict[str, object] = {
         "state": state,
         "at": at,
-        "mutating": tip.mutating or mutating or state in _ACTING,
+        "mutating": tip.mutating or mutating or past_no_return or state in _ACTING,
         "past_no_return": tip.past_no_return or past_no_return,
         "bundle_sha256": bundle_sha256 or tip.bundle_sha256,
     }

@@ -80,7 +80,7 @@ def _wait(ledger: Ledger) -> int:
         tip = ledger.tip()
         if tip.state is State.FAILED:
             return tip.epoch
-        time.sleep(0.05)
+        time.sleep(0.25)
     raise TimeoutError("the winner never ended")
 
 
