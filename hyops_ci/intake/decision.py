@@ -40,7 +40,10 @@ class Intake:
 
 
 def read_decision(data: bytes, *, config: DispatchConfig, now: datetime) -> Intake:
-    """The decision in `data`. Raises Refusal (exit 3, or 4 where the routes say no); its fix is ready to paste when only one service is there."""
+    """The decision in `data`. Raises Refusal: exit 3, or 4 where the routes say no.
+
+    Where the config has one service, the command in its fix is ready to paste.
+    """
     try:
         return _read(data, config, now)
     except Refusal as refusal:

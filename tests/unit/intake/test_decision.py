@@ -72,8 +72,8 @@ def test_refusal_one_word_for_word() -> None:
         "REFUSED intake.number (exit 3): the record holds NaN, which is not JSON",
         "  found    decision-20261123T133636Z-cutover-7aa37e5e, /checks/1/value = NaN (error_rate_ratio: 0/0, usual when all is down)",
         "  expected finite numbers",
-        "  fix      decide as a person: gh workflow run dr.yml -f action=failover -f service=pg-ha/dev "
-        '-f reason="INC-..."   (record kept as attachment)',
+        "  fix      decide as a person: gh workflow run dr.yml -f action=failover -f service=pg-ha/dev"
+        + ' -f reason="INC-..."   (record kept as attachment)',
     ]
 
 
