@@ -15,6 +15,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.intake.decision import read_decision, read_form
 from hyops_ci.intake.records import decision_id
+from hyops_ci.intake.strict_json import BY_HAND
 from tests.unit.intake.cases import Case, config, load, names
 
 ACCEPT, REFUSE = names("accept"), names("refuse")
@@ -72,8 +73,7 @@ def test_refusal_one_word_for_word() -> None:
         "REFUSED intake.number (exit 3): the record holds NaN, which is not JSON",
         "  found    decision-20261123T133636Z-cutover-7aa37e5e, /checks/1/value = NaN (error_rate_ratio: 0/0, usual when all is down)",
         "  expected finite numbers",
-        "  fix      decide as a person: gh workflow run dr.yml -f action=failover -f service=pg-ha/dev"
-        + ' -f reason="INC-..."   (record kept as attachment)',
+        f"  fix      {BY_HAND.replace('<name>/<env>', 'pg-ha/dev')}",
     ]
 
 
