@@ -19,6 +19,8 @@ TOP: Final = 26
 BAR: Final = 26
 ROW: Final = 34
 AXIS: Final = 30
+FARTHEST: Final = 2.5
+"""Times the run's own length at which the objective is still drawn."""
 _WHOSE: Final = {
     State.RECEIVED: ("ours", "plan"),
     State.PLANNED: ("ours", "check"),
@@ -92,10 +94,9 @@ def picture(story: Story) -> Safe:
     if not stretches:
         return Safe("")
     steps = [(step, step.begun) for step in story.steps if step.begun is not None]
-    objective = rto_of(story).objective
-    promised = _after(stretches[0].start, objective) if objective is not None else None
-    ends = [stretches[-1].end, *(_end(step, begun) for step, begun in steps)]
-    scale = Scale(stretches[0].start, max(ends + ([promised] if promised else [])))
+    start, end = stretches[0].start, max([stretches[-1].end, *(_end(step, begun) for step, begun in steps)])
+    promised = _promised(story, start, end)
+    scale = Scale(start, max(end, promised or end))
     height = TOP + BAR + 10 + ROW * len(steps)
     marks = [_mark(scale.at(begun), height, "no-return", "point of no return") for step, begun in steps if step.no_return]
     marks += [_mark(scale.at(promised), height, "promise", "objective")] if promised else []
@@ -111,6 +112,13 @@ def _in_words(stretches: list[Phase]) -> str:
 
 def _end(step: StepTold, begun: datetime) -> datetime:
     return _after(begun, step.seconds or 0)
+
+
+def _promised(story: Story, start: datetime, end: datetime) -> datetime | None:
+    """When the objective is over, unless it is so far away that the run would shrink to a line."""
+    objective = rto_of(story).objective
+    far = objective is None or objective > FARTHEST * max((end - start).total_seconds(), 1)
+    return None if objective is None or far else _after(start, objective)
 
 
 def _after(when: datetime, seconds: int) -> datetime:

@@ -175,3 +175,11 @@ def test_no_value_in_its_place_breaks_a_report(value: object, key: str) -> None:
     given = dict.fromkeys((*NAMES, "manifest.dsse.json"), document)
     assert not Outline(html(given)).open
     assert markdown(given)
+
+
+def test_a_far_objective_does_not_shrink_the_picture(tmp_path: Path) -> None:
+    given = files(tmp_path)
+    assert ">objective</text>" in html(given)
+    figures = json.loads(given["objectives.json"])
+    given["objectives.json"] = json.dumps(figures | {"rto": {"objective": 90_000, "met": True}}).encode()
+    assert ">objective</text>" not in html(given)
