@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import shutil
 import socket
+from collections.abc import Sequence
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hyops_ci.blueprints.guards import opened, to_yaml
 from hyops_ci.blueprints.identity import backup_identities
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.check import RunnerIdentity
+from hyops_ci.contracts.check import Check, RunnerIdentity
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
@@ -53,7 +54,7 @@ def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
     blueprint = effective(document, digest_bytes(overlay), runtime)
     environment = child_environment(runtime, base=world.environ, env_pass=plan.env_pass)
     version = hyops_version(runtime.hyops, environment)
-    names = check_names(plan.secrets, authority_of(plan, world, Purpose.CHECK), blueprint.required_env())
+    names = names_found(plan, blueprint.required_env(), run, world, stage)
     preflight = ask_preflight(plan, document, runtime, run, world, stage, {name: PRESENT for name, there in names.items() if there})
     states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], world.clock.now())
     return CheckFacts(
@@ -71,6 +72,17 @@ def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
         identities=backup_identities(blueprint),
         disk_free_bytes=shutil.disk_usage(root).free,
     )
+
+
+def names_found(plan: Plan, required: Sequence[str], run: RunDir, world: World, stage: str) -> dict[str, bool]:
+    """Which secrets the authority has, by name. Only the check asks: its role is bound to its own job (docs/vault-role.md).
+
+    For `execute` the check's answer stands until the values are read, which refuses a missing one by name before HyOps starts.
+    """
+    if stage == "check":
+        return check_names(plan.secrets, authority_of(plan, world, Purpose.CHECK), required)
+    found = run.read_model("check.json", Check).secret_names
+    return {name: name in found for name in sorted(set(required))}
 
 
 def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> EffectiveBlueprint:

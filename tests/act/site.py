@@ -28,7 +28,7 @@ from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
 from tests.act.running import ActRun, run_act
 from tests.hyops_double import Double, install
-from tests.support.git_http import serve_git
+from tests.support.git_http import GitServer, serve_git
 from tests.support.openbao import GITHUB_CLAIMS, WORKFLOW_SHA, OpenBao
 
 CALLER = "acme/recovery"
@@ -73,7 +73,7 @@ class Site:
     double: Double
     bao: OpenBao
     tokens: JobTokens
-    git: str
+    git: GitServer
     local: dict[str, Path]
     approver_key: Path
     config: dict[str, Any]
@@ -125,8 +125,9 @@ class Site:
             "GITHUB_TRIGGERING_ACTOR": REQUESTER,
             "GITHUB_REF_PROTECTED": "true",
             "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/dr.yml@refs/heads/main",
-            "GITHUB_SERVER_URL": self.git,
-            "GITHUB_API_URL": f"{self.git}/api/v3",
+            "GITHUB_SERVER_URL": self.git.origin,
+            "GITHUB_API_URL": f"{self.git.origin}/api/v3",
+            "GIT_SSL_CAINFO": str(self.git.ca),
             "RUNNER_NAME": "dr-runner-01",
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
@@ -148,13 +149,13 @@ def make_site(root: Path, bao: OpenBao) -> Iterator[Site]:
     bare.mkdir(parents=True)
     git(bare, "init", "-q", "--bare", ".")
     with (
-        serve_git(root / "github", GITHUB_TOKEN) as origin,
+        serve_git(root / "github", GITHUB_TOKEN) as server,
         serve_job_tokens(bao, DISPATCH, ENVIRONMENTS) as tokens,
         _listener() as service_port,
     ):
         key = root / "approver" / "key.pem"
         config = _config(root, double, bao, new_key(key), service_port)
-        site = Site(root, double, bao, tokens, origin, _local(dispatch), key, config)
+        site = Site(root, double, bao, tokens, server, _local(dispatch), key, config)
         _caller(site)
         site.ledger().init("onprem", stamp(datetime.now(UTC)))
         yield site

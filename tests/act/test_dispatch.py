@@ -18,6 +18,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
 from tests.act.canaries import files_below, leaks
+from tests.act.rewriting import ROOT
 from tests.act.running import ActRun
 from tests.act.site import APPROVER, GITHUB_TOKEN, SECRETS, SERVICE, VAULT_PASSWORD, Site
 from tests.support.openbao import ROOT_TOKEN
@@ -112,12 +113,14 @@ def signed(site: Site, waiting: ActRun) -> dict[str, str]:
     """What an approver sends after reading the check artifact: the decision again, and their signature."""
     folder = site.root / f"approver-{waiting.number}"
     [handover] = waiting.artifact(f"dr-check-{waiting.number}-1", folder).glob("*.tar")
-    with tarfile.open(handover) as tar:
-        tar.extractall(folder, filter="data")
-    command = [sys.executable, "-m", "hyops_ci", "approve", "--request", "request.json", "--key", str(site.approver_key)]
-    done = subprocess.run([*command, "--as", APPROVER, "--yes"], cwd=folder, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "hyops_ci", "approve", "--request", str(handover), "--key", str(site.approver_key), "--yes"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return {"decision": (folder / "decision.json").read_text(), "approvals": done.stdout}
+    assert f"signed: approve by {APPROVER}" in done.stderr
+    with tarfile.open(handover) as tar:
+        decision = tar.extractfile("decision.json")
+        assert decision is not None
+        return {"decision": decision.read().decode(), "approvals": done.stdout.strip()}
 
 
 def bundle(site: Site, run: ActRun, outcome: str) -> dict[str, Any]:

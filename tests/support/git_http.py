@@ -1,28 +1,41 @@
 """GitHub's Git on the loopback: bare repositories behind `git http-backend`, open to one token.
 
-with serve_git(folder, token="...") as origin:
-    git push {origin}/acme/recovery ...
+with serve_git(folder, token="...") as server:
+    GIT_SSL_CAINFO={server.ca} git push {server.origin}/acme/recovery ...
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import trustme
+
+HOST = "github.localhost"
+"""GitHub's artifact client takes any other host but github.com for a GHES, and refuses to work there. curl knows it is the loopback."""
+
+
+@dataclass(frozen=True)
+class GitServer:
+    """Where it is, and the certificate to trust."""
+
+    origin: str
+    ca: Path
+
 
 @contextmanager
-def serve_git(folder: Path, token: str) -> Iterator[str]:
-    """Serve the bare repositories below `folder` for reading and pushing; gives the origin. Ended on leaving.
-
-    The host is called `github.localhost`: GitHub's artifact client takes any other but github.com for a GHES and refuses to work.
-    """
+def serve_git(folder: Path, token: str) -> Iterator[GitServer]:
+    """Serve the bare repositories below `folder` for reading and pushing, over TLS. Ended on leaving."""
     expected = "Basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,11 +95,17 @@ def serve_git(folder: Path, token: str) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             pass
 
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://github.localhost:{server.server_address[1]}"
+        with tempfile.TemporaryDirectory(prefix="git-http-") as home:
+            authority.cert_pem.write_to_path(f"{home}/ca.pem")
+            yield GitServer(f"https://{HOST}:{server.server_port}", Path(home, "ca.pem"))
     finally:
         server.shutdown()
         server.server_close()

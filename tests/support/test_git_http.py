@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.git_http import serve_git
+from tests.support.git_http import GitServer, serve_git
 
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "credential.helper=")
 
 
-def git(folder: Path, *words: str, token: str = "") -> subprocess.CompletedProcess[str]:
+def git(folder: Path, *words: str, server: GitServer | None = None, token: str = "") -> subprocess.CompletedProcess[str]:
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     header = ("-c", f"http.extraHeader=Authorization: Basic {basic}") if token else ()
     command = ["git", *IDENTITY, *header, *words]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "GIT_TERMINAL_PROMPT": "0"}
+    environment |= {"GIT_SSL_CAINFO": str(server.ca)} if server else {}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -36,26 +37,32 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_what_is_pushed_with_the_token_comes_back(tmp_path: Path, work: Path) -> None:
-    with serve_git(tmp_path / "served", "t0ken") as origin:
-        pushed = git(work, "push", "-q", f"{origin}/acme/recovery", "main", token="t0ken")
+    with serve_git(tmp_path / "served", "t0ken") as server:
+        pushed = git(work, "push", "-q", f"{server.origin}/acme/recovery", "main", server=server, token="t0ken")
         assert pushed.returncode == 0, pushed.stderr
         copy = tmp_path / "copy"
-        cloned = git(tmp_path, "clone", "-q", "-b", "main", f"{origin}/acme/recovery", str(copy), token="t0ken")
+        cloned = git(tmp_path, "clone", "-q", "-b", "main", f"{server.origin}/acme/recovery", str(copy), server=server, token="t0ken")
         assert cloned.returncode == 0, cloned.stderr
     assert (copy / "big").read_bytes() == (work / "big").read_bytes()
 
 
 @pytest.mark.parametrize("token", ["", "other"])
 def test_without_the_token_nothing_is_read_or_written(tmp_path: Path, work: Path, token: str) -> None:
-    with serve_git(tmp_path / "served", "t0ken") as origin:
-        assert git(work, "push", "-q", f"{origin}/acme/recovery", "main", token=token).returncode != 0
-        assert git(work, "ls-remote", f"{origin}/acme/recovery", token=token).returncode != 0
+    with serve_git(tmp_path / "served", "t0ken") as server:
+        assert git(work, "push", "-q", f"{server.origin}/acme/recovery", "main", server=server, token=token).returncode != 0
+        assert git(work, "ls-remote", f"{server.origin}/acme/recovery", server=server, token=token).returncode != 0
 
 
 def test_a_push_that_is_no_fast_forward_is_refused(tmp_path: Path, work: Path) -> None:
-    with serve_git(tmp_path / "served", "t0ken") as origin:
-        assert git(work, "push", "-q", f"{origin}/acme/recovery", "main", token="t0ken").returncode == 0
+    with serve_git(tmp_path / "served", "t0ken") as server:
+        assert git(work, "push", "-q", f"{server.origin}/acme/recovery", "main", server=server, token="t0ken").returncode == 0
         git(work, "commit", "-q", "--amend", "-m", "another")
-        refused = git(work, "push", "-q", f"{origin}/acme/recovery", "main", token="t0ken")
+        refused = git(work, "push", "-q", f"{server.origin}/acme/recovery", "main", server=server, token="t0ken")
     assert refused.returncode != 0
     assert "non-fast-forward" in refused.stderr
+
+
+def test_another_certificate_is_not_taken(tmp_path: Path, work: Path) -> None:
+    with serve_git(tmp_path / "served", "t0ken") as server, serve_git(tmp_path / "served", "t0ken") as other:
+        strangers = GitServer(server.origin, other.ca)
+        assert "certificate" in git(work, "ls-remote", f"{server.origin}/acme/recovery", server=strangers, token="t0ken").stderr
