@@ -9,7 +9,7 @@ from typing import Final
 
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
-from hyops_ci.contracts.run import State
+from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger import rules, transitions
 from hyops_ci.ledger.git import GitStore
@@ -119,6 +119,19 @@ class Ledger:
             ),
             f"{state} epoch {claim.epoch} by run {claim.run_id}",
         )
+
+    def renew(self, claim: Claim, *, at: str) -> Tip:
+        """The claim's run is alive: same state, new time. Ten minutes without a word, and others take it for cut off.
+
+        Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's: that is how a drill learns to stop.
+        """
+
+        def next_tip(head: Head) -> Tip | None:
+            state = head.tip.state or State.CLAIMED
+            tip = transitions.advanced(head.tip, claim, state, at=at)
+            return None if state in TERMINAL else tip
+
+        return self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
 
     def settle(self, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
         """A person's word on which side serves, after a run that was cut off."""

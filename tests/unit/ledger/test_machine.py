@@ -91,6 +91,20 @@ class Night(RuleBasedStateMachine):
         if after.mutating:
             self.acted.add(claim.decision_id)
 
+    @precondition(lambda self: self.given)
+    @rule(data=st.data())
+    def a_run_is_alive(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.given))
+        before = self.ledger.tip()
+        try:
+            after = self.ledger.renew(claim, at=at(self.minutes))
+        except Refusal:
+            assert before.claim != claim
+            return
+        assert before.claim == claim
+        assert after.model_copy(update={"at": before.at}) == before
+        assert after == self.ledger.tip()
+
     @rule(serves=st.sampled_from(["onprem", "gcp"]))
     def settle(self, serves: str) -> None:
         before = self.ledger.tip()

@@ -17,6 +17,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
 from hyops_ci.ledger.transitions import first_tip
 from tests.ledger.scene import SERVICE, MemoryStore, at, request
+from tests.ledger.scene import at as moment_of
 
 CASES = Path(__file__).parents[2] / "cases" / "ledger"
 ACCEPT = sorted((CASES / "accept").glob("*.yml"))
@@ -46,6 +47,9 @@ class Story:
         words["at"] = at(words["at"])
         sha256 = digest({"bundle": bundle}) if bundle else None
         self.ledger.advance(self.claims[claim - 1], State(state), bundle_sha256=sha256, **words)
+
+    def _renew(self, at: float, claim: int = 0) -> None:
+        self.ledger.renew(self.claims[claim - 1], at=moment_of(at))
 
     def _settle(self, serves: str, reason: str = "seen", **words: Any) -> None:
         self.ledger.settle(serves=serves, home_site="onprem", reason=reason, settled_by="maria", at=at(words["at"]))
