@@ -68,7 +68,9 @@ class Stand:
 
     def preflight(self) -> dict[str, Any]:
         """The object that `blueprint preflight --json` prints."""
-        steps, failures, published = [], [], set()
+        steps: list[dict[str, Any]] = []
+        failures: list[str] = []
+        published: set[str] = set()
         for step in self.steps:
             reason = self.blocked(step, published)
             status = "deferred" if failures else "blocked" if reason else "skipped" if self.skipped(step) else "ready"
