@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.request import build_request
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person, Subject
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.errors import Refusal
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.intake.config_file import read_config
 from hyops_ci.signing.dsse import read_envelopes
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
@@ -74,6 +76,8 @@ def keep_envelopes(text: str, run: RunDir) -> None:
 
 def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World) -> tuple[Approval, ...]:
     """The approvals that carry this run. Raises Refusal (exit 6). What counts is judged at the claim, by this clock."""
+    decision = run.read_model("decision.json", Decision)
+    refuse_old_decision(decision, read_config(run.read("sources/config"))[0], world.clock.now())
     if not plan.approval.required:
         return ()
     ledger = world.ledger(plan.service)
@@ -84,11 +88,26 @@ def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World) -> tupl
         run.read_json(ENVELOPES) if run.has(ENVELOPES) else [],
         plan.approval.model_copy(update={"quorum": quorum}),
         subject_of(plan, check, tip, world),
-        requesters=requesters_of(run.read_model("decision.json", Decision), world),
+        requesters=requesters_of(decision, world),
         now=world.clock.now(),
         spent_nonces=ledger.spent_nonces(),
         validity=validity,
     )
+
+
+def refuse_old_decision(decision: Decision, config: DispatchConfig, now: datetime) -> None:
+    """A decision's own life is judged at the claim too, and never in mid-step. Raises Refusal (exit 6)."""
+    lifetime = timedelta(seconds=seconds(config.policy.decision_lifetime))
+    until = moment(decision.expires_at) if decision.expires_at else moment(decision.issued_at) + lifetime
+    if now >= until:
+        raise Refusal(
+            "decision.expired",
+            "the decision ran out before it was approved",
+            exit_code=Exit.APPROVAL,
+            found=f"valid until {stamp(until)}, judged at {stamp(now)}",
+            expected="a yes before that time",
+            fix="decide again: nothing of an old decision is reused",
+        )
 
 
 def may_proceed(run: RunDir, world: World) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit
 
-_GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED}
+_GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
 _NOTHING_CHANGED: Final = "Nothing was changed."
 STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 
