@@ -109,7 +109,7 @@ def run_act(
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
     )
     run = ActRun(done.returncode, (done.stdout + done.stderr).splitlines(), scratch, environment["GITHUB_RUN_ID"], time.monotonic() - began)
     _read(run)

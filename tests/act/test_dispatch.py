@@ -30,6 +30,7 @@ FAILOVER = {"action": "failover", "service": SERVICE, "reason": "INC-4242 power 
 FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power back", "old_primary": "confirmed-off"}
 
 
+@pytest.mark.timeout(1200)  # five runs: a minute on an idle machine
 def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(site: Site) -> None:
     waiting = site.start("failover, unsigned", **FAILOVER)
     assert waiting.jobs.get("execute", "skipped") == "skipped", waiting.log()
@@ -68,6 +69,7 @@ def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(si
     assert (site.ledger().tip().position, site.ledger().tip().epoch) == ("primary", 2)
 
 
+@pytest.mark.timeout(600)
 def test_a_lane_that_is_not_enabled_is_refused_before_any_runner(site: Site) -> None:
     site.config["services"][SERVICE]["failover"]["lane"] = "azure"
     site.write_config()
@@ -80,6 +82,7 @@ def test_a_lane_that_is_not_enabled_is_refused_before_any_runner(site: Site) -> 
     assert site.ledger().tip().epoch == 0
 
 
+@pytest.mark.timeout(600)
 def test_a_failing_step_stops_before_clients_move_and_frees_the_lock(site: Site) -> None:
     site.double.script(steps={"postgresql_restore": {"do": "fail", "leak": ["PATRONI_SUPERUSER_PASSWORD", "POWERDNS_API_KEY"]}})
     failed = site.start("step postgresql_restore fails", **decision("inc-4242-a-step-fails"))
