@@ -129,7 +129,7 @@ def refuse_self(
         found=f"asked {' and '.join(each.login for each in requesters)}, approved {' and '.join(approved)} (seen {seen:%H:%M:%S}Z)",
         expected=" or ".join(left) or "an approver who did not ask; the plan names none",
         fix="new run, other approver. Alone tonight: docs/approvals.md (sealed second key; its use is recorded)",
-        docs="docs/approvals.md",
+        docs="approvals.md",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,10 +16,38 @@ def command(only_check: bool, folder: Path) -> int:
     from hyops_ci.planning.case import table
     from hyops_ci.planning.explaining import document
 
-    pages = {"gates.md": table(), "config.md": document()}
+    pages = {"gates.md": table(), "config.md": document(), "actions.md": actions_page(folder.resolve().parent)}
     stale = [name for name, text in pages.items() if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
     for name in stale:
         click.echo(f"{'stale' if only_check else 'written'} {name}")
         if not only_check:
             (folder / name).write_text(pages[name], encoding="utf-8")
     return 2 if only_check and stale else 0
+
+
+def actions_page(root: Path) -> str:
+    """`docs/actions.md`: inputs and outputs of the reusable workflow and of every action."""
+    import yaml
+
+    call = yaml.safe_load((root / ".github" / "workflows" / "dispatch.yml").read_text(encoding="utf-8"))[True]["workflow_call"]
+    rows = ["# Actions and workflows", "", "Generated from the files themselves by `hyops-ci docs`.", ""]
+    rows += ["## .github/workflows/dispatch.yml", "", "The whole run, as a job of the caller.", "", *_fields(call)]
+    for path in sorted((root / "actions").glob("*/action.yml")):
+        action = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows += [f"## actions/{path.parent.name}", "", str(action["description"]), "", *_fields(action)]
+    return "\n".join(rows)
+
+
+def _fields(document: dict[str, Any]) -> list[str]:
+    """Two tables: inputs with their defaults, outputs."""
+    rows = []
+    inputs, outputs = document.get("inputs") or {}, document.get("outputs") or {}
+    if inputs:
+        rows += ["| input | meaning | default |", "|---|---|---|"]
+        for name, each in inputs.items():
+            default = "required" if each.get("required") else f"`{each.get('default', '')}`" if each.get("default") else ""
+            rows.append(f"| `{name}` | {each['description']} | {default} |")
+        rows.append("")
+    if outputs:
+        rows += ["| output | meaning |", "|---|---|", *(f"| `{name}` | {each['description']} |" for name, each in outputs.items()), ""]
+    return rows
