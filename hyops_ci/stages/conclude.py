@@ -24,8 +24,9 @@ from hyops_ci.evidence.report import html
 from hyops_ci.evidence.verify import Verdict, verify
 from hyops_ci.stages.asking import weigh
 from hyops_ci.stages.part import REFUSAL, StageEnd, run_stage
+from hyops_ci.stages.remains import WALK, cut_off, past_no_return, remains
 from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.sealing import Ending, seal_run
+from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.world import World
 
 
@@ -46,18 +47,17 @@ def conclude(run: RunDir, world: World, *, evidence: Path | None, digest: str, r
     Raises Refusal (exit 11) for evidence that is not what execute sealed.
     """
     if evidence is not None:
-        return take_sealed(evidence, digest)
+        return take_sealed(evidence, digest, world)
     end = settle_state(run, world, results)
-    plan = run.read_model("plan.json", Plan) if run.has("plan.json") else None
-    claim = run.read_model("claim.json", Claim) if run.has("claim.json") else None
-    sealed = seal_run(run, world, end, Ending(plan=plan, act_claim=claim))
-    if claim is not None and plan is not None:
-        tell(plan, claim, end.state, sealed.sha256, world)
+    left = remains(run)
+    sealed = seal_run(run, world, end, left)
+    if left.act_claim is not None and left.plan is not None:
+        tell(left.plan, left.act_claim, end.state, sealed.sha256, world, moved=bool(left.outcome and left.outcome.past_no_return))
     return Conclusion(run.read_model("result.json", Result), sealed.path, sealed.sha256, verify(sealed.path), write_report(sealed.path))
 
 
-def take_sealed(evidence: Path, digest: str) -> Conclusion:
-    """The bundle of execute, compared with the digest that came another way."""
+def take_sealed(evidence: Path, digest: str, world: World) -> Conclusion:
+    """The bundle of execute, compared with the digest that came another way. A ledger that was not told yet is told."""
     try:
         found = sha256_of(evidence)
     except OSError as error:
@@ -72,7 +72,8 @@ def take_sealed(evidence: Path, digest: str) -> Conclusion:
             fix="keep both; the ledger's last transition holds the true digest: hyops-ci ledger show",
         )
     verdict = verify(evidence)
-    content = read_files(evidence).get("result.json") if verdict.ok else None
+    files = read_files(evidence) if verdict.ok else {}
+    content = files.get("result.json")
     if content is None:
         raise Refusal(
             "evidence.verify",
@@ -82,7 +83,11 @@ def take_sealed(evidence: Path, digest: str) -> Conclusion:
             expected="a bundle that verifies",
             fix=f"hyops-ci evidence verify {evidence.name}",
         )
-    return Conclusion(Result.model_validate_json(content), evidence, digest, verdict, write_report(evidence))
+    result = Result.model_validate_json(content)
+    if "claim.json" in files and "plan.json" in files:
+        plan, claim = Plan.model_validate_json(files["plan.json"]), Claim.model_validate_json(files["claim.json"])
+        tell(plan, claim, result.outcome, digest, world, moved=past_no_return(files))
+    return Conclusion(result, evidence, digest, verdict, write_report(evidence))
 
 
 def write_report(bundle: Path) -> Path:
@@ -109,7 +114,8 @@ def settle_state(run: RunDir, world: World, results: Mapping[str, str]) -> Stage
         if part.state in TERMINAL:
             left.append(StageEnd(part.state, _left_refusal(run)))
             return
-        if part.state is State.CHECKED and cut_off(part, run, world):
+        if part.state in WALK and (end := cut_off(part, run, world)):
+            left.append(end)
             return
         raise _why(part.state or State.RECEIVED, run, world, results)
 
@@ -117,28 +123,14 @@ def settle_state(run: RunDir, world: World, results: Mapping[str, str]) -> Stage
     return left[0] if left else end
 
 
-def cut_off(part: PartRecorder, run: RunDir, world: World) -> bool:
-    """Whether the ledger knows more than the artifacts: our claim, and no word from execute. Then it is INDETERMINATE."""
-    plan = run.read_model("plan.json", Plan)
-    tip = world.ledger(plan.service).tip()
-    if tip.claim is None or tip.claim.run_id != world.job.run_id:
-        return False
-    run.write_model("claim.json", tip.claim)
-    part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
-    for state in (State.APPROVED, State.CLAIMED):
-        part.enter(state, seen="ledger")
-    if not tip.mutating:
-        part.enter(State.FAILED, seen="ledger")
-        return True
-    for state in (State.SECRETS_READY, State.PREFLIGHT_PASSED, State.EXECUTING, State.INDETERMINATE):
-        part.enter(state, seen="ledger")
-    return True
-
-
-def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World) -> None:
-    """The last transition of a claim whose runner fell silent."""
+def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World, *, moved: bool) -> None:
+    """The last transition of a claim, where the runner did not get to say it. `moved`: past the point of no return."""
     try:
-        world.ledger(plan.service).advance(claim, state, at=stamp(world.clock.now()), bundle_sha256=sha256)
+        ledger = world.ledger(plan.service)
+        tip = ledger.tip()
+        if tip.claim is None or tip.claim.claim_id != claim.claim_id or tip.state in TERMINAL:
+            return
+        ledger.advance(claim, state, at=stamp(world.clock.now()), past_no_return=moved, bundle_sha256=sha256, serves=plan.target_site)
     except DispatchError as error:
         world.say(f"the ledger was not told: {error.title()}")
 

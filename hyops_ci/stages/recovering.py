@@ -162,6 +162,7 @@ def deploy(
         rc=ended.rc if ended is not None else None,
         outcome=act.outcome.state.value,
         reasons=list(act.outcome.reasons),
+        deviations=list(act.outcome.deviations),
         past_no_return=act.outcome.past_no_return,
         redactions=dict(view.redactions),
     )

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.nights import SERVICE, Night, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.stages.rehearse import SCENARIOS
 from hyops_ci.stages.site import EXAMPLE
+from tests.e2e.nights import SERVICE, Night, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 pytestmark = pytest.mark.e2e
 S = State
@@ -135,7 +135,7 @@ def test_the_texts_of_a_good_night(tmp_path: Path) -> None:
     labels = [line[2:12].strip() for line in lines[1:]]
     assert [label for label in dict.fromkeys(labels) if label] == ["Proven", "Not proven", "Time", "Differs", "Next", "Evidence", "Report"]
     assert "Objective 30m00s: met" in ended.stdout
-    progress = ended.stderr
+    said = ended.stderr
     for word in (
         "planned: gcp -> gcp-ops-runner",
         "approved by jonas",
@@ -143,7 +143,7 @@ def test_the_texts_of_a_good_night(tmp_path: Path) -> None:
         "secrets: 6 of 6",
         "preflight ok: 5 run, 1 skip",
     ):
-        assert word in progress
+        assert word in said
 
 
 def test_the_list_of_scenarios() -> None:
