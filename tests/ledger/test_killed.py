@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
 from tests.ledger.scene import BRANCH, SERVICE, at, git, request
@@ -77,5 +78,8 @@ def test_killed_at_any_moment(made: Ledger, remote: Path, tmp_path: Path) -> Non
 def test_after_the_intent_nothing_is_given_back(made: Ledger) -> None:
     claim = made.claim(request(1))
     made.advance(claim, State.EXECUTING, at=at(1))
-    with pytest.raises(Duplicate):
-        made.claim(request(1, at=at(2)))
+    for again, gate in ((request(1, at=at(2)), "approval.nonce"), (request(1, at=at(2), nonces=("other",)), "lock.duplicate")):
+        with pytest.raises(Refusal) as caught:
+            made.claim(again)
+        assert caught.value.gate == gate
+    assert made.tip().epoch == 1

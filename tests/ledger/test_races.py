@@ -12,7 +12,7 @@ from tests.ledger.racing import Race, race
 from tests.ledger.scene import SERVICE, at
 
 RACERS = 8
-ON_DISK, OVER_HTTP = 80, 20  # a hundred outages; the benchmark races for a thousand
+ON_DISK, OVER_HTTP = 90, 10  # a hundred outages; the benchmark races for a thousand
 TOKEN = "ghs_CANARYrace"
 
 
