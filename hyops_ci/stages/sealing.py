@@ -14,19 +14,22 @@ from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, Result, State
-from hyops_ci.evidence.bundle import Sealed, seal
+from hyops_ci.errors import Refusal
+from hyops_ci.evidence.bundle import Sealed, Signer, seal
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
+from hyops_ci.intake.config_file import read_config
 from hyops_ci.redaction import Redactor
+from hyops_ci.signing.dsse import load_key
+from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.ending import Scene, exit_code_of, headline, span
 from hyops_ci.stages.part import StageEnd
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
 
 BUNDLE = "evidence.tar"
-UNSIGNED_WHY = "no signer is configured (evidence.signer)"
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,29 @@ def seal_run(run: RunDir, world: World, end: StageEnd, ending: Ending) -> Sealed
     run.write_json("objectives.json", objectives(read_chain(run.root), result, objective, ending.approvals))
     if result.deviations:
         run.write_json("deviations.json", list(result.deviations))
-    run.write_json("environment.json", environment_of(world))
+    sign, unsigned_why = signer_of(run)
+    run.write_json("environment.json", environment_of(world) | {"signed": sign is not None, "unsigned_why": unsigned_why})
     if ending.redactor is not None:
         run.write_json("redactions.json", {"counts": dict(ending.redactor.counts), "too_short_to_hide": ending.redactor.too_short})
     scrub = ending.redactor.bytes if ending.redactor is not None else None
     previous = ending.previous.bundle_sha256 if ending.previous is not None else None
-    return seal(run.root, result, to=bundle_path(run), clock=world.clock, previous_bundle=previous, scrub=scrub)
+    return seal(run.root, result, to=bundle_path(run), clock=world.clock, previous_bundle=previous, scrub=scrub, sign=sign)
+
+
+def signer_of(run: RunDir) -> tuple[Signer | None, str]:
+    """Who signs the bundle, by the config; else why nobody does. A key that cannot be used never keeps a run from being sealed."""
+    if not run.has("sources/config"):
+        return None, "no config was read"
+    policy = read_config(run.read("sources/config"))[0].evidence
+    if policy.signer == "none":
+        return None, "no signer is configured (evidence.signer)"
+    if policy.signer != "host-key" or not policy.key:
+        return None, f"evidence.signer {policy.signer}: only host-key with a key file signs in this release"
+    try:
+        key = load_key(Path(policy.key))
+    except Refusal as error:
+        return None, f"the host's key cannot be used: {error.found}"
+    return lambda payload, payload_type: sign_envelope(payload, payload_type, [key]), ""
 
 
 def bundle_path(run: RunDir) -> Path:
@@ -190,7 +210,5 @@ def environment_of(world: World) -> dict[str, Any]:
         "run_url": job.url,
         "workflow_ref": job.workflow_ref,
         "workflow_sha": job.workflow_sha,
-        "signature": None,
-        "signature_reason": UNSIGNED_WHY,
         "host_trust": world.trust is not None,
     }

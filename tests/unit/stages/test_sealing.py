@@ -1,0 +1,47 @@
+"""A configured host key signs the bundle; whatever is wrong with it never keeps a run from being sealed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hyops_ci.contracts.run import State
+from hyops_ci.evidence.verify import verify
+from hyops_ci.signing.dsse import new_key
+from hyops_ci.stages.clock import SystemClock
+from hyops_ci.stages.job import local_job
+from hyops_ci.stages.part import run_stage
+from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.sealing import Ending, seal_run, signer_of
+from hyops_ci.stages.world import World
+
+CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\nevidence: {signer: %s, key: '%s'}\n"
+
+
+def recorded(tmp_path: Path, signer: str, key: Path) -> tuple[RunDir, World]:
+    run = RunDir(tmp_path / "run")
+    run.write("sources/config", (CONFIG % (signer, key)).encode())
+    clock = SystemClock()
+    return run, World(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path / "state", str(tmp_path / "none.git"))
+
+
+def test_a_host_key_signs(tmp_path: Path) -> None:
+    public = new_key(tmp_path / "evidence.pem")
+    run, world = recorded(tmp_path, "host-key", tmp_path / "evidence.pem")
+    end = run_stage("plan", run, world, lambda part: (part.enter(State.RECEIVED), part.enter(State.RECORDED))[0])
+    sealed = seal_run(run, world, end, Ending())
+    assert verify(sealed.path, trusted_keys=[public], require_signature=True).ok
+    stranger = new_key(tmp_path / "other.pem")
+    assert verify(sealed.path, trusted_keys=[stranger], require_signature=True).exit_code == 11
+    assert run.read_json("environment.json")["signed"] is True
+
+
+@pytest.mark.parametrize("signer", ["none", "host-key", "vault-transit"])
+def test_a_key_that_cannot_be_used_is_said(tmp_path: Path, signer: str) -> None:
+    run, world = recorded(tmp_path, signer, tmp_path / "absent.pem")
+    assert signer_of(run)[0] is None
+    end = run_stage("plan", run, world, lambda part: (part.enter(State.RECEIVED), part.enter(State.RECORDED))[0])
+    sealed = seal_run(run, world, end, Ending())
+    assert verify(sealed.path).ok
+    assert run.read_json("environment.json")["unsigned_why"]
