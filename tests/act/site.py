@@ -1,6 +1,6 @@
 """The site that a caller's workflow runs on: repository, GitHub's Git and tokens, OpenBao, one runner host with its HyOps.
 
-    site.start(action="failover", service="pg-ha/lab", reason="INC-4242") -> ActRun
+    site.start("failover", {"action": "failover", "service": "pg-ha/lab", "reason": "INC-4242"}) -> ActRun
 
 Everything is real but GitHub (act), the tokens (signed by a key that OpenBao trusts) and HyOps (the contract double).
 """
@@ -11,7 +11,7 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,11 +106,11 @@ class Site:
         git(self.repository, "add", ".")
         git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
 
-    def start(self, scenario: str, **inputs: str) -> ActRun:
-        """Run the caller's workflow as `gh workflow run` does."""
+    def start(self, scenario: str, inputs: Mapping[str, str], **claims: str) -> ActRun:
+        """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs."""
         self.next_run += 1
         number = str(self.next_run)
-        self.tokens.claims = {"run_id": number}
+        self.tokens.claims = {"run_id": number, **claims}
         event = {
             "inputs": {"action": "failover", **inputs},
             "ref": "refs/heads/main",

@@ -32,7 +32,7 @@ FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power 
 
 @pytest.mark.timeout(1200)  # five runs: a minute on an idle machine
 def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(site: Site) -> None:
-    waiting = site.start("failover, unsigned", **FAILOVER)
+    waiting = site.start("failover, unsigned", FAILOVER)
     assert waiting.jobs.get("execute", "skipped") == "skipped", waiting.log()
     assert waiting.answers["outcome"] == "UNSIGNED", waiting.log()
     assert waiting.answers["exit_code"] == "6"
@@ -41,7 +41,7 @@ def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(si
     assert site.tokens.asked == [("check", site.bao.origin)]
 
     site.tokens.asked.clear()
-    recovered = site.start("failover, signed", **signed(site, waiting))
+    recovered = site.start("failover, signed", signed(site, waiting))
     assert recovered.jobs == ALL_GREEN, recovered.log()
     assert recovered.answers["outcome"] in ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS"), recovered.log()
     assert recovered.answers["exit_code"] == "0"
@@ -54,15 +54,15 @@ def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(si
     assert (tip.position, tip.epoch, str(tip.epoch)) == ("failed_over", 1, recovered.answers["epoch"])
     assert tip.state is State(recovered.answers["outcome"])
 
-    again = site.start("the same incident again", **FAILOVER)
+    again = site.start("the same incident again", FAILOVER)
     assert again.answers["outcome"] == "DUPLICATE", again.log()
     assert again.answers["exit_code"] == "0"
     assert "failure" not in again.jobs.values(), "nothing is red when somebody asks twice"
     bundle(site, again, "DUPLICATE")
 
-    waiting = site.start("failback, unsigned", **FAILBACK)
+    waiting = site.start("failback, unsigned", FAILBACK)
     assert waiting.answers["outcome"] == "UNSIGNED", waiting.log()
-    back = site.start("failback, signed", **signed(site, waiting))
+    back = site.start("failback, signed", signed(site, waiting))
     assert back.jobs == ALL_GREEN, back.log()
     assert back.answers["outcome"] in ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS"), back.log()
     assert bundle(site, back, back.answers["outcome"])["plan.json"]["runs_on"] == ["self-hosted", "proxmox-ops-runner"]
@@ -73,7 +73,7 @@ def test_failover_on_gcp_waits_for_a_signature_and_failback_on_onprem_follows(si
 def test_a_lane_that_is_not_enabled_is_refused_before_any_runner(site: Site) -> None:
     site.config["services"][SERVICE]["failover"]["lane"] = "azure"
     site.write_config()
-    refused = site.start("lane azure is disabled", **FAILOVER)
+    refused = site.start("lane azure is disabled", FAILOVER)
     assert refused.jobs["plan"] == "failure", refused.log()
     assert {refused.jobs.get(job, "skipped") for job in ("check", "execute")} == {"skipped"}
     assert (refused.answers["outcome"], refused.answers["exit_code"]) == ("BLOCKED", "4"), refused.log()
@@ -83,9 +83,21 @@ def test_a_lane_that_is_not_enabled_is_refused_before_any_runner(site: Site) -> 
 
 
 @pytest.mark.timeout(600)
+def test_another_commit_of_the_workflow_learns_nothing_from_the_authority(site: Site) -> None:
+    refused = site.start("a commit that Vault does not know", decision("inc-4242-another-commit"), job_workflow_sha="e" * 40)
+    assert (refused.jobs["plan"], refused.jobs["check"]) == ("success", "failure"), refused.log()
+    assert refused.jobs.get("execute", "skipped") == "skipped"
+    assert (refused.answers["outcome"], refused.answers["exit_code"]) == ("BLOCKED", "8"), refused.log()
+    sealed = bundle(site, refused, "BLOCKED")
+    assert sealed["refusal.json"]["gate"] == "secrets.login"
+    assert "job_workflow_sha" in sealed["refusal.json"]["found"]
+    assert site.ledger().tip().epoch == 0
+
+
+@pytest.mark.timeout(600)
 def test_a_failing_step_stops_before_clients_move_and_frees_the_lock(site: Site) -> None:
     site.double.script(steps={"postgresql_restore": {"do": "fail", "leak": ["PATRONI_SUPERUSER_PASSWORD", "POWERDNS_API_KEY"]}})
-    failed = site.start("step postgresql_restore fails", **decision("inc-4242-a-step-fails"))
+    failed = site.start("step postgresql_restore fails", decision("inc-4242-a-step-fails"))
     assert (failed.jobs["check"], failed.jobs["execute"]) == ("success", "failure"), failed.log()
     assert failed.answers["outcome"] == "FAILED", failed.log()
     assert failed.answers["exit_code"] not in ("", "0")
