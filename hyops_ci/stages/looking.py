@@ -148,13 +148,17 @@ def refuse_stranger(trust: HostTrust, world: World) -> None:
 
 
 def identity_of(plan: Plan, world: World) -> RunnerIdentity:
-    """This host, as it knows itself and as GitHub calls it."""
+    """This host, as it knows itself and as GitHub calls it: its runner_ref from its own trust file, its labels unknown.
+
+    A host whose trust lists the plan's runner is it; one that lists others only is one of those, and the gate says so.
+    """
+    refs = world.trust.runner_refs if world.trust is not None else ()
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     return RunnerIdentity(
         name=world.job.runner_name,
         hostname=socket.gethostname(),
-        labels=plan.runs_on,
-        runner_ref=plan.runner_ref,
+        labels=(),
+        runner_ref=plan.runner_ref if plan.runner_ref in refs else next(iter(refs), ""),
         os=platform.system(),
         arch=platform.machine(),
         user=getuser(),

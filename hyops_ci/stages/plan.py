@@ -1,6 +1,6 @@
 """Plan: a decision in, a plan or a refusal out. Needs no runner and no secret.
 
-decision -> config -> overlay -> secret names -> ledger -> gates -> plan
+config under the host trust -> decision -> overlay -> secret names -> ledger -> gates -> plan
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hyops_ci.intake.strict_yaml import read_yaml
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.settings import action_for, data_home, overlay_path
+from hyops_ci.planning.trust import narrow
 from hyops_ci.secrets.map import builtin_bytes, builtin_map, read_map, refs_for
 from hyops_ci.stages.asking import keep_envelopes
 from hyops_ci.stages.part import StageEnd, run_stage
@@ -62,8 +63,10 @@ def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
     def story(part: PartRecorder) -> None:
         part.enter(State.RECEIVED, run_id=world.job.run_id, requesters=[login for login, _ in world.job.requesters])
         run.write_json("job.json", job_facts(world))
+        if ask.decision:
+            run.write("decision.raw", ask.decision)
         config_bytes = read_source(ask.repository, ask.config_path)
-        config, _ = read_config(config_bytes, ask.config_path)
+        config = under_host(read_config(config_bytes, ask.config_path)[0], world)
         intake = take_in(ask, config, world)
         keep_decision(run, intake)
         keep_envelopes(ask.approvals, run)
@@ -96,6 +99,14 @@ def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
         part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
 
     return run_stage("plan", run, world, story)
+
+
+def under_host(config: DispatchConfig, world: World) -> DispatchConfig:
+    """The config as far as this host allows it, with the quorum that this world demands. Raises Refusal (exit 4) for a looser one."""
+    known = narrow(config, world.trust) if world.trust is not None else config
+    if known.approvals.quorum >= world.min_quorum:
+        return known
+    return known.model_copy(update={"approvals": known.approvals.model_copy(update={"quorum": world.min_quorum})})
 
 
 def take_in(ask: Ask, config: DispatchConfig, world: World) -> Intake:

@@ -15,7 +15,7 @@ MAX_CLOCK_OFFSET: Final = 60.0
 
 @check_gate("runner.identity", "seed 2.7, workflows 6", Exit.RUNNER, "Did the planned runner answer?")
 def runner_identity(case: CheckCase) -> Answer:
-    """The host's own `runner_ref`, and every planned label; a hosted machine is never a recovery runner."""
+    """The host's own `runner_ref`, every planned label it knows of, a listed name; a hosted machine is never a recovery runner."""
     runner, plan = case.facts.runner, case.plan
     fix = "stop the run; look who else carries these labels (docs/adopt.md)"
     if runner.hosted:
@@ -26,7 +26,7 @@ def runner_identity(case: CheckCase) -> Answer:
         return No("the runner lacks a planned label", f"{runner.name} without {', '.join(missing)}", ", ".join(plan.runs_on), fix)
     if plan.runner_names and runner.name not in plan.runner_names:
         return No("a runner answered that the config does not list", runner.name, " or ".join(plan.runner_names), fix)
-    if not (runner.runner_ref or runner.labels or plan.runner_names or plan.env_class is EnvClass.LAB):
+    if not (runner.runner_ref or runner.name or plan.env_class is EnvClass.LAB):
         return No("the runner does not say which one it is", runner.name or "no name", f"host trust that names {plan.runner_ref}", fix)
     return runner.name or runner.hostname
 
