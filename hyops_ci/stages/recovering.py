@@ -33,6 +33,7 @@ from hyops_ci.redaction import Redactor, scrub_patterns
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
+from hyops_ci.stages.heartbeat import heartbeat
 from hyops_ci.stages.looking import authority_of, command_of
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
@@ -52,6 +53,12 @@ class Act:
     approvals: tuple[Approval, ...] = ()
     tip: Tip | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
+
+    def held(self) -> Claim:
+        """The claim; there is no recovery without one."""
+        if self.claim is None:
+            raise AssertionError("no recovery without a claim")
+        return self.claim
 
 
 def bring_secrets(plan: Plan, root: Path, part: PartRecorder, run: RunDir, world: World, act: Act) -> Synced:
@@ -83,10 +90,8 @@ def recover(plan: Plan, root: Path, lock: int, synced: Synced, part: PartRecorde
     with lent_overlay(root, world.job.run_id, content) as overlay:
         preflight(plan, runtime, overlay, environment, synced, part, run, world)
         part.enter(State.PREFLIGHT_PASSED)
-        if act.claim is None:
-            raise AssertionError("no recovery without a claim")
         # From here on an effect may happen. The push comes first: a run that was superseded stops here.
-        world.ledger(plan.service).advance(act.claim, State.EXECUTING, at=stamp(world.clock.now()), mutating=True)
+        world.ledger(plan.service).advance(act.held(), State.EXECUTING, at=stamp(world.clock.now()), mutating=True)
         part.enter(State.EXECUTING)
         deploy(plan, runtime, overlay, environment, lock, synced, part, run, world, act)
     conclude_execution(plan, part, run, world, act)
@@ -151,7 +156,8 @@ def deploy(
         remove_after=[overlay],
         hold=(lock,),
     )
-    ended = running.see_through(STEP_WAIT)
+    with heartbeat(act.held(), plan.service, world, running.cancel):
+        ended = running.see_through(STEP_WAIT)
     view = running.view()
     states = {step.id: read_state(runtime.root, state_reference(step), world.clock.now()) for step in plan.steps}
     since = view.started_at or started
