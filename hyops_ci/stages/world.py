@@ -9,6 +9,7 @@ from typing import Final
 
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.ports import Clock
+from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.job import Job
 
@@ -45,5 +46,15 @@ class World:
     """The job's identity for an audience; None in a shell."""
 
     def ledger(self, service: str) -> Ledger:
-        """The ledger of one service."""
+        """The ledger of one service. Raises Refusal (exit 2) where nothing names its repository."""
+        if not self.ledger_remote:
+            raise Refusal(
+                "ledger.remote",
+                "nobody says where the ledger is",
+                exit_code=Exit.USAGE,
+                found="no ledger in the host trust, no ledger.repository in the config",
+                expected="a path or URL of the repository that holds dr-ledger/*",
+                fix="name it in /etc/dr-dispatch/trust.json (ledger), or in the config (ledger.repository)",
+                docs="ledger.md",
+            )
         return Ledger.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token)
