@@ -84,10 +84,11 @@ def run_act(
     local: Mapping[str, Path],
     event: Mapping[str, object],
     environment: Mapping[str, str],
+    home: Path,
     workflow: str = ".github/workflows/dr.yml",
     arguments: Sequence[str] = (),
 ) -> ActRun:
-    """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders.
+    """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
 
     The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
     """
@@ -104,7 +105,7 @@ def run_act(
     done = subprocess.run(
         [*command, *arguments],
         cwd=repository,
-        env=host_environment(scratch),
+        env=host_environment(home),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -116,10 +117,8 @@ def run_act(
     return run
 
 
-def host_environment(scratch: Path) -> dict[str, str]:
+def host_environment(home: Path) -> dict[str, str]:
     """What the runner itself has: no variable of the tests, no Python of theirs, the machine's own settings for pip and trust."""
-    home = scratch / "home"
-    home.mkdir(exist_ok=True)
     own = Path(sys.prefix) / "bin"
     path = [str(shim.node_bin()), *(entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry) != own)]
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name in TRUST}

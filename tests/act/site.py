@@ -91,6 +91,11 @@ class Site:
         return self.root / "github" / CALLER
 
     @property
+    def home(self) -> Path:
+        """Home of the runner's user: what the host remembers from run to run."""
+        return self.root / "runner" / "home"
+
+    @property
     def env_root(self) -> Path:
         """The runtime root of env `lab` on the runner."""
         return self.root / "runner" / "envs" / "lab"
@@ -134,7 +139,13 @@ class Site:
         }
         arguments = ["--actor", REQUESTER, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
         run = run_act(
-            self.repository, self.root / f"run-{number}", local=self.local, event=event, environment=environment, arguments=arguments
+            self.repository,
+            self.root / f"run-{number}",
+            local=self.local,
+            event=event,
+            environment=environment,
+            home=self.home,
+            arguments=arguments,
         )
         self.runs.append((scenario, run))
         return run
@@ -186,6 +197,7 @@ def _config(root: Path, double: Double, bao: OpenBao, public: str, service_port:
 
 def _runner(root: Path) -> Double:
     double = install(root / "runner")
+    (root / "runner" / "home").mkdir()
     env_root = root / "runner" / "envs" / "lab"
     (env_root / "config").mkdir(parents=True)
     password = root / "runner" / "vault-password"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slo
 
 ALL_GREEN = {"plan": "success", "check": "success", "execute": "success", "conclude": "success", "after": "success"}
 FAILOVER = {"action": "failover", "service": SERVICE, "reason": "INC-4242 power lost", "old_primary": "confirmed-off"}
+THEIRS = ("vault-password", "envs/lab/logs/")
 FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power back", "old_primary": "confirmed-off"}
 
 
@@ -101,6 +103,9 @@ def test_a_failing_step_stops_before_clients_move_and_frees_the_lock(site: Site)
     assert (failed.jobs["check"], failed.jobs["execute"]) == ("success", "failure"), failed.log()
     assert failed.answers["outcome"] == "FAILED", failed.log()
     assert failed.answers["exit_code"] not in ("", "0")
+    said = failed.said["execute"]
+    assert {"[redacted:PATRONI_SUPERUSER_PASSWORD]", "[redacted:POWERDNS_API_KEY]"} <= set(re.findall(r"\[redacted:\w+\]", "\n".join(said)))
+    assert not any(line.startswith("step=") for line in said), "no line of HyOps stands at the beginning of a line"
     sealed = bundle(site, failed, "FAILED")
     assert "postgresql_restore" in sealed["result.json"]["headline"]
     tip = site.ledger().tip()
@@ -166,10 +171,12 @@ def planted(site: Site) -> dict[str, str]:
 
 
 def left_behind(site: Site, run: ActRun) -> Iterator[tuple[str, bytes]]:
-    """What others can read afterwards: the log with outputs and summaries, the event, the artifacts, the ledger with its history."""
+    """Log with outputs and summaries, event, artifacts, ledger with its history; and what stays on the runner."""
     yield "log", "\n".join(run.lines).encode()
     yield "event.json", run.event.read_bytes()
     yield from files_below(run.artifacts)
+    # HyOps keeps passwords in the clear in its own logs on the runner (docs/hyops.md): none of them may leave it, and none is ours.
+    yield from ((name, content) for name, content in files_below(site.root / "runner") if not name.startswith(THEIRS))
     for command in (["log", "-p", "--all"], ["for-each-ref"]):
         yield "ledger", subprocess.run(["git", *command], cwd=site.ledger_repository, capture_output=True, check=True).stdout
 
