@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @click.option(
-    "--decision", "decision_text", envvar="DR_DECISION", default="", help="The decision or record, as JSON text; @FILE reads a file."
+    "--decision",
+    "decision_text",
+    envvar="DR_DECISION",
+    default="",
+    help="The decision or record, as JSON text; in a shell @FILE reads a file.",
 )
 @click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="A file of the repository and its commit, path@sha.")
 @click.option("--action", envvar="DR_ACTION", default="", help="A person's form: failover, failback, burst or hold.")
@@ -59,7 +63,7 @@ def command(
     from hyops_ci.stages.clock import ShiftedClock
     from hyops_ci.stages.ending import headline_of
     from hyops_ci.stages.plan import Ask, Form, plan
-    from hyops_ci.stages.rundir import RunDir
+    from hyops_ci.stages.rundir import new_run
 
     ask = Ask(
         repository,
@@ -70,14 +74,14 @@ def command(
     config = checkout_config(repository)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         world = github_world(config, on_runner=False)
-        run = RunDir(job_folder(os.environ, world.job, "plan") / "run")
+        run = new_run(job_folder(os.environ, world.job, "plan") / "run")
         end = plan(ask, run, world)
         return leave(run, end, outputs_of(run))
     from hyops_ci.cli.shell import shell_world
 
     world = shell_world(config)
     world = replace(world, clock=ShiftedClock(at)) if at else world
-    run = RunDir((folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
+    run = new_run((folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
     end = plan(ask, run, world)
     document = run.read_model("plan.json", Plan).document() if run.has("plan.json") else {}
     if end.refusal is not None:
@@ -124,7 +128,8 @@ def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
                 fix="commit the decision, then start the workflow on that commit",
             )
         return read_source(repository, path)
-    if text.startswith("@"):
+    # An input of a workflow is text and nothing else: it names no file of the machine that it arrives on.
+    if text.startswith("@") and os.environ.get("GITHUB_ACTIONS") != "true":
         from hyops_ci.cli.validate import read_input
 
         return read_input(Path(text[1:]))

@@ -149,6 +149,8 @@ def read_source(repository: Path, path: str) -> bytes:
     found = ""
     if not target.is_relative_to(root):
         found = f"{path} leads out of the repository"
+    elif ".git" in target.relative_to(root).parts:
+        found = f"{path} is Git's own: it may hold a token"
     elif not target.is_file():
         found = f"{path} is not there"
     elif target.stat().st_size > MAX_SOURCE:

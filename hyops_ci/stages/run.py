@@ -15,7 +15,7 @@ from hyops_ci.stages.check import check
 from hyops_ci.stages.conclude import Conclusion, conclude, sha256_of
 from hyops_ci.stages.execute import execute
 from hyops_ci.stages.plan import Ask, plan
-from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.rundir import RunDir, new_run
 from hyops_ci.stages.sealing import bundle_path
 from hyops_ci.stages.world import World
 
@@ -36,7 +36,7 @@ def require_trust(trust: HostTrust | None) -> HostTrust:
 
 def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
     """One decision as far as it gets, in this process."""
-    run = RunDir(folder / "run")
+    run = new_run(folder / "run")
     end = plan(ask, run, world)
     if end.state is State.PLANNED:
         end = check(run, world)

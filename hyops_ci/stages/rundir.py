@@ -104,6 +104,20 @@ class RunDir:
         return "sha256:" + hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
+def new_run(root: Path) -> RunDir:
+    """A run's folder before its first stage. Raises Refusal (exit 2) where a run has left something there."""
+    if root.is_dir() and any(root.iterdir()):
+        raise Refusal(
+            "run.folder",
+            "another run lies here",
+            exit_code=Exit.USAGE,
+            found=f"{root} is not empty",
+            expected="a folder of this run alone",
+            fix="name another --folder; on GitHub, plan once per job",
+        )
+    return RunDir(root)
+
+
 def unpack(handover: Path, digest: str, root: Path) -> RunDir:
     """The run folder that the stage before packed. Raises Refusal (exit 4) where its bytes are not those."""
     try:
