@@ -12,6 +12,7 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
+    from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.ledger.ledger import Ledger
 
 _remote = click.option(
@@ -73,18 +74,29 @@ def show_ledger(remote: str, service: str, whole: bool, output: str) -> int:
     return 0
 
 
+def _sites(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
+    """Where a service is at home, and everywhere it may serve from."""
+    from hyops_ci.planning.settings import data_home
+
+    known = config.services.get(service)
+    if known is None:
+        return "", []
+    home = data_home(config, service)
+    lanes = [action.lane for action in (known.failover, known.failback, known.burst) if action is not None]
+    return home, sorted({home, *lanes})
+
+
 @command.command("settle")
 @_remote
 @_service
 @click.option("--serves", required=True, help="The site that serves clients: you looked.")
-@click.option("--home", "home_site", required=True, help="The service's data home.")
 @click.option("--reason", required=True, help="What you looked at, and what it showed.")
 @click.option(
     "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The config that names the approvers."
 )
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="An approver's private key: the word that settles is signed.")
 @format_option
-def settle_ledger(remote: str, service: str, serves: str, home_site: str, reason: str, config: Path, key: Path, output: str) -> int:
+def settle_ledger(remote: str, service: str, serves: str, reason: str, config: Path, key: Path, output: str) -> int:
     """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.base import stamp
@@ -103,6 +115,16 @@ def settle_ledger(remote: str, service: str, serves: str, home_site: str, reason
             found=public,
             expected="a key of approvals.approvers",
             fix="let an approver settle",
+        )
+    home_site, sites = _sites(known, service)
+    if serves not in sites:
+        raise Refusal(
+            "lock.site",
+            "the config knows no such site for this service",
+            exit_code=Exit.USAGE,
+            found=f"--serves {serves}",
+            expected=" or ".join(sites) or f"a service of {config}",
+            fix="write the site as the config does",
         )
     tip = _open(remote, service).settle(
         serves=serves, home_site=home_site, reason=reason, settled_by=f"{login} {public}", at=stamp(datetime.now(UTC))

@@ -6,6 +6,7 @@ Nothing of the user's or the system's configuration is read; no prompt, no hook,
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import re
 import signal
@@ -55,10 +56,10 @@ class Git:
 
     def __init__(self, remote: str, folder: Path, token: str = "") -> None:
         self.remote = _address(remote, token)
-        self.folder = folder
+        self.folder = folder.resolve()
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode() if token else ""
         self._hidden = [secret for secret in (token, basic) if secret]
-        self._environ = _environment(folder)
+        self._environ = _environment(self.folder)
         if basic and urlsplit(self.remote).scheme in ("https", "http"):
             header = {"COUNT": "1", "KEY_0": "http.extraHeader", "VALUE_0": f"Authorization: Basic {basic}"}
             self._environ |= {f"GIT_CONFIG_{name}": value for name, value in header.items()}
@@ -112,7 +113,11 @@ class Git:
         if (self.folder / "HEAD").exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.local("init", "--quiet", "--bare", ".")
+        with self.folder.with_name(f".{self.folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # HEAD is the last thing that `git init` writes; whoever waited here finds it.
+            if not (self.folder / "HEAD").exists():
+                self.local("init", "--quiet", "--bare", ".")
 
 
 def first_line(text: str) -> str:

@@ -17,7 +17,18 @@ def host_lock(env_root: Path) -> Iterator[int]:
 
     Raises Refusal (exit 5) `lock.host` when somebody else holds it.
     """
-    handle = os.open(env_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        handle = os.open(env_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refusal(
+            "lock.host",
+            "the env cannot be locked on this host",
+            exit_code=Exit.CONFLICT,
+            found=f"{env_root}: {error.strerror}",
+            expected="the runtime root of the env",
+            fix="make the env with HyOps on this host, or repair its owner",
+            docs="ledger.md",
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -196,7 +196,7 @@ def lock_is_right(moment: str, place: Place, ended: Conclusion) -> None:
 def settles(place: Place) -> None:
     """A signed word on which side serves frees the lock, and nothing else does."""
     remote, config = place.site.root / "ledger.git", place.site.repository / ".github" / "dr-dispatch.yml"
-    words = ["--service", SERVICE, "--serves", "onprem", "--home", "onprem", "--reason", "dig shows onprem", "--config", config]
+    words = ["--service", SERVICE, "--serves", "onprem", "--reason", "dig shows onprem", "--config", config]
     settled = hyops_ci(
         "ledger", "settle", "--remote", remote, *words, "--key", place.site.key, "--format", "json", HOME=str(place.site.root)
     )
