@@ -16,9 +16,11 @@ STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 
 def stopped_state(before: State, error: DispatchError) -> State:
     """The terminal state that `error` leads to from `before`."""
+    if before in (State.EXECUTING, State.VERIFYING):
+        return State.INDETERMINATE
     if error.exit_code is Exit.CANCELLED:
         return State.CANCELLED
-    if error.exit_code is Exit.DONE:
+    if error.exit_code is Exit.DONE and before in (State.RECEIVED, State.APPROVED):
         return State.DUPLICATE
     match before:
         case State.RECEIVED:
@@ -29,8 +31,6 @@ def stopped_state(before: State, error: DispatchError) -> State:
             return _GATE_STATES.get(error.gate, State.UNSIGNED) if error.gate.startswith("approval.") else State.BLOCKED
         case State.APPROVED:
             return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED
-        case State.EXECUTING | State.VERIFYING:
-            return State.INDETERMINATE
         case _:
             return State.FAILED
 

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hyops_ci.contracts.run import RefusalRecord, State
+from hyops_ci.contracts.run import TERMINAL, RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
 from hyops_ci.stages.ending import record_of, stopped_state
@@ -43,6 +43,8 @@ def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
             story(part)
         except DispatchError as error:
             return stop(part, run, error)
+        except KeyboardInterrupt:
+            return stop(part, run, _interrupted(part.state))
         except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must end in a sealed state, not in a lost run
             return stop(part, run, _bug(error, part.state))
         return StageEnd(part.state or State.RECEIVED)
@@ -51,10 +53,26 @@ def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
 def stop(part: PartRecorder, run: RunDir, error: DispatchError) -> StageEnd:
     """Write down what stopped the run and enter the state that this leads to."""
     record = record_of(error)
+    if part.state is None:
+        part.enter(State.RECEIVED)
     part.refusal(error.gate, **error.to_json())
+    if part.state in TERMINAL:  # a stage that was started although the run is over changes nothing about its end
+        return StageEnd(part.state, record)
     run.write_json(REFUSAL, record.document())
     part.enter(stopped_state(part.state or State.RECEIVED, error))
     return StageEnd(part.state or State.RECEIVED, record)
+
+
+def _interrupted(state: State | None) -> Refusal:
+    """A cancel that came while this process was not waiting for HyOps."""
+    return Refusal(
+        "run.cancelled",
+        "the run was cancelled",
+        exit_code=Exit.CANCELLED,
+        found=f"an interrupt in {state or State.RECEIVED}",
+        expected="a run to its end",
+        fix="start a new run",
+    )
 
 
 def _bug(error: Exception, state: State | None) -> Fault:

@@ -135,11 +135,18 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
             fix="start a new run; if it happens again, somebody replaces artifacts of this repository",
         )
     run = RunDir(root)
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        for member in tar:
-            name = PurePosixPath(member.name)
-            content = tar.extractfile(member) if member.isfile() else None
-            if content is None or name.is_absolute() or ".." in name.parts:
-                raise Refusal("handover.member", "the handover holds what is no plain file", exit_code=Exit.POLICY, found=member.name)
-            run.write(member.name, content.read())
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            _take_out(tar, run)
+    except tarfile.TarError as error:
+        raise Refusal("handover.form", "the handover is no tar", exit_code=Exit.POLICY, found=str(error), fix="start a new run") from None
     return run
+
+
+def _take_out(tar: tarfile.TarFile, run: RunDir) -> None:
+    for member in tar:
+        name = PurePosixPath(member.name)
+        content = tar.extractfile(member) if member.isfile() else None
+        if content is None or name.is_absolute() or ".." in name.parts:
+            raise Refusal("handover.member", "the handover holds what is no plain file", exit_code=Exit.POLICY, found=member.name)
+        run.write(member.name, content.read())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Never
 
 import pytest
 import yaml
@@ -224,6 +225,77 @@ def test_a_rerun_starts_nothing(github: GitHub) -> None:
     assert (executed.code, executed.outputs["claim_id"]) == (6, "")
     assert "run.attempt" in executed.stdout
     assert github.site.world().ledger("pg-ha/lab").tip().claim is None
+
+
+@pytest.mark.parametrize("command", ["check", "execute"])
+def test_a_stage_after_the_end_changes_nothing(command: str, github: GitHub) -> None:
+    planned = github.plan(DR_DECISION="{}")
+    step = github.after(planned, command)
+    assert step.code != 0
+    assert step.outputs["outcome"] == "REJECTED"
+    assert github.site.world().ledger("pg-ha/lab").tip().claim is None
+
+
+def approved(github: GitHub) -> Step:
+    decision = example_decision("failover", github.site.clock, 1).decode()
+    approvals = github.sign(github.after(github.plan(DR_DECISION=decision), "check"))
+    github.new_run()
+    return github.after(github.plan(DR_DECISION=decision, DR_APPROVALS=approvals), "check")
+
+
+class Died(BaseException):
+    """The process is gone: nothing of ours runs afterwards."""
+
+
+def dies(*_: object, **__: object) -> Never:
+    raise Died
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "outcome", "code"),
+    [
+        ("hyops_ci.stages.execute", "bring_secrets", "FAILED", "9"),
+        ("hyops_ci.stages.recovering", "deploy", "INDETERMINATE", "10"),
+        ("hyops_ci.stages.execute", "tell_ledger", "INDETERMINATE", "10"),
+    ],
+)
+def test_a_runner_that_died_is_concluded_by_the_ledger(module: str, name: str, outcome: str, code: str, github: GitHub) -> None:
+    """Its folder is lost with it: the handover of the check and the ledger are all there is."""
+    checked = approved(github)
+    with github.monkeypatch.context() as patch:
+        patch.setattr(f"{module}.{name}", dies)
+        with pytest.raises(Died):
+            github.after(checked, "execute")
+    ended = github.after(checked, "conclude", DR_RESULTS='{"execute": "failure"}')
+    assert (ended.code, ended.outputs["outcome"], ended.outputs["exit_code"]) == (0, outcome, code)
+    assert verify(Path(ended.outputs["evidence"])).problems == ()
+    tip = github.site.world().ledger("pg-ha/lab").tip()
+    assert (tip.state, tip.bundle_sha256) == (outcome, ended.outputs["evidence_digest"])
+
+
+def test_evidence_that_got_lost_leaves_the_ledgers_word(github: GitHub) -> None:
+    checked = approved(github)
+    executed = github.after(checked, "execute")
+    ended = github.after(checked, "conclude", DR_RESULTS='{"execute": "success"}')
+    assert ended.outputs["outcome"] == executed.outputs["outcome"] == "COMPLETED_WITH_EXCEPTIONS"
+    assert verify(Path(ended.outputs["evidence"])).problems == ()
+    assert github.site.world().ledger("pg-ha/lab").tip().bundle_sha256 == executed.outputs["evidence_digest"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "outcome"),
+    [("hyops_ci.stages.execute", "bring_secrets", "CANCELLED"), ("hyops_ci.stages.recovering", "deploy", "INDETERMINATE")],
+)
+def test_an_interrupt_is_an_end_like_any_other(module: str, name: str, outcome: str, github: GitHub) -> None:
+    def interrupted(*_: object) -> Never:
+        raise KeyboardInterrupt
+
+    checked = approved(github)
+    github.monkeypatch.setattr(f"{module}.{name}", interrupted)
+    executed = github.after(checked, "execute")
+    assert executed.outputs["outcome"] == outcome
+    assert verify(Path(executed.outputs["evidence"])).problems == ()
+    assert github.site.world().ledger("pg-ha/lab").tip().state == outcome
 
 
 def test_evidence_that_was_exchanged_is_exit_11(github: GitHub) -> None:
