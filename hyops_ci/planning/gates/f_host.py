@@ -27,7 +27,7 @@ def runner_identity(case: CheckCase) -> Answer:
     if plan.runner_names and runner.name not in plan.runner_names:
         return No("a runner answered that the config does not list", runner.name, " or ".join(plan.runner_names), fix)
     if not (runner.runner_ref or runner.name or plan.env_class is EnvClass.LAB):
-        return No("the runner does not say which one it is", runner.name or "no name", f"host trust that names {plan.runner_ref}", fix)
+        return No("the runner does not say which one it is", "no name", f"host trust that names {plan.runner_ref}", fix)
     return runner.name or runner.hostname
 
 
