@@ -129,14 +129,27 @@ def decision(decision_id: str) -> dict[str, str]:
     return {"decision": json.dumps(document)}
 
 
-def signed(site: Site, waiting: ActRun) -> dict[str, str]:
+@pytest.mark.timeout(600)
+def test_a_no_is_a_no(site: Site) -> None:
+    waiting = site.start("failover, unsigned", FAILOVER)
+    denied = site.start("failover, denied", signed(site, waiting, "--deny", "--comment", "the old side is back"))
+    assert denied.jobs.get("execute") != "success", denied.log()
+    assert (denied.answers["outcome"], denied.answers["exit_code"]) == ("DENIED", "6"), denied.log()
+    sealed = bundle(site, denied, "DENIED")
+    assert "the old side is back" in json.dumps(sealed)
+    assert site.ledger().tip().epoch == 0
+    assert ("execute", site.bao.origin) not in site.tokens.asked, "no secret is asked for"
+
+
+def signed(site: Site, waiting: ActRun, *options: str) -> dict[str, str]:
     """What an approver sends after reading the check artifact: the decision again, and their signature."""
     folder = site.root / f"approver-{waiting.number}"
     [handover] = waiting.artifact(f"dr-check-{waiting.number}-1", folder).glob("*.tar")
     command = [sys.executable, "-m", "hyops_ci", "approve", "--request", str(handover), "--key", str(site.approver_key), "--yes"]
+    command += options
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"signed: approve by {APPROVER}" in done.stderr
+    assert f"signed: {'deny' if options else 'approve'} by {APPROVER}" in done.stderr
     with tarfile.open(handover) as tar:
         decision = tar.extractfile("decision.json")
         assert decision is not None
