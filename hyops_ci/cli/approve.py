@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("approve")
 @click.option(
@@ -24,8 +26,9 @@ import click
 @click.option("--accept-risk", "risks", multiple=True, help="Name a risk that you accept.")
 @click.option("--yes", is_flag=True, help="Do not ask again.")
 @click.option("--new-key", type=click.Path(path_type=Path), help="Only make a key pair there, and print its public half for the config.")
+@format_option
 def command(
-    request: Path | None, key: Path | None, deny: bool, comment: str, risks: tuple[str, ...], yes: bool, new_key: Path | None
+    request: Path | None, key: Path | None, deny: bool, comment: str, risks: tuple[str, ...], yes: bool, new_key: Path | None, output: str
 ) -> int:
     """Show what is to be approved, and sign the answer with your key.
 
@@ -33,14 +36,15 @@ def command(
     """
     from hyops_ci.approvals.page import page
     from hyops_ci.approvals.request import answer, read_request
-    from hyops_ci.cli.render import say
+    from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
     from hyops_ci.contracts.base import moment
     from hyops_ci.signing.dsse import load_key, public_of
     from hyops_ci.signing.dsse import new_key as make_key
 
     if new_key is not None:
-        click.echo(make_key(new_key))
+        public = make_key(new_key)
+        emit(output, [public], {"public_key": public})
         return 0
     if request is None or key is None:
         raise click.UsageError("name --request and --key, or make a key with --new-key")
@@ -82,6 +86,9 @@ def _request_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     if path.suffix != ".tar":
         return data
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        member = tar.extractfile(REQUEST)
-        return member.read() if member else b""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            member = tar.extractfile(REQUEST)
+            return member.read() if member else b""
+    except (tarfile.TarError, KeyError):
+        return b""  # read as a request it is refused, with the words for that

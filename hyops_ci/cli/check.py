@@ -6,9 +6,12 @@ import os
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("check")
-def command() -> int:
+@format_option
+def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
     from hyops_ci.approvals.page import page
     from hyops_ci.cli.on_github import arrive, github_world, leave
@@ -34,4 +37,4 @@ def command() -> int:
             say(line)
         if not ready:
             say("WAITING FOR A SIGNATURE: hyops-ci approve --request handover.tar   (artifact dr-check of this run)")
-    return leave(run, end, outputs)
+    return leave(run, end, outputs, output)

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("conclude")
-def command() -> int:
+@format_option
+def command(output: str) -> int:
     """Verify the evidence and say how the run ended. DR_EVIDENCE and DR_EVIDENCE_DIGEST name what execute sealed, if it ran.
 
     Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
     """
     from hyops_ci.cli.on_github import arrive, github_world
-    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.evidence.report import markdown
     from hyops_ci.stages.conclude import conclude
@@ -33,7 +36,7 @@ def command() -> int:
         results=_results(os.environ.get("DR_RESULTS", "{}")),
     )
     result, flow = ended.result, workflow()
-    flow.outputs(
+    hand_on(
         {
             "outcome": result.outcome.value,
             "exit_code": str(result.exit_code),
@@ -45,7 +48,8 @@ def command() -> int:
             "evidence": str(ended.bundle),
             "evidence_digest": ended.sha256,
             "report": str(ended.report),
-        }
+        },
+        output,
     )
     files = read_files(ended.bundle)
     lines = telling(result, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}", json.loads(files.get("objectives.json", b"{}")))

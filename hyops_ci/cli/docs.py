@@ -7,21 +7,26 @@ from typing import Any
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("docs")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 2 when a page is stale.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("docs"), show_default=True)
-def command(only_check: bool, folder: Path) -> int:
+@format_option
+def command(only_check: bool, folder: Path, output: str) -> int:
     """Write the generated pages, or check that they are fresh."""
+    from hyops_ci.cli.render import listed
     from hyops_ci.planning.case import table
     from hyops_ci.planning.explaining import document
 
+    if not (folder.resolve().parent / "actions").is_dir():
+        raise click.UsageError(f"{folder} is not the docs folder of a checkout of this project")
     pages = {"gates.md": table(), "config.md": document(), "actions.md": actions_page(folder.resolve().parent)}
     stale = [name for name, text in pages.items() if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
-    for name in stale:
-        click.echo(f"{'stale' if only_check else 'written'} {name}")
-        if not only_check:
-            (folder / name).write_text(pages[name], encoding="utf-8")
+    for name in () if only_check else stale:
+        (folder / name).write_text(pages[name], encoding="utf-8")
+    listed("stale" if only_check else "written", stale, output)
     return 2 if only_check and stale else 0
 
 

@@ -57,28 +57,34 @@ def show_bundle(bundle: Path, name: str, output: str) -> int:
 @_bundle
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write the HTML; beside the bundle when absent.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the Markdown summary instead.")
-def report_bundle(bundle: Path, out: Path | None, as_markdown: bool) -> int:
+@format_option
+def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str) -> int:
     """Write the report of BUNDLE, made from its contents alone."""
+    from hyops_ci.cli.render import emit
     from hyops_ci.evidence.report import html, markdown
 
     files = _files(bundle)
     if as_markdown:
-        click.echo(markdown(files))
+        emit(output, [markdown(files)], {"markdown": markdown(files)})
         return 0
     target = out or bundle.with_suffix(".html")
     target.write_text(html(files), encoding="utf-8")
-    click.echo(str(target))
+    emit(output, [str(target)], {"report": str(target)})
     return 0
 
 
 def _files(bundle: Path) -> dict[str, bytes]:
     """The files of a bundle. Raises Refusal (exit 11) for what is none."""
     from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.evidence.bundle import MANIFEST
     from hyops_ci.evidence.container import BadContainer
     from hyops_ci.evidence.contents import read_files
 
     try:
-        return read_files(bundle)
+        files = read_files(bundle)
+        if MANIFEST not in files:
+            raise BadContainer(f"no {MANIFEST} in it")
+        return files
     except (BadContainer, OSError) as error:
         found = error.strerror if isinstance(error, OSError) else str(error)
         raise Refusal(

@@ -6,12 +6,15 @@ import os
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("execute")
-def command() -> int:
+@format_option
+def command(output: str) -> int:
     """Carry out the approved plan: DR_HANDOVER is the check's file, DR_HANDOVER_DIGEST its sha256. Seals the evidence."""
     from hyops_ci.cli.on_github import arrive, github_world
-    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import Result
     from hyops_ci.stages.conclude import sha256_of
     from hyops_ci.stages.ending import telling
@@ -23,7 +26,7 @@ def command() -> int:
     execute(run, world)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
     flow = workflow()
-    flow.outputs(
+    hand_on(
         {
             "outcome": result.outcome.value,
             "exit_code": str(result.exit_code),
@@ -32,7 +35,8 @@ def command() -> int:
             "epoch": str(result.epoch or ""),
             "evidence": str(bundle),
             "evidence_digest": sha256_of(bundle),
-        }
+        },
+        output,
     )
     lines = telling(result, f"{bundle.name}, {sha256_of(bundle)}", run.read_json("objectives.json"))
     for line in lines:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.cli.render import progress, say, workflow
+from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.intake.config_file import CONFIG_PATH, read_config, read_trust
@@ -91,13 +91,14 @@ def checkout_config(path: Path) -> DispatchConfig | None:
         return None
 
 
-def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str]) -> int:
+def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -> int:
     """Hand over, set outputs, and show what stopped the run. Answers the step's exit code."""
     handover = run.root.parent / HANDOVER
     digest = run.pack(handover)
     code = end.refusal.exit_code if end.refusal else 0
     flow = workflow()
-    flow.outputs({"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest})
+    left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
+    hand_on(left, output)
     if end.refusal is not None:
         title = headline_of(end.state, end.refusal)
         lines = [

@@ -76,7 +76,7 @@ def command(
         world = github_world(config, on_runner=False)
         run = new_run(job_folder(os.environ, world.job, "plan") / "run")
         end = plan(ask, run, world)
-        return leave(run, end, outputs_of(run))
+        return leave(run, end, outputs_of(run), output)
     from hyops_ci.cli.shell import shell_world
 
     world = shell_world(config)

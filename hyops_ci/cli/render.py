@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,19 @@ def emit(output: str, lines: Sequence[str], document: Any) -> None:
         click.echo("\n".join(lines))
 
 
+def listed(word: str, names: Sequence[str], output: str) -> None:
+    """Print what a generator found stale or wrote, one name a line."""
+    if names or output == "json":
+        emit(output, [f"{word} {name}" for name in names], {word: list(names)})
+
+
+def hand_on(values: Mapping[str, str], output: str) -> None:
+    """The outputs of a step: to GitHub, and with `--format json` also to stdout."""
+    workflow().outputs(values)
+    if output == "json":
+        click.echo(json.dumps(dict(values), indent=2, sort_keys=True))
+
+
 def say(line: str) -> None:
     """One line of progress, on stderr."""
     click.echo(line, err=True)
@@ -37,8 +50,8 @@ def progress(line: str) -> None:
 
 
 def workflow() -> Workflow:
-    """The workflow commands of this process."""
-    return Workflow(os.environ, sys.stdout)
+    """The workflow commands of this process. GitHub's runner reads them from either stream; stdout is for the result."""
+    return Workflow(os.environ, sys.stderr)
 
 
 def refuse(error: DispatchError, argv: Sequence[str]) -> int:

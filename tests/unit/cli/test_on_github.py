@@ -48,6 +48,12 @@ class Step:
     outputs: dict[str, str]
     summary: str
 
+    @property
+    def annotation(self) -> str:
+        """The workflow command in its log; nothing but the result is on stdout."""
+        assert self.stdout == ""
+        return next((line for line in self.stderr.splitlines() if line.startswith("::")), "")
+
 
 @dataclass
 class GitHub:
@@ -142,7 +148,7 @@ def test_from_a_decision_to_evidence_over_two_runs(github: GitHub) -> None:
     assert "APPROVE?  FAILOVER pg-ha/lab" in checked.summary
     ended = github.after(checked, "conclude", DR_RESULTS='{"plan": "success", "check": "success", "execute": "skipped"}')
     assert (ended.code, ended.outputs["outcome"], ended.outputs["exit_code"]) == (0, "UNSIGNED", "6")
-    assert ended.stdout.startswith("::warning title=WAITING FOR A SIGNATURE")
+    assert ended.annotation.startswith("::warning title=WAITING FOR A SIGNATURE")
     assert verify(Path(ended.outputs["evidence"])).ok
 
     approvals = github.sign(checked)
@@ -177,7 +183,7 @@ def test_a_denied_run(github: GitHub) -> None:
 def test_a_refused_plan_is_concluded_with_evidence(github: GitHub) -> None:
     planned = github.plan(DR_DECISION='{"kind": "Decision", "signals": [NaN]}')
     assert (planned.code, planned.outputs["outcome"]) == (3, "REJECTED")
-    assert planned.stdout.startswith("::error title=REFUSED intake.")
+    assert planned.annotation.startswith("::error title=REFUSED intake.")
     assert "plan_digest" not in planned.outputs
     ended = github.after(planned, "conclude", DR_RESULTS='{"plan": "failure"}')
     assert (ended.code, ended.outputs["outcome"], ended.outputs["exit_code"]) == (0, "REJECTED", "3")
@@ -207,7 +213,7 @@ def test_a_handover_that_was_exchanged_is_refused(command: str, github: GitHub) 
     handover.write_bytes(data)
     step = github.after(planned, command)
     assert step.code == 4
-    assert step.stdout.startswith("::error title=REFUSED handover.digest (exit 4)")
+    assert step.annotation.startswith("::error title=REFUSED handover.digest (exit 4)")
     assert "handover.digest" in step.summary
 
 
@@ -223,7 +229,7 @@ def test_a_rerun_starts_nothing(github: GitHub) -> None:
     checked = github.after(github.plan(DR_DECISION=decision, DR_APPROVALS=approvals), "check")
     executed = github.after(checked, "execute", GITHUB_RUN_ATTEMPT="2")
     assert (executed.code, executed.outputs["claim_id"]) == (6, "")
-    assert "run.attempt" in executed.stdout
+    assert "run.attempt" in executed.annotation
     assert github.site.world().ledger("pg-ha/lab").tip().claim is None
 
 
@@ -307,7 +313,7 @@ def test_evidence_that_was_exchanged_is_exit_11(github: GitHub) -> None:
     evidence.write_bytes(data)
     step = github.after(checked, "conclude", DR_EVIDENCE=str(evidence), DR_EVIDENCE_DIGEST=ended.outputs["evidence_digest"])
     assert step.code == 11
-    assert "evidence.digest" in step.stdout
+    assert "evidence.digest" in step.annotation
 
 
 def test_no_input_of_a_workflow_reads_a_file_of_the_machine(github: GitHub) -> None:
@@ -337,16 +343,16 @@ def test_a_reference_at_another_commit_is_refused(github: GitHub) -> None:
 def test_a_branch_that_is_not_the_default_is_refused(github: GitHub) -> None:
     planned = github.plan(GITHUB_REF="refs/heads/topic")
     assert (planned.code, planned.outputs["outcome"]) == (4, "BLOCKED")
-    assert "config.ref" in planned.stdout
+    assert "config.ref" in planned.annotation
 
 
 def test_a_form(github: GitHub) -> None:
     planned = github.step("plan", DR_ACTION="failover", DR_SERVICE="pg-ha/lab", DR_REASON="INC-7 `$(id)` ::error::x")
     assert (planned.code, planned.outputs["decision_id"]) == (0, f"manual-77-{github.run_number}")
-    assert "::error::x" not in planned.stdout
+    assert not any(line.startswith("::") for line in planned.stderr.splitlines())
     again = github.plan(DR_ACTION="failover")
     assert again.code == 2, "one plan per run"
-    assert "run.folder" in again.stdout
+    assert "run.folder" in again.annotation
     github.new_run()
     both = github.plan(DR_ACTION="failover")
     assert both.code == 3
