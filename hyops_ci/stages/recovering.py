@@ -109,7 +109,6 @@ def preflight(
         run.private / "preflight",
         timeout=seconds(command.timeout),
         secrets=synced.values,
-        on_line=world.hyops_line,
     )
     ended = asked.wait()
     answer = read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
