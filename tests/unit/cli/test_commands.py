@@ -158,7 +158,7 @@ TAKES_A_FILE: dict[str, tuple[str, ...]] = {
     "rehearse --config": ("rehearse", "--config", "FILE", "--folder", "FOLDER"),
     "approve --request": ("approve", "--request", "FILE", "--key", "KEY", "--yes"),
     "ledger settle --key": (
-        *("ledger", "settle", "--remote", "/nonexistent", "--service", "pg-ha/lab", "--serves", "gcp", "--home", "onprem"),
+        *("ledger", "settle", "--remote", "/nonexistent", "--service", "pg-ha/lab", "--serves", "gcp"),
         *("--reason", "looked", "--config", str(EXAMPLE / "dr-dispatch.yml"), "--key", "FILE"),
     ),
     "ledger show --remote": ("ledger", "show", "--remote", "FILE", "--service", "pg-ha/lab"),
