@@ -45,8 +45,21 @@ def say(line: str) -> None:
 
 
 def progress(line: str) -> None:
-    """One line of progress with its time, as people compare it with other clocks."""
-    say(f"{datetime.now(UTC):%H:%M:%SZ} {line}")
+    """One line of progress with its time, as people compare it with other clocks; in colour on a terminal, plain in CI."""
+    at = f"{datetime.now(UTC):%H:%M:%SZ}"
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+        say(f"{at} {line}")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    # `Text` takes the line as it is: nothing in it is read as markup.
+    told = Text.assemble((f"{at} ", "dim"), line)
+    told.highlight_words([" ok ", "RECOVERED", "VALID"], "bold green")
+    told.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
+    told.highlight_words([" running "], "bold blue")
+    told.highlight_words(["from here cancelling does not undo", "Cancel now"], "bold yellow")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(told)
 
 
 def workflow() -> Workflow:

@@ -28,6 +28,7 @@ class ShiftedClock(SystemClock):
     """This host's time moved so that it began at `start`: what `--at` means, for rehearsals of another day."""
 
     def __init__(self, start: datetime) -> None:
+        self.start = start
         self._shift: timedelta = start - datetime.now(UTC)
 
     @override

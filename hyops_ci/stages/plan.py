@@ -27,6 +27,7 @@ from hyops_ci.planning.settings import action_for, data_home, overlay_path
 from hyops_ci.planning.trust import narrow
 from hyops_ci.secrets.map import builtin_bytes, builtin_map, read_map, refs_for
 from hyops_ci.stages.asking import keep_envelopes
+from hyops_ci.stages.clock import ShiftedClock
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
@@ -237,4 +238,5 @@ def job_facts(world: World) -> dict[str, object]:
         "sha",
         "workflow_ref",
     )
-    return {name: getattr(job, name) for name in names} | {"requested_at": stamp(world.clock.now()), "url": job.url}
+    shifted = {"judged_as_if_at": stamp(world.clock.start)} if isinstance(world.clock, ShiftedClock) else {}
+    return {name: getattr(job, name) for name in names} | {"requested_at": stamp(world.clock.now()), "url": job.url} | shifted
