@@ -137,9 +137,10 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
         case State.FAILED | State.CANCELLED:
             return ("start a NEW run, do not re-run this one",)
         case State.INDETERMINATE:
+            settle = f'hyops-ci ledger settle --service {plan.service} --serves <site> --reason "what you saw"'
             return (
                 f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides",
-                f'then settle: hyops-ci ledger settle --service {plan.service} --serves <site> --reason "..."   (asks for approval)',
+                f"then settle: {settle} --remote <repository> --config .github/dr-dispatch.yml --key <an approver's>",
             )
         case _:
             return ()
