@@ -94,28 +94,28 @@ def _sites(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
 @click.option(
     "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The config that names the approvers."
 )
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="An approver's private key: the word that settles is signed.")
+@click.option(
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="An approver's private key; once for each person of the quorum.",
+)
 @format_option
-def settle_ledger(remote: str, service: str, serves: str, reason: str, config: Path, key: Path, output: str) -> int:
+def settle_ledger(remote: str, service: str, serves: str, reason: str, config: Path, keys: tuple[Path, ...], output: str) -> int:
     """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
+    from pydantic import ValidationError
+
+    from hyops_ci.approvals.settlement import settlers, sign_settlement
     from hyops_ci.cli.render import emit
+    from hyops_ci.contracts.approval import Settlement
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Exit, Refusal
     from hyops_ci.intake.config_file import read_config
-    from hyops_ci.signing.dsse import load_key, public_of
+    from hyops_ci.signing.dsse import load_key
 
     known, _ = read_config(config.read_bytes(), str(config))
-    public = public_of(load_key(key))
-    login = next((name for name, each in known.approvals.approvers.items() if each == public), "")
-    if not login:
-        raise Refusal(
-            "approval.key",
-            "this key is no approver's",
-            exit_code=Exit.APPROVAL,
-            found=public,
-            expected="a key of approvals.approvers",
-            fix="let an approver settle",
-        )
     home_site, sites = _sites(known, service)
     if serves not in sites:
         raise Refusal(
@@ -126,8 +126,30 @@ def settle_ledger(remote: str, service: str, serves: str, reason: str, config: P
             expected=" or ".join(sites) or f"a service of {config}",
             fix="write the site as the config does",
         )
-    tip = _open(remote, service).settle(
-        serves=serves, home_site=home_site, reason=reason, settled_by=f"{login} {public}", at=stamp(datetime.now(UTC))
+    ledger, at = _open(remote, service), stamp(datetime.now(UTC))
+    private = [load_key(key) for key in keys]
+    people = settlers(private, known.approvals.approvers, known.approvals.quorum)
+    before = ledger.tip()
+    try:
+        word = Settlement(service=service, ledger_id=before.ledger_id, epoch=before.epoch, serves=serves, reason=reason, at=at)
+    except ValidationError as error:
+        raise Refusal(
+            "lock.words",
+            "a settlement is one line of plain text",
+            exit_code=Exit.USAGE,
+            found=error.errors(include_input=False)[0]["msg"],
+            expected="a reason of at most 500 characters without control characters",
+            fix="say it again",
+        ) from None
+    tip = ledger.settle(
+        serves=serves,
+        home_site=home_site,
+        reason=reason,
+        settled_by=", ".join(people),
+        at=at,
+        epoch=before.epoch,
+        settlement=sign_settlement(word, private),
     )
-    emit(output, [f"settled: {service} serves from {tip.serves}, position {tip.position}, lock free"], tip.document())
+    lines = [f"settled: {service} serves from {tip.serves}, position {tip.position}, lock free", f"  signed     {tip.settled_by}"]
+    emit(output, lines, tip.document())
     return 0

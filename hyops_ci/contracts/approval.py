@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -14,6 +14,12 @@ from hyops_ci.contracts.plan import Plan
 
 APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
 """DSSE payload type; one per kind of signed document, so that no signature can be read as another kind."""
+SETTLEMENT_PAYLOAD = "application/vnd.hybridops.settlement.v1+json"
+
+if TYPE_CHECKING:
+    Nonce: TypeAlias = str
+else:
+    Nonce = text(r"^[0-9a-f]{32}$")
 
 
 class Subject(Model):
@@ -23,7 +29,7 @@ class Subject(Model):
     """0 for a run without GitHub."""
     ledger_id: Digest
     min_epoch: Count
-    nonce: Annotated[str, text(r"^[0-9a-f]{32}$")]
+    nonce: Nonce
     decision_digest: Digest
     plan_digest: Digest
     check_digest: Digest
@@ -67,3 +73,16 @@ class ApprovalRequest(Document):
     lifetime: Duration
     plan: Plan
     check: Check
+
+
+class Settlement(Document):
+    """What is true after a run that was cut off, said by people who looked."""
+
+    kind: Literal["Settlement"] = "Settlement"
+    service: ServiceId
+    ledger_id: Digest
+    epoch: Count
+    """Of the claim that is settled; a later one needs a word of its own."""
+    serves: Name
+    reason: Annotated[Clean, Field(min_length=1, max_length=500)]
+    at: Utc

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -59,3 +59,5 @@ class Tip(Document):
     bundle_sha256: Digest | None = None
     reason: Clean = ""
     settled_by: Clean = ""
+    settlement: dict[str, Any] | None = None
+    """The signed word that settled it: a DSSE envelope."""

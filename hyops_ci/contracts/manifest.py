@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,11 +12,16 @@ from hyops_ci.contracts.run import State
 PREDICATE = "https://hybridops.tech/attestations/dr-run/v1"
 STATEMENT_PAYLOAD = "application/vnd.in-toto+json"
 
+if TYPE_CHECKING:
+    MemberPath: TypeAlias = str
+else:
+    MemberPath = text(r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.#-]{1,100}){0,8}$")
+
 
 class Entry(Model):
     """One file of a bundle."""
 
-    path: Annotated[str, text(r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.#-]{1,100}){0,8}$")]
+    path: MemberPath
     bytes: Count
     sha256: Digest
 

@@ -20,6 +20,8 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "plan": plan.Plan,
     "check": check.Check,
     "approval": approval.Approval,
+    "approval-request": approval.ApprovalRequest,
+    "settlement": approval.Settlement,
     "event": run.Event,
     "result": run.Result,
     "ledger-tip": ledger.Tip,

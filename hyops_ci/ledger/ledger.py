@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
@@ -133,10 +133,24 @@ class Ledger:
 
         return self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
 
-    def settle(self, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
-        """A person's word on which side serves, after a run that was cut off."""
+    def settle(
+        self,
+        *,
+        serves: str,
+        home_site: str,
+        reason: str,
+        settled_by: str,
+        at: str,
+        epoch: int | None = None,
+        settlement: dict[str, Any] | None = None,
+    ) -> Tip:
+        """A person's word on which side serves, after a run that was cut off.
+
+        `epoch` is the one they looked at, `settlement` the envelope that they signed.
+        """
+        word = {"serves": serves, "home_site": home_site, "reason": reason, "settled_by": settled_by, "at": at}
         return self._change(
-            lambda head: transitions.settled(head.tip, serves=serves, home_site=home_site, reason=reason, settled_by=settled_by, at=at),
+            lambda head: transitions.settled(head.tip, **word, epoch=epoch, settlement=settlement),
             f"settle: serves from {serves}, by {settled_by}",
         )
 

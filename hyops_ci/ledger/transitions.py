@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -52,7 +52,7 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
         expires_at=request.expires_at,
     )
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
-    return _with(tip, {**fresh, "bundle_sha256": None, "reason": "", "settled_by": ""})
+    return _with(tip, {**fresh, "bundle_sha256": None, "reason": "", "settled_by": "", "settlement": None})
 
 
 def advanced(
@@ -106,8 +106,20 @@ def advanced(
     return _with(tip, update)
 
 
-def settled(tip: Tip, *, serves: str, home_site: str, reason: str, settled_by: str, at: str) -> Tip:
-    """The tip after a person said which side serves. Raises Refusal (exit 5) where nothing is to be settled."""
+def settled(
+    tip: Tip,
+    *,
+    serves: str,
+    home_site: str,
+    reason: str,
+    settled_by: str,
+    at: str,
+    epoch: int | None = None,
+    settlement: dict[str, Any] | None = None,
+) -> Tip:
+    """The tip after a person said which side serves. Raises Refusal (exit 5) where nothing is to be settled, or another epoch was meant."""
+    if epoch is not None and epoch != tip.epoch:
+        raise refuse("lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again")
     if not _unsettled(tip, at):
         since = f" since {tip.at}" if tip.claim else ""
         raise refuse(
@@ -127,7 +139,7 @@ def settled(tip: Tip, *, serves: str, home_site: str, reason: str, settled_by: s
         "state": None,
         "mutating": False,
     }
-    update |= {"past_no_return": False, "reason": reason[:500], "settled_by": settled_by[:200], "at": at}
+    update |= {"past_no_return": False, "reason": reason[:500], "settled_by": settled_by[:200], "settlement": settlement, "at": at}
     try:
         return _with(tip, update)
     except ValidationError as error:

@@ -1,0 +1,58 @@
+"""A person's word on which side serves, signed: what ends a run that was cut off (contracts, section 6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.signing.dsse import open_envelope, public_of, sign
+
+
+def settlers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str, str], quorum: int) -> tuple[str, ...]:
+    """The approvers that these keys belong to. Raises Refusal (exit 6) for a stranger's key, or for too few people."""
+    people = []
+    for key in keys:
+        public = public_of(key)
+        login = next((name for name, known in approvers.items() if known == public), "")
+        if not login:
+            raise Refusal(
+                "approval.key",
+                "this key is no approver's",
+                exit_code=Exit.APPROVAL,
+                found=public,
+                expected=f"the key of {' or '.join(approvers) or 'somebody: the config names nobody'}",
+                fix="let an approver settle",
+            )
+        people.append(login)
+    signers = tuple(dict.fromkeys(people))
+    if len(signers) < quorum:
+        raise Refusal(
+            "approval.quorum",
+            f"{len(signers)} of {quorum} approvals",
+            exit_code=Exit.APPROVAL,
+            found=", ".join(signers) or "nobody",
+            expected=f"{quorum} of {', '.join(approvers)}",
+            fix="sign with more keys: --key once for each person",
+        )
+    return signers
+
+
+def sign_settlement(settlement: Settlement, keys: Sequence[Ed25519PrivateKey]) -> dict[str, Any]:
+    """The envelope, one signature for each key."""
+    return sign(canonical(settlement.document()), SETTLEMENT_PAYLOAD, keys)
+
+
+def read_settlement(envelope: Any, approvers: Iterable[str]) -> tuple[Settlement, tuple[str, ...]]:
+    """What was settled, and which of the `approvers`' keys signed it. Raises ValueError for what is no settlement."""
+    opened = open_envelope(envelope, SETTLEMENT_PAYLOAD, approvers)
+    try:
+        return Settlement.model_validate(json.loads(opened.payload)), opened.signers
+    except ValidationError as error:
+        raise ValueError(f"{error.error_count()} fields do not fit") from None
