@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("config", "Explain the config: every value and where it comes from."),
     "evidence": ("evidence", "Verify, show or report a sealed bundle."),
     "ledger": ("ledger", "Make, show or settle the ledger of a service."),
+    "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
     "schema": ("schema", "Write the published schemas, or check that they are fresh."),
     "docs": ("docs", "Write the generated pages, or check that they are fresh."),
 }

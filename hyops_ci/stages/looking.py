@@ -28,6 +28,7 @@ from hyops_ci.execution.command import Runtime, child_environment, command_line,
 from hyops_ci.execution.overlay import lent_overlay
 from hyops_ci.execution.records import read_preflight, read_states
 from hyops_ci.execution.supervisor import Supervisor
+from hyops_ci.intake.config_file import read_config
 from hyops_ci.intake.strict_yaml import read_yaml
 from hyops_ci.planning.trust import plan_fits
 from hyops_ci.secrets.connect import open_authority
@@ -80,7 +81,7 @@ def names_found(plan: Plan, required: Sequence[str], run: RunDir, world: World, 
     For `execute` the check's answer stands until the values are read, which refuses a missing one by name before HyOps starts.
     """
     if stage == "check":
-        return check_names(plan.secrets, authority_of(plan, world, Purpose.CHECK), required)
+        return check_names(plan.secrets, authority_of(plan, run, world, Purpose.CHECK), required)
     found = run.read_model("check.json", Check).secret_names
     return {name: name in found for name in sorted(set(required))}
 
@@ -121,12 +122,14 @@ def command_of(plan: Plan, name: str) -> Command:
     return next(command for command in plan.commands if command.name == name)
 
 
-def authority_of(plan: Plan, world: World, purpose: Purpose) -> SecretAuthority:
-    """The authority of the plan, to be entered with this job's identity."""
+def authority_of(plan: Plan, run: RunDir, world: World, purpose: Purpose) -> SecretAuthority:
+    """The authority of the plan, to be entered with this job's identity; with GitHub down, with the token that a person put on the host."""
     token_for = world.token_for
     if token_for is None and world.job.on_github and plan.secrets.kind == "vault":
         token_for = job_identity(world.environ)
-    return open_authority(plan.secrets, plan.env_class, purpose, token_for=token_for)
+    vault = read_config(run.read("sources/config"))[0].vault
+    glass = vault.break_glass if vault is not None and not world.job.on_github and token_for is None else None
+    return open_authority(plan.secrets, plan.env_class, purpose, token_for=token_for, token_file=glass.path if glass else "")
 
 
 def refuse_stranger(trust: HostTrust, world: World) -> None:

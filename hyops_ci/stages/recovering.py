@@ -64,7 +64,7 @@ class Act:
 def bring_secrets(plan: Plan, root: Path, part: PartRecorder, run: RunDir, world: World, act: Act) -> Synced:
     """Fresh secrets into the bundle, the login revoked before anything else happens."""
     password = read_password(plan.vault_password_file or world.environ.get("HYOPS_VAULT_PASSWORD_FILE", ""))
-    authority = authority_of(plan, world, Purpose.EXECUTE)
+    authority = authority_of(plan, run, world, Purpose.EXECUTE)
     required = [ref.key for ref in plan.secrets.refs]
     synced = sync(plan.secrets, authority, root / "vault" / "bootstrap.vault.env", password, required, clock=world.clock)
     others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1)}

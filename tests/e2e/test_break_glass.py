@@ -22,6 +22,7 @@ from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.secrets.map import builtin_map, refs_for
 from hyops_ci.signing.dsse import load_key, new_key
 from hyops_ci.stages.clock import SystemClock
 from hyops_ci.stages.conclude import Conclusion
@@ -31,6 +32,7 @@ from hyops_ci.stages.run import break_glass, require_trust
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.site import Site, endpoint, set_up
 from hyops_ci.stages.world import World
+from tests.support.openbao import start_openbao
 
 pytestmark = pytest.mark.e2e
 S = State
@@ -316,3 +318,35 @@ def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch
     code, said = run_command("--decision", decision, "--repository", runner.site.repository, "--folder", tmp_path / "run")
     ended = json.loads(said)
     assert (code, ended["refusal"]["gate"], ended["evidence_valid"]) == (2, "ledger.remote", True)
+
+
+@pytest.mark.bao
+def test_the_token_on_the_host_opens_vault_and_ends_with_the_run(runner: Runner, tmp_path: Path) -> None:
+    """GitHub gives no identity tonight: the token that a person put on the host does, for both stages, and is revoked by the run."""
+    with start_openbao() as bao:
+        refs = refs_for(builtin_map(), "lab", ("dr", "shared"), [row.key for row in builtin_map().rows if row.scope in ("dr", "shared")])
+        paths: dict[str, dict[str, object]] = {}
+        for ref in refs:
+            paths.setdefault(ref.path, {})[ref.field] = f"canary-of-{ref.key.lower()}"
+        for path, fields in paths.items():
+            bao.put(path, **fields)
+        bao.add_env("lab", list(paths))
+        facts = {"policies": ["dr-lab", "dr-check"], "no_default_policy": True, "explicit_max_ttl": "10m", "ttl": "10m"}
+        token = str(bao.admin.auth.token.create(**facts)["auth"]["client_token"])
+        file = tmp_path / "token"
+        file.write_text(token)
+        file.chmod(0o600)
+        glass = {"method": "token-file", "path": str(file)}
+        runner.change_config(vault={"address": bao.origin, "site": "gcp", "break_glass": glass})
+        decision = runner.asked(tmp_path / "first")
+        assert bao.works(token)
+        answers = [runner.sign(tmp_path / "first", login) for login in ("jonas", "priya")]
+        ended = break_glass(runner.ask(*answers, decision=decision), tmp_path / "second", runner.world())
+        assert gate_of(ended)[::2] == (S.COMPLETED_WITH_EXCEPTIONS, 0)
+        assert not bao.works(token)
+    files = read_files(ended.bundle)
+    manifest = json.loads(files["secrets.json"])
+    assert (manifest["login"], manifest["origin"], manifest["revoked"]) == ("token-file", bao.origin, True)
+    told = b"\n".join(files.values())
+    assert b"canary-of-" not in told
+    assert token.encode() not in told

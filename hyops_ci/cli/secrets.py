@@ -1,0 +1,45 @@
+"""`hyops-ci secrets check`: whether the authority has every name that a plan needs. No value is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+
+@click.group("secrets")
+def command() -> None:
+    """Ask the authority, for names only."""
+
+
+@command.command("check")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="The folder of a planned run, as `hyops-ci plan` prints it.",
+)
+@format_option
+def check_secrets(folder: Path, output: str) -> int:
+    """Say which names of the plan the authority has: as the job inside GitHub, else with `vault.break_glass` of the config."""
+    import os
+
+    from hyops_ci.cli.on_github import github_world, host_trust, sealed_config
+    from hyops_ci.cli.render import emit
+    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.secrets.port import Purpose
+    from hyops_ci.secrets.sync import check_names
+    from hyops_ci.stages.looking import authority_of, require_plan
+    from hyops_ci.stages.rundir import RunDir
+
+    run = RunDir(folder)
+    plan, config = require_plan(run), sealed_config(run)
+    inside = os.environ.get("GITHUB_ACTIONS") == "true"
+    world = github_world(config, on_runner=True) if inside else shell_world(config, trust=host_trust())
+    names = check_names(plan.secrets, authority_of(plan, run, world, Purpose.CHECK), [ref.key for ref in plan.secrets.refs])
+    missing = [name for name, there in names.items() if not there]
+    lines = [f"{len(names) - len(missing)} of {len(names)} names, values not read", *(f"  missing    {name}" for name in missing)]
+    emit(output, lines, {"names": names, "missing": missing})
+    return 8 if missing else 0
