@@ -137,9 +137,15 @@ class Stand:
             self.write_state(step, run_id, "error", "cancelled after provider execution started")
             say(f"step={step['id']} status=cancelled rc=130")
             raise
+        if name := script.get("leak"):
+            # What a provider's debug line does: a secret on standard output, and in the reason of a failure.
+            say(f"debug: {name}={os.environ.get(name, '')}")
+            script = {**script, "fail": f"login failed with {os.environ.get(name, '')}"}
         if script.get("cut_off"):
             os.kill(os.getpid(), signal.SIGKILL)
-        failure = str(script.get("fail", ""))
+        inputs = step.get("inputs", {})
+        closed = inputs.get("apply_mode") == "restore" and inputs.get("restore_confirm") is not True
+        failure = "input validation failed: restore_confirm must be true" if closed else str(script.get("fail", ""))
         self.write_state(step, run_id, "error" if failure else "ok", failure)
         return failure
 
