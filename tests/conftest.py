@@ -6,6 +6,10 @@ import os
 
 from hypothesis import settings
 
+from tests.act.table import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
+
 # Time limits per example say more about the machine than about the code; pytest-timeout ends what hangs.
 settings.register_profile("house", deadline=None)
 if settings.get_current_profile_name() == "default":  # under CI hypothesis chooses its own: no limits, no randomness

@@ -1,4 +1,4 @@
-"""What the act tests share, and the table of their runs at the end of the suite."""
+"""What the act tests share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.act.site import SECRETS, Site, make_site
+from tests.act.table import JOBS, REPORT
 from tests.support.openbao import OpenBao, start_openbao
-
-REPORT = "act-runs"
-JOBS = ("plan", "check", "execute", "conclude")
 
 
 @pytest.fixture(scope="session")
@@ -34,17 +32,3 @@ def site(tmp_path: Path, bao: OpenBao, request: pytest.FixtureRequest) -> Iterat
             results = " ".join(f"{job}={run.jobs.get(job, '-')}" for job in JOBS)
             rows.append([scenario, results, run.answers.get("outcome", ""), run.answers.get("exit_code", ""), f"{run.seconds:.1f}"])
         request.node.user_properties.append((REPORT, rows))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line per run of the workflow: scenario, jobs and results, outcome, exit code, seconds."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ()) if report.when == "teardown"]
-    reports += [report for report in terminalreporter.stats.get("", ()) if report.when == "teardown"]
-    rows = [row for report in reports for name, value in report.user_properties if name == REPORT for row in value]
-    if not rows:
-        return
-    head = ["scenario", "jobs", "outcome", "exit", "seconds"]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    terminalreporter.section("dispatch.yml under act")
-    for row in [head, *rows]:
-        terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
