@@ -15,8 +15,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from hyops_ci.contracts.digest import SHA256, digest
 from hyops_ci.contracts.limits import MAX_INT as MAX_INT
 
-API_VERSION: Final = "hybridops/v1"
-
 FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
 """C0 and C1 controls, line and paragraph separators, bidi controls (contracts, preamble)."""
 _FORBIDDEN = re.compile(FORBIDDEN)

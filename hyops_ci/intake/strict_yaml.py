@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # bare in PyYAML's stubs
         if isinstance(event, yaml.AliasEvent):
             self._no("an alias: write the value where it stands", event.start_mark)
         if getattr(event, "tag", None) is not None:

@@ -141,8 +141,12 @@ def ask_all(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> Answe
 def table() -> str:
     """All gates as the Markdown of `docs/gates.md`."""
     rows = ["# Gates", "", "Generated from the code (`hyops_ci.planning.case.table`). One pure function each.", ""]
-    for kind, title in (("plan", "Before anything is asked of a runner"), ("check", "On the runner, before a person is asked")):
+    kinds: tuple[tuple[Literal["plan", "check"], str], ...] = (
+        ("plan", "Before anything is asked of a runner"),
+        ("check", "On the runner, before a person is asked"),
+    )
+    for kind, title in kinds:
         rows += [f"## {title}", "", "| gate | question | exit | rule |", "|---|---|---|---|"]
-        rows += [f"| `{gate.id}` | {gate.question} | {int(gate.exit_code)} | {gate.reference} |" for gate in load(kind)]  # type: ignore[arg-type]
+        rows += [f"| `{gate.id}` | {gate.question} | {int(gate.exit_code)} | {gate.reference} |" for gate in load(kind)]
         rows.append("")
     return "\n".join(rows)

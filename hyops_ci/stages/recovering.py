@@ -25,7 +25,8 @@ from hyops_ci.execution.grammar import HyOpsLine, StepEvent, StepStatus
 from hyops_ci.execution.outcome import Observed, Outcome, judge
 from hyops_ci.execution.overlay import lent_overlay
 from hyops_ci.execution.records import read_preflight, read_state, state_reference
-from hyops_ci.execution.run_records import evidence_files, new_runs
+from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
+from hyops_ci.execution.streams import printable
 from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.execution.verification import Verification, verify
 from hyops_ci.intake.strict_yaml import read_yaml
@@ -162,6 +163,8 @@ def deploy(
     since = view.started_at or started
     act.outcome = judge(Observed(plan.steps, view.lines, states, since, ended))
     keep_records(runtime.root, since, run, act)
+    if act.outcome.state is State.FAILED:
+        show_end_of_log(runtime.root, since, world, act)
     part.result(
         "hyops.deploy",
         rc=ended.rc if ended is not None else None,
@@ -180,6 +183,13 @@ def keep_records(root: Path, since: datetime, run: RunDir, act: Act) -> None:
     for record in new_runs(root, since):
         for path, content in evidence_files(record, lambda text: scrub_patterns(act.redactor.text(text))).items():
             run.write(f"hyops/{path}", content)
+
+
+def show_end_of_log(root: Path, since: datetime, world: World, act: Act) -> None:
+    """The last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (texts, section 4)."""
+    records = new_runs(root, since)
+    for line in last_lines(records[-1], lambda text: scrub_patterns(act.redactor.text(text))) if records else ():
+        world.say(printable(line.encode()))
 
 
 def conclude_execution(plan: Plan, part: PartRecorder, run: RunDir, world: World, act: Act) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import ApprovalRequest, Person
@@ -136,9 +136,9 @@ def approve(site: Site, run: RunDir, verdict: str) -> str:
     if verdict not in ("approve", "deny"):
         return ""
     request = run.read_model("request.json", ApprovalRequest)
-    word = "deny" if verdict == "deny" else "approve"
+    word: Literal["approve", "deny"] = "deny" if verdict == "deny" else "approve"
     comment = "not tonight: the site is coming back" if word == "deny" else "rehearsal"
-    envelope = answer(request, word, Person(login=APPROVER), load_key(site.key), now=site.clock.now(), comment=comment)  # type: ignore[arg-type]
+    envelope = answer(request, word, Person(login=APPROVER), load_key(site.key), now=site.clock.now(), comment=comment)
     site.say(f"{'denied' if word == 'deny' else 'approved'} by {APPROVER}, with a throw-away key")
     return json.dumps([envelope])
 

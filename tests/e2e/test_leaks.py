@@ -32,6 +32,9 @@ def test_a_secret_that_hyops_prints_is_named_and_not_shown(tmp_path: Path) -> No
     everywhere |= {str(path): path.read_bytes() for path in (tmp_path / "run-1").rglob("*") if path.is_file()}
     assert [name for name, content in everywhere.items() if seeker.find(content)] == []
     mark = f"[redacted:{NAME}]"
+    assert any(line.startswith("hyops | ") and "stand-in: postgresql_restore error" in line and mark in line for line in printed), (
+        "no end of HyOps' log"
+    )
     assert any(mark in line for line in printed)
     assert mark.encode() in files["steps.jsonl"]
     assert mark.encode() in files["parts/execute/events.jsonl"]
