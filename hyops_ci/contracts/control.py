@@ -1,0 +1,93 @@
+"""What GitHub knows of a run and its surroundings, in the form in which stages hand it on (workflows, sections 2 and 6)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.base import Count, Model
+
+JobStatus = Literal["queued", "in_progress", "completed", "waiting", "requested", "pending"]
+"""`queued`: wants a runner. `waiting`: for a review, a timer or a rule. `pending`: for a concurrency slot."""
+
+
+class RunFact(Model):
+    """One workflow run, at one attempt."""
+
+    run_id: Count
+    attempt: Count
+    name: str = ""
+    title: str = ""
+    event: str
+    status: str
+    conclusion: str | None = None
+    path: str
+    """Of the caller's workflow file, without its ref."""
+    sha: str
+    branch: str = ""
+    actor: Person
+    actor_is_bot: bool = False
+    triggering_actor: Person
+    triggering_actor_is_bot: bool = False
+    created_at: str
+    started_at: str
+    url: str
+    repository_id: Count
+    repository: str
+    referenced: tuple[tuple[str, str], ...] = ()
+    """(path@ref, sha) of each reusable workflow in the run."""
+
+
+class JobFact(Model):
+    """One job of one attempt of a run."""
+
+    id: Count
+    name: str
+    attempt: Count
+    status: JobStatus
+    conclusion: str | None = None
+    labels: tuple[str, ...] = ()
+    runner_id: Count = 0
+    """0 while no runner has it."""
+    runner_name: str = ""
+    runner_group: str = ""
+    created_at: str = ""
+    started_at: str = ""
+    completed_at: str = ""
+    url: str = ""
+
+
+class ReviewFact(Model):
+    """One answer in a run's review history. GitHub gives it no time (github-actions, 0.7)."""
+
+    state: Literal["approved", "rejected", "pending"]
+    person: Person
+    bot: bool = False
+    comment: str = ""
+    environments: tuple[str, ...]
+
+
+class RunnerFact(Model):
+    """One self-hosted runner, as its registration says."""
+
+    id: Count
+    name: str
+    online: bool
+    busy: bool
+    labels: tuple[str, ...]
+    scope: Literal["repository", "organization"]
+    group: str = ""
+    version: str = ""
+    """Of the agent; empty where GitHub does not say."""
+    ephemeral: bool = False
+
+
+class ArtifactFact(Model):
+    """One artifact of a run."""
+
+    id: Count
+    name: str
+    size: Count
+    sha256: str = ""
+    """`sha256:<hex>` of the zip, or empty."""
+    expired: bool = False

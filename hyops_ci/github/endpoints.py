@@ -1,0 +1,88 @@
+"""Every endpoint of GitHub that we call, as data: the table of `docs/github-api.md` and what a refusal says is missing.
+
+Permissions are those of GitHub's page *Permissions required for GitHub Apps*; a job's `GITHUB_TOKEN` knows the same
+words, without any for administration. PyGithub has objects for some of these; all are asked by their path, because its
+objects complete themselves with calls of their own, and a plan has a budget of eight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Method = Literal["GET", "POST", "DELETE"]
+ENDPOINTS: Final[list[Endpoint]] = []
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method on one path. `{repo}` stands for owner/name."""
+
+    method: Method
+    path: str
+    permission: str
+    why: str
+    once: bool = False
+    """A lost answer is not asked again: the call may have taken effect, and its caller looks."""
+
+
+def _endpoint(method: Method, path: str, permission: str, why: str, *, once: bool = False) -> Endpoint:
+    made = Endpoint(method, path, permission, why, once)
+    ENDPOINTS.append(made)
+    return made
+
+
+REPOSITORY = _endpoint("GET", "/repos/{repo}", "metadata: read", "id, default branch, visibility and owner, for the tier hint")
+BRANCH = _endpoint("GET", "/repos/{repo}/branches/{branch}", "contents: read", "whether the branch is protected")
+BRANCH_RULES = _endpoint("GET", "/repos/{repo}/rules/branches/{branch}", "metadata: read", "which rules hold for the branch")
+CONTENT = _endpoint("GET", "/repos/{repo}/contents/{path*}", "contents: read", "the caller's workflow and its code owners, at one commit")
+ENVIRONMENT = _endpoint("GET", "/repos/{repo}/environments/{name}", "actions: read", "how an approval gate protects")
+BRANCH_POLICIES = _endpoint(
+    "GET", "/repos/{repo}/environments/{name}/deployment-branch-policies", "actions: read", "which branches may pass an approval gate"
+)
+RUN = _endpoint("GET", "/repos/{repo}/actions/runs/{run_id}", "actions: read", "who started a run, when, from which commit")
+RUNS = _endpoint(
+    "GET", "/repos/{repo}/actions/workflows/{workflow}/runs", "actions: read", "a run whose start was not answered; silent waiters"
+)
+JOBS = _endpoint(
+    "GET", "/repos/{repo}/actions/runs/{run_id}/attempts/{attempt}/jobs", "actions: read", "who took a job, and whether anybody did"
+)
+REVIEWS = _endpoint("GET", "/repos/{repo}/actions/runs/{run_id}/approvals", "actions: read", "who approved or denied an approval gate")
+CANCEL = _endpoint(
+    "POST", "/repos/{repo}/actions/runs/{run_id}/cancel", "actions: write", "end a run that no runner takes, or that nobody approved"
+)
+ARTIFACTS = _endpoint("GET", "/repos/{repo}/actions/runs/{run_id}/artifacts", "actions: read", "handover and evidence of a run")
+ARTIFACT = _endpoint("GET", "/repos/{repo}/actions/artifacts/{artifact_id}/zip", "actions: read", "the bytes of one artifact")
+WORKFLOW = _endpoint("GET", "/repos/{repo}/actions/workflows/{workflow}", "actions: read", "whether a workflow is there and enabled")
+DISPATCH = _endpoint("POST", "/repos/{repo}/actions/workflows/{workflow}/dispatches", "actions: write", "start the DR workflow", once=True)
+REPOSITORY_DISPATCH = _endpoint("POST", "/repos/{repo}/dispatches", "contents: write", "start it by an event", once=True)
+RUNNERS = _endpoint("GET", "/repos/{repo}/actions/runners", "administration: read", "find a runner by name and labels")
+ORG_RUNNERS = _endpoint("GET", "/orgs/{org}/actions/runners", "organization_self_hosted_runners: read", "the same, of the organization")
+RUNNER_GROUPS = _endpoint(
+    "GET", "/orgs/{org}/actions/runner-groups", "organization_self_hosted_runners: read", "the groups that this repository may use"
+)
+GROUP_RUNNERS = _endpoint(
+    "GET", "/orgs/{org}/actions/runner-groups/{group_id}/runners", "organization_self_hosted_runners: read", "runners of one group"
+)
+INSTALLATION = _endpoint("GET", "/repos/{repo}/installation", "the App's own key", "which installation of the App serves this repository")
+REGISTRATION_TOKEN = _endpoint("POST", "/repos/{repo}/actions/runners/registration-token", "administration: write", "register a runner")
+REMOVE_TOKEN = _endpoint("POST", "/repos/{repo}/actions/runners/remove-token", "administration: write", "remove a runner from its host")
+JIT_CONFIG = _endpoint(
+    "POST", "/repos/{repo}/actions/runners/generate-jitconfig", "administration: write", "register for one job", once=True
+)
+REMOVE_RUNNER = _endpoint("DELETE", "/repos/{repo}/actions/runners/{runner_id}", "administration: write", "remove a dead registration")
+ORG_REGISTRATION_TOKEN = _endpoint(
+    "POST",
+    "/orgs/{org}/actions/runners/registration-token",
+    "organization_self_hosted_runners: write",
+    "register a runner of the organization",
+)
+ORG_REMOVE_TOKEN = _endpoint(
+    "POST", "/orgs/{org}/actions/runners/remove-token", "organization_self_hosted_runners: write", "remove one from its host"
+)
+ORG_JIT_CONFIG = _endpoint(
+    "POST", "/orgs/{org}/actions/runners/generate-jitconfig", "organization_self_hosted_runners: write", "register for one job", once=True
+)
+ORG_REMOVE_RUNNER = _endpoint(
+    "DELETE", "/orgs/{org}/actions/runners/{runner_id}", "organization_self_hosted_runners: write", "remove a dead registration"
+)
