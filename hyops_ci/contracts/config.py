@@ -33,14 +33,21 @@ from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 
 LANES = ("gcp", "onprem", "azure", "aws")
 LaneName = Literal["gcp", "onprem", "azure", "aws"]
+CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 
 if TYPE_CHECKING:
     Login: TypeAlias = str
     PublicKey: TypeAlias = str
+    Issuer: TypeAlias = str
+    WorkflowPath: TypeAlias = str
 else:
     Login = text(r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}(\[bot\])?$")
     PublicKey = text(r"^ed25519:[A-Za-z0-9+/]{43}=$")
-# PublicKey: `ed25519:` and the 32 raw bytes in base64.
+    Issuer = text(
+        r"^(https://[A-Za-z0-9.-]{1,253}|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$"
+    )
+    WorkflowPath = text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")
+# PublicKey: `ed25519:` and the 32 raw bytes in base64. Issuer: as the claim `iss` spells it; in clear on this machine only.
 
 
 class EnvClass(StrEnum):
@@ -265,16 +272,26 @@ class HostTrust(Document):
 
     kind: Literal["HostTrust"] = "HostTrust"
     repository_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
+    repository_owner_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
     ref: Short
+    events: Annotated[tuple[CallerEvent, ...], Field(min_length=1)] = ("workflow_dispatch", "repository_dispatch", "schedule")
     workflow_shas: Annotated[tuple[Sha, ...], Field(min_length=1)]
-    runner_refs: tuple[Name, ...]
+    """Commits of dr-dispatch that callers may pin; two while rolling over."""
+    workflow_ref: WorkflowPath | None = None
+    """`<owner>/dr-dispatch/.github/workflows/dispatch.yml`: the one workflow whose jobs come here."""
+    issuer: Issuer = "https://token.actions.githubusercontent.com"
+    """Who signs the jobs' tokens; on GitHub Enterprise Server `https://<host>/_services/token`."""
+    runner_refs: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """What this host is called; the first is its name in the audience of tokens."""
     approvers: tuple[ApproverTrust, ...]
     evidence_keys: tuple[PublicKey, ...] = ()
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
     max_decision_lifetime: Duration = "PT60M"
     max_approval_lifetime: Duration = "PT60M"
+    check_gate: Short = "dr-check"
+    """The environment of every check."""
     gates: dict[Name, Short] = {}
-    """env -> approval gate."""
+    """env -> approval gate. On GitHub an env that is not listed is not recovered from this host."""
     authorities: tuple[AuthorityTrust, ...] = ()
     ledger: Short | None = None
     """Path or URL of the ledger that this host takes part in, for `hyops-ci run`."""

@@ -94,6 +94,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
             "api_version": "hybridops/v1",
             "kind": "HostTrust",
             "repository_id": 1,
+            "repository_owner_id": 2,
             "ref": "refs/heads/main",
             "workflow_shas": ["a" * 40],
             "runner_refs": ["gcp-ops-runner"],

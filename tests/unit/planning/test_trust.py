@@ -13,6 +13,7 @@ from tests.unit.planning.stagecraft import base, over, stage
 KEY, OTHER = "ed25519:" + "A" * 43 + "=", "ed25519:" + "B" * 43 + "="
 TRUST: dict[str, Any] = {
     "repository_id": 4711,
+    "repository_owner_id": 77,
     "ref": "refs/heads/main",
     "workflow_shas": ["3f2a" * 10],
     "runner_refs": ["gcp-ops-runner"],
