@@ -1,4 +1,4 @@
-"""The three places a ledger is tested in: a list, a bare repository, and the same repository behind HTTP."""
+"""The places a ledger is tested in: a list, a branch in memory, a bare repository, and the same repository behind HTTP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Store
 from tests.ledger.http_backend import GitServer, serving
 from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare
+from tests.support.ref_store import Branch, RefStore
 
 Stores = Callable[[], Store]
 """Another client of the same branch at every call."""
@@ -29,8 +30,11 @@ def server(remote: Path) -> Iterator[GitServer]:
         yield running
 
 
-@pytest.fixture(params=["list", "bare", "http"])
+@pytest.fixture(params=["list", "ref", "bare", "http"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
+    if request.param == "ref":
+        branch = Branch()
+        return lambda: RefStore(branch)
     if request.param == "list":
         store = MemoryStore()
         return lambda: store
