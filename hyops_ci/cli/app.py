@@ -13,6 +13,7 @@ from hyops_ci import __version__
 from hyops_ci.errors import DispatchError, Exit
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
     "validate": ("validate", "Say whether a decision or record is well-formed."),
     "rehearse": ("rehearse", "Take an example decision through everything, here, in seconds."),
     "plan": ("plan", "Resolve a decision to a plan, or refuse it."),

@@ -91,3 +91,15 @@ class ArtifactFact(Model):
     sha256: str = ""
     """`sha256:<hex>` of the zip, or empty."""
     expired: bool = False
+
+
+class RepositoryFact(Model):
+    """One repository. `private` is true for an internal one too: neither is public."""
+
+    id: Count
+    name: str
+    """owner/name, as GitHub spells it now."""
+    owner_id: Count
+    owner_kind: Literal["User", "Organization"]
+    private: bool
+    default_branch: str

@@ -33,6 +33,7 @@ def _endpoint(method: Method, path: str, permission: str, why: str, *, once: boo
 
 
 REPOSITORY = _endpoint("GET", "/repos/{repo}", "metadata: read", "id, default branch, visibility and owner, for the tier hint")
+USER = _endpoint("GET", "/users/{login}", "any token", "the numeric id of an approver")
 BRANCH = _endpoint("GET", "/repos/{repo}/branches/{branch}", "contents: read", "whether the branch is protected")
 BRANCH_RULES = _endpoint("GET", "/repos/{repo}/rules/branches/{branch}", "metadata: read", "which rules hold for the branch")
 CONTENT = _endpoint("GET", "/repos/{repo}/contents/{path*}", "contents: read", "the caller's workflow and its code owners, at one commit")

@@ -1,0 +1,25 @@
+"""The caller's repository and the people in it, by the numbers that survive a rename."""
+
+from __future__ import annotations
+
+from hyops_ci.contracts.control import RepositoryFact
+from hyops_ci.github import endpoints
+from hyops_ci.github.client import Client
+
+
+def repository(client: Client) -> RepositoryFact:
+    """The client's own repository. Raises as `Client.ask`."""
+    found = client.ask(endpoints.REPOSITORY)
+    return RepositoryFact(
+        id=found["id"],
+        name=found["full_name"],
+        owner_id=found["owner"]["id"],
+        owner_kind="Organization" if found["owner"]["type"] == "Organization" else "User",
+        private=bool(found["private"]),
+        default_branch=found["default_branch"],
+    )
+
+
+def person_id(client: Client, login: str) -> int:
+    """The numeric id of a login. Raises Refusal (exit 4) where there is no such person."""
+    return int(client.ask(endpoints.USER, login=login)["id"])

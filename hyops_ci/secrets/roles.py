@@ -1,0 +1,69 @@
+"""What an administrator pastes at the authority: the policies and roles of one env (docs/vault-role.md says why each line is there).
+
+Exact paths, exact claims, no globs. The same text stands in the docs, and a test runs it on a real server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+EVENTS: Final = ("workflow_dispatch", "repository_dispatch", "schedule")
+OWN: Final = (("auth/token/lookup-self", "read"), ("auth/token/revoke-self", "update"))
+"""What a run needs to look at its own token and to give it back."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The workflow whose jobs may log in. Ids are GitHub's numbers, as text where they are not known yet."""
+
+    repository_id: str
+    owner_id: str
+    ref: str
+    workflow: str
+    """owner/name/path of the reusable workflow."""
+    shas: tuple[str, ...]
+    """Commits of it that callers pin."""
+
+
+def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
+    """The command that writes a policy: values of exactly these KV v2 paths, or only the names of their fields."""
+    kind = "data" if values else "subkeys"
+    rules = [*((f"{mount}/{kind}/{path}", "read") for path in paths), *OWN]
+    width = max(len(path) for path, _ in rules) + 2
+    lines = [f'path {f"{chr(34)}{path}{chr(34)}":<{width}} {{ capabilities = ["{verb}"] }}' for path, verb in rules]
+    return f"vault policy write {name} - <<'POLICY'\n" + "\n".join(lines) + "\nPOLICY\n"
+
+
+def role(name: str, caller: Caller, *, auth_path: str, audiences: Sequence[str], environment: str) -> str:
+    """The command that writes a JWT role: one exact job, behind one GitHub environment, of one exact workflow."""
+    claims: dict[str, object] = {
+        "repository_id": caller.repository_id,
+        "repository_owner_id": caller.owner_id,
+        "ref": caller.ref,
+        "ref_protected": "true",
+        "event_name": list(EVENTS),
+        "environment": environment,
+        "job_workflow_ref": [f"{caller.workflow}@{sha}" for sha in caller.shas],
+        "job_workflow_sha": list(caller.shas),
+        "runner_environment": "self-hosted",
+        "run_attempt": "1",
+    }
+    rows = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in claims.items())
+    return (
+        f"vault write {auth_path}/role/{name} - <<'ROLE'\n"
+        "{\n"
+        '  "role_type": "jwt",\n'
+        '  "user_claim": "sub",\n'
+        f'  "bound_audiences": {json.dumps(list(audiences))},\n'
+        '  "bound_claims_type": "string",\n'
+        f'  "bound_claims": {{\n{rows}\n  }},\n'
+        f'  "token_policies": ["{name}"],\n'
+        '  "token_no_default_policy": true,\n'
+        '  "token_type": "service",\n'
+        '  "token_ttl": "15m",\n'
+        '  "token_explicit_max_ttl": "15m"\n'
+        "}\nROLE\n"
+    )

@@ -1,0 +1,30 @@
+"""What `init` prints for the authority is what the page says, and what the tests of that page run on a real server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hyops_ci.secrets.roles import Caller, policy, role
+
+PAGE = Path(__file__).parents[3] / "docs" / "vault-role.md"
+PATHS = [f"hybridops/prod/{name}" for name in ("postgresql-ha", "postgresql-ha-backup", "dns", "wan-edge", "platform")]
+CALLER = Caller("4242", "77", "refs/heads/main", "hybridops/dr-dispatch/.github/workflows/dispatch.yml", ("3f2a" + "0" * 36,))
+
+
+def test_the_blocks_are_those_of_the_page() -> None:
+    _, *blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    where = {"auth_path": "auth/jwt", "audiences": ["https://vault.example.net"]}
+    assert blocks == [
+        policy("dr-prod", "secret", PATHS, values=True),
+        policy("dr-check", "secret", PATHS, values=False),
+        role("dr-prod", CALLER, environment="dr-prod", **where),
+        role("dr-check", CALLER, environment="dr-check", **where),
+    ]
+
+
+def test_no_rule_has_a_glob() -> None:
+    text = policy("dr-lab", "kv", ["hybridops/lab/dns"], values=True)
+    assert "*" not in text
+    assert "+" not in text
+    assert 'path "kv/data/hybridops/lab/dns"' in text
