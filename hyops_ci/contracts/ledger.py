@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Utc
+from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Utc, text
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import State
 
 Position = Literal["primary", "failed_over"]
 """`primary`: the service lives at its data home. `failed_over`: it lives where the last failover put it."""
+MAX_ANSWERS = 20
+"""Signed answers that wait on one branch."""
+MAX_ANSWER = 16 * 1024
+"""Bytes of one of them."""
+
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+"""One spelling for the same bytes: padded, and no unused bits at the end."""
+
+if TYPE_CHECKING:
+    Base64: TypeAlias = str
+else:
+    Base64 = text(_BASE64, at_most=MAX_ANSWER)
+
+
+class Signature(Model):
+    """One signature of an envelope. The key id is a hint: whoever verifies tries every key that they trust."""
+
+    keyid: Short | None = None
+    sig: Base64
+
+
+class Answer(Model):
+    """A person's signed yes or no as it travels: a DSSE envelope of one `Approval`. Nothing here says that it is genuine."""
+
+    payload_type: Literal["application/vnd.hybridops.approval.v1+json"] = Field(alias="payloadType")
+    payload: Base64
+    signatures: Annotated[tuple[Signature, ...], Field(min_length=1, max_length=16)]
 
 
 class Claim(Model):
@@ -61,3 +88,5 @@ class Tip(Document):
     settled_by: Clean = ""
     settlement: dict[str, Any] | None = None
     """The signed word that settled it: a DSSE envelope."""
+    answers: Annotated[tuple[Answer, ...], Field(max_length=MAX_ANSWERS)] = ()
+    """What people said to runs that ask, on its way to the run that will claim. Not yet judged."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.ledger import rules, transitions
+from hyops_ci.ledger import answers, rules, transitions
+from hyops_ci.ledger.answers import Asked
 from hyops_ci.ledger.git import GitStore
 from hyops_ci.ledger.memory import TipMemory
 from hyops_ci.ledger.rules import ClaimRequest
@@ -153,6 +155,23 @@ class Ledger:
             lambda head: transitions.settled(head.tip, **word, epoch=epoch, settlement=settlement),
             f"settle: serves from {serves}, by {settled_by}",
         )
+
+    def answer(self, envelope: Any, *, subject: Subject, at: str) -> Tip:
+        """Leave a person's signed answer for the run that asked about `subject`. Whoever holds the lock is not disturbed.
+
+        An answer that is there already is not added twice. No signature is verified here. Raises Refusal (exit 6) `ledger.answer` for
+        what is no approval, is for another question, repository or ledger, is over or was used, and where 20 wait already.
+        """
+        letter = answers.read_letter(envelope)
+
+        def next_tip(head: Head) -> Tip | None:
+            return answers.answered(head.tip, letter, subject, at, rules.history_of(head.tips).nonces)
+
+        return self._change(next_tip, letter.title)
+
+    def answers(self, asked: Asked) -> tuple[dict[str, Any], ...]:
+        """The envelopes that wait for exactly this decision, plan and check, to be judged by `approvals`. Nobody vouches for them yet."""
+        return tuple(each.document() for each in answers.waiting_for(self._head().tip, asked))
 
     def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
         """Read, decide, append; again while somebody else comes first. None means: nothing to change."""

@@ -11,6 +11,7 @@ from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.ledger.answers import left_over
 from hyops_ci.ledger.rules import DONE, ClaimRequest, incident, refuse, silent
 
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
@@ -32,7 +33,7 @@ def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:
 
 
 def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
-    """The tip after a claim: epoch one higher, nonces spent."""
+    """The tip after a claim: epoch one higher, nonces spent, answers to the claimed question used up."""
     claim = Claim(
         claim_id=claim_id,
         decision_id=request.decision_id,
@@ -52,7 +53,8 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
         expires_at=request.expires_at,
     )
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
-    return _with(tip, {**fresh, "bundle_sha256": None, "reason": "", "settled_by": "", "settlement": None})
+    cleared = {"bundle_sha256": None, "reason": "", "settled_by": "", "settlement": None, "answers": left_over(tip, request, request.at)}
+    return _with(tip, {**fresh, **cleared})
 
 
 def advanced(

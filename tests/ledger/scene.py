@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, Subject
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head
+from hyops_ci.signing.dsse import sign
 
 SERVICE = "pg-ha/prod"
 BRANCH = f"dr-ledger/{SERVICE}"
@@ -45,6 +50,30 @@ def request(number: int = 1, **changes: object) -> ClaimRequest:
         nonces=(f"{number:032x}",),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def subject(ledger_id: str, number: int = 1, **changes: Any) -> Subject:
+    """What the run of `request(number)` asks people about."""
+    asked = request(number)
+    given: dict[str, Any] = {name: getattr(asked, name) for name in ("decision_digest", "plan_digest", "check_digest", "service")}
+    given |= {
+        "repository_id": 4711,
+        "ledger_id": ledger_id,
+        "min_epoch": 0,
+        "nonce": f"{number:032x}",
+        "decision_type": asked.decision_type,
+    }
+    return Subject(**(given | changes))
+
+
+def signed(
+    about: Subject, who: str = "jonas", verdict: Literal["approve", "deny"] = "approve", *, minutes: float = 60, **changes: Any
+) -> dict[str, Any]:
+    """The answer of `who`, with a key of their own, valid until `minutes` after 03:00."""
+    given: dict[str, Any] = {"subject": about, "verdict": verdict, "approver": Person(login=who), "requesters": (Person(login="maria"),)}
+    given |= {"requested_at": at(-1), "observed_at": at(), "expires_at": at(minutes), "channel": "signed"}
+    key = Ed25519PrivateKey.from_private_bytes(who.encode().ljust(32, b".")[:32])
+    return sign(canonical(Approval(**(given | changes)).document()), APPROVAL_PAYLOAD, [key])
 
 
 class MemoryStore:

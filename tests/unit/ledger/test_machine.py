@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.ledger import MAX_ANSWERS, Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
-from tests.ledger.scene import SERVICE, MemoryStore, at, request
+from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
 
 TYPES = (DecisionType.FAILOVER, DecisionType.FAILBACK_ONPREM, DecisionType.BURST)
 AFTER_CLAIM = sorted(
@@ -104,6 +104,16 @@ class Night(RuleBasedStateMachine):
         assert before.claim == claim
         assert after.model_copy(update={"at": before.at}) == before
         assert after == self.ledger.tip()
+
+    @precondition(lambda self: len(self.ledger.tip().answers) < MAX_ANSWERS)
+    @rule(number=DECISIONS, who=st.sampled_from(["jonas", "priya"]), lasts=st.sampled_from([5, 60]))
+    def somebody_answers(self, number: int, who: str, lasts: int) -> None:
+        before = self.ledger.tip()
+        about = subject(before.ledger_id, number, nonce=f"a{number:031x}")
+        after = self.ledger.answer(signed(about, who, minutes=self.minutes + lasts), subject=about, at=at(self.minutes))
+        assert after.model_copy(update={"answers": before.answers}) == before, "nothing else changes"
+        assert len(after.answers) <= len(before.answers) + 1
+        assert len(self.ledger.answers(about)) >= 1
 
     @rule(serves=st.sampled_from(["onprem", "gcp"]))
     def settle(self, serves: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
 from hyops_ci.ledger.transitions import first_tip
-from tests.ledger.scene import SERVICE, MemoryStore, at, request
+from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
 from tests.ledger.scene import at as moment_of
 
 CASES = Path(__file__).parents[2] / "cases" / "ledger"
@@ -54,6 +56,20 @@ class Story:
     def _settle(self, serves: str, reason: str = "seen", **words: Any) -> None:
         self.ledger.settle(serves=serves, home_site="onprem", reason=reason, settled_by="maria", at=at(words["at"]))
 
+    def _answer(
+        self, number: int, at: float = 0, times: int = 1, ledger: str = "", about: dict[str, Any] | None = None, **said: Any
+    ) -> None:
+        """Somebody answers the run of `request(number)`; `about` is what differs from what it asked."""
+        ledger_id, about = self.ledger.tip().ledger_id, dict(about or {})
+        if "decision_type" in about:
+            about["decision_type"] = DecisionType(about["decision_type"])
+        if "accepted_risks" in about:
+            about["accepted_risks"] = tuple(about["accepted_risks"])
+        for each in range(times):
+            who = said.get("who", "jonas") + (f"-{each}" if times > 1 else "")
+            envelope = signed(subject(ledger or ledger_id, number, **about), **(said | {"who": who}))
+            self.ledger.answer(envelope, subject=subject(ledger_id, number), at=moment_of(at))
+
 
 def told(path: Path) -> tuple[Story, dict[str, Any]]:
     case = yaml.safe_load(path.read_text("utf-8"))
@@ -61,6 +77,12 @@ def told(path: Path) -> tuple[Story, dict[str, Any]]:
     for step in case["story"]:
         story.tell(**step)
     return story, case
+
+
+def heard(envelope: dict[str, Any]) -> str:
+    """An answer in short: `jonas approve 1`, the number being its nonce."""
+    said = json.loads(base64.b64decode(envelope["payload"]))
+    return f"{said['approver']['login']} {said['verdict']} {int(said['subject']['nonce'], 16)}"
 
 
 def test_there_are_cases() -> None:
@@ -73,6 +95,7 @@ def test_accepted(path: Path) -> None:
     story, case = told(path)
     story.tell(**case["ask"])
     document = story.ledger.tip().document()
+    document["answers"] = [heard(each) for each in document["answers"]]
     assert {name: document.get(name) for name in case["then"]} == case["then"]
 
 
