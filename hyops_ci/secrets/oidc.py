@@ -86,7 +86,7 @@ def job_identity(
         raise _refuse(f"{URL} begins with {parts.scheme}://{parts.hostname}", "https")
     if learn:
         learn(bearer)
-    return JobIdentity(url, bearer, _proxies(environment, url), sleep, learn)
+    return JobIdentity(url, bearer, proxies_for(environment, url), sleep, learn)
 
 
 def claims(token: str) -> dict[str, object]:
@@ -107,7 +107,8 @@ def _token_in(body: bytes) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _proxies(environment: Mapping[str, str], url: str) -> dict[str, str]:
+def proxies_for(environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """The proxy that `environment` names for `url`, as requests takes it; empty where there is none, or `no_proxy` leaves it out."""
     from requests.utils import should_bypass_proxies
 
     def value(name: str) -> str:

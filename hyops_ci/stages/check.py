@@ -1,6 +1,6 @@
 """Check: the chosen runner says what would happen, before a person is asked. Nothing changes, no secret value is read.
 
-plan -> host trust -> look -> gates -> report -> request for approval
+caller -> plan -> look -> gates -> report -> request for approval
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
 from hyops_ci.stages.asking import ask_for_approval
+from hyops_ci.stages.caller import require_caller
 from hyops_ci.stages.looking import look, require_plan
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.rundir import RunDir
@@ -20,8 +21,9 @@ def check(run: RunDir, world: World) -> StageEnd:
     """Tell the story; `run` then holds the report and the request for approval, or the refusal."""
 
     def story(part: PartRecorder) -> None:
+        caller = require_caller("check", part, world)
         plan = require_plan(run)
-        facts = look(plan, run, world, "check")
+        facts = look(plan, run, world, "check", caller)
         answers = checking.gates(plan, facts)
         run.write_json("gates-check.json", answers.document())
         run.write_model("runner.json", facts.runner)

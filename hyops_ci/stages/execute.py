@@ -1,6 +1,6 @@
 """Execute: carry out the approved plan on the runner, once, and seal what happened (workflows, section 4).
 
-identity -> what the check saw still holds -> approvals -> claim -> secrets -> runtime copy of the overlay
+caller -> what the check saw still holds -> approvals -> claim -> secrets -> runtime copy of the overlay
 -> HyOps preflight -> HyOps deploy -> outcome -> verification -> seal -> ledger -> wipe
 """
 
@@ -21,7 +21,9 @@ from hyops_ci.execution.overlay import sweep
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import checking
+from hyops_ci.runners.identity import Caller
 from hyops_ci.stages.asking import keep_envelopes, weigh
+from hyops_ci.stages.caller import require_caller
 from hyops_ci.stages.looking import look, require_plan
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.recovering import Act, bring_secrets, recover
@@ -55,10 +57,11 @@ def execute(run: RunDir, world: World, approvals: str = "") -> StageEnd:
 
 
 def _story(part: PartRecorder, run: RunDir, world: World, approvals: str, act: Act) -> None:
+    caller = require_caller("execute", part, world)
     plan, check = require_plan(run), run.read_model("check.json", Check)
     refuse_unfit_job(plan, world)
     root = require_env(Runtime.of(plan, world.home))
-    still_holds(plan, check, run, world)
+    still_holds(plan, check, run, world, caller)
     act.tip = world.ledger(plan.service).tip()
     keep_envelopes(approvals, run)
     act.approvals = weigh(plan, check, act.tip, run, world)
@@ -97,9 +100,9 @@ def refuse_unfit_job(plan: Plan, world: World) -> None:
         )
 
 
-def still_holds(plan: Plan, check: Check, run: RunDir, world: World) -> None:
+def still_holds(plan: Plan, check: Check, run: RunDir, world: World, caller: Caller | None) -> None:
     """Look again: what the approver relied on must still be so. Raises Refusal (exit 4)."""
-    facts = look(plan, run, world, "execute")
+    facts = look(plan, run, world, "execute", caller)
     now = checking.check(plan, facts, run_id=world.job.run_id, checked_at=stamp(world.clock.now()))
     if now.digest() != check.digest():
         before = {step.id: step.outcome for step in check.steps}

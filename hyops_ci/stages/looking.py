@@ -19,7 +19,6 @@ from hyops_ci.blueprints.identity import backup_identities
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.check import Check, RunnerIdentity
-from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
@@ -31,10 +30,12 @@ from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.intake.config_file import read_config
 from hyops_ci.intake.strict_yaml import read_yaml
 from hyops_ci.planning.trust import plan_fits
+from hyops_ci.runners.identity import Caller
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.oidc import job_identity
 from hyops_ci.secrets.port import Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
+from hyops_ci.stages.caller import OnRunner, require_its_plan
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
 
@@ -43,10 +44,10 @@ PRESENT = "present-at-the-authority"
 STAND_IN = "+stand.in"
 
 
-def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
+def look(plan: Plan, run: RunDir, world: World, stage: OnRunner, caller: Caller | None) -> CheckFacts:
     """Everything the check gates look at. Raises Refusal or Fault where a fact cannot be had at all."""
     if world.trust is not None:
-        refuse_stranger(world.trust, world)
+        require_its_plan(caller, stage, plan, world)
         plan_fits(plan, world.trust)
     runtime = Runtime.of(plan, world.home)
     root = require_env(runtime)
@@ -61,7 +62,7 @@ def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
     return CheckFacts(
         now=world.clock.now(),
         runner=identity_of(plan, world),
-        runner_verified=world.trust is not None,
+        runner_verified=world.trust is not None and (caller is not None or not world.job.on_github),
         hyops_version=version,
         hyops_is_stand_in=version.endswith(STAND_IN),
         overlay_sha256=digest_bytes(overlay),
@@ -75,7 +76,7 @@ def look(plan: Plan, run: RunDir, world: World, stage: str) -> CheckFacts:
     )
 
 
-def names_found(plan: Plan, required: Sequence[str], run: RunDir, world: World, stage: str) -> dict[str, bool]:
+def names_found(plan: Plan, required: Sequence[str], run: RunDir, world: World, stage: OnRunner) -> dict[str, bool]:
     """Which secrets the authority has, by name. Only the check asks: its role is bound to its own job (docs/vault-role.md).
 
     For `execute` the check's answer stands until the values are read, which refuses a missing one by name before HyOps starts.
@@ -130,24 +131,6 @@ def authority_of(plan: Plan, run: RunDir, world: World, purpose: Purpose) -> Sec
     vault = read_config(run.read("sources/config"))[0].vault
     glass = vault.break_glass if vault is not None and not world.job.on_github and token_for is None else None
     return open_authority(plan.secrets, plan.env_class, purpose, token_for=token_for, token_file=glass.path if glass else "")
-
-
-def refuse_stranger(trust: HostTrust, world: World) -> None:
-    """The host decides who may use it (workflows, section 6). Raises Refusal (exit 7)."""
-    job = world.job
-    pairs = (("repository_id", job.repository_id, trust.repository_id), ("ref", job.ref, trust.ref))
-    differs = [f"{name} {said}, this host expects {pinned}" for name, said, pinned in pairs if said != pinned]
-    if job.workflow_sha and job.workflow_sha not in trust.workflow_shas:
-        differs.append(f"workflow {job.workflow_sha[:12]}, this host expects {' or '.join(sha[:12] for sha in trust.workflow_shas)}")
-    if job.on_github and differs:
-        raise Refusal(
-            "host.caller",
-            "this host does not accept this caller",
-            exit_code=Exit.RUNNER,
-            found="; ".join(differs),
-            expected="the caller that /etc/dr-dispatch/trust.json pins",
-            fix="correct the caller; or the trust file, on the host, by hand",
-        )
 
 
 def identity_of(plan: Plan, world: World) -> RunnerIdentity:

@@ -1,0 +1,139 @@
+"""A job's token: signed by the issuer that the host names, for this host, now. What it claims is judged elsewhere.
+
+RFC 8725 (JWT best practices): the algorithm is ours to choose, not the token's; one issuer, one audience.
+No error, and no context of one, holds the token or a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from hyops_ci.errors import DispatchError, Exit, Refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    KeyOf = Callable[[str], RSAPublicKey | None]
+
+ALGORITHM: Final = "RS256"
+LEEWAY: Final = 30
+"""Seconds that the clocks of host and issuer may differ."""
+MAX_LIFETIME: Final = 3600
+"""Seconds. GitHub's tokens live minutes; a longer one is not GitHub's, and would have to be remembered for as long."""
+MAX_CHARACTERS: Final = 16 * 1024
+REQUIRED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti")
+_NEW_RUN: Final = "start a new run"
+
+
+def verified(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: float) -> dict[str, Any]:
+    """The claims of a token that `issuer` signed for `audience` and that is valid at `now` (seconds since the epoch).
+
+    `key_of` gives the issuer's key of a `kid`, or None. Raises Refusal (exit 7) `host.token`, and what `key_of` raises.
+    """
+    kid = _key_id(token)
+    key = key_of(kid)
+    if key is None:
+        raise refuse(
+            "signed with a key that the issuer does not have",
+            found=f"kid {kid}",
+            expected=f"a key of {issuer}",
+            fix="look at issuer in the host's trust file; a token from anywhere else is forged",
+        )
+    claims, problem = _decoded(token, key)
+    if problem:
+        raise refuse(
+            problem, found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix="a forged or damaged token: look who asked"
+        )
+    _check_names(claims, issuer, audience)
+    _check_times(claims, now)
+    return claims
+
+
+def refuse(reason: str, *, found: str, expected: str, fix: str = _NEW_RUN) -> Refusal:
+    """A token that proves nothing."""
+    return Refusal("host.token", reason, exit_code=Exit.RUNNER, found=found, expected=expected, fix=fix, docs="host-trust.md")
+
+
+def no_token(error: DispatchError) -> DispatchError:
+    """What kept the job from asking for its token, in this gate's words; a service that did not answer stays a Fault (exit 12)."""
+    code = error.exit_code if error.exit_code is Exit.UNAVAILABLE else Exit.RUNNER
+    reason = error.reason if code is Exit.UNAVAILABLE else "this job cannot prove to this host who calls"
+    return type(error)(
+        "host.token", reason, exit_code=code, found=error.found, expected=error.expected, fix=error.fix, docs="host-trust.md"
+    )
+
+
+def _key_id(token: str) -> str:
+    """The `kid` of a token whose header fits. Raises Refusal."""
+    header, problem = _header(token)
+    if problem:
+        raise refuse("no token", found=problem, expected=f"a token signed with {ALGORITHM}")
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if algorithm != ALGORITHM:
+        raise refuse("signed in a way that proves nothing here", found=f"alg {str(algorithm)[:40]}", expected=f"alg {ALGORITHM}")
+    if "crit" in header or "b64" in header:
+        raise refuse("a header that nobody here understands", found="crit or b64 in the header", expected="alg, kid and typ")
+    if not isinstance(kid, str) or not 1 <= len(kid) <= 200:
+        raise refuse("the token does not say which key signed it", found="no kid", expected="the kid of a key of the issuer")
+    return kid
+
+
+def _header(token: str) -> tuple[dict[str, Any], str]:
+    import jwt
+
+    if len(token) > MAX_CHARACTERS:
+        return {}, f"{len(token)} characters"
+    try:
+        return jwt.get_unverified_header(token), ""
+    except (jwt.InvalidTokenError, ValueError):
+        return {}, f"{len(token)} characters that are no JWT"
+
+
+def _decoded(token: str, key: RSAPublicKey) -> tuple[dict[str, Any], str]:
+    """The claims, or why there are none. Names and times are compared by our own code: each has its own sentence and our clock."""
+    import jwt
+
+    options: Any = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+    try:
+        return jwt.decode(token, key, algorithms=[ALGORITHM], options=options), ""
+    except jwt.InvalidSignatureError:
+        return {}, "the signature does not fit"
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}, "the token cannot be read"
+
+
+def _check_names(claims: Mapping[str, object], issuer: str, audience: str) -> None:
+    missing = [name for name in REQUIRED if name not in claims]
+    if missing:
+        raise refuse("the token lacks what it must say", found=f"no {', '.join(missing)}", expected=", ".join(REQUIRED))
+    if claims["iss"] != issuer:
+        raise refuse("issued by somebody else", found=f"iss {_shown(claims['iss'])}", expected=f"iss {issuer}")
+    if claims["aud"] != audience:
+        raise refuse("the token is meant for somebody else", found=f"aud {_shown(claims['aud'])}", expected=f"aud {audience}", fix=_NEW_RUN)
+    jti = claims["jti"]
+    if not isinstance(jti, str) or not 1 <= len(jti) <= 500:
+        raise refuse("the token has no id", found=f"jti of type {type(jti).__name__}", expected="an id, so that it counts once")
+
+
+def _check_times(claims: Mapping[str, object], now: float) -> None:
+    times: dict[str, int] = {}
+    for name in ("exp", "nbf", "iat"):
+        value = claims[name]
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise refuse("a time that is none", found=f"{name} of type {type(value).__name__}", expected="whole seconds since 1970")
+        times[name] = value
+    clock = "the clock of the host: timedatectl; then a new run"
+    if now >= times["exp"] + LEEWAY:
+        raise refuse("the token has expired", found=f"exp {now - times['exp']:.0f} s ago", expected="a fresh token", fix=clock)
+    for name in ("nbf", "iat"):
+        if now < times[name] - LEEWAY:
+            raise refuse(
+                "the token is not valid yet", found=f"{name} in {times[name] - now:.0f} s", expected="a time in the past", fix=clock
+            )
+    if not 0 < times["exp"] - times["iat"] <= MAX_LIFETIME:
+        raise refuse("the token would live too long", found=f"{times['exp'] - times['iat']} s", expected=f"at most {MAX_LIFETIME} s")
+
+
+def _shown(value: object) -> str:
+    return value[:200] if isinstance(value, str) else f"of type {type(value).__name__}"
