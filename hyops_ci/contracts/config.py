@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     Issuer: TypeAlias = str
     WorkflowPath: TypeAlias = str
 else:
-    Login = text(r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}(\[bot\])?$")
+    Login = text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")
     PublicKey = text(r"^ed25519:[A-Za-z0-9+/]{43}=$")
     Issuer = text(
         r"^(https://[A-Za-z0-9.-]{1,253}|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$"
     )
     WorkflowPath = text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")
+# Login: managed accounts of GitHub Enterprise have an underscore before their company's code.
 # PublicKey: `ed25519:` and the 32 raw bytes in base64. Issuer: as the claim `iss` spells it; in clear on this machine only.
 
 
@@ -284,6 +285,8 @@ class HostTrust(Document):
     runner_refs: Annotated[tuple[Name, ...], Field(min_length=1)]
     """What this host is called; the first is its name in the audience of tokens."""
     approvers: tuple[ApproverTrust, ...]
+    apps: Annotated[tuple[Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE], ...], Field(max_length=20)] = ()
+    """Numeric user ids of the bots that may start a run (`gh api users/<app>[bot] --jq .id`). None by default."""
     evidence_keys: tuple[PublicKey, ...] = ()
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
     max_decision_lifetime: Duration = "PT60M"
