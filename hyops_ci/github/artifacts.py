@@ -1,0 +1,130 @@
+"""Artifacts of a run: found, compared with the digest that GitHub gives them, and unzipped in memory.
+
+Whoever can push a branch can upload an artifact, so a zip is judged before it is believed: its size packed and
+unpacked, the number of its files, and where each name leads. Nothing is written to the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+from typing import Final
+
+from hyops_ci.contracts.control import ArtifactFact
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.client import Client
+from hyops_ci.github.endpoints import ARTIFACT, ARTIFACTS
+
+MOST_PACKED: Final = 128 << 20
+"""Bytes of a zip."""
+MOST_UNPACKED: Final = 256 << 20
+"""Bytes of all its files together; they are held in memory."""
+MOST_FILES: Final = 1000
+_CHUNK: Final = 1 << 20
+_PLAIN: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_ENCRYPTED: Final = 0x1
+
+
+class BadZip(ValueError):
+    """A zip that no step of ours uploaded; the text says why."""
+
+
+def artifact(client: Client, run_id: int, name: str) -> dict[str, bytes]:
+    """The files of one artifact of a run, by their names inside it.
+
+    Raises Refusal (exit 11): `artifact.missing`, `artifact.expired`, `artifact.digest`, `artifact.zip`, `github.size`.
+    """
+    fact = find(client, run_id, name)
+    data = client.download(ARTIFACT, most_bytes=MOST_PACKED, artifact_id=fact.id)
+    found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    if fact.sha256 and found != fact.sha256:
+        raise _refusal("digest", "what was downloaded is not what GitHub stored", name, found, fact.sha256, "download it again")
+    try:
+        return unzip(data)
+    except BadZip as error:
+        raise _refusal("zip", "no step of dr-dispatch uploaded this", name, str(error), "a plain zip of files", "look who did") from None
+
+
+def find(client: Client, run_id: int, name: str) -> ArtifactFact:
+    """The artifact of a run with exactly this name. Raises Refusal (exit 11) `artifact.missing` or `artifact.expired`."""
+    found = [_fact(each) for each in client.pages(ARTIFACTS, "artifacts", params={"name": name}, most=1, run_id=run_id)]
+    # GitHub keeps one of a name per run. Of several, as over attempts of other tools, the newest counts.
+    fits = sorted((each for each in found if each.name == name), key=lambda each: each.id)
+    if not fits:
+        raise _refusal("missing", "the run did not upload this", name, f"run {run_id} has none of the name", "one artifact", "see its log")
+    if fits[-1].expired:
+        raise _refusal("expired", "GitHub has deleted this", name, "expired", "an artifact that is kept", "its digest is in the ledger")
+    return fits[-1]
+
+
+def unzip(data: bytes) -> dict[str, bytes]:
+    """The files of a zip by name. Raises BadZip for one that leads out of itself, grows without end, or is none."""
+    files: dict[str, bytes] = {}
+    left = MOST_UNPACKED
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if len(entries) > MOST_FILES:
+                raise BadZip(f"{len(entries)} files, more than {MOST_FILES}")
+            for entry in entries:
+                _check_entry(entry, files)
+                if not entry.filename.endswith("/"):
+                    files[entry.filename] = _content(archive, entry, left)
+                    left -= len(files[entry.filename])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, UnicodeError) as error:
+        raise BadZip(f"no zip that can be read ({type(error).__name__})") from None
+    return files
+
+
+def _check_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> None:
+    name = entry.filename
+    path = PurePosixPath(name)
+    as_written = path.as_posix() + "/" * name.endswith("/") == name
+    if path.is_absolute() or ".." in path.parts or not path.parts or not as_written or set(name) & set("\\:") or not name.isprintable():
+        raise BadZip(f"{name[:100]!r} leads out of it")
+    if name in files:
+        raise BadZip(f"{name[:100]} is there twice")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise BadZip(f"{name[:100]} is no plain file")
+    if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _PLAIN:
+        raise BadZip(f"{name[:100]} is encrypted, or packed in a way of its own")
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
+    """The bytes of a file, counted as they come: what its header says of its size is a claim."""
+    chunks: list[bytes] = []
+    had = 0
+    with archive.open(entry) as file:
+        while chunk := file.read(_CHUNK):
+            had += len(chunk)
+            if had > most:
+                raise BadZip(f"more than {MOST_UNPACKED} bytes unpacked")
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _fact(item: dict[str, object]) -> ArtifactFact:
+    return ArtifactFact(
+        id=int(str(item["id"])),
+        name=str(item["name"]),
+        size=int(str(item["size_in_bytes"])),
+        sha256=str(item.get("digest") or ""),
+        expired=bool(item.get("expired")),
+    )
+
+
+def _refusal(rule: str, reason: str, name: str, found: str, expected: str, fix: str) -> Refusal:
+    return Refusal(
+        f"artifact.{rule}",
+        reason,
+        exit_code=Exit.EVIDENCE,
+        found=f"artifact {name}: {found}",
+        expected=expected,
+        fix=fix,
+        docs="dispatch.md",
+    )
