@@ -1,0 +1,107 @@
+"""A caller's workflow file, read as GitHub reads it: by YAML 1.2, where `on` is a word and not a boolean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Never
+
+import yaml
+
+from hyops_ci.errors import Exit, Refusal
+
+MAX_BYTES: Final = 1 << 20
+_BOOLEAN: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
+_RESOLVED_IN_1_2: Final = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe types; `on`, `yes`, `off` and dates stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _RESOLVED_IN_1_2]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(f"^(?:{_BOOLEAN.pattern})$"), list("tTfF"))
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of `workflow_dispatch`, as far as GitHub judges what is sent for it."""
+
+    required: bool = False
+    default: str = ""
+    options: tuple[str, ...] = ()
+    """Of a choice; empty for any other type."""
+
+
+def read_workflow(data: bytes, path: str) -> dict[str, Any]:
+    """The mapping in a workflow file. Raises Refusal (exit 2) `workflow.file` for what GitHub could not read either."""
+    if len(data) > MAX_BYTES:
+        _refuse(path, f"{len(data)} bytes")
+    try:
+        document = yaml.load(data.decode("utf-8"), Loader=_Loader)  # noqa: S506 - the loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        _refuse(path, f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}" if mark else str(error.problem))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        _refuse(path, str(error).partition("\n")[0] or type(error).__name__)
+    if not isinstance(document, dict):
+        _refuse(path, "nothing" if document is None else f"a {type(document).__name__}")
+    return document
+
+
+def triggers(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What starts the workflow: event -> its settings, in whichever of the three forms it is written."""
+    found = document.get("on")
+    if isinstance(found, str):
+        return {found: None}
+    if isinstance(found, list):
+        return {str(each): None for each in found}
+    return found if isinstance(found, dict) else {}
+
+
+def dispatch_inputs(document: Mapping[str, Any]) -> dict[str, Input] | None:
+    """The inputs that `workflow_dispatch` takes; None where the workflow cannot be started that way."""
+    events = triggers(document)
+    if "workflow_dispatch" not in events:
+        return None
+    inputs = mapping(mapping(events["workflow_dispatch"]).get("inputs"))
+    return {str(name): _input(mapping(each)) for name, each in inputs.items()}
+
+
+def event_types(document: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The types of `repository_dispatch` that start it, empty for all of them; None where none does."""
+    events = triggers(document)
+    if "repository_dispatch" not in events:
+        return None
+    types = mapping(events["repository_dispatch"]).get("types")
+    return (types,) if isinstance(types, str) else tuple(str(each) for each in types) if isinstance(types, list) else ()
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """`value` where it is a mapping, else an empty one: YAML may say anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def _input(each: Mapping[str, Any]) -> Input:
+    options = each.get("options") if each.get("type") == "choice" else None
+    default = each.get("default")
+    return Input(
+        required=each.get("required") is True,
+        default="" if default is None else str(default),
+        options=tuple(str(option) for option in options) if isinstance(options, list) else (),
+    )
+
+
+def _refuse(path: str, found: str) -> Never:
+    raise Refusal(
+        "workflow.file",
+        f"{path} is no workflow that GitHub can read",
+        exit_code=Exit.USAGE,
+        found=found,
+        expected="YAML with on: and jobs:",
+        fix=f"correct {path}, then again",
+    )
