@@ -29,7 +29,8 @@ from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinne
 from tests.act.running import ActRun, run_act
 from tests.hyops_double import Double, install
 from tests.support.git_http import GitServer, serve_git
-from tests.support.openbao import GITHUB_CLAIMS, WORKFLOW_SHA, OpenBao
+from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
+from tests.support.openbao import OpenBao
 
 CALLER = "acme/recovery"
 SERVICE = "pg-ha/lab"

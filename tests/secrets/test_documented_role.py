@@ -12,7 +12,8 @@ import pytest
 from hyops_ci.errors import Refusal
 from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as, plan_for
-from tests.support.openbao import BOUND, ISSUER, ROOT_TOKEN, OpenBao, TokenFor, bao_binary
+from tests.support.issuer import ISSUER
+from tests.support.openbao import BOUND, ROOT_TOKEN, OpenBao, TokenFor, bao_binary
 
 pytestmark = pytest.mark.bao
 PAGE = Path(__file__).parents[2] / "docs" / "vault-role.md"

@@ -24,37 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import hvac
-import jwt
 import requests
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-ISSUER = "https://token.actions.githubusercontent.com"
-WORKFLOW_SHA = "3f2a" + "0" * 36
-GITHUB_CLAIMS: Mapping[str, str] = {
-    "iss": ISSUER,
-    "sub": "repo:acme/recovery:environment:dr-prod",
-    "repository": "acme/recovery",
-    "repository_id": "4242",
-    "repository_owner": "acme",
-    "repository_owner_id": "77",
-    "ref": "refs/heads/main",
-    "ref_protected": "true",
-    "event_name": "workflow_dispatch",
-    "environment": "dr-prod",
-    "job_workflow_ref": f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{WORKFLOW_SHA}",
-    "job_workflow_sha": WORKFLOW_SHA,
-    "runner_environment": "self-hosted",
-    "run_id": "9001",
-    "run_attempt": "1",
-    "actor": "maria",
-    "actor_id": "1001",
-}
-"""What GitHub says of a job of the caller; a test changes what it needs."""
+from tests.support.issuer import GITHUB_CLAIMS, ISSUER, SigningKey, signing_key
+
 BOUND = (
     "repository_id",
     "repository_owner_id",
@@ -79,7 +55,7 @@ class OpenBao:
     origin: str
     admin: hvac.Client
     ca_bundle: str | None
-    key: ec.EllipticCurvePrivateKey
+    key: SigningKey
     process: subprocess.Popen[bytes] = field(repr=False)
 
     def put(self, path: str, **fields: object) -> int:
@@ -118,18 +94,7 @@ class OpenBao:
 
     def mint_job_token(self, *, audience: str | None = None, lifetime: int = 300, **claims: str | None) -> str:
         """A token as GitHub would give it for `audience` (this server); claims given as None are left out. Seconds."""
-        now = int(time.time())
-        merged: dict[str, Any] = {
-            **GITHUB_CLAIMS,
-            **claims,
-            "aud": audience or self.origin,
-            "iat": now,
-            "nbf": now - 5,
-            "exp": now + lifetime,
-        }
-        if lifetime < 0:
-            merged |= {"iat": now + 2 * lifetime, "nbf": now + 2 * lifetime}
-        return jwt.encode({name: value for name, value in merged.items() if value is not None}, self.key, algorithm="ES256")
+        return self.key.mint(audience or self.origin, lifetime=lifetime, **claims)
 
     def token_for(self, **claims: str | None) -> TokenFor:
         """The `token_for(audience)` argument of the room, minting on the spot."""
@@ -172,10 +137,10 @@ class TokenFor:
 
 
 @contextmanager
-def start_openbao(*, tls: bool = False, port: int | None = None, key: ec.EllipticCurvePrivateKey | None = None) -> Iterator[OpenBao]:
+def start_openbao(*, tls: bool = False, port: int | None = None, key: SigningKey | None = None) -> Iterator[OpenBao]:
     """A dev server on a free port with KV v2 at `secret/` and JWT login at `auth/jwt` for tokens of `key`; ended on leaving."""
     port = port or free_port()
-    key = key or ec.generate_private_key(ec.SECP256R1())
+    key = key or signing_key()
     home = Path(tempfile.mkdtemp(prefix="openbao-"))
     argv = [bao_binary(), "server", "-dev", f"-dev-listen-address=127.0.0.1:{port}", "-dev-no-store-token"]
     argv += ["-dev-tls", f"-dev-tls-cert-dir={home}"] if tls else []
@@ -280,9 +245,8 @@ def _policy(paths: Sequence[str], kind: str) -> str:
 
 
 def _enable_jwt(bao: OpenBao) -> None:
-    public = bao.key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     bao.admin.sys.enable_auth_method("jwt")
-    bao.admin.adapter.post("/v1/auth/jwt/config", json={"jwt_validation_pubkeys": [public.decode()], "bound_issuer": ISSUER})
+    bao.admin.adapter.post("/v1/auth/jwt/config", json={"jwt_validation_pubkeys": [bao.key.pem().decode()], "bound_issuer": ISSUER})
 
 
 def _wait_until_active(origin: str, ca_bundle: str | None, process: subprocess.Popen[bytes], log: Path) -> None:
