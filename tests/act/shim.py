@@ -42,20 +42,24 @@ def build() -> Path:
 
 
 def _bundle(home: Path) -> None:
-    node = str(node_bin() / "node")
-    npm = str(node_bin().parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="artifact-shim-") as folder:
         work, made = Path(folder) / "work", Path(folder) / "made"
         shutil.copytree(SOURCE, work, ignore=shutil.ignore_patterns("node_modules"))
-        _run([node, npm, "ci", "--no-progress"], work)
+        npm(["ci", "--no-progress"], work)
         for action in ("upload", "download"):
             shutil.copytree(work / action, made / action)
             flags = ["--bundle", "--platform=node", "--target=node20", "--format=cjs", "--minify", "--keep-names", "--log-level=warning"]
-            _run([node, "node_modules/esbuild/bin/esbuild", f"src/{action}.mjs", *flags, f"--outfile={made / action / 'index.cjs'}"], work)
+            _run(["node_modules/esbuild/bin/esbuild", f"src/{action}.mjs", *flags, f"--outfile={made / action / 'index.cjs'}"], work)
         made.rename(home)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def npm(arguments: list[str], folder: Path) -> None:
+    """Run npm in a folder."""
+    _run([str(node_bin().parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), *arguments], folder)
+
+
+def _run(script: list[str], folder: Path) -> None:
+    command = [str(node_bin() / "node"), *script]
     # As pip and uv do in the set-up: whom the machine trusts is a matter of the machine.
     environment = {"NODE_USE_SYSTEM_CA": "1", **os.environ, "PATH": f"{node_bin()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
