@@ -39,28 +39,29 @@ class Intake:
         return digest_bytes(self.source)
 
 
-def read_decision(data: bytes, *, config: DispatchConfig, now: datetime) -> Intake:
+def read_decision(data: bytes, *, config: DispatchConfig, now: datetime, received_at: datetime | None = None) -> Intake:
     """The decision in `data`. Raises Refusal: exit 3, or 4 where the routes say no.
 
-    Where the config has one service, the command in its fix is ready to paste.
+    `received_at` (default: now) is when an artifact without a time counts as made. Where the config has one service, the command
+    in its fix is ready to paste.
     """
     try:
-        return _read(data, config, now)
+        return _read(data, config, now, received_at or now)
     except Refusal as refusal:
         if len(config.services) == 1:
             refusal.fix = refusal.fix.replace("<name>/<env>", next(iter(config.services)))
         raise
 
 
-def _read(data: bytes, config: DispatchConfig, now: datetime) -> Intake:
+def _read(data: bytes, config: DispatchConfig, now: datetime, received_at: datetime) -> Intake:
     kind = validate(data)
     value = read_object(data)
     warnings: tuple[str, ...] = ()
     if kind == "decision":
         decision = read_model(Decision, value, "the decision")
     elif kind == "minimal-artifact":
-        decision = _from_artifact(read_model(MinimalArtifact, value, "the artifact"), config, now)
-        warnings = ("the minimal artifact carries no time: it counts as made now",)
+        decision = _from_artifact(read_model(MinimalArtifact, value, "the artifact"), config, received_at)
+        warnings = ("the minimal artifact carries no time: it counts as made when it was received",)
     else:
         decision, warnings = from_record(kind, value, config)
     check_age(decision, config, now)
@@ -162,7 +163,7 @@ def span(delta: timedelta) -> str:
     return (f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes)) or f"{secs}s"
 
 
-def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, now: datetime) -> Decision:
+def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, received_at: datetime) -> Decision:
     """A minimal artifact names a target, not a service: it fits when exactly one service of the config does."""
     kind = DecisionType.FAILBACK_ONPREM if artifact.decision_type == "failback" else DecisionType(artifact.decision_type)
     name = {DecisionType.FAILOVER: "failover", DecisionType.FAILBACK_ONPREM: "failback", DecisionType.BURST: "burst"}.get(kind, "")
@@ -188,5 +189,5 @@ def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, now: datet
     target = {} if artifact.target_cloud == "none" else {"target_cloud": artifact.target_cloud}
     repo = {"repo_state_ref": artifact.repo_state_ref} if artifact.repo_state_ref else {}
     base = {"decision_id": artifact.decision_id, "decision_type": kind.value, "service": fits[0], "rationale": artifact.rationale}
-    made = {"issued_at": stamp(now.replace(microsecond=0)), "issuer": "hybridops:decision-artifact"}
+    made = {"issued_at": stamp(received_at.replace(microsecond=0)), "issuer": "hybridops:decision-artifact"}
     return read_model(Decision, {**base, **made, **selected, **target, **repo, "dr_mode": artifact.dr_mode}, "the artifact")

@@ -10,6 +10,7 @@ from typing import Final
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.ports import Clock
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.client import Client
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.job import Job
 
@@ -40,6 +41,8 @@ class World:
     """One line of HyOps' own output, already behind `hyops | `."""
     trust: HostTrust | None = None
     """What this host accepts, where it pins its callers."""
+    github: Client | None = None
+    """GitHub's API, where there is one to ask."""
     min_quorum: int = 1
     """2 for break-glass, whatever config and trust say."""
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
