@@ -14,9 +14,9 @@
     recovery.protect()                                                              # the default branch, by a ruleset
     token = github_fake.add_token("actions: read", "contents: read", repositories=[recovery])   # actor="noor" for a person's
 
-    github_fake.inject(faults.answer(502), on=RUN, times=2)                         # also secondary, primary, slow, dropped, lost, truncated
-    github_fake.after(3, JOBS, lambda: job.take(runner))                            # seen by the fourth poll; `later(seconds, ...)` by the clock
-    assert len(github_fake.made(RUN)) == 1                                          # github_fake.calls: method, path, query, status, fault
+    github_fake.inject(faults.answer(502), on=RUN, times=2)           # also secondary, primary, slow, dropped, lost, truncated
+    github_fake.after(3, JOBS, lambda: job.take(runner))              # seen by the fourth poll; `later(seconds, ...)` by the clock
+    assert len(github_fake.made(RUN)) == 1                            # github_fake.calls: method, path, query, status, fault
 
 `github_fake.url` is GITHUB_API_URL for any number of processes. `RUN` is an operation as the description writes it:
 "GET /repos/{owner}/{repo}/actions/runs/{run_id}".
