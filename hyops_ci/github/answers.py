@@ -1,25 +1,23 @@
-"""What an answer of GitHub means: fine, to be asked again, or refused, and then what is missing.
-
-401, 403 and 404 look alike to whoever wrote the workflow; peers report all three as "not found" (github-actions, A).
-"""
+"""What comes back from GitHub, the refusals that it can come to, and how long to wait before asking again."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Never
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.endpoints import Endpoint
 
 WAITS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before each further try; the last one repeats."""
-WITHOUT_GITHUB: Final = (
-    "with GitHub down, on the runner: hyops-ci run --action failover --service <name>/<env> --reason ... --repository <checkout>"
-)
-_TRANSIENT: Final = frozenset({0, 500, 502, 503, 504})
+UNSAID: Final = 60.0
+"""Seconds to wait for a limit that does not say how long it lasts (GitHub docs, *Rate limits for the REST API*)."""
+_NUMBER: Final = re.compile(r"[0-9]{1,12}")
 
 
 class Unauthorized(Refusal):
@@ -44,11 +42,14 @@ class Rejected(Refusal):
 
 @dataclass(frozen=True)
 class Answer:
-    """Status (0: none), headers in lower case, and the text."""
+    """Status (0: none), headers in lower case, and the text. `trouble` says why there is none, or none that can be read."""
 
     status: int
-    headers: Mapping[str, str]
-    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+    trouble: str = ""
+    unsent: bool = False
+    """The request never left: no connection came about."""
 
     @property
     def fine(self) -> bool:
@@ -56,13 +57,9 @@ class Answer:
         return 200 <= self.status < 300
 
     @property
-    def readable(self) -> bool:
-        """Whether its text is whole."""
-        try:
-            self.document()
-        except ValueError:
-            return False
-        return True
+    def passing(self) -> bool:
+        """Whether the next try may find it different: no answer, or one of GitHub's own failures."""
+        return self.status == 0 or self.status >= 500
 
     @property
     def limited(self) -> bool:
@@ -73,9 +70,14 @@ class Answer:
         return self.status == 403 and (spent or "rate limit" in self.message.lower())
 
     @property
-    def refused_unread(self) -> bool:
-        """Whether the call certainly had no effect: a limit turned it away at the door."""
-        return self.limited
+    def without_effect(self) -> bool:
+        """Whether the call certainly did nothing: it never left, or a limit turned it away at the door."""
+        return self.unsent or self.limited
+
+    @property
+    def said(self) -> str:
+        """What came back, in a few words."""
+        return self.trouble or f"HTTP {self.status}"
 
     @property
     def message(self) -> str:
@@ -87,108 +89,80 @@ class Answer:
         if not isinstance(found, dict):
             return ""
         errors = found.get("errors")
-        more = "; ".join(str(each.get("message", each) if isinstance(each, dict) else each) for each in errors) if errors else ""
+        each = errors if isinstance(errors, list) else [errors] if errors else []
+        more = "; ".join(str(one.get("message", one) if isinstance(one, dict) else one) for one in each)
         return " ".join(part for part in (str(found.get("message", "")), more) if part)
 
-    def document(self) -> Any:
-        """The JSON of it, None where there is none. Raises ValueError."""
-        return json.loads(self.text) if self.text.strip() else None
+    def number(self, name: str) -> int | None:
+        """A header that is a number, or None."""
+        value = self.headers.get(name, "")
+        return int(value) if _NUMBER.fullmatch(value) else None
+
+    def document(self, missing: Callable[[str], Exception] = KeyError) -> Any:
+        """The JSON of it, None where there is none. Raises ValueError for text that is none, NaN and Infinity included.
+
+        `missing` makes what is raised when a field is looked up that is not there.
+        """
+
+        def found(pairs: list[tuple[str, Any]]) -> Found:
+            return Found(pairs, missing)
+
+        try:
+            return json.loads(self.text, parse_constant=_no_number, object_pairs_hook=found) if self.text.strip() else None
+        except RecursionError:
+            raise ValueError("nested without end") from None
+
+
+class Found(dict[str, Any]):
+    """An object of an answer. What its description promises and it lacks is a fault that names the field, wherever it is looked up."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]], missing: Callable[[str], Exception]) -> None:
+        super().__init__(pairs)
+        self._missing = missing
+
+    def __missing__(self, name: str) -> Never:
+        raise self._missing(name)
+
+
+def _no_number(word: str) -> Never:
+    raise ValueError(f"{word} is no JSON")
 
 
 class Unanswered(Fault):
     """A call that may be made only once got no answer: it may have taken effect. Whoever made it looks."""
 
-    def __init__(self, endpoint: Endpoint, repository: str, said: str) -> None:
+    def __init__(self, endpoint: Endpoint, place: str, said: str) -> None:
         super().__init__(
             "github.unanswered",
             "GitHub did not say whether it did what was asked",
             exit_code=Exit.UNAVAILABLE,
-            found=f"{_asked(endpoint, repository)}: {said}",
+            found=f"{asked(endpoint, place)}: {said}",
             expected="an answer",
             fix="look at the Actions page before asking again",
+            docs="github-api.md",
         )
 
 
 def pause(answer: Answer, tried: int) -> float | None:
     """Seconds until it is worth trying again, None for an answer that will not change."""
     if answer.limited:
-        after = answer.headers.get("retry-after", "")
-        if after.isdigit():
+        if (after := answer.number("retry-after")) is not None:
             return max(float(after), 1.0)
-        reset = answer.headers.get("x-ratelimit-reset", "")
-        if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
-            return max(float(reset) - time.time(), 1.0)
-        return max(60.0, WAITS[min(tried, len(WAITS) - 1)])  # GitHub docs: without a header, wait for at least a minute
-    if answer.status in _TRANSIENT:
-        return WAITS[min(tried, len(WAITS) - 1)]
-    return None
+        reset = answer.number("x-ratelimit-reset")
+        if answer.headers.get("x-ratelimit-remaining") == "0" and reset is not None:
+            return max(reset - said_at(answer), 1.0)
+        return UNSAID
+    return WAITS[min(tried, len(WAITS) - 1)] if answer.passing else None
 
 
-def explain(endpoint: Endpoint, answer: Answer, repository: str, said: str, wait: float | None = None) -> Refusal | Fault:
-    """The refusal or fault that an answer comes to."""
-    asked = _asked(endpoint, repository)
-    if answer.status in _TRANSIENT or answer.limited:
-        limit = f"; its limit asks for {wait:.0f} s of patience" if answer.limited and wait is not None else ""
-        return Fault(
-            "github.unreachable",
-            "GitHub does not answer",
-            exit_code=Exit.UNAVAILABLE,
-            found=f"{asked}: {said}{limit}",
-            expected="an answer within 2 minutes",
-            fix=f"see githubstatus.com, then a new run; {WITHOUT_GITHUB}",
-            docs="never.md",
-        )
-    kind, gate, code, reason, expected, fix = _MEANINGS.get(answer.status, _OTHER)
-    accepted = answer.headers.get("x-accepted-github-permissions", "").replace("=", ": ")
-    permission = accepted or endpoint.permission
-    return kind(
-        gate,
-        reason,
-        exit_code=code,
-        found=f"{asked}: HTTP {answer.status}{f', {answer.message}' if answer.message else ''}",
-        expected=expected.format(permission=permission),
-        fix=fix.format(permission=permission),
-        docs="github-api.md",
-    )
+def asked(endpoint: Endpoint, place: str = "") -> str:
+    """The call in a person's words; `place` is its path as it was asked, quoted."""
+    return f"{endpoint.method} {place or endpoint.path}"
 
 
-_Meaning = tuple[type[Refusal], str, Exit, str, str, str]
-_MEANINGS: Final[dict[int, _Meaning]] = {
-    401: (
-        Unauthorized,
-        "github.token",
-        Exit.USAGE,
-        "GitHub does not know this token",
-        "a token that is valid now, with {permission}",
-        "make a new token; a job's own token ends with the job",
-    ),
-    403: (
-        Forbidden,
-        "github.permission",
-        Exit.POLICY,
-        "this token may not do that",
-        "a token with {permission}",
-        "grant `{permission}` to the calling job; administration and organization permissions need a GitHub App's token",
-    ),
-    404: (
-        NotFound,
-        "github.missing",
-        Exit.POLICY,
-        "GitHub shows no such thing to this token",
-        "that it exists, and a token that sees it: {permission}",
-        "check the name; GitHub says the same for what a token without `{permission}` may not see",
-    ),
-    409: (Conflict, "github.conflict", Exit.CONFLICT, "GitHub cannot do that now", "another state of the thing", "look at it on GitHub"),
-}
-_OTHER: Final[_Meaning] = (
-    Rejected,
-    "github.rejected",
-    Exit.USAGE,
-    "GitHub refused what was sent",
-    "what GitHub's message says",
-    "correct it; the message is GitHub's own",
-)
-
-
-def _asked(endpoint: Endpoint, repository: str) -> str:
-    return f"{endpoint.method} {endpoint.path.replace('{repo}', repository)}"
+def said_at(answer: Answer) -> float:
+    """When GitHub said it, by its own clock: the time of a reset is GitHub's too, and a host's clock may be wrong."""
+    try:
+        return parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+APP_KEY: Final = "the App's own key"
+"""In place of a permission: the App speaks for itself."""
+
 Method = Literal["GET", "POST", "DELETE"]
 ENDPOINTS: Final[list[Endpoint]] = []
 
@@ -45,6 +48,7 @@ RUN = _endpoint("GET", "/repos/{repo}/actions/runs/{run_id}", "actions: read", "
 RUNS = _endpoint(
     "GET", "/repos/{repo}/actions/workflows/{workflow}/runs", "actions: read", "a run whose start was not answered; silent waiters"
 )
+REPOSITORY_RUNS = _endpoint("GET", "/repos/{repo}/actions/runs", "actions: read", "runs in progress: what a runner may be busy with")
 JOBS = _endpoint(
     "GET", "/repos/{repo}/actions/runs/{run_id}/attempts/{attempt}/jobs", "actions: read", "who took a job, and whether anybody did"
 )
@@ -65,7 +69,11 @@ RUNNER_GROUPS = _endpoint(
 GROUP_RUNNERS = _endpoint(
     "GET", "/orgs/{org}/actions/runner-groups/{group_id}/runners", "organization_self_hosted_runners: read", "runners of one group"
 )
-INSTALLATION = _endpoint("GET", "/repos/{repo}/installation", "the App's own key", "which installation of the App serves this repository")
+DEPRECATION = _endpoint(
+    "GET", "/repos/{repo}/actions/runners/deprecations/{version}", "administration: read", "until when an agent's version gets jobs"
+)
+INSTALLATION = _endpoint("GET", "/repos/{repo}/installation", APP_KEY, "which installation of the App serves this repository")
+INSTALLATION_TOKEN = _endpoint("POST", "/app/installations/{installation}/access_tokens", APP_KEY, "its token, good for an hour")
 REGISTRATION_TOKEN = _endpoint("POST", "/repos/{repo}/actions/runners/registration-token", "administration: write", "register a runner")
 REMOVE_TOKEN = _endpoint("POST", "/repos/{repo}/actions/runners/remove-token", "administration: write", "remove a runner from its host")
 JIT_CONFIG = _endpoint(
