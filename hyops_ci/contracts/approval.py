@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
@@ -43,6 +44,18 @@ class Person(Model):
 
     login: Login
     id: Count = 0
+
+    @property
+    def bot(self) -> bool:
+        """Whether it is an App: GitHub gives only those this ending."""
+        return self.login.endswith("[bot]")
+
+    def among(self, people: Iterable[Person]) -> bool:
+        """Whether one of `people` may be this one: by id, or by login in any case, which is how GitHub compares them.
+
+        A login that another account took over counts as its first owner, too: where nobody can tell, it is the same person.
+        """
+        return any(self.login.lower() == each.login.lower() or (self.id and self.id == each.id) for each in people)
 
 
 class Approval(Document):

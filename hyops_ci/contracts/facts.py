@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.base import Count, Model
 from hyops_ci.contracts.check import RunnerIdentity, StateFact, StepForecast
 from hyops_ci.contracts.ledger import Tip
 
@@ -31,8 +32,23 @@ def canonical_ref(ref: str) -> str:
     return f"{ALIASES.get(module, module)}{mark}{instance.lower()}"
 
 
+class BranchRules(Model):
+    """What rulesets demand of a branch. Who may bypass them is not shown to a job's token."""
+
+    pull_request: bool = False
+    approvals: Count = 0
+    """Reviews that a pull request needs before it may be merged."""
+    code_owners: bool = False
+    """Whether one of these must come from the owner of what is changed."""
+    dismiss_stale: bool = False
+    last_push: bool = False
+    """Whether somebody other than the last one to push must approve."""
+    no_deletion: bool = False
+    no_force_push: bool = False
+
+
 class RefFact(Model):
-    """The commit that config and overlay were read at (gate `config-ref`)."""
+    """The commit that config and overlay were read at, and what guards its branch (gate `config.ref`)."""
 
     commit: str = ""
     """40 hex digits, or empty outside Git."""
@@ -41,6 +57,13 @@ class RefFact(Model):
     protected: bool = False
     local: bool = False
     """True for a shell run or a rehearsal, where the host trust takes GitHub's place."""
+    classic: bool = False
+    """Guarded by a branch protection rule, whose terms only administrators may read."""
+    rules: BranchRules | None = None
+    """None where nobody asked, or GitHub did not tell."""
+    unowned: tuple[str, ...] | None = None
+    """Paths that decide a run and that no code owner has; None where that is not known."""
+    note: str = ""
 
 
 class EnvironmentFact(Model):
@@ -49,10 +72,19 @@ class EnvironmentFact(Model):
     name: str
     readable: bool = True
     exists: bool = False
-    reviewers: tuple[str, ...] = ()
+    reviewers: tuple[Person, ...] = ()
+    teams: tuple[str, ...] = ()
+    """Slugs. Who is in a team is not shown to a job's token."""
     prevent_self_review: bool = False
-    branch_policy: bool = False
-    wait_minutes: int = 0
+    branches: tuple[str, ...] | None = None
+    """Which may pass: exact names or patterns, `tag:` before those of tags; None for any. See `protected_branches`."""
+    protected_branches: bool = False
+    """Protected branches only. Then `branches` is empty."""
+    wait_minutes: Count = 0
+    admins_bypass: bool | None = None
+    """None where GitHub does not say."""
+    private: bool = False
+    """Of the repository: for these, only GitHub Enterprise has reviewers."""
     note: str = ""
 
 
@@ -114,6 +146,10 @@ class PlanFacts(Model):
     ref: RefFact
     gate: EnvironmentFact | None = None
     """The approval gate; None where there is no GitHub (then only signed approvals count)."""
+    check_gate: EnvironmentFact | None = None
+    """The environment of the check, whose job has an identity at the authority, too."""
+    requesters: tuple[Person, ...] = ()
+    """Everybody who asked, as GitHub says it; the decision's issuer is not repeated here."""
     tip: Tip | None = None
     bootstrap_reason: str = ""
     """Why a runner may be made, where somebody asked for that."""

@@ -1,4 +1,4 @@
-"""Gates on who may say yes and where secrets come from."""
+"""Gates on where the config and the secrets come from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 from hyops_ci.planning.settings import addresses, data_home, lane_settings
@@ -32,64 +33,62 @@ def config_ref(case: PlanCase) -> Answer:
             "the default branch",
             "start the workflow on the default branch; merge the change first",
         )
-    if not ref.protected and not (case.trust is not None and "signed" in case.config.approvals.channels):
+    vouched = case.trust is not None and "signed" in case.config.approvals.channels
+    if not ref.protected and not vouched:
         return No(
             "the branch that holds the config protects nothing",
-            f"ref {ref.ref}, not protected",
+            f"ref {ref.ref}, not protected{f' ({ref.note})' if ref.note else ''}",
             "a protected default branch; or host trust together with the signed channel",
-            "add a branch ruleset: pull request required, code owners over .github/**",
+            _RULESET,
+            "approvals.md",
         )
-    return "" if ref.protected else "unprotected: host trust and signed approvals stand in"
-
-
-@plan_gate("approval.gate", "contracts 2, 5; workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
-def approval_gate(case: PlanCase) -> Answer:
-    """The environment protects as demanded, or signed approvers exist. What cannot be read protects nothing (fail closed)."""
-    approvals, env = case.config.approvals, case.env
-    if not case.decision.requires_approval:
-        return "none demanded"
-    if "signed" in approvals.channels:
-        able = sorted(set(approvals.approvers) - {requester(case)})
-        if len(able) < approvals.quorum:
-            return No(
-                "fewer approvers than the quorum",
-                f"{', '.join(able) or 'nobody'} may approve, quorum {approvals.quorum}; asked by {case.decision.issuer}",
-                "as many approvers as the quorum, the requester not counted",
-                "add approvals.approvers in a pull request",
-            )
-        return f"signed, {approvals.quorum} of {', '.join(able)}"
-    gate = case.facts.gate
-    if approvals.quorum > 1:
+    rules = ref.rules
+    pushes = rules is not None and not rules.pull_request and not ref.classic
+    if pushes and ref.protected and not vouched and case.env.env_class is EnvClass.PRODUCTION:
         return No(
-            "GitHub's environments know no quorum",
-            f"quorum {approvals.quorum}, channel environment",
-            "channel signed",
-            "add signed to approvals.channels",
+            "a push alone changes the config",
+            f"ref {ref.ref}, no rule demands a pull request; rules: {rule_words(rules) or 'none of them'}",
+            "a pull request for every change, in class production",
+            _RULESET,
+            "approvals.md",
         )
-    if gate is None or not gate.readable:
-        found, why = "protection of the environment could not be read", gate.note if gate else "no control plane was asked"
-        return No(found, f"{env.gate}: {why}", "an environment whose rules can be read", _FIX, "adopt.md")
-    able = sorted(set(gate.reviewers) - {requester(case)})
-    if gate.name != env.gate or not gate.exists or len(able) < env.reviewers or not gate.prevent_self_review:
-        own = "prevented" if gate.prevent_self_review else "allowed"
-        rules = f"{gate.name} exists, {len(able)} reviewers besides the requester, self-review {own}"
-        return No(
-            f"environment {env.gate} stops nobody",
-            rules if gate.exists else f"{env.gate} does not exist (GitHub would make it, unprotected)",
-            f"at least {env.reviewers} reviewer other than the requester, or approvers with keys",
-            _FIX,
-            "adopt.md",
-        )
-    return f"{env.gate}: {', '.join(able)}; {'protected branches only' if gate.branch_policy else 'any branch'}"
+    return branch_note(ref) if ref.protected else "unprotected: host trust and signed approvals stand in"
 
 
-def requester(case: PlanCase) -> str:
-    """Login of whoever asked, or empty: that person approves nothing."""
-    kind, _, login = case.decision.issuer.partition(":")
-    return login if kind == "github" else ""
+def rule_words(rules: BranchRules | None) -> str:
+    """The rules of a branch in a line."""
+    if rules is None:
+        return ""
+    said = [
+        (rules.pull_request, f"pull request with {rules.approvals} review{'' if rules.approvals == 1 else 's'}"),
+        (rules.code_owners, "code owners"),
+        (rules.dismiss_stale, "stale reviews dismissed"),
+        (rules.last_push, "not by the last to push"),
+        (rules.no_deletion, "no deletion"),
+        (rules.no_force_push, "no force-push"),
+    ]
+    return ", ".join(words for holds, words in said if holds)
 
 
-_FIX = "protect the environment (Settings, Environments); or add approvals.channels: [signed] and two people's keys in one pull request"
+def branch_note(ref: RefFact) -> str:
+    """What guards the branch, and what of `.github/**` nobody has to look at."""
+    said, rules = ["protected"], ref.rules
+    if ref.classic:
+        said.append("classic, its terms are for administrators to read")
+    elif rules is None:
+        said.append(f"rules not known{f' ({ref.note})' if ref.note else ''}")
+    else:
+        said.append(rule_words(rules) or "no rule demands a review")
+        if not rules.approvals and not (rules.code_owners and ref.unowned == ()):
+            said.append("nobody has to review .github/**")
+        elif not rules.code_owners:
+            said.append("anybody may review .github/**: no code owner is asked")
+    if ref.unowned and (rules is None or rules.code_owners or ref.classic):
+        said.append(f"no code owner: {', '.join(ref.unowned)}")
+    return "; ".join(said)
+
+
+_RULESET = "add a branch ruleset: pull request required, code owners over .github/** (docs/approvals.md has it to paste)"
 
 
 @plan_gate("authority.site", "seed 2.8", Exit.POLICY, "Does the secret authority stand outside the site that may be gone?")

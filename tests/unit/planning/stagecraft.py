@@ -49,7 +49,13 @@ DECISION: dict[str, Any] = {
 FACTS: dict[str, Any] = {
     "now": NOW.isoformat(),
     "ref": {"commit": "3f2a" * 10, "ref": "refs/heads/main", "default_branch": True, "protected": True},
-    "gate": {"name": "dr-prod", "exists": True, "reviewers": ["jonas", "priya"], "prevent_self_review": True, "branch_policy": True},
+    "gate": {
+        "name": "dr-prod",
+        "exists": True,
+        "reviewers": [{"login": "jonas", "id": 1001}, {"login": "priya", "id": 1002}],
+        "prevent_self_review": True,
+        "branches": ["main"],
+    },
 }
 
 

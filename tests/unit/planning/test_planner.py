@@ -85,7 +85,7 @@ def test_observed_facts_are_no_part_of_the_plan() -> None:
     today = stage({})
     facts = {
         "now": "2026-11-23T03:59:00+00:00",
-        "gate": {"reviewers": ["priya", "zoe"], "branch_policy": False},
+        "gate": {"reviewers": [{"login": "zoe", "id": 9}], "branches": [], "protected_branches": True},
         "tip": None,
     }
     assert canonical(today.plan().document()) == canonical(stage({"facts": facts}).plan().document())

@@ -1,0 +1,141 @@
+"""Gates on who asked, and who may say yes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.config import EnvClass
+from hyops_ci.errors import Exit
+from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.planning.protection import Demand, Lack, able, lacks, remarks
+
+WORKFLOW_TOKEN: Final = "github-actions[bot]"
+LOGIN: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?"
+_FIX = "hyops-ci environment check prints what to paste; or add approvals.channels: [signed] and two people's keys in one pull request"
+_FIX_TIER = "one pull request with two people's keys (docs/private-repositories.md; its review is the second person), then a new run"
+_FIX_UNREAD = "grant `actions: read` to the calling job, then a new run; or add approvals.channels: [signed] and two people's keys"
+
+
+@plan_gate("approval.requester", "contracts 5", Exit.POLICY, "Did a person ask, or a machine that the host knows?")
+def approval_requester(case: PlanCase) -> Answer:
+    """A workflow's own token hides who started it, so that its starter could approve; another App must be on the host's list."""
+    machines = [each for each in requesters(case) if each.bot]
+    if not case.decision.requires_approval or not machines:
+        return ""
+    known = set(case.trust.apps) if case.trust is not None else set()
+    hidden = next((each for each in machines if each.login.lower() == WORKFLOW_TOKEN), None)
+    if hidden is not None:
+        return No(
+            "a workflow's own token hides who asked",
+            f"asked by {hidden.login}",
+            "a person, or an App that the host trust lists",
+            "start the run by hand, or with the token of an App whose user id stands in apps of /etc/dr-dispatch/trust.json",
+            "approvals.md",
+        )
+    names = ", ".join(each.login for each in machines)
+    if case.trust is None:
+        return f"asked by {names}: the host decides whether it knows it; then it takes a signature, or two approvals"
+    strange = [each for each in machines if each.id not in known]
+    if strange:
+        return No(
+            "a machine asked that this host does not know",
+            "asked by " + ", ".join(f"{each.login} (user id {each.id or 'unknown'})" for each in strange),
+            f"a person, or one of {', '.join(map(str, sorted(known))) or 'no App at all'} (apps of the host trust)",
+            "as root on the runner, add its user id to apps in /etc/dr-dispatch/trust.json; or start the run by hand",
+            "approvals.md",
+        )
+    return f"asked by {names}, which the host knows: it takes a signature, or two approvals"
+
+
+@plan_gate("approval.gate", "contracts 2, 5; workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
+def approval_gate(case: PlanCase) -> Answer:
+    """The environment protects as demanded, or signed approvers exist. What cannot be read protects nothing (fail closed)."""
+    if not case.decision.requires_approval:
+        return "none demanded"
+    approvals, people = case.config.approvals, requesters(case)
+    signers = sorted(login for login in approvals.approvers if not Person(login=login).among(people)) if _signed(case) else []
+    demand, lacking = gate_demand(case), gate_lacks(case)
+    holds = "environment" in approvals.channels and not lacking
+    if len(signers) >= approvals.quorum:
+        signed = f"signed, {approvals.quorum} of {', '.join(signers)}"
+        if "environment" not in approvals.channels:
+            return signed
+        return f"{signed}; {_gate_note(case)}" if holds else f"{signed}; environment {demand.name} holds nobody: only signatures count"
+    if not _signed(case):
+        return _by_environment(case, lacking)
+    # One review lets the job through, so an environment adds one yes to the signatures, and only another person's.
+    if len(signers) + (holds and another_reviewer(case, signers)) >= approvals.quorum:
+        return f"{approvals.quorum} of {', '.join((*signers, f'a reviewer of {demand.name}'))}; {_gate_note(case)}"
+    also = f"; {lacking[0].found}" if lacking and "environment" in approvals.channels else ""
+    return No(
+        "fewer approvers than the quorum",
+        f"{', '.join(signers) or 'nobody'} may approve, quorum {approvals.quorum}; asked by {case.decision.issuer}{also}",
+        "as many approvers as the quorum, the requester not counted",
+        "add approvals.approvers in a pull request",
+        "approvals.md",
+    )
+
+
+def _by_environment(case: PlanCase, lacking: Sequence[Lack]) -> Answer:
+    """The answer where GitHub's own gate is the only channel."""
+    if case.config.approvals.quorum > 1:
+        return No(
+            "GitHub's environments know no quorum",
+            f"quorum {case.config.approvals.quorum}, channel environment: one review lets the job through",
+            "channel signed",
+            "add signed to approvals.channels",
+        )
+    if not lacking:
+        return _gate_note(case)
+    gate = case.facts.gate
+    unread = gate is None or not gate.readable
+    return No(
+        "protection of the environment could not be read" if unread else f"environment {case.env.gate} stops nobody",
+        "; ".join(each.found for each in lacking),
+        "; ".join(dict.fromkeys(each.expected for each in lacking)),
+        _FIX_UNREAD if unread else _FIX_TIER if gate is not None and gate.private else _FIX,
+        "private-repositories.md" if gate is not None and gate.private else "approvals.md",
+    )
+
+
+def another_reviewer(case: PlanCase, signers: Sequence[str]) -> bool:
+    """Whether the approval gate has a reviewer who is none of the signers: a person, or a team, whose members nobody here knows."""
+    gate, others = case.facts.gate, [*requesters(case), *(Person(login=login) for login in signers)]
+    return gate is not None and bool(able(gate, others))
+
+
+def gate_demand(case: PlanCase) -> Demand:
+    """What the approval gate of this case must do. In class production only the default branch may pass."""
+    closed = case.env.env_class is EnvClass.PRODUCTION and case.facts.ref.default_branch
+    return Demand(case.env.gate, case.env.reviewers, case.facts.ref.ref.removeprefix("refs/heads/") if closed else "")
+
+
+def gate_lacks(case: PlanCase) -> list[Lack]:
+    """What the approval gate does not do; a gate that nobody asked about does nothing."""
+    if case.facts.gate is None:
+        return [Lack(f"{case.env.gate}: no control plane was asked", "an environment whose rules can be read")]
+    return lacks(case.facts.gate, gate_demand(case), requesters(case))
+
+
+def _gate_note(case: PlanCase) -> str:
+    gate, check = case.facts.gate, case.facts.check_gate
+    if gate is None:
+        return ""
+    said = [f"{gate.name}: {', '.join(able(gate, requesters(case)))}", *remarks(gate, gate_demand(case))]
+    wanted = Demand(case.env.check_gate, 0, gate_demand(case).branch)
+    said += [each.found for each in lacks(check, wanted)] if check is not None else []
+    return "; ".join(said)
+
+
+def _signed(case: PlanCase) -> bool:
+    return "signed" in case.config.approvals.channels
+
+
+def requesters(case: PlanCase) -> tuple[Person, ...]:
+    """Everybody who asked, the issuer included where it is a login: none of them approves anything."""
+    kind, _, login = case.decision.issuer.partition(":")
+    named = (Person(login=login),) if kind == "github" and re.fullmatch(LOGIN, login) else ()
+    return (*case.facts.requesters, *named)

@@ -1,0 +1,139 @@
+"""What an environment must do before its job may recover something, what one lacks, and what got weaker. Pure.
+
+GitHub makes a missing environment by itself, without any rule, when a job names it first (github-actions, 0.4):
+whatever is missing or cannot be read protects nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.facts import EnvironmentFact
+
+TIER = "repository private, GitHub tier probably without reviewers there"
+"""Only said where no reviewer is found: the plan itself is not shown to a job's token."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one environment must do. `reviewers` 0: nobody has to say yes (an environment of checks)."""
+
+    name: str
+    reviewers: int
+    branch: str = ""
+    """The only branch that may pass, without `refs/heads/`; empty where any may."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """One thing that an environment does not do."""
+
+    found: str
+    expected: str
+
+
+def able(fact: EnvironmentFact, requesters: Sequence[Person]) -> list[str]:
+    """Who may say yes: reviewers who did not ask, and teams, of which nobody here knows the members."""
+    return [*(each.login for each in fact.reviewers if not each.among(requesters)), *(f"team {slug}" for slug in fact.teams)]
+
+
+def lacks(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person] = ()) -> list[Lack]:
+    """What is missing, worst first; empty for an environment that does all that is demanded."""
+    if not fact.readable:
+        return [Lack(f"{demand.name}: {fact.note or 'no answer'}", "an environment whose rules can be read")]
+    if not fact.exists:
+        hint = f"; {TIER}" if fact.private and demand.reviewers else ""
+        return [Lack(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _somebody(demand))]
+    if fact.name.lower() != demand.name.lower():
+        return [Lack(f"{fact.name} exists, {demand.name} was not asked for", f"the rules of {demand.name}")]
+    return [*_people(fact, demand, requesters), *_branches(fact, demand)]
+
+
+def _people(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person]) -> Iterator[Lack]:
+    if not demand.reviewers:
+        return
+    named, left = len(fact.reviewers) + len(fact.teams), able(fact, requesters)
+    if len(left) < demand.reviewers:
+        count = _count(named, "reviewer") if named == len(left) else f"{_count(len(left), 'reviewer')} besides the requester"
+        yield Lack(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _somebody(demand))
+    if named and not fact.prevent_self_review:
+        yield Lack(f"{fact.name}: self-review allowed", "self-review prevented")
+
+
+def _branches(fact: EnvironmentFact, demand: Demand) -> Iterator[Lack]:
+    if not demand.branch or fact.protected_branches:
+        return
+    if fact.branches is None:
+        yield Lack(f"{fact.name}: any branch may pass", f"{demand.branch} only")
+    elif demand.branch not in fact.branches:
+        yield Lack(f"{fact.name}: {demand.branch} may not pass, only {', '.join(fact.branches) or 'nothing'}", f"{demand.branch} only")
+    elif others := [each for each in fact.branches if each != demand.branch]:
+        yield Lack(f"{fact.name}: {', '.join(others)} may pass, too", f"{demand.branch} only")
+
+
+def remarks(fact: EnvironmentFact, demand: Demand) -> list[str]:
+    """What is no lack and yet worth a word, for an environment that lacks nothing."""
+    said = ["protected branches only" if fact.protected_branches else f"{', '.join(fact.branches)} only" if fact.branches else "any branch"]
+    if demand.reviewers:
+        said.insert(0, "no self-review" if fact.prevent_self_review else "self-review allowed")
+    if fact.wait_minutes:
+        said.append(f"holds every job {fact.wait_minutes} min")
+    if demand.reviewers and fact.admins_bypass:
+        said.append("administrators can bypass it (a bypass is refused at the claim)")
+    return said
+
+
+def weaker(before: EnvironmentFact, after: EnvironmentFact) -> str:
+    """What of an environment's protection was taken off between two looks, in words; empty where nothing was.
+
+    A reviewer less is none, as long as one is left; a reviewer more is: the plan was made for other people's yes.
+    """
+    if not after.readable:
+        return f"can no longer be read: {after.note or 'no answer'}"
+    if not after.exists:
+        return "is gone" if before.exists else ""
+    return "; ".join(_weaker(before, after))
+
+
+def _weaker(before: EnvironmentFact, after: EnvironmentFact) -> Iterator[str]:
+    held = bool(before.reviewers or before.teams)
+    if held and not (after.reviewers or after.teams):
+        yield "no reviewer is left"
+    # By number, where there is one: a login that was taken over by another account is another person here.
+    known = {each.id or each.login for each in before.reviewers}
+    more = [each.login for each in after.reviewers if (each.id or each.login) not in known]
+    more += [f"team {slug}" for slug in after.teams if slug not in before.teams]
+    if held and more:
+        yield f"{', '.join(more)} may approve, too"
+    if before.prevent_self_review and not after.prevent_self_review:
+        yield "self-review allowed"
+    if _open(before):
+        passing: list[str] = []
+    elif _open(after):
+        passing = ["any branch"]
+    else:
+        passing = [each for each in after.branches or () if each not in (before.branches or ())]
+        passing += ["every protected branch"] if after.protected_branches and not before.protected_branches else []
+    if passing:
+        yield f"{', '.join(passing)} may pass, too"
+    if after.wait_minutes < before.wait_minutes:
+        yield f"holds a job {after.wait_minutes} min, held it {before.wait_minutes}"
+    if after.admins_bypass and before.admins_bypass is False:
+        yield "administrators can bypass it"
+
+
+def _open(fact: EnvironmentFact) -> bool:
+    return fact.branches is None and not fact.protected_branches
+
+
+def _somebody(demand: Demand) -> str:
+    if not demand.reviewers:
+        return f"{demand.name}, for {demand.branch or 'any branch'}"
+    who = "a reviewer" if demand.reviewers == 1 else f"{demand.reviewers} reviewers"
+    return f"{who} other than the requester, or approvers with keys"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
