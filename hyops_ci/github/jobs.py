@@ -1,0 +1,65 @@
+"""The jobs of a run, who took them, and its end by our hand (github-actions, A: queue watchdogs)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hyops_ci.contracts.control import JobFact
+from hyops_ci.github import endpoints
+from hyops_ci.github.answers import Conflict
+from hyops_ci.github.client import Client
+
+MOST_PAGES: Final = 3
+"""Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""
+MOST_RUNS: Final = 5
+"""Other runs whose jobs are looked at, to find out what a runner is busy with."""
+
+
+def jobs(client: Client, run_id: int, attempt: int) -> tuple[JobFact, ...]:
+    """All jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
+    found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
+    return tuple(job_fact(each) for each in found)
+
+
+def cancel(client: Client, run_id: int) -> bool:
+    """End a run. False where it had ended already. Raises Refusal (`github.permission`) without `actions: write`."""
+    try:
+        client.ask(endpoints.CANCEL, run_id=run_id)
+    except Conflict:
+        return False
+    return True
+
+
+def at_work(client: Client, labels: tuple[str, ...], but: int) -> tuple[tuple[JobFact, int], ...]:
+    """Jobs of this repository's other runs that a runner with all these labels is doing now, each with its run's id.
+
+    At most `MOST_RUNS` + 1 calls: of more runs in progress the latest are looked at. What other repositories do on a shared
+    runner is not seen, so nothing found does not mean that nobody is at work.
+    """
+    runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
+    wanted = {label.casefold() for label in labels}
+    found: list[tuple[JobFact, int]] = []
+    for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
+        listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))
+        doing = (job_fact(each) for each in listed["jobs"] if each["status"] == "in_progress")
+        found += [(job, int(run["id"])) for job in doing if wanted <= {label.casefold() for label in job.labels}]
+    return tuple(found)
+
+
+def job_fact(found: dict[str, Any]) -> JobFact:
+    """One job, as the API spells it."""
+    return JobFact(
+        id=found["id"],
+        name=found["name"],
+        attempt=found.get("run_attempt") or 1,
+        status=found["status"],
+        conclusion=found["conclusion"],
+        labels=tuple(found["labels"]),
+        runner_id=found.get("runner_id") or 0,
+        runner_name=found.get("runner_name") or "",
+        runner_group=found.get("runner_group_name") or "",
+        created_at=found.get("created_at") or "",
+        started_at=found.get("started_at") or "",
+        completed_at=found.get("completed_at") or "",
+        url=found.get("html_url") or "",
+    )
