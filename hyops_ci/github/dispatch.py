@@ -1,0 +1,199 @@
+"""Starting a workflow, once: sizes judged before anything is sent, the run found again when its number did not come back.
+
+GitHub answers `workflow_dispatch` with the run since 2026-02-19 (`return_run_details`); older servers, and
+`repository_dispatch` everywhere, say nothing. An answer that was lost is never asked for again: whoever sends twice
+has started two runs, so the list of runs is looked at instead (github-actions, F14 and F15).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Never
+
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.github.answers import Unanswered
+from hyops_ci.github.client import Client
+from hyops_ci.github.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKFLOW
+from hyops_ci.github.workflow_file import Input
+
+MAX_INPUTS: Final = 25
+MAX_CHARACTERS: Final = 65_535
+"""Of all inputs together, and of a payload, as they travel."""
+MAX_EVENT_TYPE: Final = 100
+LOOKS: Final = (2.0, 3.0, 5.0, 10.0, 10.0)
+"""Seconds before each look for a run whose number did not come back: it is listed within half a minute, or it is not there."""
+_FILE: Final = re.compile(r"[A-Za-z0-9._-]{1,100}\.ya?ml")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow that can be started."""
+
+    file: str
+    """`dr.yml`."""
+    path: str
+    page: str
+    """Its runs, for people."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was started. `run_id` is None where several runs could be it: then `url` is the page that lists them."""
+
+    run_id: int | None
+    url: str
+
+
+def workflow(client: Client, file: str) -> Workflow:
+    """The workflow of that file. Raises Refusal: `dispatch.workflow` (exit 2) for one that is disabled or cannot be named so."""
+    if not _FILE.fullmatch(file):
+        _refuse(
+            "workflow",
+            "no workflow is called that",
+            file or "no name",
+            "the name of a file in .github/workflows, such as dr.yml",
+            "name it",
+        )
+    found = client.ask(WORKFLOW, workflow=file)
+    if found["state"] != "active":
+        _refuse(
+            "workflow",
+            "GitHub does not start this workflow",
+            f"{found['path']} is {found['state'].replace('_', ' ')}",
+            "an active workflow",
+            f"gh workflow enable {file} --repo {client.repository}; GitHub disables those of idle repositories",
+        )
+    return Workflow(file, found["path"], f"{found['html_url'].partition('/blob/')[0]}/actions/workflows/{file}")
+
+
+def check_inputs(inputs: Mapping[str, str], *, instead: str) -> None:
+    """That GitHub takes so much. Raises Refusal (exit 2) `dispatch.size`; `instead` says how a large decision travels."""
+    if len(inputs) > MAX_INPUTS:
+        _refuse("size", "more inputs than GitHub takes", f"{len(inputs)}", f"at most {MAX_INPUTS}", "send a decision instead of its fields")
+    _check_size(inputs, "the inputs are", instead)
+
+
+def check_event(event_type: str, payload: Mapping[str, Any], *, instead: str) -> None:
+    """The same of a `repository_dispatch`. Raises Refusal (exit 2) `dispatch.event` or `dispatch.size`."""
+    if not 1 <= len(event_type) <= MAX_EVENT_TYPE or not event_type.isprintable():
+        expected = f"1 to {MAX_EVENT_TYPE} characters"
+        _refuse(
+            "event", "no event is called that", event_type or "no name", expected, "name the type in the workflow's on: repository_dispatch"
+        )
+    _check_size(payload, "the payload is", instead)
+
+
+def check_declared(inputs: Mapping[str, str], declared: Mapping[str, Input] | None, where: str) -> None:
+    """That the workflow takes what is sent: GitHub refuses it too, but not with what would be right.
+
+    `declared` is what its file says (None: no `workflow_dispatch` in it), `where` names the file.
+    Raises Refusal (exit 2) `dispatch.inputs`.
+    """
+    if declared is None:
+        _refuse(
+            "inputs", "this workflow cannot be started", f"{where} has no on: workflow_dispatch", "one", "add it, or send an --event-type"
+        )
+    if unknown := sorted(set(inputs) - set(declared)):
+        _refuse(
+            "inputs",
+            "the workflow does not take what is sent",
+            f"{where} declares {', '.join(sorted(declared)) or 'no inputs'}; sent {', '.join(sorted(inputs))}",
+            f"an input {' and an input '.join(unknown)}",
+            "declare it and hand it on to dispatch.yml, as workflows-templates/dr-manual.yml does",
+        )
+    for name, each in declared.items():
+        if each.required and not each.default and not inputs.get(name):
+            _refuse(
+                "inputs", "the workflow wants an input more", f"{where} requires {name}", "nothing required", f"make {name} optional there"
+            )
+        if each.options and inputs.get(name, each.options[0]) not in each.options:
+            _refuse(
+                "inputs", "the workflow offers no such choice", f"{name}={inputs[name]}", f"one of {', '.join(each.options)}", "choose one"
+            )
+
+
+def start(client: Client, into: Workflow, *, ref: str, inputs: Mapping[str, str], mark: str, clock: Clock) -> Started:
+    """Start a run by `workflow_dispatch`, and answer which. `mark` is a text that stands in the run's name, for finding it again.
+
+    Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not answer and no run can be told to be ours.
+    """
+    before = _newest(client, into)
+    try:
+        answer = client.ask(DISPATCH, workflow=into.file, body={"ref": ref, "inputs": dict(inputs), "return_run_details": True})
+    except Unanswered as error:
+        return _look_for(client, into, "workflow_dispatch", before, mark, clock, error)
+    if isinstance(answer, dict) and "workflow_run_id" in answer:
+        return Started(int(answer["workflow_run_id"]), str(answer["html_url"]))
+    return _look_for(client, into, "workflow_dispatch", before, mark, clock, None)
+
+
+def start_by_event(client: Client, into: Workflow, *, event_type: str, payload: Mapping[str, Any], mark: str, clock: Clock) -> Started:
+    """Start what listens to an event, and answer which run of `into` that is. Raises as `start`."""
+    before, lost = _newest(client, into), None
+    try:
+        client.ask(REPOSITORY_DISPATCH, body={"event_type": event_type, "client_payload": dict(payload)})
+    except Unanswered as error:
+        lost = error
+    return _look_for(client, into, "repository_dispatch", before, mark, clock, lost)
+
+
+def _newest(client: Client, into: Workflow) -> int:
+    """The number of the workflow's last run: ours will be a higher one. Clocks need not agree for that."""
+    found = client.ask(RUNS, workflow=into.file, params={"per_page": 1})["workflow_runs"]
+    return max((int(run["id"]) for run in found), default=0)
+
+
+def _look_for(client: Client, into: Workflow, event: str, before: int, mark: str, clock: Clock, lost: Unanswered | None) -> Started:
+    """The run that was started after `before`. With `lost` it is not even certain that there is one, so only its mark counts."""
+    fresh: list[dict[str, Any]] = []
+    for fresh in _looks(client, into, event, before, clock, lost):
+        marked = [run for run in fresh if mark and mark in f"{run.get('display_title', '')}\n{run.get('name', '')}"]
+        if len(marked) == 1:
+            return Started(int(marked[0]["id"]), str(marked[0]["html_url"]))
+    if lost is not None:
+        raise _unknown(into, fresh, mark, lost) from None
+    if len(fresh) == 1:
+        return Started(int(fresh[0]["id"]), str(fresh[0]["html_url"]))
+    return Started(None, into.page)
+
+
+def _looks(
+    client: Client, into: Workflow, event: str, before: int, clock: Clock, lost: Unanswered | None
+) -> Iterator[list[dict[str, Any]]]:
+    """The workflow's runs since `before`, look by look. Trouble with looking is no trouble with what was started."""
+    for wait in LOOKS:
+        clock.sleep(wait)
+        try:
+            found = client.ask(RUNS, workflow=into.file, params={"event": event, "per_page": 30})["workflow_runs"]
+        except DispatchError:
+            if lost is not None:
+                raise _unknown(into, [], "", lost) from None
+            return
+        yield [run for run in found if int(run["id"]) > before]
+
+
+def _unknown(into: Workflow, fresh: list[dict[str, Any]], mark: str, lost: Unanswered) -> Fault:
+    seen = ", ".join(f"{run['id']} {run.get('display_title', '')!r}" for run in fresh[:5])
+    named = f"; runs since then: {seen or 'none'}; none is known by {mark!r}" if mark else "; its runs cannot be listed"
+    return Fault(
+        "dispatch.unknown",
+        "nobody knows whether the run was started",
+        exit_code=Exit.UNAVAILABLE,
+        found=f"{lost.found}{named}",
+        expected="an answer, or a run that can be told to be this one",
+        fix=f"look at {into.page} in a minute; dispatch again only when no run is there (the ledger refuses the second of two)",
+        docs="dispatch.md",
+    )
+
+
+def _check_size(sent: Mapping[str, Any], what: str, instead: str) -> None:
+    if (size := len(json.dumps(sent))) > MAX_CHARACTERS:
+        _refuse("size", f"{what} larger than GitHub takes", f"{size} characters as JSON", f"at most {MAX_CHARACTERS}", instead)
+
+
+def _refuse(rule: str, reason: str, found: str, expected: str, fix: str) -> Never:
+    raise Refusal(f"dispatch.{rule}", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix=fix, docs="dispatch.md")
