@@ -114,17 +114,14 @@ def create_token(ask: Ask) -> Answer:
     answer: Json = {"token": secret, "expires_at": state.stamp(after=3600), "permissions": dict(wanted)}
     answer["repository_selection"] = "selected" if chosen or installation.repositories is not None else "all"
     if chosen:
-        answer["repositories"] = [repository.show() | _repository_extras(ask) for repository in chosen]
+        answer["repositories"] = [_in_full(repository) for repository in chosen]
     return Answer(201, answer)
 
 
-def _repository_extras(ask: Ask) -> Json:
-    """What the schema of a repository asks beyond the brief form."""
-    seed: Json = example("POST", "/app/installations/{installation_id}/access_tokens", 201)["repositories"][0]
-    return {name: value for name, value in seed.items() if not name.endswith("_url") and name not in _IDENTITY} | {"has_downloads": True}
-
-
-_IDENTITY = frozenset({"id", "node_id", "name", "full_name", "owner", "private", "description", "url"})
+def _in_full(repository: Repository) -> Json:
+    seed = example("POST", "/app/installations/{installation_id}/access_tokens", 201)["repositories"][0]
+    shown: Json = moved(seed, repository.state.url, repository=repository.full_name)
+    return shown | repository.show()
 
 
 def _app(ask: Ask) -> App:

@@ -143,6 +143,8 @@ class _Exchange:
             return route.answer(Ask(self.method, self.path, self.fake, nobody, self.values, query, body, accept, app))
         self.token = token_of(self.fake, header)
         if route.template != "/rate_limit":
+            if self.token.used >= self.token.limit:
+                raise Refused(403, f"API rate limit exceeded for {self.token.actor}.")
             self.token.used += 1
         admit(self.fake, self.token, route, self.values)
         return route.answer(Ask(self.method, self.path, self.fake, self.token, self.values, query, body, accept))

@@ -97,6 +97,7 @@ class State:
         visible = None if repositories is None else frozenset(repository.id for repository in repositories)
         prefix = "github_pat_" if actor else "ghs_"
         token = Token(f"{prefix}{self.next_id():036d}", login, granted, visible, self.now() + timedelta(seconds=seconds))
+        token.limit = 5000 if actor else 1000
         self.tokens[token.secret] = token
         return token.secret
 
