@@ -7,16 +7,16 @@ the issuer's own origin and nowhere else; no redirect is followed.
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.runners.host_file import NotOurs, read_own, write_own
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -122,20 +122,12 @@ class IssuerKeys:
         raise _Unusable(problem)
 
     def _kept(self) -> tuple[Jwks, int]:
-        """The keys on the host with the second they came; none where the file is not this user's alone, of another issuer or too old."""
+        """The keys on the host with the second they came; none where others could have written them, of another issuer, or too old."""
         try:
-            handle = os.open(self.folder / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return {}, 0
-        with os.fdopen(handle, "rb") as file:
-            facts = os.fstat(handle)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & 0o022:
-                return {}, 0
-            content = file.read(MAX_BYTES + 1)
-        try:
-            known = _object(content)
+            content = read_own(self.folder / NAME, MAX_BYTES)
+            known = _object(content or b"")
             at, issuer, keys = known.get("at"), known.get("issuer"), _usable(known)
-        except _Unusable:
+        except (OSError, NotOurs, _Unusable):
             return {}, 0
         if type(at) is not int or issuer != self.issuer or self._age(at) > KEPT:
             return {}, 0
@@ -144,15 +136,8 @@ class IssuerKeys:
     def _keep(self, keys: Jwks) -> None:
         """For the next time. A host that cannot keep them asks again: that is no reason to stop."""
         document = {"issuer": self.issuer, "at": int(self.now.timestamp()), "keys": list(keys.values())}
-        draft = self.folder / f"{NAME}.{os.getpid()}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file)
-            draft.replace(self.folder / NAME)
-        except OSError:
-            draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            write_own(self.folder / NAME, json.dumps(document).encode())
 
 
 def _once(session: requests.Session, address: str) -> tuple[int, bytes, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.errors import Refusal
+from hyops_ci.runners.host_file import NotOurs, read_own, write_own
 from hyops_ci.runners.token import LEEWAY, refuse
 
 NAME: Final = "seen-tokens.json"
@@ -40,11 +40,13 @@ def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Ca
             if token_id in seen:
                 raise refuse(
                     "this token was used before",
-                    found=f"token {token_id[:19]}... of {expires - now:+.0f} s to its end, seen by this host",
+                    found=f"token {token_id[:19]}..., accepted by this host before; {max(expires - now, 0):.0f} s left of it",
                     expected="a fresh token: each counts once",
                     fix="look who has this job's tokens; then a new run",
                 )
-            _write(path, {**seen, token_id: expires})
+            write_own(path, json.dumps({**seen, token_id: expires}, indent=0, sort_keys=True).encode())
+    except NotOurs as found:
+        problem = str(found)
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     if problem:
@@ -69,36 +71,17 @@ def _alone(path: Path, sleep: Callable[[float], None]) -> Iterator[None]:
 
 
 def _read(path: Path) -> dict[str, int]:
-    """When each token that was seen expires. Raises Refusal for a file that somebody else can write, or that is damaged."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    """When each token that was seen expires. Raises NotOurs for a file that somebody else can write, or that is damaged."""
+    content = read_own(path, MAX_BYTES)
+    if content is None:
         return {}
-    with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        mode = stat.S_IMODE(facts.st_mode)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (os.geteuid(), 0) or mode & 0o022:
-            raise _no_memory(path, f"{path}: owner {facts.st_uid}, mode {mode:04o}")
-        content = file.read(MAX_BYTES + 1)
     try:
-        seen = json.loads(content) if len(content) <= MAX_BYTES else None
-    except ValueError:
+        seen = json.loads(content)
+    except (ValueError, RecursionError):
         seen = None
     if not isinstance(seen, dict) or not all(type(until) is int for until in seen.values()):
-        raise _no_memory(path, f"{path} is damaged")
+        raise NotOurs(f"{path} is damaged")
     return seen
-
-
-def _write(path: Path, seen: dict[str, int]) -> None:
-    """Replace the file as a whole: a crash leaves the old one or the new one."""
-    draft = path.with_suffix(".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        os.fchmod(handle, 0o600)
-        json.dump(seen, file, indent=0, sort_keys=True)
-        file.flush()
-        os.fsync(handle)
-    draft.replace(path)
 
 
 def _no_memory(path: Path, found: str) -> Refusal:
