@@ -1,0 +1,110 @@
+"""What guards the branch that config and overlay were read from: protection, rules, and who owns `.github/**`.
+
+Three calls at most with the code owners at hand. Terms of classic protection, and who may bypass a ruleset, are shown to
+administrators only (GitHub docs, *Permissions required for GitHub Apps*): what is not shown is not taken for granted.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from hyops_ci.contracts.facts import BranchRules, RefFact
+from hyops_ci.errors import Refusal
+from hyops_ci.github import endpoints
+from hyops_ci.github.answers import NotFound
+from hyops_ci.github.client import Client
+from hyops_ci.github.owners import PLACES, unowned
+
+HEADS: Final = "refs/heads/"
+WATCHED: Final = (".github/dr-dispatch.yml", ".github/workflows/dr.yml", ".github/dr/prod/overlay.yml", ".github/CODEOWNERS")
+"""Paths that decide a run, where the caller knows none better."""
+
+
+def ref(
+    client: Client, *, ref: str, sha: str, default_branch: str = "", code_owners: str | None = None, paths: Sequence[str] = WATCHED
+) -> RefFact:
+    """The facts of a ref such as `refs/heads/main` at a commit.
+
+    `default_branch` is the name that the event gave: where it is not GitHub's word of now, the ref counts as none.
+    `code_owners` is the text of the code owners file at `sha`, empty for none; None asks GitHub. Raises what `Client.ask`
+    raises for the repository itself; branch and rules that may not be read protect nothing, with a note.
+    """
+    told = str(client.ask(endpoints.REPOSITORY)["default_branch"])
+    name = ref.removeprefix(HEADS) if ref.startswith(HEADS) else ""
+    if name != told or default_branch not in ("", told):
+        moved = f"the event named {default_branch} the default branch, now it is {told}" if default_branch not in ("", told) else ""
+        return RefFact(commit=sha, ref=ref, note=moved)
+    rules, notes = _rules(client, name)
+    protected, classic = rules is not None and rules.pull_request, False
+    if not protected:
+        protected, classic, note = _protection(client, name, no_rules=rules == BranchRules())
+        notes += note
+    if protected and code_owners is None:
+        code_owners, note = _code_owners(client, sha)
+        notes += note
+    return RefFact(
+        commit=sha,
+        ref=ref,
+        default_branch=True,
+        protected=protected,
+        classic=classic,
+        rules=rules,
+        unowned=None if code_owners is None else unowned(code_owners, paths),
+        note="; ".join(notes),
+    )
+
+
+def _rules(client: Client, name: str) -> tuple[BranchRules | None, list[str]]:
+    try:
+        return read_rules(client.pages(endpoints.BRANCH_RULES, "", branch=name)), []
+    except Refusal as error:
+        return None, [f"rules: {error.gate}"]
+
+
+def read_rules(listed: Iterable[Mapping[str, Any]]) -> BranchRules:
+    """All rules of a branch in one. Several rulesets add up: the strictest of each counts."""
+    kinds: set[str] = set()
+    approvals, said = 0, set()
+    for rule in listed:
+        kinds.add(str(rule.get("type")))
+        if rule.get("type") == "pull_request":
+            terms = rule.get("parameters") or {}
+            approvals = max(approvals, int(terms.get("required_approving_review_count", 0)))
+            said |= {key for key, value in terms.items() if value is True}
+    return BranchRules(
+        pull_request="pull_request" in kinds,
+        approvals=approvals,
+        code_owners="require_code_owner_review" in said,
+        dismiss_stale="dismiss_stale_reviews_on_push" in said,
+        last_push="require_last_push_approval" in said,
+        no_deletion="deletion" in kinds,
+        no_force_push="non_fast_forward" in kinds,
+    )
+
+
+def _protection(client: Client, name: str, *, no_rules: bool) -> tuple[bool, bool, list[str]]:
+    """(protected, by classic protection, notes). GitHub says `protected` for a ruleset of any kind, too."""
+    try:
+        found = client.ask(endpoints.BRANCH, branch=name)
+    except Refusal as error:
+        return False, False, [f"branch: {error.gate}"]
+    protected = found.get("protected") is True
+    terms = found.get("protection")
+    by_rule = bool(terms.get("enabled")) if isinstance(terms, dict) and "enabled" in terms else no_rules
+    return protected, protected and (by_rule or no_rules), []
+
+
+def _code_owners(client: Client, sha: str) -> tuple[str | None, list[str]]:
+    """Text of the first code owners file at a commit, in GitHub's order; empty for none."""
+    for place in PLACES:
+        try:
+            found = client.ask(endpoints.CONTENT, params={"ref": sha}, path=place)
+        except NotFound:
+            continue
+        except Refusal as error:
+            return None, [f"code owners: {error.gate}"]
+        if isinstance(found, dict) and found.get("type") == "file":
+            return base64.b64decode(str(found.get("content", ""))).decode("utf-8", "replace"), []
+    return "", []

@@ -1,0 +1,60 @@
+"""One workflow run: who started it, by which event, from which commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.control import RunFact
+from hyops_ci.errors import Exit, Fault
+from hyops_ci.github import endpoints
+from hyops_ci.github.client import Client
+
+
+def run(client: Client, run_id: int) -> RunFact:
+    """The run at its latest attempt. Raises what `Client.ask` raises, and Fault (exit 12) for an answer of another form."""
+    found = client.ask(endpoints.RUN, run_id=run_id)
+    try:
+        return read_run(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Fault(
+            "github.answer",
+            "GitHub's word on this run cannot be read",
+            exit_code=Exit.UNAVAILABLE,
+            found=f"run {run_id}: {type(error).__name__}",
+            expected="a workflow run as GitHub's API describes it",
+            fix="update dr-dispatch",
+        ) from None
+
+
+def read_run(found: Mapping[str, Any]) -> RunFact:
+    """GitHub's answer read. Raises KeyError, TypeError or ValueError for another form."""
+    actor, triggering = found["actor"], found.get("triggering_actor") or found["actor"]
+    repository = found["repository"]
+    return RunFact(
+        run_id=found["id"],
+        attempt=found.get("run_attempt") or 1,
+        name=found.get("name") or "",
+        title=found.get("display_title") or "",
+        event=found["event"],
+        status=found.get("status") or "",
+        conclusion=found.get("conclusion"),
+        path=str(found["path"]).partition("@")[0],
+        sha=found["head_sha"],
+        branch=found.get("head_branch") or "",
+        actor=_person(actor),
+        actor_is_bot=actor.get("type") == "Bot",
+        triggering_actor=_person(triggering),
+        triggering_actor_is_bot=triggering.get("type") == "Bot",
+        created_at=found["created_at"],
+        started_at=found.get("run_started_at") or found["created_at"],
+        url=found["html_url"],
+        repository_id=repository["id"],
+        repository=repository["full_name"],
+        referenced=tuple((each["path"], each["sha"]) for each in found.get("referenced_workflows") or ()),
+    )
+
+
+def _person(user: Mapping[str, Any]) -> Person:
+    return Person(login=user["login"], id=user["id"])
