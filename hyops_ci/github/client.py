@@ -129,7 +129,7 @@ class Client:
         """
         for page in range(1, most + 1):
             found = self.ask(endpoint, params={**(params or {}), "per_page": PAGE, "page": page}, **path)
-            items = found.get(key) if key and isinstance(found, dict) else found
+            items = (found.get(key) if isinstance(found, dict) else None) if key else found
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise misunderstood(
                     endpoint, self._path(endpoint, path), f"page {page} holds no list {f'called {key}' if key else 'of things'}"
@@ -191,6 +191,8 @@ class Client:
 
     def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any) -> Answer:
         """One request. Network trouble is an answer of status 0."""
+        if endpoint.once:
+            self._wire.renew()
         if self._installation is not None:
             from github import Auth
 

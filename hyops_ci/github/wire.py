@@ -41,6 +41,10 @@ class Wire:
         self._session = _session()
         self._asked: tuple[str, str, str | None, Mapping[str, str]] = ("GET", "/", None, {})
 
+    def renew(self) -> None:
+        """A new connection next time: a kept one may end just when it is used, and nobody knows then what was heard."""
+        self._session.close()
+
     # ------------------------------------------------------------------ what PyGithub asks of a connection
 
     def request(self, verb: str, url: str, data: str | None, headers: Mapping[str, str], stream: bool = False) -> None:
@@ -82,9 +86,9 @@ class Wire:
                 answer = Answer(found.status_code, named, _without(headers, body.decode("utf-8", "replace")))
         except _TooMuch:
             return Answer(0, trouble=f"an answer of more than {MOST_BYTES} bytes")
-        except (requests.RequestException, HTTPError, UnicodeError) as error:
+        except (requests.RequestException, HTTPError, ValueError) as error:
             return Answer(0, trouble=f"no answer ({_name(error)})", unsent=_unsent(error))
-        if answer.fine and not _whole(answer):
+        if answer.fine and not _whole(answer, verb):
             return Answer(0, trouble=f"HTTP {answer.status} with an answer that was cut off, or is no JSON")
         return answer
 
@@ -176,12 +180,12 @@ def _must_be_private(place: str) -> None:
         )
 
 
-def _whole(answer: Answer) -> bool:
+def _whole(answer: Answer, verb: str) -> bool:
+    """Whether its text is all there. Whoever only asks never gets an empty one."""
     try:
-        answer.document()
+        return answer.document() is not None or verb != "GET"
     except ValueError:
         return False
-    return True
 
 
 def _without(headers: Mapping[str, str], text: str) -> str:
