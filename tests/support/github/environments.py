@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypedDict
+from urllib.parse import quote
 
 from tests.support.github.accounts import Account, Team
 from tests.support.github.description import Json
@@ -60,8 +61,8 @@ class Environment:
             "id": self.id,
             "node_id": f"EN_{self.id}",
             "name": self.name,
-            "url": f"{self.repository.url}/environments/{self.name}",
-            "html_url": f"{self.repository.page}/deployments/activity_log?environments_filter={self.name}",
+            "url": f"{self.repository.url}/environments/{quote(self.name, safe='')}",
+            "html_url": f"{self.repository.page}/deployments/activity_log?environments_filter={quote(self.name, safe='')}",
         }
 
     def dated(self) -> Json:

@@ -14,5 +14,10 @@ def github_fake() -> Iterator[FakeGitHub]:
     """A fake with nothing in it. The test fails when the client broke GitHub's description."""
     with start_github() as fake:
         yield fake
+    judge(fake)
+
+
+def judge(fake: FakeGitHub) -> None:
+    """Fail the test when its client, or the fake, broke the description."""
     if fake.violations:
         pytest.fail("GitHub's description is violated:\n" + "\n".join(fake.violations), pytrace=False)

@@ -17,7 +17,7 @@ from tests.support.github.apps import app_of
 from tests.support.github.artifacts import SIGNED, stored
 from tests.support.github.description import Operation, match
 from tests.support.github.faults import Fault, Schedule, shown
-from tests.support.github.routing import APP_KEY, ROUTES, Answer, Ask, Refused, Route, not_found, rendered, undescribed
+from tests.support.github.routing import APP_KEY, ROUTES, Answer, Ask, Refused, Route, rendered, undescribed
 from tests.support.github.state import State
 from tests.support.github.tokens import Token, admit, token_of
 from tests.support.github.validation import Violation, validate_answer, validate_request
@@ -43,10 +43,10 @@ class Call:
 class FakeGitHub(State):
     """The state, and what stands in front of it."""
 
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list, repr=False)
     violations: list[str] = field(default_factory=list)
     """What GitHub's description does not allow; the fixture fails the test for it. Clear it where a test provokes one."""
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule = field(default_factory=Schedule, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _later: list[tuple[float, Callable[[], object]]] = field(default_factory=list, repr=False)
 
@@ -247,9 +247,6 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault and fault.answer:
             return fault.answer
-        if not exchange.operation and not exchange.path.startswith(SIGNED):
-            exchange.fake.violations.append(f"{exchange.method} {exchange.path}: no such operation in GitHub's description")
-            return not_found().answer
         return exchange.answer()
 
     def _send(self, answer: Answer, rate: dict[str, str], *, cut: bool) -> None:

@@ -28,13 +28,13 @@ class State:
     """Accounts, repositories, Apps and tokens; `url` is where the fake answers, `now` its clock."""
 
     url: str = "http://127.0.0.1:0"
-    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    accounts: dict[str, Account] = field(default_factory=dict)
-    repositories: dict[str, Repository] = field(default_factory=dict)
-    apps: dict[int, App] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=dict)
-    runner_versions: dict[str, RunnerVersion] = field(default_factory=dict)
-    runner_tokens: list[str] = field(default_factory=list)
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
+    accounts: dict[str, Account] = field(default_factory=dict, repr=False)
+    repositories: dict[str, Repository] = field(default_factory=dict, repr=False)
+    apps: dict[int, App] = field(default_factory=dict, repr=False)
+    tokens: dict[str, Token] = field(default_factory=dict, repr=False)
+    runner_versions: dict[str, RunnerVersion] = field(default_factory=dict, repr=False)
+    runner_tokens: list[str] = field(default_factory=list, repr=False)
     """Registration and removal tokens that were given, in order: canaries for whoever must not write them down."""
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1000), repr=False)
 

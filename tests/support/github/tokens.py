@@ -79,14 +79,15 @@ def admit(state: State, token: Token, route: Route, values: Mapping[str, str]) -
             if repository.private:
                 raise not_found()
             if route.method != "GET":
-                raise lacking(route)
+                raise lacking(route, token)
     if route.needs == APP_KEY:
         raise Refused(401, "A JSON web token could not be decoded")
     if route.needs != NOTHING and not token.may(route.needs):
-        raise lacking(route)
+        raise lacking(route, token)
 
 
-def lacking(route: Route) -> Refused:
+def lacking(route: Route, token: Token) -> Refused:
     """403, and what it would have taken."""
+    kind = "personal access token" if token.personal else "integration"
     needed = {"X-Accepted-GitHub-Permissions": route.needs.replace(": ", "=")}
-    return Refused(403, "Resource not accessible by integration", headers=needed)
+    return Refused(403, f"Resource not accessible by {kind}", headers=needed)
