@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from hyops_ci.contracts.control import JobFact
@@ -30,20 +31,38 @@ def cancel(client: Client, run_id: int) -> bool:
     return True
 
 
-def at_work(client: Client, labels: tuple[str, ...], but: int) -> tuple[tuple[JobFact, int], ...]:
-    """Jobs of this repository's other runs that a runner with all these labels is doing now, each with its run's id.
+def at_work(client: Client, labels: Collection[str], names: Collection[str], but: int) -> tuple[tuple[JobFact, int], ...]:
+    """Jobs of this repository's other runs that a lane's runner is doing now, each with its run's id.
 
-    At most `MOST_RUNS` + 1 calls: of more runs in progress the latest are looked at. What other repositories do on a shared
-    runner is not seen, so nothing found does not mean that nobody is at work.
+    Its runners are those with `names`, where there are any, else whoever took a job that asks for all `labels`. At most `MOST_RUNS` + 1
+    calls: of more runs in progress the latest are looked at. What other repositories do on a shared runner is not seen, so nothing
+    found does not mean that nobody is at work.
     """
     runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
-    wanted = {label.casefold() for label in labels}
     found: list[tuple[JobFact, int]] = []
     for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
         listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))
         doing = (job_fact(each) for each in listed["jobs"] if each["status"] == "in_progress")
-        found += [(job, int(run["id"])) for job in doing if wanted <= {label.casefold() for label in job.labels}]
+        found += [(job, int(run["id"])) for job in doing if _by(job, labels, names)]
     return tuple(found)
+
+
+def approvers(client: Client, run_id: int, gate: str = "") -> tuple[str, ...]:
+    """Logins that said yes in a run's review history, at one environment or at any: for a line of progress, judged elsewhere."""
+    found = client.ask(endpoints.REVIEWS, run_id=run_id)
+    said = (
+        review["user"]["login"]
+        for review in found
+        if review["state"] == "approved"
+        and (not gate or gate.casefold() in {environment["name"].casefold() for environment in review["environments"]})
+    )
+    return tuple(dict.fromkeys(said))
+
+
+def _by(job: JobFact, labels: Collection[str], names: Collection[str]) -> bool:
+    if names:
+        return job.runner_name.casefold() in {name.casefold() for name in names}
+    return {label.casefold() for label in labels} <= {label.casefold() for label in job.labels}
 
 
 def job_fact(found: dict[str, Any]) -> JobFact:

@@ -21,8 +21,9 @@ _REACHED: Final = {
 _ELSEWHERE: Final = "ssh {name} '{command}'"
 _WHY: Final = {
     Presence.OFFLINE: "the service is stopped, or the host has no way to GitHub",
+    Presence.OUTDATED: "install the agent anew (docs/runners.md)",
     Presence.ABSENT: "removed after 14 days offline, registered under another label, or in a group that is not for this repository",
-    Presence.ONLINE: "it is online and idle: its agent is too old for new jobs, or its group is not for this repository or workflow",
+    Presence.ONLINE: "yet it takes no job: its group is not for this repository or workflow, or its agent is too old",
 }
 _WHY_SINCE: Final = "the service stopped or the host lost its way to GitHub since"
 _WHY_NEVER: Final = (

@@ -50,6 +50,8 @@ class Presence(StrEnum):
     ONLINE = "online"
     BUSY = "busy"
     OFFLINE = "offline"
+    OUTDATED = "outdated"
+    """Online, with an agent that GitHub gives no jobs, or none of ours."""
     ABSENT = "absent"
 
 
