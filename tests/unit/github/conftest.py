@@ -1,79 +1,19 @@
-"""Two counterparts: the fake GitHub that knows its API, and a socket that says exactly these bytes and remembers what it was told."""
+"""Two counterparts of the client: the fake GitHub that knows its API, and a socket that says exactly what it was given."""
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from hyops_ci.github.client import Client
 from tests.support.github.fixture import github_fake
+from tests.unit.github.scripted import TOKEN, Scripted, Time
 
 __all__ = ["github_fake"]
-
-TOKEN = "ghs_canary-4f1d7a90c2e85b36d1f0a7c4"
-
-
-def said(status: int = 200, body: Any = None, headers: Mapping[str, str] | None = None, *, length: int | None = None) -> bytes:
-    """One answer, with a Content-Length that may lie."""
-    data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status} X", "Connection: close", f"Content-Length: {len(data) if length is None else length}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
-
-
-@dataclass
-class Heard:
-    """One request."""
-
-    line: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Scripted:
-    """Says the next of `script` to each request, then closes the connection; the last is said for ever. b"" says nothing."""
-
-    script: list[bytes | Iterator[bytes]] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
-    url: str = ""
-
-    def serve(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                if request := _request(connection):
-                    self.heard.append(request)
-                    self._say(connection)
-
-    def _say(self, connection: socket.socket) -> None:
-        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        try:
-            for part in [answer] if isinstance(answer, bytes) else answer:
-                connection.sendall(part)
-        except OSError:
-            pass  # who asked has gone
-
-
-def _request(connection: socket.socket) -> Heard | None:
-    with connection.makefile("rb") as stream:
-        line = stream.readline().decode().strip()
-        if not line:
-            return None
-        headers = {}
-        while text := stream.readline().decode().strip():
-            name, _, value = text.partition(":")
-            headers[name.lower()] = value.strip()
-        return Heard(line, headers, stream.read(int(headers.get("content-length", 0))))
 
 
 @pytest.fixture
@@ -87,22 +27,6 @@ def scripted() -> Iterator[Scripted]:
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(5)
-
-
-@dataclass
-class Time:
-    """A clock that only sleeping moves."""
-
-    at: float = 1_000.0
-    slept: list[float] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += seconds
-
-    def monotonic(self) -> float:
-        return self.at
 
 
 @pytest.fixture
