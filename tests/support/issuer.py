@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -46,6 +47,7 @@ GITHUB_CLAIMS: Mapping[str, str] = {
 """What GitHub says of a job of the caller; a test changes what it needs."""
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/.well-known/jwks"
+TOKENS = "/token"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,31 @@ class Issuer:
     down: bool = False
     body: bytes | None = None
     """Instead of the keys."""
+    claims: dict[str, str | None] = field(default_factory=dict)
+    """What the token service says of the job that asks."""
+    lifetime: int = 300
+    bearer: str = "canary-bearer-of-the-job-31f0"
+    audiences: list[str] = field(default_factory=list)
+    given: list[str] = field(default_factory=list)
+    """The tokens: nothing that is kept may hold one."""
+    refusals: list[int] = field(default_factory=list)
+    """Statuses that the token service answers with before the next token."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The two variables that GitHub sets in a job with `id-token: write`."""
+        return {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}{TOKENS}?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.bearer}
+
+    def give(self, path: str, authorization: str) -> tuple[int, bytes]:
+        """Status and body of one request for a token."""
+        if authorization != f"bearer {self.bearer}":
+            return 401, b"{}"
+        if self.refusals:
+            return self.refusals.pop(0), b"{}"
+        audience = parse_qs(urlsplit(path).query)["audience"][0]
+        self.audiences.append(audience)
+        self.given.append(self.mint(**{"audience": audience, "lifetime": self.lifetime, **self.claims}))  # type: ignore[arg-type]
+        return 200, json.dumps({"value": self.given[-1]}).encode()
 
     def mint(self, audience: str, *, lifetime: int = 300, **claims: str | None) -> str:
         """A token of this issuer, signed with the newest key."""
@@ -125,7 +152,8 @@ def serve_issuer(key: SigningKey | None = None) -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body = issuer.answer(self.path)
+            wants_token = self.path.startswith(f"{TOKENS}?")
+            status, body = issuer.give(self.path, self.headers.get("Authorization", "")) if wants_token else issuer.answer(self.path)
             if not status:
                 self.close_connection = True
                 return
