@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.support.github import faults
+from tests.support.github.artifacts import STORAGE
 from tests.support.github.caller import Caller
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
@@ -59,6 +60,15 @@ def test_dropped_lost_and_truncated(recovery: Repository, call: Caller, github_f
             call("POST", address, {**body, "return_run_details": True})
         assert len(recovery.runs) == runs
         assert github_fake.calls[n].status == (0 if n == 0 else 200)
+
+
+def test_download_that_breaks_off(recovery: Repository, call: Caller, github_fake: FakeGitHub) -> None:
+    made = recovery.add_run().add_artifact("plan", {"plan.json": b"{}"})
+    github_fake.inject(faults.truncated(), on=STORAGE)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        call("GET", f"/repos/acme/recovery/actions/artifacts/{made.id}/zip")
+    assert call("GET", f"/repos/acme/recovery/actions/artifacts/{made.id}/zip").content == made.data
+    assert len(github_fake.made(STORAGE)) == 2
 
 
 def test_slow_answer(recovery: Repository, call: Caller, github_fake: FakeGitHub) -> None:

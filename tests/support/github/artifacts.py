@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 REPO = "/repos/{owner}/{repo}"
 SIGNED = "/_storage/"
-"""Where the bytes lie: in real life another host."""
+STORAGE = f"GET {SIGNED}{{artifact}}"
+"""Where the bytes lie, in real life on another host, and how faults and calls name it."""
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.github import accounts, groups, limits, registration, reviews  # noqa: F401 - importing them registers their routes
 from tests.support.github.apps import app_of
-from tests.support.github.artifacts import SIGNED, stored
+from tests.support.github.artifacts import SIGNED, STORAGE, stored
 from tests.support.github.description import Operation, match
 from tests.support.github.faults import Fault, Schedule, shown
 from tests.support.github.routing import APP_KEY, ROUTES, Answer, Ask, Refused, Route, rendered, undescribed
@@ -93,7 +93,9 @@ class _Exchange:
 
     def find(self) -> None:
         """Which operation it is."""
-        if extra := undescribed(self.method, self.path):
+        if self.path.startswith(SIGNED):
+            self.operation = STORAGE
+        elif extra := undescribed(self.method, self.path):
             self.route, self.values = extra
             self.operation = self.route.name
         elif found := match(self.method, self.path):
