@@ -21,8 +21,8 @@ from hyops_ci.github.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKF
 from hyops_ci.github.workflow_file import Input
 
 MAX_INPUTS: Final = 25
-MAX_CHARACTERS: Final = 65_535
-"""Of all inputs together, and of a payload, as they travel."""
+MAX_SIZE: Final = 65_535
+"""Characters of all inputs together, bytes of a payload, both as JSON."""
 MAX_EVENT_TYPE: Final = 100
 LOOKS: Final = (2.0, 3.0, 5.0, 10.0, 10.0)
 """Seconds before each look for a run whose number did not come back: it is listed within half a minute, or it is not there."""
@@ -74,7 +74,7 @@ def check_inputs(inputs: Mapping[str, str], *, instead: str) -> None:
     """That GitHub takes so much. Raises Refusal (exit 2) `dispatch.size`; `instead` says how a large decision travels."""
     if len(inputs) > MAX_INPUTS:
         _refuse("size", "more inputs than GitHub takes", f"{len(inputs)}", f"at most {MAX_INPUTS}", "send a decision instead of its fields")
-    _check_size(inputs, "the inputs are", instead)
+    _check_size(len(_written(inputs)), "characters", "the inputs are", instead)
 
 
 def check_event(event_type: str, payload: Mapping[str, Any], *, instead: str) -> None:
@@ -84,7 +84,7 @@ def check_event(event_type: str, payload: Mapping[str, Any], *, instead: str) ->
         _refuse(
             "event", "no event is called that", event_type or "no name", expected, "name the type in the workflow's on: repository_dispatch"
         )
-    _check_size(payload, "the payload is", instead)
+    _check_size(len(_written(payload).encode("utf-8", "replace")), "bytes", "the payload is", instead)
 
 
 def check_declared(inputs: Mapping[str, str], declared: Mapping[str, Input] | None, where: str) -> None:
@@ -190,9 +190,13 @@ def _unknown(into: Workflow, fresh: list[dict[str, Any]], mark: str, lost: Unans
     )
 
 
-def _check_size(sent: Mapping[str, Any], what: str, instead: str) -> None:
-    if (size := len(json.dumps(sent))) > MAX_CHARACTERS:
-        _refuse("size", f"{what} larger than GitHub takes", f"{size} characters as JSON", f"at most {MAX_CHARACTERS}", instead)
+def _written(sent: Mapping[str, Any]) -> str:
+    return json.dumps(sent, ensure_ascii=False)
+
+
+def _check_size(size: int, unit: str, what: str, instead: str) -> None:
+    if size > MAX_SIZE:
+        _refuse("size", f"{what} larger than GitHub takes", f"{size} {unit} as JSON", f"at most {MAX_SIZE}", instead)
 
 
 def _refuse(rule: str, reason: str, found: str, expected: str, fix: str) -> Never:

@@ -53,6 +53,9 @@ JOBS = _endpoint(
     "GET", "/repos/{repo}/actions/runs/{run_id}/attempts/{attempt}/jobs", "actions: read", "who took a job, and whether anybody did"
 )
 REVIEWS = _endpoint("GET", "/repos/{repo}/actions/runs/{run_id}/approvals", "actions: read", "who approved or denied an approval gate")
+PENDING = _endpoint(
+    "GET", "/repos/{repo}/actions/runs/{run_id}/pending_deployments", "actions: read", "who may review a run that is being followed"
+)
 CANCEL = _endpoint(
     "POST", "/repos/{repo}/actions/runs/{run_id}/cancel", "actions: write", "end a run that no runner takes, or that nobody approved"
 )

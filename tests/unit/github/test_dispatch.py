@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +14,8 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.client import Client
 from hyops_ci.github.dispatch import (
     LOOKS,
-    MAX_CHARACTERS,
     MAX_INPUTS,
+    MAX_SIZE,
     Started,
     Workflow,
     check_declared,
@@ -33,6 +31,7 @@ from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
+from tests.unit.stages.dispatching import StandingClock
 
 __all__ = ["github_fake"]
 
@@ -51,26 +50,6 @@ SEND = "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches"
 SEND_EVENT = "POST /repos/{owner}/{repo}/dispatches"
 LIST = "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs"
 PERMISSIONS = ("actions: write", "contents: write", "metadata: read")
-
-
-@dataclass
-class StandingClock:
-    """Time passes when somebody waits."""
-
-    at: datetime = datetime(2026, 11, 23, 3, 4, 31, tzinfo=UTC)
-    waited: float = 0
-    on_sleep: list[Callable[[], object]] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        return self.at + timedelta(seconds=self.waited)
-
-    def monotonic(self) -> float:
-        return self.waited
-
-    def sleep(self, seconds: float) -> None:
-        self.waited += seconds
-        if self.on_sleep:
-            self.on_sleep.pop(0)()
 
 
 @pytest.fixture
@@ -292,11 +271,11 @@ def test_a_name_that_is_no_file_of_workflows(name: str, client: Client, github_f
 
 
 def test_inputs_as_large_as_github_takes_and_one_more() -> None:
-    room = MAX_CHARACTERS - len(json.dumps({"decision": ""}))
+    room = MAX_SIZE - len(json.dumps({"decision": ""}))
     check_inputs({"decision": "x" * room}, instead="by reference")
     error = refused(lambda: check_inputs({"decision": "x" * (room + 1)}, instead="by reference"))
     assert (error.gate, error.fix) == ("dispatch.size", "by reference")
-    assert str(MAX_CHARACTERS + 1) in error.found
+    assert str(MAX_SIZE + 1) in error.found
     check_inputs({f"input-{n}": "" for n in range(MAX_INPUTS)}, instead="")
     assert refused(lambda: check_inputs({f"input-{n}": "" for n in range(MAX_INPUTS + 1)}, instead="")).gate == "dispatch.size"
 
@@ -307,17 +286,22 @@ def test_what_passes_fits_however_it_is_counted(inputs: dict[str, str], filler: 
     try:
         check_inputs(whole, instead="")
     except Refusal:
-        assert len(json.dumps(whole)) > MAX_CHARACTERS
+        assert len(json.dumps(whole)) > MAX_SIZE
     else:
-        assert sum(len(name) + len(value) for name, value in whole.items()) <= MAX_CHARACTERS
-        assert len(json.dumps(whole)) <= MAX_CHARACTERS
+        assert sum(len(name) + len(value) for name, value in whole.items()) <= MAX_SIZE
+
+
+def test_characters_of_inputs_and_bytes_of_payloads() -> None:
+    check_inputs({"decision": "停" * 65_000}, instead="")
+    check_event("dr", {"decision": "停" * 21_000}, instead="")
+    assert "bytes" in refused(lambda: check_event("dr", {"decision": "停" * 22_000}, instead="")).found
 
 
 def test_an_event_as_long_as_github_takes_and_one_more() -> None:
     check_event("e" * 100, {"decision": {}}, instead="")
     for name in ("", "e" * 101, "dr\ndecision"):
         assert refused(lambda name=name: check_event(name, {}, instead="")).gate == "dispatch.event"
-    assert refused(lambda: check_event("dr", {"decision": "x" * MAX_CHARACTERS}, instead="x")).gate == "dispatch.size"
+    assert refused(lambda: check_event("dr", {"decision": "x" * MAX_SIZE}, instead="x")).gate == "dispatch.size"
 
 
 @pytest.mark.parametrize(
