@@ -34,7 +34,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git import create_repository
 from hyops_ci.ledger.ledger import ClaimRequest, Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.http_backend import serving
+from tests.support.git_http import serving
 
 RACERS: Final = 8
 ON_DISK: Final = 800

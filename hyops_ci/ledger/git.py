@@ -1,11 +1,10 @@
-"""The ledger on a Git branch of any remote. Pushing a descendant is the compare-and-swap; no force, ever.
+"""The ledger on a Git branch of any remote. Pushing a descendant of what was read is the compare-and-swap; no force, ever.
 
-What git says is told apart by its words in the C locale: a lost race, a no, and everything else, which is tried again.
+A push carries a lease: it holds only while the branch is exactly what was read, so that one that was deleted meanwhile is not made again.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,24 +14,19 @@ from pydantic import ValidationError
 
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.ledger.command import Answer, Git, first_line
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.ledger import trouble
+from hyops_ci.ledger.command import Answer, Git
 from hyops_ci.ledger.store import Head
 
 FILE: Final = "tip.json"
 WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
+LONG_WAITS: Final = (10.0, 30.0, 60.0)
+"""Seconds between tries when it asks us to slow down: within two minutes, as for every call to GitHub."""
 SEEN: Final = "refs/heads/seen"
 MAX_HISTORY: Final = 20_000
-_LOST_RACE: Final = re.compile(
-    r"non-fast-forward|fetch first|cannot lock ref|stale info|failed to update ref|incorrect old value|reference already exists", re.I
-)
-_DENIED: Final = re.compile(
-    r"authentication failed|could not read username|returned error: 40[13]|permission (to|denied)|access denied"
-    r"|protected branch|GH006|GH013|hook declined|deny updating",
-    re.I,
-)
-_NO_REMOTE: Final = re.compile(r"repository .* not found|does not appear to be a git repository|does not exist", re.I)
+"""Transitions that are read. What is older is beyond the life of any approval or decision that could come again."""
 
 
 class GitStore:
@@ -67,31 +61,43 @@ class GitStore:
         blob = self._git.local("hash-object", "-w", "--stdin", data=canonical(tip.document())).text
         tree = self._git.local("mktree", data=f"100644 blob {blob}\t{FILE}\n".encode()).text
         commit = self._git.local("commit-tree", tree, *(("-p", parent) if parent else ()), "-m", message).text
+        return commit if self._push(commit, parent) else None
+
+    def _push(self, commit: str, parent: str | None) -> bool:
+        """Move the branch from `parent` (None: from nowhere) to `commit`. False: it was no longer at `parent`."""
+        if parent is not None and self._git.run("merge-base", "--is-ancestor", parent, commit).code:
+            raise self._unreadable(commit, f"it has not grown from {parent[:12]}")
+        # Git would take the lease for leave to overwrite what it names. Nothing is lost by that: `commit` contains it, see above.
+        lease = f"--force-with-lease={self._ref}:{parent or ''}"
         said = ""
-        for wait in (*WAITS, None):
-            done = self._git.run("push", "--quiet", "--porcelain", "--", self._git.remote, f"{commit}:{self._ref}")
+        for waits in _tries():
+            done = self._git.run("push", "--quiet", "--porcelain", lease, "--", self._git.remote, f"{commit}:{self._ref}")
             if done.code == 0:
                 self._remember(commit)
-                return commit
+                return True
             said = f"{done.err}\n{done.text}"
-            if _LOST_RACE.search(said):
-                return commit if self._is_there(commit) else None
-            if _DENIED.search(said):
-                raise self._denied(said)
-            # The answer may be lost after the push took effect: look before trying again, and before giving up.
-            if self._is_there(commit):
-                return commit
-            if wait is not None:
-                self._sleep(wait)
-        raise self._silent(said)
+            no = trouble.refusal(said, self._branch)
+            if no is not None and no.gate != trouble.RULES:
+                raise no
+            # The branch tells what happened: a lost answer after a push that took effect, a race that somebody else won (also where
+            # a rule against force-push was the answer), or nothing yet.
+            head = self.read()
+            if head is not None and commit in head.commits:
+                return True
+            if (head.commit if head is not None else None) != parent:
+                return False
+            if no is not None:
+                raise no
+            self._pause(waits, said)
+        raise trouble.silent(said, len(WAITS) + 1)
+
+    def _pause(self, waits: tuple[float, float] | None, said: str) -> None:
+        if waits is not None:
+            self._sleep(waits[trouble.slow_down(said)])
 
     def _remember(self, commit: str) -> None:
         """What grew out of this commit was fetched whole. Where another process is writing the same: the next read fetches again."""
         self._git.run("update-ref", SEEN, commit)
-
-    def _is_there(self, commit: str) -> bool:
-        head = self.read()
-        return head is not None and commit in head.commits
 
     def _tips(self, commits: list[str]) -> tuple[Tip, ...]:
         """The tip of each commit; each has to continue the one before it."""
@@ -122,51 +128,15 @@ class GitStore:
     def _ask(self, *words: str) -> Answer:
         """A call that talks to the remote, tried again while it does not answer. Code 2 and silence: there is no such branch."""
         said = ""
-        for wait in (*WAITS, None):
+        for waits in _tries():
             done = self._git.run(*words)
             if done.code == 0 or (done.code == 2 and not done.err.strip()):
                 return done
             said = done.err
-            if _DENIED.search(said):
-                raise self._denied(said)
-            if _NO_REMOTE.search(said):
-                raise self._no_remote(said)
-            if wait is not None:
-                self._sleep(wait)
-        raise self._silent(said)
-
-    def _denied(self, said: str) -> Refusal:
-        return Refusal(
-            "ledger.denied",
-            "the ledger may not be read or written",
-            exit_code=Exit.CONFLICT,
-            found=f"{self._branch}: {first_line(said)}",
-            expected="a job with contents: write, and a ruleset that forbids only deletion and force-push",
-            fix="give the calling job contents: write (docs/ledger.md)",
-            docs="ledger.md",
-        )
-
-    def _no_remote(self, said: str) -> Refusal:
-        return Refusal(
-            "ledger.missing",
-            "there is no such ledger",
-            exit_code=Exit.CONFLICT,
-            found=first_line(said),
-            expected="a repository that this job can reach",
-            fix="hyops-ci ledger init; or correct ledger.repository",
-            docs="ledger.md",
-        )
-
-    def _silent(self, said: str) -> Fault:
-        return Fault(
-            "ledger.unreachable",
-            "the ledger does not answer",
-            exit_code=Exit.UNAVAILABLE,
-            found=f"{len(WAITS) + 1} tries; {first_line(said)}",
-            expected="an answer of the Git remote",
-            fix="wait and start a new run; with GitHub down: hyops-ci run on the runner",
-            docs="ledger.md",
-        )
+            if (no := trouble.refusal(said, self._branch)) is not None:
+                raise no
+            self._pause(waits, said)
+        raise trouble.silent(said, len(WAITS) + 1)
 
     def _unreadable(self, commit: str, what: str) -> Refusal:
         return Refusal(
@@ -178,6 +148,11 @@ class GitStore:
             fix="look at the branch; somebody else wrote to it",
             docs="ledger.md",
         )
+
+
+def _tries() -> tuple[tuple[float, float] | None, ...]:
+    """The pause after each try, short and long; none after the last."""
+    return (*zip(WAITS, LONG_WAITS, strict=False), None)
 
 
 def create_repository(path: Path) -> None:

@@ -15,7 +15,7 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger import answers, rules, transitions
 from hyops_ci.ledger.answers import Asked
 from hyops_ci.ledger.git import GitStore
-from hyops_ci.ledger.memory import TipMemory
+from hyops_ci.ledger.memory import TipMemory, must_hold
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head, Store
 
@@ -175,8 +175,9 @@ class Ledger:
 
     def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
         """Read, decide, append; again while somebody else comes first. None means: nothing to change."""
+        last: Head | None = None
         for _ in range(TRIES):
-            head = self._head()
+            head = last = self._head(last)
             tip = next_tip(head)
             if tip is None:
                 return head.tip
@@ -193,8 +194,10 @@ class Ledger:
             fix="start a new run",
         )
 
-    def _head(self) -> Head:
+    def _head(self, last: Head | None = None) -> Head:
+        """The head, grown from `last`: what was read a moment ago cannot have gone, memory or not."""
         head = self._read()
+        must_hold(last.commit if last is not None else None, head, self.branch)
         if head is None:
             raise Refusal(
                 "ledger.missing",

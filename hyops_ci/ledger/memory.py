@@ -32,23 +32,9 @@ class TipMemory:
 
     def check(self, seen: str | None, head: Head | None, branch: str) -> None:
         """Raise Refusal (exit 5) unless `head` is what was seen before, or has grown from it."""
-        if seen is None or (head is not None and seen in head.commits):
-            return
         if seen == UNREADABLE:
-            found = f"{self._path} cannot be read"
-        elif head is None:
-            found = f"{branch} is gone; it was at {seen[:12]}"
-        else:
-            found = f"{branch} is at {head.commit[:12]}, which has not grown from {seen[:12]}"
-        raise Refusal(
-            "ledger.alarm",
-            "the ledger was deleted, rolled back or replaced",
-            exit_code=Exit.CONFLICT,
-            found=found,
-            expected="a branch that only grows",
-            fix=f"ALARM: find out who changed it; restore it from a clone; only then remove {self._path}",
-            docs="ledger.md",
-        )
+            raise alarm(f"{self._path} cannot be read", self._path)
+        must_hold(seen, head, branch, self._path)
 
     def keep(self, head: Head) -> None:
         """Remember a head, on disk when this returns. What another process remembered later stays."""
@@ -68,3 +54,26 @@ class TipMemory:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def must_hold(seen: str | None, head: Head | None, branch: str, memory: Path | None = None) -> None:
+    """Raise Refusal (exit 5) unless `head` is the commit `seen` before, or has grown from it."""
+    if seen is None or (head is not None and seen in head.commits):
+        return
+    if head is None:
+        raise alarm(f"{branch} is gone; it was at {seen[:12]}", memory)
+    raise alarm(f"{branch} is at {head.commit[:12]}, which has not grown from {seen[:12]}", memory)
+
+
+def alarm(found: str, memory: Path | None = None) -> Refusal:
+    """The one refusal that calls for people at once."""
+    forget = f"; only then remove {memory}" if memory is not None else ""
+    return Refusal(
+        "ledger.alarm",
+        "the ledger was deleted, rolled back or replaced",
+        exit_code=Exit.CONFLICT,
+        found=found,
+        expected="a branch that only grows",
+        fix=f"ALARM: find out who changed it; restore it from a clone{forget}",
+        docs="ledger.md",
+    )

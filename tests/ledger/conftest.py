@@ -10,8 +10,8 @@ import pytest
 from hyops_ci.ledger.git import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Store
-from tests.ledger.http_backend import GitServer, serving
 from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare
+from tests.support.git_http import GitServer, serving
 from tests.support.ref_store import Branch, RefStore
 
 Stores = Callable[[], Store]

@@ -105,6 +105,7 @@ def git(repository: Path, *words: str, data: str = "", environ: Mapping[str, str
         input=data,
         capture_output=True,
         text=True,
+        errors="replace",
         check=True,
         env={**os.environ, **who, **(environ or {})},
     )

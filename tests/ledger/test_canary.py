@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.http_backend import serving
-from tests.ledger.scene import SERVICE, at, request
+from tests.ledger.scene import SERVICE, at, git, request
+from tests.support.git_http import No, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"
 FORMS = (TOKEN, base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode())
@@ -58,6 +59,61 @@ def test_the_token_goes_to_the_server_only(remote: Path, tmp_path: Path, watched
         assert form.encode() not in everything_below(tmp_path / "host"), "cache and memory"
         assert form.encode() not in everything_below(remote), "the remote's own files"
         assert form not in "".join(paths), "URLs"
+
+
+def command_lines() -> list[bytes]:
+    """Of every process of this machine, as anybody on it can read them."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes())
+    return lines
+
+
+def test_no_process_shows_it_while_git_talks(remote: Path, tmp_path: Path) -> None:
+    """Sampled while the server holds the answer back: git and its helpers are all there, and wait."""
+    samples: list[bytes] = []
+    with serving(remote.parent, TOKEN) as server:
+        server.on_request = lambda path: samples.extend(command_lines())
+        ledger = Ledger.over_git(server.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN)
+        ledger.init("onprem", at(-60))
+        ledger.claim(request(1))
+        other = Ledger.over_git(server.url(remote.name), SERVICE, state_dir=tmp_path / "other", token=TOKEN)
+        assert other.tip().epoch == 1
+    talking = [line for line in samples if b"git" in line and b"http" in line]
+    assert any(b"\0push\0" in line for line in talking)
+    assert any(b"remote-http" in line for line in talking), "the child that holds the connection"
+    assert not any(form.encode() in line for form in FORMS for line in samples)
+
+
+def test_no_object_and_no_config_holds_it(remote: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Files of Git are compressed: what they hold is looked at as Git reads it."""
+    with serving(remote.parent, TOKEN) as server:
+        ledger = Ledger.over_git(server.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN)
+        ledger.init("onprem", at(-60))
+        claim = ledger.claim(request(1))
+        ledger.advance(claim, State.EXECUTING, at=at(1))
+    (cache,) = (tmp_path / "host").glob("ledger-*.git")
+    for repository in (cache, remote):
+        git(repository, "repack", "-a", "-d", "--quiet")
+        listed = git(repository, "config", "--list", "--local")
+        held = git(repository, "cat-file", "--batch-all-objects", "--batch", "--buffer")
+        assert "tip.json" in held or "LedgerTip" in held
+        assert not any(form in text for form in FORMS for text in (listed, held))
+    assert not any(form in text for form in FORMS for text in capfd.readouterr())
+
+
+def test_a_server_that_repeats_it_is_not_quoted(remote: Path, tmp_path: Path) -> None:
+    """A proxy that shows what it was sent, in its words of refusal."""
+    with serving(remote.parent, TOKEN) as server:
+        ledger = Ledger.over_git(server.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN)
+        ledger.init("onprem", at(-60))
+        server.trouble.append(No(403, f"Permission denied to {TOKEN}: {{authorization}}"))
+        with pytest.raises(DispatchError) as caught:
+            ledger.claim(request(1))
+    text = "\n".join([*caught.value.lines(), repr(caught.value), str(caught.value.to_json())])
+    assert "Permission denied to ***: Basic ***" in text
+    assert not any(form in text for form in FORMS)
 
 
 def test_no_message_repeats_it(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.http_backend import serving
 from tests.ledger.racing import Race, race
 from tests.ledger.scene import SERVICE, at
+from tests.support.git_http import serving
 
 RACERS = 8
 ON_DISK, OVER_HTTP = 90, 10  # a hundred outages; the benchmark races for a thousand

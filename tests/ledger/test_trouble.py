@@ -6,17 +6,18 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger import command
-from hyops_ci.ledger.git import WAITS, GitStore
+from hyops_ci.ledger.git import LONG_WAITS, WAITS, GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed
-from tests.ledger.http_backend import GitServer, Trouble, serving
-from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request
+from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request, signed, subject
+from tests.support.git_http import BUSY, GitServer, No, Trouble, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"
 
@@ -35,7 +36,7 @@ def client(address: str, folder: Path, watch: Watch | None = None, token: str = 
     return Ledger(GitStore(address, BRANCH, folder, token, sleep=(watch or Watch()).sleep), SERVICE)
 
 
-@pytest.mark.parametrize("troubles", [["lose-answer"], ["503"], ["drop"], ["503", "drop", "lose-answer"], ["drop", "503", "503"]])
+@pytest.mark.parametrize("troubles", [["lose-answer"], [BUSY], ["drop"], [BUSY, "drop", "lose-answer"], ["drop", BUSY, BUSY]])
 def test_a_push_is_settled_by_reading(server: GitServer, remote: Path, tmp_path: Path, troubles: list[Trouble]) -> None:
     ledger = client(server.url(remote.name), tmp_path / "cache")
     ledger.init("onprem", at(-60))
@@ -49,7 +50,7 @@ def test_a_push_is_settled_by_reading(server: GitServer, remote: Path, tmp_path:
 def test_the_last_try_is_settled_by_reading_too(server: GitServer, remote: Path, tmp_path: Path) -> None:
     ledger = client(server.url(remote.name), tmp_path / "cache")
     ledger.init("onprem", at(-60))
-    server.trouble.extend(["503"] * len(WAITS) + ["lose-answer"])
+    server.trouble.extend([BUSY] * len(WAITS) + ["lose-answer"])
     claim = ledger.claim(request(1))
     assert ledger.tip().claim == claim
 
@@ -81,7 +82,7 @@ def test_reading_through_trouble(server: GitServer, remote: Path, tmp_path: Path
     ledger = client(server.url(remote.name), tmp_path / "cache", watch)
     ledger.init("onprem", at(-60))
     server.everything = True
-    server.trouble.extend(["503", "drop"])
+    server.trouble.extend([BUSY, "drop"])
     assert ledger.tip().epoch == 0
     assert tuple(watch.waits) == WAITS[:2]
 
@@ -125,33 +126,193 @@ def test_a_remote_that_hangs_is_given_up_with_all_that_it_started(tmp_path: Path
         pytest.fail("a child of git is still running")
 
 
-def test_no_right_to_read(remote: Path, tmp_path: Path) -> None:
+REF = f"refs/heads/{BRANCH}"
+AT_GITHUB: dict[str, tuple[No, str, str, str]] = {
+    # what GitHub answers -> gate, what is quoted, what is to be done
+    "a token that ran out": (
+        No(401, "Invalid username or token. Password authentication is not supported for Git operations."),
+        "ledger.token",
+        "Invalid username or token",
+        "lives as long as its job",
+    ),
+    "a token that may only read": (
+        No(403, "Permission to acme/recovery.git denied to github-actions[bot]."),
+        "ledger.denied",
+        "Permission to acme/recovery.git denied to github-actions[bot].",
+        "contents: write",
+    ),
+    "an App without the right": (No(403, "Write access to repository not granted."), "ledger.denied", "not granted", "contents: write"),
+    "an archived repository": (
+        No(403, "This repository was archived so it is read-only."),
+        "ledger.denied",
+        "was archived",
+        "unarchive it",
+    ),
+    "an organization with SSO": (
+        No(403, "The 'acme' organization has enabled or enforced SAML SSO.\nTo access this repository, visit https://x"),
+        "ledger.denied",
+        "enforced SAML SSO.",
+        "authorize the token",
+    ),
+    "a private repository of somebody else": (
+        No(404, "Repository not found."),
+        "ledger.missing",
+        "Repository not found.",
+        "its own repository only",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AT_GITHUB)
+@pytest.mark.parametrize("reading", [True, False], ids=["read", "push"])
+def test_each_no_of_github_has_its_own_way_out(case: str, reading: bool, server: GitServer, remote: Path, tmp_path: Path) -> None:
+    answer, gate, quoted, fix = AT_GITHUB[case]
+    watch = Watch()
+    ledger = client(server.url(remote.name), tmp_path / "cache", watch, TOKEN)
+    ledger.init("onprem", at(-60))
+    server.everything = reading
+    server.trouble.extend([answer] * (3 if answer.status == 401 else 1))  # git asks for a name and a password, and gets none
+    with pytest.raises(Refusal) as caught:
+        ledger.claim(request(1))
+    server.trouble.clear()
+    refusal = caught.value
+    assert (refusal.gate, refusal.exit_code, watch.waits) == (gate, Exit.CONFLICT, []), "a no is not asked again"
+    assert quoted in refusal.found
+    assert BRANCH in refusal.found
+    assert fix in refusal.fix
+    assert refusal.expected
+    assert ledger.tip().epoch == 0
+
+
+RULES = {
+    "a ruleset": (
+        """error: GH013: Repository rule violations found for refs/heads/dr-ledger/pg-ha/prod.
+Review all repository rules at https://github.com/acme/recovery/rules?ref=x
+
+- Changes must be made through a pull request.
+""",
+        "GH013: Repository rule violations found for refs/heads/dr-ledger/pg-ha/prod.; Changes must be made through a pull request.",
+    ),
+    "signed commits": (
+        """error: GH013: Repository rule violations found for refs/heads/dr-ledger/pg-ha/prod.
+- Commits must have verified signatures.
+  Found 1 violation:
+""",
+        "Commits must have verified signatures.",
+    ),
+    "a protected branch": (
+        "error: GH006: Protected branch update failed for refs/heads/dr-ledger/pg-ha/prod.\nerror: Required status check is expected.\n",
+        "GH006: Protected branch update failed for refs/heads/dr-ledger/pg-ha/prod.; Required status check is expected.",
+    ),
+    "a hook that says nothing": ("", "pre-receive hook declined"),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_a_rule_that_forbids_the_push_is_quoted(case: str, server: GitServer, remote: Path, tmp_path: Path) -> None:
+    text, found = RULES[case]
+    watch = Watch()
+    ledger = client(server.url(remote.name), tmp_path / "cache", watch)
+    ledger.init("onprem", at(-60))
+    declining(remote, text)
+    with pytest.raises(Refusal) as caught:
+        ledger.claim(request(1))
+    assert (caught.value.gate, caught.value.exit_code, watch.waits) == ("ledger.rules", Exit.CONFLICT, [])
+    assert found in caught.value.found
+    assert "ledger init" in caught.value.fix
+    assert ledger.tip().epoch == 0
+
+
+def declining(remote: Path, text: str) -> None:
+    hook = remote / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{text}END\nexit 1\n")
+    hook.chmod(0o755)
+
+
+def test_a_race_that_a_rule_hides_is_a_race(server: GitServer, remote: Path, tmp_path: Path) -> None:
+    """While our push was on its way somebody else's came first, and the rule against force-push answered ours."""
+    ours, theirs = (client(str(remote), tmp_path / name) for name in ("ours", "theirs"))
+    ours.init("onprem", at(-60))
+    hook = remote / "hooks" / "pre-receive"
+    waiting = tmp_path / "waiting"
+    hook.write_text(
+        f"#!/bin/sh\ntest -e {waiting} || exit 0\n"
+        "echo 'error: GH013: Repository rule violations found' >&2; echo '- Cannot force-push to this branch' >&2; exit 1\n"
+    )
+    hook.chmod(0o755)
+    store = ours._store
+    append = store.append
+
+    def overtaken(*words: Any) -> str | None:
+        theirs.answer(signed(subject(ours.tip().ledger_id, 2)), subject=subject(ours.tip().ledger_id, 2), at=at())
+        waiting.touch()
+        try:
+            return append(*words)
+        finally:
+            waiting.unlink()
+            store.append = append  # type: ignore[method-assign]
+
+    store.append = overtaken  # type: ignore[method-assign]
+    assert ours.claim(request(1)).epoch == 1
+    assert [tip.epoch for tip in ours.history()] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("status", [429, 403])
+@pytest.mark.parametrize("reading", [True, False], ids=["read", "push"])
+def test_a_limit_is_waited_for(status: int, reading: bool, server: GitServer, remote: Path, tmp_path: Path) -> None:
+    """GitHub uses both; its words tell a 403 of the one kind from one of the other."""
+    watch = Watch()
+    ledger = client(server.url(remote.name), tmp_path / "cache", watch, TOKEN)
+    ledger.init("onprem", at(-60))
+    server.everything = reading
+    limit = No(status, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
+    server.trouble.extend([limit, limit])
+    assert ledger.claim(request(1)).epoch == 1
+    assert tuple(watch.waits) == LONG_WAITS[:2]
+    assert [tip.epoch for tip in ledger.history()] == [1, 0]
+
+
+def test_a_limit_that_stays(server: GitServer, remote: Path, tmp_path: Path) -> None:
+    watch = Watch()
+    ledger = client(server.url(remote.name), tmp_path / "cache", watch)
+    ledger.init("onprem", at(-60))
+    server.trouble.extend([No(429, "API rate limit exceeded")] * 4)
+    with pytest.raises(Fault) as caught:
+        ledger.claim(request(1))
+    assert (caught.value.gate, caught.value.exit_code) == ("ledger.limited", Exit.UNAVAILABLE)
+    assert tuple(watch.waits) == LONG_WAITS
+    assert sum(LONG_WAITS) <= 120
+
+
+def test_without_a_token_nothing_is_asked_of_a_person(remote: Path, tmp_path: Path) -> None:
     with serving(remote.parent, TOKEN) as server:
         for token in ("", "ghs_wrong"):
             with pytest.raises(Refusal) as caught:
                 client(server.url(remote.name), tmp_path / "cache", token=token).tip()
-            assert (caught.value.gate, caught.value.exit_code) == ("ledger.denied", Exit.CONFLICT)
+            assert (caught.value.gate, caught.value.exit_code) == ("ledger.token", Exit.CONFLICT)
+            assert "DR_TOKEN" in caught.value.expected
 
 
-def test_no_right_to_push(server: GitServer, remote: Path, tmp_path: Path) -> None:
+def test_a_repository_that_takes_no_pushes(server: GitServer, remote: Path, tmp_path: Path) -> None:
     ledger = client(server.url(remote.name), tmp_path / "cache")
     ledger.init("onprem", at(-60))
     git(remote, "config", "http.receivepack", "false")
     watch = Watch()
     with pytest.raises(Refusal, match=r"ledger\.denied"):
         client(server.url(remote.name), tmp_path / "cache", watch).claim(request(1))
-    assert watch.waits == [], "a no is not asked again"
+    assert watch.waits == []
 
 
-def test_a_ruleset_that_forbids_the_push(made: Ledger, remote: Path) -> None:
-    hook = remote / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho 'GH013: Repository rule violations found' >&2\nexit 1\n")
-    hook.chmod(0o755)
-    with pytest.raises(Refusal) as caught:
-        made.claim(request(1))
-    assert caught.value.gate == "ledger.denied"
-    assert "GH013" in caught.value.found
-    assert made.tip().epoch == 0
+def test_a_lock_that_nobody_lets_go(made: Ledger, remote: Path, tmp_path: Path) -> None:
+    """A remote on disk whose branch stays locked is trouble, not two hundred lost races."""
+    watch = Watch()
+    ledger = client(str(remote), tmp_path / "cache", watch)
+    ledger.tip()
+    (remote / f"{REF}.lock").touch()
+    with pytest.raises(Fault, match=r"ledger\.unreachable") as caught:
+        ledger.claim(request(1))
+    assert "cannot lock ref" in caught.value.found
+    assert tuple(watch.waits) == WAITS
 
 
 def test_no_such_repository(server: GitServer, tmp_path: Path) -> None:
