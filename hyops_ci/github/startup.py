@@ -15,7 +15,7 @@ from hyops_ci.github.workflow_file import mapping
 
 NEEDED: Final = {"contents": "write", "actions": "write", "id-token": "write"}
 """What the job that calls dispatch.yml grants, exactly; frozen within v1 (workflows, section 1)."""
-INPUTS: Final = frozenset({"decision", "decision_ref", "action", "service", "reason", "restore", "old_primary", "approvals"})
+INPUTS: Final = frozenset({"decision", "decision_ref", "action", "service", "reason", "restore", "old_primary", "approvals", "resume"})
 """What dispatch.yml of this release takes."""
 NOT_KNOWN: Final = (
     "whether the commit behind @ exists in that repository, whether the settings of repository and organization allow its actions, "
@@ -41,10 +41,8 @@ class Cause:
     fix: str
 
     def line(self) -> str:
-        """For people."""
-        return (
-            f"job {self.job}: {self.reason} (found {self.found}); {self.fix}" if self.job else f"{self.reason} ({self.found}); {self.fix}"
-        )
+        """What is wrong and where, for people."""
+        return f"{f'job {self.job}: ' * bool(self.job)}{self.reason} ({self.found})"
 
 
 def explain_startup(document: Mapping[str, Any]) -> list[Cause]:
