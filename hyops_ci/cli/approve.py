@@ -15,40 +15,60 @@ from hyops_ci.cli.options import format_option
 
 
 @click.command("approve")
+@click.argument("run", default="")
 @click.option(
     "--request",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="request.json, or the handover.tar of the check artifact.",
+    help="Instead of RUN, request.json or the handover.tar of the check artifact.",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Your private key.")
 @click.option("--deny", is_flag=True, help="Say no. Nothing will have changed.")
 @click.option("--comment", default="", help="Why; it is recorded.")
 @click.option("--accept-risk", "risks", multiple=True, help="Name a risk that you accept.")
 @click.option("--yes", is_flag=True, help="Do not ask again.")
+@click.option("--sign-only", is_flag=True, help="With RUN: print the signed answer; push nothing and start nothing.")
+@click.option("--ledger", default="", help="With RUN: path or URL of the ledger, where it is not the repository itself.")
 @click.option("--new-key", type=click.Path(path_type=Path), help="Only make a key pair there, and print its public half for the config.")
 @format_option
 def command(
-    request: Path | None, key: Path | None, deny: bool, comment: str, risks: tuple[str, ...], yes: bool, new_key: Path | None, output: str
+    run: str,
+    request: Path | None,
+    key: Path | None,
+    deny: bool,
+    comment: str,
+    risks: tuple[str, ...],
+    yes: bool,
+    sign_only: bool,
+    ledger: str,
+    new_key: Path | None,
+    output: str,
 ) -> int:
-    """Show what is to be approved, and sign the answer with your key.
+    """Show what RUN (its page on GitHub) asks, sign your answer, push it to the ledger, and start the run that goes on.
 
-    Prints the signed answer as one JSON line on stdout, for the `approvals` input of a new run.
+    Needs GH_TOKEN, that of a person who may read runs, push to the ledger branch and start the workflow. With --request nothing
+    is asked of GitHub: the signed answer is one JSON line on stdout, for the `approvals` input of a new run.
     """
     from hyops_ci.approvals.page import page
     from hyops_ci.approvals.request import answer, read_request
+    from hyops_ci.cli.connecting import connect, ledger_at, run_at
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
     from hyops_ci.contracts.base import moment
     from hyops_ci.signing.dsse import load_key, public_of
     from hyops_ci.signing.dsse import new_key as make_key
+    from hyops_ci.stages.answering import leave_answer, resume, waiting
+    from hyops_ci.stages.clock import SystemClock
 
     if new_key is not None:
         public = make_key(new_key)
         emit(output, [public], {"public_key": public})
         return 0
-    if request is None or key is None:
-        raise click.UsageError("name --request and --key, or make a key with --new-key")
-    asked = read_request(_request_bytes(request))
+    if key is None or bool(run) == (request is not None):
+        raise click.UsageError("name a run or --request, and --key; or make a key with --new-key")
+    place = run_at(run) if run else None
+    client = connect(place.repository) if place else None
+    found = waiting(client, place.run_id) if place and client else None
+    asked = found.request if found else read_request(_request_bytes(request or Path()))
     people = [person.login for person in asked.requesters]
     for line in page(asked.plan, asked.check, requesters=people, rationale=asked.rationale, requested_at=moment(asked.requested_at)):
         say(line)
@@ -73,9 +93,26 @@ def command(
     envelope = answer(
         asked, "deny" if deny else "approve", Person(login=login), private, now=datetime.now(UTC), comment=comment, accepted_risks=risks
     )
+    if place and client and found and not sign_only:
+        standing = leave_answer(found, envelope, ledger_at(found, place.server, ledger), datetime.now(UTC))
+        say(f"signed and pushed: {verb.lower()} by {login}. {standing.said}")
+        if not (standing.enough or standing.denied):
+            return _told(output, envelope, "", "")
+        started = resume(client, found, SystemClock())
+        say(f"started: {started.url or 'the run that goes on; see the Actions page'}")
+        return _told(output, envelope, started.url, str(started.run_id or ""))
     say(f"signed: {verb.lower()} by {login}. Now a new run with this decision and this answer:")
     say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
     click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
+    return 0
+
+
+def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:
+    """The result of an answer that was pushed."""
+    if output == "json":
+        click.echo(json.dumps({"envelope": envelope, "resumed_by": run_id, "url": url}, indent=2, sort_keys=True))
+    elif url:
+        click.echo(url)
     return 0
 
 

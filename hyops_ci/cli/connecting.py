@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from hyops_ci.errors import Exit, Refusal
 
 if TYPE_CHECKING:
     from hyops_ci.github.client import Client
+    from hyops_ci.ledger.ledger import Ledger
+    from hyops_ci.stages.answering import Waiting
 
 TOKENS = ("DR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 """First of these that is set. A job's step gets DR_TOKEN; `gh auth token` gives a person theirs."""
@@ -51,3 +55,40 @@ def connect_for_runners(repository: str = "") -> Client | None:
             fix="name the private key that the App's page gave you",
         ) from None
     return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run, as its page's address names it."""
+
+    server: str
+    repository: str
+    run_id: int
+
+
+def run_at(text: str) -> Place:
+    """The run that an address or a number names. Raises Refusal (exit 2)."""
+    found = re.fullmatch(r"(https?://[^/?#@]+)/([^/?#]+/[^/?#]+)/actions/runs/(\d{1,18})(?:[/?#].*)?", text)
+    if found:
+        return Place(found[1], found[2], int(found[3]))
+    if text.isdigit():
+        return Place(os.environ.get("GITHUB_SERVER_URL") or "https://github.com", os.environ.get("GH_REPO", ""), int(text))
+    raise Refusal(
+        "approve.run",
+        "that names no run",
+        exit_code=Exit.USAGE,
+        found=text,
+        expected="https://github.com/<owner>/<repository>/actions/runs/<number>, or the number with GH_REPO set",
+        fix="copy the address of the run's page",
+    )
+
+
+def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
+    """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first."""
+    from hyops_ci.ledger.ledger import Ledger
+
+    repository = named or waiting.config.ledger.repository or waiting.run.repository
+    remote = repository if repository.startswith("/") or "://" in repository else f"{server}/{repository}"
+    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+    token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
+    return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state, token=token)

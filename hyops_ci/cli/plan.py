@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--restore", envvar="DR_RESTORE", default="latest", help="A person's form: latest, or a backup label.")
 @click.option("--old-primary", envvar="DR_OLD_PRIMARY", default="not-confirmed", help="A person's form: confirmed-off or not-confirmed.")
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
+@click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
 @click.option(
     "--repository",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -49,6 +50,7 @@ def command(
     restore: str,
     old_primary: str,
     approvals: str,
+    resume: str,
     repository: Path,
     folder: Path | None,
     at: datetime | None,
@@ -70,6 +72,7 @@ def command(
         decision_bytes(decision_text, decision_ref, repository),
         Form(action, service, reason, restore, old_primary),
         approvals=approvals,
+        resume=resume.strip(),
     )
     config = checkout_config(repository)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -105,7 +108,7 @@ def command(
 def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
     """The decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
     from hyops_ci.errors import Exit, Refusal
-    from hyops_ci.stages.plan import read_source
+    from hyops_ci.stages.sources import read_source
 
     if text and ref:
         raise Refusal(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,13 @@ PRESENT = "present-at-the-authority"
 STAND_IN = "+stand.in"
 
 
-def look(plan: Plan, run: RunDir, world: World, stage: OnRunner, caller: Caller | None) -> CheckFacts:
-    """Everything the check gates look at. Raises Refusal or Fault where a fact cannot be had at all."""
+def look(
+    plan: Plan, run: RunDir, world: World, stage: OnRunner, caller: Caller | None, *, known_names: Mapping[str, bool] | None = None
+) -> CheckFacts:
+    """Everything the check gates look at. Raises Refusal or Fault where a fact cannot be had at all.
+
+    `known_names` stands for the authority's answer where somebody has asked already, or cannot ask from here.
+    """
     if world.trust is not None:
         require_its_plan(caller, stage, plan, world)
         plan_fits(plan, world.trust)
@@ -56,7 +61,7 @@ def look(plan: Plan, run: RunDir, world: World, stage: OnRunner, caller: Caller 
     blueprint = effective(document, digest_bytes(overlay), runtime)
     environment = child_environment(runtime, base=world.environ, env_pass=plan.env_pass)
     version = hyops_version(runtime.hyops, environment)
-    names = names_found(plan, blueprint.required_env(), run, world, stage)
+    names = dict(known_names) if known_names is not None else names_found(plan, blueprint.required_env(), run, world, stage)
     preflight = ask_preflight(plan, document, runtime, run, world, stage, {name: PRESENT for name, there in names.items() if there})
     states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], world.clock.now())
     return CheckFacts(

@@ -1,0 +1,99 @@
+"""Where a decision came from: who asked for it, and when, as GitHub says it of this run or of the one that it resumes.
+
+A resuming run is started by an approver: who asked is whoever started the run that waited (contracts, section 5).
+Its decision is read again from the bytes of that run as of that run's start, so that it is the very same decision.
+"""
+
+from __future__ import annotations
+
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.base import Model, Utc, stamp
+from hyops_ci.contracts.control import RunFact
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.client import Client
+from hyops_ci.github.repository import repository
+from hyops_ci.github.runs import run as run_fact
+from hyops_ci.stages.answering import DECISION, handover_of
+from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.world import World
+
+ORIGIN = "origin.json"
+
+
+class Origin(Model):
+    """Who asked, when, and in which run."""
+
+    requesters: tuple[Person, ...]
+    received_at: Utc
+    run: RunFact | None = None
+    """This run, where GitHub was asked."""
+    resumes: RunFact | None = None
+
+
+def origin_of(resume: str, world: World) -> Origin:
+    """The origin of this run. Raises Refusal (exit 6) for a run that may not be resumed by this one."""
+    job, client = world.job, world.github
+    if client is None:
+        if resume:
+            raise _not_resumable("nothing to ask GitHub with", "a job with actions: read")
+        return local_origin(world)
+    this = run_fact(client, int(job.run_id.partition("-")[0]))
+    if not resume:
+        return Origin(requesters=_askers(this), received_at=this.created_at, run=this)
+    if not resume.isdigit() or int(resume) == this.run_id:
+        raise _not_resumable(f"resume={resume}", "the number of the run that waited")
+    earlier = run_fact(client, int(resume))
+    require_fit(earlier, this, client)
+    return Origin(requesters=_askers(earlier), received_at=earlier.created_at, run=this, resumes=earlier)
+
+
+def local_origin(world: World) -> Origin:
+    """Whoever this job's environment names, now: in a shell, and where nobody asks GitHub."""
+    people = tuple(Person(login=login, id=number) for login, number in world.job.requesters)
+    return Origin(requesters=people, received_at=stamp(world.clock.now().replace(microsecond=0)))
+
+
+def decision_of(origin: Origin, world: World) -> bytes:
+    """The decision's bytes of the run that is resumed; empty where none is."""
+    if origin.resumes is None or world.github is None:
+        return b""
+    return handover_of(world.github, origin.resumes, (DECISION,))[DECISION]
+
+
+def require_fit(earlier: RunFact, this: RunFact, client: Client) -> None:
+    """That the earlier run is one of the same reviewed workflow: anybody who can push a branch can make a run that waits."""
+    branch = repository(client).default_branch
+    pairs = (
+        ("repository", str(earlier.repository_id), str(this.repository_id)),
+        ("workflow", earlier.path, this.path),
+        ("branch", earlier.branch, branch),
+    )
+    if differs := [f"{name} {found}, not {wanted}" for name, found, wanted in pairs if found != wanted]:
+        raise _not_resumable(f"run {earlier.run_id}: {'; '.join(differs)}", "a run of this workflow on the default branch")
+
+
+def reread(run: RunDir, world: World) -> Origin:
+    """The origin as GitHub says it now, on the runner itself; as it was handed over where GitHub is not asked."""
+    kept = run.read_model(ORIGIN, Origin)
+    if world.github is None:
+        return kept
+    return origin_of(str(kept.resumes.run_id) if kept.resumes else "", world)
+
+
+def _askers(run: RunFact) -> tuple[Person, ...]:
+    """Whoever started a run, and whoever started it again. Nobody asked for a schedule."""
+    if run.event == "schedule":
+        return ()
+    return tuple(dict.fromkeys((run.actor, run.triggering_actor)))
+
+
+def _not_resumable(found: str, expected: str) -> Refusal:
+    return Refusal(
+        "run.resume",
+        "this run cannot be resumed here",
+        exit_code=Exit.APPROVAL,
+        found=found,
+        expected=expected,
+        fix="start a new run with the decision",
+        docs="approvals.md",
+    )

@@ -1,0 +1,73 @@
+"""What GitHub shows of a run by itself, beside what the run's own evidence says: where the two disagree, one of them is not true.
+
+Contracts, section 7: `conclude` adds runner, attempt, reviews and job times, and a contradiction is exit 11.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.check import RunnerIdentity
+from hyops_ci.contracts.control import JobFact, ReviewFact
+from hyops_ci.contracts.run import Result
+from hyops_ci.github.client import Client
+from hyops_ci.github.jobs import jobs
+from hyops_ci.github.reviews import reviews
+from hyops_ci.stages.job import Job
+
+
+class Witness(Model):
+    """GitHub's own word on one attempt of a run."""
+
+    run_id: int
+    attempt: int
+    jobs: tuple[JobFact, ...]
+    reviews: tuple[ReviewFact, ...]
+
+
+def witness(job: Job, client: Client) -> Witness:
+    """Ask GitHub. Raises as `Client.ask`."""
+    number = int(job.run_id.partition("-")[0])
+    return Witness(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
+
+
+def contradictions(files: Mapping[str, bytes], seen: Witness, *, check_job: str, execute_job: str) -> tuple[str, ...]:
+    """Where a bundle says otherwise than GitHub. `files` are the bundle's; the jobs are named as the workflow names them."""
+    result = Result.model_validate_json(files["result.json"])
+    said = []
+    if result.run_id != f"{seen.run_id}-{seen.attempt}":
+        said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
+    if "runner.json" in files:
+        runner = RunnerIdentity.model_validate_json(files["runner.json"])
+        # The bundle keeps the runner of the last look: of execute where that ran, else of check.
+        took = named(seen.jobs, execute_job) if result.claim_id else named(seen.jobs, check_job)
+        if took is not None and took.runner_name and runner.name and took.runner_name != runner.name:
+            said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
+    for name, content in files.items():
+        if not name.startswith("approvals/") or name.endswith("envelopes.json"):
+            continue
+        approval = Approval.model_validate_json(content)
+        if approval.channel == "environment" and not any(_is_it(approval, review) for review in seen.reviews):
+            said.append(f"the bundle holds a review of {approval.approver.login} that GitHub does not show")
+    return tuple(said)
+
+
+def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
+    """The job of this name, alone or below the caller's job (`dr / Plan failover`). None where none or several are."""
+    fits = [job for job in found if job.name == name or job.name.endswith(f" / {name}")]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _is_it(approval: Approval, review: ReviewFact) -> bool:
+    wanted = "approved" if approval.verdict == "approve" else "rejected"
+    return review.state == wanted and review.person.id == approval.approver.id
+
+
+def document(seen: Witness) -> dict[str, Any]:
+    """`github.json`, beside the bundle."""
+    found: dict[str, Any] = json.loads(seen.model_dump_json(exclude_none=True))
+    return found
