@@ -92,7 +92,7 @@ def answer(
     Raises Refusal (exit 6) for a yes to one's own request, or to one that ran out.
     """
     until = moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime))
-    if verdict == "approve" and asked(person, request.requesters):
+    if verdict == "approve" and person.among(request.requesters):
         raise refuse_self(request.requesters, [person.login], now, request.plan.approval.approvers)
     if now >= until:
         raise refuse_expired(until, now)
@@ -112,16 +112,11 @@ def answer(
     return sign(canonical(approval.document()), APPROVAL_PAYLOAD, [key])
 
 
-def asked(person: Person, requesters: Sequence[Person]) -> bool:
-    """Whether `person` is among those who asked: by id, or by login in any case, which is how GitHub compares them."""
-    return any(person.login.lower() == each.login.lower() or (person.id and person.id == each.id) for each in requesters)
-
-
 def refuse_self(
     requesters: Sequence[Person], approved: Sequence[str], seen: datetime, approvers: Sequence[str] | dict[str, str]
 ) -> Refusal:
     """Refusal 5 of the texts."""
-    left = [login for login in approvers if not asked(Person(login=login), requesters)]
+    left = [login for login in approvers if not Person(login=login).among(requesters)]
     return Refusal(
         "approval.self",
         "asked and approved by the same person",

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
+from hyops_ci.errors import Exit, Refusal
 
 TIER = "repository private, GitHub tier probably without reviewers there"
 """Only said where no reviewer is found: the plan itself is not shown to a job's token."""
@@ -24,6 +26,14 @@ class Demand:
     reviewers: int
     branch: str = ""
     """The only branch that may pass, without `refs/heads/`; empty where any may."""
+
+
+def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: str) -> Demand:
+    """What an approval gate must do for an env. In class production only the default branch may pass it.
+
+    `default_branch` as a name or a ref; empty where it is not known, which a plan for production never is (gate `config.ref`).
+    """
+    return Demand(name, reviewers, default_branch.removeprefix("refs/heads/") if env_class is EnvClass.PRODUCTION else "")
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,20 @@ def weaker(before: EnvironmentFact, after: EnvironmentFact) -> str:
     if not after.exists:
         return "is gone" if before.exists else ""
     return "; ".join(_weaker(before, after))
+
+
+def refuse_weaker(before: EnvironmentFact, after: EnvironmentFact) -> None:
+    """That the gate still does what it did when the plan was made. Raises Refusal (`approval.weakened`, exit 4)."""
+    if said := weaker(before, after):
+        raise Refusal(
+            "approval.weakened",
+            "the approval gate protects less than when the plan was made",
+            exit_code=Exit.POLICY,
+            found=f"{before.name}: {said}",
+            expected="the same rules from the plan to the claim",
+            fix="look who changed them (the repository's audit log, action environment.update_protection_rule); then a new run",
+            docs="approvals.md",
+        )
 
 
 def _weaker(before: EnvironmentFact, after: EnvironmentFact) -> Iterator[str]:

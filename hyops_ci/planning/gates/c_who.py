@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.protection import Demand, Lack, able, lacks, remarks
+from hyops_ci.planning.protection import Demand, Lack, able, demand_of, lacks, remarks
 
 WORKFLOW_TOKEN: Final = "github-actions[bot]"
 LOGIN: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?"
@@ -108,9 +107,9 @@ def another_reviewer(case: PlanCase, signers: Sequence[str]) -> bool:
 
 
 def gate_demand(case: PlanCase) -> Demand:
-    """What the approval gate of this case must do. In class production only the default branch may pass."""
-    closed = case.env.env_class is EnvClass.PRODUCTION and case.facts.ref.default_branch
-    return Demand(case.env.gate, case.env.reviewers, case.facts.ref.ref.removeprefix("refs/heads/") if closed else "")
+    """What the approval gate of this case must do."""
+    ref = case.facts.ref
+    return demand_of(case.env.gate, case.env.reviewers, case.env.env_class, ref.ref if ref.default_branch else "")
 
 
 def gate_lacks(case: PlanCase) -> list[Lack]:

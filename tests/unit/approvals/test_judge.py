@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.approvals.judge import Bench, judge, weigh
+from hyops_ci.approvals.bench import Bench
+from hyops_ci.approvals.judge import judge, weigh
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD
@@ -102,7 +103,7 @@ def test_a_key_outside_its_window_does_not_count() -> None:
 
 
 def test_a_review_on_github_is_weighed_alike() -> None:
-    review = scene.approval(SUBJECT, "sam", channel="environment")
+    review = scene.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
     assert weigh([review], Bench(PLAN.approval, SUBJECT, (MARIA,), NOW)) == (review,)
     for login, number in (("Maria", 0), ("maria-renamed", 11)):
         own = scene.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})

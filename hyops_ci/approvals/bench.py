@@ -1,0 +1,41 @@
+"""What approvals are judged against."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hyops_ci.contracts.approval import Person, Subject
+from hyops_ci.contracts.plan import ApprovalDemand
+
+Window = tuple[datetime | None, datetime | None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What approvals are judged against."""
+
+    demand: ApprovalDemand
+    subject: Subject
+    """As the run sees it. Its nonce is not compared; risks it names must be accepted."""
+    requesters: tuple[Person, ...]
+    now: datetime
+    spent_nonces: Collection[str] = frozenset()
+    requested_at: datetime | None = None
+    """End of the check, where it is known: then nobody can move it."""
+    validity: Mapping[str, Window] = field(default_factory=dict)
+    """Public key -> when it may be used, from the host trust. A key that is not in it has no window."""
+    approvers: Mapping[int, str] | None = None
+    """Numeric id -> login of those whom the host takes a word from; None where the host pins nobody."""
+    apps: Collection[int] | None = None
+    """Numeric user ids of the machines that may ask; None where no host was asked."""
+
+    def ids(self, person: Person) -> set[int]:
+        """The numbers that a person goes by: GitHub's, and the host's for that login."""
+        known = self.approvers or {}
+        return {person.id} - {0} | {number for number, login in known.items() if login.lower() == person.login.lower()}
+
+    def asked(self, person: Person, requesters: Sequence[Person]) -> bool:
+        """Whether a person is among those who asked, under any number that is known of them."""
+        return any(Person(login=person.login, id=number).among(requesters) for number in (0, *self.ids(person)))

@@ -1,0 +1,72 @@
+"""A run's review history as approvals: records that name exactly this gate, each bound to this run's subject.
+
+A review carries no digest. It counts for this plan and check because the gate is asked after the check, by the same run,
+and a run's first attempt is its only one that acts. It names no risk, so that whoever accepts one has to sign.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from hyops_ci.approvals.requesters import marked
+from hyops_ci.contracts.approval import Approval, Person, Subject
+from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.control import ReviewFact
+from hyops_ci.errors import Exit, Refusal, shown
+
+COMMENT: Final = 1000
+"""Characters of a comment that are kept."""
+
+
+def approvals_of(
+    reviews: Iterable[ReviewFact],
+    *,
+    run_id: int,
+    attempt: int,
+    gate: str,
+    subject: Subject,
+    requesters: Sequence[Person],
+    requested_at: str,
+    observed_at: datetime,
+    lifetime: str,
+) -> tuple[Approval, ...]:
+    """Every yes and no that was given at `gate` in this run. None is left out: the judge says why one does not count.
+
+    `subject` is what the run asked for (its request), `requested_at` the end of the check, `lifetime` an ISO 8601 duration.
+    GitHub gives a review no time, so `observed_at` is when it was read. Raises Refusal (`run.attempt`, exit 6) for a re-run:
+    the history is the run's, and a review of an earlier attempt would count again.
+    """
+    if attempt != 1:
+        raise Refusal(
+            "run.attempt",
+            "a re-run never starts a recovery",
+            exit_code=Exit.APPROVAL,
+            found=f"attempt {attempt}, whose review history is that of the attempts before",
+            expected="attempt 1 of a new run",
+            fix="start a new run: what was approved was approved for the first attempt",
+        )
+    until = stamp(moment(requested_at) + timedelta(seconds=seconds(lifetime)))
+    return tuple(
+        Approval(
+            subject=subject.model_copy(update={"nonce": nonce_of(run_id, gate, review.person), "accepted_risks": ()}),
+            verdict="approve" if review.state == "approved" else "deny",
+            approver=marked(review.person, review.bot),
+            requesters=tuple(requesters),
+            requested_at=requested_at,
+            observed_at=stamp(observed_at),
+            expires_at=until,
+            channel="environment",
+            comment=shown(review.comment, COMMENT),
+        )
+        for review in reviews
+        if review.state != "pending" and gate.lower() in {name.lower() for name in review.environments}
+    )
+
+
+def nonce_of(run_id: int, gate: str, person: Person) -> str:
+    """What a claim spends of a review: one value for one person's word at one gate of one run, 32 hex digits."""
+    text = f"{run_id}\n{gate.lower()}\n{person.id or person.login.lower()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
