@@ -98,8 +98,13 @@ def plan(
     answers = ask_all("plan", case)
     if answers.refused:
         raise answers.refused[0]
+    return assemble(case, config_digest, sources, answers.passed)
+
+
+def assemble(case: PlanCase, config_digest: str, sources: Sequence[Source], passed: Sequence[GatePass]) -> Plan:
+    """The plan of a case, whatever the gates say: only `plan` makes one that may be carried out. Raises Refusal (exit 4)."""
     try:
-        made = _assemble(case, config_digest, tuple(sources), answers.passed)
+        made = _assemble(case, config_digest, tuple(sources), passed)
     except ValidationError as error:
         raise _no_plan(case, error) from None
     size = len(canonical(made.document()))

@@ -15,16 +15,15 @@ from typing import Final, Literal, TypeVar
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
+from hyops_ci.contracts.facts import CheckFacts
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.contracts.plan import Plan, SecretRef, Source
+from hyops_ci.contracts.plan import Plan, Source
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError
 from hyops_ci.intake.config_file import CONFIG_PATH, read_config
-from hyops_ci.intake.decision import Intake
 from hyops_ci.ledger.rules import DONE
 from hyops_ci.planning import checking, planner
-from hyops_ci.planning.case import Answers
+from hyops_ci.planning.case import Answers, ask_all
 from hyops_ci.planning.explaining import explain
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
@@ -88,6 +87,13 @@ class Diagnosis:
         self.refused.append(error)
         self.say("FAIL", topic, f"{error.gate}: {error.reason}; {error.found}" if error.found else f"{error.gate}: {error.reason}")
 
+    def set_aside(self, answers: Answers, gates: tuple[str, ...], why: str) -> Answers:
+        """The answers without a no of these gates, which nobody here could ask."""
+        for refusal in answers.refused:
+            if refusal.gate in gates:
+                self.say("warn", topic_of(refusal.gate), why)
+        return Answers(answers.passed, tuple(each for each in answers.refused if each.gate not in gates))
+
     def verdict(self) -> list[str]:
         """The last lines: what would happen now."""
         if not self.refused:
@@ -120,11 +126,14 @@ def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World) -> None:
         return
     overlay, blueprint, overlay_source = found
     facts = plan_facts(ask.repository, intake, config, origin, tip, world)
-    answers = planner.gates(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
+    case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
+    answers = ask_all("plan", case)
     sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
     for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
         run.write(f"sources/{source.role}", data)
-    plan = _planned(intake, config, blueprint, facts, digest_bytes(content), sources, refs[0], world) if not answers.refused else None
+    plan = told.ask("config", lambda: planner.assemble(case, digest_bytes(content), sources, answers.passed))
+    if world.github is None and gate_is_githubs(config):
+        answers = told.set_aside(answers, ("approval.gate",), "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check")
     _config_line(told, content, config, answers)
     _sum_up(told, answers, ("gate", "vault"))
     checked, seen = (None, None) if plan is None else _look(told, plan, run, world)
@@ -132,20 +141,9 @@ def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World) -> None:
     _lock_lines(told, tip, world)
 
 
-def _planned(
-    intake: Intake,
-    config: DispatchConfig,
-    blueprint: EffectiveBlueprint,
-    facts: PlanFacts,
-    config_digest: str,
-    sources: tuple[Source, ...],
-    refs: tuple[SecretRef, ...],
-    world: World,
-) -> Plan | None:
-    made = planner.plan(
-        intake.decision, config, blueprint, facts, config_digest=config_digest, sources=sources, secret_refs=refs, trust=world.trust
-    )
-    return made if isinstance(made, Plan) else None
+def gate_is_githubs(config: DispatchConfig) -> bool:
+    """Whether what holds a recovery back is an environment of GitHub's alone."""
+    return config.approvals.channels == ("environment",)
 
 
 def _look(told: Diagnosis, plan: Plan, run: RunDir, world: World) -> tuple[Answers | None, CheckFacts | None]:
@@ -214,7 +212,7 @@ def _sum_up(told: Diagnosis, answers: Answers, topics: tuple[str, ...], *, quiet
             failed.add(topic)
             told.refuse(topic, refusal)
     for topic in () if quiet else topics:
-        if topic not in failed:
+        if topic not in failed and not any(line.topic == topic for line in told.lines):
             notes = [each.note for each in answers.passed if topic_of(each.id) == topic and each.note]
             told.say("ok", topic, notes[0] if notes else "as demanded")
     return failed

@@ -13,8 +13,10 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import SecretRef, Source
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.branch import ref as branch_fact
+from hyops_ci.github.client import Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.owners import PLACES
+from hyops_ci.github.repository import repository as repository_fact
 from hyops_ci.intake.config_file import CONFIG_PATH
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.strict_yaml import read_yaml
@@ -102,7 +104,7 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, world: Wo
     """The commit that config and overlay were read at, as GitHub says it; in a shell the host trust stands in."""
     job = world.job
     if not job.on_github:
-        return RefFact(local=True)
+        return RefFact(local=True) if world.github is None else default_branch(world.github)
     if world.github is None:
         default = bool(job.default_branch) and job.ref == f"refs/heads/{job.default_branch}"
         return RefFact(commit=job.sha, ref=job.ref, default_branch=default, protected=job.ref_protected)
@@ -118,6 +120,11 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, world: Wo
         code_owners=owners,
         paths=[path for path in paths if path],
     )
+
+
+def default_branch(client: Client) -> RefFact:
+    """The branch that a run would be started on, asked by hand: a checkout does not say which commit GitHub has."""
+    return branch_fact(client, ref=f"refs/heads/{repository_fact(client).default_branch}", sha="HEAD")
 
 
 def code_owners_text(repository: Path) -> str:
