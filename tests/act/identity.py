@@ -20,7 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.support.issuer import DISCOVERY, JWKS
 from tests.support.openbao import OpenBao
+
+HOSTS = "dr-dispatch:"
+"""How the audience of a token for a host begins."""
 
 
 @dataclass
@@ -37,6 +41,8 @@ class JobTokens:
     """Jobs that asked without `id-token: write`."""
     claims: dict[str, str] = field(default_factory=dict)
     """Claims of this run that are not the usual ones."""
+    issuer: str = ""
+    """Who signs the tokens for hosts: the service itself, which publishes the key. For the authority GitHub does."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,6 +59,13 @@ def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str])
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            published: dict[str, dict[str, Any]] = {
+                DISCOVERY: {"issuer": service.issuer, "jwks_uri": service.issuer + JWKS},
+                JWKS: {"keys": [bao.key.jwk()]},
+            }
+            if self.path in published:
+                self.answer(200, published[self.path])
+                return
             job = job_at(self.client_address[1], server.server_port)
             audience = parse_qs(urlsplit(self.path).query).get("audience", [""])[0]
             status, value = 200, ""
@@ -64,10 +77,14 @@ def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str])
             else:
                 claims: dict[str, Any] = {"environment": environments[job], **service.claims}
                 claims["sub"] = f"repo:acme/recovery:environment:{claims['environment']}"
+                claims |= {"iss": service.issuer} if audience.startswith(HOSTS) else {}
                 value = bao.mint_job_token(audience=audience, **claims)
                 service.asked.append((job, audience))
                 service.given.append(value)
-            body = json.dumps({"value": value}).encode() if status == 200 else b"{}"
+            self.answer(status, {"value": value} if status == 200 else {})
+
+        def answer(self, status: int, value: dict[str, Any]) -> None:
+            body = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -79,7 +96,8 @@ def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    service.url = f"http://127.0.0.1:{server.server_address[1]}/token?api-version=2.0"
+    service.issuer = f"http://127.0.0.1:{server.server_address[1]}"
+    service.url = f"{service.issuer}/token?api-version=2.0"
     try:
         yield service
     finally:

@@ -87,8 +87,11 @@ def run_act(
     home: Path,
     workflow: str = ".github/workflows/dr.yml",
     arguments: Sequence[str] = (),
+    inside: Sequence[str] = (),
 ) -> ActRun:
     """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
+
+    `inside` is put before the command: see `hosting`.
 
     The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
     """
@@ -103,7 +106,7 @@ def run_act(
     command += [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
     began = time.monotonic()
     done = subprocess.run(
-        [*command, *arguments],
+        [*inside, *command, *arguments],
         cwd=repository,
         env=host_environment(home),
         stdin=subprocess.DEVNULL,

@@ -24,6 +24,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import new_key
 from tests.act import shim
+from tests.act.hosting import on_pinned_host
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
 from tests.act.running import ActRun, run_act
@@ -80,6 +81,8 @@ class Site:
     config: dict[str, Any]
     runs: list[tuple[str, ActRun]] = field(default_factory=list)
     next_run: int = 24001
+    trust: dict[str, Any] | None = None
+    """The trust file of the runner host; none, and the host does not pin its callers."""
 
     @property
     def repository(self) -> Path:
@@ -116,7 +119,7 @@ class Site:
         """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs."""
         self.next_run += 1
         number = str(self.next_run)
-        self.tokens.claims = {"run_id": number, **claims}
+        self.tokens.claims = {"run_id": number, "sha": git(self.repository, "rev-parse", "HEAD").strip(), **claims}
         event = {
             "inputs": {"action": "failover", **inputs},
             "ref": "refs/heads/main",
@@ -147,6 +150,7 @@ class Site:
             environment=environment,
             home=self.home,
             arguments=arguments,
+            inside=on_pinned_host(self.trust, self.root / f"host-{number}") if self.trust is not None else (),
         )
         self.runs.append((scenario, run))
         return run

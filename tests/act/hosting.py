@@ -1,0 +1,77 @@
+"""A runner host with a trust file: act runs where /etc/dr-dispatch/trust.json is the given one and belongs to root.
+
+The path is part of what is tested, so no variable moves it. The command gets a mount namespace of its own, in which /etc
+is a copy in memory with the file in it; outside nothing changes, and with the last process it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tests.act.site import Site
+
+from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
+
+_DRESS: Final = """
+trust=$1 etc=$2; shift 2
+mkdir -p "$etc"
+mount -t tmpfs -o mode=755 tmpfs "$etc"
+cp -a /etc/. "$etc"/ 2>/dev/null || :   # what this user may not read is left out
+mkdir -p "$etc/dr-dispatch"
+cp "$trust" "$etc/dr-dispatch/trust.json"
+chown 0:0 "$etc/dr-dispatch/trust.json"
+chmod 644 "$etc/dr-dispatch/trust.json"
+mount --bind "$etc" /etc
+exec "$@"
+"""
+
+
+def on_pinned_host(trust: Mapping[str, Any], folder: Path, way: Sequence[str] = ()) -> list[str]:
+    """What to put before a command, so that it runs on a host with this trust file. `folder` is for this command alone."""
+    folder.mkdir(parents=True)
+    file = folder / "trust.json"
+    file.write_text(json.dumps(trust))
+    return [*(way or next(iter(ways()))), "sh", "-euc", _DRESS, "pinned-host", str(file), str(folder / "etc")]
+
+
+@cache
+def ways() -> tuple[tuple[str, ...], ...]:
+    """How this user can make a mount namespace: as root, or as root of a user namespace. Raises RuntimeError where there is none."""
+    program = shutil.which("unshare") or "/usr/bin/unshare"
+    found, problems = [], []
+    for way in ((program, "--mount"), (program, "--mount", "--map-root-user")):
+        command = [*way, "sh", "-ec", "mount -t tmpfs tmpfs /mnt"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        found += [way] if done.returncode == 0 else []
+        problems.append(done.stderr.strip())
+    if not found:
+        fix = "run the suite as root, or: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (docs/testing.md)"
+        raise RuntimeError(f"no mount namespace: {'; '.join(problems)}: {fix}")
+    return tuple(found)
+
+
+def trust_of(site: Site, **changes: Any) -> dict[str, Any]:
+    """What the runner of a site pins: its caller, its approver, its authority, and the issuer of the jobs' tokens."""
+    [(login, key)] = site.config["approvals"]["approvers"].items()
+    return {
+        "api_version": "hybridops/v1",
+        "kind": "HostTrust",
+        "issuer": site.tokens.issuer,
+        "repository_id": int(GITHUB_CLAIMS["repository_id"]),
+        "repository_owner_id": int(GITHUB_CLAIMS["repository_owner_id"]),
+        "ref": GITHUB_CLAIMS["ref"],
+        "workflow_shas": [WORKFLOW_SHA],
+        "workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].partition("@")[0],
+        "runner_refs": ["gcp-ops-runner", "proxmox-ops-runner"],
+        "approvers": [{"id": 1002, "login": login, "key": key}],
+        "gates": {"lab": "dr-lab"},
+        "authorities": [{"origin": site.bao.origin, "roles": ["dr-lab", "dr-check"]}],
+        **changes,
+    }
