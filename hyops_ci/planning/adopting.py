@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.planning.settings import addresses, env_of, env_settings, lane_settings, vault_settings
@@ -72,21 +74,32 @@ def config_text(service: str, *, lane: str, failover: str, failback: str, vault:
 
 
 def environment_commands(config: DispatchConfig, service: str, adopter: Adopter) -> str:
-    """The approval gate with its reviewers, and the check's environment without any; both for protected branches only."""
+    """The approval gate with its reviewers, and the check's environment without any; both for the default branch only."""
     env = env_settings(config, env_of(service))
     reviewers = [{"type": "User", "id": number or f"{PERSON_ID}{login.upper()}"} for login, number in adopter.reviewers]
     return "".join(
-        environment_command(adopter.repository, gate, people)
+        environment_command(adopter.repository, gate, people, branch=adopter.default_branch)
         for gate, people in ((env.gate, reviewers or [{"type": "User", "id": f"{PERSON_ID}A_REVIEWER"}]), (env.check_gate, []))
     )
 
 
-def environment_command(repository: str, gate: str, reviewers: Sequence[dict[str, Any]]) -> str:
-    """The command that makes or repairs one environment. Self-review is prevented where anybody reviews."""
-    document: dict[str, Any] = {"deployment_branch_policy": {"protected_branches": True, "custom_branch_policies": False}}
+def environment_command(repository: str, gate: str, reviewers: Sequence[dict[str, Any]], *, branch: str = "", wait: int = 0) -> str:
+    """The commands that make or repair one environment. Self-review is prevented where anybody reviews.
+
+    `branch` is the only one that may pass, by name: "protected branches only" would be every one that any rule protects.
+    `wait` are the minutes that it holds every job: what is left out of this call, GitHub takes off.
+    """
+    document: dict[str, Any] = {"wait_timer": wait} if wait else {}
     if reviewers:
-        document = {"prevent_self_review": True, "reviewers": list(reviewers), **document}
-    return f"gh api -X PUT repos/{repository}/environments/{gate} --input - <<'JSON'\n{json.dumps(document)}\nJSON\n"
+        document |= {"prevent_self_review": True, "reviewers": list(reviewers)}
+    document["deployment_branch_policy"] = {"protected_branches": False, "custom_branch_policies": True} if branch else None
+    path = f"repos/{repository}/environments/{quote(gate, safe='')}"
+    made = f"gh api -X PUT {path} --input - <<'JSON'\n{json.dumps(document)}\nJSON\n"
+    if not branch:
+        return made
+    others = f"gh api {path}/deployment-branch-policies --paginate --jq '.branch_policies[].id' |\n"
+    others += f"  xargs -I {{}} gh api -X DELETE {path}/deployment-branch-policies/{{}}\n"
+    return made + others + f"gh api -X POST {path}/deployment-branch-policies -f name={shlex.quote(branch)}\n"
 
 
 def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:

@@ -1,0 +1,49 @@
+"""`hyops-ci environment check`: whether GitHub's environments protect what the config says they protect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+
+@click.group("environment")
+def command() -> None:
+    """Look after the environments on GitHub."""
+
+
+@command.command("check")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path(".github/dr-dispatch.yml"),
+    show_default=True,
+)
+@click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
+@format_option
+def check(config_file: Path, repository: str, output: str) -> int:
+    """Compare every approval gate and every environment of checks with what the config demands. Exit 4 when one falls short.
+
+    It takes a token with actions: read (DR_TOKEN, GH_TOKEN or GITHUB_TOKEN), changes nothing, and prints what to paste.
+    """
+    from hyops_ci.cli.connecting import connect
+    from hyops_ci.cli.render import emit
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.stages.protecting import environments, words
+
+    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    client = connect(repository)
+    found = environments(config, client)
+    failed = [each for each in found if each.mark == "FAIL"]
+    lines = [line for each in found for line in words(each)]
+    if failed:
+        lines.append(f"A recovery that needs {' or '.join(each.demand.name for each in failed)} would be REFUSED (docs/approvals.md).")
+    if repairs := dict.fromkeys(each.repair for each in failed if each.repair):
+        lines += ["Paste as an administrator, then check again (words in capitals are yours to fill in):", ""]
+        lines += [line for repair in repairs for line in repair.splitlines()]
+    document = {"repository": client.repository, "ok": not failed, "environments": [each.document() for each in found]}
+    emit(output, lines, document)
+    return 4 if failed else 0
