@@ -19,6 +19,7 @@ def command(output: str) -> int:
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.contracts.base import moment
     from hyops_ci.contracts.run import State
+    from hyops_ci.github.workflow import fenced
     from hyops_ci.stages.asking import REQUEST, may_proceed
     from hyops_ci.stages.check import check
 
@@ -32,9 +33,9 @@ def command(output: str) -> int:
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
         people = [person.login for person in request.requesters]
         lines = page(request.plan, request.check, requesters=people, rationale=request.rationale, requested_at=moment(request.requested_at))
-        workflow().summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+        workflow().summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)
         if not ready:
-            say("WAITING FOR A SIGNATURE: hyops-ci approve --request handover.tar   (artifact dr-check of this run)")
+            say(f"WAITING FOR A SIGNATURE: hyops-ci approve {world.job.url} --key FILE   (without GitHub's API: --request handover.tar)")
     return leave(run, end, outputs, output)

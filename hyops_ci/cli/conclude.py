@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.errors import Exit
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.conclude import Conclusion
+    from hyops_ci.stages.watch import Watched
 
 
 @click.command("conclude")
@@ -34,6 +41,7 @@ def command(output: str) -> int:
         evidence=Path(evidence) if evidence else None,
         digest=os.environ.get("DR_EVIDENCE_DIGEST", ""),
         results=_results(os.environ.get("DR_RESULTS", "{}")),
+        watches=_watches(os.environ.get("DR_WATCHED", "[]")),
     )
     result, flow = ended.result, workflow()
     hand_on(
@@ -48,6 +56,7 @@ def command(output: str) -> int:
             "evidence": str(ended.bundle),
             "evidence_digest": ended.sha256,
             "report": str(ended.report),
+            "github": write_witness(ended),
         },
         output,
     )
@@ -57,9 +66,22 @@ def command(output: str) -> int:
         say(line)
     flow.summary(markdown(files))
     flow.annotate("notice" if result.exit_code == 0 else "warning", lines[0], "\n".join(lines))
-    for problem in ended.verdict.problems:
+    for problem in (*ended.verdict.problems, *ended.contradictions):
         say(f"evidence: {problem}")
-    return ended.verdict.exit_code
+    if ended.contradictions:
+        flow.annotate("error", "The evidence and GitHub do not agree", "\n".join(ended.contradictions))
+    return ended.verdict.exit_code or (int(Exit.EVIDENCE) if ended.contradictions else 0)
+
+
+def write_witness(ended: Conclusion) -> str:
+    """GitHub's own word beside the bundle, or an empty name where it gave none."""
+    from hyops_ci.stages.witness import document
+
+    if ended.witness is None:
+        return ""
+    path = ended.bundle.with_name("github.json")
+    path.write_text(json.dumps(document(ended.witness), indent=2, sort_keys=True), encoding="utf-8")
+    return str(path)
 
 
 def _results(text: str) -> dict[str, str]:
@@ -69,3 +91,20 @@ def _results(text: str) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(name): str(result) for name, result in value.items()} if isinstance(value, dict) else {}
+
+
+def _watches(text: str) -> list[Watched]:
+    """What the watch jobs handed over; what cannot be read was not seen."""
+    from pydantic import ValidationError
+
+    from hyops_ci.stages.watch import Watched
+
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return []
+    found = []
+    for each in value if isinstance(value, list) else []:
+        with suppress(ValidationError):
+            found.append(Watched.model_validate_json(json.dumps(each)))
+    return found

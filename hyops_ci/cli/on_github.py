@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.cli.connecting import connect
 from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.github.workflow import fenced
 from hyops_ci.intake.config_file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.stages.clock import SystemClock
 from hyops_ci.stages.ending import headline_of
@@ -43,6 +45,7 @@ def github_world(config: DispatchConfig | None, *, on_runner: bool) -> World:
         say=progress,
         hyops_line=say,
         trust=host_trust() if on_runner else None,
+        github=connect(job.repository) if os.environ.get("DR_TOKEN") else None,
     )
 
 
@@ -110,7 +113,7 @@ def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -
             ),
         ]
         flow.annotate("error" if code else "notice", title, "\n".join(lines))
-        flow.summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+        flow.summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)
     return code

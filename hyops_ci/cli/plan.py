@@ -144,6 +144,7 @@ def outputs_of(run: RunDir) -> dict[str, str]:
     import json
 
     from hyops_ci.contracts.plan import Plan
+    from hyops_ci.stages.witness import check_job, execute_job
 
     if not run.has("plan.json"):
         return {}
@@ -156,5 +157,8 @@ def outputs_of(run: RunDir) -> dict[str, str]:
         "runner_ref": plan.runner_ref,
         "gate": plan.approval.gate,
         "check_gate": plan.approval.check_gate,
-        "title": f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}",
+        "runner_names": json.dumps(list(plan.runner_names)),
+        "lane": plan.lane,
+        "check_title": check_job(plan),
+        "title": execute_job(plan),
     }

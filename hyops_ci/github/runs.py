@@ -28,6 +28,12 @@ def run(client: Client, run_id: int) -> RunFact:
         ) from None
 
 
+def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
+    """Runs of one workflow file that wait for a review, the newest 100. Raises as `Client.ask`."""
+    listed = client.pages(endpoints.RUNS, "workflow_runs", params={"status": "waiting"}, most=1, workflow=workflow)
+    return tuple(read_run(each) for each in listed)
+
+
 def read_run(found: Mapping[str, Any]) -> RunFact:
     """GitHub's answer read. Raises KeyError, TypeError or ValueError for another form."""
     actor, triggering = found["actor"], found.get("triggering_actor") or found["actor"]

@@ -5,8 +5,6 @@ Nothing that is read here is trusted for it: the answer binds decision, plan and
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,18 +19,15 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.contracts.ports import Clock
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.artifacts import artifact
 from hyops_ci.github.client import Client
 from hyops_ci.github.dispatch import Started, start, workflow
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.intake.config_file import read_config
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.asking import REQUEST
+from hyops_ci.stages.handover import handover_of
 
 CONFIG: Final = "sources/config"
-DECISION: Final = "decision.raw"
-MOST: Final = 4 << 20
-"""Bytes of one document in a handover."""
 
 
 @dataclass(frozen=True)
@@ -68,31 +63,6 @@ def waiting(client: Client, number: int) -> Waiting:
             fix="sign nothing; look who uploaded the artifact",
         )
     return Waiting(run, request, read_config(held[CONFIG])[0])
-
-
-def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Named documents of what the check of a run handed over. Raises Refusal (exit 11) where one is not there."""
-    name = f"dr-check-{run.run_id}-{run.attempt}"
-    files = artifact(client, run.run_id, name)
-    packed = next((data for path, data in files.items() if PurePosixPath(path).name == "handover.tar"), b"")
-    found = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as tar:
-            for member in tar:
-                if member.name in names and member.isfile() and member.size <= MOST and (file := tar.extractfile(member)):
-                    found[member.name] = file.read()
-    except tarfile.TarError:
-        found = {}
-    if missing := sorted(set(names) - set(found)):
-        raise Refusal(
-            "handover.file",
-            "the run left nothing that can be answered",
-            exit_code=Exit.EVIDENCE,
-            found=f"artifact {name} without {', '.join(missing)}",
-            expected="a run whose check is done",
-            fix="look at the run: only a run that ended UNSIGNED waits for an answer",
-        )
-    return found
 
 
 def leave_answer(asked: Waiting, envelope: Mapping[str, Any], ledger: Ledger, now: datetime) -> Standing:

@@ -7,21 +7,29 @@ from datetime import datetime, timedelta
 
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.request import build_request
+from hyops_ci.approvals.reviews import approvals_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person, Subject
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.environments import environment
+from hyops_ci.github.reviews import reviews
 from hyops_ci.intake.config_file import read_config
+from hyops_ci.planning.protection import weaker
 from hyops_ci.signing.dsse import read_envelopes
+from hyops_ci.stages.origin import ORIGIN, Origin
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
 
 REQUEST = "request.json"
 ENVELOPES = "approvals/envelopes.json"
+GATE = "gate.json"
+"""What GitHub said of the approval gate before it was passed."""
 ISSUER = "github:"
 
 
@@ -36,7 +44,7 @@ def ask_for_approval(plan: Plan, check: Check, run: RunDir, world: World) -> App
         ledger_id=tip.ledger_id,
         min_epoch=tip.epoch,
         nonce=secrets.token_hex(16),
-        requesters=requesters_of(decision, world),
+        requesters=requesters_of(decision, run),
         requested_at=world.clock.now().replace(microsecond=0),
         rationale=decision.rationale,
     )
@@ -59,9 +67,9 @@ def subject_of(plan: Plan, check: Check, tip: Tip, world: World) -> Subject:
     )
 
 
-def requesters_of(decision: Decision, world: World) -> tuple[Person, ...]:
-    """Everybody who may not approve: whoever started the run, and the issuer if it is a login (contracts, section 5)."""
-    people = [Person(login=login, id=number) for login, number in world.job.requesters]
+def requesters_of(decision: Decision, run: RunDir) -> tuple[Person, ...]:
+    """Everybody who may not approve: whoever asked, as GitHub told the plan, and the issuer if a login (contracts, section 5)."""
+    people = list(run.read_model(ORIGIN, Origin).requesters)
     if decision.issuer.startswith(ISSUER):
         people.append(Person(login=decision.issuer.removeprefix(ISSUER)))
     unique = {person.login.lower(): person for person in reversed(people)}
@@ -74,25 +82,71 @@ def keep_envelopes(text: str, run: RunDir) -> None:
         run.write_json(ENVELOPES, read_envelopes(text))
 
 
-def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World) -> tuple[Approval, ...]:
-    """The approvals that carry this run. Raises Refusal (exit 6). What counts is judged at the claim, by this clock."""
+def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate_passed: bool = False) -> tuple[Approval, ...]:
+    """The approvals that carry this run. Raises Refusal (exit 6). What counts is judged at the claim, by this clock.
+
+    Signed answers came with the run, or wait in the ledger; reviews are GitHub's. `gate_passed`: the job behind the approval gate runs.
+    """
     decision = run.read_model("decision.json", Decision)
     refuse_old_decision(decision, read_config(run.read("sources/config"))[0], world.clock.now())
     if not plan.approval.required:
         return ()
-    ledger = world.ledger(plan.service)
-    people = world.trust.approvers if world.trust is not None else ()
-    validity = {each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key}
-    quorum = max(plan.approval.quorum, world.min_quorum, world.trust.quorum if world.trust is not None else 1)
+    ledger, subject, trust = world.ledger(plan.service), subject_of(plan, check, tip, world), world.trust
+    people = trust.approvers if trust is not None else ()
+    quorum = max(plan.approval.quorum, world.min_quorum, trust.quorum if trust is not None else 1)
+    requesters = requesters_of(decision, run)
+    kept = run.read_json(ENVELOPES) if run.has(ENVELOPES) else []
     return judge(
-        run.read_json(ENVELOPES) if run.has(ENVELOPES) else [],
+        [*kept, *(each for each in ledger.answers(subject) if each not in kept)],
         plan.approval.model_copy(update={"quorum": quorum}),
-        subject_of(plan, check, tip, world),
-        requesters=requesters_of(decision, world),
+        subject,
+        requesters=requesters,
         now=world.clock.now(),
         spent_nonces=ledger.spent_nonces(),
-        validity=validity,
+        validity={each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key},
+        reviews=reviews_of(plan, subject, requesters, run, world),
+        gate_passed=gate_passed,
+        approvers={each.id: each.login for each in people} if trust is not None else None,
+        apps=trust.apps if trust is not None else None,
     )
+
+
+def reviews_of(plan: Plan, subject: Subject, requesters: tuple[Person, ...], run: RunDir, world: World) -> tuple[Approval, ...]:
+    """What was answered at the approval gate of this run. Nothing where the plan does not ask there, or there is no GitHub."""
+    if world.github is None or "environment" not in plan.approval.channels or not run.has(REQUEST):
+        return ()
+    number = int(world.job.run_id.partition("-")[0])
+    return approvals_of(
+        reviews(world.github, number),
+        run_id=number,
+        attempt=world.job.attempt,
+        gate=plan.approval.gate,
+        subject=subject,
+        requesters=requesters,
+        requested_at=run.read_model(REQUEST, ApprovalRequest).requested_at,
+        observed_at=world.clock.now(),
+        lifetime=plan.approval.lifetime,
+    )
+
+
+def refuse_weaker_gate(plan: Plan, granted: tuple[Approval, ...], run: RunDir, world: World) -> None:
+    """Read the approval gate again, now that it was passed: a review counts for what the gate was when it was planned.
+
+    Raises Refusal (exit 4).
+    """
+    if world.github is None or not run.has(GATE) or not any(each.channel == "environment" for each in granted):
+        return
+    lost = weaker(run.read_model(GATE, EnvironmentFact), environment(world.github, plan.approval.gate))
+    if lost:
+        raise Refusal(
+            "gate.weaker",
+            "the approval gate protects less than when this run was planned",
+            exit_code=Exit.POLICY,
+            found=f"{plan.approval.gate}: {lost}",
+            expected="the same protection before and after the approval",
+            fix="find out who changed the environment (audit log); repair it (hyops-ci environment check); then a new run",
+            docs="approvals.md",
+        )
 
 
 def refuse_old_decision(decision: Decision, config: DispatchConfig, now: datetime) -> None:
@@ -111,10 +165,12 @@ def refuse_old_decision(decision: Decision, config: DispatchConfig, now: datetim
 
 
 def may_proceed(run: RunDir, world: World) -> bool:
-    """Whether execute need be started: the yes is there, or GitHub's own gate will hold the job until it is."""
+    """Whether execute need be started: the yes is there, or GitHub's own gate will hold the job until somebody reviewed it."""
     plan, check = run.read_model("plan.json", Plan), run.read_model("check.json", Check)
-    if "environment" in plan.approval.channels:
-        return True
+    if run.has(GATE) and "environment" in plan.approval.channels:
+        gate = run.read_model(GATE, EnvironmentFact)
+        if gate.reviewers or gate.teams:
+            return True
     try:
         weigh(plan, check, world.ledger(plan.service).tip(), run, world)
     except Refusal:

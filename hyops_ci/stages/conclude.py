@@ -7,13 +7,11 @@ result -> denied -> no runner -> expired -> cancelled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hyops_ci.contracts.base import moment, seconds, stamp
-from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
@@ -22,11 +20,13 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.report import html
 from hyops_ci.evidence.verify import Verdict, verify
-from hyops_ci.stages.asking import weigh
 from hyops_ci.stages.part import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.remains import WALK, cut_off, past_no_return, remains
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.sealing import seal_run
+from hyops_ci.stages.stopping import why_no_further
+from hyops_ci.stages.watch import Watched
+from hyops_ci.stages.witness import Witness, contradictions, witness
 from hyops_ci.stages.world import World
 
 
@@ -39,21 +39,40 @@ class Conclusion:
     sha256: str
     verdict: Verdict
     report: Path
+    witness: Witness | None = None
+    """What GitHub shows of the run by itself; None where it was not asked, or did not answer."""
+    contradictions: tuple[str, ...] = ()
+    """Where evidence and GitHub do not agree."""
 
 
-def conclude(run: RunDir, world: World, *, evidence: Path | None, digest: str, results: Mapping[str, str]) -> Conclusion:
-    """Verify what execute sealed, or seal what never got that far. `results` is GitHub's word on each job.
+def conclude(
+    run: RunDir, world: World, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+) -> Conclusion:
+    """Verify what execute sealed, or seal what never got that far. `results` is GitHub's word on each job, `watches` what was seen of them.
 
     Raises Refusal (exit 11) for evidence that is not what execute sealed.
     """
     if evidence is not None:
-        return take_sealed(evidence, digest, world)
-    end = settle_state(run, world, results)
+        return compared(take_sealed(evidence, digest, world), world)
+    end = settle_state(run, world, results, watches)
     left = remains(run)
     sealed = seal_run(run, world, end, left)
     if left.act_claim is not None and left.plan is not None:
         tell(left.plan, left.act_claim, end.state, sealed.sha256, world, moved=bool(left.outcome and left.outcome.past_no_return))
-    return Conclusion(run.read_model("result.json", Result), sealed.path, sealed.sha256, verify(sealed.path), write_report(sealed.path))
+    result, verdict = run.read_model("result.json", Result), verify(sealed.path)
+    return compared(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), world)
+
+
+def compared(ended: Conclusion, world: World) -> Conclusion:
+    """The conclusion beside GitHub's own word on jobs and reviews. GitHub's silence is said, and changes no end."""
+    if world.github is None:
+        return ended
+    try:
+        seen = witness(world.job, world.github)
+    except DispatchError as error:
+        world.say(f"not compared with GitHub: {error.title()}")
+        return ended
+    return replace(ended, witness=seen, contradictions=contradictions(read_files(ended.bundle), seen))
 
 
 def take_sealed(evidence: Path, digest: str, world: World) -> Conclusion:
@@ -103,7 +122,7 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def settle_state(run: RunDir, world: World, results: Mapping[str, str]) -> StageEnd:
+def settle_state(run: RunDir, world: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
     """Bring a run without execute's word to its terminal state."""
     left: list[StageEnd] = []
 
@@ -117,7 +136,7 @@ def settle_state(run: RunDir, world: World, results: Mapping[str, str]) -> Stage
         if part.state in WALK and (end := cut_off(part, run, world)):
             left.append(end)
             return
-        raise _why(part.state or State.RECEIVED, run, world, results)
+        raise why_no_further(part.state or State.RECEIVED, run, world, results, watches)
 
     end = run_stage("conclude", run, world, story)
     return left[0] if left else end
@@ -137,42 +156,3 @@ def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World, *, m
 
 def _left_refusal(run: RunDir) -> RefusalRecord | None:
     return run.read_model(REFUSAL, RefusalRecord) if run.has(REFUSAL) else None
-
-
-def _why(state: State, run: RunDir, world: World, results: Mapping[str, str]) -> Refusal:
-    """Why a run that was planned or checked went no further."""
-    cancelled = "cancelled" in results.values()
-    if state is State.PLANNED and not cancelled:
-        return Refusal(
-            "runner.silent",
-            "no runner did the check",
-            exit_code=Exit.RUNNER,
-            found=f"job check: {results.get('check', 'no result')}",
-            expected="one online runner with the plan's labels, able to run the job",
-            fix="look at the log of the check job; repair the runner; then a new run",
-        )
-    if state is State.CHECKED and not cancelled:
-        plan = run.read_model("plan.json", Plan)
-        asked = moment(str(run.read_json("request.json")["requested_at"]))
-        until = asked + timedelta(seconds=seconds(plan.approval.lifetime))
-        if world.clock.now() >= until:
-            return Refusal(
-                "approval.expired",
-                "nobody approved in time",
-                exit_code=Exit.APPROVAL,
-                found=f"valid until {stamp(until)}",
-                expected="a yes before that",
-                fix="start a new run",
-            )
-        try:
-            weigh(plan, run.read_model("check.json", Check), world.ledger(plan.service).tip(), run, world)
-        except Refusal as error:
-            return error
-    return Refusal(
-        "run.cancelled",
-        "the run was cancelled",
-        exit_code=Exit.CANCELLED,
-        found=f"in {state}, jobs {dict(results)}",
-        expected="a run to its end",
-        fix="start a new run",
-    )

@@ -28,6 +28,8 @@ def stopped_state(before: State, error: DispatchError) -> State:
         case State.PLANNED:
             return State.NO_RUNNER if error.exit_code is Exit.RUNNER else State.BLOCKED
         case State.CHECKED:
+            if error.gate.startswith("runner."):
+                return State.NO_RUNNER
             return _GATE_STATES.get(error.gate, State.UNSIGNED) if error.gate.startswith("approval.") else State.BLOCKED
         case State.APPROVED:
             return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED

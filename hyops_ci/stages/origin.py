@@ -6,6 +6,7 @@ Its decision is read again from the bytes of that run as of that run's start, so
 
 from __future__ import annotations
 
+from hyops_ci.approvals.requesters import requesters_of
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
 from hyops_ci.contracts.control import RunFact
@@ -13,11 +14,11 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
-from hyops_ci.stages.answering import DECISION, handover_of
-from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.handover import handover_of
 from hyops_ci.stages.world import World
 
 ORIGIN = "origin.json"
+DECISION = "decision.raw"
 
 
 class Origin(Model):
@@ -39,12 +40,12 @@ def origin_of(resume: str, world: World) -> Origin:
         return local_origin(world)
     this = run_fact(client, int(job.run_id.partition("-")[0]))
     if not resume:
-        return Origin(requesters=_askers(this), received_at=this.created_at, run=this)
+        return Origin(requesters=requesters_of(this), received_at=this.created_at, run=this)
     if not resume.isdigit() or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
     require_fit(earlier, this, client)
-    return Origin(requesters=_askers(earlier), received_at=earlier.created_at, run=this, resumes=earlier)
+    return Origin(requesters=requesters_of(earlier), received_at=earlier.created_at, run=this, resumes=earlier)
 
 
 def local_origin(world: World) -> Origin:
@@ -70,21 +71,6 @@ def require_fit(earlier: RunFact, this: RunFact, client: Client) -> None:
     )
     if differs := [f"{name} {found}, not {wanted}" for name, found, wanted in pairs if found != wanted]:
         raise _not_resumable(f"run {earlier.run_id}: {'; '.join(differs)}", "a run of this workflow on the default branch")
-
-
-def reread(run: RunDir, world: World) -> Origin:
-    """The origin as GitHub says it now, on the runner itself; as it was handed over where GitHub is not asked."""
-    kept = run.read_model(ORIGIN, Origin)
-    if world.github is None:
-        return kept
-    return origin_of(str(kept.resumes.run_id) if kept.resumes else "", world)
-
-
-def _askers(run: RunFact) -> tuple[Person, ...]:
-    """Whoever started a run, and whoever started it again. Nobody asked for a schedule."""
-    if run.event == "schedule":
-        return ()
-    return tuple(dict.fromkeys((run.actor, run.triggering_actor)))
 
 
 def _not_resumable(found: str, expected: str) -> Refusal:

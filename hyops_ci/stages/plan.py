@@ -22,16 +22,14 @@ from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.settings import action_for, data_home
 from hyops_ci.planning.trust import narrow
-from hyops_ci.stages.asking import keep_envelopes
+from hyops_ci.stages.asking import GATE, keep_envelopes
 from hyops_ci.stages.clock import ShiftedClock
 from hyops_ci.stages.origin import ORIGIN, Origin, decision_of, origin_of
+from hyops_ci.stages.overdue import end_overdue
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.sources import plan_facts, read_overlay, read_source, secret_refs
 from hyops_ci.stages.world import World
-
-GATE = "gate.json"
-"""What GitHub said of the approval gate before it was passed."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
             run.write("decision.raw", ask.decision)
         config_bytes = read_source(ask.repository, ask.config_path)
         config = under_host(read_config(config_bytes, ask.config_path)[0], world)
+        end_overdue(config, caller_file(world), world)
         origin = origin_of(ask.resume, world)
         run.write_model(ORIGIN, origin)
         intake = take_in(ask, config, world, origin)
@@ -168,6 +167,11 @@ def ledger_position(intake: Intake, config: DispatchConfig, world: World) -> Tip
         home_site=data_home(config, decision.service),
     )
     return ledger.look(request)
+
+
+def caller_file(world: World) -> str:
+    """Name of the caller's workflow file; empty where the job does not say."""
+    return world.job.workflow_ref.partition("@")[0].rpartition("/")[2]
 
 
 def job_facts(world: World) -> dict[str, object]:

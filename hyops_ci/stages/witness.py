@@ -13,6 +13,7 @@ from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.control import JobFact, ReviewFact
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result
 from hyops_ci.github.client import Client
 from hyops_ci.github.jobs import jobs
@@ -35,16 +36,25 @@ def witness(job: Job, client: Client) -> Witness:
     return Witness(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
 
 
-def contradictions(files: Mapping[str, bytes], seen: Witness, *, check_job: str, execute_job: str) -> tuple[str, ...]:
-    """Where a bundle says otherwise than GitHub. `files` are the bundle's; the jobs are named as the workflow names them."""
+def check_job(plan: Plan) -> str:
+    """Name of the job that checks, as dispatch.yml gives it."""
+    return f"Check {plan.runner_ref} (changes nothing)"
+
+
+def execute_job(plan: Plan) -> str:
+    """Name of the job that recovers."""
+    return f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}"
+
+
+def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]:
+    """Where a bundle says otherwise than GitHub. `files` are the bundle's."""
     result = Result.model_validate_json(files["result.json"])
     said = []
     if result.run_id != f"{seen.run_id}-{seen.attempt}":
         said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
-    if "runner.json" in files:
-        runner = RunnerIdentity.model_validate_json(files["runner.json"])
-        # The bundle keeps the runner of the last look: of execute where that ran, else of check.
-        took = named(seen.jobs, execute_job) if result.claim_id else named(seen.jobs, check_job)
+    if "runner.json" in files and "plan.json" in files:
+        runner, plan = RunnerIdentity.model_validate_json(files["runner.json"]), Plan.model_validate_json(files["plan.json"])
+        took = named(seen.jobs, check_job(plan))  # the check wrote runner.json
         if took is not None and took.runner_name and runner.name and took.runner_name != runner.name:
             said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
     for name, content in files.items():
