@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.config import LANES, DispatchConfig
 from hyops_ci.contracts.control import RunnerFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.client import Client
 from hyops_ci.github.runners import Found, carries, find
 from hyops_ci.github.versions import Schedule, objection, schedule, warning
-from hyops_ci.planning.settings import LaneSettings
+from hyops_ci.planning.settings import LaneSettings, lane_settings
 from hyops_ci.planning.waiting import Presence, Sighting
 
 NO_TOKEN = "no token that may list runners (administration: read; a job's own token never has it)"
@@ -103,3 +105,16 @@ def _warnings(found: Found, ends: Sequence[Schedule], now: datetime) -> tuple[st
 
 def _end(runner: RunnerFact, ends: Sequence[Schedule]) -> Schedule | None:
     return next((end for end in ends if end.version == runner.version), None)
+
+
+def lanes_of(config: DispatchConfig, name: str = "") -> tuple[LaneSettings, ...]:
+    """The lanes that are looked at: the enabled ones, or the one with this name; a drill runner of its own follows its lane."""
+    found: list[LaneSettings] = []
+    for lane in (lane_settings(config, each) for each in LANES if name in ("", each)):
+        if not (lane.enabled or name):
+            continue
+        found.append(lane)
+        if lane.drill_runner_ref != lane.runner_ref:
+            labels = tuple(lane.drill_runner_ref if label == lane.runner_ref else label for label in lane.labels)
+            found.append(replace(lane, runner_ref=lane.drill_runner_ref, labels=labels, names=()))
+    return tuple(found)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from hyops_ci.planning.waiting import Verdict, Wanted
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.watch import MOST_CALLS, Order, Watched, watch
 from hyops_ci.stages.world import World
+from tests.support.clock import Clock
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.jobs import Job as FakeJob
@@ -29,31 +28,6 @@ NAME = "gcp-ops-runner-01"
 CHECK, RECOVER = "Check gcp-ops-runner (changes nothing)", "Recover pg-ha/prod at gcp, plan 7c1e44a9"
 JOBS = "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs"
 CANCEL = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"
-START = datetime(2026, 11, 23, 3, 9, 2, tzinfo=UTC)
-
-
-@dataclass
-class Clock:
-    """Time that passes by sleeping only; what is planned happens on the way."""
-
-    seconds: float = 0.0
-    planned: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-        due = [entry for entry in self.planned if entry[0] <= self.seconds]
-        self.planned = [entry for entry in self.planned if entry not in due]
-        for _, action in sorted(due, key=lambda entry: entry[0]):
-            action()
-
-    def at(self, seconds: float, action: Callable[[], object]) -> None:
-        self.planned.append((seconds, action))
 
 
 @dataclass

@@ -1,0 +1,77 @@
+"""`hyops-ci runner`: the standing runners of the lanes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.github.client import Client
+    from hyops_ci.stages.standing import Standing
+
+MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
+
+
+@click.group("runner")
+def command() -> None:
+    """Look after the standing runners."""
+
+
+@command.command("status")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path(".github/dr-dispatch.yml"),
+    show_default=True,
+)
+@click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
+@click.option("--lane", type=click.Choice(["gcp", "onprem", "azure", "aws"]), help="This lane only; else all that are enabled.")
+@click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve it, too; else the repository's owner.")
+@format_option
+def status(config_file: Path, repository: str, lane: str | None, organization: str, output: str) -> int:
+    """Say for each lane whether its runner is there, online, and not too old. Exit 7 for one that would take no job.
+
+    It takes a token that may list runners: DR_RUNNER_TOKEN, or an App's DR_APP_ID and DR_APP_KEY_FILE (administration: read). Without
+    one it says what is not known.
+    """
+    from hyops_ci.cli.connecting import connect_for_runners
+    from hyops_ci.cli.render import emit
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.planning.waiting import Presence
+    from hyops_ci.stages.clock import SystemClock
+    from hyops_ci.stages.standing import lanes_of, standing
+
+    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    client = connect_for_runners(repository)
+    org = organization or (owner(client) if client else "")
+    found = [standing(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
+    emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
+    return 7 if any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found) else 0
+
+
+def owner(client: Client) -> str:
+    """The organization that owns the repository, or empty: a person's repository has its own runners only."""
+    from hyops_ci.errors import Refusal
+    from hyops_ci.github.repository import repository
+
+    try:
+        found = repository(client)
+    except Refusal:
+        return ""
+    return found.name.partition("/")[0] if found.owner_kind == "Organization" else ""
+
+
+def lines(one: Standing) -> list[str]:
+    """A lane as a person reads it (texts 6)."""
+    who = f"{'runner ' + one.lane:<14}"
+    agents = sorted({runner.version for runner in one.runners or () if runner.version})
+    agent = f", agent {' and '.join(agents)}" if agents else ""
+    rows = [f"{MARKS[one.presence]:<5} {who} {one.words}{agent}; {one.runner_ref}, labels {', '.join(one.labels)}"]
+    rows += [f"{'warn':<5} {who} {warning}" for warning in one.warnings]
+    rows += [f"{'?':<5} {who} not known: {text}" for text in one.not_known if text not in one.words]
+    return rows

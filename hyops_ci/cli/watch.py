@@ -1,0 +1,115 @@
+"""`hyops-ci watch`: whether a runner takes the job, as a step beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.watch import Watched
+
+
+@click.command("watch")
+@click.option("--which", type=click.Choice(["check", "execute"]), envvar="DR_WHICH", default="check", show_default=True)
+@click.option("--job", envvar="DR_JOB", required=True, help="Name of the job to watch, as its workflow gives it.")
+@click.option("--runs-on", envvar="DR_RUNS_ON", required=True, help="The plan's labels, a JSON array.")
+@click.option("--runner-ref", envvar="DR_RUNNER_REF", required=True, help="The plan's runner.")
+@click.option("--runner-names", envvar="DR_RUNNER_NAMES", default="[]", help="Names of the runners that may take it, a JSON array.")
+@click.option("--runner-group", envvar="DR_RUNNER_GROUP", default="", help="The runner group that it must belong to.")
+@click.option("--lane", envvar="DR_LANE", default="", help="The lane, for the command that helps.")
+@click.option(
+    "--bootstrap-reason",
+    envvar="DR_BOOTSTRAP_REASON",
+    type=click.Choice(["", "initial-bootstrap", "runner-recovery", "lab-fallback"]),
+    default="",
+    help="Why a runner may be made, as the plan allowed it.",
+)
+@click.option("--gate", envvar="DR_GATE", default="", help="The environment whose reviewer is named.")
+@click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve the repository, too.")
+@click.option("--limit", envvar="DR_LIMIT", type=click.IntRange(30, 3600), default=120, show_default=True, help="Seconds in the queue.")
+@format_option
+def command(
+    which: str,
+    job: str,
+    runs_on: str,
+    runner_ref: str,
+    runner_names: str,
+    runner_group: str,
+    lane: str,
+    bootstrap_reason: str,
+    gate: str,
+    organization: str,
+    limit: int,
+    output: str,
+) -> int:
+    """Watch one job of this run until a runner has it; cancel the run where none comes, or a stranger.
+
+    DR_TOKEN needs actions: write. With DR_RUNNER_TOKEN, or DR_APP_ID and DR_APP_KEY_FILE, it also knows whether the runner is online.
+    """
+    from hyops_ci.cli.connecting import connect, connect_for_runners
+    from hyops_ci.cli.on_github import github_world
+    from hyops_ci.planning.waiting import Wanted
+    from hyops_ci.stages.watch import Order, watch
+
+    world = github_world(None, on_runner=False)
+    labels, names = listed(runs_on, at_least=1), listed(runner_names)
+    wanted = Wanted(job=job, attempt=world.job.attempt, labels=labels, names=names, group=runner_group, limit=limit)
+    order = Order("check" if which == "check" else "execute", wanted, runner_ref, lane, bootstrap_reason, gate, organization)
+    client, runners = connect(world.job.repository), connect_for_runners(world.job.repository)
+    watched = watch(order, client, world, runners=runners, tell=lambda found: tell(found, output))
+    return watched.refusal.exit_code if watched.refusal else 0
+
+
+def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
+    """A JSON array of so many names or more. Raises Refusal (exit 2)."""
+    from hyops_ci.errors import Exit, Refusal
+
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        found = None
+    if isinstance(found, list) and len(found) >= at_least and all(isinstance(name, str) for name in found):
+        return tuple(found)
+    raise Refusal(
+        "watch.labels",
+        "that is no list of names",
+        exit_code=Exit.USAGE,
+        found=text,
+        expected='a JSON array such as ["self-hosted", "gcp-ops-runner"]',
+        fix="hand over the outputs of the plan step as they are",
+    )
+
+
+def tell(watched: Watched, output: str) -> None:
+    """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
+    from hyops_ci.cli.render import hand_on, say, workflow
+    from hyops_ci.contracts.run import State
+    from hyops_ci.stages.ending import headline_of
+
+    flow, refusal = workflow(), watched.refusal
+    hand_on(
+        {
+            "verdict": watched.verdict.value,
+            "runner_name": watched.runner_name,
+            "runner_id": str(watched.runner_id or ""),
+            "waited_seconds": str(watched.waited_seconds),
+            "cause": watched.cause,
+            "exit_code": str(refusal.exit_code if refusal else 0),
+            "watched": json.dumps(watched.document(), sort_keys=True),
+        },
+        output,
+    )
+    if refusal is not None:
+        title = headline_of(State.NO_RUNNER, refusal)
+        rows = (("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix))
+        lines = [title, *(f"  {name:<8} {text}" for name, text in rows)]
+        flow.annotate("error", title, "\n".join(lines))
+        flow.summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+        for line in lines:
+            say(line)
+    elif watched.verdict == "unknown":
+        flow.annotate("warning", "Not known whether a runner takes the job", watched.cause)
