@@ -24,6 +24,8 @@ WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
 LONG_WAITS: Final = (10.0, 30.0, 60.0)
 """Seconds between tries when it asks us to slow down: within two minutes, as for every call to GitHub."""
+HASTE: Final = 15.0
+"""Seconds for one answer of a remote that is only looked at; it is asked once."""
 SEEN: Final = "refs/heads/seen"
 MAX_HISTORY: Final = 20_000
 """Transitions that are read. What is older is beyond the life of any approval or decision that could come again."""
@@ -32,8 +34,11 @@ MAX_HISTORY: Final = 20_000
 class GitStore:
     """One branch of one remote, with a bare repository of our own in between."""
 
-    def __init__(self, remote: str, branch: str, cache: Path, token: str = "", sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, remote: str, branch: str, cache: Path, token: str = "", sleep: Callable[[float], None] = time.sleep, *, hasty: bool = False
+    ) -> None:
         self._git, self._branch, self._sleep = Git(remote, cache, token), branch, sleep
+        self._hasty = hasty
         self._ref = f"refs/heads/{branch}"
         self._known: dict[str, Tip] = {}
         self._head: Head | None = None
@@ -50,6 +55,16 @@ class GitStore:
         if self._git.run("merge-base", "--is-ancestor", commit, SEEN).code:
             self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self._git.remote, self._ref)
             self._remember(commit)
+        return self._head_at(commit)
+
+    def recall(self, commit: str) -> Head | None:
+        """The head as this host read it once, from its own copy; None where the copy is gone. Asks nobody."""
+        self._git.prepare()
+        there = self._git.run("cat-file", "-e", f"{commit}^{{commit}}").code == 0
+        return self._head_at(commit) if there else None
+
+    def _head_at(self, commit: str) -> Head:
+        """`commit` and what it grew from, all of it in our copy."""
         listing = self._git.local("rev-list", f"--max-count={MAX_HISTORY}", "--first-parent", commit, "--")
         commits = listing.text.split()
         self._head = Head(commit, self._tips(commits), tuple(commits))
@@ -63,6 +78,12 @@ class GitStore:
         commit = self._git.local("commit-tree", tree, *(("-p", parent) if parent else ()), "-m", message).text
         return commit if self._push(commit, parent) else None
 
+    def forward(self, source: GitStore, parent: str | None, commit: str) -> bool:
+        """Move the branch from `parent` to `commit` of `source`: the same commits, none of our own. False: somebody else came first."""
+        self._git.prepare()
+        self._git.local("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", str(source._git.folder), commit)
+        return self._push(commit, parent)
+
     def _push(self, commit: str, parent: str | None) -> bool:
         """Move the branch from `parent` (None: from nowhere) to `commit`. False: it was no longer at `parent`."""
         if parent is not None and self._git.run("merge-base", "--is-ancestor", parent, commit).code:
@@ -70,7 +91,7 @@ class GitStore:
         # Git would take the lease for leave to overwrite what it names. Nothing is lost by that: `commit` contains it, see above.
         lease = f"--force-with-lease={self._ref}:{parent or ''}"
         said = ""
-        for waits in _tries():
+        for waits in self._tries():
             done = self._git.run("push", "--quiet", "--porcelain", lease, "--", self._git.remote, f"{commit}:{self._ref}")
             if done.code == 0:
                 self._remember(commit)
@@ -89,7 +110,11 @@ class GitStore:
             if no is not None:
                 raise no
             self._pause(waits, said)
-        raise trouble.silent(said, len(WAITS) + 1)
+        raise trouble.silent(said, len(self._tries()))
+
+    def _tries(self) -> tuple[tuple[float, float] | None, ...]:
+        """The pause after each try, short and long; none after the last."""
+        return (None,) if self._hasty else (*zip(WAITS, LONG_WAITS, strict=False), None)
 
     def _pause(self, waits: tuple[float, float] | None, said: str) -> None:
         if waits is not None:
@@ -128,15 +153,15 @@ class GitStore:
     def _ask(self, *words: str) -> Answer:
         """A call that talks to the remote, tried again while it does not answer. Code 2 and silence: there is no such branch."""
         said = ""
-        for waits in _tries():
-            done = self._git.run(*words)
+        for waits in self._tries():
+            done = self._git.run(*words, limit=HASTE if self._hasty else None)
             if done.code == 0 or (done.code == 2 and not done.err.strip()):
                 return done
             said = done.err
             if (no := trouble.refusal(said, self._branch)) is not None:
                 raise no
             self._pause(waits, said)
-        raise trouble.silent(said, len(WAITS) + 1)
+        raise trouble.silent(said, len(self._tries()))
 
     def _unreadable(self, commit: str, what: str) -> Refusal:
         return Refusal(
@@ -148,11 +173,6 @@ class GitStore:
             fix="look at the branch; somebody else wrote to it",
             docs="ledger.md",
         )
-
-
-def _tries() -> tuple[tuple[float, float] | None, ...]:
-    """The pause after each try, short and long; none after the last."""
-    return (*zip(WAITS, LONG_WAITS, strict=False), None)
 
 
 def create_repository(path: Path) -> None:

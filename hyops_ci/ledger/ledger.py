@@ -17,7 +17,7 @@ from hyops_ci.ledger.answers import Asked
 from hyops_ci.ledger.git import GitStore
 from hyops_ci.ledger.memory import TipMemory, must_hold
 from hyops_ci.ledger.rules import ClaimRequest
-from hyops_ci.ledger.store import Head, Store
+from hyops_ci.ledger.store import Head, Relation, Store, relation
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
@@ -27,20 +27,25 @@ TRIES: Final = 200
 class Ledger:
     """One branch, one service."""
 
-    def __init__(self, store: Store, service: str, memory: TipMemory | None = None) -> None:
+    def __init__(self, store: Store, service: str, memory: TipMemory | None = None, place: str = "") -> None:
         self._store, self._service, self._memory = store, service, memory
         self.branch = f"dr-ledger/{service}"
+        self.place = place
+        """The remote, as people write it; it holds no credential."""
 
     @classmethod
-    def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "") -> Ledger:
-        """The ledger on a Git remote: a URL, or the path of a bare repository. `state_dir` is this host's memory."""
+    def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "", hasty: bool = False) -> Ledger:
+        """The ledger on a Git remote: a URL, or the path of a bare repository. `state_dir` is this host's memory.
+
+        `hasty`: asked once, for at most 15 seconds; for a remote that a run can do without.
+        """
         key = digest_bytes(f"{remote}\n{service}".encode())[7:23]
-        store = GitStore(remote, f"dr-ledger/{service}", state_dir / f"ledger-{key}.git", token)
-        return cls(store, service, TipMemory(state_dir / f"ledger-{key}.json"))
+        store = GitStore(remote, f"dr-ledger/{service}", state_dir / f"ledger-{key}.git", token, hasty=hasty)
+        return cls(store, service, TipMemory(state_dir / f"ledger-{key}.json"), remote)
 
     def init(self, home_site: str, at: str) -> Tip:
         """Make the branch. Raises Refusal (exit 5) where there is one, or was one."""
-        head = self._read()
+        head = self.read()
         if head is not None:
             raise Refusal(
                 "ledger.exists",
@@ -63,6 +68,31 @@ class Ledger:
             )
         self._keep(Head(commit, (tip,), (commit,)))
         return tip
+
+    def read(self) -> Head | None:
+        """The head with its history, None where there is no branch.
+
+        Raises Refusal (exit 5) for another service's branch, or one that has not grown from what this host saw.
+        """
+        # What was remembered before the reading must be in it; what others remember meanwhile need not.
+        seen = self._memory.seen() if self._memory is not None else None
+        head = self._store.read()
+        if self._memory is not None:
+            self._memory.check(seen, head, self.branch)
+        if head is None:
+            return None
+        if head.tip.service != self._service:
+            raise Refusal(
+                "ledger.alarm",
+                "the branch is another service's",
+                exit_code=Exit.CONFLICT,
+                found=head.tip.service,
+                expected=self._service,
+                fix="ALARM: restore the branch",
+                docs="ledger.md",
+            )
+        self._keep(head)
+        return head
 
     def tip(self) -> Tip:
         """Where the service stands. Raises Refusal (exit 5) for a missing, older or unrelated branch."""
@@ -173,6 +203,26 @@ class Ledger:
         """The envelopes that wait for exactly this decision, plan and check, to be judged by `approvals`. Nobody vouches for them yet."""
         return tuple(each.document() for each in answers.waiting_for(self._head().tip, asked))
 
+    def ahead_of(self, other: Ledger) -> Relation:
+        """How this ledger stands to one that should be the same. Raises what reading either of them raises."""
+        return relation(self.read(), other.read())
+
+    def take(self, other: Ledger, mine: Head | None, theirs: Head) -> bool:
+        """Go on from the own head to that of `other`, the same commits. False: somebody else came first. For Git remotes only."""
+        if not isinstance(self._store, GitStore) or not isinstance(other._store, GitStore):
+            raise TypeError("only branches on Git remotes can be brought together")
+        done = self._store.forward(other._store, mine.commit if mine is not None else None, theirs.commit)
+        if done:
+            self._keep(theirs)
+        return done
+
+    def recalled(self) -> Head | None:
+        """What this host last saw of the branch, from its own copy. None where it saw nothing, or the copy is gone."""
+        if self._memory is None or not isinstance(self._store, GitStore):
+            return None
+        seen = self._memory.trusted()
+        return self._store.recall(seen) if seen is not None else None
+
     def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
         """Read, decide, append; again while somebody else comes first. None means: nothing to change."""
         last: Head | None = None
@@ -185,18 +235,11 @@ class Ledger:
             if commit is not None:
                 self._keep(Head(commit, (tip, *head.tips), (commit, *head.commits)))
                 return tip
-        raise Fault(
-            "ledger.busy",
-            "others keep coming first",
-            exit_code=Exit.UNAVAILABLE,
-            found=f"{TRIES} races lost",
-            expected="a quiet moment",
-            fix="start a new run",
-        )
+        raise busy()
 
     def _head(self, last: Head | None = None) -> Head:
         """The head, grown from `last`: what was read a moment ago cannot have gone, memory or not."""
-        head = self._read()
+        head = self.read()
         must_hold(last.commit if last is not None else None, head, self.branch)
         if head is None:
             raise Refusal(
@@ -208,27 +251,21 @@ class Ledger:
                 fix=f"hyops-ci ledger init --service {self._service}; if there was one before: ALARM, restore it",
                 docs="ledger.md",
             )
-        if head.tip.service != self._service:
-            raise Refusal(
-                "ledger.alarm",
-                "the branch is another service's",
-                exit_code=Exit.CONFLICT,
-                found=head.tip.service,
-                expected=self._service,
-                fix="ALARM: restore the branch",
-            )
-        self._keep(head)
-        return head
-
-    def _read(self) -> Head | None:
-        """The head. What was remembered before the reading must be in it; what others remember meanwhile need not."""
-        if self._memory is None:
-            return self._store.read()
-        seen = self._memory.seen()
-        head = self._store.read()
-        self._memory.check(seen, head, self.branch)
         return head
 
     def _keep(self, head: Head) -> None:
         if self._memory is not None:
             self._memory.keep(head)
+
+
+def busy() -> Fault:
+    """Somebody else came first, again and again."""
+    return Fault(
+        "ledger.busy",
+        "others keep coming first",
+        exit_code=Exit.UNAVAILABLE,
+        found=f"{TRIES} races lost",
+        expected="a quiet moment",
+        fix="start a new run",
+        docs="ledger.md",
+    )

@@ -30,6 +30,12 @@ class TipMemory:
         except (OSError, ValueError, KeyError, TypeError):
             return UNREADABLE
 
+    def trusted(self) -> str | None:
+        """As `seen`. Raises Refusal (exit 5) for a memory that cannot be read."""
+        if (seen := self.seen()) == UNREADABLE:
+            raise alarm(f"{self._path} cannot be read", self._path)
+        return seen
+
     def check(self, seen: str | None, head: Head | None, branch: str) -> None:
         """Raise Refusal (exit 5) unless `head` is what was seen before, or has grown from it."""
         if seen == UNREADABLE:

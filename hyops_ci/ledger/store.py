@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from hyops_ci.contracts.ledger import Tip
@@ -21,6 +22,30 @@ class Head:
     def tip(self) -> Tip:
         """The newest tip."""
         return self.tips[0]
+
+
+class Relation(StrEnum):
+    """How one branch stands to another that should be the same."""
+
+    EQUAL = "equal"
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    DIVERGED = "diverged"
+    """They share a past, and each has grown on its own: nobody can merge that but people."""
+    UNRELATED = "unrelated"
+
+
+def relation(mine: Head | None, other: Head | None) -> Relation:
+    """How `mine` stands to `other`. A branch that was never made is behind one that was."""
+    if mine is None or other is None:
+        return Relation.EQUAL if mine is other else Relation.BEHIND if mine is None else Relation.AHEAD
+    if mine.commit == other.commit:
+        return Relation.EQUAL
+    if other.commit in mine.commits:
+        return Relation.AHEAD
+    if mine.commit in other.commits:
+        return Relation.BEHIND
+    return Relation.UNRELATED if set(mine.commits).isdisjoint(other.commits) else Relation.DIVERGED
 
 
 class Store(Protocol):
