@@ -63,6 +63,8 @@ class RefFact(Model):
     """None where nobody asked, or GitHub did not tell."""
     unowned: tuple[str, ...] | None = None
     """Paths that decide a run and that no code owner has; None where that is not known."""
+    private: bool | None = None
+    """Of the repository; None where nobody asked."""
     note: str = ""
 
 

@@ -16,6 +16,7 @@ from hyops_ci.github import endpoints
 from hyops_ci.github.answers import NotFound
 from hyops_ci.github.client import Client
 from hyops_ci.github.owners import PLACES, unowned
+from hyops_ci.github.repository import repository
 
 HEADS: Final = "refs/heads/"
 WATCHED: Final = (".github/dr-dispatch.yml", ".github/workflows/dr.yml", ".github/dr/prod/overlay.yml", ".github/CODEOWNERS")
@@ -31,11 +32,12 @@ def ref(
     `code_owners` is the text of the code owners file at `sha`, empty for none; None asks GitHub. Raises what `Client.ask`
     raises for the repository itself; branch and rules that may not be read protect nothing, with a note.
     """
-    told = str(client.ask(endpoints.REPOSITORY)["default_branch"])
+    about = repository(client)
+    told = about.default_branch
     name = ref.removeprefix(HEADS) if ref.startswith(HEADS) else ""
     if name != told or default_branch not in ("", told):
         moved = f"the event named {default_branch} the default branch, now it is {told}" if default_branch not in ("", told) else ""
-        return RefFact(commit=sha, ref=ref, note=moved)
+        return RefFact(commit=sha, ref=ref, private=about.private, note=moved)
     rules, notes = _rules(client, name)
     protected, classic = rules is not None and rules.pull_request, False
     if not protected:
@@ -52,6 +54,7 @@ def ref(
         classic=classic,
         rules=rules,
         unowned=None if code_owners is None else unowned(code_owners, paths),
+        private=about.private,
         note="; ".join(notes),
     )
 

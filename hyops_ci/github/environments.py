@@ -11,18 +11,20 @@ from hyops_ci.errors import Refusal
 from hyops_ci.github import endpoints
 from hyops_ci.github.answers import NotFound
 from hyops_ci.github.client import Client
+from hyops_ci.github.repository import repository
 
 
-def environment(client: Client, name: str) -> EnvironmentFact:
-    """What GitHub says of one environment, in one call; one more for custom branch patterns, and for one that has no reviewers.
+def environment(client: Client, name: str, *, private: bool | None = None) -> EnvironmentFact:
+    """What GitHub says of one environment, in one call; one more for custom branch patterns.
 
-    A refusal is a fact: 404 is an environment that is not there, anything else one that cannot be read. Raises Fault
-    (exit 12) where GitHub does not answer at all.
+    `private`: whether the repository is; None asks for one without reviewers, where it hints at the tier. A refusal is a
+    fact: 404 is an environment that is not there, anything else one that cannot be read. Raises Fault (exit 12) where
+    GitHub does not answer at all.
     """
     try:
         found = client.ask(endpoints.ENVIRONMENT, name=name)
     except NotFound:
-        return EnvironmentFact(name=name, private=_private(client))
+        return EnvironmentFact(name=name, private=_private(client) if private is None else private)
     except Refusal as error:
         return EnvironmentFact(name=name, readable=False, note=f"{error.found}; {error.expected}")
     try:
@@ -36,7 +38,7 @@ def environment(client: Client, name: str) -> EnvironmentFact:
         return EnvironmentFact(name=name, readable=False, note=f"an answer that this release does not know ({type(error).__name__})")
     if fact.reviewers or fact.teams:
         return fact
-    return fact.model_copy(update={"private": _private(client)})
+    return fact.model_copy(update={"private": _private(client) if private is None else private})
 
 
 def read_environment(found: Mapping[str, Any]) -> EnvironmentFact:
@@ -70,7 +72,6 @@ def _pattern(policy: Mapping[str, Any]) -> str:
 def _private(client: Client) -> bool:
     """Whether the repository is not public; False where GitHub does not say, as this only adds a hint."""
     try:
-        found = client.ask(endpoints.REPOSITORY)
+        return repository(client).private
     except Refusal:
         return False
-    return found.get("private") is True

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
-from hyops_ci.errors import Exit, Refusal
 
 TIER = "repository private, GitHub tier probably without reviewers there"
 """Only said where no reviewer is found: the plan itself is not shown to a job's token."""
@@ -105,20 +104,6 @@ def weaker(before: EnvironmentFact, after: EnvironmentFact) -> str:
     if not after.exists:
         return "is gone" if before.exists else ""
     return "; ".join(_weaker(before, after))
-
-
-def refuse_weaker(before: EnvironmentFact, after: EnvironmentFact) -> None:
-    """That the gate still does what it did when the plan was made. Raises Refusal (`approval.weakened`, exit 4)."""
-    if said := weaker(before, after):
-        raise Refusal(
-            "approval.weakened",
-            "the approval gate protects less than when the plan was made",
-            exit_code=Exit.POLICY,
-            found=f"{before.name}: {said}",
-            expected="the same rules from the plan to the claim",
-            fix="look who changed them (the repository's audit log, action environment.update_protection_rule); then a new run",
-            docs="approvals.md",
-        )
 
 
 def _weaker(before: EnvironmentFact, after: EnvironmentFact) -> Iterator[str]:

@@ -78,7 +78,7 @@ def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
 
     def looked(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> Looked:
         known = demand.name.lower()
-        fact = facts[known] = facts.get(known) or environment(client, demand.name)
+        fact = facts[known] = facts.get(known) or environment(client, demand.name, private=about.private)
         return Looked(role, users, demand, fact, tuple(lacks(fact, demand)), instead, about.name)
 
     gates = [looked("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]

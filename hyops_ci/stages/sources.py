@@ -80,10 +80,11 @@ def secret_refs(
 
 def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
     """What the gates look at beside decision, config and overlay: GitHub's word on branch and environments, and the ledger's."""
-    gate, check_gate = gates_on_github(intake.decision, config, world)
+    ref = ref_fact(repository, intake, config, world)
+    gate, check_gate = gates_on_github(intake.decision, config, world, private=ref.private)
     return PlanFacts(
         now=world.clock.now(),
-        ref=ref_fact(repository, intake, config, world),
+        ref=ref,
         gate=gate,
         check_gate=check_gate,
         requesters=origin.requesters,
@@ -91,13 +92,18 @@ def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin:
     )
 
 
-def gates_on_github(decision: Decision, config: DispatchConfig, world: World) -> tuple[EnvironmentFact | None, EnvironmentFact | None]:
-    """(approval gate, environment of the check) as GitHub says; None where there is no GitHub to ask, or nobody relies on it."""
+def gates_on_github(
+    decision: Decision, config: DispatchConfig, world: World, *, private: bool | None = None
+) -> tuple[EnvironmentFact | None, EnvironmentFact | None]:
+    """(approval gate, environment of the check) as GitHub says; None where there is no GitHub to ask, or nobody relies on it.
+
+    `private`: whether the repository is, where that is known; it saves a call.
+    """
     if world.github is None:
         return None, None
     env = env_settings(config, env_of(decision.service))
-    gate = environment(world.github, env.gate) if "environment" in config.approvals.channels else None
-    return gate, environment(world.github, env.check_gate)
+    gate = environment(world.github, env.gate, private=private) if "environment" in config.approvals.channels else None
+    return gate, environment(world.github, env.check_gate, private=private)
 
 
 def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, world: World) -> RefFact:

@@ -38,7 +38,9 @@ def looked(fake: FakeGitHub, repository: Repository, **changes: str) -> tuple[Re
 def test_a_branch_that_a_ruleset_guards(github_fake: FakeGitHub, repository: Repository) -> None:
     repository.protect()
     found, client = looked(github_fake, repository)
-    assert found == RefFact(commit=repository.head, ref="refs/heads/main", default_branch=True, protected=True, rules=ALL, unowned=())
+    assert found == RefFact(
+        commit=repository.head, ref="refs/heads/main", default_branch=True, protected=True, rules=ALL, unowned=(), private=False
+    )
     assert client.calls == 2, "repository and rules: what the rules say needs no second word"
 
 

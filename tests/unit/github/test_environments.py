@@ -9,11 +9,12 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.github.branch import ref
 from hyops_ci.github.client import Client
 from hyops_ci.github.environments import environment
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
-from tests.support.github.repositories import Repository
+from tests.support.github.repositories import Repository, plain_rule
 from tests.support.github.server import FakeGitHub
 
 __all__ = ["github_fake"]
@@ -60,6 +61,14 @@ def test_a_good_one(github_fake: FakeGitHub, repository: Repository) -> None:
 def test_an_open_one(github_fake: FakeGitHub, repository: Repository) -> None:
     repository.add_environment("dr-prod")
     assert environment(connect(github_fake), "dr-prod") == EnvironmentFact(name="dr-prod", exists=True, admins_bypass=True)
+
+
+def test_whether_the_repository_is_private_is_asked_once(github_fake: FakeGitHub) -> None:
+    github_fake.add_repository("acme/shop", private=True).add_environment("dr-prod")
+    client = connect(github_fake)
+    assert environment(client, "dr-prod", private=True).private
+    assert environment(client, "dr-gone", private=True).private
+    assert client.calls == 2
 
 
 def test_protected_branches_only(github_fake: FakeGitHub, repository: Repository) -> None:
@@ -140,3 +149,21 @@ def test_an_answer_of_another_form_protects_nothing(answer: object) -> None:
     found = environment(Odd(answer), "dr-prod")
     assert not found.readable
     assert "does not know" in found.note
+
+
+@pytest.mark.parametrize("rules", [None, [], [plain_rule("deletion")]])
+@pytest.mark.parametrize("branches", [None, "protected", ["main"], []])
+@pytest.mark.parametrize("there", [True, False])
+def test_branch_and_both_environments_take_seven_calls_at_most(
+    github_fake: FakeGitHub, repository: Repository, rules: Any, branches: Any, there: bool
+) -> None:
+    """A plan has a budget of eight, and asks about its own run besides."""
+    if rules is not None:
+        repository.protect(rules=rules)
+    for name in ("dr-prod", "dr-check") if there else ():
+        repository.add_environment(name, branches=branches)
+    client = connect(github_fake, "actions: read", "contents: read")
+    found = ref(client, ref="refs/heads/main", sha=repository.head, default_branch="main", code_owners="")
+    for name in ("dr-prod", "dr-check"):
+        environment(client, name, private=found.private)
+    assert client.calls <= 7
