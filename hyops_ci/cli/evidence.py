@@ -17,20 +17,39 @@ def command() -> None:
 
 
 @command.command("verify")
-@_bundle
+@click.argument("bundle", type=click.Path(path_type=Path), envvar="DR_EVIDENCE")
+@click.option("--digest", envvar="DR_DIGEST", default="", help="What its sha256 must be, as the run or the ledger says.")
 @click.option("--key", "keys", multiple=True, help="A public key that may have signed it, ed25519:<base64>.")
-@click.option("--require-signature", is_flag=True, help="Refuse a bundle that no given key has signed.")
+@click.option(
+    "--trust",
+    envvar="DR_TRUST",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A host trust file whose evidence_keys may have signed it.",
+)
+@click.option("--require-signature", envvar="DR_REQUIRE_SIGNATURE", is_flag=True, help="Refuse a bundle that no given key has signed.")
 @format_option
-def verify_bundle(bundle: Path, keys: tuple[str, ...], require_signature: bool, output: str) -> int:
+def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path | None, require_signature: bool, output: str) -> int:
     """Exit 0 when BUNDLE is whole and consistent, 11 otherwise. Any single changed byte is found."""
-    from hyops_ci.cli.render import emit
+    from hyops_ci.cli.render import emit, workflow
     from hyops_ci.evidence.verify import verify
+    from hyops_ci.intake.config_file import read_trust
 
-    verdict = verify(bundle, trusted_keys=keys, require_signature=require_signature)
-    lines = ["VALID" if verdict.ok else "INVALID", *(f"  {name:<12} {value}" for name, value in verdict.facts.items())]
-    lines += [f"  problem      {problem}" for problem in verdict.problems]
-    emit(output, lines, {"valid": verdict.ok, "problems": list(verdict.problems), "facts": dict(verdict.facts)})
-    return verdict.exit_code
+    trusted = (*keys, *(read_trust(trust.read_bytes(), str(trust)).evidence_keys if trust is not None else ()))
+    verdict = verify(bundle, trusted_keys=trusted, require_signature=require_signature)
+    found = _sha256(bundle)
+    wanted = digest if ":" in digest or not digest else f"sha256:{digest}"
+    other = (f"its sha256 is {found or 'unknown: it is no file'}, not {wanted}",) if wanted not in ("", found) else ()
+    problems, valid = (*verdict.problems, *other), verdict.ok and not other
+    code = 0 if valid else 11
+    lines = ["VALID" if valid else "INVALID", *(f"  {name:<12} {value}" for name, value in verdict.facts.items())]
+    lines += [f"  problem      {problem}" for problem in problems]
+    # What a bundle says of itself counts only when it holds.
+    facts = {"outcome": verdict.facts.get("outcome", ""), "evidence_digest": found} if valid else {}
+    workflow().outputs({**facts, "exit_code": str(code)})
+    if not valid:
+        workflow().annotate("error", "INVALID evidence", "\n".join(lines))
+    emit(output, lines, {"valid": valid, "problems": list(problems), "facts": dict(verdict.facts), "sha256": found or None})
+    return code
 
 
 @command.command("show")
@@ -95,3 +114,14 @@ def _files(bundle: Path) -> dict[str, bytes]:
             expected="a sealed bundle",
             fix="hyops-ci evidence verify says more",
         ) from None
+
+
+def _sha256(bundle: Path) -> str:
+    """Digest of a container; empty for a folder, or what cannot be read."""
+    import hashlib
+
+    try:
+        with bundle.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError:
+        return ""

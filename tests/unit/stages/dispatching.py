@@ -90,8 +90,11 @@ class Caller:
         self.said.append(line)
 
     def starts(self, then: Callable[[Run], object]) -> None:
-        """What happens to a run as soon as it is started; the next one has the number `RUN`."""
+        """What happens to a run as soon as it is started."""
         self.repository.workflows[0].on_start = lambda run: then(run) and None
+
+    def count_from_run(self) -> None:
+        """The next thing that gets a number, a run that is started, has the number `RUN`."""
         self.repository.state._ids = itertools.count(RUN)
 
 

@@ -1,0 +1,211 @@
+"""`hyops-ci dispatch`: start the DR workflow of this or another repository, and with `--wait` follow it to its verified end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.github.client import Client
+    from hyops_ci.stages.dispatch import Dispatched
+    from hyops_ci.stages.following import Outcome
+
+TIMEOUT = "PT5H30M"
+"""Below the six hours of a hosted job, so that the step itself says that the run goes on."""
+
+
+@click.command("dispatch")
+@click.option("--repository", envvar="DR_REPOSITORY", default="", help="owner/name; the job's own, or GH_REPO, when absent.")
+@click.option(
+    "--workflow", envvar="DR_WORKFLOW", default="dr.yml", show_default=True, help="File in .github/workflows that calls dr-dispatch."
+)
+@click.option("--ref", envvar="DR_REF", default="", help="Branch or tag to start; the default branch when absent.")
+@click.option(
+    "--decision", "decision_text", envvar="DR_DECISION", default="", help="The decision or record as JSON; in a shell @FILE reads a file."
+)
+@click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="Instead, a file of that repository and its commit, path@sha.")
+@click.option("--action", envvar="DR_ACTION", default="", help="A person's form: what to do, such as failover.")
+@click.option("--service", envvar="DR_SERVICE", default="", help="A person's form: name/env.")
+@click.option("--reason", envvar="DR_REASON", default="", help="A person's form: why.")
+@click.option("--restore", envvar="DR_RESTORE", default="latest", help="A person's form: latest, or a backup label.")
+@click.option("--old-primary", envvar="DR_OLD_PRIMARY", default="not-confirmed", help="A person's form: confirmed-off or not-confirmed.")
+@click.option("--event-type", envvar="DR_EVENT_TYPE", default="", help="Start by repository_dispatch with this type.")
+@click.option("--wait", envvar="DR_WAIT", is_flag=True, help="Follow the run; its exit code becomes this one's.")
+@click.option("--timeout", envvar="DR_TIMEOUT", default=TIMEOUT, show_default=True, help="How long to follow it.")
+@click.option("--cancel-on-timeout", envvar="DR_CANCEL_ON_TIMEOUT", is_flag=True, help="End the run when the time is up.")
+@format_option
+def command(
+    repository: str,
+    workflow: str,
+    ref: str,
+    decision_text: str,
+    decision_ref: str,
+    action: str,
+    service: str,
+    reason: str,
+    restore: str,
+    old_primary: str,
+    event_type: str,
+    wait: bool,
+    timeout: str,
+    cancel_on_timeout: bool,
+    output: str,
+) -> int:
+    """Validate a decision and start the DR workflow with it.
+
+    Needs DR_TOKEN, GH_TOKEN or GITHUB_TOKEN with actions: write (contents: write with --event-type).
+    """
+    from hyops_ci.cli.connecting import connect
+    from hyops_ci.cli.plan import decision_bytes
+    from hyops_ci.cli.render import say
+    from hyops_ci.errors import DispatchError, Exit
+    from hyops_ci.stages.clock import SystemClock
+    from hyops_ci.stages.dispatch import Order, dispatch
+    from hyops_ci.stages.plan import Form
+
+    try:
+        _must_be_asked_for(os.environ.get("DR_COMMAND") or "dispatch")
+        within, clock = _seconds(timeout), SystemClock()
+        order = Order(
+            workflow=workflow,
+            ref=ref,
+            decision=decision_bytes(decision_text, "", Path()),
+            decision_ref=decision_ref,
+            form=Form(action, service, reason, restore, old_primary),
+            event_type=event_type,
+        )
+        client = connect(repository)
+        started = dispatch(order, client, clock, say)
+        document = _document(client, order.workflow, started)
+        _set(document, 0)
+        say(f"started {_name(started)}   {started.url}")
+        if not wait:
+            _show(output, _started_lines(document), document)
+            return 0
+        ended = _follow(client, started, within, cancel_on_timeout)
+    except DispatchError as error:
+        _set({}, error.exit_code)
+        raise
+    except KeyboardInterrupt:
+        _set({}, Exit.CANCELLED)
+        say("nobody follows the run any longer; if it was started it goes on, nothing was cancelled")
+        return Exit.CANCELLED
+    document |= _ended(ended)
+    _set(document, ended.result.exit_code)
+    _show(output, _ended_lines(ended, started), document)
+    return ended.result.exit_code
+
+
+def _follow(client: Client, started: Dispatched, within: int, cancel_on_timeout: bool) -> Outcome:
+    """The verified end of the run."""
+    from hyops_ci.cli.render import progress
+    from hyops_ci.errors import Exit, Fault
+    from hyops_ci.stages.clock import SystemClock
+    from hyops_ci.stages.following import fetch, follow
+
+    if started.run_id is None:
+        raise Fault(
+            "dispatch.which",
+            "it was started, but which run it is cannot be told",
+            exit_code=Exit.UNAVAILABLE,
+            found="several new runs, or none yet, and none with the decision's id in its name",
+            expected="one",
+            fix=f"follow it on {started.url}; a run-name with the decision's id makes it known (docs/dispatch.md)",
+            docs="dispatch.md",
+        )
+    fact = follow(client, started.run_id, within=within, clock=SystemClock(), say=progress, cancel_on_timeout=cancel_on_timeout)
+    return fetch(client, fact, decision_id=started.decision_id)
+
+
+def _must_be_asked_for(asked: str) -> None:
+    """The root action sends every word here that is neither plan nor verify: GitHub does not judge inputs of actions."""
+    from hyops_ci.errors import Exit, Refusal
+
+    if asked != "dispatch":
+        raise Refusal(
+            "action.command",
+            "the action knows no such command",
+            exit_code=Exit.USAGE,
+            found=f"command: {asked}",
+            expected="dispatch, plan or verify",
+            fix="correct `with: command:`; other stages are actions of their own (docs/actions.md)",
+            docs="actions.md",
+        )
+
+
+def _seconds(text: str) -> int:
+    from hyops_ci.contracts.base import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error}", param_hint="--timeout") from None
+
+
+def _set(document: dict[str, Any], exit_code: int) -> None:
+    """Outputs of the step, for as much as is known."""
+    from hyops_ci.cli.render import workflow
+
+    names = ("run_id", "run_url", "decision_id", "outcome", "evidence_digest")
+    known = {name: str(document[name]) for name in names if document.get(name)}
+    workflow().outputs({**known, "exit_code": str(int(exit_code))})
+
+
+def _show(output: str, lines: list[str], document: dict[str, Any]) -> None:
+    """The result, and on GitHub the same lines on the run's page."""
+    from hyops_ci.cli.render import emit, workflow
+
+    emit(output, lines, document)
+    workflow().summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+
+
+def _name(started: Dispatched) -> str:
+    return f"run {started.run_id}" if started.run_id else "a run"
+
+
+def _document(client: Client, file: str, started: Dispatched) -> dict[str, Any]:
+    return {
+        "run_id": started.run_id,
+        "run_url": started.url,
+        "repository": client.repository,
+        "workflow": file,
+        "ref": started.ref,
+        "decision_id": started.decision_id,
+        "decision_sha256": started.source_sha256 or None,
+        "outcome": None,
+        "exit_code": 0,
+        "evidence_digest": None,
+    }
+
+
+def _ended(ended: Outcome) -> dict[str, Any]:
+    return {
+        "outcome": ended.result.outcome.value,
+        "exit_code": ended.result.exit_code,
+        "headline": ended.result.headline,
+        "decision_id": ended.result.decision_id,
+        "evidence_artifact": ended.artifact,
+        "evidence_digest": ended.digest,
+    }
+
+
+def _started_lines(document: dict[str, Any]) -> list[str]:
+    which = f"run {document['run_id']}" if document["run_id"] else "a run that cannot be told from others"
+    rows = [
+        ("Decision", " ".join(str(document[name]) for name in ("decision_id", "decision_sha256") if document[name])),
+        ("Where", f"{document['workflow']} of {document['repository']} at {document['ref']}"),
+        ("Follow", document["run_url"]),
+    ]
+    return [f"STARTED {which}", *(f"  {name:<10} {text}" for name, text in rows if text)]
+
+
+def _ended_lines(ended: Outcome, started: Dispatched) -> list[str]:
+    from hyops_ci.stages.ending import telling
+
+    evidence = f"artifact {ended.artifact} of run {started.run_id}, {ended.digest}, verified"
+    return telling(ended.result, evidence, ended.objectives)
