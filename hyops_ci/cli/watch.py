@@ -59,7 +59,7 @@ def command(
     labels, names = listed(runs_on, at_least=1), listed(runner_names)
     wanted = Wanted(job=job, attempt=world.job.attempt, labels=labels, names=names, group=runner_group, limit=limit)
     order = Order("check" if which == "check" else "execute", wanted, runner_ref, lane, bootstrap_reason, gate, organization)
-    client, runners = connect(world.job.repository), connect_for_runners(world.job.repository)
+    client, runners = world.github or connect(world.job.repository), connect_for_runners(world.job.repository)
     watched = watch(order, client, world, runners=runners, tell=lambda found: tell(found, output))
     return watched.refusal.exit_code if watched.refusal else 0
 
@@ -88,6 +88,7 @@ def tell(watched: Watched, output: str) -> None:
     """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import State
+    from hyops_ci.github.workflow import fenced
     from hyops_ci.stages.ending import headline_of
 
     flow, refusal = workflow(), watched.refusal
@@ -102,13 +103,14 @@ def tell(watched: Watched, output: str) -> None:
             "watched": json.dumps(watched.document(), sort_keys=True),
         },
         output,
+        required=("verdict", "exit_code", "watched"),
     )
     if refusal is not None:
         title = headline_of(State.NO_RUNNER, refusal)
         rows = (("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix))
         lines = [title, *(f"  {name:<8} {text}" for name, text in rows)]
         flow.annotate("error", title, "\n".join(lines))
-        flow.summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+        flow.summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)
     elif watched.verdict == "unknown":

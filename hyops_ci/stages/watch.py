@@ -82,9 +82,11 @@ def watch(
     step, last = watcher.wait()
     refusal = watcher.refusal(step, last)
     watched = watcher.watched(step, last, refusal)
-    tell(watched)
-    if refusal is not None:
-        watcher.end_run()
+    try:
+        tell(watched)
+    finally:
+        if refusal is not None:
+            watcher.end_run()
     return watched
 
 

@@ -73,7 +73,7 @@ def test_taken(step: Step) -> None:
     runner = step.run.repository.add_runner(NAME, ["gcp-ops-runner"])
     step.run.add_job(f"dr / {CHECK}", LABELS).take(runner)
     code, out, err = step()
-    assert (code, out) == (0, "")
+    assert (code, out) == (0, ""), err
     assert f"taken by {NAME} at once" in err
     left = step.outputs()
     assert (left["verdict"], left["runner_name"], left["runner_id"], left["exit_code"]) == ("taken", NAME, str(runner.id), "0")

@@ -224,6 +224,14 @@ def test_a_run_that_ended_by_itself_in_that_second(night: Night) -> None:
     assert night.said[-1] == "the run had ended already"
 
 
+def test_the_run_is_ended_though_the_result_cannot_be_told(night: Night) -> None:
+    night.job().take(night.repository.add_runner("mallory", ["gcp-ops-runner"]))
+    night.told = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        night.watch(names=(NAME,))
+    assert night.run.conclusion == "cancelled"
+
+
 # ------------------------------------------------------------------------------------------ strangers
 
 
