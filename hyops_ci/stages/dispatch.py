@@ -199,7 +199,7 @@ def _fitted(given: _Given, file: dict[str, Any] | None, order: Order, where: str
         return given
     declared = dispatch_inputs(file)
     # Not believed by anybody: it makes the run's name say which decision it is about.
-    name = {"reason": f"decision {given.decision_id}"} if given.source_sha256 and "reason" in (declared or {}) else {}
+    name = {"reason": given.decision_id} if given.source_sha256 and "reason" in (declared or {}) else {}
     inputs = {**given.inputs, **name}
     check_declared(inputs, declared, where)
     return replace(given, inputs=inputs)

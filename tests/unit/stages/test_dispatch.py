@@ -50,7 +50,7 @@ def test_a_decision_travels_byte_for_byte_and_names_its_run(here: Caller) -> Non
     data = decision()
     found, run = send(here, Order(decision=data))
     assert run.inputs["decision"].encode() == data
-    assert run.inputs["reason"] == "decision inc-4242-power-lost"
+    assert run.inputs["reason"] == "inc-4242-power-lost"
     assert found == Dispatched(run.id, run.page, "main", "inc-4242-power-lost", digest_bytes(data))
 
 
