@@ -88,7 +88,7 @@ def branch_note(ref: RefFact) -> str:
     return "; ".join(said)
 
 
-_RULESET = "add a branch ruleset: pull request required, code owners over .github/** (docs/approvals.md has it to paste)"
+_RULESET = "add a branch ruleset: pull request required, code owners over .github/** (hyops-ci init prints it)"
 
 
 @plan_gate("authority.site", "seed 2.8", Exit.POLICY, "Does the secret authority stand outside the site that may be gone?")
