@@ -101,7 +101,7 @@ def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -
     code = end.refusal.exit_code if end.refusal else 0
     flow = workflow()
     left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
-    hand_on(left, output)
+    hand_on(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
     if end.refusal is not None:
         title = headline_of(end.state, end.refusal)
         lines = [

@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyops_ci.errors import DispatchError
-from hyops_ci.github.workflow import Workflow
+from hyops_ci.github.workflow import Workflow, fenced, plain
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude import Conclusion
 
 
 def emit(output: str, lines: Sequence[str], document: Any) -> None:
-    """Print a result: its lines as text, or its document as one JSON value."""
+    """Print a result: its lines as text, or its document as one JSON value. Neither holds a command of GitHub's runner."""
     if output == "json":
-        click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True))
+        # `#` by its number: the same value for whoever reads JSON, and no `##[command]` for the runner.
+        click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True).replace("##[", "#\\u0023["))
     else:
-        click.echo("\n".join(lines))
+        click.echo(_for_log("\n".join(lines)))
 
 
 def listed(word: str, names: Sequence[str], output: str) -> None:
@@ -32,16 +34,21 @@ def listed(word: str, names: Sequence[str], output: str) -> None:
         emit(output, [f"{word} {name}" for name in names], {word: list(names)})
 
 
-def hand_on(values: Mapping[str, str], output: str) -> None:
-    """The outputs of a step: to GitHub, and with `--format json` also to stdout."""
-    workflow().outputs(values)
+def hand_on(values: Mapping[str, str], output: str, *, required: Iterable[str] = ()) -> None:
+    """The outputs of a step: to GitHub, and with `--format json` also to stdout. Raises Refusal for one that would not arrive."""
+    workflow().outputs(values, required=required)
     if output == "json":
-        click.echo(json.dumps(dict(values), indent=2, sort_keys=True))
+        emit(output, (), dict(values))
 
 
 def say(line: str) -> None:
     """One line of progress, on stderr."""
-    click.echo(line, err=True)
+    click.echo(_for_log(line), err=True)
+
+
+def _for_log(text: str) -> str:
+    """As it is in a shell; in a job without anything that the runner would obey."""
+    return plain(text) if workflow().active else text
 
 
 def progress(line: str) -> None:
@@ -63,8 +70,14 @@ def progress(line: str) -> None:
 
 
 def workflow() -> Workflow:
-    """The workflow commands of this process. GitHub's runner reads them from either stream; stdout is for the result."""
-    return Workflow(os.environ, sys.stderr)
+    """The workflow commands of this step, on stderr: GitHub's runner reads either stream, and stdout is for the result."""
+    return _of_step(os.environ.get("GITHUB_OUTPUT", ""))
+
+
+@lru_cache(maxsize=1)
+def _of_step(_: str) -> Workflow:
+    """One for each step: its output file is its own, and it remembers masks and counts annotations."""
+    return Workflow(os.environ)
 
 
 def refuse(error: DispatchError, argv: Sequence[str]) -> int:
@@ -82,7 +95,7 @@ def annotate(error: DispatchError) -> None:
     flow = workflow()
     lines = error.lines()
     flow.annotate("error", lines[0], "\n".join(lines))
-    flow.summary("```text\n" + "\n".join(lines).replace("```", "'''") + "\n```")
+    flow.summary(fenced("\n".join(lines)))
 
 
 def conclusion(ended: Conclusion, output: str) -> int:
