@@ -37,9 +37,10 @@ def actions_page(root: Path) -> str:
     call = yaml.safe_load((root / ".github" / "workflows" / "dispatch.yml").read_text(encoding="utf-8"))[True]["workflow_call"]
     rows = ["# Actions and workflows", "", "Generated from the files themselves by `hyops-ci docs`.", ""]
     rows += ["## .github/workflows/dispatch.yml", "", "The whole run, as a job of the caller.", "", *_fields(call)]
-    for path in sorted((root / "actions").glob("*/action.yml")):
+    for path in [root / "action.yml", *sorted((root / "actions").glob("*/action.yml"))]:
         action = yaml.safe_load(path.read_text(encoding="utf-8"))
-        rows += [f"## actions/{path.parent.name}", "", str(action["description"]), "", *_fields(action)]
+        name = "action.yml (hybridops/dr-dispatch as a step)" if path.parent == root else f"actions/{path.parent.name}"
+        rows += [f"## {name}", "", str(action["description"]), "", *_fields(action)]
     return "\n".join(rows)
 
 
