@@ -71,7 +71,8 @@ def progress(line: str) -> None:
 
 def workflow() -> Workflow:
     """The workflow commands of this step, on stderr: GitHub's runner reads either stream, and stdout is for the result."""
-    return _of_step(os.environ.get("GITHUB_OUTPUT", ""))
+    path = os.environ.get("GITHUB_OUTPUT")
+    return _of_step(path) if path else Workflow(os.environ)
 
 
 @lru_cache(maxsize=1)
