@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 REPOSITORY = "hybridops/dr-dispatch"
 UNPINNED = "0" * 40
 """What the templates carry where a caller writes the commit of the release."""
-PARTS = (".github/workflows/dispatch.yml", "actions", "hyops_ci", "schemas", "requirements/runtime.txt")
+PARTS = (".github/workflows/dispatch.yml", "action.yml", "actions", "hyops_ci", "schemas", "requirements/runtime.txt")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def copy_dispatch(to: Path, sha: str) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, target)
-    for path in [*(to / ".github").rglob("*.yml"), *(to / "actions").rglob("*.yml")]:
+    for path in [to / "action.yml", *(to / ".github").rglob("*.yml"), *(to / "actions").rglob("*.yml")]:
         path.write_text(rewritten(path.read_text(), sha))
     return to
 

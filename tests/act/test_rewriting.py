@@ -28,7 +28,13 @@ def test_nothing_else_differs(tmp_path: Path) -> None:
     assert {name for name, _, _ in changed} == {"dispatch.yml"}
     removed, added = ([line for _, sign, line in changed if sign == kind] for kind in "-+")
     assert added == [re.sub(r"\$/actions/(\w+)$", rf"{REPOSITORY}/actions/\1@{SHA}", line) for line in removed]
-    assert len(removed) == 8, "four jobs, each with setup and its own action"
+    assert len(removed) == 12, "six jobs, each with setup and its own action"
+
+
+def test_the_root_action_needs_none() -> None:
+    text = (ROOT / "action.yml").read_text()
+    assert "$/" not in text
+    assert "uses: " not in text.partition("\nruns:")[2], "an action that is used by others has no name for its own commit"
 
 
 def test_act_needs_no_further_rewrite() -> None:
