@@ -1,24 +1,20 @@
-"""`hyops-ci ledger`: make, show or settle the ledger of a service."""
+"""`hyops-ci ledger`: make, show, settle or merge the ledger of a service."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli import ledger_show
+from hyops_ci.cli.ledger_places import config_type, open_ledger, protection, refuse_site, remote_option, service_option, sites_of
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.contracts.config import DispatchConfig
-    from hyops_ci.ledger.ledger import Ledger
-
-_remote = click.option(
-    "--remote", required=True, help="Path or URL of the repository that holds the branch. The token, if any, is in DR_TOKEN."
-)
-_service = click.option("--service", required=True, help="name/env.")
+    from hyops_ci.contracts.ledger import Tip
 
 
 @click.group("ledger")
@@ -26,74 +22,104 @@ def command() -> None:
     """Look after a service's ledger."""
 
 
-def _open(remote: str, service: str) -> Ledger:
-    from hyops_ci.ledger.ledger import Ledger
-
-    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
-    return Ledger.over_git(remote, service, state_dir=state, token=os.environ.get("DR_TOKEN", ""))
+command.add_command(ledger_show.command)
 
 
 @command.command("init")
-@_remote
-@_service
-@click.option("--home", "home_site", required=True, help="The site where the service lives now.")
+@remote_option
+@click.option("--service", default="", help="name/env.")
+@click.option("--all", "every", is_flag=True, help="Every service of the config; one that has a ledger is left as it is.")
+@click.option("--config", type=config_type, help="The config that says where each service is at home.")
+@click.option("--home", "home_site", default="", help="The site where the service lives now, where that is not its home in the config.")
 @format_option
-def init_ledger(remote: str, service: str, home_site: str, output: str) -> int:
-    """Make the branch, once. Protect it afterwards: no deletion, no force-push."""
+def init_ledger(remote: str, service: str, every: bool, config: Path | None, home_site: str, output: str) -> int:
+    """Make the branch, once, and say how to protect it: no deletion, no force-push, for nobody."""
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.base import stamp
+    from hyops_ci.errors import Refusal
+    from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
 
-    ledger = _open(remote, service)
-    tip = ledger.init(home_site, stamp(datetime.now(UTC)))
+    made: list[tuple[str, bool, Tip]] = []
+    for name, home in _homes(service, every, config, home_site):
+        ledger = open_ledger(remote, name)
+        try:
+            made.append((name, True, ledger.init(home, stamp(datetime.now(UTC)))))
+        except Refusal as refusal:
+            if not every or refusal.gate != "ledger.exists":
+                raise
+            made.append((name, False, ledger.tip()))
     lines = [
-        f"made {ledger.branch}: {service} serves from {home_site}",
-        "  next       a ruleset for dr-ledger/**: no deletion, no force-push (docs/ledger.md)",
+        f"made dr-ledger/{name}: {name} serves from {tip.serves}"
+        if new
+        else f"kept dr-ledger/{name}: it is there, epoch {tip.epoch}, serves from {tip.serves}"
+        for name, new, tip in made
     ]
-    emit(output, lines, tip.document())
+    commands = protection(remote)
+    document = {
+        "ledgers": [{"branch": f"dr-ledger/{name}", "made": new, "tip": tip.document()} for name, new, tip in made],
+        "ruleset": RULES_OF_LEDGER,
+        "protect": commands,
+    }
+    emit(output, [*lines, "next, once for this repository (docs/ledger.md):", "", commands], document)
     return 0
 
 
-@command.command("show")
-@_remote
-@_service
-@click.option("--history", "whole", is_flag=True, help="Every transition, newest first.")
+def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Sequence[tuple[str, str]]:
+    """(service, its home) of everything that is to be made."""
+    from hyops_ci.intake.config_file import read_config
+
+    if every == bool(service):
+        raise click.UsageError("name --service, or --all with --config")
+    if config is None:
+        if every or not home_site:
+            raise click.UsageError("name --config" + ("" if every else ", or --home"))
+        return [(service, home_site)]
+    if every and home_site:
+        raise click.UsageError("each service has a home of its own: --home goes with --service")
+    known, _ = read_config(config.read_bytes(), str(config))
+    wanted = list(known.services) if every else [service]
+    for name in wanted:
+        home, sites = sites_of(known, name)
+        if not home or (home_site and home_site not in sites):
+            refuse_site(f"--home {home_site}" if home else f"--service {name}", config, sites)
+    return [(name, home_site or sites_of(known, name)[0]) for name in wanted]
+
+
+@command.command("merge")
+@remote_option
+@click.option("--standby", required=True, help="Path or URL of the second remote. Its token, if any, is in DR_STANDBY_TOKEN.")
+@service_option
+@click.option("--follow", is_flag=True, help="Also bring the standby up to the primary, where that one is ahead.")
 @format_option
-def show_ledger(remote: str, service: str, whole: bool, output: str) -> int:
-    """Where the service stands, and who acts on it."""
+def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: str) -> int:
+    """Bring the ledger up to its standby after a run with GitHub down. Fast-forward only: where both have grown, nothing is changed."""
+    from hyops_ci.cli.ledger_show import line_of
     from hyops_ci.cli.render import emit
+    from hyops_ci.ledger.standby import merge
+    from hyops_ci.ledger.store import Relation
 
-    ledger = _open(remote, service)
-    tips = ledger.history() if whole else (ledger.tip(),)
-    lines = []
-    for tip in tips:
-        who = f"run {tip.claim.run_id} {tip.claim.decision_type}" if tip.claim else "nobody"
-        said = f"  {tip.reason}" if tip.reason else ""
-        where = f"{tip.position}, serves from {tip.serves}"
-        lines.append(f"{tip.at}  epoch {tip.epoch}  {where}  {tip.state or 'free'}  {who}{said}")
-    emit(output, lines, [tip.document() for tip in tips])
+    primary, second = open_ledger(remote, service), open_ledger(standby, service, "DR_STANDBY_TOKEN")
+    merged = merge(primary, second, follow=follow)
+    moved = len(merged.moved)
+    said = {
+        Relation.EQUAL: "nothing to do: both hold the same",
+        Relation.BEHIND: f"merged: {remote} went on by {moved} to what {standby} holds; runs on GitHub are no longer blocked",
+        Relation.AHEAD: f"followed: {standby} went on by {moved} to what {remote} holds"
+        if moved
+        else "nothing to do: the standby is behind; --follow brings it up",
+    }
+    lines = [said[merged.stood], *(f"  {line_of(tip)}" for tip in merged.moved)]
+    document = {"stood": merged.stood.value, "moved": [tip.document() for tip in merged.moved], "tip": primary.tip().document()}
+    emit(output, lines, document)
     return 0
-
-
-def _sites(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
-    """Where a service is at home, and everywhere it may serve from."""
-    from hyops_ci.planning.settings import data_home
-
-    known = config.services.get(service)
-    if known is None:
-        return "", []
-    home = data_home(config, service)
-    lanes = [action.lane for action in (known.failover, known.failback, known.burst) if action is not None]
-    return home, sorted({home, *lanes})
 
 
 @command.command("settle")
-@_remote
-@_service
+@remote_option
+@service_option
 @click.option("--serves", required=True, help="The site that serves clients: you looked.")
 @click.option("--reason", required=True, help="What you looked at, and what it showed.")
-@click.option(
-    "--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True, help="The config that names the approvers."
-)
+@click.option("--config", type=config_type, required=True, help="The config that names the approvers.")
 @click.option(
     "--key",
     "keys",
@@ -116,17 +142,10 @@ def settle_ledger(remote: str, service: str, serves: str, reason: str, config: P
     from hyops_ci.signing.dsse import load_key
 
     known, _ = read_config(config.read_bytes(), str(config))
-    home_site, sites = _sites(known, service)
+    home_site, sites = sites_of(known, service)
     if serves not in sites:
-        raise Refusal(
-            "lock.site",
-            "the config knows no such site for this service",
-            exit_code=Exit.USAGE,
-            found=f"--serves {serves}",
-            expected=" or ".join(sites) or f"a service of {config}",
-            fix="write the site as the config does",
-        )
-    ledger, at = _open(remote, service), stamp(datetime.now(UTC))
+        refuse_site(f"--serves {serves}", config, sites)
+    ledger, at = open_ledger(remote, service), stamp(datetime.now(UTC))
     private = [load_key(key) for key in keys]
     people = settlers(private, known.approvals.approvers, known.approvals.quorum)
     before = ledger.tip()

@@ -82,7 +82,7 @@ def answered(tip: Tip, letter: Letter, subject: Subject, at: str, spent: Collect
     known = letter.answer.digest()
     if any(each.digest() == known for each in tip.answers):
         return None
-    waiting = {each: said for each in tip.answers if (said := _said(each)) and not _over(said, at)}
+    waiting = {each: said for each in tip.answers if (said := said_in(each)) and not _over(said, at)}
     if len(waiting) >= MAX_ANSWERS:
         raise _refuse(
             f"{MAX_ANSWERS} answers wait already",
@@ -95,15 +95,15 @@ def answered(tip: Tip, letter: Letter, subject: Subject, at: str, spent: Collect
 
 def waiting_for(tip: Tip, asked: Asked) -> tuple[Answer, ...]:
     """The answers to exactly this decision, plan and check, in the order in which they came."""
-    return tuple(each for each in tip.answers if (said := _said(each)) and _same(said.subject, asked))
+    return tuple(each for each in tip.answers if (said := said_in(each)) and _same(said.subject, asked))
 
 
 def left_over(tip: Tip, claimed: Asked, at: str) -> tuple[Answer, ...]:
     """What still waits after a claim: not what was said to the claimed question, and not what is over."""
-    return tuple(each for each in tip.answers if (said := _said(each)) and not _same(said.subject, claimed) and not _over(said, at))
+    return tuple(each for each in tip.answers if (said := said_in(each)) and not _same(said.subject, claimed) and not _over(said, at))
 
 
-def _said(answer: Answer) -> Approval | None:
+def said_in(answer: Answer) -> Approval | None:
     """What an answer claims to say; None where somebody put something else on the branch by hand."""
     try:
         return Approval.model_validate_json(base64.b64decode(answer.payload))

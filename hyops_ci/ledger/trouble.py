@@ -84,7 +84,7 @@ _NOS: Final = (
         "a job's own token sees its own repository only: for another one use an App's token; or correct ledger.repository",
     ),
     _No(
-        re.compile(r"does not appear to be a git repository|does not exist", re.I),
+        re.compile(r"does not appear to be a git repository|does not exist|invalid gitfile|not a git repository", re.I),
         "ledger.missing",
         "there is no such ledger",
         "a bare Git repository at this place",

@@ -67,12 +67,18 @@ def subject(ledger_id: str, number: int = 1, **changes: Any) -> Subject:
 
 
 def signed(
-    about: Subject, who: str = "jonas", verdict: Literal["approve", "deny"] = "approve", *, minutes: float = 60, **changes: Any
+    about: Subject,
+    who: str = "jonas",
+    verdict: Literal["approve", "deny"] = "approve",
+    *,
+    minutes: float = 60,
+    key: Ed25519PrivateKey | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """The answer of `who`, with a key of their own, valid until `minutes` after 03:00."""
+    """The answer of `who`, with a key of their own unless one is given, valid until `minutes` after 03:00."""
     given: dict[str, Any] = {"subject": about, "verdict": verdict, "approver": Person(login=who), "requesters": (Person(login="maria"),)}
     given |= {"requested_at": at(-1), "observed_at": at(), "expires_at": at(minutes), "channel": "signed"}
-    key = Ed25519PrivateKey.from_private_bytes(who.encode().ljust(32, b".")[:32])
+    key = key or Ed25519PrivateKey.from_private_bytes(who.encode().ljust(32, b".")[:32])
     return sign(canonical(Approval(**(given | changes)).document()), APPROVAL_PAYLOAD, [key])
 
 

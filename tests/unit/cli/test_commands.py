@@ -263,7 +263,7 @@ def test_a_ledger_from_its_making(run: Run, tmp_path: Path) -> None:
     named = ("--remote", tmp_path / "ledger.git", "--service", "pg-ha/lab")
     assert run("ledger", "show", *named, "--format", "json").error["gate"] == "ledger.missing"
     made = run("ledger", "init", *named, "--home", "onprem", "--format", "json")
-    assert (made.code, json.loads(made.out)["serves"]) == (0, "onprem")
+    assert (made.code, json.loads(made.out)["ledgers"][0]["tip"]["serves"]) == (0, "onprem")
     assert run("ledger", "init", *named, "--home", "onprem", "--format", "json").error["gate"] == "ledger.exists"
     shown = run("ledger", "show", *named)
     assert "epoch 0  primary, serves from onprem  free  nobody" in shown.out

@@ -41,6 +41,7 @@ SAID = {
         "remote: Repository not found.\nfatal: repository 'https://github.com/acme/none.git/' not found",
         "fatal: '/srv/none.git' does not appear to be a git repository",
         "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
+        "fatal: invalid gitfile format: /srv/ledger.tar\nfatal: Could not read from remote repository.",
     ],
 }
 PASSES = [

@@ -1,0 +1,67 @@
+"""What the ledger's commands share: which remote, which service, which sites, and how a remote is protected."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.config import DispatchConfig
+    from hyops_ci.ledger.ledger import Ledger
+
+remote_option = click.option(
+    "--remote", required=True, help="Path or URL of the repository that holds the branch. The token, if any, is in DR_TOKEN."
+)
+service_option = click.option("--service", required=True, help="name/env.")
+config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def open_ledger(remote: str, service: str, variable: str = "DR_TOKEN") -> Ledger:
+    """The ledger as this user of this host sees it. The token is in that variable of the environment."""
+    from hyops_ci.ledger.ledger import Ledger
+
+    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+    return Ledger.over_git(remote, service, state_dir=state, token=os.environ.get(variable, ""))
+
+
+def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
+    """Where a service is at home, and everywhere it may serve from, as plans name them; nothing for a service that is not there."""
+    from hyops_ci.planning.settings import data_home, lane_settings
+
+    known = config.services.get(service)
+    if known is None:
+        return "", []
+    lanes = [data_home(config, service), *(each.lane for each in (known.failover, known.failback, known.burst) if each is not None)]
+    sites = [lane_settings(config, lane).failure_domain for lane in lanes]
+    return sites[0], sorted(set(sites))
+
+
+def refuse_site(option: str, config: Path, sites: list[str]) -> None:
+    """Raise Refusal (exit 2): the config knows no such site."""
+    from hyops_ci.errors import Exit, Refusal
+
+    raise Refusal(
+        "lock.site",
+        "the config knows no such site for this service",
+        exit_code=Exit.USAGE,
+        found=option,
+        expected=" or ".join(sites) or f"a service of {config}",
+        fix="write the site as the config does",
+    )
+
+
+def protection(remote: str) -> str:
+    """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere two settings of the repository."""
+    from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
+
+    found = re.search(r"[/:]([^/:]+/[^/:]+?)(?:\.git)?/?$", remote)
+    if found and not remote.startswith(("/", ".", "file:")) and ("://" in remote or "@" in remote):
+        return f"gh api repos/{found[1]}/rulesets -X POST --input - <<'JSON'\n{json.dumps(RULES_OF_LEDGER)}\nJSON"
+    place = shlex.quote(remote.removeprefix("file://"))
+    return f"git -C {place} config receive.denyNonFastForwards true\ngit -C {place} config receive.denyDeletes true"

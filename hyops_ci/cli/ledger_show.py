@@ -1,0 +1,56 @@
+"""`hyops-ci ledger show`: where a service stands, who acts on it, and who stands behind that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hyops_ci.cli.ledger_places import config_type, open_ledger, remote_option, service_option
+from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.ledger import Tip
+
+
+@click.command("show")
+@remote_option
+@service_option
+@click.option("--history", "whole", is_flag=True, help="Every transition, newest first.")
+@click.option("--config", type=config_type, help="The config that names the approvers: verify what they signed.")
+@format_option
+def command(remote: str, service: str, whole: bool, config: Path | None, output: str) -> int:
+    """Where the service stands, who acts on it, and which signed words are there."""
+    from hyops_ci.cli.render import emit
+    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.stages.vouching import settlement_of, waiting_on
+
+    approvals = read_config(config.read_bytes(), str(config))[0].approvals if config else None
+    ledger = open_ledger(remote, service)
+    tips = ledger.history() if whole else (ledger.tip(),)
+    newest = tips[0]
+    word, answers = settlement_of(newest, approvals), waiting_on(newest, approvals, datetime.now(UTC))
+    lines = [line_of(newest)]
+    if newest.bundle_sha256 and newest.claim:
+        lines.append(f"  bundle     {newest.bundle_sha256}, sealed by run {newest.claim.run_id}")
+    if word:
+        lines.append(f"  settled    {word.line}")
+    lines += [f"  answer     {answer.line}" for answer in answers]
+    document = {
+        "branch": ledger.branch,
+        "tips": [tip.document() for tip in tips],
+        "bundle_sha256": newest.bundle_sha256,
+        "settlement": {**vars(word)} if word else None,
+        "answers": [answer.document() for answer in answers],
+    }
+    emit(output, [*lines, *(line_of(tip) for tip in tips[1:])], document)
+    return 0
+
+
+def line_of(tip: Tip) -> str:
+    """One transition."""
+    who = f"run {tip.claim.run_id} {tip.claim.decision_type}" if tip.claim else "nobody"
+    said = f"  {tip.reason}" if tip.reason else ""
+    return f"{tip.at}  epoch {tip.epoch}  {tip.position}, serves from {tip.serves}  {tip.state or 'free'}  {who}{said}"

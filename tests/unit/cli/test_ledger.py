@@ -1,0 +1,320 @@
+"""`hyops-ci ledger init`, `show` and `merge`: where a service is at home, who stands behind a tip, and two remotes made one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.approvals.settlement import sign_settlement
+from hyops_ci.cli.app import main
+from hyops_ci.cli.ledger_places import protection
+from hyops_ci.contracts.approval import Settlement
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.run import State
+from hyops_ci.ledger.git import create_repository
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
+from hyops_ci.signing.dsse import load_key, new_key
+from tests.ledger.scene import SERVICE, request, signed, subject
+
+CONFIG = """
+services:
+  pg-ha/prod:
+    failover: {lane: gcp, blueprint: dr/x@v1}
+    failback: {lane: onprem, blueprint: dr/y@v1}
+  web/prod:
+    data_home: gcp
+    failover: {lane: onprem, blueprint: dr/x@v1}
+lanes:
+  onprem: {failure_domain: frankfurt}
+approvals: {channels: [signed], quorum: QUORUM, approvers: {jonas: "JONAS", priya: "PRIYA"}}
+"""
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """`hyops-ci ledger`, in a home of its own, on the remote `ledger.git`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    create_repository(tmp_path / "ledger.git")
+
+    def run(word: str, *words: object) -> Said:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["ledger", word, "--remote", str(tmp_path / "ledger.git"), *(str(each) for each in words)])
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    keys = {name: new_key(tmp_path / f"{name}.pem") for name in ("jonas", "priya")}
+    path = tmp_path / "dr-dispatch.yml"
+    path.write_text(CONFIG.replace("QUORUM", "1").replace("JONAS", keys["jonas"]).replace("PRIYA", keys["priya"]))
+    return path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, call: Call) -> Ledger:
+    """Of pg-ha/prod, as this home sees it, made an hour ago."""
+    state = tmp_path / "home" / ".local" / "state" / "dr-dispatch"
+    found = Ledger.over_git(str(tmp_path / "ledger.git"), SERVICE, state_dir=state)
+    found.init("frankfurt", stamp(NOW - timedelta(hours=1)))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- init
+
+
+def test_home_is_where_the_config_says(call: Call, config: Path) -> None:
+    """As a plan names the site: by its failure domain, not by the lane."""
+    said = call("init", "--service", SERVICE, "--config", config, "--format", "json").json
+    (made,) = said["ledgers"]
+    assert (made["made"], made["branch"], made["tip"]["serves"]) == (True, "dr-ledger/pg-ha/prod", "frankfurt")
+    assert said["ruleset"] == RULES_OF_LEDGER
+
+
+def test_home_may_be_another_site_of_the_config(call: Call, config: Path) -> None:
+    assert "serves from gcp" in call("init", "--service", SERVICE, "--config", config, "--home", "gcp").out
+    wrong = call("init", "--service", "web/prod", "--config", config, "--home", "mars", "--format", "json")
+    assert (wrong.code, wrong.json["error"]["gate"], wrong.json["error"]["expected"]) == (2, "lock.site", "frankfurt or gcp")
+    unknown = call("init", "--service", "mail/prod", "--config", config, "--format", "json")
+    assert (unknown.code, unknown.json["error"]["found"]) == (2, "--service mail/prod")
+
+
+def test_all_of_them_and_again(call: Call, config: Path) -> None:
+    call("init", "--service", SERVICE, "--config", config)
+    said = call("init", "--all", "--config", config)
+    assert said.code == 0
+    assert said.out.splitlines()[:2] == [
+        "kept dr-ledger/pg-ha/prod: it is there, epoch 0, serves from frankfurt",
+        "made dr-ledger/web/prod: web/prod serves from gcp",
+    ]
+    again = call("init", "--all", "--config", config, "--format", "json").json
+    assert [each["made"] for each in again["ledgers"]] == [False, False]
+    one = call("init", "--service", SERVICE, "--config", config, "--format", "json")
+    assert (one.code, one.json["error"]["gate"]) == (5, "ledger.exists")
+
+
+def test_all_does_not_step_over_an_alarm(call: Call, config: Path, ledger: Ledger, tmp_path: Path) -> None:
+    """A branch that this host saw and that is gone is no service without a ledger."""
+    (tmp_path / "ledger.git" / "refs" / "heads" / ledger.branch).unlink()
+    said = call("init", "--all", "--config", config, "--format", "json")
+    assert (said.code, said.json["error"]["gate"]) == (5, "ledger.alarm")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--service", SERVICE),
+        ("--all",),
+        ("--all", "--service", SERVICE, "--config", "CONFIG"),
+        ("--all", "--config", "CONFIG", "--home", "x"),
+    ],
+    ids=" ".join,
+)
+def test_half_a_question_is_a_usage_error(call: Call, config: Path, words: tuple[str, ...]) -> None:
+    said = call("init", *(config if word == "CONFIG" else word for word in words))
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("Usage:")
+
+
+def test_the_ruleset_is_one_that_github_takes() -> None:
+    """Deletion and force-push, of exactly our branches, with nobody who may pass by."""
+    assert RULES_OF_LEDGER["bypass_actors"] == []
+    assert RULES_OF_LEDGER["conditions"]["ref_name"] == {"include": ["refs/heads/dr-ledger/**"], "exclude": []}
+    assert [rule["type"] for rule in RULES_OF_LEDGER["rules"]] == ["deletion", "non_fast_forward"]
+    assert (RULES_OF_LEDGER["target"], RULES_OF_LEDGER["enforcement"]) == ("branch", "active")
+
+
+@pytest.mark.parametrize(
+    "remote", ["https://github.com/acme/recovery", "https://ghe.example.net/acme/recovery.git/", "git@github.com:acme/recovery.git"]
+)
+def test_what_protects_a_remote_on_github(remote: str) -> None:
+    first, body, end = protection(remote).split("\n")
+    assert first == "gh api repos/acme/recovery/rulesets -X POST --input - <<'JSON'"
+    assert (json.loads(body), end) == (RULES_OF_LEDGER, "JSON")
+
+
+@pytest.mark.parametrize(("remote", "place"), [("/srv/ledger.git", "/srv/ledger.git"), ("file:///srv/a b.git", "'/srv/a b.git'")])
+def test_what_protects_a_remote_on_disk(remote: str, place: str) -> None:
+    assert protection(remote).split("\n") == [
+        f"git -C {place} config receive.denyNonFastForwards true",
+        f"git -C {place} config receive.denyDeletes true",
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- show
+
+
+def stopped(ledger: Ledger) -> None:
+    """A run that was cut off, and left a bundle."""
+    claim = ledger.claim(request(1, at=stamp(NOW - timedelta(minutes=30)), home_site="frankfurt"))
+    for state in (State.EXECUTING, State.INDETERMINATE):
+        ledger.advance(claim, state, at=stamp(NOW - timedelta(minutes=20)), bundle_sha256="sha256:" + "9" * 64)
+
+
+def test_the_bundle_of_the_last_transition_is_shown(call: Call, ledger: Ledger) -> None:
+    stopped(ledger)
+    said = call("show", "--service", SERVICE)
+    assert f"  bundle     sha256:{'9' * 64}, sealed by run 1001-1" in said.out.splitlines()
+    shown = call("show", "--service", SERVICE, "--history", "--format", "json").json
+    assert shown["bundle_sha256"] == "sha256:" + "9" * 64
+    assert [tip["state"] for tip in shown["tips"][:-1]] == ["INDETERMINATE", "EXECUTING", "CLAIMED"]
+    assert (shown["settlement"], shown["answers"]) == (None, [])
+
+
+def test_a_settlement_is_verified_against_the_config(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
+    stopped(ledger)
+    words = ("--service", SERVICE, "--serves", "gcp", "--reason", "dig shows gcp", "--config", config, "--key", tmp_path / "jonas.pem")
+    assert call("settle", *words).code == 0
+    unread = call("show", "--service", SERVICE)
+    assert "  settled    signed by jonas, as it says; not verified: no config given" in unread.out.splitlines()
+    shown = call("show", "--service", SERVICE, "--config", config)
+    assert "  settled    signed by jonas, verified" in shown.out.splitlines()
+    assert "failed_over, serves from gcp  free  nobody  dig shows gcp" in shown.out
+    settlement = call("show", "--service", SERVICE, "--config", config, "--format", "json").json["settlement"]
+    assert settlement == {"by": "jonas", "signed": True, "verified": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "found"),
+    [
+        ({"epoch": 2}, "jonas", "another epoch"),
+        ({"serves": "frankfurt"}, "jonas", "another serves"),
+        ({"ledger_id": "sha256:" + "e" * 64}, "jonas", "another ledger_id"),
+        ({"reason": "another"}, "jonas", "another reason"),
+        ({}, "stranger", "0 of 1 signed it: nobody"),
+        (None, "jonas", "it cannot be read"),
+    ],
+)
+def test_a_settlement_that_is_not_its_approvers_is_refused(
+    change: dict[str, Any] | None, key: str, found: str, call: Call, ledger: Ledger, config: Path, tmp_path: Path
+) -> None:
+    """Somebody with the right to push wrote it by hand."""
+    stopped(ledger)
+    if key == "stranger":
+        new_key(tmp_path / "stranger.pem")
+    given = {"service": SERVICE, "ledger_id": ledger.tip().ledger_id, "epoch": 1, "serves": "gcp", "reason": "seen", "at": stamp(NOW)}
+    envelope = sign_settlement(Settlement(**(given | (change or {}))), [load_key(tmp_path / f"{key}.pem")])
+    ledger.settle(
+        serves="gcp",
+        home_site="frankfurt",
+        reason="seen",
+        settled_by="jonas",
+        at=stamp(NOW),
+        settlement=envelope if change is not None else {"payload": "AAAA"},
+    )
+    said = call("show", "--service", SERVICE, "--config", config, "--format", "json")
+    assert (said.code, said.json["error"]["gate"]) == (5, "ledger.settlement")
+    assert found in said.json["error"]["found"]
+    assert call("show", "--service", SERVICE).code == 0, "without a config nothing is claimed"
+
+
+def test_a_settlement_of_too_few_is_refused(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
+    stopped(ledger)
+    words = ("--service", SERVICE, "--serves", "gcp", "--reason", "dig", "--config", config, "--key", tmp_path / "jonas.pem")
+    assert call("settle", *words).code == 0
+    config.write_text(config.read_text().replace("quorum: 1", "quorum: 2"))
+    said = call("show", "--service", SERVICE, "--config", config, "--format", "json")
+    assert "1 of 2 signed it: jonas" in said.json["error"]["found"]
+
+
+def test_a_word_of_a_workflow_is_not_called_signed(call: Call, ledger: Ledger, config: Path) -> None:
+    """Settled under the approval gate of GitHub: there is no envelope, and the evidence of that run holds the approval."""
+    stopped(ledger)
+    ledger.settle(serves="gcp", home_site="frankfurt", reason="seen", settled_by="jonas", at=stamp(NOW))
+    assert "  settled    by jonas, unsigned: the approval is in the evidence" in call("show", "--service", SERVICE, "--config", config).out
+
+
+def test_answers_that_wait_are_shown_with_who_stands_behind_them(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
+    about = subject(ledger.tip().ledger_id)
+    at = stamp(NOW - timedelta(minutes=50))
+    until, past = stamp(NOW + timedelta(minutes=10)), stamp(NOW - timedelta(minutes=5))
+    key = load_key(tmp_path / "jonas.pem")
+    for verdict, expires in (("approve", until), ("deny", past)):
+        ledger.answer(signed(about, "jonas", verdict, key=key, expires_at=expires), subject=about, at=at)
+    ledger.answer(signed(about, "priya", key=key, expires_at=until), subject=about, at=at)
+    plan = about.plan_digest[7:15]
+    unread = call("show", "--service", SERVICE).out.splitlines()[1:]
+    assert unread == [
+        f"  answer     approve of plan {plan}, until {until}; claims to be by jonas",
+        f"  answer     deny of plan {plan}, was valid until {past}; claims to be by jonas",
+        f"  answer     approve of plan {plan}, until {until}; claims to be by priya",
+    ]
+    said = call("show", "--service", SERVICE, "--config", config)
+    assert said.out.splitlines()[1].endswith("jonas (verified)")
+    assert said.out.splitlines()[3].endswith("NOT priya: their key did not sign it")
+    answers = call("show", "--service", SERVICE, "--config", config, "--format", "json").json["answers"]
+    assert [(each["login"], each["over"], each["verified"]) for each in answers] == [
+        ("jonas", False, True),
+        ("jonas", True, True),
+        ("priya", False, False),
+    ]
+
+
+# --------------------------------------------------------------------------------------------- merge
+
+
+def test_merge_after_a_run_with_github_down(call: Call, ledger: Ledger, tmp_path: Path) -> None:
+    create_repository(tmp_path / "standby.git")
+    words = ("--standby", tmp_path / "standby.git", "--service", SERVICE)
+    assert "the standby is behind; --follow brings it up" in call("merge", *words).out
+    assert call("merge", *words, "--follow").out.startswith("followed: ")
+    assert call("merge", *words).out == "nothing to do: both hold the same\n"
+    standby = Ledger.over_git(str(tmp_path / "standby.git"), SERVICE, state_dir=tmp_path / "elsewhere")
+    stopped(standby)
+    said = call("merge", *words, "--format", "json").json
+    assert (said["stood"], [tip["state"] for tip in said["moved"]]) == ("behind", ["INDETERMINATE", "EXECUTING", "CLAIMED"])
+    assert said["tip"]["state"] == "INDETERMINATE"
+    ledger.settle(serves="gcp", home_site="frankfurt", reason="seen", settled_by="jonas", at=stamp(NOW))
+    standby.settle(serves="frankfurt", home_site="frankfurt", reason="seen", settled_by="priya", at=stamp(NOW))
+    parted = call("merge", *words, "--format", "json")
+    assert (parted.code, parted.json["error"]["gate"]) == (5, "ledger.fork")
+
+
+def test_each_remote_gets_its_own_token_only(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token of GitHub is not shown to whoever keeps the standby."""
+    asked: dict[str, str] = {}
+
+    def opened(cls: type[Ledger], remote: str, service: str, *, state_dir: Path, token: str = "") -> Ledger:
+        asked[remote] = token
+        raise SystemExit(0) if len(asked) == 2 else _Next
+
+    class _Next(Exception):
+        pass
+
+    monkeypatch.setenv("DR_TOKEN", "ghs_primary")
+    monkeypatch.setenv("DR_STANDBY_TOKEN", "standby-token")
+    from hyops_ci.cli.ledger_places import open_ledger
+
+    monkeypatch.setattr(Ledger, "over_git", classmethod(opened))
+    with pytest.raises(_Next):
+        open_ledger("one", SERVICE)
+    with pytest.raises(SystemExit):
+        open_ledger("two", SERVICE, "DR_STANDBY_TOKEN")
+    assert asked == {"one": "ghs_primary", "two": "standby-token"}
