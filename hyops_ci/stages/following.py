@@ -39,6 +39,8 @@ PACE: Final = 10.0
 SLOW_PACE: Final = 30.0
 """The same, where nothing has happened for `QUIET`: a token has about a thousand calls an hour for all jobs (github-actions, F31)."""
 QUIET: Final = 600.0
+TROUBLE_PACE: Final = 60.0
+"""The same after a look that got no answer: it may be a limit, which knocking makes longer."""
 LINE_EVERY: Final = 30.0
 """Seconds between two lines while nothing happens (texts, section 3)."""
 BUNDLE: Final = "evidence.tar"
@@ -65,7 +67,11 @@ def follow(
     until = clock.monotonic() + within
     told, since, said_at = "", clock.monotonic(), -LINE_EVERY
     while True:
-        fact, state = _look(client, run_id)
+        try:
+            fact, state = _look(client, run_id)
+        except Refusal:
+            say(f"run {run_id} goes on; nobody here may look at it any longer")
+            raise
         now = clock.monotonic()
         if state != told:
             told, since, said_at = state, now, now
@@ -77,8 +83,8 @@ def follow(
             return fact
         if now >= until:
             raise _too_late(client, run_id, state, within, cancel_on_timeout)
-        pace = (SLOW_PACE if now - since > QUIET else PACE) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter
-        clock.sleep(min(pace, max(until - now, 0.1)))
+        pace = TROUBLE_PACE if fact is None else SLOW_PACE if now - since > QUIET else PACE
+        clock.sleep(min(pace * random.uniform(1.0, 1.2), max(until - now, 0.1)))  # noqa: S311 - jitter
 
 
 def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> Outcome:

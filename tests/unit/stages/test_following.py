@@ -132,6 +132,7 @@ def test_a_token_that_may_not_look_is_refused(github_fake: FakeGitHub) -> None:
     here.repository.add_run(number=RUN)
     with pytest.raises(Refusal, match=r"github\.permission"):
         followed(here)
+    assert here.said == ["run 212 goes on; nobody here may look at it any longer"]
 
 
 # --------------------------------------------------------------------------------------------- what it came to

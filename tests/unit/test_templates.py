@@ -1,0 +1,93 @@
+"""The callers that are ready to copy: what they start, what they hand on, and that `hyops-ci dispatch` fits them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.github.startup import INPUTS
+from hyops_ci.github.workflow_file import dispatch_inputs, event_types, read_workflow
+from hyops_ci.stages.dispatch import Order, dispatch
+from hyops_ci.stages.plan import Form
+from tests.support.github.fixture import github_fake
+from tests.support.github.server import FakeGitHub
+from tests.unit.stages.dispatching import DECISION, Caller, caller, decision
+
+__all__ = ["github_fake"]
+
+FOLDER = Path(__file__).parents[2] / "workflows-templates"
+MANUAL, EVENT = FOLDER / "dr-manual.yml", FOLDER / "dr-decision.yml"
+TEMPLATES = sorted(FOLDER.glob("*.yml"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    return read_workflow(path.read_bytes(), path.name)
+
+
+def handed_on(path: Path) -> dict[str, str]:
+    [job] = read(path)["jobs"].values()
+    found: dict[str, str] = job["with"]
+    return found
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_a_template_is_described_for_githubs_page_of_templates(path: Path) -> None:
+    properties = json.loads(path.with_suffix(".properties.json").read_text())
+    assert set(properties) == {"name", "description", "iconName", "categories"}
+    assert all(properties.values())
+
+
+@pytest.mark.parametrize("path", [MANUAL, EVENT], ids=lambda path: path.stem)
+def test_a_template_hands_on_what_dispatch_takes(path: Path) -> None:
+    assert set(handed_on(path)) <= INPUTS
+    assert read(path)["permissions"] == {}
+
+
+def test_the_form_hands_on_every_input_that_it_has() -> None:
+    declared = dispatch_inputs(read(MANUAL)) or {}
+    named = {name for value in handed_on(MANUAL).values() for name in re.findall(r"inputs\.(\w+)", value)}
+    assert named == set(declared)
+    assert [name for name, each in declared.items() if each.required] == [], "a decision starts it too, and fills in none of the form"
+
+
+def test_a_form_beside_a_decision_is_never_handed_on() -> None:
+    for name in ("action", "service", "reason"):
+        condition = handed_on(MANUAL)[name]
+        assert all(f"inputs.{other} == ''" in condition for other in ("decision", "decision_ref", "resume"))
+
+
+def test_an_event_hands_on_the_decision() -> None:
+    assert event_types(read(EVENT)) == ("dr-decision",)
+    assert handed_on(EVENT) == {"decision": "${{ toJSON(github.event.client_payload.decision) }}"}
+
+
+@pytest.fixture
+def manual(github_fake: FakeGitHub) -> Caller:
+    return caller(github_fake, MANUAL.read_text())
+
+
+def test_dispatch_fits_the_form(manual: Caller) -> None:
+    reference = f"a.json@{manual.repository.commit({'a.json': decision()})}"
+    form = Form("failback", "pg-ha/prod", "INC-4242", "20261123-020003F", "confirmed-off")
+    for order in (Order(decision=decision()), Order(decision_ref=reference), Order(form=form)):
+        dispatch(order, manual.client, manual.clock, manual.say)
+    by_decision, by_reference, by_form = sorted(manual.repository.runs.values(), key=lambda run: run.id)
+    assert (by_decision.inputs["decision"].encode(), by_decision.inputs["reason"]) == (decision(), DECISION["decision_id"])
+    assert (by_reference.inputs["decision_ref"], by_reference.inputs["decision"]) == (reference, "")
+    assert (by_form.inputs["old_primary"], by_form.inputs["restore"]) == ("confirmed-off", "20261123-020003F")
+
+
+def test_dispatch_fits_the_event(github_fake: FakeGitHub) -> None:
+    here = caller(github_fake, EVENT.read_text())
+    dispatch(Order(decision=decision(), event_type="dr-decision"), here.client, here.clock, here.say)
+    [run] = here.repository.runs.values()
+    assert run.inputs == {"decision": DECISION}
+
+
+def test_the_runs_name_holds_what_a_lost_run_is_found_by() -> None:
+    assert "inputs.reason" in read(MANUAL)["run-name"]
+    assert "decision.decision_id" in read(EVENT)["run-name"]
