@@ -27,7 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("dispatch", "Start the DR workflow of a repository, and follow it to its end."),
     "config": ("config", "Explain the config: every value and where it comes from."),
     "evidence": ("evidence", "Verify, show or report a sealed bundle."),
-    "ledger": ("ledger", "Make, show or settle the ledger of a service."),
+    "ledger": ("ledger", "Make, show, settle or merge the ledger of a service."),
     "environment": ("environment", "Compare GitHub's environments with what the config demands."),
     "runner": ("runner", "Ask GitHub for the standing runners of the lanes."),
     "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
