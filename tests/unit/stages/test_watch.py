@@ -361,6 +361,7 @@ def test_busy_for_ever(night: Night) -> None:
     assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.busy", 7)
     assert f"run {other.run.id}" in watched.refusal.found
     assert night.run.conclusion == "cancelled"
+    assert len(night.fake.made("GET /repos/{owner}/{repo}/actions/runs")) < 20, "what the runner does is not asked at every look"
     assert watched.calls < MOST_CALLS
 
 
