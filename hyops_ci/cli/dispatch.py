@@ -68,6 +68,7 @@ def command(
     from hyops_ci.stages.dispatch import Order, dispatch
     from hyops_ci.stages.plan import Form
 
+    document: dict[str, Any] = {}
     try:
         _must_be_asked_for(os.environ.get("DR_COMMAND") or "dispatch")
         within, clock = _seconds(timeout), SystemClock()
@@ -93,7 +94,8 @@ def command(
         raise
     except KeyboardInterrupt:
         _set({}, Exit.CANCELLED)
-        say("nobody follows the run any longer; if it was started it goes on, nothing was cancelled")
+        page = document.get("run_url")
+        say(f"the run goes on, nothing was cancelled   {page}" if page else "whether it was started is not known: look at the Actions page")
         return Exit.CANCELLED
     document |= _ended(ended)
     _set(document, ended.result.exit_code)

@@ -237,7 +237,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_so(call: Call, here: Caller, monke
     monkeypatch.setattr(following, "follow", interrupted)
     said = call(*FORM, "--wait")
     assert (said.code, said.outputs["run_id"], said.outputs["exit_code"]) == (130, str(RUN), "130")
-    assert "it goes on, nothing was cancelled" in said.err
+    assert f"the run goes on, nothing was cancelled   {here.repository.runs[RUN].page}" in said.err
     assert here.repository.runs[RUN].status == "queued"
 
 
