@@ -16,13 +16,17 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(only_check: bool, folder: Path, output: str) -> int:
     """Write the generated pages, or check that they are fresh."""
+    from hyops_ci.cli.app import COMMANDS
+    from hyops_ci.cli.reaching import page
     from hyops_ci.cli.render import listed
     from hyops_ci.planning.case import table
     from hyops_ci.planning.explaining import document
 
-    if not (folder.resolve().parent / "actions").is_dir():
+    root = folder.resolve().parent
+    if not (root / "actions").is_dir():
         raise click.UsageError(f"{folder} is not the docs folder of a checkout of this project")
-    pages = {"gates.md": table(), "config.md": document(), "actions.md": actions_page(folder.resolve().parent)}
+    modules = {name: module for name, (module, _) in COMMANDS.items()}
+    pages = {"gates.md": table(), "config.md": document(), "actions.md": actions_page(root), "github-api.md": page(root, modules)}
     stale = [name for name, text in pages.items() if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
     for name in () if only_check else stale:
         (folder / name).write_text(pages[name], encoding="utf-8")

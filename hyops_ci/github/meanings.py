@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.answers import UNSAID, Answer, Conflict, Forbidden, NotFound, Rejected, Unauthorized, asked, said_at
-from hyops_ci.github.endpoints import APP_KEY, Endpoint
+from hyops_ci.github.answers import UNSAID, Answer, Conflict, Forbidden, NotFound, Rejected, Unanswered, Unauthorized, asked, said_at
+from hyops_ci.github.endpoints import APP_KEY, INSTALLATION, Endpoint
 
 WITHOUT_GITHUB: Final = (
     "with GitHub down, on the runner: hyops-ci run --action failover --service <name>/<env> --reason ... --repository <checkout>"
@@ -160,3 +160,12 @@ def _meaning(endpoint: Endpoint, answer: Answer) -> _Meaning:
     if answer.status == 403 and "allow list" in answer.message.lower():
         return (*meaning[:4], "an address on the organization's IP allow list", "have this host's address added to it")
     return meaning
+
+
+def gates() -> Iterator[tuple[str, int, str, str]]:
+    """Gate, exit code, reason and fix of everything that GitHub can say no with, for the docs."""
+    for _, gate, code, reason, _, fix in (*_MEANINGS.values(), _APP, _NOT_INSTALLED, _MOVED, _OTHER):
+        yield gate, int(code), reason, fix.format(permission="...")
+    troubles = (explain(INSTALLATION, Answer(0), ""), explain(INSTALLATION, Answer(429), ""))
+    for error in (*troubles, Unanswered(INSTALLATION, "", ""), misunderstood(INSTALLATION, "", "")):
+        yield error.gate, int(error.exit_code), error.reason, error.fix

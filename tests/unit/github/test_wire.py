@@ -12,6 +12,7 @@ import pytest
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github import endpoints, wire
 from hyops_ci.github.answers import NotFound
+from hyops_ci.github.artifacts import artifact
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import FINE, TOKEN, Asking, Scripted, Time, failed, said
 
@@ -93,6 +94,17 @@ def test_the_token_does_not_go_where_the_bytes_are(github_fake: FakeGitHub, conn
     artifact = repository.add_run(actor="maria").add_artifact("dr-plan", {"plan.json": b"{}"})
     client = connected(github_fake.url, github_fake.add_token("actions: read"))
     assert client.download(endpoints.ARTIFACT, most_bytes=10_000, artifact_id=artifact.id) == artifact.data
+
+
+def test_an_artifact_from_its_name_to_its_files(github_fake: FakeGitHub, connected: Asking) -> None:
+    repository = github_fake.add_repository("acme/dr")
+    repository.add_workflow(WORKFLOW, CALLER)
+    github_fake.add_user("maria")
+    run = repository.add_run(actor="maria")
+    run.add_artifact("dr-plan-1", {"plan.json": b"{}"})
+    run.add_artifact("dr-plan-2", {"plan.json": b"[]"})
+    client = connected(github_fake.url, github_fake.add_token("actions: read"))
+    assert artifact(client, run.id, "dr-plan-2") == {"plan.json": b"[]"}
 
 
 def test_bytes_that_do_not_come_are_asked_for_anew(asking: Asking, scripted: Scripted, time: Time) -> None:
