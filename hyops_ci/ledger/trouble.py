@@ -31,14 +31,14 @@ class _No:
 
 _NOS: Final = (
     _No(
-        re.compile(r"GH013|GH006|rule violations|protected branch|protected ref|hook declined|deny updating", re.I),
+        re.compile(r"GH0(06|13):|rule violations|protected branch|protected ref|hook declined|deny updating", re.I),
         RULES,
         "a rule of the repository forbids this push",
         "rules for refs/heads/dr-ledger/** that forbid deletion and force-push, and nothing else",
         "take dr-ledger/** out of the other rulesets and branch protections; hyops-ci ledger init prints the one to keep",
     ),
     _No(
-        re.compile(r"archived", re.I),
+        re.compile(r"was archived so it is", re.I),
         "ledger.denied",
         "the ledger's repository is archived",
         "a repository that can be written",
@@ -63,7 +63,7 @@ _NOS: Final = (
         "in a job: pass github.token, which lives as long as its job, and start a new run; in a shell: make a new token",
     ),
     _No(
-        re.compile(r"returned error: 403|permission to .* denied|access denied|access to repository not granted|write access", re.I),
+        re.compile(r"returned error: 403|permission to .* denied|access denied|access to repository not granted", re.I),
         "ledger.denied",
         "the token may not write the ledger",
         "a job with permissions: contents: write",

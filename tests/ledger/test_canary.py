@@ -14,7 +14,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ledger import Ledger
 from tests.ledger.scene import SERVICE, at, git, request
-from tests.support.git_http import No, serving
+from tests.support.git_http import No, serve_git, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"
 FORMS = (TOKEN, base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode())
@@ -135,6 +135,20 @@ def test_no_message_repeats_it(remote: Path, tmp_path: Path, monkeypatch: pytest
         text = "\n".join([*caught.value.lines(), str(caught.value), repr(caught.value), str(caught.value.to_json())])
         assert "***" in text
         assert not any(form in text for form in FORMS)
+
+
+def test_over_tls_as_github_is(remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And to nobody whose certificate is not trusted."""
+    with serve_git(remote.parent, TOKEN) as server, serve_git(remote.parent, TOKEN) as other:
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(server.ca))
+        ledger = Ledger.over_git(server.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN)
+        ledger.init("onprem", at(-60))
+        assert ledger.claim(request(1)).epoch == 1
+        assert {authorization for _, _, authorization in server.seen} == {f"Basic {FORMS[1]}"}
+        monkeypatch.setattr("hyops_ci.ledger.git.WAITS", ())
+        with pytest.raises(DispatchError, match=r"ledger\.unreachable"):
+            Ledger.over_git(other.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN).tip()
+        assert other.seen == []
 
 
 def test_no_token_no_header(remote: Path, tmp_path: Path, watched: Path) -> None:

@@ -11,7 +11,7 @@ from hyops_ci.ledger.rules import Duplicate
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.transitions import claimed, first_tip
 from tests.ledger.conftest import Stores
-from tests.ledger.scene import SERVICE, at, request
+from tests.ledger.scene import SERVICE, at, request, signed, subject
 
 FIRST = first_tip(SERVICE, "a" * 32, "onprem", at())
 
@@ -102,3 +102,23 @@ def test_a_night(stores: Stores) -> None:
         Ledger(stores(), SERVICE).look(request(3, at=at(30)))
     assert [each.state for each in ledger.history()] == [State.COMPLETED, State.EXECUTING, State.CLAIMED, None]
     assert ledger.spent_nonces() == {f"{1:032x}"}
+
+
+def test_an_answer_comes_while_somebody_acts(stores: Stores) -> None:
+    """The holder's pushes and the approvers' meet on one branch: nobody is stopped, and nothing is lost."""
+    holder, person, run = (Ledger(stores(), SERVICE) for _ in range(3))
+    holder.init("onprem", at(-60))
+    claim = holder.claim(request(1))
+    about = subject(person.tip().ledger_id, 2)
+    first, second = signed(about, "jonas"), signed(about, "priya")
+    person.answer(first, subject=about, at=at(1))
+    holder.advance(claim, State.EXECUTING, at=at(2))
+    person.answer(second, subject=about, at=at(3))
+    person.answer(first, subject=about, at=at(3))
+    holder.renew(claim, at=at(4))
+    assert run.answers(request(2)) == (first, second)
+    assert run.answers(request(1)) == ()
+    tip = holder.advance(claim, State.FAILED, at=at(5))
+    assert (tip.epoch, len(tip.answers), len(holder.history())) == (1, 2, 7)
+    run.claim(request(2, at=at(6)))
+    assert person.answers(about) == ()

@@ -47,6 +47,7 @@ SAID = {
 PASSES = [
     "fatal: unable to access 'http://127.0.0.1:40/403/401/': Failed to connect to 127.0.0.1 port 40: Connection refused",
     "fatal: unable to access 'https://github.com/x/': The requested URL returned error: 503",
+    "fatal: unable to access 'https://github.com/acme/archived-gh013-403/': The requested URL returned error: 502",
     "fatal: unable to access 'https://github.com/x/': The requested URL returned error: 429",
     "remote: You have exceeded a secondary rate limit.\nfatal: unable to access 'x': The requested URL returned error: 403",
     "fatal: unable to access 'https://github.com/x/': Could not resolve host: github.com",
