@@ -25,8 +25,7 @@ def connect(repository: str = "") -> Client:
     from hyops_ci.github.client import API, Client
 
     found = repository or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
-    token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
-    return Client.connect(found, token=token, api_url=os.environ.get("GITHUB_API_URL") or API, say=say)
+    return Client.connect(found, token=_token(*TOKENS), api_url=os.environ.get("GITHUB_API_URL") or API, say=say)
 
 
 def connect_for_runners(repository: str = "") -> Client | None:
@@ -38,7 +37,7 @@ def connect_for_runners(repository: str = "") -> Client | None:
 
     found = repository or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
     address = os.environ.get("GITHUB_API_URL") or API
-    if token := os.environ.get("DR_RUNNER_TOKEN"):
+    if token := _token("DR_RUNNER_TOKEN"):
         return Client.connect(found, token=token, api_url=address, say=say)
     app, key_file = os.environ.get("DR_APP_ID"), os.environ.get("DR_APP_KEY_FILE")
     if not app or not key_file:
@@ -57,6 +56,16 @@ def connect_for_runners(repository: str = "") -> Client | None:
     return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
 
 
+def _token(*names: str) -> str:
+    """The first of these variables that is set, without the line end that a file or a pipe leaves at its end."""
+    return next((token for name in names if (token := os.environ.get(name, "").strip())), "")
+
+
+def server_url() -> str:
+    """GitHub's pages and repositories, as this environment knows them: the only place that a token is sent to beside the API."""
+    return (os.environ.get("GITHUB_SERVER_URL") or "https://github.com").rstrip("/")
+
+
 @dataclass(frozen=True)
 class Place:
     """A run, as its page's address names it."""
@@ -68,27 +77,32 @@ class Place:
 
 def run_at(text: str) -> Place:
     """The run that an address or a number names. Raises Refusal (exit 2)."""
-    found = re.fullmatch(r"(https?://[^/?#@]+)/([^/?#]+/[^/?#]+)/actions/runs/(\d{1,18})(?:[/?#].*)?", text)
-    if found:
+    found = re.fullmatch(r"(https?://[^/?#@]+)/([^/?#]+/[^/?#]+)/actions/runs/([0-9]{1,18})(?:[/?#].*)?", text)
+    if found and found[1] == server_url():
         return Place(found[1], found[2], int(found[3]))
-    if text.isdigit():
-        return Place(os.environ.get("GITHUB_SERVER_URL") or "https://github.com", os.environ.get("GH_REPO", ""), int(text))
+    if re.fullmatch("[0-9]{1,18}", text):
+        return Place(server_url(), os.environ.get("GH_REPO", ""), int(text))
     raise Refusal(
         "approve.run",
-        "that names no run",
+        "that names no run" if found is None else "that run is on another server than this token",
         exit_code=Exit.USAGE,
         found=text,
-        expected="https://github.com/<owner>/<repository>/actions/runs/<number>, or the number with GH_REPO set",
-        fix="copy the address of the run's page",
+        expected=f"{server_url()}/<owner>/<repository>/actions/runs/<number>, or the number with GH_REPO set",
+        fix="copy the address of the run's page"
+        if found is None
+        else "set GITHUB_SERVER_URL and GITHUB_API_URL to that server, if it is yours",
     )
 
 
 def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
-    """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first."""
+    """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first.
+
+    The config that a run carries may name any address: the token goes to GitHub's server only.
+    """
     from hyops_ci.ledger.ledger import Ledger
 
     repository = named or waiting.config.ledger.repository or waiting.run.repository
     remote = repository if repository.startswith("/") or "://" in repository else f"{server}/{repository}"
     state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
-    token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
+    token = _token(*TOKENS) if remote.startswith(f"{server_url()}/") else ""
     return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state, token=token)

@@ -7,6 +7,7 @@ commands" and "Job summaries", and of the runner itself (actions/runner `ActionC
 from __future__ import annotations
 
 import base64
+import html
 import re
 import secrets
 import sys
@@ -16,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
-from xml.sax.saxutils import escape
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.summary import MAX_SUMMARY_BYTES, Part, assemble, fenced
@@ -189,7 +189,8 @@ def _disguises(masked: str) -> frozenset[bytes]:
     """The forms in which the runner knows a masked value (actions/runner `ValueEncoders.cs`): more than those that we print."""
     raw = masked.encode("utf-8", "replace")
     shifted = {base64.b64encode(raw[shift:]).rstrip(b"=") for shift in range(3)}
-    quoted = {escape(masked, {'"': "&quot;", "'": "&apos;"}), masked.replace('"', '\\"'), masked.replace("'", "''"), masked.strip('"')}
+    xml = html.escape(masked).replace("&#x27;", "&apos;")
+    quoted = {xml, masked.replace('"', '\\"'), masked.replace("'", "''"), masked.strip('"')}
     return forms(masked) | shifted | {form.encode("utf-8", "replace") for form in {masked, *quoted} if form}
 
 
