@@ -27,11 +27,17 @@ def requesters_of(run: RunFact, *, issuer: str = "", sources: Sequence[RunFact] 
         if each.event != _SCHEDULE:
             people.append(marked(each.actor, each.actor_is_bot))
             people.append(marked(each.triggering_actor, each.triggering_actor_is_bot))
+    return everybody(people, issuer=issuer)
+
+
+def everybody(people: Iterable[Person], *, issuer: str = "") -> tuple[Person, ...]:
+    """Those people, each once, and the decision's issuer where it is a login."""
+    found = list(people)
     if issuer.startswith(ISSUER):
         with suppress(ValidationError):  # what can be no login can approve nothing
-            people.append(Person(login=issuer.removeprefix(ISSUER)))
+            found.append(Person(login=issuer.removeprefix(ISSUER)))
     unique: list[Person] = []
-    for person in people:
+    for person in found:
         if not any(person.login.lower() == each.login.lower() and person.id in (0, each.id) for each in unique):
             unique.append(person)
     return tuple(unique)

@@ -54,7 +54,7 @@ def _for_log(text: str) -> str:
 def progress(line: str) -> None:
     """One line of progress with its time, as people compare it with other clocks; in colour on a terminal, plain in CI."""
     at = f"{datetime.now(UTC):%H:%M:%SZ}"
-    if not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+    if not sys.stderr.isatty() or os.environ.get("NO_COLOR") or os.environ.get("GITHUB_ACTIONS") == "true":
         say(f"{at} {line}")
         return
     from rich.console import Console

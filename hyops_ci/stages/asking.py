@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.request import build_request
+from hyops_ci.approvals.requesters import everybody
 from hyops_ci.approvals.reviews import approvals_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person, Subject
 from hyops_ci.contracts.base import moment, seconds, stamp
@@ -20,6 +22,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
 from hyops_ci.intake.config_file import read_config
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.planning.protection import weaker
 from hyops_ci.signing.dsse import read_envelopes
 from hyops_ci.stages.origin import ORIGIN, Origin
@@ -30,7 +33,6 @@ REQUEST = "request.json"
 ENVELOPES = "approvals/envelopes.json"
 GATE = "gate.json"
 """What GitHub said of the approval gate before it was passed."""
-ISSUER = "github:"
 
 
 def ask_for_approval(plan: Plan, check: Check, run: RunDir, world: World) -> ApprovalRequest:
@@ -69,11 +71,7 @@ def subject_of(plan: Plan, check: Check, tip: Tip, world: World) -> Subject:
 
 def requesters_of(decision: Decision, run: RunDir) -> tuple[Person, ...]:
     """Everybody who may not approve: whoever asked, as GitHub told the plan, and the issuer if a login (contracts, section 5)."""
-    people = list(run.read_model(ORIGIN, Origin).requesters)
-    if decision.issuer.startswith(ISSUER):
-        people.append(Person(login=decision.issuer.removeprefix(ISSUER)))
-    unique = {person.login.lower(): person for person in reversed(people)}
-    return tuple(reversed(unique.values()))
+    return everybody(run.read_model(ORIGIN, Origin).requesters, issuer=decision.issuer)
 
 
 def keep_envelopes(text: str, run: RunDir) -> None:
@@ -95,35 +93,47 @@ def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate
     people = trust.approvers if trust is not None else ()
     quorum = max(plan.approval.quorum, world.min_quorum, trust.quorum if trust is not None else 1)
     requesters = requesters_of(decision, run)
-    kept = run.read_json(ENVELOPES) if run.has(ENVELOPES) else []
     return judge(
-        [*kept, *(each for each in ledger.answers(subject) if each not in kept)],
+        envelopes_for(subject, ledger, run),
         plan.approval.model_copy(update={"quorum": quorum}),
         subject,
         requesters=requesters,
         now=world.clock.now(),
         spent_nonces=ledger.spent_nonces(),
         validity={each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key},
-        reviews=reviews_of(plan, subject, requesters, run, world),
-        gate_passed=gate_passed,
+        reviews=reviews_of(plan, requesters, run, world),
+        gate_passed=gate_passed and world.github is not None,
         approvers={each.id: each.login for each in people} if trust is not None else None,
-        apps=trust.apps if trust is not None else None,
+        apps=trust.apps if trust is not None else frozenset() if gate_passed else None,
     )
 
 
-def reviews_of(plan: Plan, subject: Subject, requesters: tuple[Person, ...], run: RunDir, world: World) -> tuple[Approval, ...]:
+def envelopes_for(subject: Subject, ledger: Ledger, run: RunDir) -> list[Any]:
+    """The signed answers to this subject: those that came with the run, then those that wait in the ledger."""
+    kept = run.read_json(ENVELOPES) if run.has(ENVELOPES) else []
+    return [*kept, *(each for each in ledger.answers(subject) if each not in kept)]
+
+
+def gather_envelopes(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World) -> None:
+    """Keep the ledger's answers with the run: the evidence proves every signature by itself."""
+    found = envelopes_for(subject_of(plan, check, tip, world), world.ledger(plan.service), run)
+    if found:
+        run.write_json(ENVELOPES, found)
+
+
+def reviews_of(plan: Plan, requesters: tuple[Person, ...], run: RunDir, world: World) -> tuple[Approval, ...]:
     """What was answered at the approval gate of this run. Nothing where the plan does not ask there, or there is no GitHub."""
     if world.github is None or "environment" not in plan.approval.channels or not run.has(REQUEST):
         return ()
-    number = int(world.job.run_id.partition("-")[0])
+    number, request = int(world.job.run_id.partition("-")[0]), run.read_model(REQUEST, ApprovalRequest)
     return approvals_of(
         reviews(world.github, number),
         run_id=number,
         attempt=world.job.attempt,
         gate=plan.approval.gate,
-        subject=subject,
+        subject=request.subject,
         requesters=requesters,
-        requested_at=run.read_model(REQUEST, ApprovalRequest).requested_at,
+        requested_at=request.requested_at,
         observed_at=world.clock.now(),
         lifetime=plan.approval.lifetime,
     )

@@ -10,6 +10,8 @@ from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit
 
 _GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
+_NO_MATTER_WHO_SIGNS: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
+"""Refusals that no further signature lifts."""
 _NOTHING_CHANGED: Final = "Nothing was changed."
 STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 
@@ -30,7 +32,9 @@ def stopped_state(before: State, error: DispatchError) -> State:
         case State.CHECKED:
             if error.gate.startswith("runner."):
                 return State.NO_RUNNER
-            return _GATE_STATES.get(error.gate, State.UNSIGNED) if error.gate.startswith("approval.") else State.BLOCKED
+            if not error.gate.startswith("approval.") or error.gate in _NO_MATTER_WHO_SIGNS:
+                return State.BLOCKED
+            return _GATE_STATES.get(error.gate, State.UNSIGNED)
         case State.APPROVED:
             return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED
         case _:

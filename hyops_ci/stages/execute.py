@@ -22,7 +22,7 @@ from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import checking
 from hyops_ci.runners.identity import Caller
-from hyops_ci.stages.asking import keep_envelopes, refuse_weaker_gate, weigh
+from hyops_ci.stages.asking import gather_envelopes, keep_envelopes, refuse_weaker_gate, weigh
 from hyops_ci.stages.caller import require_caller
 from hyops_ci.stages.looking import look, require_plan
 from hyops_ci.stages.part import StageEnd, run_stage
@@ -64,6 +64,7 @@ def _story(part: PartRecorder, run: RunDir, world: World, approvals: str, act: A
     still_holds(plan, check, run, world, caller)
     act.tip = world.ledger(plan.service).tip()
     keep_envelopes(approvals, run)
+    gather_envelopes(plan, check, act.tip, run, world)
     act.approvals = weigh(plan, check, act.tip, run, world, gate_passed=True)
     refuse_weaker_gate(plan, act.approvals, run, world)
     for approval in act.approvals:

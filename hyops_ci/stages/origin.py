@@ -6,7 +6,9 @@ Its decision is read again from the bytes of that run as of that run's start, so
 
 from __future__ import annotations
 
-from hyops_ci.approvals.requesters import requesters_of
+from pydantic import ValidationError
+
+from hyops_ci.approvals.requesters import everybody, requesters_of
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
 from hyops_ci.contracts.control import RunFact
@@ -45,7 +47,10 @@ def origin_of(resume: str, world: World) -> Origin:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
     require_fit(earlier, this, client)
-    return Origin(requesters=requesters_of(earlier), received_at=earlier.created_at, run=this, resumes=earlier)
+    first = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
+    return Origin(
+        requesters=everybody((*requesters_of(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
+    )
 
 
 def local_origin(world: World) -> Origin:
@@ -59,6 +64,14 @@ def decision_of(origin: Origin, world: World) -> bytes:
     if origin.resumes is None or world.github is None:
         return b""
     return handover_of(world.github, origin.resumes, (DECISION,))[DECISION]
+
+
+def origin_in(content: bytes) -> Origin:
+    """What the earlier run knew of its own origin: it may have been resumed itself. Raises Refusal (exit 6)."""
+    try:
+        return Origin.model_validate_json(content)
+    except ValidationError:
+        raise _not_resumable("its origin cannot be read", "a run of this release") from None
 
 
 def require_fit(earlier: RunFact, this: RunFact, client: Client) -> None:

@@ -61,7 +61,8 @@ def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]
         if not name.startswith("approvals/") or name.endswith("envelopes.json"):
             continue
         approval = Approval.model_validate_json(content)
-        if approval.channel == "environment" and not any(_is_it(approval, review) for review in seen.reviews):
+        gate = Plan.model_validate_json(files["plan.json"]).approval.gate if "plan.json" in files else ""
+        if approval.channel == "environment" and not any(_is_it(approval, gate, review) for review in seen.reviews):
             said.append(f"the bundle holds a review of {approval.approver.login} that GitHub does not show")
     return tuple(said)
 
@@ -72,9 +73,10 @@ def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def _is_it(approval: Approval, review: ReviewFact) -> bool:
+def _is_it(approval: Approval, gate: str, review: ReviewFact) -> bool:
     wanted = "approved" if approval.verdict == "approve" else "rejected"
-    return review.state == wanted and review.person.id == approval.approver.id
+    there = gate.lower() in (name.lower() for name in review.environments)
+    return there and review.state == wanted and review.person.id == approval.approver.id
 
 
 def document(seen: Witness) -> dict[str, Any]:

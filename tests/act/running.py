@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from tests.act import shim
 from tests.act.rewriting import ROOT
@@ -19,8 +21,10 @@ from tests.support.openbao import free_port
 
 LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner")
 """Every label is this host: act's `-self-hosted` platform."""
-OUTPUTS_OF = {"after": "seen"}
+OUTPUTS_OF = {"after": "seen", "watch-check": "watch", "watch-execute": "watch"}
 """Steps whose name is not their job's."""
+LIMIT: Final = 900.0
+"""Seconds that one run may take."""
 TOOLS = ROOT / ".venv" / "act"
 """Where the runner keeps its tool cache from one session to the next."""
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -88,10 +92,11 @@ def run_act(
     workflow: str = ".github/workflows/dr.yml",
     arguments: Sequence[str] = (),
     inside: Sequence[str] = (),
+    on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> ActRun:
     """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
 
-    `inside` is put before the command: see `hosting`.
+    `inside` is put before the command: see `hosting`. `on_entry` is told each line that act prints as JSON, while it happens.
 
     The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
     """
@@ -105,19 +110,30 @@ def run_act(
     command += [argument for name, folder in local.items() for argument in ("--local-repository", f"{name}={folder}")]
     command += [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
     began = time.monotonic()
-    done = subprocess.run(
-        [*inside, *command, *arguments],
-        cwd=repository,
-        env=host_environment(home),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    run = ActRun(done.returncode, (done.stdout + done.stderr).splitlines(), scratch, environment["GITHUB_RUN_ID"], time.monotonic() - began)
+    lines, code = _carry_out([*inside, *command, *arguments], repository, host_environment(home), on_entry)
+    run = ActRun(code, lines, scratch, environment["GITHUB_RUN_ID"], time.monotonic() - began)
     _read(run)
     return run
+
+
+def _carry_out(
+    command: list[str], folder: Path, environment: dict[str, str], on_entry: Callable[[Mapping[str, Any]], None]
+) -> tuple[list[str], int]:
+    """Every line that act prints, each told while it happens, and its exit code."""
+    lines = []
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as act:
+        over = threading.Timer(LIMIT, act.kill)
+        over.start()
+        try:
+            for line in act.stdout or ():
+                lines.append(line.rstrip("\n"))
+                if line.startswith("{"):
+                    on_entry(json.loads(line))
+        finally:
+            over.cancel()
+    return lines, act.returncode
 
 
 def host_environment(home: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import new_key
 from tests.act import shim
+from tests.act.control import CALLER, PEOPLE, Control, serve_control
 from tests.act.hosting import on_pinned_host
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
@@ -33,7 +34,6 @@ from tests.support.git_http import GitServer, serve_git
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 from tests.support.openbao import OpenBao
 
-CALLER = "acme/recovery"
 SERVICE = "pg-ha/lab"
 REQUESTER, APPROVER = "maria", "jonas"
 DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
@@ -79,6 +79,8 @@ class Site:
     local: dict[str, Path]
     approver_key: Path
     config: dict[str, Any]
+    control: Control
+    """GitHub's API, as the jobs meet it."""
     runs: list[tuple[str, ActRun]] = field(default_factory=list)
     next_run: int = 24001
     trust: dict[str, Any] | None = None
@@ -115,33 +117,40 @@ class Site:
         git(self.repository, "add", ".")
         git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
 
-    def start(self, scenario: str, inputs: Mapping[str, str], **claims: str) -> ActRun:
+    def start(self, scenario: str, inputs: Mapping[str, str], *, actor: str = REQUESTER, **claims: str) -> ActRun:
         """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs."""
         self.next_run += 1
         number = str(self.next_run)
-        self.tokens.claims = {"run_id": number, "sha": git(self.repository, "rev-parse", "HEAD").strip(), **claims}
+        opened = self.control.open_run(self.next_run, actor, scenario, inputs)
+        self.tokens.claims = {
+            "run_id": number,
+            "actor": actor,
+            "actor_id": str(PEOPLE[actor]),
+            "sha": git(self.repository, "rev-parse", "HEAD").strip(),
+            **claims,
+        }
         event = {
             "inputs": {"action": "failover", **inputs},
             "ref": "refs/heads/main",
             "repository": {"full_name": CALLER, "id": int(GITHUB_CLAIMS["repository_id"]), "default_branch": "main"},
-            "sender": {"login": REQUESTER, "id": 1001},
+            "sender": {"login": actor, "id": PEOPLE[actor]},
         }
         environment = {
             "GITHUB_RUN_ID": number,
             "GITHUB_REPOSITORY": CALLER,
             "GITHUB_REPOSITORY_ID": GITHUB_CLAIMS["repository_id"],
-            "GITHUB_ACTOR_ID": GITHUB_CLAIMS["actor_id"],
-            "GITHUB_TRIGGERING_ACTOR": REQUESTER,
+            "GITHUB_ACTOR_ID": str(PEOPLE[actor]),
+            "GITHUB_TRIGGERING_ACTOR": actor,
             "GITHUB_REF_PROTECTED": "true",
             "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/dr.yml@refs/heads/main",
             "GITHUB_SERVER_URL": self.git.origin,
-            "GITHUB_API_URL": f"{self.git.origin}/api/v3",
+            "GITHUB_API_URL": self.control.fake.url,
             "GIT_SSL_CAINFO": str(self.git.ca),
             "RUNNER_NAME": "dr-runner-01",
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
         }
-        arguments = ["--actor", REQUESTER, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
+        arguments = ["--actor", actor, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
         run = run_act(
             self.repository,
             self.root / f"run-{number}",
@@ -150,8 +159,11 @@ class Site:
             environment=environment,
             home=self.home,
             arguments=arguments,
+            on_entry=self.control.saw,
             inside=on_pinned_host(self.trust, self.root / f"host-{number}") if self.trust is not None else (),
         )
+        opened.finish("success" if run.rc == 0 else "failure")
+        self.control.keep_artifacts(run.artifacts)
         self.runs.append((scenario, run))
         return run
 
@@ -167,11 +179,12 @@ def make_site(root: Path, bao: OpenBao) -> Iterator[Site]:
     with (
         serve_git(root / "github", GITHUB_TOKEN) as server,
         serve_job_tokens(bao, DISPATCH, ENVIRONMENTS) as tokens,
+        serve_control(GITHUB_TOKEN, caller_workflow()) as control,
         _listener() as service_port,
     ):
         key = root / "approver" / "key.pem"
         config = _config(root, double, bao, new_key(key), service_port)
-        site = Site(root, double, bao, tokens, server, _local(dispatch), key, config)
+        site = Site(root, double, bao, tokens, server, _local(dispatch), key, config, control)
         _caller(site)
         site.ledger().init("onprem", stamp(datetime.now(UTC)))
         yield site
@@ -218,10 +231,15 @@ def _runner(root: Path) -> Double:
     return double
 
 
+def caller_workflow() -> str:
+    """The manual template, pinned, with a job that sees what is answered."""
+    return TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}") + OBSERVER
+
+
 def _caller(site: Site) -> None:
     workflow = site.repository / ".github" / "workflows" / "dr.yml"
     workflow.parent.mkdir(parents=True)
-    workflow.write_text(TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}") + OBSERVER)
+    workflow.write_text(caller_workflow())
     overlays = site.repository / ".github" / "dr" / "lab"
     overlays.mkdir(parents=True)
     for path in (EXAMPLE / "overlays").glob("*.yml"):

@@ -26,7 +26,7 @@ from tests.support.openbao import ROOT_TOKEN
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
 
-ALL_GREEN = {"plan": "success", "check": "success", "execute": "success", "conclude": "success", "after": "success"}
+ALL_GREEN = dict.fromkeys(("plan", "watch-check", "check", "watch-execute", "execute", "conclude", "after"), "success")
 FAILOVER = {"action": "failover", "service": SERVICE, "reason": "INC-4242 power lost", "old_primary": "confirmed-off"}
 THEIRS = ("vault-password", "envs/lab/logs/")
 FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power back", "old_primary": "confirmed-off"}

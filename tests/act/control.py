@@ -1,0 +1,142 @@
+"""GitHub behind a run of act: the fake, kept true to what act does with the jobs, and to what people answer meanwhile.
+
+act knows no environments, reviews or queue. So each line that it prints moves the fake's run on: a job that begins is taken
+by the runner, one that ends is finished, and at the end of `check` the approval gate opens, or whoever is asked says no.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.support.github.fixture import judge
+from tests.support.github.jobs import Job
+from tests.support.github.repositories import Repository
+from tests.support.github.reviews import Review, decide
+from tests.support.github.runs import Run
+from tests.support.github.server import FakeGitHub, start_github
+from tests.support.github.tokens import Token
+from tests.support.github.workflows import Workflow
+from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
+
+CALLER = "acme/recovery"
+PEOPLE = {"maria": 1001, "jonas": 1002, "priya": 1003}
+GATE, CHECK_GATE = "dr-lab", "dr-check"
+CALLED = f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{WORKFLOW_SHA}"
+JOB = "dr"
+"""The caller's job; GitHub puts its name before those of the jobs it calls."""
+RUNNER = "dr-runner-01"
+SELF_HOSTED = ("check", "execute")
+ACTIONS_TOKEN = {"actions": "write", "contents": "write", "metadata": "read"}
+
+
+@dataclass
+class Control:
+    """GitHub as the caller's jobs meet it."""
+
+    fake: FakeGitHub
+    repository: Repository
+    workflow: Workflow
+    answer: tuple[str, str] | None = None
+    """(login, approved or rejected): what somebody says at the approval gate when the check is done."""
+    after_answer: Callable[[], object] = lambda: None
+    """What somebody does to the gate right after that."""
+    runner: str = RUNNER
+    """Who takes the jobs of the plan's runner."""
+    late: bool = False
+    """Whether a job is taken only when act begins it, so that the watch sees it in the queue first."""
+    run: Run | None = None
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def open_run(self, number: int, actor: str, title: str, inputs: Mapping[str, str]) -> Run:
+        """The run that act is about to carry out."""
+        self.titles = {}
+        self.run = self.repository.add_run(
+            self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs), referenced=[(CALLED, WORKFLOW_SHA)]
+        )
+        self.run.add_job(f"{JOB} / Plan", ["ubuntu-latest"]).take()
+        return self.run
+
+    def saw(self, entry: Mapping[str, Any]) -> None:
+        """One line of act."""
+        job = str(entry.get("jobID") or "")
+        if entry.get("command") == "set-output" and job == "plan":
+            self._planned(str(entry["name"]), str(entry["arg"]))
+        if entry.get("command") == "set-output" and job == "check" and entry["name"] == "ready" and entry["arg"] == "true":
+            self._ask()
+        if job in SELF_HOSTED and (found := self.job(job)) is not None:
+            if entry.get("stage") == "Main":
+                self._take(found)
+            if "jobResult" in entry and found.status != "completed":
+                found.finish(str(entry["jobResult"]))
+
+    def job(self, name: str) -> Job | None:
+        """A job of the run that is carried out, by what dispatch.yml calls it."""
+        title = self.titles.get("check_title" if name == "check" else "title", "")
+        return next((job for job in self.run.jobs if title and job.name == f"{JOB} / {title}"), None) if self.run else None
+
+    def keep_artifacts(self, folder: Path) -> None:
+        """What act's artifact server was given is there for later runs, too."""
+        assert self.run is not None
+        for packed in folder.glob("*/*/*.zip"):
+            with zipfile.ZipFile(packed) as archive:
+                self.run.add_artifact(packed.parent.name, {name: archive.read(name) for name in archive.namelist()})
+
+    def _planned(self, name: str, value: str) -> None:
+        if name in self.titles or not value:
+            return
+        self.titles[name] = value
+        if name in ("check_title", "runs_on") and {"check_title", "runs_on"} <= set(self.titles) and self.run is not None:
+            self._came(self.run.add_job(f"{JOB} / {self.titles['check_title']}", self._labels(), environment=CHECK_GATE))
+
+    def _ask(self) -> None:
+        if self.run is None or "asked" in self.titles:  # a composite's output is printed once for each step that hands it on
+            return
+        self.titles["asked"] = "once"
+        asked = self.run.add_job(f"{JOB} / {self.titles['title']}", self._labels(), environment=GATE)
+        if self.answer is not None:
+            login, said = self.answer
+            gate = self.repository.environments[GATE]
+            # As GitHub writes it, or as nobody could make it write: what it lets through is judged here.
+            decide(self.run, Review(self.fake.account(login), said, "seen", [gate]))
+        self.after_answer()
+        self._came(asked)
+
+    def _labels(self) -> list[str]:
+        return list(json.loads(self.titles["runs_on"]))
+
+    def _came(self, job: Job) -> None:
+        """A job is there; the runner is idle and takes it, if nothing holds it."""
+        if not self.late:
+            self._take(job)
+
+    def _take(self, job: Job) -> None:
+        if job.status == "queued":
+            job.take(self._runner())
+
+    def _runner(self) -> Any:
+        known = {runner.name: runner for runner in self.repository.runners}
+        return known.get(self.runner) or self.repository.add_runner(self.runner, self._labels())
+
+
+@contextmanager
+def serve_control(token: str, workflow: str) -> Iterator[Control]:
+    """GitHub with the caller's repository: a protected branch, an approval gate with a reviewer, and one job token. Judged on leaving."""
+    with start_github() as fake:
+        for login, number in PEOPLE.items():
+            fake.add_user(login, number=number)
+        repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))
+        found = repository.add_workflow(".github/workflows/dr.yml", workflow)
+        repository.protect()
+        repository.add_environment(GATE, reviewers=[fake.account("jonas")], prevent_self_review=True, branches="protected")
+        repository.add_environment(CHECK_GATE, branches="protected")
+        fake.tokens[token] = Token(token, "github-actions[bot]", ACTIONS_TOKEN, None, fake.now() + timedelta(days=1))
+        fake.add_user("github-actions[bot]", number=41898282, kind="Bot")
+        yield Control(fake, repository, found)
+    judge(fake)
