@@ -9,6 +9,7 @@ from hyops_ci.contracts.control import JobFact
 from hyops_ci.github import endpoints
 from hyops_ci.github.answers import Conflict
 from hyops_ci.github.client import Client
+from hyops_ci.github.understanding import understood
 
 MOST_PAGES: Final = 3
 """Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""
@@ -18,8 +19,9 @@ MOST_RUNS: Final = 5
 
 def jobs(client: Client, run_id: int, attempt: int) -> tuple[JobFact, ...]:
     """All jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
-    found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
-    return tuple(job_fact(each) for each in found)
+    with understood("the jobs of a run"):
+        found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
+        return tuple(job_fact(each) for each in found)
 
 
 def cancel(client: Client, run_id: int) -> bool:
@@ -38,25 +40,14 @@ def at_work(client: Client, labels: Collection[str], names: Collection[str], but
     calls: of more runs in progress the latest are looked at. What other repositories do on a shared runner is not seen, so nothing
     found does not mean that nobody is at work.
     """
-    runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
     found: list[tuple[JobFact, int]] = []
-    for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
-        listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))
-        doing = (job_fact(each) for each in listed["jobs"] if each["status"] == "in_progress")
-        found += [(job, int(run["id"])) for job in doing if _by(job, labels, names)]
+    with understood("the runs in progress"):
+        runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
+        for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
+            listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))
+            doing = (job_fact(each) for each in listed["jobs"] if each["status"] == "in_progress")
+            found += [(job, int(run["id"])) for job in doing if _by(job, labels, names)]
     return tuple(found)
-
-
-def approvers(client: Client, run_id: int, gate: str = "") -> tuple[str, ...]:
-    """Logins that said yes in a run's review history, at one environment or at any: for a line of progress, judged elsewhere."""
-    found = client.ask(endpoints.REVIEWS, run_id=run_id)
-    said = (
-        review["user"]["login"]
-        for review in found
-        if review["state"] == "approved"
-        and (not gate or gate.casefold() in {environment["name"].casefold() for environment in review["environments"]})
-    )
-    return tuple(dict.fromkeys(said))
 
 
 def _by(job: JobFact, labels: Collection[str], names: Collection[str]) -> bool:

@@ -15,6 +15,7 @@ from hyops_ci.contracts.control import RunnerFact
 from hyops_ci.github import endpoints
 from hyops_ci.github.answers import Forbidden, NotFound
 from hyops_ci.github.client import PAGE, Client
+from hyops_ci.github.understanding import understood
 
 MOST_CALLS: Final = 5
 """Of one search: an App's login takes two more and an agent's version one, and a plan has a budget of eight."""
@@ -57,9 +58,10 @@ def find(client: Client, *, names: Sequence[str], labels: Sequence[str], org: st
     Fault (exit 12) where it does not answer; what a token may not see is `not_known`.
     """
     search = _Search(client, {name.casefold() for name in names}, {label.casefold() for label in labels}, org, most_calls)
-    search.by_name(names)
-    search.by_listing()
-    return search.found(names)
+    with understood("the list of runners"):
+        search.by_name(names)
+        search.by_listing()
+        return search.found(names)
 
 
 def carries(runner: RunnerFact, labels: Sequence[str]) -> bool:

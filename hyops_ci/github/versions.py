@@ -13,6 +13,7 @@ from typing import Final
 from hyops_ci.contracts.base import Model, moment
 from hyops_ci.github import endpoints
 from hyops_ci.github.client import Client
+from hyops_ci.github.understanding import understood
 
 TO_REGISTER: Final = "2.329.0"
 """GitHub registers none below it."""
@@ -41,11 +42,9 @@ def schedule(client: Client, version: str) -> Schedule | None:
     found = client.exists(endpoints.DEPRECATION, version=version.removeprefix("v"))
     if found is None:
         return None
-    return Schedule(
-        version=version,
-        runtime_ends=_time(found.get("runtime_deprecates_at")),
-        registration_ends=_time(found.get("registration_deprecates_at")),
-    )
+    with understood("the schedule of an agent's version"):
+        runtime, registration = found.get("runtime_deprecates_at"), found.get("registration_deprecates_at")
+        return Schedule(version=version, runtime_ends=_time(runtime), registration_ends=_time(registration))
 
 
 def older(version: str, than: str) -> bool | None:

@@ -18,7 +18,8 @@ from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.errors import DispatchError, Refusal, shown
 from hyops_ci.github.answers import Forbidden
 from hyops_ci.github.client import Client
-from hyops_ci.github.jobs import approvers, at_work, cancel, jobs
+from hyops_ci.github.jobs import at_work, cancel, jobs
+from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find
 from hyops_ci.planning.silence import cause, explain
 from hyops_ci.planning.waiting import Look, Phase, Presence, Sighting, Step, Verdict, Wait, Wanted, begin, see
@@ -217,10 +218,13 @@ class _Watcher:
 
     def _approvers(self) -> tuple[str, ...]:
         try:
-            return approvers(self.client, self.run_id, self.order.gate)
+            said = reviews(self.client, self.run_id)
         except DispatchError as error:
             self.world.say(f"not known who approved: {error.title()}")
             return ()
+        gate = self.order.gate.casefold()
+        yes = [one for one in said if one.state == "approved" and (not gate or gate in map(str.casefold, one.environments))]
+        return tuple(dict.fromkeys(one.person.login for one in yes))
 
     def _line(self, line: str, *, first: bool) -> str:
         said = shown(line)

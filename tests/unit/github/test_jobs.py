@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.answers import Forbidden
 from hyops_ci.github.client import Client
 from hyops_ci.github.jobs import MOST_RUNS, at_work, cancel, jobs
+from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
+from tests.support.github.routing import Answer
 from tests.support.github.server import FakeGitHub
 
 __all__ = ["github_fake"]
@@ -98,3 +103,11 @@ def test_a_busy_repository_costs_a_bounded_number_of_calls(github_fake: FakeGitH
     client = connect(github_fake)
     assert at_work(client, LABELS, (), 0) == ()
     assert client.calls == MOST_RUNS + 1
+
+
+@pytest.mark.parametrize("body", [{"jobs": [{"id": 1}]}, {"jobs": [{"id": 1, "name": "x", "status": "held"}]}, {"jobs": None}, [], {}])
+def test_a_form_that_is_new_is_a_fault_with_a_name(body: Any, github_fake: FakeGitHub, repository: Repository) -> None:
+    github_fake.inject(faults.Fault("answer", Answer(200, body)))
+    with pytest.raises(Fault) as fault:
+        jobs(connect(github_fake), repository.add_run().id, 1)
+    assert (fault.value.gate, fault.value.exit_code) == ("github.answer", Exit.UNAVAILABLE)
