@@ -41,6 +41,8 @@ def github_world(config: DispatchConfig | None, *, on_runner: bool) -> World:
         state_dir=home / ".local" / "state" / "dr-dispatch",
         ledger_remote=remote,
         ledger_token=os.environ.get("DR_TOKEN", ""),
+        standby_remote=(config.ledger.standby if config else None) or "",
+        standby_token=os.environ.get("DR_STANDBY_TOKEN", ""),
         environ=os.environ,
         say=progress,
         hyops_line=say,

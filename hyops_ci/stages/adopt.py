@@ -15,7 +15,7 @@ from hyops_ci.intake.config_file import CONFIG_PATH, read_config
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
 from hyops_ci.planning import adopting
 from hyops_ci.planning.adopting import Adopter
-from hyops_ci.planning.settings import addresses, data_home, env_of, env_settings, overlay_path, vault_settings
+from hyops_ci.planning.settings import addresses, data_home, env_of, env_settings, lane_settings, overlay_path, vault_settings
 from hyops_ci.secrets.map import builtin_map, refs_for
 from hyops_ci.secrets.roles import Caller, policy, role
 
@@ -128,7 +128,7 @@ def blocks_of(wish: Wish, config: DispatchConfig, adopter: Adopter) -> tuple[tup
     lanes = dict.fromkeys(
         action.lane for action in (config.services[wish.service].failover, config.services[wish.service].failback) if action
     )
-    home = data_home(config, wish.service)
+    home = lane_settings(config, data_home(config, wish.service)).failure_domain
     remote = f"https://github.com/{config.ledger.repository or adopter.repository}"
     blocks = [
         ("GitHub: the approval gate and the check's environment", adopting.environment_commands(config, wish.service, adopter)),

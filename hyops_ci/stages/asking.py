@@ -66,6 +66,7 @@ def subject_of(plan: Plan, check: Check, tip: Tip, world: World) -> Subject:
         check_digest=check.digest(),
         service=plan.service,
         decision_type=plan.decision_type,
+        accepted_risks=world.ledger_in_use(plan.service).risks,
     )
 
 

@@ -20,6 +20,7 @@ from hyops_ci.execution.command import Runtime, require_env
 from hyops_ci.execution.overlay import sweep
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
+from hyops_ci.ledger.standby import merge
 from hyops_ci.planning import checking
 from hyops_ci.runners.identity import Caller
 from hyops_ci.stages.asking import gather_envelopes, keep_envelopes, refuse_weaker_gate, weigh
@@ -161,5 +162,17 @@ def tell_ledger(plan: Plan, act: Act, state: State, sha256: str, world: World) -
             bundle_sha256=sha256,
             serves=plan.target_site,
         )
+        bring_standby_up(plan.service, world)
     except DispatchError as error:
         world.say(f"the ledger was not told: {error.title()}. The lock stays until hyops-ci ledger settle")
+
+
+def bring_standby_up(service: str, world: World) -> None:
+    """Give the standby what the ledger in use has: it is worth as much as it knows. Its own trouble is said, and changes nothing."""
+    standby, used = world.standby(service), world.ledger_in_use(service)
+    if standby is None or used.risks:
+        return
+    try:
+        merge(used.ledger, standby, follow=True)
+    except DispatchError as error:
+        world.say(f"the standby does not follow: {error.title()}")

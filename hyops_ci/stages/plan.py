@@ -20,7 +20,7 @@ from hyops_ci.intake.config_file import CONFIG_PATH, read_config
 from hyops_ci.intake.decision import Intake, read_decision, read_form
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
-from hyops_ci.planning.settings import action_for, data_home
+from hyops_ci.planning.settings import action_for, data_home, lane_settings
 from hyops_ci.planning.trust import narrow
 from hyops_ci.stages.asking import GATE, keep_envelopes
 from hyops_ci.stages.clock import ShiftedClock
@@ -163,8 +163,8 @@ def ledger_position(intake: Intake, config: DispatchConfig, world: World) -> Tip
         run_id=world.job.run_id,
         run_url=world.job.url,
         at=stamp(world.clock.now()),
-        target_site=action_for(config, decision.service, decision.decision_type).lane,
-        home_site=data_home(config, decision.service),
+        target_site=lane_settings(config, action_for(config, decision.service, decision.decision_type).lane).failure_domain,
+        home_site=lane_settings(config, data_home(config, decision.service)).failure_domain,
     )
     return ledger.look(request)
 

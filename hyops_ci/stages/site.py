@@ -28,7 +28,7 @@ from hyops_ci.contracts.ports import Clock
 from hyops_ci.intake.config_file import read_config
 from hyops_ci.ledger.git import create_repository
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.planning.settings import data_home, env_of
+from hyops_ci.planning.settings import data_home, env_of, lane_settings
 from hyops_ci.secrets.map import builtin_map
 from hyops_ci.signing.dsse import new_key
 from hyops_ci.stages.job import local_job
@@ -148,7 +148,7 @@ def set_up(site: Site, port: int, config: Path | None = None) -> None:
     create_repository(site.root / "ledger.git")
     for service in known.services:
         ledger = Ledger.over_git(str(site.root / "ledger.git"), service, state_dir=site.root / "host")
-        ledger.init(data_home(known, service), stamp(site.clock.now()))
+        ledger.init(lane_settings(known, data_home(known, service)).failure_domain, stamp(site.clock.now()))
 
 
 def _write_repository(site: Site, raw: dict[str, Any], known: DispatchConfig, public: str, port: int) -> None:

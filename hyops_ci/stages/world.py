@@ -12,6 +12,7 @@ from hyops_ci.contracts.ports import Clock
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.client import Client
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.standby import Chosen, choose
 from hyops_ci.stages.job import Job
 
 TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
@@ -34,6 +35,10 @@ class World:
     """Path or URL of the repository that holds the ledger branches."""
     ledger_token: str = field(default="", repr=False)
     """The job's token, for an https remote."""
+    standby_remote: str = ""
+    """Path or URL of the second repository, for the night when the first does not answer."""
+    standby_token: str = field(default="", repr=False)
+    """Its own token: the job's is for the first."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     say: Callable[[str], None] = silent
     """One line of progress."""
@@ -48,8 +53,32 @@ class World:
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
     """The job's identity for an audience; None in a shell."""
 
+    chosen: dict[str, Chosen] = field(default_factory=dict, repr=False, compare=False)
+    """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
+
     def ledger(self, service: str) -> Ledger:
-        """The ledger of one service. Raises Refusal (exit 2) where nothing names its repository."""
+        """The ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
+        return self.ledger_in_use(service).ledger
+
+    def ledger_in_use(self, service: str) -> Chosen:
+        """The first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
+
+        Raises Refusal: exit 2 where nothing names its repository, exit 5 while the standby is ahead.
+        """
+        if service not in self.chosen:
+            primary, standby = self._primary(service), self.standby(service)
+            self.chosen[service] = choose(primary, standby, break_glass=not self.job.on_github) if standby else Chosen(primary)
+            if note := self.chosen[service].note:
+                self.say(note)
+        return self.chosen[service]
+
+    def standby(self, service: str) -> Ledger | None:
+        """The second ledger of a service. From GitHub it is asked once and quickly: that a job cannot reach it is the usual case."""
+        if not self.standby_remote:
+            return None
+        return Ledger.over_git(self.standby_remote, service, state_dir=self.state_dir, token=self.standby_token, hasty=self.job.on_github)
+
+    def _primary(self, service: str) -> Ledger:
         if not self.ledger_remote:
             raise Refusal(
                 "ledger.remote",
