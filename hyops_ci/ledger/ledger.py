@@ -143,12 +143,15 @@ class Ledger:
         past_no_return: bool = False,
         bundle_sha256: str | None = None,
         serves: str = "",
+        unbegun: bool = False,
     ) -> Tip:
-        """The claim's run moved on. Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's."""
+        """The claim's run moved on. Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's.
+
+        `unbegun`: only if the run has not reached a mutating intent, else Refusal (exit 5) `lock.transition`.
+        """
+        how: dict[str, Any] = {"at": at, "mutating": mutating, "past_no_return": past_no_return, "unbegun": unbegun}
         return self._change(
-            lambda head: transitions.advanced(
-                head.tip, claim, state, at=at, mutating=mutating, past_no_return=past_no_return, bundle_sha256=bundle_sha256, serves=serves
-            ),
+            lambda head: transitions.advanced(head.tip, claim, state, bundle_sha256=bundle_sha256, serves=serves, **how),
             f"{state} epoch {claim.epoch} by run {claim.run_id}",
         )
 

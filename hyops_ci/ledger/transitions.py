@@ -67,8 +67,12 @@ def advanced(
     past_no_return: bool = False,
     bundle_sha256: str | None = None,
     serves: str = "",
+    unbegun: bool = False,
 ) -> Tip:
-    """The tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's."""
+    """The tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's.
+
+    `unbegun`: said by who believes that the run has changed nothing; refused where the ledger knows that it has begun.
+    """
     if tip.claim is None or tip.claim.claim_id != claim.claim_id:
         now = f"epoch {tip.epoch}, run {tip.claim.run_id}" if tip.claim else f"epoch {tip.epoch}, no claim"
         raise refuse(
@@ -79,6 +83,14 @@ def advanced(
             "stop: the other run acts now",
         )
     before = tip.state or State.CLAIMED
+    if unbegun and tip.mutating:
+        raise refuse(
+            "lock.transition",
+            "the run has begun in the meantime",
+            f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
+            "a run that has changed nothing",
+            "none: it may still be acting. Its own end counts, or action=settle, approved",
+        )
     if state is not before and not _reachable(before, state):
         raise refuse(
             "lock.transition",

@@ -17,7 +17,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.contents import read_files
-from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.report import html
 from hyops_ci.evidence.verify import Verdict, verify
 from hyops_ci.stages.part import REFUSAL, StageEnd, run_stage
@@ -58,7 +58,8 @@ def conclude(
     left = remains(run)
     sealed = seal_run(run, world, end, left)
     if left.act_claim is not None and left.plan is not None:
-        tell(left.plan, left.act_claim, end.state, sealed.sha256, world, moved=bool(left.outcome and left.outcome.past_no_return))
+        moved = bool(left.outcome and left.outcome.past_no_return)
+        tell(left.plan, left.act_claim, end.state, sealed.sha256, world, moved=moved, unbegun=not has_begun(run))
     result, verdict = run.read_model("result.json", Result), verify(sealed.path)
     return compared(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), world)
 
@@ -142,14 +143,25 @@ def settle_state(run: RunDir, world: World, results: Mapping[str, str], watches:
     return left[0] if left else end
 
 
-def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World, *, moved: bool) -> None:
-    """The last transition of a claim, where the runner did not get to say it. `moved`: past the point of no return."""
+def has_begun(run: RunDir) -> bool:
+    """Whether the run's own events, or what the ledger showed of it, reach EXECUTING."""
+    return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(run.root))
+
+
+def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World, *, moved: bool, unbegun: bool = False) -> None:
+    """The last transition of a claim, where the runner did not get to say it. `moved`: past the point of no return.
+
+    `unbegun`: nothing known here says that the run has begun; where the ledger knows better, it is not told.
+    """
     try:
         ledger = world.ledger(plan.service)
         tip = ledger.tip()
-        if tip.claim is None or tip.claim.claim_id != claim.claim_id or tip.state in TERMINAL:
+        if tip.claim is None or tip.claim.claim_id != claim.claim_id:
             return
-        ledger.advance(claim, state, at=stamp(world.clock.now()), past_no_return=moved, bundle_sha256=sha256, serves=plan.target_site)
+        if tip.state in TERMINAL and (tip.state is not state or tip.bundle_sha256 is not None):
+            return
+        how = {"past_no_return": moved, "unbegun": unbegun}
+        ledger.advance(claim, state, at=stamp(world.clock.now()), bundle_sha256=sha256, serves=plan.target_site, **how)
     except DispatchError as error:
         world.say(f"the ledger was not told: {error.title()}")
 

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, State, may_follow
-from hyops_ci.errors import Fault
+from hyops_ci.errors import Fault, Refusal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.execution.outcome import Observed, Outcome, judge
 from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.execution.verification import ProbeResult, Verification
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.ending import record_of
 from hyops_ci.stages.part import REFUSAL, StageEnd
 from hyops_ci.stages.rundir import RunDir
@@ -42,15 +44,18 @@ EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
     """The end of a run whose execute said none, or None where it never held a claim. Enters the states up to it."""
     plan = run.read_model("plan.json", Plan)
-    tip = world.ledger(plan.service).tip()
+    ledger = world.ledger(plan.service)
+    tip = ledger.tip()
     before = part.state or State.CHECKED
-    ours = tip.claim is not None and tip.claim.run_id == world.job.run_id
+    ours, last = tip.claim is not None and tip.claim.run_id == world.job.run_id, tip
     if tip.claim is not None and ours:
         run.write_model("claim.json", tip.claim)
         part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
+        if _end(before, tip) is State.FAILED and tip.state not in TERMINAL:
+            last = _closed(ledger, tip.claim, world)
     elif WALK.index(before) < WALK.index(State.CLAIMED):
         return None
-    end = _end(before, tip if ours else None)
+    end = _end(before, last if last.claim is not None and last.claim.run_id == world.job.run_id else None)
     record = record_of(_silence(before, tip if ours else None, end)) if EXIT_OF[end] else None
     if record is not None:
         part.refusal(record.gate, **record.document())
@@ -61,6 +66,17 @@ def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
         part.enter(state, seen="ledger")
     part.enter(end, seen="ledger" if ours else "events")
     return StageEnd(end, record)
+
+
+def _closed(ledger: Ledger, claim: Claim, world: World) -> Tip:
+    """Say that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
+
+    Answers what the ledger says after that: this end; or that the run has begun in the meantime, or that the lock is another's.
+    """
+    try:
+        return ledger.advance(claim, State.FAILED, at=stamp(world.clock.now()), unbegun=True)
+    except Refusal:
+        return ledger.tip()
 
 
 def _end(before: State, tip: Tip | None) -> State:
