@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
@@ -38,15 +38,20 @@ def _looser(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str
         yield "approvals.lifetime", said, f"at most {allowed}"
     if "quorum" in config.approvals.model_fields_set and config.approvals.quorum < trust.quorum:
         yield "approvals.quorum", str(config.approvals.quorum), f"at least {trust.quorum}"
-    keys = {person.login: person.key for person in trust.approvers}
-    for login, key in sorted(config.approvals.approvers.items()):
-        if keys.get(login) != key:
-            yield f"approvals.approvers.{login}", "a key that the host does not know", ", ".join(sorted(keys)) or "nobody"
+    yield from _strange_keys(config.approvals.approvers, trust)
     yield from _authorities(config, trust)
     for name in sorted({env_of(service) for service in config.services}):
         gate = trust.gates.get(name)
         if gate is not None and env_settings(config, name).gate != gate:
             yield f"envs.{name}.github_environment", env_settings(config, name).gate, gate
+
+
+def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tuple[str, str, str]]:
+    """Keys that this host takes no signature from: one more in the config would be one more approver."""
+    keys = {person.login: person.key for person in trust.approvers}
+    for login, key in sorted(approvers.items()):
+        if keys.get(login) != key:
+            yield f"approvals.approvers.{login}", "a key that the host does not know", ", ".join(sorted(keys)) or "nobody"
 
 
 def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
@@ -81,8 +86,11 @@ def plan_fits(plan: Plan, trust: HostTrust) -> None:
     gate = trust.gates.get(plan.env)
     if gate is not None and plan.approval.gate != gate:
         raise _refuse("approval gate", plan.approval.gate, gate)
-    if plan.approval.required and "signed" in plan.approval.channels and plan.approval.quorum < trust.quorum:
-        raise _refuse("quorum", str(plan.approval.quorum), f"at least {trust.quorum}")
+    if plan.approval.required and "signed" in plan.approval.channels:
+        if strange := next(_strange_keys(plan.approval.approvers, trust), None):
+            raise _refuse(*strange)
+        if plan.approval.quorum < trust.quorum:
+            raise _refuse("quorum", str(plan.approval.quorum), f"at least {trust.quorum}")
     if seconds(plan.approval.lifetime) > seconds(trust.max_approval_lifetime):
         raise _refuse("approval lifetime", plan.approval.lifetime, f"at most {trust.max_approval_lifetime}")
 

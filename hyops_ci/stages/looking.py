@@ -29,7 +29,7 @@ from hyops_ci.execution.records import read_preflight, read_states
 from hyops_ci.execution.supervisor import Supervisor
 from hyops_ci.intake.config_file import read_config
 from hyops_ci.intake.strict_yaml import read_yaml
-from hyops_ci.planning.trust import plan_fits
+from hyops_ci.planning.trust import narrow, plan_fits
 from hyops_ci.runners.identity import Caller
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.oidc import job_identity
@@ -54,6 +54,7 @@ def look(
     if world.trust is not None:
         require_its_plan(caller, stage, plan, world)
         plan_fits(plan, world.trust)
+        narrow(read_config(run.read("sources/config"))[0], world.trust)  # on GitHub nobody has compared the two yet
     runtime = Runtime.of(plan, world.home)
     root = require_env(runtime)
     overlay = run.read("sources/overlay")

@@ -6,11 +6,14 @@ Its decision is read again from the bytes of that run as of that run's start, so
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pydantic import ValidationError
 
 from hyops_ci.approvals.requesters import everybody, requesters_of
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
+from hyops_ci.contracts.config import CallerEvent
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.client import Client
@@ -75,15 +78,23 @@ def origin_in(content: bytes) -> Origin:
 
 
 def require_fit(earlier: RunFact, this: RunFact, client: Client) -> None:
-    """That the earlier run is one of the same reviewed workflow: anybody who can push a branch can make a run that waits."""
+    """That the earlier run is one of the same reviewed workflow: anybody who can push a branch can make a run that waits.
+
+    The name of a branch proves little: a tag may be called like it, and GitHub calls a fork's pull request by the fork's branch.
+    The commit does: at another one workflow, plan and its digest are others, so that no answer to the earlier run would fit this one.
+    """
     branch = repository(client).default_branch
     pairs = (
         ("repository", str(earlier.repository_id), str(this.repository_id)),
         ("workflow", earlier.path, this.path),
         ("branch", earlier.branch, branch),
+        ("commit", earlier.sha, this.sha),
     )
-    if differs := [f"{name} {found}, not {wanted}" for name, found, wanted in pairs if found != wanted]:
-        raise _not_resumable(f"run {earlier.run_id}: {'; '.join(differs)}", "a run of this workflow on the default branch")
+    differs = [f"{name} {found}, not {wanted}" for name, found, wanted in pairs if found != wanted]
+    if earlier.event not in get_args(CallerEvent):
+        differs.append(f"started by {earlier.event}")
+    if differs:
+        raise _not_resumable(f"run {earlier.run_id}: {'; '.join(differs)}", "a run of this workflow, at this commit of the default branch")
 
 
 def _not_resumable(found: str, expected: str) -> Refusal:

@@ -1,0 +1,271 @@
+"""One night on which somebody attacks: a runner host with its trust, GitHub and its issuer on the loopback, and the stages.
+
+The attacks go through the real stages. What is asserted of each is in `assert_refused`: gate, exit code, nothing touched, sealed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hyops_ci.approvals.request import answer
+from hyops_ci.contracts.approval import ApprovalRequest, Person
+from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.run import Result, State
+from hyops_ci.evidence.verify import verify
+from hyops_ci.github.client import Client
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.signing.dsse import new_key, public_of
+from hyops_ci.stages.check import check
+from hyops_ci.stages.clock import ShiftedClock, SystemClock
+from hyops_ci.stages.conclude import Conclusion, conclude
+from hyops_ci.stages.execute import execute
+from hyops_ci.stages.job import Job
+from hyops_ci.stages.part import StageEnd
+from hyops_ci.stages.plan import Ask, Form, plan
+from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.sealing import bundle_path
+from hyops_ci.stages.site import Site, endpoint, set_up
+from hyops_ci.stages.world import World
+from tests.support.github.environments import Environment
+from tests.support.github.repositories import Repository
+from tests.support.github.reviews import Review, decide
+from tests.support.github.runs import Run
+from tests.support.github.server import FakeGitHub, start_github
+from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA, Issuer, serve_issuer
+
+SERVICE, CALLER, WORKFLOW = "pg-ha/lab", "acme/recovery", ".github/workflows/dr.yml"
+RUNNER = "gcp-ops-runner-01"
+PEOPLE = {"maria": 1001, "jonas": 1002, "priya": 1003, "mallory": 1666}
+GATE, CHECK_GATE = "dr-lab", "dr-check"
+RECOVERED = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
+DISPATCH = f"name: dr\non: {{workflow_dispatch: {{inputs: {{resume: {{type: string}}}}}}}}\njobs: {{dr: {{uses: {CALLER}}}}}\n"
+Stage = Literal["plan", "check", "execute", "conclude"]
+
+
+@dataclass
+class Night:
+    """Everything that an attack can meet. `number` is the run that the stages below are of."""
+
+    site: Site
+    fake: FakeGitHub
+    repository: Repository
+    issuer: Issuer
+    keys: dict[str, Ed25519PrivateKey]
+    trust: dict[str, Any]
+    gate: Environment
+    run: Run
+    folder: RunDir
+    said: list[str] = field(default_factory=list)
+    pinned: bool = False
+    """Whether the host pins its callers: off where the attack is not about that, so that no trust file stops it by chance."""
+    asking_github: bool = True
+
+    # ------------------------------------------------------------------------------------------------ preparing
+
+    def configure(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Edit the committed config."""
+        path = self.site.repository / ".github" / "dr-dispatch.yml"
+        config = yaml.safe_load(path.read_text())
+        change(config)
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def approvers(self, *logins: str, quorum: int = 1, channels: tuple[str, ...] = ("signed",)) -> None:
+        """Who signs, by the config and by the host."""
+        public = {login: public_of(self.keys[login]) for login in logins}
+        said = {"channels": list(channels), "quorum": quorum} | ({"approvers": public} if public else {})
+        self.configure(lambda config: config.update(approvals=said))
+        self.trust["approvers"] = [{"id": PEOPLE[login], "login": login, "key": key} for login, key in public.items()]
+
+    def start(self, **options: Any) -> Run:
+        """Another run of the workflow on GitHub, which the stages from now on belong to."""
+        self.run = self.repository.add_run(WORKFLOW, **options)
+        self.folder = RunDir(self.site.root.parent / f"run-{self.run.id}" / "run")
+        return self.run
+
+    # --------------------------------------------------------------------------------------------------- stages
+
+    def world(self, stage: Stage, **job: Any) -> World:
+        """The outside of one job of the run, as GitHub describes it to the job."""
+        attempt = self.run.attempt
+        known: dict[str, Any] = {
+            "run_id": f"{self.run.id}-{attempt.number}",
+            "attempt": attempt.number,
+            "on_github": True,
+            "repository": CALLER,
+            "repository_id": self.repository.id,
+            "actor": self.run.actor.login,
+            "actor_id": self.run.actor.id,
+            "triggering_actor": attempt.triggering_actor.login,
+            "event": self.run.event,
+            "ref": f"refs/heads/{self.run.branch}",
+            "ref_protected": True,
+            "default_branch": "main",
+            "sha": self.run.sha,
+            "server_url": "https://github.com",
+            "workflow_ref": f"{CALLER}/{self.run.path}@refs/heads/{self.run.branch}",
+            "runner_name": RUNNER if stage in ("check", "execute") else "",
+        }
+        self.issuer.claims = {
+            "environment": {"check": CHECK_GATE, "execute": GATE}.get(stage),
+            "sha": self.run.sha,
+            "run_id": str(self.run.id),
+            "run_attempt": str(attempt.number),
+            "actor_id": str(self.run.actor.id),
+            "ref": f"refs/heads/{self.run.branch}",
+            "event_name": self.run.event,
+        }
+        usual = self.site.world()
+        trust = HostTrust.model_validate_json(json.dumps(self.trust)) if self.pinned and stage in ("check", "execute") else None
+        return replace(
+            usual,
+            job=Job(**{**known, **job}),
+            environ={**usual.environ, **self.issuer.environment},
+            github=self.client() if self.asking_github else None,
+            trust=trust,
+            clock=ShiftedClock(usual.clock.now()),
+            say=self.said.append,
+        )
+
+    def client(self) -> Client:
+        """GitHub's API with the token of a job."""
+        token = self.fake.add_token("actions: write", "contents: write", "metadata: read", repositories=[self.repository])
+        return Client.connect(CALLER, token=token, api_url=self.fake.url, sleep=lambda _: None)
+
+    def plan(self, decision: bytes = b"", *, resume: str = "", approvals: str = "", **job: Any) -> StageEnd:
+        """A person's form, unless there is a decision or a run to resume."""
+        form = Form() if decision or resume else Form("failover", SERVICE, "INC-4242")
+        return plan(Ask(self.site.repository, decision, form, resume=resume, approvals=approvals), self.folder, self.world("plan", **job))
+
+    def check(self, **job: Any) -> StageEnd:
+        return check(self.folder, self.world("check", **job))
+
+    def execute(self, *envelopes: Mapping[str, Any], world: World | None = None, **job: Any) -> StageEnd:
+        return execute(self.folder, world or self.world("execute", **job), json.dumps(envelopes) if envelopes else "")
+
+    def conclude(self, results: Mapping[str, str] | None = None, **more: Any) -> Conclusion:
+        said = results or {"plan": "success", "check": "success", "execute": "skipped"}
+        return conclude(self.folder, self.world("conclude"), evidence=None, digest="", results=said, **more)
+
+    def come_to_the_gate(self) -> None:
+        """Plan and check, as they go."""
+        ended = self.plan()
+        assert ended.state is State.PLANNED, ended
+        ended = self.check()
+        assert ended.state is State.CHECKED, ended
+
+    # -------------------------------------------------------------------------------------------------- answers
+
+    @property
+    def request(self) -> ApprovalRequest:
+        return self.folder.read_model("request.json", ApprovalRequest)
+
+    def signed(self, login: str, verdict: Literal["approve", "deny"] = "approve", **more: Any) -> dict[str, Any]:
+        """Somebody's own answer to what the run asks, with their own key."""
+        return answer(self.request, verdict, Person(login=login), self.keys[login], now=self.site.clock.now(), **more)
+
+    def review(self, login: str, state: str = "approved", environment: Environment | None = None) -> None:
+        """A line in the run's review history, also one that GitHub would not let anybody write."""
+        decide(self.run, Review(self.fake.account(login), state, "seen", [environment or self.gate]))
+
+    # -------------------------------------------------------------------------------------------------- looking
+
+    def ledger(self) -> Ledger:
+        """As an onlooker sees it."""
+        return Ledger.over_git(str(self.site.root / "ledger.git"), SERVICE, state_dir=self.site.root / "onlooker")
+
+    def hide_hyops(self) -> None:
+        """From now on nobody can start HyOps, or read a secret, without leaving a trace."""
+        shutil.copy(self.site.root / "authority.json", self.site.root / "authority.kept")
+
+    def keep(self, document: Any) -> None:
+        """What the check handed over is an artifact of the run."""
+        self.run.add_artifact(f"dr-check-{self.run.id}-{self.run.attempt.number}", {"handover.tar": document})
+
+    def hand_over(self) -> bytes:
+        """The check's handover, uploaded as the workflow does."""
+        packed = self.folder.root.parent / "handover.tar"
+        self.folder.pack(packed)
+        self.keep(packed.read_bytes())
+        return packed.read_bytes()
+
+
+def assert_refused(night: Night, ended: StageEnd, gate: str, exit_code: int, *words: str, epoch: int = 0) -> None:
+    """The whole of what makes an attack one that failed."""
+    assert ended.refusal is not None, ended
+    assert (ended.refusal.gate, ended.refusal.exit_code) == (gate, exit_code), ended.refusal
+    for word in words:
+        assert word in f"{ended.refusal.reason}; {ended.refusal.found}", ended.refusal
+    assert ended.refusal.fix
+    assert_untouched(night, epoch)
+    if not bundle_path(night.folder).exists():
+        assert night.conclude().verdict.ok
+    assert verify(bundle_path(night.folder)).ok
+    result = night.folder.read_model("result.json", Result)
+    assert (result.outcome, result.refusal) == (ended.state, ended.refusal)
+
+
+def assert_untouched(night: Night, epoch: int = 0) -> None:
+    """No lock, no secret value, no HyOps: nothing that a stage does before it changes something has begun."""
+    private = night.folder.root / "private"
+    assert night.ledger().tip().epoch == epoch
+    assert not night.folder.has("claim.json")
+    assert not night.folder.has("secrets.json")
+    assert not (private / "deploy").exists()
+    assert not (private / "execute-deploy").exists()
+
+
+def assert_recovered(night: Night, ended: StageEnd) -> None:
+    """The twin of an attack: the same without it goes through."""
+    assert ended.state in RECOVERED, ended
+    assert night.ledger().tip().position == "failed_over"
+    assert verify(bundle_path(night.folder)).ok
+
+
+@contextmanager
+def a_night(folder: Path) -> Iterator[Night]:
+    """A site with GitHub behind it; jonas signs. One run of maria's is there, and nothing of it has happened."""
+    site = Site(folder / "site", SystemClock())
+    with endpoint() as port, serve_issuer() as issuer, start_github() as fake:
+        set_up(site, port)
+        for login, number in PEOPLE.items():
+            fake.add_user(login, number=number)
+        repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))
+        repository.add_workflow(WORKFLOW, DISPATCH)
+        repository.protect()
+        gate = repository.add_environment(
+            GATE, reviewers=[fake.account("jonas")], prevent_self_review=True, branches="protected", can_admins_bypass=False
+        )
+        repository.add_environment(CHECK_GATE, branches="protected")
+        keys: dict[str, Ed25519PrivateKey] = {}
+        for login in PEOPLE:
+            new_key(folder / f"{login}.pem")
+            from hyops_ci.signing.dsse import load_key
+
+            keys[login] = load_key(folder / f"{login}.pem")
+        trust = {
+            "api_version": "hybridops/v1",
+            "kind": "HostTrust",
+            "issuer": issuer.url,
+            "repository_id": repository.id,
+            "repository_owner_id": 77,
+            "ref": "refs/heads/main",
+            "workflow_shas": [WORKFLOW_SHA],
+            "workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].partition("@")[0],
+            "runner_refs": ["gcp-ops-runner"],
+            "approvers": [],
+            "gates": {"lab": GATE},
+        }
+        run = repository.add_run(WORKFLOW, actor="maria")
+        night = Night(site, fake, repository, issuer, keys, trust, gate, run, RunDir(folder / f"run-{run.id}" / "run"))
+        night.approvers("jonas")
+        yield night
+    assert fake.violations == []
