@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,19 +14,20 @@ from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
     from hyops_ci.planning.adopting import Adopter
+    from hyops_ci.stages.adopt import Adopted
 
 CORE = Path("/opt/hybridops/core/app")
 
 
 @click.command("init")
 @click.argument("service")
-@click.option("--vault", required=True, help="Address of the secret authority, https://host.")
-@click.option("--site", required=True, help="The site it stands in: not the one that may be gone.")
+@click.option("--vault", default="", help="Address of the secret authority, https://host. Needed for a new config.")
+@click.option("--site", default="", help="The site it stands in: not the one that may be gone. Needed for a new config.")
 @click.option("--lane", type=click.Choice(["gcp", "azure", "aws"]), default="gcp", show_default=True, help="Where a failover goes.")
 @click.option("--failover", default="", help="Blueprint of the failover; the lane's PostgreSQL one when absent.")
-@click.option("--failback", default="dr/postgresql-ha-failback-onprem@v1", show_default=True, help="Blueprint of the failback.")
-@click.option("--repository", default="", help="owner/name on GitHub; with a token in GH_TOKEN its ids are looked up.")
-@click.option("--release", default="", help="Commit of dr-dispatch to pin, 40 hex digits.")
+@click.option("--failback", default="dr/postgresql-ha-failback-onprem@v1", show_default=True, help="The way back; empty: there is none.")
+@click.option("--repository", default="", help="owner/name on GitHub, else GH_REPO; with a token in GH_TOKEN its ids are looked up.")
+@click.option("--release", default="", help="Commit of dr-dispatch to pin, 40 hex digits; else the one that the workflow pins.")
 @click.option("--reviewer", "reviewers", multiple=True, help="Login of somebody who may approve; more than once for more.")
 @click.option("--key", "keys", multiple=True, help="login=ed25519:... of somebody who signs (hyops-ci approve --new-key).")
 @click.option("--core-root", type=click.Path(path_type=Path, file_okay=False), default=CORE, help="HyOps, whose blueprints are copied.")
@@ -45,71 +48,80 @@ def command(
     into: Path,
     output: str,
 ) -> int:
-    """Write config, caller workflow and overlays of SERVICE (name/env) where they are missing, and print the blocks to paste.
+    """Write config, caller workflow, code owners and overlays of SERVICE (name/env) where they are missing; print the blocks to paste.
 
-    Nothing that exists is changed; nothing outside the checkout is touched.
+    Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
     """
     from hyops_ci.cli.render import emit
     from hyops_ci.stages.adopt import Wish, adopt
 
-    if release and not (len(release) == 40 and set(release) <= set("0123456789abcdef")):
+    if release and not re.fullmatch("[0-9a-f]{40}", release):
         raise click.UsageError("--release is a commit: 40 hex digits")
     env = service.partition("/")[2]
     own = Path(os.environ.get("HOME") or "/") / ".hybridops" / "envs" / env / "config" / "blueprints"
     wish = Wish(service, vault, site, lane, failover, failback, blueprints=(own, core_root / "blueprints"))
-    done = adopt(wish, into, adopter(repository, release, reviewers, keys))
+    done = adopt(wish, into, adopter(into, repository, release, reviewers, keys))
+    emit(output, told(done, service), document(done))
+    return 0
+
+
+def told(done: Adopted, service: str) -> list[str]:
+    """What was done, and what is left, in the order in which it is done."""
     lines = [*(f"wrote   {name}" for name in done.written), *(f"kept    {name}" for name in done.kept)]
     lines += [f"MISSING {name}" for name in done.missing]
-    if done.addition:
-        lines += ["", "add to .github/dr-dispatch.yml, under services:", done.addition]
+    lines += [f"fill in {name}" for name in done.fill]
+    for place, text in done.additions:
+        lines += ["", f"add to {place}", text]
     for number, (title, text) in enumerate(done.blocks, 1):
         lines += ["", f"## {number}. {title}", text.rstrip()]
     if done.open_words:
         lines += ["", f"replace {', '.join(done.open_words)}"]
-    lines += ["", "then    hyops-ci environment check; hyops-ci runner status; on each runner: hyops-ci doctor --service " + service]
-    emit(output, lines, document(done))
-    return 0
+    return [*lines, "", f"then    hyops-ci environment check; hyops-ci runner status; on each runner: hyops-ci doctor --service {service}"]
 
 
-def document(done: object) -> dict[str, object]:
+def document(done: Adopted) -> dict[str, object]:
     """The result as JSON."""
-    from dataclasses import asdict
+    return {
+        "written": done.written,
+        "kept": done.kept,
+        "missing": done.missing,
+        "fill": done.fill,
+        "additions": [{"to": place, "text": text} for place, text in done.additions],
+        "blocks": [{"title": title, "text": text} for title, text in done.blocks],
+        "open_words": done.open_words,
+    }
 
-    from hyops_ci.stages.adopt import Adopted
 
-    assert isinstance(done, Adopted)  # noqa: S101 - a narrower type would load the stage for `--help`
-    found = asdict(done)
-    return {**found, "blocks": [{"title": title, "text": text} for title, text in done.blocks]}
-
-
-def adopter(repository: str, release: str, reviewers: tuple[str, ...], keys: tuple[str, ...]) -> Adopter:
+def adopter(into: Path, repository: str, release: str, reviewers: tuple[str, ...], keys: tuple[str, ...]) -> Adopter:
     """What is known of the repository: its ids from GitHub where a token is at hand, else words to replace."""
-    from hyops_ci.cli.connecting import TOKENS, connect
+    from hyops_ci.cli.connecting import TOKENS, connect, server_url
     from hyops_ci.planning.adopting import Adopter
+    from hyops_ci.stages.adopt import existing_config
 
     pairs = dict(_pair(key) for key in keys)
-    logins = tuple(dict.fromkeys((*reviewers, *pairs)))
-    if not repository or not any(os.environ.get(name) for name in TOKENS):
-        named = repository or Adopter.repository
-        return Adopter(named, release=release, reviewers=tuple((login, 0) for login in logins), keys=pairs)
+    there = existing_config(into)
+    logins = tuple(dict.fromkeys((*reviewers, *pairs, *(there.approvals.approvers if there else ()))))
+    named = repository or os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY") or ""
+    known = Adopter(named or Adopter.repository, release=release, keys=pairs, server=server_url())
+    if not named or not any(os.environ.get(name) for name in TOKENS):
+        return replace(known, reviewers=tuple((login, 0) for login in logins))
     from hyops_ci.github.repository import person_id
     from hyops_ci.github.repository import repository as facts_of
 
-    client = connect(repository)
+    client = connect(named)
     facts = facts_of(client)
-    return Adopter(
-        repository=repository,
+    return replace(
+        known,
+        repository=facts.name,
         repository_id=facts.id,
         owner_id=facts.owner_id,
         default_branch=facts.default_branch,
-        release=release,
         reviewers=tuple((login, person_id(client, login)) for login in logins),
-        keys=pairs,
     )
 
 
 def _pair(text: str) -> tuple[str, str]:
     login, sign, key = text.partition("=")
-    if not sign or not key.startswith("ed25519:"):
+    if not sign or not re.fullmatch("ed25519:[A-Za-z0-9+/]{43}=", key):
         raise click.UsageError(f"--key {text!r} is not login=ed25519:...")
     return login, key

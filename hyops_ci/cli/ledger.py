@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli import ledger_show
-from hyops_ci.cli.ledger_places import config_type, open_ledger, protection, refuse_site, remote_option, service_option, sites_of
+from hyops_ci.cli.ledger_places import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Refusal
-    from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
+    from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 
     made: list[tuple[str, bool, Tip]] = []
     for name, home in _homes(service, every, config, home_site):

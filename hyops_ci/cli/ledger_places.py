@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,14 +51,3 @@ def refuse_site(option: str, config: Path, sites: list[str]) -> None:
         expected=" or ".join(sites) or f"a service of {config}",
         fix="write the site as the config does",
     )
-
-
-def protection(remote: str) -> str:
-    """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere two settings of the repository."""
-    from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
-
-    found = re.search(r"[/:]([^/:]+/[^/:]+?)(?:\.git)?/?$", remote)
-    if found and not remote.startswith(("/", ".", "file:")) and ("://" in remote or "@" in remote):
-        return f"gh api repos/{found[1]}/rulesets -X POST --input - <<'JSON'\n{json.dumps(RULES_OF_LEDGER)}\nJSON"
-    place = shlex.quote(remote.removeprefix("file://"))
-    return f"git -C {place} config receive.denyNonFastForwards true\ngit -C {place} config receive.denyDeletes true"

@@ -6,7 +6,7 @@ whatever is missing or cannot be read protects nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from hyops_ci.contracts.approval import Person
@@ -33,6 +33,12 @@ def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: st
     `default_branch` as a name or a ref; empty where it is not known, which a plan for production never is (gate `config.ref`).
     """
     return Demand(name, reviewers, default_branch.removeprefix("refs/heads/") if env_class is EnvClass.PRODUCTION else "")
+
+
+def check_demand(name: str, classes: Collection[EnvClass], default_branch: str) -> Demand:
+    """What an environment of checks must do for the envs that use it: nobody reviews it; of production, its job is the default branch's."""
+    used_by = EnvClass.PRODUCTION if EnvClass.PRODUCTION in classes else EnvClass.LAB
+    return demand_of(name, 0, used_by, default_branch)
 
 
 @dataclass(frozen=True)

@@ -37,15 +37,22 @@ def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
     return f"vault policy write {name} - <<'POLICY'\n" + "\n".join(lines) + "\nPOLICY\n"
 
 
-def role(name: str, caller: Caller, *, auth_path: str, audiences: Sequence[str], environment: str) -> str:
-    """The command that writes a JWT role: one exact job, behind one GitHub environment, of one exact workflow."""
+def issuer(url: str, auth_path: str) -> str:
+    """The commands that make an authority believe the tokens of GitHub's jobs; once for each authority."""
+    mount = auth_path.removeprefix("auth/")
+    enable = "vault auth enable jwt" if mount == "jwt" else f"vault auth enable -path={mount} jwt"
+    return f"{enable}\nvault write {auth_path}/config oidc_discovery_url={url} bound_issuer={url}\n"
+
+
+def role(name: str, caller: Caller, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:
+    """The command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow."""
     claims: dict[str, object] = {
         "repository_id": caller.repository_id,
         "repository_owner_id": caller.owner_id,
         "ref": caller.ref,
         "ref_protected": "true",
         "event_name": list(EVENTS),
-        "environment": environment,
+        "environment": environments[0] if len(environments) == 1 else list(environments),
         "job_workflow_ref": [f"{caller.workflow}@{sha}" for sha in caller.shas],
         "job_workflow_sha": list(caller.shas),
         "runner_environment": "self-hosted",

@@ -5,37 +5,43 @@ Nothing that is there already is changed, and nothing outside the checkout is to
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.github.owners import PLACES, unowned
 from hyops_ci.intake.config_file import CONFIG_PATH, read_config
-from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
+from hyops_ci.intake.strict_yaml import read_yaml
 from hyops_ci.planning import adopting
 from hyops_ci.planning.adopting import Adopter
-from hyops_ci.planning.settings import addresses, data_home, env_of, env_settings, lane_settings, overlay_path, vault_settings
-from hyops_ci.secrets.map import builtin_map, refs_for
-from hyops_ci.secrets.roles import Caller, policy, role
+from hyops_ci.planning.settings import env_of, leaves, overlay_path
+from hyops_ci.stages.pasting import blocks_of
 
-WORKFLOW_PATH: Final = ".github/workflows/dr.yml"
-OWNERS_PATH: Final = ".github/CODEOWNERS"
-CALLED: Final = "hybridops/dr-dispatch/.github/workflows/dispatch.yml"
+OWNERS: Final = PLACES[0]
+WORKFLOWS: Final = ".github/workflows"
+WORKFLOW_PATH: Final = f"{WORKFLOWS}/dr.yml"
 TEMPLATE: Final = "dr-manual.yml"
-UNPINNED: Final = "0" * 40
+UNPINNED: Final = f"{'0' * 40} # write the commit of the release here"
+_CALL: Final = re.compile(r"^\s*uses:\s*['\"]?([\w-]+/[\w.-]+/\.github/workflows/dispatch\.ya?ml)@([0-9a-f]{40})\b", re.MULTILINE)
+FILL: Final = "CHANGE_ME"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be adopted, and how."""
+    """What is to be adopted, and how. What only a new config needs may be absent where there is one."""
 
     service: str
-    vault: str
-    site: str
+    vault: str = ""
+    site: str = ""
     lane: str = "gcp"
     failover: str = ""
     failback: str = "dr/postgresql-ha-failback-onprem@v1"
+    """Empty: this service has no way back yet."""
     blueprints: tuple[Path, ...] = ()
     """Folders that are searched for overlays: of the env's runtime first, then HyOps' own blueprints."""
 
@@ -48,52 +54,74 @@ class Adopted:
     kept: tuple[str, ...]
     missing: tuple[str, ...]
     """Files that nobody could write: overlays that were not found."""
+    fill: tuple[str, ...]
+    """What a person fills in: inputs of overlays, the commit in the workflow."""
+    additions: tuple[tuple[str, str], ...]
+    """(file, lines) for files that exist and lack something."""
     blocks: tuple[tuple[str, str], ...]
     """(title, text to paste)."""
     open_words: tuple[str, ...] = field(default=())
-    addition: str = ""
-    """Lines for a config that exists and lacks the service."""
 
 
 def adopt(wish: Wish, repository: Path, adopter: Adopter) -> Adopted:
     """Write what is missing below `repository`. Raises Refusal (exit 2) for a service that no config can name, or an unreadable config."""
-    text = adopting.config_text(
+    there = existing_config(repository)
+    if not (wish.vault and wish.site) and (there is None or there.vault is None):
+        raise _refuse("nothing says where the authority is", "its address, and the site it stands in", "name --vault and --site")
+    wanted = read_config(config_for(wish, adopter).encode(), f"the config for {wish.service}")[0]
+    config = _joined(there, wanted) if there is not None else wanted
+    adopter = _known(adopter, repository, config)
+    checkout = Checkout(repository.resolve())
+    checkout.put(CONFIG_PATH, config_for(wish, adopter).encode())
+    caller = next(iter(callers(repository)), WORKFLOW_PATH)
+    checkout.put(caller, caller_workflow(adopter).encode())
+    owners = next((place for place in PLACES if (repository / place).exists()), PLACES[0])
+    checkout.put(owners, adopting.code_owners(adopter).encode())
+    missing = copy_overlays(wish, config, checkout)
+    blocks = blocks_of(config, wish.service, adopter, repository)
+    additions = [*_to_config(wish, there, wanted), *_to_owners(checkout.root / owners, owners, adopter)]
+    pasted = "\n".join([*(text for _, text in blocks), *(text for _, text in additions), *checkout.texts()])
+    return Adopted(
+        tuple(checkout.written),
+        tuple(checkout.kept),
+        tuple(missing),
+        tuple(_to_fill(wish, config, checkout.root, caller)),
+        tuple(additions),
+        blocks,
+        adopting.open_words(pasted),
+    )
+
+
+def existing_config(repository: Path) -> DispatchConfig | None:
+    """The config that is there already. Raises Refusal (exit 2) for one that cannot be read: nothing can be added to it."""
+    path = repository / CONFIG_PATH
+    return read_config(path.read_bytes(), CONFIG_PATH)[0] if path.exists() else None
+
+
+def config_for(wish: Wish, adopter: Adopter) -> str:
+    """The smallest config that has this service."""
+    return adopting.config_text(
         wish.service,
         lane=wish.lane,
-        failover=wish.failover or f"dr/postgresql-ha-failover-{wish.lane}@v1",
+        failover=_failover(wish),
         failback=wish.failback,
-        vault=wish.vault,
-        site=wish.site,
+        vault=wish.vault or "https://vault.invalid",
+        site=wish.site or wish.lane,
         adopter=adopter,
     )
-    wanted = read_config(text.encode(), CONFIG_PATH)[0]
-    written: list[str] = []
-    kept: list[str] = []
-    addition, config = "", wanted
-    if (repository / CONFIG_PATH).exists():
-        kept.append(CONFIG_PATH)
-        config = read_config((repository / CONFIG_PATH).read_bytes(), CONFIG_PATH)[0]
-        if wish.service not in config.services:
-            addition, config = "\n".join(text.splitlines()[1:4]), wanted
-    else:
-        _write(repository, CONFIG_PATH, text, written)
-    for path, content in ((WORKFLOW_PATH, caller_workflow(adopter)), (OWNERS_PATH, adopting.code_owners(adopter))):
-        if (repository / path).exists():
-            kept.append(path)
-        else:
-            _write(repository, path, content, written)
-    missing = copy_overlays(wish, config, repository, written, kept)
-    blocks = blocks_of(wish, config, adopter)
-    found = adopting.open_words("\n".join(block for _, block in blocks))
-    return Adopted(tuple(written), tuple(kept), tuple(missing), blocks, found, addition)
+
+
+def callers(repository: Path) -> list[str]:
+    """Workflows of the checkout that call dr-dispatch already, and whatever stands where ours would."""
+    folder = repository / WORKFLOWS
+    found = sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []
+    return [f"{WORKFLOWS}/{path.name}" for path in found if _CALL.search(path.read_text(encoding="utf-8", errors="replace"))]
 
 
 def caller_workflow(adopter: Adopter) -> str:
     """The caller's workflow, pinned to the release where that is known."""
-    text = template(TEMPLATE).read_text(encoding="utf-8")
-    if adopter.release:
-        text = text.replace(f"{UNPINNED} # write the commit of the release here", adopter.release)
-    return text
+    text = template(TEMPLATE).read_text(encoding="utf-8").replace(Adopter.workflow, adopter.workflow)
+    return text.replace(UNPINNED, adopter.release) if adopter.release else text
 
 
 def template(name: str) -> Path:
@@ -103,84 +131,119 @@ def template(name: str) -> Path:
     return inside if inside.exists() else package.parent / "workflows-templates" / name
 
 
-def copy_overlays(wish: Wish, config: DispatchConfig, repository: Path, written: list[str], kept: list[str]) -> list[str]:
+class Checkout:
+    """The caller's checkout: files are added to it, and none is ever changed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.written: list[str] = []
+        self.kept: list[str] = []
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file unless something is there. Raises Refusal (exit 2) where its folder leads out of the checkout."""
+        path = self.root / name
+        if path.exists() or path.is_symlink():
+            self.kept.append(name)
+            return
+        if not path.parent.resolve().is_relative_to(self.root):
+            raise _refuse(f"{name} leads to {path.parent.resolve()}", "a folder of the checkout", "take the symbolic link away")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+        self.written.append(name)
+
+    def texts(self) -> list[str]:
+        """What was written, read back."""
+        return [(self.root / name).read_text(encoding="utf-8", errors="replace") for name in self.written]
+
+
+def copy_overlays(wish: Wish, config: DispatchConfig, checkout: Checkout) -> list[str]:
     """The overlays of the service, from the first folder that has them. Answers those that were found nowhere."""
     missing = []
-    for action in (config.services[wish.service].failover, config.services[wish.service].failback):
-        if action is None:
-            continue
-        path = overlay_path(wish.service, action)
-        if (repository / path).exists():
-            kept.append(path)
-            continue
-        name = action.blueprint.partition("@")[0].rpartition("/")[2]
-        places = [place for folder in wish.blueprints for place in (folder / f"{name}.yml", folder / action.blueprint / "blueprint.yml")]
+    for path, blueprint in overlays_of(config, wish.service):
+        name = blueprint.partition("@")[0].rpartition("/")[2]
+        places = [place for folder in wish.blueprints for place in (folder / f"{name}.yml", folder / blueprint / "blueprint.yml")]
         source = next((place for place in places if place.is_file()), None)
-        if source is None:
-            missing.append(f"{path} (hyops blueprint init --env {env_of(wish.service)} --ref {action.blueprint}, then copy it)")
+        if source is not None or (checkout.root / path).exists():
+            checkout.put(path, source.read_bytes() if source else b"")
         else:
-            _write(repository, path, source.read_text(encoding="utf-8"), written)
+            missing.append(f"{path} (hyops blueprint init --env {env_of(wish.service)} --ref {blueprint}, then copy it)")
     return missing
 
 
-def blocks_of(wish: Wish, config: DispatchConfig, adopter: Adopter) -> tuple[tuple[str, str], ...]:
-    """Everything that is pasted elsewhere, in the order in which it is done."""
-    lanes = dict.fromkeys(
-        action.lane for action in (config.services[wish.service].failover, config.services[wish.service].failback) if action
+def overlays_of(config: DispatchConfig, service: str) -> list[tuple[str, str]]:
+    """(path in the repository, blueprint) of every action of the service, each path once."""
+    known = config.services[service]
+    actions = [action for action in (known.failover, known.failback, known.burst) if action is not None]
+    return list({overlay_path(service, action): action.blueprint for action in actions}.items())
+
+
+def _to_fill(wish: Wish, config: DispatchConfig, root: Path, caller: str) -> list[str]:
+    """What is written and not yet true: inputs that nobody filled in, and the commit that the caller pins."""
+    found = []
+    if UNPINNED[:40] in (root / caller).read_text(encoding="utf-8", errors="replace"):
+        found.append(f"{caller}: the commit of the release, behind dispatch.yml@")
+    for path, _ in overlays_of(config, wish.service):
+        if not (root / path).is_file():
+            continue
+        content = (root / path).read_bytes()
+        try:
+            blueprint = read_blueprint(read_yaml(content, path), digest_bytes(content))
+        except DispatchError as error:
+            found.append(f"{path}: {error.reason}; {error.found}")
+            continue
+        open_inputs = [f"{step.id}{at}" for step in blueprint.steps for at, value in leaves(step.inputs) if FILL in str(value)]
+        if open_inputs:
+            found.append(f"{path}: {len(open_inputs)} inputs hold {FILL}: {', '.join(open_inputs)}")
+    return found
+
+
+def _to_config(wish: Wish, there: DispatchConfig | None, wanted: DispatchConfig) -> list[tuple[str, str]]:
+    """The lines that the config lacks for this service."""
+    if there is None or wish.service in there.services:
+        return []
+    lines = adopting.service_lines(wish.service, lane=wish.lane, failover=_failover(wish), failback=wish.failback)
+    found = [(f"{CONFIG_PATH}, below services:", "\n".join(lines))]
+    if there.vault is None:
+        found.append((CONFIG_PATH, f'vault: {{address: "{wish.vault}", site: {wish.site}}}'))
+    for lane, said in wanted.lanes.items():
+        if lane not in there.lanes:
+            found.append((f"{CONFIG_PATH}, below lanes:", f"  {lane}: {{enabled: {str(bool(said.enabled)).lower()}}}"))
+    return found
+
+
+def _to_owners(path: Path, name: str, adopter: Adopter) -> list[tuple[str, str]]:
+    """The line that the code owners lack: nobody would have to read a change of the config."""
+    lacks = unowned(path.read_text(encoding="utf-8", errors="replace"), [CONFIG_PATH, WORKFLOW_PATH])
+    return [(f"{name}, at its end", adopting.code_owners(adopter).rstrip())] if lacks else []
+
+
+def _joined(there: DispatchConfig, wanted: DispatchConfig) -> DispatchConfig:
+    """The config as it will be when the lines were added."""
+    return there.model_copy(
+        update={
+            "services": {**wanted.services, **there.services},
+            "lanes": {**wanted.lanes, **there.lanes},
+            "vault": there.vault or wanted.vault,
+        }
     )
-    home = lane_settings(config, data_home(config, wish.service)).failure_domain
-    remote = f"https://github.com/{config.ledger.repository or adopter.repository}"
-    blocks = [
-        ("GitHub: the approval gate and the check's environment", adopting.environment_commands(config, wish.service, adopter)),
-        ("GitHub: nobody changes the config alone", adopting.ruleset_command(adopter.repository, adopting.RULES_OF_MAIN)),
-        (
-            "GitHub: the ledger, and that nobody deletes or rewrites it",
-            f"hyops-ci ledger init --remote {remote} --service {wish.service} --home {home}\n"
-            + adopting.ruleset_command(adopter.repository, RULES_OF_LEDGER),
-        ),
-        ("Vault: policies and roles (docs/vault-role.md)", vault_block(config, wish.service, adopter)),
-    ]
-    for lane in lanes:
-        blocks.append((f"Runner of lane {lane}: registration", adopting.runner_commands(config, lane, adopter.repository)))
-        trust = json.dumps(adopting.trust_document(config, wish.service, lane, adopter), indent=2)
-        blocks.append(
-            (
-                f"Runner of lane {lane}: what its host accepts (docs/host-trust.md)",
-                f"sudo install -d -m 755 /etc/dr-dispatch && sudo tee /etc/dr-dispatch/trust.json >/dev/null <<'JSON'\n{trust}\nJSON\n",
-            )
-        )
-    return tuple(blocks)
 
 
-def vault_block(config: DispatchConfig, service: str, adopter: Adopter) -> str:
-    """Policies and roles for the env of the service, over exactly the paths of the built-in map."""
-    env = env_settings(config, env_of(service))
-    vault = vault_settings(config, env.name)
-    if vault is None:
-        return ""
-    known = builtin_map(vault.mount)
-    refs = refs_for(known, env.name, vault.profiles, [row.key for row in known.rows if row.scope in vault.profiles], vault.mount)
-    paths = list(dict.fromkeys(ref.path.removeprefix(f"{vault.mount}/") for ref in refs))
-    caller = Caller(
-        str(adopter.repository_id or adopting.REPOSITORY_ID),
-        str(adopter.owner_id or adopting.OWNER_ID),
-        f"refs/heads/{adopter.default_branch}",
-        CALLED,
-        (adopter.release or adopting.SHA,),
-    )
-    audiences = [origin for origin, _ in addresses(config)]
-    return "".join(
-        (
-            policy(vault.role, vault.mount, paths, values=True),
-            policy(vault.check_role, vault.mount, paths, values=False),
-            role(vault.role, caller, auth_path=vault.auth_path, audiences=audiences, environment=env.gate),
-            role(vault.check_role, caller, auth_path=vault.auth_path, audiences=audiences, environment=env.check_gate),
-        )
-    )
+def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopter:
+    """What the checkout says too: who signs, and which commit of which repository the caller pins."""
+    keys = {**adopter.keys, **config.approvals.approvers}
+    named = {login for login, _ in adopter.reviewers}
+    people = (*adopter.reviewers, *((login, 0) for login in keys if login not in named))
+    for caller in callers(repository):
+        found = _CALL.search((repository / caller).read_text(encoding="utf-8", errors="replace"))
+        if found and not adopter.release and set(found[2]) != {"0"}:
+            adopter = replace(adopter, workflow=found[1], release=found[2])
+    return replace(adopter, keys=keys, reviewers=people)
 
 
-def _write(repository: Path, name: str, text: str, written: list[str]) -> None:
-    path = repository / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    written.append(name)
+def _failover(wish: Wish) -> str:
+    return wish.failover or f"dr/postgresql-ha-failover-{wish.lane}@v1"
+
+
+def _refuse(found: str, expected: str, fix: str) -> Refusal:
+    return Refusal("init.file", "nothing can be written for this service", exit_code=Exit.USAGE, found=found, expected=expected, fix=fix)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hyops_ci.contracts.config import DispatchConfig, EnvClass
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.github.client import Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.repository import repository
-from hyops_ci.planning.adopting import PERSON_ID, environment_command
-from hyops_ci.planning.protection import Demand, Lack, able, demand_of, lacks, remarks
-from hyops_ci.planning.settings import EnvSettings, env_of, env_settings
+from hyops_ci.planning.adopting import envs_of, gate_command
+from hyops_ci.planning.protection import Demand, Lack, able, check_demand, demand_of, lacks, remarks
+from hyops_ci.planning.settings import EnvSettings
 
 KEYS: Final = """\
 # .github/dr-dispatch.yml, in a pull request (its review is the second person); keys: hyops-ci approve --new-key FILE
@@ -53,8 +53,7 @@ class Looked:
             return KEYS
         people: list[dict[str, Any]] = [{"type": "User", "id": each.id} for each in self.fact.reviewers]
         people += [{"type": "Team", "id": f"ID_OF_TEAM_{slug.upper()}"} for slug in self.fact.teams]
-        people += [{"type": "User", "id": f"{PERSON_ID}REVIEWER_{n}"} for n in range(len(people) + 1, self.demand.reviewers + 1)]
-        return environment_command(self.repository, self.demand.name, people, branch=self.demand.branch, wait=self.fact.wait_minutes)
+        return gate_command(self.repository, self.demand, people, wait=self.fact.wait_minutes)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -73,7 +72,7 @@ class Looked:
 def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
     """Every approval gate of the config, then every environment of checks; each is asked for once. Raises what `Client.ask` raises."""
     about = repository(client)
-    envs = [env_settings(config, name) for name in sorted({env_of(service) for service in config.services})]
+    envs = envs_of(config)
     facts: dict[str, EnvironmentFact] = {}
 
     def looked(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> Looked:
@@ -83,7 +82,7 @@ def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
 
     gates = [looked("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]
     checks = [
-        looked("check", _check(name, users, about.default_branch), tuple(env.name for env in users))
+        looked("check", check_demand(name, [env.env_class for env in users], about.default_branch), tuple(env.name for env in users))
         for name in sorted({env.check_gate for env in envs})
         if (users := [env for env in envs if env.check_gate == name])
     ]
@@ -103,11 +102,6 @@ def words(each: Looked) -> list[str]:
 
 def _gate(env: EnvSettings, branch: str) -> Demand:
     return demand_of(env.gate, env.reviewers, env.env_class, branch)
-
-
-def _check(name: str, users: list[EnvSettings], branch: str) -> Demand:
-    """What an environment of checks must do: nobody reviews it, and its job's identity is for the default branch of production."""
-    return Demand(name, 0, branch if any(env.env_class is EnvClass.PRODUCTION for env in users) else "")
 
 
 def _signed(config: DispatchConfig) -> str:

@@ -82,7 +82,7 @@ def test_a_missing_one(repository: Repository, people: list[Account], capsys: py
     )
     assert lines[2] == "A recovery that needs dr-prod would be REFUSED (docs/approvals.md)."
     assert "gh api -X PUT repos/acme/shop/environments/dr-prod --input - <<'JSON'" in lines
-    assert '{"type": "User", "id": "ID_OF_REVIEWER_1"}' in "\n".join(lines)
+    assert '{"type": "User", "id": ID_OF_REVIEWER_1}' in "\n".join(lines)
 
 
 def test_an_unprotected_one(repository: Repository, people: list[Account], capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +134,7 @@ def test_a_team_of_which_the_number_is_not_known(
 ) -> None:
     good(repository, people)
     repository.add_environment("dr-prod", reviewers=[github_fake.add_team("acme/leads", people)], branches=["main"])
-    assert '{"type": "Team", "id": "ID_OF_TEAM_LEADS"}' in document(capsys)["environments"][0]["repair"]
+    assert '{"type": "Team", "id": ID_OF_TEAM_LEADS}' in document(capsys)["environments"][0]["repair"]
 
 
 def test_a_tier_without_reviewers_gets_keys_to_paste(
