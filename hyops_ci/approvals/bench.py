@@ -36,6 +36,12 @@ class Bench:
         known = self.approvers or {}
         return {person.id} - {0} | {number for number, login in known.items() if login.lower() == person.login.lower()}
 
+    def names(self, person: Person) -> set[str]:
+        """The logins that a person goes by: whoever signs with one key is one person, under however many names it stands."""
+        key = self.demand.approvers.get(person.login)
+        return {person.login} | {login for login, known in self.demand.approvers.items() if known == key}
+
     def asked(self, person: Person, requesters: Sequence[Person]) -> bool:
-        """Whether a person is among those who asked, under any number that is known of them."""
-        return any(Person(login=person.login, id=number).among(requesters) for number in (0, *self.ids(person)))
+        """Whether a person is among those who asked, under any name or number that is known of them."""
+        known = [Person(login=name) for name in self.names(person)]
+        return any(Person(login=each.login, id=number).among(requesters) for each in (person, *known) for number in (0, *self.ids(each)))

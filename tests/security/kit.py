@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Literal
 
 import yaml
@@ -23,7 +24,7 @@ from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.client import Client
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.signing.dsse import new_key, public_of
+from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.check import check
 from hyops_ci.stages.clock import ShiftedClock, SystemClock
 from hyops_ci.stages.conclude import Conclusion, conclude
@@ -67,7 +68,8 @@ class Night:
     said: list[str] = field(default_factory=list)
     pinned: bool = False
     """Whether the host pins its callers: off where the attack is not about that, so that no trust file stops it by chance."""
-    asking_github: bool = True
+    known: RunDir = field(init=False)
+    """The run's folder as it was at the gate."""
 
     # ------------------------------------------------------------------------------------------------ preparing
 
@@ -129,7 +131,7 @@ class Night:
             usual,
             job=Job(**{**known, **job}),
             environ={**usual.environ, **self.issuer.environment},
-            github=self.client() if self.asking_github else None,
+            github=self.client(),
             trust=trust,
             clock=ShiftedClock(usual.clock.now()),
             say=self.said.append,
@@ -162,6 +164,12 @@ class Night:
         ended = self.check()
         assert ended.state is State.CHECKED, ended
 
+    def again(self) -> None:
+        """The same run at the same place, in a folder of its own: attacks that are refused leave nothing for the next one to meet."""
+        known, self.folder = self.folder.root, RunDir(Path(mkdtemp(dir=self.site.root.parent)) / "run")
+        shutil.copytree(known, self.folder.root, dirs_exist_ok=True)
+        self.run.history.clear()
+
     # -------------------------------------------------------------------------------------------------- answers
 
     @property
@@ -181,10 +189,6 @@ class Night:
     def ledger(self) -> Ledger:
         """As an onlooker sees it."""
         return Ledger.over_git(str(self.site.root / "ledger.git"), SERVICE, state_dir=self.site.root / "onlooker")
-
-    def hide_hyops(self) -> None:
-        """From now on nobody can start HyOps, or read a secret, without leaving a trace."""
-        shutil.copy(self.site.root / "authority.json", self.site.root / "authority.kept")
 
     def keep(self, document: Any) -> None:
         """What the check handed over is an artifact of the run."""
@@ -248,8 +252,6 @@ def a_night(folder: Path) -> Iterator[Night]:
         keys: dict[str, Ed25519PrivateKey] = {}
         for login in PEOPLE:
             new_key(folder / f"{login}.pem")
-            from hyops_ci.signing.dsse import load_key
-
             keys[login] = load_key(folder / f"{login}.pem")
         trust = {
             "api_version": "hybridops/v1",

@@ -1,0 +1,252 @@
+"""Attack: a yes that nobody gave, or that whoever asked gave themselves (contracts, section 5)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hyops_ci.approvals.request import answer
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, SETTLEMENT_PAYLOAD, Approval, Person
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.signing.dsse import sign
+from hyops_ci.stages.world import World
+from tests.security.kit import Night, assert_recovered, assert_refused
+
+Envelope = dict[str, Any]
+Forgery = Callable[[Night], list[Envelope]]
+
+
+def yes(night: Night, login: str = "jonas", **changes: Any) -> Approval:
+    """What `login`'s own tool would sign, with changes."""
+    request = night.request
+    fields = answer(
+        request.model_copy(update={"requesters": ()}), "approve", Person(login=login), night.keys[login], now=night.site.clock.now()
+    )
+    document = json.loads(base64.b64decode(fields["payload"])) | {"requesters": [each.document() for each in request.requesters]}
+    return Approval.model_validate_json(json.dumps(document | changes))
+
+
+def by(night: Night, approval: Approval, *keys: str, kind: str = APPROVAL_PAYLOAD) -> Envelope:
+    return sign(canonical(approval.document()), kind, [night.keys[key] for key in keys])
+
+
+def unknown_key(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "mallory")]
+
+
+def key_of_another_approver(night: Night) -> list[Envelope]:
+    """priya is an approver; she cannot speak for jonas."""
+    return [by(night, yes(night, "jonas"), "priya")]
+
+
+def name_in_another_case(night: Night) -> list[Envelope]:
+    return [by(night, yes(night, "jonas", approver={"login": "Priya"}), "jonas")]
+
+
+def edited_payload(night: Night) -> list[Envelope]:
+    envelope = night.signed("jonas", "deny")
+    payload = base64.b64decode(envelope["payload"]).replace(b'"deny"', b'"approve"')
+    return [envelope | {"payload": base64.b64encode(payload).decode()}]
+
+
+def borrowed_signature(night: Night) -> list[Envelope]:
+    """The signature of another document of the same person, under a key id that fits."""
+    other = by(night, yes(night, comment="another"), "jonas")
+    return [by(night, yes(night), "jonas") | {"signatures": other["signatures"]}]
+
+
+def key_id_only(night: Night) -> list[Envelope]:
+    envelope = by(night, yes(night), "mallory")
+    envelope["signatures"][0]["keyid"] = night.request.plan.approval.approvers["jonas"]
+    return [envelope]
+
+
+def no_signature(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "jonas") | {"signatures": []}]
+
+
+def another_kind(night: Night) -> list[Envelope]:
+    """A settlement's signature is none of an approval."""
+    return [by(night, yes(night), "jonas", kind=SETTLEMENT_PAYLOAD)]
+
+
+def kind_exchanged(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "jonas", kind=SETTLEMENT_PAYLOAD) | {"payloadType": APPROVAL_PAYLOAD}]
+
+
+def unknown_fields(night: Night) -> list[Envelope]:
+    document = yes(night).document() | {"also": "this"}
+    return [sign(canonical(document), APPROVAL_PAYLOAD, [night.keys["jonas"]])]
+
+
+def as_a_review(night: Night) -> list[Envelope]:
+    """A signature that passes itself off as GitHub's own record."""
+    return [by(night, yes(night, channel="environment"), "jonas")]
+
+
+def own_signature(night: Night) -> list[Envelope]:
+    return [by(night, yes(night, "maria", requesters=[]), "maria")]
+
+
+def own_under_another_id(night: Night) -> list[Envelope]:
+    return [by(night, yes(night, "maria", requesters=[], approver={"login": "maria", "id": 1666}), "maria")]
+
+
+def another_login_under_the_requesters_id(night: Night) -> list[Envelope]:
+    return [by(night, yes(night, "jonas", requesters=[], approver={"login": "jonas", "id": 1001}), "jonas")]
+
+
+def deny_of_nobody(night: Night) -> list[Envelope]:
+    """A stranger's no is no no, and still no yes."""
+    return [by(night, yes(night, verdict="deny"), "mallory")]
+
+
+def no_envelope(_: Night) -> list[Envelope]:
+    return [{"payloadType": APPROVAL_PAYLOAD, "payload": "%%%", "signatures": []}]
+
+
+FORGERIES: dict[Forgery, tuple[str, str]] = {
+    unknown_key: ("approval.unsigned", "no approver's key"),
+    key_of_another_approver: ("approval.unsigned", "speaks for jonas, whose key did not sign it"),
+    name_in_another_case: ("approval.unsigned", "speaks for Priya"),
+    edited_payload: ("approval.unsigned", "no approver's key"),
+    borrowed_signature: ("approval.unsigned", "no approver's key"),
+    key_id_only: ("approval.unsigned", "no approver's key"),
+    no_signature: ("approval.unsigned", "signed by nobody"),
+    another_kind: ("approval.envelope", "no envelope of"),
+    kind_exchanged: ("approval.unsigned", "no approver's key"),
+    unknown_fields: ("approval.envelope", "do not fit"),
+    as_a_review: ("approval.unsigned", "speaks for jonas"),
+    own_signature: ("approval.self", "asked maria, approved maria"),
+    own_under_another_id: ("approval.self", "asked maria, approved maria"),
+    another_login_under_the_requesters_id: ("approval.self", "approved jonas"),
+    deny_of_nobody: ("approval.unsigned", "no approver's key"),
+    no_envelope: ("approval.envelope", "number 1"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.__name__)
+def test_a_forged_or_self_made_signature(at_the_gate: Night, forgery: Forgery) -> None:
+    gate, found = FORGERIES[forgery]
+    assert_refused(at_the_gate, at_the_gate.execute(*forgery(at_the_gate)), gate, 6, found)
+
+
+# ------------------------------------------------------------------------------------------------------- reviews
+
+
+def test_whoever_asked_reviews(at_the_gate: Night) -> None:
+    at_the_gate.review("maria")
+    assert_refused(at_the_gate, at_the_gate.execute(), "approval.self", 6, "asked maria, approved maria")
+
+
+def test_a_review_by_an_account_that_the_host_does_not_list(at_the_gate: Night) -> None:
+    """The requester's second account, which an administrator made a reviewer."""
+    at_the_gate.review("mallory")
+    assert_refused(at_the_gate, at_the_gate.execute(), "approval.stranger", 6, "mallory (user id 1666)")
+
+
+def test_an_account_that_took_over_an_approvers_name(at_the_gate: Night) -> None:
+    """jonas renamed his account; somebody registered the name that became free."""
+    account = at_the_gate.fake.account("jonas")
+    at_the_gate.review("jonas")
+    account.id, known = 1777, account.id
+    try:
+        assert_refused(at_the_gate, at_the_gate.execute(), "approval.stranger", 6, "jonas (user id 1777)")
+    finally:
+        account.id = known
+
+
+def test_a_machine_reviews(at_the_gate: Night) -> None:
+    at_the_gate.fake.add_user("dr-bot[bot]", number=555, kind="Bot")
+    at_the_gate.review("dr-bot[bot]")
+    assert_refused(at_the_gate, at_the_gate.execute(), "approval.stranger", 6, "a machine cannot approve")
+
+
+def test_a_no_outweighs_a_yes_of_somebody_else(at_the_gate: Night) -> None:
+    at_the_gate.review("priya")
+    assert_refused(at_the_gate, at_the_gate.execute(at_the_gate.signed("jonas", "deny")), "approval.denied", 6, "jonas said no")
+
+
+def test_an_administrator_bypasses_the_gate(night: Night) -> None:
+    night.approvers(channels=("environment",))
+    night.come_to_the_gate()
+    assert_refused(night, night.execute(), "approval.bypass", 6, "no review of dr-lab")
+
+
+# -------------------------------------------------------------------------------------------------------- quorum
+
+
+def two(night: Night) -> World:
+    """The world of execute in which two people are needed, as by break-glass."""
+    return replace(night.world("execute"), min_quorum=2)
+
+
+def twice(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "jonas"), by(night, yes(night, comment="again"), "jonas")]
+
+
+def one_envelope_two_keys_of_one_name(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "jonas", "mallory")]
+
+
+def one_key_two_names(night: Night) -> list[Envelope]:
+    return [by(night, yes(night), "jonas"), by(night, yes(night, "priya"), "jonas")]
+
+
+def both_keys_one_name(night: Night) -> list[Envelope]:
+    """priya lends jonas her key: what both sign is still said by jonas alone."""
+    return [by(night, yes(night), "jonas", "priya")]
+
+
+def same_number(night: Night) -> list[Envelope]:
+    return [
+        by(night, yes(night, approver={"login": "jonas", "id": 1002}), "jonas"),
+        by(night, yes(night, "priya", approver={"login": "priya", "id": 1002}), "priya"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "forgery", [twice, one_envelope_two_keys_of_one_name, one_key_two_names, both_keys_one_name, same_number], ids=lambda f: f.__name__
+)
+def test_one_person_counts_once(at_the_gate: Night, forgery: Forgery) -> None:
+    ended = at_the_gate.execute(*forgery(at_the_gate), world=two(at_the_gate))
+    assert_refused(at_the_gate, ended, "approval.quorum", 6, "1 of 2")
+
+
+def test_a_review_and_a_signature_of_one_person_are_one(at_the_gate: Night) -> None:
+    at_the_gate.review("jonas")
+    ended = at_the_gate.execute(at_the_gate.signed("jonas"), world=two(at_the_gate))
+    assert_refused(at_the_gate, ended, "approval.quorum", 6, "1 of 2: jonas")
+
+
+def test_two_names_with_one_key_are_one_person(night: Night) -> None:
+    night.keys["priya"] = night.keys["jonas"]
+    night.approvers("jonas", "priya", quorum=2)
+    night.come_to_the_gate()
+    ended = night.execute(by(night, yes(night), "jonas"), by(night, yes(night, "priya"), "jonas"))
+    assert_refused(night, ended, "approval.quorum", 6, "1 of 2")
+
+
+def test_whoever_asked_signs_under_a_second_name(night: Night) -> None:
+    """maria's key stands in the config twice: under her name, and under one that did not ask."""
+    night.keys["priya"] = night.keys["maria"]
+    night.approvers("maria", "priya", "jonas")
+    night.pinned = True
+    night.come_to_the_gate()
+    assert_refused(night, night.execute(night.signed("priya")), "approval.self", 6, "asked maria, approved priya")
+
+
+# --------------------------------------------------------------------------------------------------------- twins
+
+
+def test_two_people_are_two(at_the_gate: Night) -> None:
+    """The twin of them all, and the last one: it takes the lock of this night."""
+    at_the_gate.review("priya")
+    envelope = at_the_gate.signed("jonas")
+    ended = at_the_gate.execute(envelope, world=two(at_the_gate))
+    assert_recovered(at_the_gate, ended)
