@@ -48,11 +48,16 @@ class Control:
     after_answer: Callable[[], object] = lambda: None
     """What somebody does to the gate right after that."""
     runner: str = RUNNER
-    """Who takes the jobs of the plan's runner."""
+    """Who takes the jobs of the plan's runner; empty for nobody."""
     late: bool = False
     """Whether a job is taken only when act begins it, so that the watch sees it in the queue first."""
     run: Run | None = None
     titles: dict[str, str] = field(default_factory=dict)
+
+    def guard(self, *reviewers: str) -> None:
+        """Make the approval gate hold its jobs until one of these reviews."""
+        gate = self.repository.environments[GATE]
+        gate.reviewers, gate.prevent_self_review = [self.fake.account(login) for login in reviewers], True
 
     def open_run(self, number: int, actor: str, title: str, inputs: Mapping[str, str]) -> Run:
         """The run that act is about to carry out."""
@@ -117,7 +122,7 @@ class Control:
             self._take(job)
 
     def _take(self, job: Job) -> None:
-        if job.status == "queued":
+        if job.status == "queued" and self.runner:
             job.take(self._runner())
 
     def _runner(self) -> Any:
@@ -127,14 +132,14 @@ class Control:
 
 @contextmanager
 def serve_control(token: str, workflow: str) -> Iterator[Control]:
-    """GitHub with the caller's repository: a protected branch, an approval gate with a reviewer, and one job token. Judged on leaving."""
+    """GitHub with the caller's repository: a protected branch, a gate that holds nobody yet, a job token. Judged on leaving."""
     with start_github() as fake:
         for login, number in PEOPLE.items():
             fake.add_user(login, number=number)
         repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))
         found = repository.add_workflow(".github/workflows/dr.yml", workflow)
         repository.protect()
-        repository.add_environment(GATE, reviewers=[fake.account("jonas")], prevent_self_review=True, branches="protected")
+        repository.add_environment(GATE, branches="protected")
         repository.add_environment(CHECK_GATE, branches="protected")
         fake.tokens[token] = Token(token, "github-actions[bot]", ACTIONS_TOKEN, None, fake.now() + timedelta(days=1))
         fake.add_user("github-actions[bot]", number=41898282, kind="Bot")

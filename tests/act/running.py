@@ -92,11 +92,13 @@ def run_act(
     workflow: str = ".github/workflows/dr.yml",
     arguments: Sequence[str] = (),
     inside: Sequence[str] = (),
+    labels: Sequence[str] = LABELS,
     on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> ActRun:
     """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
 
-    `inside` is put before the command: see `hosting`. `on_entry` is told each line that act prints as JSON, while it happens.
+    `inside` is put before the command: see `hosting`. `on_entry` is told each line that act prints as JSON,
+    while it happens. A job that wants none of `labels` is skipped, as act does where GitHub would wait.
 
     The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
     """
@@ -104,7 +106,7 @@ def run_act(
     payload, artifacts = scratch / "event.json", scratch / "artifacts"
     payload.write_text(json.dumps(event))
     command = [_act(), "workflow_dispatch", "-W", workflow, "-e", str(payload), "--json", "--rm", "--no-cache-server"]
-    command += [argument for label in LABELS for argument in ("-P", f"{label}=-self-hosted")]
+    command += [argument for label in labels for argument in ("-P", f"{label}=-self-hosted")]
     command += ["--artifact-server-path", str(artifacts), "--artifact-server-addr", "127.0.0.1"]
     command += ["--artifact-server-port", str(free_port()), "--action-cache-path", str(TOOLS)]
     command += [argument for name, folder in local.items() for argument in ("--local-repository", f"{name}={folder}")]

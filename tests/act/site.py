@@ -11,7 +11,7 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from tests.act.control import CALLER, PEOPLE, Control, serve_control
 from tests.act.hosting import on_pinned_host
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
-from tests.act.running import ActRun, run_act
+from tests.act.running import LABELS, ActRun, run_act
 from tests.hyops_double import Double, install
 from tests.support.git_http import GitServer, serve_git
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
@@ -117,8 +117,13 @@ class Site:
         git(self.repository, "add", ".")
         git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
 
-    def start(self, scenario: str, inputs: Mapping[str, str], *, actor: str = REQUESTER, **claims: str) -> ActRun:
-        """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs."""
+    def start(
+        self, scenario: str, inputs: Mapping[str, str], *, actor: str = REQUESTER, without: Sequence[str] = (), **claims: str
+    ) -> ActRun:
+        """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs.
+
+        A job that needs a label of `without` is taken by nobody.
+        """
         self.next_run += 1
         number = str(self.next_run)
         opened = self.control.open_run(self.next_run, actor, scenario, inputs)
@@ -160,6 +165,7 @@ class Site:
             home=self.home,
             arguments=arguments,
             on_entry=self.control.saw,
+            labels=[label for label in LABELS if label not in without],
             inside=on_pinned_host(self.trust, self.root / f"host-{number}") if self.trust is not None else (),
         )
         opened.finish("success" if run.rc == 0 else "failure")

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slo
 
 ALL_GREEN = dict.fromkeys(("plan", "watch-check", "check", "watch-execute", "execute", "conclude", "after"), "success")
 FAILOVER = {"action": "failover", "service": SERVICE, "reason": "INC-4242 power lost", "old_primary": "confirmed-off"}
+NOBODY = "nobodys-ops-runner"
 THEIRS = ("vault-password", "envs/lab/logs/")
 FAILBACK = {"action": "failback", "service": SERVICE, "reason": "INC-4242 power back", "old_primary": "confirmed-off"}
 
@@ -196,3 +197,27 @@ def left_behind(site: Site, run: ActRun) -> Iterator[tuple[str, bytes]]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.timeout(600)
+def test_a_queue_that_never_ends_is_ended_by_the_watch(site: Site) -> None:
+    """No runner has the label: act starts no such job, GitHub keeps it in the queue, and the watch counts two minutes of that."""
+    site.config["lanes"] = {"gcp": {"labels": ["self-hosted", NOBODY]}}
+    site.write_config()
+    site.control.runner = ""
+    silent = site.start("a label that no runner has", FAILOVER, without=("self-hosted",))
+    assert silent.jobs["plan"] == "success", silent.log()
+    assert silent.jobs.get("check", "skipped") == "skipped"
+    assert silent.jobs["watch-check"] == "failure", silent.log()
+    assert silent.outputs["watch-check"]["verdict"] == "missing"
+    assert 120 <= int(silent.outputs["watch-check"]["waited_seconds"]) <= 180
+    assert silent.answers.get("outcome") == "NO_RUNNER", silent.log()
+    assert silent.answers["exit_code"] == "7"
+    refusal = bundle(site, silent, "NO_RUNNER")["refusal.json"]
+    assert refusal["gate"] == "runner.silent"
+    assert NOBODY in refusal["found"]
+    assert "restart" in refusal["fix"]
+    cancelled = [call for call in site.control.fake.calls if call.path.endswith(f"/runs/{silent.number}/cancel")]
+    assert len(cancelled) == 1
+    assert site.tokens.asked == []
+    assert site.ledger().tip().epoch == 0
