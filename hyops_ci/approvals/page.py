@@ -38,8 +38,13 @@ def page(
     requested_at: datetime,
     before: Before | None = None,
     accepted_risks: Sequence[str] = (),
+    reviewers: Sequence[str] = (),
+    run_url: str = "",
 ) -> list[str]:
-    """The page, line by line. `requested_at` is the end of the check: the answer is due one lifetime later."""
+    """The page, line by line. `requested_at` is the end of the check: the answer is due one lifetime later.
+
+    `reviewers` are those of the approval gate, as GitHub names them; `run_url` is the page of the run that asks.
+    """
     before = before or Before()
     until = requested_at + timedelta(seconds=seconds(plan.approval.lifetime))
     rows = [
@@ -55,7 +60,7 @@ def page(
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
         ("Accepts", ", ".join(shown(risk) for risk in accepted_risks) and f"the risk {', '.join(map(shown, accepted_risks))}"),
         ("Time", f"last drill {shown(before.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
-        ("Approvers", _approvers(plan, requesters)),
+        ("Approvers", _approvers(plan, requesters, reviewers, run_url)),
         ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
     ]
     title = f"{_kind(plan)} {plan.service}, {plan.source_site} -> {plan.target_site}"
@@ -125,16 +130,17 @@ def _checked(check: Check) -> str:
     return f"{moment(check.checked_at):%H:%M:%S}Z on {name}: HyOps {shown(check.hyops_version)}, {states}, {secret}{host}"
 
 
-def _approvers(plan: Plan, requesters: Sequence[str]) -> str:
+def _approvers(plan: Plan, requesters: Sequence[str], reviewers: Sequence[str], run_url: str) -> str:
     """Who may say yes, and how."""
     demand, asking = plan.approval, {login.lower() for login in requesters}
     if not demand.required:
         return f"none needed in env {plan.env} (class {plan.env_class})"
-    able = [login for login in demand.approvers if login.lower() not in asking]
+    known = dict.fromkeys((*(reviewers if "environment" in demand.channels else ()), *demand.approvers))
+    able = [shown(login) for login in known if login.lower() not in asking]
     who = " or ".join(able) or (f"the reviewers of {demand.gate}" if "environment" in demand.channels else "NOBODY IS LEFT")
     but = f" (not {_names(requesters)})" if requesters else ""
     count = f" Needs {demand.quorum}." if demand.quorum > 1 else ""
-    ways = {"environment": f"Review deployments -> {demand.gate}", "signed": "hyops-ci approve --request FILE"}
+    ways = {"environment": f"Review deployments -> {demand.gate}", "signed": f"hyops-ci approve {run_url or '--request FILE'}"}
     how = " or ".join(ways[channel] for channel in demand.channels)
     return f"{who}{but}.{count}  Approve = {how}.  Deny = say why; nothing will have changed"
 

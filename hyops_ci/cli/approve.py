@@ -70,7 +70,15 @@ def command(
     found = waiting(client, place.run_id) if place and client else None
     asked = found.request if found else read_request(_request_bytes(request or Path()))
     people = [person.login for person in asked.requesters]
-    for line in page(asked.plan, asked.check, requesters=people, rationale=asked.rationale, requested_at=moment(asked.requested_at)):
+    told = page(
+        asked.plan,
+        asked.check,
+        requesters=people,
+        rationale=asked.rationale,
+        requested_at=moment(asked.requested_at),
+        run_url=found.run.url if found else "",
+    )
+    for line in told:
         say(line)
     private = load_key(key)
     public = public_of(private)

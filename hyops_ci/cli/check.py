@@ -20,7 +20,7 @@ def command(output: str) -> int:
     from hyops_ci.contracts.base import moment
     from hyops_ci.contracts.run import State
     from hyops_ci.github.workflow import fenced
-    from hyops_ci.stages.asking import REQUEST, may_proceed
+    from hyops_ci.stages.asking import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check import check
 
     run, config = arrive(os.environ, "check")
@@ -32,7 +32,15 @@ def command(output: str) -> int:
         ready = may_proceed(run, world)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
         people = [person.login for person in request.requesters]
-        lines = page(request.plan, request.check, requesters=people, rationale=request.rationale, requested_at=moment(request.requested_at))
+        lines = page(
+            request.plan,
+            request.check,
+            requesters=people,
+            rationale=request.rationale,
+            requested_at=moment(request.requested_at),
+            reviewers=reviewers_in(run),
+            run_url=world.job.url,
+        )
         workflow().summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)

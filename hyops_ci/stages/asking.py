@@ -175,13 +175,19 @@ def refuse_old_decision(decision: Decision, config: DispatchConfig, now: datetim
         )
 
 
+def reviewers_in(run: RunDir) -> tuple[str, ...]:
+    """Who may review at the approval gate, as GitHub told the plan: people, and teams by their names."""
+    if not run.has(GATE):
+        return ()
+    gate = run.read_model(GATE, EnvironmentFact)
+    return (*(person.login for person in gate.reviewers), *(f"team {slug}" for slug in gate.teams))
+
+
 def may_proceed(run: RunDir, world: World) -> bool:
     """Whether execute need be started: the yes is there, or GitHub's own gate will hold the job until somebody reviewed it."""
     plan, check = run.read_model("plan.json", Plan), run.read_model("check.json", Check)
-    if run.has(GATE) and "environment" in plan.approval.channels:
-        gate = run.read_model(GATE, EnvironmentFact)
-        if gate.reviewers or gate.teams:
-            return True
+    if "environment" in plan.approval.channels and reviewers_in(run):
+        return True
     try:
         weigh(plan, check, world.ledger(plan.service).tip(), run, world)
     except Refusal:
