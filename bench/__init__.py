@@ -22,6 +22,8 @@ class Result:
     op: Literal["<=", ">="]
     goal: float
     notes: tuple[str, ...] = field(default=())
+    closing: str = ""
+    """A line after the last one, where somebody reads for it."""
 
     @property
     def ok(self) -> bool:

@@ -1,4 +1,7 @@
-"""`python -m bench <name>` runs one benchmark, `python -m bench` all of them and prints the table. Exit 0 either way."""
+"""`python -m bench <name>` runs one benchmark, `python -m bench` all of them and prints the table. Exit 0 either way.
+
+`python -m bench <name> --option` repeats a part of one, where it has parts to repeat (`schedules --seed N`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ def run_one(name: str) -> bench.Result:
     for note in result.notes:
         print(f"  {note}")
     print(result.line(), flush=True)
+    if result.closing:
+        print(result.closing, flush=True)
     return result
 
 
@@ -33,6 +38,8 @@ def table(results: list[bench.Result]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run what is named, or all. Exit 2 only for a name that is not there."""
+    if len(arguments) > 1 and arguments[1].startswith("-") and arguments[0] in names():
+        return int(importlib.import_module(f"bench.{arguments[0]}").replay(arguments[1:]))
     known = names()
     unknown = [name for name in arguments if name not in known]
     if unknown:

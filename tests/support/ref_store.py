@@ -6,6 +6,7 @@ The branch and the client are apart, so that a schedule can stop between a push 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Final, Protocol
 
 from hyops_ci.contracts.ledger import Tip
@@ -73,19 +74,16 @@ class RefStore:
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
         commit = name_of(parent, tip, message)
         for _ in range(TRIES):
-            try:
+            with suppress(Lost):
                 if self._remote.push(parent, commit, tip):
                     return commit
-            except Lost:
-                if self._is_there(commit):
-                    return commit
-            else:  # somebody else came first, or an earlier push of ours did
-                return commit if self._is_there(commit) else None
+            # The branch tells what happened: a lost answer after a push that took effect, a race that somebody else won, or nothing yet.
+            head = self.read()
+            if head is not None and commit in head.commits:
+                return commit
+            if (head.commit if head is not None else None) != parent:
+                return None
         raise _silent()
-
-    def _is_there(self, commit: str) -> bool:
-        head = self.read()
-        return head is not None and commit in head.commits
 
 
 def _silent() -> Fault:

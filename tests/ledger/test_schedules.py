@@ -1,0 +1,177 @@
+"""A small share of `python -m bench schedules`, and proof that the search finds what it looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.schedules.exhaustive import SCENES, search
+from bench.schedules.happening import Stage
+from bench.schedules.judge import BROKEN, EFFECTS, HOLDERS, Violation
+from bench.schedules.night import Budget
+from bench.schedules.on_git import OnGit
+from bench.schedules.placing import InMemory
+from bench.schedules.wandering import recorded, walk
+from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
+from hyops_ci.ledger import rules, transitions
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.store import Head
+from hyops_ci.stages import remains
+
+SEEDS = range(20_000, 20_200)  # not those of the benchmark
+MOST = 1200
+"""Schedules within which every planted fault is found; most are within 50."""
+
+
+def test_random_schedules(tmp_path: Path) -> None:
+    bundles = 0
+    for seed in SEEDS:
+        told = recorded(seed, Stage(), tmp_path, bundles=seed % 20 == 0)
+        assert not told.violations, f"python -m bench schedules --seed {seed}"
+        bundles += told.bundles
+    assert bundles > 15
+
+
+def test_random_schedules_on_a_real_repository(tmp_path: Path) -> None:
+    for seed in SEEDS[:4]:
+        told = recorded(seed, Stage(OnGit(tmp_path / f"git-{seed}")), tmp_path, bundles=True)
+        assert not told.violations, f"python -m bench schedules --seed {seed} --git"
+
+
+def test_a_seed_is_a_schedule() -> None:
+    one, other = (walk(20_007, Stage()) for _ in range(2))
+    assert one.taken == other.taken
+    assert one.night.head == other.night.head
+
+
+@pytest.mark.parametrize(
+    ("scene", "budget", "states"),
+    [
+        ("same incident", Budget(jumps=1), 4000),
+        ("two incidents", Budget(faults=1), 5000),
+        ("a drill and a real run", Budget(), 5000),
+    ],
+)
+def test_every_night_of_two_runs(scene: str, budget: Budget, states: int) -> None:
+    found = search(SCENES[scene], budget)
+    assert not found.violations
+    assert found.states > states
+
+
+# --------------------------------------------------------------------------------- faults that must be found
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_compare_and_swap(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(InMemory, "fits", lambda self, head, parent: True)
+
+
+def no_push_of_executing(patch: pytest.MonkeyPatch) -> None:
+    real = Ledger.advance
+
+    def advance(self: Ledger, claim: Claim, state: State, **how: Any) -> Tip:
+        return self.tip() if state is State.EXECUTING else real(self, claim, state, **how)
+
+    patch.setattr(Ledger, "advance", advance)
+
+
+def spent_forgotten(patch: pytest.MonkeyPatch) -> None:
+    real = rules.history_of
+    patch.setattr(rules, "history_of", lambda tips: replace(real(tips), spent=frozenset()))
+
+
+def nonces_forgotten(patch: pytest.MonkeyPatch) -> None:
+    real = rules.history_of
+    patch.setattr(rules, "history_of", lambda tips: replace(real(tips), nonces=frozenset()))
+
+
+def begun_and_silent_is_superseded(patch: pytest.MonkeyPatch) -> None:
+    real = rules.may_claim
+    patch.setattr(rules, "may_claim", lambda tip, *rest: real(tip.model_copy(update={"mutating": False}), *rest))
+
+
+def unknown_is_free(patch: pytest.MonkeyPatch) -> None:
+    real = rules._open_claim
+
+    def open_claim(tip: Tip, *rest: Any) -> None:
+        if tip.state is not State.INDETERMINATE:
+            real(tip, *rest)
+
+    patch.setattr(rules, "_open_claim", open_claim)
+
+
+def position_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_position", lambda tip, request: None)
+
+
+def superseded_goes_on(patch: pytest.MonkeyPatch) -> None:
+    real = Ledger.advance
+
+    def advance(self: Ledger, claim: Claim, state: State, **how: Any) -> Tip:
+        try:
+            return real(self, claim, state, **how)
+        except Refusal:
+            return self.tip()
+
+    patch.setattr(Ledger, "advance", advance)
+
+
+def drills_never_ask(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "renew", lambda self, claim, *, at: None)
+
+
+def past_no_return_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    real = transitions.advanced
+    patch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "past_no_return": False}))
+
+
+PLANTS: list[tuple[Plant, str]] = [
+    (no_compare_and_swap, EFFECTS),
+    (no_push_of_executing, HOLDERS),
+    (spent_forgotten, EFFECTS),
+    (nonces_forgotten, BROKEN),
+    (begun_and_silent_is_superseded, HOLDERS),
+    (unknown_is_free, HOLDERS),
+    (position_not_looked_at, EFFECTS),
+    (superseded_goes_on, HOLDERS),
+    (drills_never_ask, HOLDERS),
+    (past_no_return_is_forgotten, EFFECTS),
+]
+
+
+@pytest.mark.parametrize(("plant", "kind"), PLANTS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_planted_fault_is_found(plant: Plant, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    kinds: set[str] = set()
+    for seed in range(MOST):
+        kinds.update(each.kind for each in walk(seed, Stage()).violations)
+        if kind in kinds:
+            return
+    pytest.fail(f"{MOST} schedules, and only {kinds or 'nothing'}")
+
+
+def test_a_lost_runner_and_a_conclude_that_believes_what_it_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the search found first: conclude read CLAIMED, the run went on to EXECUTING, and conclude's FAILED freed the lock under it."""
+    real = transitions.advanced
+    monkeypatch.setattr(remains, "_closed", lambda ledger, claim, world: ledger.tip())
+    monkeypatch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "unbegun": False}))
+    found = search(SCENES["same incident"], Budget(faults=1), most=1)
+    assert {violation.kind for violation, _ in found.violations} & {EFFECTS, HOLDERS}
+
+
+def test_the_history_may_only_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = InMemory.answer
+
+    def shortened(self: InMemory, head: Head, *rest: Any) -> tuple[Head, object]:
+        new, answer = real(self, head, *rest)
+        cut = Head(new.commit, new.tips[:2], new.commits[:2])
+        return (cut if new is not head else head), answer
+
+    monkeypatch.setattr(InMemory, "answer", shortened)
+    assert Violation(BROKEN, "the branch did not just grow") in [each for seed in range(20) for each in walk(seed, Stage()).violations]

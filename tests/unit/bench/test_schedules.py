@@ -1,0 +1,89 @@
+"""The search itself: what it merges has one future, and a schedule can be repeated by its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pytest
+
+from bench.__main__ import main
+from bench.schedules import exhaustive
+from bench.schedules.choosing import Choice, choices
+from bench.schedules.exhaustive import SCENES, key_of
+from bench.schedules.happening import Stage
+from bench.schedules.night import Budget, Night, Process, beginning
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.ledger import Tip
+from hyops_ci.ledger.store import Head
+
+
+def exact(night: Night) -> Hashable:
+    """All of a night, history included."""
+    return (
+        night.head.commit,
+        night.budget,
+        night.now,
+        night.serves,
+        night.beats,
+        night.hyops,
+        night.overtaken,
+        *map(whole, night.processes),
+    )
+
+
+def whole(process: Process) -> Hashable:
+    answers = tuple(tuple(map(answered, each)) for each in (process.log, process.inner))
+    return (answers, process.alive, process.unseen, process.call, process.sealed, process.trail)
+
+
+def answered(answer: object) -> object:
+    if isinstance(answer, Head):
+        return answer.commit
+    return answer.model_dump_json() if isinstance(answer, Model) else answer
+
+
+@pytest.mark.parametrize(
+    ("scene", "budget"),
+    [
+        ("same incident", Budget()),
+        ("two incidents", Budget(faults=1)),
+        ("a drill and a real run", Budget(beats=0)),
+    ],
+)
+def test_states_that_are_merged_have_one_future(scene: str, budget: Budget) -> None:
+    first, stage = beginning(SCENES[scene], budget), Stage()
+    seen, stack = {exact(first)}, [first]
+    futures: dict[tuple[Hashable, Choice], Hashable] = {}
+    open_: dict[Hashable, list[Choice]] = {}
+    while stack:
+        night = stack.pop()
+        key, possible = key_of(night), list(choices(night))
+        assert open_.setdefault(key, possible) == possible
+        for choice in possible:
+            after, wrong = stage.play(night, choice)
+            future = (key_of(after), tuple(wrong))
+            assert futures.setdefault((key, choice), future) == future
+            if (name := exact(after)) not in seen:
+                seen.add(name)
+                stack.append(after)
+    assert len(open_) <= len(seen)
+
+
+def test_a_process_is_not_run_twice_over_the_same_answers() -> None:
+    plain, recalling = (exhaustive.search(SCENES["two incidents"], Budget(), stage) for stage in (Stage(), exhaustive.Recalling()))
+    assert (plain.states, plain.steps) == (recalling.states, recalling.steps)
+
+
+@pytest.mark.parametrize("more", [[], ["--git"]])
+def test_a_schedule_is_told_by_its_seed(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schedules", "--seed", "20003", *more]) == 0
+    said = capsys.readouterr().out
+    assert "begin(0)" in said
+    assert main(["schedules", "--seed", "20003", *more]) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_tips_that_differ_are_told_apart() -> None:
+    night = beginning(SCENES["same incident"], Budget())
+    assert isinstance(night.head.tip, Tip)
+    assert key_of(night) != key_of(beginning(SCENES["same incident"], Budget(faults=1)))
