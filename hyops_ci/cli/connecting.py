@@ -94,6 +94,11 @@ def run_at(text: str) -> Place:
     )
 
 
+def remote_at(named: str, server: str) -> str:
+    """A ledger's remote: a path or URL as it is, `owner/name` on the server."""
+    return named if named.startswith("/") or "://" in named else f"{server}/{named}"
+
+
 def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
     """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first.
 
@@ -101,8 +106,7 @@ def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
     """
     from hyops_ci.ledger.ledger import Ledger
 
-    repository = named or waiting.config.ledger.repository or waiting.run.repository
-    remote = repository if repository.startswith("/") or "://" in repository else f"{server}/{repository}"
+    remote = remote_at(named or waiting.config.ledger.repository or waiting.run.repository, server)
     state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
     token = _token(*TOKENS) if remote.startswith(f"{server_url()}/") else ""
     return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state, token=token)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.world import World
 
 
 @click.command("doctor")
@@ -23,24 +27,38 @@ from hyops_ci.cli.options import format_option
 def command(service: str, action: str, restore: str, repository: Path, ledger: str, output: str) -> int:
     """Ask everything that plan and check would ask, and say what stands in the way. Changes nothing, reads no secret value.
 
-    On the runner's host it looks at HyOps and its states; with GH_TOKEN and GH_REPO also at the approval gate.
+    On the runner's host it looks at HyOps and its states; with GH_TOKEN and GH_REPO also at branch, approval gate and ledger,
+    with DR_RUNNER_TOKEN at the runner as GitHub shows it.
     """
-    from hyops_ci.cli.connecting import TOKENS, connect
+    from hyops_ci.cli.connecting import connect_for_runners
     from hyops_ci.cli.on_github import checkout_config, host_trust
     from hyops_ci.cli.render import emit
     from hyops_ci.cli.shell import shell_world
     from hyops_ci.stages.doctor import doctor
 
     world = shell_world(checkout_config(repository), ledger=ledger, trust=host_trust())
-    if os.environ.get("GH_REPO") and any(os.environ.get(name) for name in TOKENS):
-        world = replace(world, github=connect())
-    told = doctor(service, action, repository, world, restore=restore)
-    lines = [f"{line.status:<5} {line.topic:<8} {line.text}" for line in told.lines]
+    named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
+    world = with_github(world) if named else world
+    told = doctor(service, action, repository, world, restore=restore, runners=connect_for_runners() if named else None)
     document = {
         "service": service,
         "action": action,
-        "lines": [{"status": line.status, "topic": line.topic, "text": line.text} for line in told.lines],
+        "lines": [{"status": line.status, "topic": line.topic, "text": line.text} for line in told.told()],
         "refused": [error.to_json() for error in told.refused],
+        "verdict": told.verdict(),
     }
-    emit(output, [*lines, *told.verdict()], document)
-    return int(told.refused[0].exit_code) if told.refused else 0
+    emit(output, [*(line.words() for line in told.told()), told.verdict()], document)
+    return told.exit_code
+
+
+def with_github(world: World) -> World:
+    """The world with GitHub in it where a token is at hand; without another word the ledger is the repository's own."""
+    from hyops_ci.cli.connecting import TOKENS, connect, remote_at, server_url
+
+    if not any(os.environ.get(name) for name in TOKENS):
+        return world
+    client = connect()
+    token = next(token for name in TOKENS if (token := os.environ.get(name, "").strip()))
+    remote = world.ledger_remote or remote_at(client.repository, server_url())
+    reached = token if remote.startswith(f"{server_url()}/") else world.ledger_token
+    return replace(world, github=client, ledger_remote=remote, ledger_token=reached)
