@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bench.schedules import judge
 from bench.schedules.night import Night, Process
-from bench.schedules.process import moment_of
-from hyops_ci.contracts.base import stamp
+from bench.schedules.process import time_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _beginnings(night: Night, index: int, process: Process) -> Iterator[str]:
 def _to_be_settled(night: Night) -> bool:
     """Whether a person who looks at ledger, GitHub and HyOps finds a run that was cut off and is at rest."""
     tip = night.head.tip
-    if tip.claim is None or not judge.unsettled(tip, stamp(moment_of(night.now))):
+    if tip.claim is None or not judge.unsettled(tip, time_of(night.now)):
         return False
     for process in night.processes:
         if process.role == "execute" and process.run.run_id == tip.claim.run_id:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 from bench.schedules.choosing import Choice, choices
 from bench.schedules.happening import Stage
 from bench.schedules.judge import Violation
+from bench.schedules.naming import of_branch
 from bench.schedules.night import Budget, Night, Process, beginning
 from bench.schedules.process import No, Run
-from bench.schedules.stories import Ended, Found, Seen
 from bench.schedules.wandering import ended
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.ledger.store import Head
 
 SCENES: Final[dict[str, tuple[Run, ...]]] = {
@@ -49,7 +48,7 @@ class Recalling(Stage):
     """By the process itself (kept here, so that no other takes its number), the answer and the time."""
 
     def _run(self, night: Night, process: Process, answer: object) -> tuple[Night, Process]:
-        key = (id(process), answer.commit if isinstance(answer, Head) else _answer(answer), night.now)
+        key = (id(process), _exactly(answer), night.now)
         if key not in self.ran:
             self.ran[key] = (process, super()._run(night, process, answer)[1])
         return night, self.ran[key][1]
@@ -68,6 +67,18 @@ class Recalling(Stage):
     def again(self, process: Process) -> Process:
         """The same new process each time."""
         return self._fresh.setdefault(process.run.number, super().again(process))
+
+
+def _exactly(answer: object) -> Hashable:
+    match answer:
+        case Head():
+            return answer.commit
+        case No():
+            return answer.gate
+        case Hashable():
+            return answer
+        case _:
+            raise TypeError(f"no key for {answer!r}")
 
 
 def search(runs: tuple[Run, ...], budget: Budget = BUDGET, stage: Stage | None = None, most: int = 40) -> Search:
@@ -105,68 +116,14 @@ def search(runs: tuple[Run, ...], budget: Budget = BUDGET, stage: Stage | None =
 
 
 def key_of(night: Night) -> Hashable:
-    """All of a night that its future depends on: a branch by its tip and by who claimed and who acted, not by the way it came to be."""
+    """All of a night that its future depends on."""
     return (
-        _branch(night.head),
+        of_branch(night.head),
         night.budget,
         night.now,
         night.serves,
         night.beats,
         night.hyops,
         night.overtaken,
-        tuple(_process(each, night) for each in night.processes),
+        tuple(each.name_on(night.head) for each in night.processes),
     )
-
-
-@lru_cache(maxsize=1 << 16)
-def _of_commit(head: _Named) -> Hashable:
-    claims = frozenset((tip.claim.run_id, tip.mutating) for tip in head.head.tips if tip.claim is not None)
-    return (_tip(head.head.tip), claims)
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A head, equal to another by its commit alone."""
-
-    commit: str
-    head: Head = field(compare=False)
-
-
-def _branch(head: Head) -> Hashable:
-    return _of_commit(_Named(head.commit, head))
-
-
-def _tip(tip: Tip) -> Hashable:
-    claimed = tip.claim.run_id if tip.claim else tip.settled_by
-    return (tip.epoch, tip.moves, tip.position, tip.state, tip.mutating, tip.past_no_return, tip.at, tip.bundle_sha256, claimed)
-
-
-def _process(process: Process, night: Night) -> Hashable:
-    """A process by its answers, as far as it still builds on them."""
-    if process.over:
-        return (process.alive, process.sealed, process.state, process.claim is not None, process.told)
-    assert process.call is not None
-    clock = process.log[-1] if process.log and isinstance(process.log[-1], int) else None
-    inner = tuple((each.commit == night.head.commit, _branch(each)) if isinstance(each, Head) else _answer(each) for each in process.inner)
-    there = process.inner and (process.call.commit or process.pushed) in night.head.commits
-    now = (process.call.name, process.unseen, clock, inner, bool(there))
-    acts = process.role == "execute" and any(each.run == process.run.number for each in night.hyops)
-    if acts or process.sealed is not None:
-        return (*now, process.sealed, process.state, tuple(_answer(each) for each in process.log if isinstance(each, Ended | Found | Tip)))
-    return (*now, tuple(0 if isinstance(each, int) else _answer(each) for each in process.log))
-
-
-def _answer(answer: object) -> Hashable:
-    match answer:
-        case Claim():
-            return answer.run_id
-        case Tip():
-            return _tip(answer)
-        case No():
-            return answer.gate
-        case Found():
-            return (answer.last, answer.sealed, answer.moved, answer.begun, answer.claim is not None)
-        case None | bool() | int() | str() | Seen() | Ended():
-            return answer
-        case _:
-            raise TypeError(f"no key for {answer!r}")

@@ -5,13 +5,16 @@ What can happen next is in `choosing`, what it does in `happening`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
+from bench.schedules import naming
 from bench.schedules.judge import HyOps
 from bench.schedules.process import Call, Entered, No, Run
-from hyops_ci.contracts.ledger import Claim
+from bench.schedules.stories import Ended, Found
+from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.ledger.store import Head
 from hyops_ci.ledger.transitions import first_tip
@@ -21,6 +24,7 @@ from tests.support.ref_store import grown, name_of
 Role: TypeAlias = Literal["execute", "conclude", "person"]
 BEGIN: Final = Call("begin")
 ACTING: Final = (State.EXECUTING, State.VERIFYING)
+_KEPT: Final = (Ended, Found, Tip)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Process:
         """Nothing more comes from it."""
         return self.call is None or not self.alive
 
-    @property
+    @cached_property
     def told(self) -> bool:
         """Whether it came to its own end, and the ledger heard of it where there was something to hear."""
         return self.alive and self.call is None and not isinstance(self.log[-1], No)
@@ -57,10 +61,29 @@ class Process:
         """Where its run is, as it wrote it down."""
         return self.trail[-1].state if self.trail else None
 
-    @property
+    @cached_property
     def claim(self) -> Claim | None:
         """The claim that it was given."""
         return next((each for each in self.log if isinstance(each, Claim)), None)
+
+    @cached_property
+    def name(self) -> Hashable:
+        """Equal for processes with the same future on the same branch, apart from what `name_on` adds."""
+        if self.call is None or not self.alive:
+            return (self.alive, self.sealed, self.state, self.claim is not None, self.told)
+        clock = self.log[-1] if self.log and isinstance(self.log[-1], int) else None
+        now = (self.call.name, self.unseen, clock, tuple(naming.of_answer(each) for each in self.inner))
+        acts = self.role == "execute" and self.state in ACTING and self.call.name != "start"
+        if acts or self.sealed is not None:  # what led here does not matter any more
+            return (*now, self.sealed, self.state, tuple(naming.of_answer(each) for each in self.log if isinstance(each, _KEPT)))
+        return (*now, naming.of_log(self.log))
+
+    def name_on(self, head: Head) -> Hashable:
+        """The name, and how what it read and pushed stands to the branch now."""
+        if self.over or not self.inner or self.call is None:
+            return self.name
+        current = tuple(each.commit == head.commit for each in self.inner if isinstance(each, Head))
+        return (self.name, current, (self.call.commit or self.pushed) in head.commits)
 
 
 @dataclass(frozen=True)

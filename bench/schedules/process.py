@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 from unittest import mock
 
 import hyops_ci.ledger.ledger as ledger_module
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
@@ -242,6 +244,12 @@ LOST: Final = No(Lost(), "lost")
 def moment_of(seconds: int) -> datetime:
     """A moment of the night."""
     return START + timedelta(seconds=seconds)
+
+
+@lru_cache(maxsize=1 << 12)
+def time_of(seconds: int) -> str:
+    """The same, as documents write it."""
+    return stamp(moment_of(seconds))
 
 
 def ask_for(run: Run, at: str) -> ClaimRequest:
