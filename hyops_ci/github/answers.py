@@ -98,6 +98,14 @@ class Answer:
         value = self.headers.get(name, "")
         return int(value) if _NUMBER.fullmatch(value) else None
 
+    @property
+    def date(self) -> float | None:
+        """When GitHub says it answered, in seconds since 1970 UTC, to the whole second; None where it does not."""
+        try:
+            return parsedate_to_datetime(self.headers["date"]).timestamp()
+        except (KeyError, ValueError, OverflowError):
+            return None
+
     def document(self, missing: Callable[[str], Exception] = KeyError) -> Any:
         """The JSON of it, None where there is none. Raises ValueError for text that is none, NaN and Infinity included.
 

@@ -59,9 +59,13 @@ class Client:
         say: Callable[[str], None],
         sleep: Callable[[float], None],
         monotonic: Callable[[], float],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.repository = repository
         self.headroom = Headroom()
+        self.ahead: float | None = None
+        """Seconds by which this host's clock is ahead of GitHub's, by the Date of the last answer; None before any."""
+        self._now = now
         self._sent = 0
         self._installation: Installation | None = None
         self._requester, self._wire, self._say, self._sleep, self._monotonic = requester, wire, say, sleep, monotonic
@@ -96,7 +100,7 @@ class Client:
         def over(auth: Auth.Auth) -> Client:
             made = Github(auth=auth, base_url=base.geturl(), retry=0, seconds_between_requests=0, seconds_between_writes=0)
             wire = Wire(f"{base.scheme}://{base.netloc}", monotonic)
-            return cls(made.requester, wire, repository, say=say, sleep=sleep, monotonic=monotonic)
+            return cls(made.requester, wire, repository, say=say, sleep=sleep, monotonic=monotonic, now=now)
 
         if app is None:
             return over(Auth.Token(token))
@@ -204,6 +208,8 @@ class Client:
         answer = self._wire.answer
         if (remaining := answer.number("x-ratelimit-remaining")) is not None:
             self.headroom = Headroom(remaining, answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-reset"))
+        if (told := answer.date) is not None:
+            self.ahead = self._now() - told
         return answer
 
     def _path(self, endpoint: Endpoint, path: Mapping[str, object]) -> str:

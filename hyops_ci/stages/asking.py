@@ -87,7 +87,8 @@ def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate
     Signed answers came with the run, or wait in the ledger; reviews are GitHub's. `gate_passed`: the job behind the approval gate runs.
     """
     decision = run.read_model("decision.json", Decision)
-    refuse_old_decision(decision, read_config(run.read("sources/config"))[0], world.clock.now())
+    now = world.judged_at()
+    refuse_old_decision(decision, read_config(run.read("sources/config"))[0], now)
     if not plan.approval.required:
         return ()
     ledger, subject, trust = world.ledger(plan.service), subject_of(plan, check, tip, world), world.trust
@@ -99,7 +100,7 @@ def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate
         plan.approval.model_copy(update={"quorum": quorum}),
         subject,
         requesters=requesters,
-        now=world.clock.now(),
+        now=now,
         spent_nonces=ledger.spent_nonces(),
         validity={each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key},
         reviews=reviews_of(plan, requesters, run, world),

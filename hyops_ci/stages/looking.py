@@ -79,6 +79,7 @@ def look(
         forecast=forecast(blueprint, states, preflight, opened=True),
         identities=backup_identities(blueprint),
         disk_free_bytes=shutil.disk_usage(root).free,
+        clock_offset_seconds=world.clock_ahead(),
     )
 
 

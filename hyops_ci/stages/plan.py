@@ -101,6 +101,8 @@ def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
         for source, content in zip(sources, (config_bytes, overlay, map_bytes), strict=True):
             run.write(f"sources/{source.role}", content)
         run.write_model("plan.json", made)
+        if world.github is not None:
+            part.note("github", calls=world.github.calls, remaining=world.github.headroom.remaining, limit=world.github.headroom.limit)
         part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
 
     return run_stage("plan", run, world, story)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.ports import Clock
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.github.client import Client
+from hyops_ci.github.repository import repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import Chosen, choose
 from hyops_ci.stages.job import Job
@@ -55,6 +57,22 @@ class World:
 
     chosen: dict[str, Chosen] = field(default_factory=dict, repr=False, compare=False)
     """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
+
+    def clock_ahead(self) -> float | None:
+        """Seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""
+        if self.github is None:
+            return None
+        try:
+            if self.github.ahead is None:
+                repository(self.github)
+        except DispatchError:
+            return None
+        return self.github.ahead
+
+    def judged_at(self) -> datetime:
+        """The instant that lifetimes are judged at: by the later of this host's clock and GitHub's (contracts, section 5)."""
+        now, ahead = self.clock.now(), self.clock_ahead()
+        return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
 
     def ledger(self, service: str) -> Ledger:
         """The ledger of one service, as this run uses it. Raises as `ledger_in_use`."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github import endpoints, wire
-from hyops_ci.github.answers import Conflict, Forbidden, NotFound, Rejected, Unauthorized
+from hyops_ci.github.answers import Answer, Conflict, Forbidden, NotFound, Rejected, Unauthorized
 from hyops_ci.github.client import Client
 from hyops_ci.github.meanings import WITHOUT_GITHUB
 from tests.support.github.server import FakeGitHub
@@ -348,3 +348,23 @@ def test_a_full_last_page_is_followed_by_an_empty_one(asking: Asking) -> None:
     client = asking(said(200, [{"id": n} for n in range(100)]), said(200, []))
     assert len(list(client.pages(endpoints.REVIEWS, "", run_id=1))) == 100
     assert client.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [("Tue, 24 Nov 2026 12:00:00 GMT", 30.0), ("Tue, 24 Nov 2026 12:01:00 GMT", -30.0), ("yesterday", None), ("", None)],
+)
+def test_the_clock_is_compared_with_githubs(date: str, ahead: float | None) -> None:
+    answer = Answer(200, {"date": date} if date else {}, "{}")
+    here = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC).timestamp()
+    assert (None if answer.date is None else here - answer.date) == ahead
+
+
+def test_every_answer_says_how_far_the_clocks_are_apart(github_fake: FakeGitHub, connected: Asking) -> None:
+    github_fake.add_repository("acme/dr")
+    client = connected(github_fake.url, github_fake.add_token("metadata: read"))
+    client._now = lambda: datetime.now(UTC).timestamp() + 3600
+    assert client.ahead is None
+    client.ask(endpoints.REPOSITORY)
+    assert client.ahead is not None
+    assert 3590 < client.ahead < 3610
