@@ -14,7 +14,7 @@ from hyops_ci.cli.options import format_option
 def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
     from hyops_ci.approvals.page import page
-    from hyops_ci.cli.on_github import arrive, github_world, leave
+    from hyops_ci.cli.on_github import arrive, github_world, leave, tell_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.contracts.base import moment
@@ -26,6 +26,7 @@ def command(output: str) -> int:
     run, config = arrive(os.environ, "check")
     world = github_world(config, on_runner=True)
     end = check(run, world)
+    tell_gates(run, "gates-check.json")
     outputs = {"ready": "false"}
     if end.state is State.CHECKED:
         request = run.read_model(REQUEST, ApprovalRequest)

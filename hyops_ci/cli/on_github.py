@@ -96,6 +96,18 @@ def checkout_config(path: Path) -> DispatchConfig | None:
         return None
 
 
+def tell_gates(run: RunDir, name: str) -> None:
+    """What every gate said, folded away: who wonders why a run was let through finds it without the evidence."""
+    if not run.has(name):
+        return
+    said = run.read_json(name)
+    with workflow().group(f"Gates: {len(said['passed'])} passed, {len(said['refused'])} refused"):
+        for gate in said["passed"]:
+            say(f"ok    {gate['id']:<20} {gate.get('note', '')}".rstrip())
+        for refusal in said["refused"]:
+            say(f"FAIL  {refusal['gate']:<20} {refusal['reason']}: {refusal['found']}")
+
+
 def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -> int:
     """Hand over, set outputs, and show what stopped the run. Answers the step's exit code."""
     handover = run.root.parent / HANDOVER

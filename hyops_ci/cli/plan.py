@@ -59,7 +59,7 @@ def command(
     """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
     from dataclasses import replace
 
-    from hyops_ci.cli.on_github import checkout_config, github_world, job_folder, leave
+    from hyops_ci.cli.on_github import checkout_config, github_world, job_folder, leave, tell_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
     from hyops_ci.stages.clock import ShiftedClock
@@ -79,6 +79,7 @@ def command(
         world = github_world(config, on_runner=False)
         run = new_run(job_folder(os.environ, world.job, "plan") / "run")
         end = plan(ask, run, world)
+        tell_gates(run, "gates.json")
         return leave(run, end, outputs_of(run), output)
     from hyops_ci.cli.shell import shell_world
 
