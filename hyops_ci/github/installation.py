@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github import endpoints
@@ -13,8 +13,6 @@ from hyops_ci.github.meanings import read_as
 
 if TYPE_CHECKING:
     from github import Auth
-
-    from hyops_ci.github.client import Client
 
 EARLY: Final = 300.0
 """Seconds before its end that a token is renewed: more than one call's patience."""
@@ -49,10 +47,23 @@ class AppKey:
         return signer
 
 
-class Installation:
-    """The App's installation on one repository. `client` speaks as the App itself."""
+class AsApp(Protocol):
+    """Whoever speaks to GitHub as the App itself."""
 
-    def __init__(self, client: Client, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
+    @property
+    def calls(self) -> int:
+        """Requests that were sent."""
+        ...
+
+    def ask(self, endpoint: endpoints.Endpoint, *, body: Any = None, **path: Any) -> Any:
+        """The JSON of one endpoint."""
+        ...
+
+
+class Installation:
+    """The App's installation on one repository."""
+
+    def __init__(self, client: AsApp, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
         self.client = client
         self._permissions, self._now = dict(permissions), now
         self._token, self._ends = "", 0.0
