@@ -8,10 +8,19 @@ import sys
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from hyops_ci.contracts.approval import ApprovalRequest
+    from hyops_ci.github.client import Client
+    from hyops_ci.github.dispatch import Workflow
+    from hyops_ci.stages.answering import Waiting
 
 
 @click.command("approve")
@@ -48,16 +57,13 @@ def command(
     Needs GH_TOKEN, that of a person who may read runs, push to the ledger branch and start the workflow. With --request nothing
     is asked of GitHub: the signed answer is one JSON line on stdout, for the `approvals` input of a new run.
     """
-    from hyops_ci.approvals.page import page
     from hyops_ci.approvals.request import answer, read_request
-    from hyops_ci.cli.connecting import connect, ledger_at, run_at
+    from hyops_ci.cli.connecting import connect, run_at
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
-    from hyops_ci.contracts.base import moment
-    from hyops_ci.signing.dsse import load_key, public_of
+    from hyops_ci.signing.dsse import load_key
     from hyops_ci.signing.dsse import new_key as make_key
-    from hyops_ci.stages.answering import leave_answer, resume, waiting
-    from hyops_ci.stages.clock import SystemClock
+    from hyops_ci.stages.answering import may_resume, waiting
 
     if new_key is not None:
         public = make_key(new_key)
@@ -69,50 +75,71 @@ def command(
     client = connect(place.repository) if place else None
     found = waiting(client, place.run_id) if place and client else None
     asked = found.request if found else read_request(_request_bytes(request or Path()))
-    people = [person.login for person in asked.requesters]
-    told = page(
-        asked.plan,
-        asked.check,
-        requesters=people,
-        rationale=asked.rationale,
-        requested_at=moment(asked.requested_at),
-        run_url=found.run.url if found else "",
-    )
-    for line in told:
-        say(line)
+    _show(asked, found.run.url if found else "")
     private = load_key(key)
-    public = public_of(private)
-    login = next((name for name, known in asked.plan.approval.approvers.items() if known == public), "")
-    if not login:
-        from hyops_ci.errors import Exit, Refusal
-
-        raise Refusal(
-            "approval.key",
-            "this key is no approver's",
-            exit_code=Exit.APPROVAL,
-            found=public,
-            expected=f"the key of {' or '.join(asked.plan.approval.approvers) or 'somebody: the plan names nobody'}",
-            fix="use your own key; or add it to approvals.approvers in a pull request",
-        )
+    login = _owner(private, asked)
+    into = may_resume(client, found) if client and found and not sign_only else None
     verb = "DENY" if deny else "APPROVE"
     if not yes and (not sys.stdin.isatty() or not click.confirm(f"{verb} as {login}?", err=True)):
         say("nothing was signed" if sys.stdin.isatty() else "nothing was signed: no terminal to ask on; --yes signs without asking")
         return 6
-    envelope = answer(
-        asked, "deny" if deny else "approve", Person(login=login), private, now=datetime.now(UTC), comment=comment, accepted_risks=risks
-    )
-    if place and client and found and not sign_only:
-        standing = leave_answer(found, envelope, ledger_at(found, place.server, ledger), datetime.now(UTC))
-        say(f"signed and pushed: {verb.lower()} by {login}. {standing.said}")
-        if not (standing.enough or standing.denied):
-            return _told(output, envelope, "", "")
-        started = resume(client, found, SystemClock())
-        say(f"started: {started.url or 'the run that goes on; see the Actions page'}")
-        return _told(output, envelope, started.url, str(started.run_id or ""))
-    say(f"signed: {verb.lower()} by {login}. Now a new run with this decision and this answer:")
+    verdict: Literal["deny", "approve"] = "deny" if deny else "approve"
+    envelope = answer(asked, verdict, Person(login=login), private, now=datetime.now(UTC), comment=comment, accepted_risks=risks)
+    if place and client and found and into:
+        return _leave(client, found, into, envelope, f"{verdict} by {login}", place.server, ledger, output)
+    say(f"signed: {verdict} by {login}. Now a new run with this decision and this answer:")
     say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
     click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
     return 0
+
+
+def _show(asked: ApprovalRequest, url: str) -> None:
+    """What is asked, as its approver reads it."""
+    from hyops_ci.approvals.page import page
+    from hyops_ci.cli.render import say
+    from hyops_ci.contracts.base import moment
+
+    people = [person.login for person in asked.requesters]
+    at = moment(asked.requested_at)
+    for line in page(asked.plan, asked.check, requesters=people, rationale=asked.rationale, requested_at=at, run_url=url):
+        say(line)
+
+
+def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
+    """Whose key it is, by the plan. Raises Refusal (exit 6) for nobody's."""
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.signing.dsse import public_of
+
+    public, approvers = public_of(private), asked.plan.approval.approvers
+    login = next((name for name, known in approvers.items() if known == public), "")
+    if login:
+        return login
+    raise Refusal(
+        "approval.key",
+        "this key is no approver's",
+        exit_code=Exit.APPROVAL,
+        found=public,
+        expected=f"the key of {' or '.join(approvers) or 'somebody: the plan names nobody'}",
+        fix="use your own key; or add it to approvals.approvers in a pull request",
+    )
+
+
+def _leave(
+    client: Client, asked: Waiting, into: Workflow, envelope: dict[str, Any], said: str, server: str, ledger: str, output: str
+) -> int:
+    """Push the answer and, where that settles it, start the run that goes on."""
+    from hyops_ci.cli.connecting import ledger_at
+    from hyops_ci.cli.render import say
+    from hyops_ci.stages.answering import leave_answer, resume
+    from hyops_ci.stages.clock import SystemClock
+
+    standing = leave_answer(asked, envelope, ledger_at(asked, server, ledger), datetime.now(UTC))
+    say(f"signed and pushed: {said}. {standing.said}")
+    if not (standing.enough or standing.denied):
+        return _told(output, envelope, "", "")
+    started = resume(client, asked, into, SystemClock())
+    say(f"goes on as: {started.url}")
+    return _told(output, envelope, started.url, str(started.run_id or ""))
 
 
 def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:

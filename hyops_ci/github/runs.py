@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from hyops_ci.contracts.approval import Person
@@ -31,7 +32,20 @@ def run(client: Client, run_id: int) -> RunFact:
 def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
     """Runs of one workflow file that wait for a review, the newest 100. Raises as `Client.ask`."""
     listed = client.pages(endpoints.RUNS, "workflow_runs", params={"status": "waiting"}, most=1, workflow=workflow)
-    return tuple(read_run(each) for each in listed)
+    return tuple(_readable(listed))
+
+
+def runs_by_title(client: Client, workflow: str, words: str) -> tuple[RunFact, ...]:
+    """Runs of one workflow file, of its newest 100, whose title begins with these words; newest first. Raises as `Client.ask`."""
+    listed = client.pages(endpoints.RUNS, "workflow_runs", most=1, workflow=workflow)
+    return tuple(sorted((run for run in _readable(listed) if run.title.startswith(words)), key=lambda run: run.run_id, reverse=True))
+
+
+def _readable(listed: Iterable[Mapping[str, Any]]) -> Iterator[RunFact]:
+    """Those of a list that can be read: one odd entry, as of an account that is gone, hides no other."""
+    for each in listed:
+        with suppress(AttributeError, KeyError, TypeError, ValueError, Fault):
+            yield read_run(each)
 
 
 def read_run(found: Mapping[str, Any]) -> RunFact:

@@ -8,7 +8,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.answers import NotFound
 from hyops_ci.github.client import Client
-from hyops_ci.github.runs import run
+from hyops_ci.github.runs import run, runs_by_title, waiting_runs
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
@@ -55,6 +55,24 @@ def test_a_workflows_own_token(github_fake: FakeGitHub, repository: Repository) 
 def test_no_such_run(github_fake: FakeGitHub, repository: Repository) -> None:
     with pytest.raises(NotFound):
         run(connect(github_fake), 1)
+
+
+def test_runs_by_their_title_newest_first(github_fake: FakeGitHub, repository: Repository) -> None:
+    workflow = repository.add_workflow(".github/workflows/dr.yml", "on: workflow_dispatch")
+    for number, title in ((213, "resume 212 by jonas"), (214, "resume 2120 by jonas"), (215, "resume 212 by priya"), (216, "failover")):
+        repository.add_run(workflow, number=number, title=title)
+    repository.add_run(".github/workflows/other.yml", number=217, title="resume 212 by mallory")
+    assert [each.run_id for each in runs_by_title(connect(github_fake), "dr.yml", "resume 212 ")] == [215, 213]
+
+
+def test_one_odd_entry_of_a_list_hides_no_other(monkeypatch: pytest.MonkeyPatch, github_fake: FakeGitHub, repository: Repository) -> None:
+    workflow = repository.add_workflow(".github/workflows/dr.yml", "on: workflow_dispatch")
+    made = repository.add_run(workflow, title="resume 212 by jonas")
+    good = made.show()
+    odd: list[object] = [{}, {**good, "actor": None}, {**good, "id": "x"}, None, good]
+    monkeypatch.setattr(Client, "pages", lambda *_, **__: iter(odd))
+    for found in (runs_by_title(connect(github_fake), "dr.yml", "resume 212 "), waiting_runs(connect(github_fake), "dr.yml")):
+        assert [each.run_id for each in found] == [made.id]
 
 
 class Odd(Client):
