@@ -49,8 +49,9 @@ def actions_page(root: Path) -> str:
 
 
 def _fields(document: dict[str, Any]) -> list[str]:
-    """Two tables: inputs with their defaults, outputs."""
+    """Tables: inputs with their defaults, secrets, outputs."""
     rows = []
+    secrets = document.get("secrets") or {}
     inputs, outputs = document.get("inputs") or {}, document.get("outputs") or {}
     if inputs:
         rows += ["| input | meaning | default |", "|---|---|---|"]
@@ -58,6 +59,8 @@ def _fields(document: dict[str, Any]) -> list[str]:
             default = "required" if each.get("required") else f"`{each.get('default', '')}`" if each.get("default") else ""
             rows.append(f"| `{name}` | {each['description']} | {default} |")
         rows.append("")
+    if secrets:
+        rows += ["| secret | meaning |", "|---|---|", *(f"| `{name}` | {each['description']} |" for name, each in secrets.items()), ""]
     if outputs:
         rows += ["| output | meaning |", "|---|---|", *(f"| `{name}` | {each['description']} |" for name, each in outputs.items()), ""]
     return rows
