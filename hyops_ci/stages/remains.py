@@ -47,7 +47,7 @@ def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
     ledger = world.ledger(plan.service)
     tip = ledger.tip()
     before = part.state or State.CHECKED
-    ours, last = tip.claim is not None and tip.claim.run_id == world.job.run_id, tip
+    ours, last = _is_of(tip, world.job.run_id), tip
     if tip.claim is not None and ours:
         run.write_model("claim.json", tip.claim)
         part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
@@ -55,7 +55,7 @@ def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
             last = _closed(ledger, tip.claim, world)
     elif WALK.index(before) < WALK.index(State.CLAIMED):
         return None
-    end = _end(before, last if last.claim is not None and last.claim.run_id == world.job.run_id else None)
+    end = _end(before, last if _is_of(last, world.job.run_id) else None)
     record = record_of(_silence(before, tip if ours else None, end)) if EXIT_OF[end] else None
     if record is not None:
         part.refusal(record.gate, **record.document())
@@ -66,6 +66,16 @@ def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
         part.enter(state, seen="ledger")
     part.enter(end, seen="ledger" if ours else "events")
     return StageEnd(end, record)
+
+
+def _is_of(tip: Tip, run_id: str) -> bool:
+    """Whether the claim is this run's, at whatever attempt: conclude may run again, and what an earlier attempt began stays begun."""
+    if tip.claim is None:
+        return False
+    holder, asker = tip.claim.run_id, run_id
+    if asker.startswith("local-"):
+        return holder == asker
+    return holder.partition("-")[0] == asker.partition("-")[0]
 
 
 def _closed(ledger: Ledger, claim: Claim, world: World) -> Tip:

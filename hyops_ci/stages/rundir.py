@@ -106,12 +106,12 @@ class RunDir:
 
 def new_run(root: Path) -> RunDir:
     """A run's folder before its first stage. Raises Refusal (exit 2) where a run has left something there."""
-    if root.is_dir() and any(root.iterdir()):
+    if root.is_symlink() or (root.is_dir() and any(root.iterdir())):
         raise Refusal(
             "run.folder",
             "another run lies here",
             exit_code=Exit.USAGE,
-            found=f"{root} is not empty",
+            found=f"{root} is {'a link' if root.is_symlink() else 'not empty'}",
             expected="a folder of this run alone",
             fix="name another --folder; on GitHub, plan once per job",
         )
@@ -134,19 +134,45 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
             expected=digest or "a digest in the job's outputs",
             fix="start a new run; if it happens again, somebody replaces artifacts of this repository",
         )
-    run = RunDir(root)
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            _take_out(tar, run)
-    except tarfile.TarError as error:
-        raise Refusal("handover.form", "the handover is no tar", exit_code=Exit.POLICY, found=str(error), fix="start a new run") from None
+    files = contents(data)  # all of it judged before the first is written
+    run = new_run(root)
+    for name, content in files.items():
+        run.write(name, content)
     return run
 
 
-def _take_out(tar: tarfile.TarFile, run: RunDir) -> None:
-    for member in tar:
-        name = PurePosixPath(member.name)
-        content = tar.extractfile(member) if member.isfile() else None
-        if content is None or name.is_absolute() or ".." in name.parts:
-            raise Refusal("handover.member", "the handover holds what is no plain file", exit_code=Exit.POLICY, found=member.name)
-        run.write(member.name, content.read())
+def contents(handover: bytes) -> dict[str, bytes]:
+    """The files of a handover by name. Raises Refusal (exit 4) for anything that `RunDir.pack` does not write.
+
+    Whoever brings a job of their own to the runner brings the digest along, too: so the bytes are judged as a stranger's. Plain files
+    only (a sparse one unpacks to what no disk holds), each once, none above the folder or in its private part.
+    """
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(handover), mode="r:") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name)
+                plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.pax_headers and not tar.pax_headers
+                inside = name.parts and name.as_posix() == member.name and not name.is_absolute() and ".." not in name.parts
+                content = tar.extractfile(member) if plain and inside and member.name.isprintable() else None
+                taken = member.name in files or any(parent.as_posix() in files for parent in name.parents)
+                if content is None or taken or name.parts[0] in LOCAL:
+                    raise Refusal(
+                        "handover.member",
+                        "the handover holds what is no plain file of a run",
+                        exit_code=Exit.POLICY,
+                        found=member.name,
+                        expected="files as the stage before packed them",
+                        fix="start a new run; look who uploaded this artifact",
+                    )
+                files[member.name] = content.read()
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        raise Refusal(
+            "handover.form",
+            "the handover is no tar",
+            exit_code=Exit.POLICY,
+            found=type(error).__name__,
+            expected="the file that the stage before packed",
+            fix="start a new run",
+        ) from None
+    return files

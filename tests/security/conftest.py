@@ -24,13 +24,11 @@ def long_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         made.gate.reviewers = [made.fake.account("jonas"), made.fake.account("priya")]
         made.pinned = True
         made.come_to_the_gate()
-        made.known = made.folder
         yield made
 
 
 @pytest.fixture
 def at_the_gate(long_night: Night) -> Night:
     """maria's run, checked; nobody has answered yet."""
-    long_night.folder = long_night.known
     long_night.again()
     return long_night

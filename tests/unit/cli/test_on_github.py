@@ -194,7 +194,8 @@ def test_a_runner_that_never_came(github: GitHub) -> None:
     planned = github.plan()
     ended = github.after(planned, "conclude", DR_RESULTS='{"plan": "success", "check": "failure"}')
     assert (ended.outputs["outcome"], ended.outputs["exit_code"]) == ("NO_RUNNER", "7")
-    again = github.after(planned, "conclude", DR_RESULTS='{"plan": "success", "check": "failure"}')
+    another_job = {"RUNNER_TEMP": str(github.root / "another-job")}
+    again = github.after(planned, "conclude", DR_RESULTS='{"plan": "success", "check": "failure"}', **another_job)
     assert again.outputs["outcome"] == "NO_RUNNER", "conclude may run again"
 
 
@@ -311,7 +312,8 @@ def test_evidence_that_was_exchanged_is_exit_11(github: GitHub) -> None:
     data = bytearray(evidence.read_bytes())
     data[700] ^= 1
     evidence.write_bytes(data)
-    step = github.after(checked, "conclude", DR_EVIDENCE=str(evidence), DR_EVIDENCE_DIGEST=ended.outputs["evidence_digest"])
+    sealed = {"DR_EVIDENCE": str(evidence), "DR_EVIDENCE_DIGEST": ended.outputs["evidence_digest"]}
+    step = github.after(checked, "conclude", RUNNER_TEMP=str(github.root / "another-job"), **sealed)
     assert step.code == 11
     assert "evidence.digest" in step.annotation
 
