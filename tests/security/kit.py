@@ -142,10 +142,11 @@ class Night:
         token = self.fake.add_token("actions: write", "contents: write", "metadata: read", repositories=[self.repository])
         return Client.connect(CALLER, token=token, api_url=self.fake.url, sleep=lambda _: None)
 
-    def plan(self, decision: bytes = b"", *, resume: str = "", approvals: str = "", **job: Any) -> StageEnd:
+    def plan(self, decision: bytes = b"", *, resume: str = "", approvals: str = "", world: World | None = None, **job: Any) -> StageEnd:
         """A person's form, unless there is a decision or a run to resume."""
         form = Form() if decision or resume else Form("failover", SERVICE, "INC-4242")
-        return plan(Ask(self.site.repository, decision, form, resume=resume, approvals=approvals), self.folder, self.world("plan", **job))
+        ask = Ask(self.site.repository, decision, form, resume=resume, approvals=approvals)
+        return plan(ask, self.folder, world or self.world("plan", **job))
 
     def check(self, **job: Any) -> StageEnd:
         return check(self.folder, self.world("check", **job))
@@ -163,13 +164,17 @@ class Night:
         assert ended.state is State.PLANNED, ended
         ended = self.check()
         assert ended.state is State.CHECKED, ended
-        self.at_the_gate = Path(mkdtemp(dir=self.site.root.parent)) / "run"
-        shutil.copytree(self.folder.root, self.at_the_gate)
+        self.at_the_gate = self.fresh().root
+        shutil.copytree(self.folder.root, self.at_the_gate, dirs_exist_ok=True)
+
+    def fresh(self) -> RunDir:
+        """A folder in which nothing has happened."""
+        return RunDir(Path(mkdtemp(dir=self.site.root.parent)) / "run")
 
     def again(self) -> None:
         """The same run at the same place, in a folder of its own: attacks that are refused leave nothing for the next one to meet."""
-        known, self.folder = self.at_the_gate, RunDir(Path(mkdtemp(dir=self.site.root.parent)) / "run")
-        shutil.copytree(known, self.folder.root, dirs_exist_ok=True)
+        self.folder = self.fresh()
+        shutil.copytree(self.at_the_gate, self.folder.root, dirs_exist_ok=True)
         self.run.history.clear()
 
     # -------------------------------------------------------------------------------------------------- answers
