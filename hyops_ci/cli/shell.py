@@ -6,6 +6,7 @@ import os
 from getpass import getuser
 from pathlib import Path
 
+from hyops_ci.cli.connecting import remote_at, server_url
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.stages.clock import SystemClock
@@ -16,7 +17,8 @@ from hyops_ci.stages.world import World
 def shell_world(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> World:
     """This user on this host. The ledger is the one named, the host's, or the config's."""
     clock, home = SystemClock(), Path(os.environ.get("HOME") or "/")
-    remote = ledger or (trust.ledger if trust else None) or (config.ledger.repository if config else None) or ""
+    named = config.ledger.repository if config else None
+    remote = ledger or (trust.ledger if trust else None) or (remote_at(named, server_url()) if named else "")
     return World(
         job=local_job(clock.now(), getuser(), os.environ),
         clock=clock,

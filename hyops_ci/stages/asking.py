@@ -81,13 +81,16 @@ def keep_envelopes(text: str, run: RunDir) -> None:
         run.write_json(ENVELOPES, read_envelopes(text))
 
 
-def weigh(plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate_passed: bool = False) -> tuple[Approval, ...]:
+def weigh(
+    plan: Plan, check: Check, tip: Tip, run: RunDir, world: World, *, gate_passed: bool = False, at: datetime | None = None
+) -> tuple[Approval, ...]:
     """The approvals that carry this run. Raises Refusal (exit 6). What counts is judged at the claim, by this clock.
 
     Signed answers came with the run, or wait in the ledger; reviews are GitHub's. `gate_passed`: the job behind the approval gate runs.
+    `at`: judged as of then, for whoever asks later what was said in time.
     """
     decision = run.read_model("decision.json", Decision)
-    now = world.judged_at()
+    now = at or world.judged_at()
     refuse_old_decision(decision, read_config(run.read("sources/config"))[0], now)
     if not plan.approval.required:
         return ()
@@ -163,8 +166,7 @@ def refuse_weaker_gate(plan: Plan, granted: tuple[Approval, ...], run: RunDir, w
 
 def refuse_old_decision(decision: Decision, config: DispatchConfig, now: datetime) -> None:
     """A decision's own life is judged at the claim too, and never in mid-step. Raises Refusal (exit 6)."""
-    lifetime = timedelta(seconds=seconds(config.policy.decision_lifetime))
-    until = moment(decision.expires_at) if decision.expires_at else moment(decision.issued_at) + lifetime
+    until = decision_until(decision, config)
     if now >= until:
         raise Refusal(
             "decision.expired",
@@ -182,6 +184,12 @@ def reviewers_in(run: RunDir) -> tuple[str, ...]:
         return ()
     gate = run.read_model(GATE, EnvironmentFact)
     return (*(person.login for person in gate.reviewers), *(f"team {slug}" for slug in gate.teams))
+
+
+def decision_until(decision: Decision, config: DispatchConfig) -> datetime:
+    """When a decision ends by itself: as it says, or a lifetime after it was issued."""
+    lifetime = timedelta(seconds=seconds(config.policy.decision_lifetime))
+    return moment(decision.expires_at) if decision.expires_at else moment(decision.issued_at) + lifetime
 
 
 def may_proceed(run: RunDir, world: World) -> bool:

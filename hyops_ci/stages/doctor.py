@@ -47,7 +47,7 @@ def doctor(
     """
     told = Diagnosis(action, service)
     with tempfile.TemporaryDirectory(prefix="dr-doctor-") as folder:
-        here = replace(world, state_dir=_memory(world.state_dir, Path(folder) / "memory"))
+        here = replace(world, state_dir=_memory(world.state_dir, Path(folder) / "memory"), chosen={})
         ask = Ask(repository, form=Form(action, service, "a look by hand", restore))
         _diagnose(told, ask, RunDir(Path(folder) / "run"), here, runners)
     return told

@@ -6,15 +6,17 @@ denied -> no runner -> past its time -> not approved -> cancelled
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.stages.asking import REQUEST, weigh
+from hyops_ci.intake.config_file import read_config
+from hyops_ci.stages.asking import REQUEST, decision_until, weigh
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.watch import Watched
 from hyops_ci.stages.world import World
@@ -31,17 +33,25 @@ def why_no_further(state: State, run: RunDir, world: World, results: Mapping[str
     said = _no_yes(run, world)
     if said is not None and said.gate == "approval.denied":
         return said
-    return unseen or _too_late(run, world) or (None if cancelled else said) or _cancelled(state, results)
+    return unseen or _too_late(run, world, approved=said is None) or (None if cancelled else said) or _cancelled(state, results)
 
 
 def _no_yes(run: RunDir, world: World) -> DispatchError | None:
-    """What the approvers say, as far as it can be asked now."""
+    """What the approvers said in time, as far as it can be asked now: a no counts, however late it is read."""
     plan, check = run.read_model("plan.json", Plan), run.read_model("check.json", Check)
+    in_time = min(world.judged_at(), min(_ends(run)) - timedelta(microseconds=1))
     try:
-        weigh(plan, check, world.ledger(plan.service).tip(), run, world)
+        weigh(plan, check, world.ledger(plan.service).tip(), run, world, at=in_time)
     except (Refusal, Fault) as error:
         return error
     return None
+
+
+def _ends(run: RunDir) -> tuple[datetime, datetime]:
+    """When the time to approve ends, and when the decision does."""
+    plan, request = run.read_model("plan.json", Plan), run.read_model(REQUEST, ApprovalRequest)
+    approval = moment(request.requested_at) + timedelta(seconds=seconds(plan.approval.lifetime))
+    return approval, decision_until(run.read_model("decision.json", Decision), read_config(run.read("sources/config"))[0])
 
 
 def _no_runner(state: State, watches: Sequence[Watched]) -> Refusal | None:
@@ -63,18 +73,17 @@ def _again(record: RefusalRecord) -> Refusal:
     )
 
 
-def _too_late(run: RunDir, world: World) -> Refusal | None:
-    """Nobody answered within the approval's lifetime: also where the run was cancelled for that."""
-    plan, request = run.read_model("plan.json", Plan), run.read_model(REQUEST, ApprovalRequest)
-    until = moment(request.requested_at) + timedelta(seconds=seconds(plan.approval.lifetime))
-    if world.clock.now() < until:
+def _too_late(run: RunDir, world: World, *, approved: bool) -> Refusal | None:
+    """Nobody answered while an answer could count, or what was answered was not used in time: also where the run was cancelled for that."""
+    until, now = min(_ends(run)), world.judged_at()
+    if now < until:
         return None
     return Refusal(
         "approval.expired",
-        "nobody approved in time",
+        "the approval ran out before it was used" if approved else "nobody approved in time",
         exit_code=Exit.APPROVAL,
         found=f"valid until {stamp(until)}",
-        expected="a yes before that",
+        expected="a claim before that" if approved else "a yes before that",
         fix="start a new run",
     )
 

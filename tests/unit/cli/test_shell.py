@@ -1,0 +1,31 @@
+"""The world of a shell: which ledger it looks at."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyops_ci.cli.shell import shell_world
+from hyops_ci.intake.config_file import read_config
+
+SERVICES = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "named", "remote"),
+    [
+        ("", "", ""),
+        ("", "/srv/other.git", "/srv/other.git"),
+        ("ledger: {repository: acme/ledger}", "", "https://ghe.example.net/acme/ledger"),
+        ("ledger: {repository: /srv/ledger.git}", "", "/srv/ledger.git"),
+        ('ledger: {repository: "ssh://git@git.example.net/ledger"}', "", "ssh://git@git.example.net/ledger"),
+        ("ledger: {repository: acme/ledger}", "/srv/other.git", "/srv/other.git"),
+    ],
+)
+def test_the_ledger(said: str, named: str, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://ghe.example.net")
+    config, _ = read_config((SERVICES + said).encode())
+    assert shell_world(config, ledger=named).ledger_remote == remote
+
+
+def test_without_a_config_nobody_says_where_the_ledger_is() -> None:
+    assert shell_world(None).ledger_remote == ""
