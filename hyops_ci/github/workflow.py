@@ -170,16 +170,6 @@ class Workflow:
         finally:
             self._command("endgroup", "")
 
-    @contextmanager
-    def foreign(self) -> Iterator[None]:
-        """Nothing that is printed inside is a command, whoever prints it. Masks and annotations of ours do not work there either."""
-        token = f"resume-{secrets.token_hex(16)}"
-        self._command("stop-commands", token)
-        try:
-            yield
-        finally:
-            self._command(token, "")
-
     def _command(self, name: str, data: str) -> None:
         if self.active:
             print(f"::{name}::{_data(data)}", file=self._stream or sys.stderr, flush=True)

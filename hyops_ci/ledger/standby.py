@@ -106,20 +106,6 @@ def merge(primary: Ledger, standby: Ledger, *, follow: bool = False) -> Merged:
     raise busy()
 
 
-def require_risk(chosen: Chosen, accepted: tuple[str, ...]) -> None:
-    """Raise Refusal (exit 6) unless all risks of the ledger in use were accepted. `accepted`: what every approval that counts names."""
-    if missing := sorted(set(chosen.risks) - set(accepted)):
-        raise Refusal(
-            "ledger.fork",
-            "nobody has accepted that the ledger may fork",
-            exit_code=Exit.APPROVAL,
-            found=f"on the standby {chosen.ledger.place}; not accepted: {', '.join(missing)}",
-            expected=f"an approval that names {RISK}",
-            fix=f"hyops-ci approve --request FILE --accept-risk {RISK}; or wait until the primary answers",
-            docs="ledger.md",
-        )
-
-
 def _bring_up(standby: Ledger, primary: Ledger, known: Head | None) -> None:
     """Give the standby what this host knows of the primary, so that a run starts from the newest that anybody here has seen."""
     for _ in range(TRIES):

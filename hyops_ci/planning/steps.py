@@ -60,16 +60,6 @@ def point_of_no_return(steps: tuple[PlannedStep, ...]) -> str:
     return next((step.id for step in steps if step.step_class is StepClass.COMMIT), "")
 
 
-def describe_steps(steps: tuple[PlannedStep, ...]) -> str:
-    """The steps in one line, with the point of no return: for the text a person approves."""
-    last = point_of_no_return(steps)
-    words = [f"{step.id} (restores)" if step.restores else step.id for step in steps]
-    place = next(
-        (f"; point of no return: step {index} of {len(steps)}, {last}" for index, step in enumerate(steps, 1) if step.id == last), ""
-    )
-    return " | ".join(words) + place
-
-
 def closed_guards(blueprint: EffectiveBlueprint) -> tuple[Guard, ...]:
     """The guards to open: closed ones of steps that act. The approver sees each by name.
 

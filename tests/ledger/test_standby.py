@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.standby import RISK, Relation, choose, merge, refuse_while_ahead, require_risk
+from hyops_ci.ledger.standby import RISK, Relation, choose, merge, refuse_while_ahead
 from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare, git, request
 from tests.support.git_http import serving
 
@@ -307,13 +307,3 @@ def test_a_no_of_the_primary_opens_no_other_door(two: Two) -> None:
         primary = Ledger.over_git(server.url("primary.git"), SERVICE, state_dir=two.root / "host", token="ghs_wrong")
         with refused("ledger.token"):
             choose(primary, two.standby, break_glass=True)
-
-
-def test_the_risk_is_accepted_by_name(two: Two) -> None:
-    with silent(two) as primary:
-        chosen = choose(primary, two.standby, break_glass=True)
-    require_risk(chosen, (RISK, "stale-check"))
-    with refused("ledger.fork", Exit.APPROVAL) as caught:
-        require_risk(chosen, ("stale-check",))
-    assert "--accept-risk ledger-fork" in caught.value.fix
-    require_risk(choose(two.primary, two.standby, break_glass=True), ())

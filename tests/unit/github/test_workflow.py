@@ -117,32 +117,6 @@ def test_plain_text_without_commands_stays_as_it_is(text: str) -> None:
 
 
 @given(hostile)
-def test_between_stop_and_resume_nothing_is_a_command(text: str) -> None:
-    stream = io.StringIO()
-    flow = Workflow({"GITHUB_ACTIONS": "true"}, stream)
-    with flow.foreign():
-        stream.write(text + "\n")
-    flow.annotate("notice", "after", "m")
-    assert [command.name for command in Runner().read(stream.getvalue()).commands] == ["notice"]
-
-
-def test_commands_work_again_after_an_error_inside(step: Step) -> None:
-    with pytest.raises(ValueError, match="x"), step.flow.foreign():
-        raise ValueError("x")
-    step.flow.annotate("error", "t", "m")
-    assert [command.name for command in step.log.commands] == ["error"]
-
-
-def test_nobody_guesses_how_to_resume(step: Step) -> None:
-    for _ in range(2):
-        with step.flow.foreign():
-            pass
-    first, second = (line for line in step.stream.getvalue().splitlines() if line.startswith("::stop-commands::"))
-    assert first != second
-    assert len(first) > 48
-
-
-@given(hostile)
 def test_a_group_is_one_command_and_ends(title: str) -> None:
     stream = io.StringIO()
     flow = Workflow({"GITHUB_ACTIONS": "true"}, stream)
@@ -280,7 +254,6 @@ def test_no_output_is_dropped_silently(mask: str, data: st.DataObject) -> None:
         lambda flow: flow.outputs({"not a name": "b"}, required={"c"}),
         lambda flow: flow.summary("text"),
         lambda flow: flow.group("a").__enter__(),
-        lambda flow: flow.foreign().__enter__(),
     ],
 )
 def test_nothing_is_said_outside_github(said: Said, capfd: pytest.CaptureFixture[str]) -> None:

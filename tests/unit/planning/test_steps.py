@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.facts import EffectiveStep
-from hyops_ci.planning.steps import describe_steps, restores, step_class
-from tests.unit.planning.stagecraft import stage
+from hyops_ci.planning.steps import restores, step_class
 
 
 @pytest.mark.parametrize(
@@ -32,8 +31,3 @@ def test_a_restore_is_watched_on_its_own() -> None:
     step = EffectiveStep(id="a", module_ref="m/x", inputs={"apply_mode": "restore"})
     assert restores(step)
     assert step_class(step, {"a": "commit"}).value == "commit"
-
-
-def test_the_steps_in_one_line() -> None:
-    line = describe_steps(stage({}).plan().steps)
-    assert line == "egress | vms | restore (restores) | dns | dns-status; point of no return: step 4 of 5, dns"
