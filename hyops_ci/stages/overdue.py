@@ -10,7 +10,9 @@ from typing import Final
 
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import DispatchError
+from hyops_ci.github.client import Client
 from hyops_ci.github.jobs import cancel
 from hyops_ci.github.runs import waiting_runs
 from hyops_ci.stages.world import World
@@ -24,12 +26,22 @@ def end_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[in
     if world.github is None or not workflow:
         return ()
     limit = CHECKING + timedelta(seconds=seconds(config.approvals.lifetime))
-    ended = []
+    own, now = world.job.run_id.partition("-")[0], world.judged_at()
     try:
-        for run in waiting_runs(world.github, workflow):
-            if world.clock.now() - moment(run.created_at) > limit and cancel(world.github, run.run_id):
-                world.say(f"run {run.run_id} waited for an approval that can count no more: cancelled")
-                ended.append(run.run_id)
+        late = [run for run in waiting_runs(world.github, workflow) if str(run.run_id) != own and now - moment(run.created_at) > limit]
     except DispatchError as error:
-        world.say(f"runs that wait too long were not ended: {error.title()}")
-    return tuple(ended)
+        world.say(f"runs that wait too long were not looked for: {error.title()}")
+        return ()
+    return tuple(run.run_id for run in late if _end(run, world.github, world))
+
+
+def _end(run: RunFact, client: Client, world: World) -> bool:
+    """End one. That one cannot be ended keeps no other waiting."""
+    try:
+        ended = cancel(client, run.run_id)
+    except DispatchError as error:
+        world.say(f"run {run.run_id} waits too long and was not ended: {error.title()}")
+        return False
+    if ended:
+        world.say(f"run {run.run_id} waited for an approval that can count no more: cancelled")
+    return ended

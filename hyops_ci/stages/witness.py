@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model
@@ -19,6 +21,10 @@ from hyops_ci.github.client import Client
 from hyops_ci.github.jobs import jobs
 from hyops_ci.github.reviews import reviews
 from hyops_ci.stages.job import Job
+
+M = TypeVar("M", bound=BaseModel)
+ABSENT: Final = "absent"
+UNREADABLE: Final = "unreadable"
 
 
 class Witness(Model):
@@ -47,24 +53,36 @@ def execute_job(plan: Plan) -> str:
 
 
 def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]:
-    """Where a bundle says otherwise than GitHub. `files` are the bundle's."""
-    result = Result.model_validate_json(files["result.json"])
-    said = []
-    if result.run_id != f"{seen.run_id}-{seen.attempt}":
+    """Where a bundle says otherwise than GitHub. `files` are the bundle's; a document that cannot be read says otherwise, too."""
+    result, plan = _read(Result, files, "result.json"), _read(Plan, files, "plan.json")
+    runner = _read(RunnerIdentity, files, "runner.json")
+    said = [f"{name} of the bundle cannot be read" for name, found in (("result.json", result), ("plan.json", plan)) if found == UNREADABLE]
+    if isinstance(result, Result) and result.run_id != f"{seen.run_id}-{seen.attempt}":
         said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
-    if "runner.json" in files and "plan.json" in files:
-        runner, plan = RunnerIdentity.model_validate_json(files["runner.json"]), Plan.model_validate_json(files["plan.json"])
+    if isinstance(runner, RunnerIdentity) and isinstance(plan, Plan):
         took = named(seen.jobs, check_job(plan))  # the check wrote runner.json
-        if took is not None and took.runner_name and runner.name and took.runner_name != runner.name:
+        if took is not None and took.runner_name and runner.name and took.runner_name.casefold() != runner.name.casefold():
             said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
-    for name, content in files.items():
+    gate = plan.approval.gate if isinstance(plan, Plan) else ""
+    for name in files:
         if not name.startswith("approvals/") or name.endswith("envelopes.json"):
             continue
-        approval = Approval.model_validate_json(content)
-        gate = Plan.model_validate_json(files["plan.json"]).approval.gate if "plan.json" in files else ""
-        if approval.channel == "environment" and not any(_is_it(approval, gate, review) for review in seen.reviews):
+        approval = _read(Approval, files, name)
+        if not isinstance(approval, Approval):
+            said.append(f"{name} of the bundle cannot be read")
+        elif approval.channel == "environment" and not any(_is_it(approval, gate, review) for review in seen.reviews):
             said.append(f"the bundle holds a review of {approval.approver.login} that GitHub does not show")
     return tuple(said)
+
+
+def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
+    """A document of the bundle; ABSENT or UNREADABLE where there is none."""
+    if name not in files:
+        return ABSENT
+    try:
+        return model.model_validate_json(files[name])
+    except ValidationError:
+        return UNREADABLE
 
 
 def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
