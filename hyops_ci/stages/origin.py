@@ -6,6 +6,7 @@ Its decision is read again from the bytes of that run as of that run's start, so
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 from pydantic import ValidationError
@@ -46,7 +47,7 @@ def origin_of(resume: str, world: World) -> Origin:
     this = run_fact(client, int(job.run_id.partition("-")[0]))
     if not resume:
         return Origin(requesters=requesters_of(this), received_at=this.created_at, run=this)
-    if not resume.isdigit() or int(resume) == this.run_id:
+    if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
     require_fit(earlier, this, client)
