@@ -36,7 +36,7 @@ def choices(night: Night) -> Iterator[Choice]:
     if night.budget.jumps:
         yield Choice("clock jumps")
     if night.budget.forgets:
-        yield from (Choice("host forgets", number) for number in range(2))
+        yield from (Choice("host forgets", number) for number in range(4))
 
 
 def _of_process(night: Night, index: int, process: Process) -> Iterator[Choice]:
@@ -77,7 +77,7 @@ def _faults(night: Night, process: Process, call: str) -> Iterator[str]:
 
 def _beginnings(night: Night, index: int, process: Process) -> Iterator[str]:
     """How a process that has not begun may begin."""
-    if process.role == "execute":
+    if process.role in ("execute", "approver"):
         yield "begin"
         return
     if process.role == "person":

@@ -17,7 +17,12 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
 
-STORIES: Final[dict[Role, Callable[[Hand], None]]] = {"execute": stories.execute, "conclude": stories.conclude, "person": stories.settle}
+STORIES: Final[dict[Role, Callable[[Hand], None]]] = {
+    "execute": stories.execute,
+    "conclude": stories.conclude,
+    "person": stories.settle,
+    "approver": stories.approve,
+}
 JUMP: Final = 660
 """Seconds that the clock jumps: more than the patience."""
 CRASHES: Final = frozenset({"crash before", "crash after", "power cut"})
@@ -179,7 +184,7 @@ def _with(night: Night, index: int, process: Process) -> Night:
 
 def _begun(night: Night, choice: Choice, process: Process) -> object:
     """What a process finds when it begins."""
-    if process.role == "execute":
+    if process.role in ("execute", "approver"):
         return None
     if process.role == "person":
         return Seen(night.serves, night.head.tip.epoch)

@@ -21,7 +21,7 @@ from hyops_ci.ledger.transitions import first_tip
 from tests.ledger.scene import SERVICE, at
 from tests.support.ref_store import grown, name_of
 
-Role: TypeAlias = Literal["execute", "conclude", "person"]
+Role: TypeAlias = Literal["execute", "conclude", "person", "approver"]
 BEGIN: Final = Call("begin")
 ACTING: Final = (State.EXECUTING, State.VERIFYING)
 _KEPT: Final = (Ended, Found, Tip)
@@ -140,12 +140,18 @@ class Night:
                 yield process.run.number, process.run.drill
 
 
-def beginning(runs: tuple[Run, ...], budget: Budget, people: int = 1) -> Night:
-    """A quiet night: the service is at home, every run is still to come."""
+def beginning(runs: tuple[Run, ...], budget: Budget, people: int = 1, answered: tuple[Run, ...] = ()) -> Night:
+    """A quiet night: the service is at home, every run is still to come; so are people who settle, and signed answers to some runs."""
     tip = first_tip(SERVICE, "a" * 32, "onprem", at())
     pairs = (Process(run, role) for run in runs for role in _ROLES)
     persons = (Process(Run(len(runs) + number, 9000 + number), "person") for number in range(people))
-    return Night(grown(None, name_of(None, tip, "init"), tip), budget, (*pairs, *persons), beats=(0,) * len(runs))
+    approvers = (Process(run, "approver") for run in answered)
+    return Night(
+        grown(None, name_of(None, tip, "init"), tip),
+        budget,
+        (*pairs, *persons, *approvers),
+        beats=(0,) * len(runs),
+    )
 
 
 _ROLES: Final[tuple[Role, ...]] = ("execute", "conclude")

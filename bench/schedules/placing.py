@@ -10,7 +10,7 @@ from bench.schedules.process import LOST, Call, Hand, Host, Link
 from hyops_ci.ledger.store import Head, Store
 from tests.support.ref_store import RefStore, grown
 
-HOSTS: Final = ("gcp", "onprem")
+HOSTS: Final = ("gcp", "onprem", "gcp-2", "onprem-2")
 
 
 class Place(Protocol):

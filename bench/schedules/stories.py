@@ -9,34 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from types import SimpleNamespace
+from functools import lru_cache
 from typing import Any, Final, cast
 
-from bench.schedules.process import Call, Hand, ask_for, moment_of
+from bench.schedules.process import Call, Hand, Run, ask_for, moment_of
+from bench.schedules.props import Asked, Folder, Part, plan_of, world_of
+from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.ledger import Claim, Tip
-from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import TERMINAL, State, may_follow
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.outcome import Outcome
-from hyops_ci.ledger.ledger import ClaimRequest, Ledger
-from hyops_ci.ledger.standby import Chosen
+from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.stages import conclude as concluding
 from hyops_ci.stages.ending import stopped_state
 from hyops_ci.stages.execute import refuse_unfit_job, tell_ledger
 from hyops_ci.stages.heartbeat import SUPERSEDED
-from hyops_ci.stages.job import Job
 from hyops_ci.stages.recovering import Act
 from hyops_ci.stages.remains import WALK, cut_off
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
-from tests.ledger.scene import SERVICE
+from tests.ledger.scene import SERVICE, at, signed
 
 BUNDLE: Final = "sha256:" + "b" * 64
-_NOWHERE: Final = Path("nowhere")
 DONE: Final = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
 
 
@@ -70,88 +66,6 @@ class Ended:
 
 BEAT: Final = "beat"
 """The answer to a process that waits for HyOps: four minutes have passed."""
-
-
-class Part:
-    """The evidence of one process, as the stages hold it."""
-
-    def __init__(self, hand: Hand, stage: str, state: State | None) -> None:
-        self._hand, self.stage, self.state = hand, stage, state
-
-    def enter(self, state: State, because: str = "", **_: object) -> None:
-        """As the recorder does, refusing a move that the table does not allow."""
-        if not (state is State.RECEIVED if self.state is None else may_follow(self.state, state)):
-            raise ValueError(f"a run does not go from {self.state} to {state}")
-        self._hand.enter(self.stage, state, because)
-        self.state = state
-
-    def note(self, name: str, **_: object) -> None:
-        """No state."""
-
-    def refusal(self, name: str, **_: object) -> None:
-        """No state."""
-
-
-class Asked:
-    """The ledger as the stages ask it."""
-
-    def __init__(self, hand: Hand, keep: bool = False) -> None:
-        self._hand, self._keep = hand, keep
-
-    def tip(self) -> Tip:
-        """Of the real ledger."""
-        return self._hand.over_ledger(lambda ledger: ledger.tip())
-
-    def look(self, request: ClaimRequest) -> None:
-        """Of the real ledger."""
-        self._hand.over_ledger(lambda ledger: ledger.look(request), keep=False)
-
-    def claim(self, request: ClaimRequest) -> Claim:
-        """Of the real ledger."""
-        return self._hand.over_ledger(lambda ledger: ledger.claim(request))
-
-    def advance(self, claim: Claim, state: State, **how: Any) -> Tip:
-        """Of the real ledger; only conclude looks at the answer."""
-        return self._hand.over_ledger(lambda ledger: ledger.advance(claim, state, **how), keep=self._keep)
-
-    def renew(self, claim: Claim, *, at: str) -> None:
-        """Of the real ledger."""
-        self._hand.over_ledger(lambda ledger: ledger.renew(claim, at=at), keep=False)
-
-    def settle(self, **word: Any) -> None:
-        """Of the real ledger."""
-        self._hand.over_ledger(lambda ledger: ledger.settle(**word), keep=False)
-
-
-class Clock:
-    """The stages' clock."""
-
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
-
-    def now(self) -> datetime:
-        """The schedule's time."""
-        return moment_of(self._hand.clock())
-
-    def monotonic(self) -> float:
-        """Not asked here."""
-        raise NotImplementedError
-
-    def sleep(self, seconds: float) -> None:
-        """Not asked here."""
-        raise NotImplementedError
-
-
-def world_of(hand: Hand, keep: bool = False) -> World:
-    """The world of the stages, with this ledger in it."""
-    job = Job(run_id=hand.run.run_id, attempt=hand.run.attempt, on_github=True)
-    chosen = {SERVICE: Chosen(cast("Ledger", Asked(hand, keep)))}
-    return World(job, Clock(hand), _NOWHERE, _NOWHERE, ledger_remote="", chosen=chosen)
-
-
-def plan_of(hand: Hand) -> Plan:
-    """The part of a `Plan` that the library's functions use here."""
-    return cast("Plan", SimpleNamespace(service=SERVICE, target_site=hand.run.target, env_class=None))
 
 
 def execute(hand: Hand) -> None:
@@ -224,26 +138,6 @@ def _left(part: Part, folder: Folder, world: World) -> None:
     raise Refusal("run.cancelled", "the run was cancelled", exit_code=Exit.CANCELLED)
 
 
-class Folder:
-    """The run's folder as `cut_off` uses it."""
-
-    def __init__(self, plan: Plan, claim: Claim | None) -> None:
-        self._plan, self.claim = plan, claim
-
-    def read_model(self, name: str, _: object) -> Plan:
-        """Only the plan is read."""
-        assert name == "plan.json"
-        return self._plan
-
-    def write_model(self, name: str, model: Claim) -> None:
-        """Only the claim is written."""
-        assert name == "claim.json"
-        self.claim = model
-
-    def write_json(self, name: str, value: object) -> None:
-        """The refusal, which the states say too."""
-
-
 def settle(hand: Hand) -> None:
     """A person looks, and says which side serves."""
     seen = cast("Seen", hand.ask(Call("begin")))
@@ -251,6 +145,31 @@ def settle(hand: Hand) -> None:
         Asked(hand).settle(
             serves=seen.serves, home_site="onprem", reason="looked", settled_by="jonas", at=stamp(moment_of(hand.clock())), epoch=seen.epoch
         )
+
+
+def approve(hand: Hand) -> None:
+    """A person leaves a signed yes for a run, whoever holds the lock at that moment."""
+    hand.ask(Call("begin"))
+    about, envelope = _yes_to(hand.run)
+    with _nothing_done():
+        Asked(hand).answer(envelope, about, stamp(moment_of(hand.clock())))
+
+
+@lru_cache(maxsize=64)
+def _yes_to(run: Run) -> tuple[Subject, dict[str, Any]]:
+    asked = ask_for(run, at())
+    about = Subject(
+        repository_id=4711,
+        ledger_id=first_tip(SERVICE, "a" * 32, "onprem", at()).ledger_id,
+        min_epoch=0,
+        nonce=f"{run.number:032x}",
+        decision_digest=asked.decision_digest,
+        plan_digest=asked.plan_digest,
+        check_digest=asked.check_digest,
+        service=SERVICE,
+        decision_type=run.decision_type,
+    )
+    return about, signed(about, minutes=100_000)
 
 
 def _stage(part: Part, story: Callable[[], None]) -> None:

@@ -36,7 +36,7 @@ def walk(seed: int, stage: Stage) -> Schedule:
     """The schedule of a seed. Stops at the first thing that must not be."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
     night, taken, found = stage.place.begin(_night(chance)), list[Choice](), list[Violation]()
-    mood, last = Mood(chance.uniform(0.1, 0.95), chance.uniform(0.02, 0.3), chance.uniform(0.02, 0.4)), 0
+    mood, last = _mood(chance), 0
     stage.remembers = chance.random() < 0.7
     while not found and (open_ := list(choices(night))):
         if all(each.what in ("clock jumps", "host forgets") for each in open_):
@@ -71,6 +71,17 @@ class Mood:
     """That something goes wrong."""
     hurry: float
     """That HyOps moves on before a process does: it takes minutes where calls take seconds."""
+    rush: float
+    """That a run begins before any other goes on: many dispatches at one moment."""
+
+
+def _mood(chance: random.Random) -> Mood:
+    return Mood(
+        stay=chance.choice((0.0, 0.3, 0.7, 0.95)),
+        trouble=chance.uniform(0.02, 0.3),
+        hurry=chance.choice((0.03, 0.1, 0.4, 0.8)),
+        rush=chance.choice((0.0, 0.9)),
+    )
 
 
 def _pick(chance: random.Random, open_: list[Choice], mood: Mood, last: int) -> Choice:
@@ -80,12 +91,15 @@ def _pick(chance: random.Random, open_: list[Choice], mood: Mood, last: int) -> 
     good = [each for each in open_ if each not in bad and each not in rare]
     if bad and (not good or chance.random() < mood.trouble):
         return chance.choice(bad)
-    if rare and (not good or chance.random() < 0.05):
+    if rare and (not good or chance.random() < 0.1):
         return chance.choice(rare)
     slow = [each for each in good if each.what.startswith("hyops") or each.what == "beat"]
     rest = [each for each in good if each not in slow]
     if slow and (not rest or chance.random() < mood.hurry):
         return chance.choice(slow)
+    begin = [each for each in rest if each.what == "begin"]
+    if begin and chance.random() < mood.rush:
+        return chance.choice(begin)
     same = [each for each in rest if each.who == last]
     return chance.choice(same if same and chance.random() < mood.stay else rest)
 
@@ -109,8 +123,8 @@ def _night(chance: random.Random) -> Night:
             new = replace(new, drill=True, host=chance.choice(("gcp", "onprem")))
         elif old is not None and kind < 0.65:
             new = replace(new, decision_type=DecisionType.FAILBACK_ONPREM, host="onprem")
-        if chance.random() < 0.1:  # another machine with the same label
-            new = replace(new, host="gcp" if new.host == "onprem" else "onprem")
+        if chance.random() < 0.5:  # another machine with the same label: the ledger is all that stands between
+            new = replace(new, host=f"{new.host.removesuffix('-2')}-2")
         runs.append(new)
     budget = Budget(
         faults=chance.choice((0, 1, 1, 2, 2, 3, 4)),
@@ -119,7 +133,8 @@ def _night(chance: random.Random) -> Night:
         forgets=chance.choice((0, 0, 1)),
         subtle=True,
     )
-    return beginning(tuple(runs), budget, people=chance.choice((0, 1, 1, 2)))
+    answered = tuple(run for run in runs if chance.random() < 0.2)
+    return beginning(tuple(runs), budget, people=chance.choice((0, 1, 1, 2)), answered=answered)
 
 
 def ended(night: Night) -> list[Violation]:

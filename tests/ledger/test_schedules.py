@@ -26,13 +26,13 @@ from hyops_ci.stages import remains
 
 SEEDS = range(20_000, 20_200)  # not those of the benchmark
 MOST = 1200
-"""Schedules within which every planted fault is found; most are within 50."""
+"""Schedules within which a planted fault is found by chance."""
 
 
 def test_random_schedules(tmp_path: Path) -> None:
     bundles = 0
     for seed in SEEDS:
-        told = recorded(seed, Stage(), tmp_path, bundles=seed % 20 == 0)
+        told = recorded(seed, Stage(), tmp_path, bundles=seed % 10 == 0) if seed % 5 == 0 else walk(seed, Stage())
         assert not told.violations, f"python -m bench schedules --seed {seed}"
         bundles += told.bundles
     assert bundles > 15
@@ -131,22 +131,36 @@ def past_no_return_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "past_no_return": False}))
 
 
-PLANTS: list[tuple[Plant, str]] = [
-    (no_compare_and_swap, EFFECTS),
-    (no_push_of_executing, HOLDERS),
-    (spent_forgotten, EFFECTS),
-    (nonces_forgotten, BROKEN),
-    (begun_and_silent_is_superseded, HOLDERS),
-    (unknown_is_free, HOLDERS),
-    (position_not_looked_at, EFFECTS),
-    (superseded_goes_on, HOLDERS),
-    (drills_never_ask, HOLDERS),
-    (past_no_return_is_forgotten, EFFECTS),
+SAME, DRILL = "same incident", "a drill and a real run"
+PLANTS: list[tuple[Plant, str, str, Budget]] = [
+    (no_compare_and_swap, EFFECTS, SAME, Budget()),
+    (no_push_of_executing, HOLDERS, SAME, Budget(faults=1)),
+    (begun_and_silent_is_superseded, HOLDERS, SAME, Budget(jumps=1)),
+    (unknown_is_free, HOLDERS, SAME, Budget(faults=1)),
+    (position_not_looked_at, EFFECTS, SAME, Budget()),
+    (superseded_goes_on, HOLDERS, SAME, Budget(jumps=1)),
+    (drills_never_ask, HOLDERS, DRILL, Budget()),
 ]
 
 
-@pytest.mark.parametrize(("plant", "kind"), PLANTS, ids=lambda value: getattr(value, "__name__", value))
-def test_a_planted_fault_is_found(plant: Plant, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("plant", "kind", "scene", "budget"), PLANTS)
+def test_a_planted_fault_is_found_in_the_nights_of_two(
+    plant: Plant, kind: str, scene: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert kind in {violation.kind for violation, _ in search(SCENES[scene], budget, most=60).violations}
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (no_compare_and_swap, EFFECTS),
+        (spent_forgotten, EFFECTS),
+        (nonces_forgotten, BROKEN),
+        (past_no_return_is_forgotten, EFFECTS),
+    ],
+)
+def test_a_planted_fault_is_found_by_chance(plant: Plant, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     kinds: set[str] = set()
     for seed in range(MOST):

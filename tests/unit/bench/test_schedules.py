@@ -42,6 +42,7 @@ def answered(answer: object) -> object:
     return answer.model_dump_json() if isinstance(answer, Model) else answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "budget"),
     [
