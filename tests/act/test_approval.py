@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -29,7 +30,7 @@ def reviewed(site: Site) -> Site:
 
 
 def test_a_review_carries_the_run_and_its_record_is_in_the_evidence(reviewed: Site) -> None:
-    reviewed.control.answer = ("jonas", "approved")
+    reviewed.control.answer, reviewed.control.late = ("jonas", "approved"), True
     run = reviewed.start("reviewed by jonas", FAILOVER)
     assert run.jobs == ALL_GREEN, run.log()
     assert run.answers["outcome"] in RECOVERED, run.log()
@@ -44,7 +45,8 @@ def test_a_review_carries_the_run_and_its_record_is_in_the_evidence(reviewed: Si
     assert {job["runner_name"] for job in seen["jobs"] if "Recover" in job["name"]} == {RUNNER}
     assert watched(run, "watch-check") == "taken"
     assert watched(run, "watch-execute") == "taken"
-    assert "approved by jonas" in run.log()
+    assert "approved by jonas. " in run.log()
+    assert re.search(rf"[Tt]aken by {RUNNER}", run.log())
 
 
 def test_a_job_that_nobody_let_through_finds_no_review_and_changes_nothing(reviewed: Site) -> None:

@@ -221,3 +221,18 @@ def test_a_queue_that_never_ends_is_ended_by_the_watch(site: Site) -> None:
     assert len(cancelled) == 1
     assert site.tokens.asked == []
     assert site.ledger().tip().epoch == 0
+
+
+@pytest.mark.timeout(600)
+def test_a_stranger_that_took_the_check_ends_the_run_and_is_seen_again_in_the_report(site: Site) -> None:
+    """act cancels nothing, so the check goes on here; the evidence then names another runner than GitHub, and is not believed."""
+    site.config["lanes"] = {"gcp": {"names": ["dr-runner-01"]}}
+    site.write_config()
+    site.control.runner = "somebody-elses-runner"
+    run = site.start("a stranger takes the check", FAILOVER)
+    assert run.jobs["watch-check"] == "failure", run.log()
+    assert run.outputs["watch-check"]["verdict"] == "stranger"
+    assert [call.path.rpartition("/")[2] for call in site.control.fake.calls].count("cancel") == 1
+    assert run.jobs["conclude"] == "failure", run.log()
+    assert "The evidence and GitHub do not agree" in run.log()
+    assert "GitHub says somebody-elses-runner" in run.log()
