@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from bench.schedules.choosing import Choice
 from bench.schedules.exhaustive import SCENES, search
 from bench.schedules.happening import Stage
 from bench.schedules.judge import BROKEN, EFFECTS, HOLDERS, Violation
-from bench.schedules.night import Budget
+from bench.schedules.night import Budget, Night, beginning
 from bench.schedules.on_git import OnGit
 from bench.schedules.placing import InMemory
+from bench.schedules.process import Run
 from bench.schedules.wandering import recorded, walk
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
@@ -189,3 +191,49 @@ def test_the_history_may_only_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(InMemory, "answer", shortened)
     assert Violation(BROKEN, "the branch did not just grow") in [each for seed in range(20) for each in walk(seed, Stage()).violations]
+
+
+# ------------------------------------------------------------------------- a run that GitHub lost sight of
+def told(night: Night, *steps: str) -> Night:
+    """The night after these choices, in which nothing may be wrong; `go on 0 x 3` is three of one kind."""
+    for step in steps:
+        words, _, times = step.partition(" x ")
+        what, _, who = words.rpartition(" ")
+        for _ in range(int(times or 1)):
+            night, wrong = Stage().play(night, Choice(what, int(who)))
+            assert not wrong
+    return night
+
+
+@pytest.fixture
+def claimed() -> Night:
+    """A run that holds its claim and is about to push EXECUTING."""
+    night = told(beginning((Run(0, 0),), Budget(faults=1), people=0), "begin 0", "go on 0 x 4")
+    assert night.processes[0].state is State.PREFLIGHT_PASSED
+    return night
+
+
+def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: Night) -> None:
+    night = told(claimed, "crash before 0", "find nothing 1", "go on 1 x 6")
+    assert night.processes[1].over
+    assert [(tip.state, tip.bundle_sha256 is not None) for tip in night.head.tips] == [
+        (State.FAILED, True),
+        (State.FAILED, False),
+        (State.CLAIMED, False),
+        (None, False),
+    ]
+
+
+def test_a_lost_run_that_was_closed_stops_at_its_next_push(claimed: Night) -> None:
+    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 3", "go on 0")
+    assert night.head.tip.state is State.FAILED
+    assert night.processes[0].state is State.FAILED
+    assert not night.hyops
+
+
+def test_a_lost_run_that_begins_while_conclude_looks_is_unknown(claimed: Night) -> None:
+    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 2", "go on 0 x 2", "go on 1 x 7")
+    assert night.processes[1].over
+    assert night.processes[1].sealed is State.INDETERMINATE
+    assert (night.head.tip.state, night.head.tip.mutating) == (State.INDETERMINATE, True)
+    assert night.processes[0].state is State.EXECUTING
