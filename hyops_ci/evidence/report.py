@@ -36,7 +36,7 @@ def markdown(files: Mapping[str, bytes]) -> str:
     """The report for `$GITHUB_STEP_SUMMARY`: less than 200 KiB, what went wrong first."""
     story = read_story(files)
     lines = _within(_lines(story), MAX_MARKDOWN - 2048)
-    fence = "`" * (1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=2))
+    fence = "`" * max((len(run) + 1 for line in lines for run in re.findall("`{3,}", line)), default=3)
     run = story.result.run_id if story.result else "unknown"
     verify = f"hyops-ci evidence verify dr-evidence-{run}.tar"
     return "\n".join((f"### {_title(story.result)}", "", f"{fence}text", *lines, fence, "", f"Verify: `{verify}`", ""))

@@ -55,9 +55,10 @@ def _ends(run: RunDir) -> tuple[datetime, datetime]:
 
 
 def _no_runner(state: State, watches: Sequence[Watched]) -> Refusal | None:
-    """The watch's own refusal, of the job that this state waited for."""
+    """The watch's own refusal, of the job that this state waited for. It came as text of a job's output: another gate's it cannot be."""
     which = "check" if state is State.PLANNED else "execute"
-    found = next((each.refusal for each in watches if each.watched == which and each.refusal is not None), None)
+    said = (each.refusal for each in watches if each.watched == which and each.refusal is not None)
+    found = next((each for each in said if each.gate.startswith("runner.") and each.exit_code == Exit.RUNNER), None)
     return _again(found) if found is not None else None
 
 

@@ -1,0 +1,221 @@
+"""Attack: text of others that draws on terminals, gives the runner commands, or leaves its place in a summary or a page.
+
+One case is one file of `tests/cases/hostile`. Each goes in wherever somebody's text goes in, and comes out where people look: the log,
+annotations, the summary, the report, the approver's page. Wherever it is not refused it must be there, and only be text.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hyops_ci.approvals.page import page
+from hyops_ci.contracts.approval import ApprovalRequest
+from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.run import Result, State
+from hyops_ci.errors import shown
+from hyops_ci.evidence.contents import read_files
+from hyops_ci.evidence.report import html, markdown
+from hyops_ci.github.workflow import Workflow, fenced, plain
+from hyops_ci.planning.waiting import Wanted
+from hyops_ci.stages.conclude import Conclusion
+from hyops_ci.stages.ending import telling
+from hyops_ci.stages.plan import Ask, Form, plan
+from hyops_ci.stages.watch import Order, watch
+from tests.security.kit import SERVICE, Night
+from tests.support.github.reviews import Review
+
+CASES = sorted((Path(__file__).parents[1] / "cases" / "hostile").glob("*.yml"))
+TEXTS: dict[str, str] = {path.stem: yaml.safe_load(path.read_text("utf-8"))["text"] for path in CASES}
+HARMLESS = "INC-4242 on-prem DC lost power"
+COMMAND = re.compile(r"^\s*::|##\[")
+FENCE = re.compile(r"(`{3,})text")
+FIXED = re.compile(r"|### [A-Z][A-Za-z ,()-]*(: nothing was recovered\))?(: pg-ha/lab)?|Verify: `hyops-ci evidence verify [a-z0-9-]+\.tar`")
+"""Lines of a summary that hold nobody's text: nothing, the headline, the command."""
+FIELDS = ("service", "restore", "branch", "decision")
+CHECK = "Check gcp-ops-runner (changes nothing)"
+
+
+class Structure(HTMLParser):
+    """The tags of a page with their attributes' names: what text must not change."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.feed(re.sub(r"(?s)</?text\b[^>]*>", "", content))  # labels of the time line: there where there is room for them
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found[f"<{tag} {' '.join(sorted(name for name, _ in attrs))}>"] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found[f"</{tag}>"] += 1
+
+    def handle_comment(self, data: str) -> None:
+        self.found["<!-- -->"] += 1
+
+
+def outside_of_fences(text: str) -> str:
+    """What of a summary is read as Markdown."""
+    kept, fence = [], ""
+    for line in text.split("\n"):
+        if fence:
+            fence = "" if line == fence else fence
+        elif found := FENCE.fullmatch(line):
+            fence = found[1]
+        else:
+            kept.append(line)
+    assert not fence, "a fence was left open"
+    return "\n".join(kept)
+
+
+def commands(lines: list[str]) -> str:
+    """What the runner reads of one annotation and a few lines of log."""
+    stream = io.StringIO()
+    Workflow({"GITHUB_ACTIONS": "true"}, stream).annotate("error", lines[0], "\n".join(lines))
+    for line in lines:
+        stream.write(plain(line) + "\n")
+    return stream.getvalue()
+
+
+def assert_only_text(lines: list[str], summary: str, report: str, like: str) -> None:
+    """`like` is the report of the same end with harmless words."""
+    assert all(line.isprintable() for line in lines), lines
+    said = [line for line in re.split(r"[\n\r]", commands(lines)) if COMMAND.search(line)]
+    assert len(said) == 1
+    assert said[0].startswith("::error title=")
+    assert all(FIXED.fullmatch(line) for line in outside_of_fences(summary).splitlines()), summary
+    assert all(character.isprintable() or character == "\n" for character in summary)
+    assert Structure(report).found == Structure(like).found
+    assert all(character.isprintable() or character == "\n" for character in report)
+
+
+def told(ended: Conclusion) -> tuple[list[str], str, str]:
+    files = read_files(ended.bundle)
+    return telling(ended.result), markdown(files), html(files)
+
+
+def decided(night: Night, **form: str) -> tuple[Conclusion, Night]:
+    """A person's form with this in it, as far as it gets, and how it ends."""
+    night.folder = night.fresh()
+    whole = {"action": "failover", "service": SERVICE, "reason": HARMLESS, **form}
+    plan(Ask(night.site.repository, form=Form(**whole)), night.folder, night.world("plan"))
+    return night.conclude({"plan": "success", "check": "cancelled"}), night
+
+
+def commented(night: Night, text: str) -> Conclusion:
+    """The approver's no, with this for a reason."""
+    night.again()
+    night.run.history.append(Review(night.fake.account("jonas"), "rejected", text, [night.gate]))
+    ended = night.conclude()
+    assert ended.result.outcome is State.DENIED
+    return ended
+
+
+def taken(night: Night, name: str) -> Conclusion:
+    """A runner of this name takes the check."""
+    night.start(actor="maria")
+    job = night.run.add_job(f"dr / {CHECK}", ["self-hosted", "gcp-ops-runner"])
+    job.take(night.repository.add_runner(name, ["gcp-ops-runner"]))
+    wanted = Wanted(job=CHECK, attempt=1, labels=("self-hosted", "gcp-ops-runner"), names=("gcp-ops-runner-01",))
+    found = watch(Order("check", wanted, "gcp-ops-runner"), night.client(), night.world("plan"))
+    assert night.plan().state is State.PLANNED
+    return night.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
+
+
+@pytest.fixture(scope="module")
+def likes(long_night: Night) -> dict[str, str]:
+    """The reports of the harmless twins, by the way in."""
+    run = long_night.run
+    found = {"comment": told(commented(long_night, HARMLESS))[2], "reason": told(decided(long_night)[0])[2]}
+    found["refused"] = told(decided(long_night, reason="x" * 5000)[0])[2]
+    found["runner"] = told(taken(long_night, "mallory"))[2]
+    long_night.run = run
+    return found
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_reason(long_night: Night, likes: dict[str, str], name: str) -> None:
+    """Control characters are refused; what can be shown goes through, to the letter, into the evidence."""
+    text = TEXTS[name]
+    ended, night = decided(long_night, reason=text)
+    planned = night.folder.has("plan.json")
+    assert_only_text(*told(ended), like=likes["reason" if planned else "refused"])
+    if planned:
+        assert night.folder.read_json("decision.json")["rationale"] == text
+        assert shown(text, 200).rstrip(".") in markdown(read_files(ended.bundle))
+    else:
+        assert (ended.result.outcome, ended.result.exit_code) == (State.REJECTED, 3)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_approvers_page(long_night: Night, name: str) -> None:
+    """Whatever got past the intake, the page is lines of text."""
+    request = ApprovalRequest.model_validate_json((long_night.at_the_gate / "request.json").read_bytes())
+    lines = page(
+        request.plan,
+        request.check,
+        requesters=["maria"],
+        rationale=TEXTS[name],
+        requested_at=moment(request.requested_at),
+        accepted_risks=[TEXTS[name]],
+    )
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("APPROVE?") for line in lines) == 1
+    assert outside_of_fences(fenced("\n".join(lines))) == ""
+    assert len([line for line in re.split(r"[\n\r]", commands(lines)) if COMMAND.search(line)]) == 1
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_comment_of_a_reviewer(long_night: Night, likes: dict[str, str], name: str) -> None:
+    ended = commented(long_night, TEXTS[name])
+    assert_only_text(*told(ended), like=likes["comment"])
+    assert ended.verdict.ok
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_runners_name(long_night: Night, likes: dict[str, str], name: str) -> None:
+    run = long_night.run
+    ended = taken(long_night, TEXTS[name])
+    long_night.run = run
+    assert (ended.result.outcome, ended.result.exit_code) == (State.NO_RUNNER, 7)
+    assert_only_text(*told(ended), like=likes["runner"])
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, FIELDS[at % 4]) for at, name in enumerate(TEXTS)])
+def test_a_name_that_is_none(long_night: Night, name: str, field: str) -> None:
+    """Services, labels and branches have an alphabet; and nothing of a decision that is none is obeyed."""
+    text, night = TEXTS[name], long_night
+    if field in ("service", "restore"):
+        ended, _ = decided(night, **{field: text})
+    else:
+        night.folder = night.fresh()
+        decision = json.dumps({"kind": text, text: text}).encode() if field == "decision" else b""
+        world = night.world("plan")
+        world = replace(world, job=replace(world.job, ref=f"refs/heads/{text}")) if field == "branch" else world
+        plan(Ask(night.site.repository, decision, Form() if decision else Form("failover", SERVICE, HARMLESS)), night.folder, world)
+        ended = night.conclude({"plan": "failure"})
+    assert ended.result.outcome in (State.REJECTED, State.BLOCKED)
+    lines, summary, report = told(ended)
+    assert_only_text(lines, summary, report, like=html(read_files(ended.bundle) | {"result.json": harmless(ended.result)}))
+
+
+def harmless(result: Result) -> bytes:
+    """The same result in harmless words."""
+    assert result.refusal is not None
+    said = result.refusal.model_copy(update={"found": HARMLESS})
+    return result.model_copy(update={"refusal": said}).model_dump_json(exclude_none=True).encode()
+
+
+def test_every_case_says_what_it_is() -> None:
+    assert len(CASES) > 20
+    for path in CASES:
+        assert set(yaml.safe_load(path.read_text("utf-8"))) == {"what", "text"}, path.name

@@ -1,0 +1,94 @@
+"""Attack: a machine that is not the plan's registers the label and takes the job, or the watch is made to say something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, State
+from hyops_ci.planning.waiting import Verdict, Wanted
+from hyops_ci.stages.watch import Order, Watched, watch
+from tests.security.kit import RUNNER, Night, assert_recovered, assert_refused
+from tests.support.github.runners import Runner
+
+CHECK = "Check gcp-ops-runner (changes nothing)"
+LABELS = ("self-hosted", "gcp-ops-runner")
+
+
+def watched(night: Night, runner: Runner, **wanted: Any) -> Watched:
+    """The check's job is in the queue, and this runner has just taken it."""
+    night.run.add_job(f"dr / {CHECK}", LABELS).take(runner)
+    return watch(
+        Order("check", Wanted(**{"job": CHECK, "attempt": 1, "labels": LABELS, "names": (RUNNER,), **wanted}), "gcp-ops-runner"),
+        night.client(),
+        night.world("plan"),
+    )
+
+
+def test_the_plans_runner_takes_the_job(night: Night) -> None:
+    found = watched(night, night.repository.add_runner(RUNNER, ["gcp-ops-runner"]), group="Default")
+    assert (found.verdict, found.refusal, night.run.conclusion) == (Verdict.TAKEN, None, None)
+
+
+@pytest.mark.parametrize("strange", ["name", "group", "look-alike", "escapes"])
+def test_a_stranger_takes_the_job_and_the_run_is_ended(night: Night, strange: str) -> None:
+    """Of another name; of the same name, which another group may have too; of a name that reads alike; of one that draws on terminals."""
+    name = {"look-alike": "gcp-ops-runner-0l", "escapes": "gcp\x1b[2K\u202e-runner", "name": "mallory"}.get(strange, RUNNER)
+    runner = night.repository.add_runner(name, ["gcp-ops-runner"])
+    found = watched(night, runner, **({"group": "dr-runners"} if strange == "group" else {}))
+    assert found.refusal is not None
+    assert (found.verdict, found.refusal.gate, found.refusal.exit_code) == (Verdict.STRANGER, "runner.stranger", 7)
+    assert night.run.conclusion == "cancelled"
+    assert found.refusal.found.isprintable()
+    assert night.plan().state is State.PLANNED
+    ended = night.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
+    assert (ended.result.outcome, ended.result.exit_code) == (State.NO_RUNNER, 7)
+    assert ended.result.refusal == found.refusal
+    assert ended.verdict.ok
+
+
+def test_a_host_of_another_runner_checks_nothing(night: Night) -> None:
+    """On the host itself: it knows by its own trust file which runner it is."""
+    night.trust["runner_refs"] = ["proxmox-ops-runner"]
+    night.pinned = True
+    assert night.plan().state is State.PLANNED
+    assert_refused(night, night.check(), "trust.runner", 7, "gcp-ops-runner")
+
+
+@pytest.mark.parametrize(
+    ("job", "found"),
+    [
+        ({"runner_name": "mallory"}, "mallory"),
+        ({"runner_name": ""}, "a runner answered that the config does not list"),
+        ({"runner_environment": "github-hosted"}, "a GitHub-hosted machine took the job"),
+    ],
+)
+def test_a_host_that_the_config_does_not_list_checks_nothing(night: Night, job: dict[str, Any], found: str) -> None:
+    night.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
+    assert night.plan().state is State.PLANNED
+    assert_refused(night, night.check(**job), "runner.identity", 7, found)
+
+
+def test_the_host_that_the_config_lists(night: Night) -> None:
+    night.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
+    night.come_to_the_gate()
+    assert_recovered(night, night.execute(night.signed("jonas")))
+
+
+# ------------------------------------------------------------------ what the watch said travels by job outputs, as text
+
+
+def said(gate: str, exit_code: int, which: str = "execute") -> Watched:
+    refusal = RefusalRecord(gate=gate, reason="the attacker's words", exit_code=exit_code)
+    return Watched.model_validate({"watched": which, "verdict": Verdict.MISSING, "job": "x", "attempt": 1, "refusal": refusal})
+
+
+@pytest.mark.parametrize(("gate", "exit_code"), [("runner.silent", 0), ("lock.held", 0), ("approval.denied", 6), ("x", 99), ("x", 130)])
+def test_a_forged_word_of_the_watch_makes_no_good_end(at_the_gate: Night, gate: str, exit_code: int) -> None:
+    """It may change the reason of a run that changed nothing, and nothing else."""
+    ended = at_the_gate.conclude(watches=[said(gate, exit_code)])
+    assert EXIT_OF[ended.result.outcome] != 0
+    assert ended.result.exit_code != 0
+    assert ended.verdict.ok
+    assert at_the_gate.ledger().tip().epoch == 0
