@@ -63,8 +63,8 @@ def run() -> Result:
     begun, tallies = time.perf_counter(), list[Tally]()
     with ProcessPoolExecutor(os.cpu_count() or 2, multiprocessing.get_context("spawn")) as pool:
         shares: list[Future[Tally]] = [pool.submit(exhaust, name, budget) for name, budget in SEARCHES]
-        shares += [pool.submit(wander, range(at, at + 10), git=True) for at in range(0, ON_GIT, 10)]
-        shares += [pool.submit(wander, range(at, at + 250)) for at in range(0, SCHEDULES, 250)]
+        shares += [pool.submit(wander, range(at, min(at + 10, ON_GIT)), git=True) for at in range(0, ON_GIT, 10)]
+        shares += [pool.submit(wander, range(at, min(at + 250, SCHEDULES))) for at in range(0, SCHEDULES, 250)]
         tallies = [share.result() for share in shares]
     kinds = sum((each.kinds for each in tallies), Counter[str]())
     walks, nights = ([each for each in tallies if bool(each.states) is searched] for searched in (False, True))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 
 import pytest
 
+from bench import schedules
 from bench.__main__ import main
 from bench.schedules import exhaustive
 from bench.schedules.choosing import Choice, choices
@@ -88,3 +90,13 @@ def test_tips_that_differ_are_told_apart() -> None:
     night = beginning(SCENES["same incident"], Budget())
     assert isinstance(night.head.tip, Tip)
     assert key_of(night) != key_of(beginning(SCENES["same incident"], Budget(faults=1)))
+
+
+def test_the_last_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(schedules, "SCHEDULES", 12)
+    monkeypatch.setattr(schedules, "ON_GIT", 1)
+    monkeypatch.setattr(schedules, "SEARCHES", (("two incidents", Budget()),))
+    assert main(["schedules"]) == 0
+    *_, line, last = capsys.readouterr().out.splitlines()
+    assert line == "schedules violations=0 <= 0: ok"
+    assert re.fullmatch(r"schedules=12 exhaustive_states=\d{2,} double_effects=0 double_holders=0", last)
