@@ -12,7 +12,7 @@ import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.stages.rehearse import example_decision
-from tests.security.kit import CALLER, SERVICE, WORKFLOW, Night, assert_recovered, assert_refused
+from tests.security.kit import WORKFLOW, Night, assert_recovered, assert_refused
 from tests.support.github.runs import Run
 
 
@@ -176,6 +176,17 @@ def test_a_resume_of_a_run_that_nobody_reviewed(night: Night, made: Callable[[Ni
     assert_refused(night, night.plan(resume=str(evil.id)), "run.resume", 6, found)
 
 
+def test_an_artifact_of_a_branch_under_the_name_of_another_runs(night: Night) -> None:
+    """An artifact is its run's, whatever it is called: what is read is what the run that waited uploaded itself."""
+    first = waiting(night)
+    evil = night.repository.add_run(WORKFLOW, actor="mallory", **branch(night))
+    evil.add_artifact(f"dr-check-{first.id}-1", {"handover.tar": forged(night)})
+    night.start(actor="jonas")
+    assert night.plan(resume=str(first.id)).state is State.PLANNED
+    assert [each["login"] for each in night.folder.read_json("origin.json")["requesters"]] == ["maria"]
+    assert night.folder.read_json("decision.json")["rationale"] == "INC-4242"
+
+
 def test_a_resume_of_a_run_of_another_workflow(night: Night) -> None:
     night.repository.add_workflow(".github/workflows/build.yml", "name: build\non: workflow_dispatch\n")
     night.repository.add_run()
@@ -220,7 +231,3 @@ def lying(night: Night, login: str) -> dict[str, Any]:
     envelope = night.signed(login)
     night.folder.write_model("request.json", request)
     return envelope
-
-
-def test_the_service_and_the_caller_are_those_of_the_night() -> None:
-    assert (SERVICE, CALLER) == ("pg-ha/lab", "acme/recovery")
