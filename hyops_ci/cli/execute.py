@@ -18,9 +18,12 @@ def command(output: str) -> int:
     from hyops_ci.contracts.run import Result
     from hyops_ci.stages.conclude import sha256_of
     from hyops_ci.stages.ending import telling
-    from hyops_ci.stages.execute import execute
+    from hyops_ci.stages.execute import execute, refuse_rerun
+    from hyops_ci.stages.job import read_job
     from hyops_ci.stages.sealing import bundle_path
 
+    # A re-run seals nothing: what became of the first attempt, which may hold the lock, is for `conclude` to say.
+    refuse_rerun(read_job(os.environ))
     run, config = arrive(os.environ, "execute")
     world = github_world(config, on_runner=True)
     execute(run, world)

@@ -25,6 +25,7 @@ from hyops_ci.planning import checking
 from hyops_ci.runners.identity import Caller
 from hyops_ci.stages.asking import gather_envelopes, keep_envelopes, refuse_weaker_gate, weigh
 from hyops_ci.stages.caller import require_caller
+from hyops_ci.stages.job import Job
 from hyops_ci.stages.looking import look, require_plan
 from hyops_ci.stages.part import StageEnd, run_stage
 from hyops_ci.stages.recovering import Act, bring_secrets, recover
@@ -81,17 +82,22 @@ def _story(part: PartRecorder, run: RunDir, world: World, approvals: str, act: A
         recover(plan, root, lock, synced, part, run, world, act)
 
 
-def refuse_unfit_job(plan: Plan, world: World) -> None:
-    """A re-run never starts an effect, and a debugging job may not hold production's secrets (workflows, sections 2 and 4)."""
-    if world.job.attempt > 1:
+def refuse_rerun(job: Job) -> None:
+    """A re-run never starts an effect (workflows, section 2). Raises Refusal (exit 6)."""
+    if job.attempt > 1:
         raise Refusal(
             "run.attempt",
             "a re-run never starts a recovery",
             exit_code=Exit.APPROVAL,
-            found=f"attempt {world.job.attempt}",
+            found=f"attempt {job.attempt}",
             expected="attempt 1 of a new run",
             fix="start a new run: what was approved was approved for the first attempt",
         )
+
+
+def refuse_unfit_job(plan: Plan, world: World) -> None:
+    """Neither a re-run, nor a debugging job where production's secrets are (workflows, sections 2 and 4). Raises Refusal."""
+    refuse_rerun(world.job)
     if world.job.step_debug and plan.env_class is EnvClass.PRODUCTION:
         raise Refusal(
             "run.debug",
