@@ -14,9 +14,12 @@ import yaml
 from hyops_ci.approvals.request import answer
 from hyops_ci.cli import on_github
 from hyops_ci.cli.app import main
+from hyops_ci.cli.on_github import github_world
 from hyops_ci.contracts.approval import ApprovalRequest, Person
+from hyops_ci.contracts.config import LedgerPolicy
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
+from hyops_ci.intake.config_file import read_config
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.clock import SystemClock
 from hyops_ci.stages.rehearse import example_decision
@@ -368,3 +371,32 @@ def test_outside_a_job_a_step_says_where_it_belongs(command: str, capsys: pytest
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (2, "")
     assert "job.environment" in said.err
+
+
+@pytest.mark.parametrize(
+    ("named", "token"),
+    [
+        (None, "ghs_job"),
+        ("acme/ledgers", "ghs_job"),
+        ("https://github.example.net/acme/ledgers", "ghs_job"),
+        ("https://github.example.net.evil.example/acme/ledgers", ""),
+        ("https://evil.example/acme/ledgers", ""),
+        ("/srv/ledgers.git", ""),
+    ],
+)
+def test_the_jobs_token_goes_to_githubs_server_only(named: str | None, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_RUN_ID": "212",
+        "GITHUB_REPOSITORY": "acme/recovery",
+        "GITHUB_SERVER_URL": "https://github.example.net",
+        "GITHUB_API_URL": "https://github.example.net/api/v3",
+        "DR_TOKEN": "ghs_job",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    smallest = read_config(b"services: {pg-ha/lab: {failover: {lane: gcp, blueprint: dr/x@v1}}}")[0]
+    config = smallest.model_copy(update={"ledger": LedgerPolicy(repository=named)})
+    world = github_world(config, on_runner=False)
+    assert world.ledger_token == token
+    assert world.ledger_remote.endswith(named or "acme/recovery")
