@@ -96,10 +96,21 @@ def test_a_key_outside_its_window_does_not_count() -> None:
     key = public_of(scene.JONAS)
     answers = [scene.signed(scene.approval(SUBJECT))]
     day = timedelta(days=1)
-    for window in ((NOW + day, None), (None, NOW - day)):
+    for window in ((NOW + day, None), (None, NOW - day), (None, NOW)):
         with pytest.raises(Refusal, match=r"approval\.time"):
             judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: window})
     assert judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: (NOW - day, NOW + day)})
+
+
+def test_one_key_under_two_logins_is_one_person() -> None:
+    key = public_of(scene.JONAS)
+    demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "jo": key}})
+    answers = [scene.signed(scene.approval(SUBJECT, login), scene.JONAS) for login in ("jonas", "jo")]
+    with pytest.raises(Refusal, match=r"approval\.quorum") as refused:
+        judge(answers, demand, SUBJECT, requesters=[MARIA], now=NOW)
+    assert refused.value.reason == "1 of 2 approvals"
+    with pytest.raises(Refusal, match=r"approval\.self"):
+        judge(answers[1:], demand.model_copy(update={"quorum": 1}), SUBJECT, requesters=[Person(login="Jonas")], now=NOW)
 
 
 def test_a_review_on_github_is_weighed_alike() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.page import Before, page
-from hyops_ci.approvals.request import answer, build_request, read_request
+from hyops_ci.approvals.request import MAX_REQUEST, answer, build_request, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment
 from hyops_ci.errors import Refusal
@@ -66,6 +66,21 @@ def test_no_yes_to_an_own_or_an_old_question() -> None:
 def test_a_request_that_shows_something_else_is_not_signed(changed: dict[str, Any]) -> None:
     with pytest.raises(Refusal, match=r"approval\.request"):
         read_request(content(request(), **changed))
+
+
+def test_a_check_of_another_plan_is_not_signed() -> None:
+    of_another = scene.check(scene.plan(lane="azure"))
+    subject = scene.subject(PLAN, CHECK, check_digest=of_another.digest())
+    with pytest.raises(Refusal, match=r"approval\.request") as refused:
+        read_request(content(request(), check=of_another.document(), subject=subject.document()))
+    assert refused.value.found.startswith("check or lifetime")
+
+
+def test_a_request_without_end_is_not_read() -> None:
+    whole = content(request())
+    assert read_request(whole + b" " * (MAX_REQUEST - len(whole))) == request()
+    with pytest.raises(Refusal, match=r"approval\.request"):
+        read_request(whole + b" " * (MAX_REQUEST - len(whole) + 1))
 
 
 @given(data=st.binary(max_size=200) | st.just(b"[" * 100_000) | st.just(b" " * (2 << 20)))

@@ -145,6 +145,13 @@ def test_bytes_come_over_https_only(place: str, asking: Asking) -> None:
     assert caught.value.gate == "github.address"
 
 
+def test_bytes_come_over_https_only_however_often_they_are_sent_on(asking: Asking, scripted: Scripted) -> None:
+    client = asking(scripted.sends_to(), said(302, None, {"Location": "http://storage.example/x"}))
+    with pytest.raises(Refusal) as caught:
+        client.download(endpoints.ARTIFACT, most_bytes=10, artifact_id=5)
+    assert (caught.value.gate, caught.value.found) == ("github.address", "http://storage.example")
+
+
 @pytest.mark.parametrize("place", ["https://[", "http://127.0.0.1:99999/x", "http://127.0.0.1:x/"])
 def test_a_place_that_is_none_is_a_fault(place: str, asking: Asking) -> None:
     with pytest.raises(Fault):
