@@ -11,10 +11,11 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.client import Client
+from hyops_ci.github.runs import run as run_fact
 from hyops_ci.stages.clock import SystemClock
 from hyops_ci.stages.handover import handover_of
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of
+from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_fit
 from hyops_ci.stages.rundir import RunDir
 from hyops_ci.stages.world import World
 from tests.support.github.fixture import github_fake
@@ -142,6 +143,15 @@ def test_a_run_of_another_kind(
     assert word in error.found
 
 
+def test_a_run_of_another_repository(waited: Run, client: Client) -> None:
+    """GitHub does not answer with one today; whether it is the same repository is not left to that."""
+    fact = run_fact(client, waited.id)
+    require_fit(fact, fact, client)
+    with pytest.raises(Refusal, match=r"run\.resume") as caught:
+        require_fit(fact.model_copy(update={"repository_id": 4712}), fact, client)
+    assert caught.value.found == f"run {waited.id}: repository 4712, not 4711"
+
+
 def test_a_run_of_another_workflow(repository: Repository, resuming: Callable[..., World], tmp_path: Path) -> None:
     other = repository.add_run(".github/workflows/mine.yml", actor="maria")
     leaves(other, tmp_path)
@@ -190,6 +200,20 @@ def test_documents_by_name(waited: Run, resuming: Callable[..., World], client: 
         handover_of(client, run, (ORIGIN, "request.json", "sources/config"))
     assert refused_.value.found.endswith("without request.json, sources/config")
     assert refused_.value.exit_code == Exit.EVIDENCE
+
+
+def test_what_the_last_attempt_left_counts(waited: Run, tmp_path: Path, client: Client) -> None:
+    waited.rerun("jonas")
+    leaves(waited, tmp_path, decision=b"of the second attempt")
+    assert handover_of(client, run_fact(client, waited.id), (DECISION,)) == {DECISION: b"of the second attempt"}
+
+
+def test_a_handover_without_end_is_not_read(waited: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    fact = run_fact(client, waited.id)
+    assert handover_of(client, fact, (DECISION,))
+    monkeypatch.setattr("hyops_ci.stages.handover.MAX_HANDOVER_BYTES", 511)
+    with pytest.raises(Refusal, match=r"handover\.file"):
+        handover_of(client, fact, (DECISION,))
 
 
 @pytest.mark.parametrize(
