@@ -136,3 +136,10 @@ def test_rules_beyond_the_first_page_count(github_fake: FakeGitHub, repository: 
     found, _ = looked(github_fake, repository)
     assert found.rules is not None
     assert found.rules.pull_request
+
+
+def test_what_a_rule_does_not_demand_is_not_counted() -> None:
+    lax = pull_request_rule(reviews=0, code_owners=False, dismiss_stale=False, last_push=False)
+    assert read_rules([lax]) == BranchRules(pull_request=True)
+    terms = {"require_code_owner_review": "false", "require_last_push_approval": 1}
+    assert read_rules([{"type": "pull_request", "parameters": terms}]) == BranchRules(pull_request=True)

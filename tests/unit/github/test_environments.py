@@ -11,7 +11,7 @@ from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.branch import ref
 from hyops_ci.github.client import Client
-from hyops_ci.github.environments import environment
+from hyops_ci.github.environments import _pattern, environment
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository, plain_rule
@@ -76,6 +76,16 @@ def test_protected_branches_only(github_fake: FakeGitHub, repository: Repository
     client = connect(github_fake)
     found = environment(client, "dr-prod")
     assert (found.branches, found.protected_branches, client.calls) == ((), True, 1)
+
+
+def test_reviewers_who_may_review_their_own_run(github_fake: FakeGitHub, repository: Repository) -> None:
+    repository.add_environment("dr-prod", reviewers=[github_fake.add_user("jonas")], prevent_self_review=False)
+    found = environment(connect(github_fake), "dr-prod")
+    assert (len(found.reviewers), found.prevent_self_review) == (1, False)
+
+
+def test_a_tag_that_may_pass_is_no_branch() -> None:
+    assert [_pattern({"name": "main", "type": kind}) for kind in ("branch", "tag")] == ["main", "tag:main"]
 
 
 def test_patterns_that_let_nobody_pass(github_fake: FakeGitHub, repository: Repository) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,6 +149,12 @@ def test_any_other_plan_is_refused(stage: str, env: str, commit: str, found: str
     assert (refused.value.gate, refused.value.exit_code) == ("host.caller", Exit.RUNNER)
     assert (refused.value.found, refused.value.expected) == (found, wanted)
     assert refused.value.fix
+
+
+def test_a_caller_without_a_commit_brings_no_plan_of_one() -> None:
+    with pytest.raises(Refusal, match=r"host\.caller") as refused:
+        belongs(replace(accepted("check"), sha=""), trust(), env="prod", commit=SHA, approved=False)
+    assert refused.value.found == "sha absent"
 
 
 def test_a_host_without_gates_says_so() -> None:

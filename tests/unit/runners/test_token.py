@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.runners.token import LEEWAY, no_token, verified
+from hyops_ci.runners.token import LEEWAY, MAX_CHARACTERS, no_token, verified
 from tests.support.issuer import ISSUER, signing_key
-from tests.unit.runners.scene import NOW, Scene
+from tests.unit.runners.scene import NOW, Scene, assemble
 from tests.unit.runners.test_caller_cases import assert_no_token
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"
@@ -67,3 +67,17 @@ def test_a_job_without_the_permission_is_refused() -> None:
     told = no_token(refusal)
     assert isinstance(told, Refusal)
     assert (told.gate, told.exit_code, told.fix) == ("host.token", Exit.RUNNER, "grant it")
+
+
+def test_a_header_that_changes_what_is_signed_is_not_read() -> None:
+    token = assemble(Scene().payload(), {"alg": "RS256", "kid": "key-1", "b64": True}, signing_key())
+    with pytest.raises(Refusal, match=r"host\.token") as refused:
+        read(token)
+    assert refused.value.found == "crit or b64 in the header"
+
+
+def test_a_token_without_end_is_not_decoded() -> None:
+    token = signing_key().sign({**Scene().payload(), "more": "x" * MAX_CHARACTERS})
+    with pytest.raises(Refusal, match=r"host\.token") as refused:
+        read(token)
+    assert refused.value.found == f"{len(token)} characters"
