@@ -152,6 +152,12 @@ def test_several_runs_that_could_be_it(older: Client, clock: StandingClock, repo
     assert started(older, clock) == Started(None, "https://github.com/acme/recovery/actions/workflows/dr.yml")
 
 
+def test_two_runs_that_carry_the_mark(older: Client, clock: StandingClock, repository: Repository) -> None:
+    titled(repository, f"decision {MARK} by maria")
+    clock.on_sleep = [lambda: repository.add_run(title=f"not {MARK}")]
+    assert started(older, clock).run_id is None
+
+
 def test_a_run_of_another_event_is_not_it(older: Client, clock: StandingClock, repository: Repository) -> None:
     clock.on_sleep = [lambda: repository.add_run(event="schedule")]
     assert started(older, clock).run_id == min(repository.runs)

@@ -8,7 +8,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.answers import NotFound
 from hyops_ci.github.client import Client
-from hyops_ci.github.runs import run, runs_by_title, waiting_runs
+from hyops_ci.github.runs import read_run, run, runs_by_title, waiting_runs
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
@@ -59,7 +59,12 @@ def test_no_such_run(github_fake: FakeGitHub, repository: Repository) -> None:
 
 def test_runs_by_their_title_newest_first(github_fake: FakeGitHub, repository: Repository) -> None:
     workflow = repository.add_workflow(".github/workflows/dr.yml", "on: workflow_dispatch")
-    for number, title in ((213, "resume 212 by jonas"), (214, "resume 2120 by jonas"), (215, "resume 212 by priya"), (216, "failover")):
+    for number, title in (
+        (213, "resume 212 by jonas"),
+        (214, "resume 2120 by jonas"),
+        (215, "resume 212 by priya"),
+        (216, "not resume 212 "),
+    ):
         repository.add_run(workflow, number=number, title=title)
     repository.add_run(".github/workflows/other.yml", number=217, title="resume 212 by mallory")
     assert [each.run_id for each in runs_by_title(connect(github_fake), "dr.yml", "resume 212 ")] == [215, 213]
@@ -73,6 +78,11 @@ def test_one_odd_entry_of_a_list_hides_no_other(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(Client, "pages", lambda *_, **__: iter(odd))
     for found in (runs_by_title(connect(github_fake), "dr.yml", "resume 212 "), waiting_runs(connect(github_fake), "dr.yml")):
         assert [each.run_id for each in found] == [made.id]
+
+
+def test_the_file_of_a_run_is_named_without_its_ref(repository: Repository) -> None:
+    shown = repository.add_run().show()
+    assert read_run({**shown, "path": ".github/workflows/dr.yml@refs/heads/main"}).path == ".github/workflows/dr.yml"
 
 
 class Odd(Client):

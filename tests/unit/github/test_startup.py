@@ -97,3 +97,8 @@ def test_a_cause_is_found_exactly_when_a_permission_is_missing(have: dict[str, s
     found = [cause.reason for cause in explain_startup({"jobs": {"dr": job}}) if cause.reason.startswith("it does not grant")]
     assert found == ([f"it does not grant {', '.join(f'{name}: {NEEDED[name]}' for name in lacking)}"] if lacking else [])
     assert granted(job, {})[0] == have
+
+
+@pytest.mark.parametrize("document", [{}, {"permissions": "read-all"}])
+def test_nobody_has_an_identity_by_default(document: dict[str, Any]) -> None:
+    assert granted({}, document)[0] == {"contents": "read", "actions": "read", "id-token": "none"}

@@ -149,7 +149,7 @@ def test_bytes_come_over_https_only_however_often_they_are_sent_on(asking: Askin
     client = asking(scripted.sends_to(), said(302, None, {"Location": "http://storage.example/x"}))
     with pytest.raises(Refusal) as caught:
         client.download(endpoints.ARTIFACT, most_bytes=10, artifact_id=5)
-    assert (caught.value.gate, caught.value.found) == ("github.address", "http://storage.example")
+    assert (caught.value.gate, caught.value.found, client.calls) == ("github.address", "http://storage.example", 1)
 
 
 @pytest.mark.parametrize("place", ["https://[", "http://127.0.0.1:99999/x", "http://127.0.0.1:x/"])

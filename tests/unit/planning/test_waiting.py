@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hyops_ci.contracts.control import JobFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.silence import explain, restart
-from hyops_ci.planning.waiting import LONGEST_GAP, Look, Presence, Sighting, Step, Verdict, Wait, Wanted, begin, see
+from hyops_ci.planning.waiting import LONGEST_GAP, Look, Presence, Sighting, Step, Verdict, Wait, Wanted, begin, named, see
 
 CASES = Path(__file__).parents[2] / "cases" / "watch"
 FILES = sorted(CASES.glob("*/*.yml"))
@@ -180,3 +180,8 @@ def test_what_is_said_is_one_line(looks: list[Look]) -> None:
 
 def test_nothing_is_remembered_that_is_not_in_the_wait() -> None:
     assert begin(5.0) == Wait(began=5.0, looked=5.0)
+
+
+def test_a_job_whose_name_only_ends_alike_is_another() -> None:
+    names = (f"dr / {WANTED.job}", WANTED.job, f"Do not {WANTED.job}", f"dr /{WANTED.job}", f"{WANTED.job} / dr")
+    assert [each.name for each in named([job(WANTED, name=name, status="queued") for name in names], WANTED)] == list(names[:2])

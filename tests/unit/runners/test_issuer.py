@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.runners.issuer import ATTEMPTS, FRESH, KEPT, NAME, IssuerKeys
-from tests.support.issuer import DISCOVERY, JWKS, Issuer, serve_issuer, signing_key
+from tests.support.issuer import DISCOVERY, JWKS, Issuer, SigningKey, serve_issuer, signing_key
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -177,6 +179,14 @@ def test_a_key_of_another_kind_signs_nothing(change: dict[str, Any], issuer: Iss
     keys = keys_at(issuer, tmp_path)
     assert keys(str(issuer.published[0]["kid"])) is None
     assert keys("key-2") is not None
+
+
+def test_a_short_key_and_one_that_is_no_secret_any_more_sign_nothing(issuer: Issuer, tmp_path: Path) -> None:
+    issuer.rotate("key-2")
+    short = SigningKey(rsa.generate_private_key(65537, 1024), "short")
+    issuer.published += [short.jwk(), RSAAlgorithm.to_jwk(signing_key("key-3").private, as_dict=True) | {"kid": "told"}]
+    keys = keys_at(issuer, tmp_path)
+    assert [keys(kid) is None for kid in ("short", "told", "key-2")] == [True, True, False]
 
 
 def test_a_name_of_two_keys_names_neither(issuer: Issuer, tmp_path: Path) -> None:
