@@ -52,10 +52,9 @@ def state_path(root: Path, reference: str) -> Path:
 
 
 def read_state(root: Path, reference: str, now: datetime) -> StateFact:
-    """The state behind a reference: `missing` where there is no file, `unreadable` where it cannot be understood."""
-    path = state_path(root, reference)
+    """The state behind a reference: `missing` where there is no file, `unreadable` where it, or the reference, cannot be understood."""
     try:
-        content = _read_object(path)
+        content = _read_object(state_path(root, reference))
     except FileNotFoundError:
         return StateFact(ref=reference, status="missing")
     except (OSError, ValueError):

@@ -105,7 +105,7 @@ def assemble(case: PlanCase, config_digest: str, sources: Sequence[Source], pass
     """The plan of a case, whatever the gates say: only `plan` makes one that may be carried out. Raises Refusal (exit 4)."""
     try:
         made = _assemble(case, config_digest, tuple(sources), passed)
-    except ValidationError as error:
+    except ValueError as error:
         raise _no_plan(case, error) from None
     size = len(canonical(made.document()))
     if size > MAX_PLAN_BYTES:
@@ -244,13 +244,16 @@ def _undoes(case: PlanCase) -> Undoes | None:
     return Undoes(claim_id=tip.claim.claim_id, epoch=tip.claim.epoch)
 
 
-def _no_plan(case: PlanCase, error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False, include_input=False)[0]
+def _no_plan(case: PlanCase, error: ValueError) -> Refusal:
+    found = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        found = "/" + "/".join(str(part) for part in first["loc"]) + f": {first['msg']}"
     return Refusal(
         "plan.form",
         "config and overlay do not make a plan",
         exit_code=Exit.POLICY,
-        found="/" + "/".join(str(part) for part in first["loc"]) + f": {first['msg']}",
+        found=found,
         expected="names, paths and labels that a plan can carry",
         fix=f"correct {settings.overlay_path(case.decision.service, case.action)} or .github/dr-dispatch.yml in a pull request",
     )

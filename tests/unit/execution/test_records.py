@@ -180,3 +180,8 @@ def test_a_file_may_vanish_between_looks(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(records, "_read_object", gone)
     assert read_state(tmp_path, "a/b", NOW + timedelta(1)).status == "missing"
+
+
+def test_a_reference_that_is_none_is_unreadable_and_crashes_nothing(tmp_path: Path) -> None:
+    assert read_state(tmp_path, ":", NOW).status == "unreadable"
+    assert read_state(tmp_path, "../../etc/passwd", NOW).status == "unreadable"
