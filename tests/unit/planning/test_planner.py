@@ -226,3 +226,13 @@ def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
     with pytest.raises(Refusal) as caught:
         planner.plan(set_up.decision, config, set_up.blueprint, set_up.facts, config_digest=set_up.config_digest, sources=())
     assert (caught.value.gate, caught.value.expected) == ("config.service", "web/prod (failover)")
+
+
+def test_what_no_plan_can_carry_is_said_even_where_no_gate_was_asked() -> None:
+    """Doctor draws the plan of a case that gates refuse, to look on."""
+    made = stage({"overlay": {"vms": {"inputs": {"execution_plane": "by-hand"}}}})
+    case = planner.case_of(made.decision, made.config, made.blueprint, made.facts, secret_refs=made.secret_refs, trust=None)
+    with pytest.raises(Refusal) as caught:
+        planner.assemble(case, made.config_digest, made.sources, ())
+    assert caught.value.gate == "plan.form"
+    assert "by-hand" in caught.value.found
