@@ -9,7 +9,7 @@ from hyops_ci.contracts.control import JobFact
 from hyops_ci.github import endpoints
 from hyops_ci.github.answers import Conflict
 from hyops_ci.github.client import Client
-from hyops_ci.github.understanding import understood
+from hyops_ci.github.meanings import read_as
 
 MOST_PAGES: Final = 3
 """Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""
@@ -19,7 +19,7 @@ MOST_RUNS: Final = 5
 
 def jobs(client: Client, run_id: int, attempt: int) -> tuple[JobFact, ...]:
     """All jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
-    with understood("the jobs of a run"):
+    with read_as(endpoints.JOBS):
         found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
         return tuple(job_fact(each) for each in found)
 
@@ -41,7 +41,7 @@ def at_work(client: Client, labels: Collection[str], names: Collection[str], but
     found does not mean that nobody is at work.
     """
     found: list[tuple[JobFact, int]] = []
-    with understood("the runs in progress"):
+    with read_as(endpoints.REPOSITORY_RUNS):
         runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
         for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
             listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))

@@ -15,7 +15,7 @@ from hyops_ci.contracts.control import RunnerFact
 from hyops_ci.github import endpoints
 from hyops_ci.github.answers import Forbidden, NotFound
 from hyops_ci.github.client import PAGE, Client
-from hyops_ci.github.understanding import understood
+from hyops_ci.github.meanings import read_as
 
 MOST_CALLS: Final = 5
 """Of one search: an App's login takes two more and an agent's version one, and a plan has a budget of eight."""
@@ -58,7 +58,7 @@ def find(client: Client, *, names: Sequence[str], labels: Sequence[str], org: st
     Fault (exit 12) where it does not answer; what a token may not see is `not_known`.
     """
     search = _Search(client, {name.casefold() for name in names}, {label.casefold() for label in labels}, org, most_calls)
-    with understood("the list of runners"):
+    with read_as(endpoints.RUNNERS):
         search.by_name(names)
         search.by_listing()
         return search.found(names)

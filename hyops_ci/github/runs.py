@@ -8,25 +8,17 @@ from typing import Any
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import RunFact
-from hyops_ci.errors import Exit, Fault
+from hyops_ci.errors import Fault
 from hyops_ci.github import endpoints
 from hyops_ci.github.client import Client
+from hyops_ci.github.meanings import read_as
 
 
 def run(client: Client, run_id: int) -> RunFact:
     """The run at its latest attempt. Raises what `Client.ask` raises, and Fault (exit 12) for an answer of another form."""
     found = client.ask(endpoints.RUN, run_id=run_id)
-    try:
+    with read_as(endpoints.RUN):
         return read_run(found)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Fault(
-            "github.answer",
-            "GitHub's word on this run cannot be read",
-            exit_code=Exit.UNAVAILABLE,
-            found=f"run {run_id}: {type(error).__name__}",
-            expected="a workflow run as GitHub's API describes it",
-            fix="update dr-dispatch",
-        ) from None
 
 
 def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
