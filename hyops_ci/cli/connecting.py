@@ -24,8 +24,8 @@ def connect(repository: str = "") -> Client:
     """GitHub as this environment sees it. `repository` defaults to the job's, or GH_REPO. Raises Refusal (exit 2)."""
     from hyops_ci.github.client import API, Client
 
-    found = repository or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
-    return Client.connect(found, token=_token(*TOKENS), api_url=os.environ.get("GITHUB_API_URL") or API, say=say)
+    address = os.environ.get("GITHUB_API_URL") or API
+    return Client.connect(_repository(repository), token=_token(*TOKENS), api_url=address, say=say)
 
 
 def connect_for_runners(repository: str = "") -> Client | None:
@@ -35,7 +35,7 @@ def connect_for_runners(repository: str = "") -> Client | None:
     """
     from hyops_ci.github.client import API, AppKey, Client
 
-    found = repository or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
+    found = _repository(repository)
     address = os.environ.get("GITHUB_API_URL") or API
     if token := _token("DR_RUNNER_TOKEN"):
         return Client.connect(found, token=token, api_url=address, say=say)
@@ -54,6 +54,11 @@ def connect_for_runners(repository: str = "") -> Client | None:
             fix="name the private key that the App's page gave you",
         ) from None
     return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
+
+
+def _repository(named: str) -> str:
+    """The repository that somebody named, else the job's, else the person's."""
+    return named or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
 
 
 def _token(*names: str) -> str:
@@ -99,6 +104,16 @@ def remote_at(named: str, server: str) -> str:
     return named if named.startswith("/") or "://" in named else f"{server}/{named}"
 
 
+def token_for(remote: str, server: str, *names: str) -> str:
+    """The token for a remote that a config named: it is for GitHub's server, and whatever the config says, it is sent nowhere else."""
+    return _token(*names) if remote.startswith(f"{server}/") else ""
+
+
+def state_dir() -> Path:
+    """Where this user's host remembers the ledger tips that it saw."""
+    return Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+
+
 def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
     """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first.
 
@@ -107,6 +122,5 @@ def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
     from hyops_ci.ledger.ledger import Ledger
 
     remote = remote_at(named or waiting.config.ledger.repository or waiting.run.repository, server)
-    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
-    token = _token(*TOKENS) if remote.startswith(f"{server_url()}/") else ""
-    return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state, token=token)
+    token = token_for(remote, server_url(), *TOKENS)
+    return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state_dir(), token=token)

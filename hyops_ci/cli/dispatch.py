@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import form_options, format_option
 
 if TYPE_CHECKING:
     from hyops_ci.github.client import Client
@@ -29,11 +29,7 @@ TIMEOUT = "PT5H30M"
     "--decision", "decision_text", envvar="DR_DECISION", default="", help="The decision or record as JSON; in a shell @FILE reads a file."
 )
 @click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="Instead, a file of that repository and its commit, path@sha.")
-@click.option("--action", envvar="DR_ACTION", default="", help="A person's form: what to do, such as failover.")
-@click.option("--service", envvar="DR_SERVICE", default="", help="A person's form: name/env.")
-@click.option("--reason", envvar="DR_REASON", default="", help="A person's form: why.")
-@click.option("--restore", envvar="DR_RESTORE", default="latest", help="A person's form: latest, or a backup label.")
-@click.option("--old-primary", envvar="DR_OLD_PRIMARY", default="not-confirmed", help="A person's form: confirmed-off or not-confirmed.")
+@form_options
 @click.option("--event-type", envvar="DR_EVENT_TYPE", default="", help="Start by repository_dispatch with this type.")
 @click.option("--wait", envvar="DR_WAIT", is_flag=True, help="Follow the run; its exit code becomes this one's.")
 @click.option("--timeout", envvar="DR_TIMEOUT", default=TIMEOUT, show_default=True, help="How long to follow it.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import config_option, format_option, repository_option
 
 
 @click.group("environment")
@@ -15,14 +15,8 @@ def command() -> None:
 
 
 @command.command("check")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    default=Path(".github/dr-dispatch.yml"),
-    show_default=True,
-)
-@click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
+@config_option
+@repository_option
 @format_option
 def check(config_file: Path, repository: str, output: str) -> int:
     """Compare every approval gate and every environment of checks with what the config demands. Exit 4 when one falls short.

@@ -21,10 +21,10 @@ config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 def open_ledger(remote: str, service: str, variable: str = "DR_TOKEN") -> Ledger:
     """The ledger as this user of this host sees it. The token is in that variable of the environment."""
+    from hyops_ci.cli.connecting import state_dir
     from hyops_ci.ledger.ledger import Ledger
 
-    state = Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
-    return Ledger.over_git(remote, service, state_dir=state, token=os.environ.get(variable, ""))
+    return Ledger.over_git(remote, service, state_dir=state_dir(), token=os.environ.get(variable, ""))
 
 
 def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:

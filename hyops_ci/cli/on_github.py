@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.cli.connecting import connect, remote_at
+from hyops_ci.cli.connecting import connect, remote_at, state_dir, token_for
 from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
@@ -31,16 +31,14 @@ def job_folder(environ: Mapping[str, str], job: Job, stage: str) -> Path:
 def github_world(config: DispatchConfig | None, *, on_runner: bool) -> World:
     """The world of a step. Only a job on the standing runner has a host that may pin its callers."""
     job = read_job(os.environ)
-    home = Path(os.environ.get("HOME") or "/")
     remote = remote_at((config.ledger.repository if config else None) or job.repository, job.server_url)
     return World(
         job=job,
         clock=SystemClock(),
-        home=home,
-        state_dir=home / ".local" / "state" / "dr-dispatch",
+        home=Path(os.environ.get("HOME") or "/"),
+        state_dir=state_dir(),
         ledger_remote=remote,
-        # The job's token is for GitHub: whatever address the config names, it is sent nowhere else.
-        ledger_token=os.environ.get("DR_TOKEN", "") if remote.startswith(f"{job.server_url}/") else "",
+        ledger_token=token_for(remote, job.server_url, "DR_TOKEN"),
         standby_remote=(config.ledger.standby if config else None) or "",
         standby_token=os.environ.get("DR_STANDBY_TOKEN", ""),
         environ=os.environ,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +13,33 @@ format_option = click.option(
     "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
 )
 """Every command has it; nothing else goes to stdout."""
+
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=Path(".github/dr-dispatch.yml"),
+    show_default=True,
+)
+repository_option = click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FORM = (
+    ("action", "", "failover, failback, burst or hold."),
+    ("service", "", "name/env."),
+    ("reason", "", "why."),
+    ("restore", "latest", "latest, or a backup label."),
+    ("old-primary", "not-confirmed", "confirmed-off or not-confirmed."),
+)
+
+
+def form_options(command: F) -> F:
+    """What a person types instead of a decision; on GitHub the inputs of the workflow."""
+    for name, default, text in reversed(_FORM):
+        variable = f"DR_{name.upper().replace('-', '_')}"
+        command = click.option(f"--{name}", envvar=variable, default=default, help=f"A person's form: {text}")(command)
+    return command
 
 
 class MomentType(click.ParamType[datetime]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import format_option, moment_option
+from hyops_ci.cli.options import form_options, format_option, moment_option
 
 if TYPE_CHECKING:
     from hyops_ci.stages.rundir import RunDir
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     help="The decision or record, as JSON text; in a shell @FILE reads a file.",
 )
 @click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="A file of the repository and its commit, path@sha.")
-@click.option("--action", envvar="DR_ACTION", default="", help="A person's form: failover, failback, burst or hold.")
-@click.option("--service", envvar="DR_SERVICE", default="", help="A person's form: name/env.")
-@click.option("--reason", envvar="DR_REASON", default="", help="A person's form: why.")
-@click.option("--restore", envvar="DR_RESTORE", default="latest", help="A person's form: latest, or a backup label.")
-@click.option("--old-primary", envvar="DR_OLD_PRIMARY", default="not-confirmed", help="A person's form: confirmed-off or not-confirmed.")
+@form_options
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
 @click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import config_option, format_option, repository_option
 
 if TYPE_CHECKING:
     from hyops_ci.github.client import Client
@@ -22,14 +22,8 @@ def command() -> None:
 
 
 @command.command("status")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    default=Path(".github/dr-dispatch.yml"),
-    show_default=True,
-)
-@click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
+@config_option
+@repository_option
 @click.option("--lane", type=click.Choice(["gcp", "onprem", "azure", "aws"]), help="This lane only; else all that are enabled.")
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve it, too; else the repository's owner.")
 @format_option

@@ -6,7 +6,7 @@ import os
 from getpass import getuser
 from pathlib import Path
 
-from hyops_ci.cli.connecting import remote_at, server_url
+from hyops_ci.cli.connecting import remote_at, server_url, state_dir, token_for
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.stages.clock import SystemClock
@@ -16,16 +16,16 @@ from hyops_ci.stages.world import World
 
 def shell_world(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> World:
     """This user on this host. The ledger is the one named, the host's, or the config's."""
-    clock, home = SystemClock(), Path(os.environ.get("HOME") or "/")
-    named = config.ledger.repository if config else None
-    remote = ledger or (trust.ledger if trust else None) or (remote_at(named, server_url()) if named else "")
+    clock, configured = SystemClock(), (config.ledger.repository if config else None) or ""
+    named = ledger or (trust.ledger if trust else None) or ""
+    remote = named or (remote_at(configured, server_url()) if configured else "")
     return World(
         job=local_job(clock.now(), getuser(), os.environ),
         clock=clock,
-        home=home,
-        state_dir=home / ".local" / "state" / "dr-dispatch",
+        home=Path(os.environ.get("HOME") or "/"),
+        state_dir=state_dir(),
         ledger_remote=remote,
-        ledger_token=os.environ.get("DR_TOKEN", ""),
+        ledger_token=os.environ.get("DR_TOKEN", "") if named else token_for(remote, server_url(), "DR_TOKEN"),
         standby_remote=(config.ledger.standby if config else None) or "",
         standby_token=os.environ.get("DR_STANDBY_TOKEN", ""),
         environ=os.environ,

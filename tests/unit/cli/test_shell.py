@@ -29,3 +29,21 @@ def test_the_ledger(said: str, named: str, remote: str, monkeypatch: pytest.Monk
 
 def test_without_a_config_nobody_says_where_the_ledger_is() -> None:
     assert shell_world(None).ledger_remote == ""
+
+
+@pytest.mark.parametrize(
+    ("repository", "named", "token"),
+    [
+        ("acme/ledger", "", "ghp_mine"),
+        ("https://evil.example/acme/ledger", "", ""),
+        ("https://ghe.example.net.evil.example/acme/ledger", "", ""),
+        ("acme/ledger", "https://mirror.example.net/ledger", "ghp_mine"),
+    ],
+)
+def test_a_token_goes_to_githubs_server_or_where_a_person_says(
+    repository: str, named: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://ghe.example.net")
+    monkeypatch.setenv("DR_TOKEN", "ghp_mine")
+    config, _ = read_config((SERVICES + f'ledger: {{repository: "{repository}"}}').encode())
+    assert shell_world(config, ledger=named).ledger_token == token
