@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli.options import format_option
-from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude import Conclusion
@@ -70,7 +69,7 @@ def command(output: str) -> int:
         say(f"evidence: {problem}")
     if ended.contradictions:
         flow.annotate("error", "The evidence and GitHub do not agree", "\n".join(ended.contradictions))
-    return ended.verdict.exit_code or (int(Exit.EVIDENCE) if ended.contradictions else 0)
+    return ended.exit_code
 
 
 def write_witness(ended: Conclusion) -> str:

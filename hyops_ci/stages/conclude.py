@@ -44,6 +44,11 @@ class Conclusion:
     contradictions: tuple[str, ...] = ()
     """Where evidence and GitHub do not agree."""
 
+    @property
+    def exit_code(self) -> int:
+        """Of the report itself: 0 for evidence that is whole, whatever the outcome; 11 where it, or GitHub, says otherwise."""
+        return self.verdict.exit_code or int(Exit.EVIDENCE if self.contradictions else Exit.DONE)
+
 
 def conclude(
     run: RunDir, world: World, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()

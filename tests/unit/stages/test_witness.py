@@ -12,10 +12,15 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import JobFact, ReviewFact
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.evidence.verify import verify
 from hyops_ci.github.client import Client
+from hyops_ci.stages.clock import SystemClock
+from hyops_ci.stages.conclude import Conclusion, compared
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.witness import Witness, check_job, contradictions, document, execute_job, named, witness
+from hyops_ci.stages.world import World
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.evidence import scene
@@ -137,3 +142,21 @@ def test_names_of_jobs_are_those_of_the_workflow(bundle: dict[str, bytes]) -> No
     assert "check_title" in text
     assert check_job(plan_of(bundle)).startswith("Check ")
     assert execute_job(plan_of(bundle)).startswith("Recover pg-ha/prod at gcp, plan ")
+
+
+@pytest.mark.parametrize(("number", "said", "code"), [(212, 0, 0), (213, 1, 11)])
+def test_a_report_whose_evidence_github_contradicts_is_red(
+    number: int, said: int, code: int, tmp_path: Path, github_fake: FakeGitHub
+) -> None:
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "evidence.tar"
+    scene.sealed(tmp_path / "run", path)
+    result = Result.model_validate_json(read_files(path)["result.json"])
+    ended = Conclusion(result, path, "sha256:" + "0" * 64, verify(path), path)
+    github_fake.add_user("maria")
+    github_fake.add_repository("acme/recovery").add_run(number=number, actor="maria")
+    client = Client.connect("acme/recovery", token=github_fake.add_token("actions: read"), api_url=github_fake.url)
+    world = World(Job(f"{number}-1", on_github=True), SystemClock(), tmp_path, tmp_path, "", github=client)
+    found = compared(ended, world)
+    assert found.witness is not None
+    assert (len(found.contradictions), found.exit_code) == (said, code)
