@@ -31,7 +31,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.run import State
-from hyops_ci.ledger.git import create_repository
+from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import ClaimRequest, Ledger
 from hyops_ci.ledger.rules import Duplicate
 from tests.support.git_http import serving

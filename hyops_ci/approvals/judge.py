@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hyops_ci.approvals.bench import Bench, Window
+from hyops_ci.approvals.context import Bench, Window
 from hyops_ci.approvals.objections import OBJECTIONS, refuse
 from hyops_ci.approvals.requesters import refuse_machines
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, Subject

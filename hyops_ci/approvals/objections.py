@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from hyops_ci.approvals.bench import Bench
+from hyops_ci.approvals.context import Bench
 from hyops_ci.approvals.request import refuse_expired, refuse_self
 from hyops_ci.contracts.approval import Approval, Subject
 from hyops_ci.contracts.base import moment, seconds

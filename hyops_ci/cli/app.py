@@ -31,8 +31,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "environment": ("environment", "Compare GitHub's environments with what the config demands."),
     "runner": ("runner", "Ask GitHub for the standing runners of the lanes."),
     "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
-    "schema": ("schema", "Write the published schemas, or check that they are fresh."),
-    "docs": ("docs", "Write the generated pages, or check that they are fresh."),
 }
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from hyops_ci.contracts.approval import ApprovalRequest
-    from hyops_ci.github.client import Client
+    from hyops_ci.github.api.client import Client
     from hyops_ci.github.dispatch import Workflow
-    from hyops_ci.stages.answering import Waiting
+    from hyops_ci.operations.approve import Waiting
 
 
 @click.command("approve")
@@ -58,12 +58,12 @@ def command(
     is asked of GitHub: the signed answer is one JSON line on stdout, for the `approvals` input of a new run.
     """
     from hyops_ci.approvals.request import answer, read_request
-    from hyops_ci.cli.connecting import connect, run_at
+    from hyops_ci.cli.connect import connect, run_at
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
+    from hyops_ci.operations.approve import may_resume, waiting
     from hyops_ci.signing.dsse import load_key
     from hyops_ci.signing.dsse import new_key as make_key
-    from hyops_ci.stages.answering import may_resume, waiting
 
     if new_key is not None:
         public = make_key(new_key)
@@ -95,9 +95,9 @@ def command(
 
 def _show(asked: ApprovalRequest, url: str) -> None:
     """What is asked, as its approver reads it."""
-    from hyops_ci.approvals.page import page
     from hyops_ci.cli.render import say
     from hyops_ci.contracts.base import moment
+    from hyops_ci.report.approval_page import page
 
     people = [person.login for person in asked.requesters]
     at = moment(asked.requested_at)
@@ -128,10 +128,10 @@ def _leave(
     client: Client, asked: Waiting, into: Workflow, envelope: dict[str, Any], said: str, server: str, ledger: str, output: str
 ) -> int:
     """Push the answer and, where that settles it, start the run that goes on."""
-    from hyops_ci.cli.connecting import ledger_at
+    from hyops_ci.cli.connect import ledger_at
     from hyops_ci.cli.render import say
-    from hyops_ci.stages.answering import leave_answer, resume
-    from hyops_ci.stages.clock import SystemClock
+    from hyops_ci.operations.approve import leave_answer, resume
+    from hyops_ci.stages.context import SystemClock
 
     standing = leave_answer(asked, envelope, ledger_at(asked, server, ledger), datetime.now(UTC))
     say(f"signed and pushed: {said}. {standing.said}")
@@ -153,7 +153,7 @@ def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> in
 
 def _request_bytes(path: Path) -> bytes:
     """The request itself, or the one inside a handover."""
-    from hyops_ci.stages.asking import REQUEST
+    from hyops_ci.stages.approval import REQUEST
 
     data = path.read_bytes()
     if path.suffix != ".tar":

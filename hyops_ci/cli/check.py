@@ -13,15 +13,15 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
-    from hyops_ci.approvals.page import page
-    from hyops_ci.cli.on_github import arrive, github_world, leave, tell_gates
+    from hyops_ci.cli.github_job import arrive, github_world, leave, tell_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.contracts.base import moment
     from hyops_ci.contracts.run import State
-    from hyops_ci.github.workflow import fenced
-    from hyops_ci.stages.asking import REQUEST, may_proceed, reviewers_in
-    from hyops_ci.stages.check import check
+    from hyops_ci.github.actions.commands import fenced
+    from hyops_ci.report.approval_page import page
+    from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
+    from hyops_ci.stages.check.stage import check
 
     run, config = arrive(os.environ, "check")
     world = github_world(config, on_runner=True)

@@ -13,8 +13,8 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.conclude import Conclusion
-    from hyops_ci.stages.watch import Watched
+    from hyops_ci.stages.conclude.stage import Conclusion
+    from hyops_ci.stages.watch.stage import Watched
 
 
 @click.command("conclude")
@@ -24,12 +24,12 @@ def command(output: str) -> int:
 
     Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
     """
-    from hyops_ci.cli.on_github import arrive, github_world
+    from hyops_ci.cli.github_job import arrive, github_world
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.evidence.contents import read_files
-    from hyops_ci.evidence.report import markdown
-    from hyops_ci.stages.conclude import conclude
-    from hyops_ci.stages.ending import telling
+    from hyops_ci.report.headline import telling
+    from hyops_ci.report.text import markdown
+    from hyops_ci.stages.conclude.stage import conclude
 
     run, config = arrive(os.environ, "conclude")
     world = github_world(config, on_runner=False)
@@ -74,7 +74,7 @@ def command(output: str) -> int:
 
 def write_witness(ended: Conclusion) -> str:
     """GitHub's own word beside the bundle, or an empty name where it gave none."""
-    from hyops_ci.stages.witness import document
+    from hyops_ci.stages.conclude.cross_check import document
 
     if ended.witness is None:
         return ""
@@ -96,7 +96,7 @@ def _watches(text: str) -> list[Watched]:
     """What the watch jobs handed over; what cannot be read was not seen."""
     from pydantic import ValidationError
 
-    from hyops_ci.stages.watch import Watched
+    from hyops_ci.stages.watch.stage import Watched
 
     try:
         value = json.loads(text)

@@ -21,12 +21,12 @@ def explain_file(file: Path, output: str) -> int:
     """Print each value of FILE with where it came from: the file, a default, an overlay, or a name."""
     from hyops_ci.blueprints.reading import read_blueprint
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.explain import explain
+    from hyops_ci.config.file import read_config
+    from hyops_ci.config.settings import overlay_path
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.contracts.facts import EffectiveBlueprint
-    from hyops_ci.intake.config_file import read_config
-    from hyops_ci.intake.strict_yaml import read_yaml
-    from hyops_ci.planning.explaining import explain
-    from hyops_ci.planning.settings import overlay_path
+    from hyops_ci.parsing.strict_yaml import read_yaml
 
     config, raw = read_config(file.read_bytes(), str(file))
     overlays: dict[str, EffectiveBlueprint] = {}

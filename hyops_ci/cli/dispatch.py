@@ -11,9 +11,9 @@ import click
 from hyops_ci.cli.options import form_options, format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.github.client import Client
-    from hyops_ci.stages.dispatch import Dispatched
-    from hyops_ci.stages.following import Outcome
+    from hyops_ci.github.api.client import Client
+    from hyops_ci.operations.dispatch.follow import Outcome
+    from hyops_ci.operations.dispatch.start import Dispatched
 
 TIMEOUT = "PT5H30M"
 """Below the six hours of a hosted job, so that the step itself says that the run goes on."""
@@ -56,13 +56,13 @@ def command(
 
     Needs DR_TOKEN, GH_TOKEN or GITHUB_TOKEN with actions: write (contents: write with --event-type).
     """
-    from hyops_ci.cli.connecting import connect
+    from hyops_ci.cli.connect import connect
     from hyops_ci.cli.plan import decision_bytes
     from hyops_ci.cli.render import say
     from hyops_ci.errors import DispatchError, Exit
-    from hyops_ci.stages.clock import SystemClock
-    from hyops_ci.stages.dispatch import Order, dispatch
-    from hyops_ci.stages.plan import Form
+    from hyops_ci.operations.dispatch.start import Order, dispatch
+    from hyops_ci.stages.context import SystemClock
+    from hyops_ci.stages.plan.stage import Form
 
     document: dict[str, Any] = {}
     try:
@@ -103,8 +103,8 @@ def _follow(client: Client, started: Dispatched, within: int, cancel_on_timeout:
     """The verified end of the run."""
     from hyops_ci.cli.render import progress
     from hyops_ci.errors import Exit, Fault
-    from hyops_ci.stages.clock import SystemClock
-    from hyops_ci.stages.following import fetch, follow
+    from hyops_ci.operations.dispatch.follow import fetch, follow
+    from hyops_ci.stages.context import SystemClock
 
     if started.run_id is None:
         raise Fault(
@@ -157,7 +157,7 @@ def _set(document: dict[str, Any], exit_code: int) -> None:
 def _show(output: str, lines: list[str], document: dict[str, Any]) -> None:
     """The result, and on GitHub the same lines on the run's page."""
     from hyops_ci.cli.render import emit, workflow
-    from hyops_ci.github.workflow import fenced
+    from hyops_ci.github.actions.commands import fenced
 
     emit(output, lines, document)
     workflow().summary(fenced("\n".join(lines)))
@@ -204,7 +204,7 @@ def _started_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _ended_lines(ended: Outcome, started: Dispatched) -> list[str]:
-    from hyops_ci.stages.ending import telling
+    from hyops_ci.report.headline import telling
 
     evidence = f"artifact {ended.artifact} of run {started.run_id}, {ended.digest}, verified"
     return telling(ended.result, evidence, ended.objectives)

@@ -12,7 +12,7 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.world import World
+    from hyops_ci.stages.context import World
 
 
 @click.command("doctor")
@@ -30,11 +30,11 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
     On the runner's host it looks at HyOps and its states; with GH_TOKEN and GH_REPO also at branch, approval gate and ledger,
     with DR_RUNNER_TOKEN at the runner as GitHub shows it.
     """
-    from hyops_ci.cli.connecting import connect_for_runners
-    from hyops_ci.cli.on_github import checkout_config, host_trust
+    from hyops_ci.cli.connect import connect_for_runners
+    from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import emit
     from hyops_ci.cli.shell import shell_world
-    from hyops_ci.stages.doctor import doctor
+    from hyops_ci.operations.doctor.doctor import doctor
 
     world = shell_world(checkout_config(repository), ledger=ledger, trust=host_trust())
     named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
@@ -53,7 +53,7 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
 
 def with_github(world: World) -> World:
     """The world with GitHub in it where a token is at hand; without another word the ledger is the repository's own."""
-    from hyops_ci.cli.connecting import TOKENS, connect, remote_at, server_url
+    from hyops_ci.cli.connect import TOKENS, connect, remote_at, server_url
 
     if not any(os.environ.get(name) for name in TOKENS):
         return world

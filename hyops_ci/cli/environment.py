@@ -23,10 +23,10 @@ def check(config_file: Path, repository: str, output: str) -> int:
 
     It takes a token with actions: read (DR_TOKEN, GH_TOKEN or GITHUB_TOKEN), changes nothing, and prints what to paste.
     """
-    from hyops_ci.cli.connecting import connect
+    from hyops_ci.cli.connect import connect
     from hyops_ci.cli.render import emit
-    from hyops_ci.intake.config_file import read_config
-    from hyops_ci.stages.protecting import environments, words
+    from hyops_ci.config.file import read_config
+    from hyops_ci.operations.environments import environments, words
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     client = connect(repository)

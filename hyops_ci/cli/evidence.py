@@ -31,8 +31,8 @@ def command() -> None:
 def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path | None, require_signature: bool, output: str) -> int:
     """Exit 0 when BUNDLE is whole and consistent, 11 otherwise. Any single changed byte is found."""
     from hyops_ci.cli.render import emit, workflow
+    from hyops_ci.config.file import read_trust
     from hyops_ci.evidence.verify import verify
-    from hyops_ci.intake.config_file import read_trust
 
     trusted = (*keys, *(read_trust(trust.read_bytes(), str(trust)).evidence_keys if trust is not None else ()))
     verdict = verify(bundle, trusted_keys=trusted, require_signature=require_signature)
@@ -80,7 +80,7 @@ def show_bundle(bundle: Path, name: str, output: str) -> int:
 def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str) -> int:
     """Write the report of BUNDLE, made from its contents alone."""
     from hyops_ci.cli.render import emit
-    from hyops_ci.evidence.report import html, markdown
+    from hyops_ci.report.text import html, markdown
 
     files = _files(bundle)
     if as_markdown:

@@ -13,12 +13,12 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(output: str) -> int:
     """Carry out the approved plan: DR_HANDOVER is the check's file, DR_HANDOVER_DIGEST its sha256. Seals the evidence."""
-    from hyops_ci.cli.on_github import arrive, github_world
+    from hyops_ci.cli.github_job import arrive, github_world
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import Result
-    from hyops_ci.stages.conclude import sha256_of
-    from hyops_ci.stages.ending import telling
-    from hyops_ci.stages.execute import execute, refuse_rerun
+    from hyops_ci.report.headline import telling
+    from hyops_ci.stages.conclude.stage import sha256_of
+    from hyops_ci.stages.execute.stage import execute, refuse_rerun
     from hyops_ci.stages.job import read_job
     from hyops_ci.stages.sealing import bundle_path
 

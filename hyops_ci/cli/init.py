@@ -13,8 +13,8 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.planning.adopting import Adopter
-    from hyops_ci.stages.adopt import Adopted
+    from hyops_ci.operations.init.commands import Adopter
+    from hyops_ci.operations.init.files import Adopted
 
 CORE = Path("/opt/hybridops/core/app")
 
@@ -53,7 +53,7 @@ def command(
     Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
     """
     from hyops_ci.cli.render import emit
-    from hyops_ci.stages.adopt import Wish, adopt
+    from hyops_ci.operations.init.files import Wish, adopt
 
     if release and not re.fullmatch("[0-9a-f]{40}", release):
         raise click.UsageError("--release is a commit: 40 hex digits")
@@ -94,9 +94,9 @@ def document(done: Adopted) -> dict[str, object]:
 
 def adopter(into: Path, repository: str, release: str, reviewers: tuple[str, ...], keys: tuple[str, ...]) -> Adopter:
     """What is known of the repository: its ids from GitHub where a token is at hand, else words to replace."""
-    from hyops_ci.cli.connecting import TOKENS, connect, server_url
-    from hyops_ci.planning.adopting import Adopter
-    from hyops_ci.stages.adopt import existing_config
+    from hyops_ci.cli.connect import TOKENS, connect, server_url
+    from hyops_ci.operations.init.commands import Adopter
+    from hyops_ci.operations.init.files import existing_config
 
     pairs = dict(_pair(key) for key in keys)
     there = existing_config(into)

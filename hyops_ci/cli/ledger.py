@@ -66,7 +66,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
 
 def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Sequence[tuple[str, str]]:
     """(service, its home) of everything that is to be made."""
-    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.config.file import read_config
 
     if every == bool(service):
         raise click.UsageError("name --service, or --all with --config")
@@ -135,10 +135,10 @@ def settle_ledger(remote: str, service: str, serves: str, reason: str, config: P
 
     from hyops_ci.approvals.settlement import settlers, sign_settlement
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.file import read_config
     from hyops_ci.contracts.approval import Settlement
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Exit, Refusal
-    from hyops_ci.intake.config_file import read_config
     from hyops_ci.signing.dsse import load_key
 
     known, _ = read_config(config.read_bytes(), str(config))

@@ -21,7 +21,7 @@ config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 def open_ledger(remote: str, service: str, variable: str = "DR_TOKEN") -> Ledger:
     """The ledger as this user of this host sees it. The token is in that variable of the environment."""
-    from hyops_ci.cli.connecting import state_dir
+    from hyops_ci.cli.connect import state_dir
     from hyops_ci.ledger.ledger import Ledger
 
     return Ledger.over_git(remote, service, state_dir=state_dir(), token=os.environ.get(variable, ""))
@@ -29,7 +29,7 @@ def open_ledger(remote: str, service: str, variable: str = "DR_TOKEN") -> Ledger
 
 def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
     """Where a service is at home, and everywhere it may serve from, as plans name them; nothing for a service that is not there."""
-    from hyops_ci.planning.settings import data_home, lane_settings
+    from hyops_ci.config.settings import data_home, lane_settings
 
     known = config.services.get(service)
     if known is None:

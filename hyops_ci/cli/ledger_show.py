@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(remote: str, service: str, whole: bool, config: Path | None, output: str) -> int:
     """Where the service stands, who acts on it, and which signed words are there."""
     from hyops_ci.cli.render import emit
-    from hyops_ci.intake.config_file import read_config
-    from hyops_ci.stages.vouching import settlement_of, waiting_on
+    from hyops_ci.config.file import read_config
+    from hyops_ci.operations.ledger_signatures import settlement_of, waiting_on
 
     approvals = read_config(config.read_bytes(), str(config))[0].approvals if config else None
     ledger = open_ledger(remote, service)

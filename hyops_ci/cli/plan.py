@@ -13,7 +13,7 @@ import click
 from hyops_ci.cli.options import form_options, format_option, moment_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.rundir import RunDir
+    from hyops_ci.stages.handover import RunDir
 
 
 @click.command("plan")
@@ -55,13 +55,13 @@ def command(
     """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
     from dataclasses import replace
 
-    from hyops_ci.cli.on_github import checkout_config, github_world, job_folder, leave, tell_gates
+    from hyops_ci.cli.github_job import checkout_config, github_world, job_folder, leave, tell_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
-    from hyops_ci.stages.clock import ShiftedClock
-    from hyops_ci.stages.ending import headline_of
-    from hyops_ci.stages.plan import Ask, Form, plan
-    from hyops_ci.stages.rundir import new_run
+    from hyops_ci.report.headline import headline_of
+    from hyops_ci.stages.context import ShiftedClock
+    from hyops_ci.stages.handover import new_run
+    from hyops_ci.stages.plan.stage import Ask, Form, plan
 
     ask = Ask(
         repository,
@@ -105,7 +105,7 @@ def command(
 def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
     """The decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
     from hyops_ci.errors import Exit, Refusal
-    from hyops_ci.stages.sources import read_source
+    from hyops_ci.stages.plan.inputs import read_source
 
     if text and ref:
         raise Refusal(
@@ -141,7 +141,7 @@ def outputs_of(run: RunDir) -> dict[str, str]:
     import json
 
     from hyops_ci.contracts.plan import Plan
-    from hyops_ci.stages.witness import check_job, execute_job
+    from hyops_ci.stages.conclude.cross_check import check_job, execute_job
 
     if not run.has("plan.json"):
         return {}

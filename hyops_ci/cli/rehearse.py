@@ -37,9 +37,9 @@ def command(
     HyOps is a stand-in, and every page says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the PATH, or
     /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
     """
-    from hyops_ci.stages.rehearse import SCENARIOS, rehearse
-    from hyops_ci.stages.site import find_hyops
-    from hyops_ci.stages.world import silent
+    from hyops_ci.operations.rehearse.sandbox import find_hyops
+    from hyops_ci.operations.rehearse.scenarios import SCENARIOS, rehearse
+    from hyops_ci.stages.context import silent
 
     if scenario == "list":
         click.echo("\n".join(f"{name:<18} {night.story}" for name, night in SCENARIOS.items()))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyops_ci.errors import DispatchError
-from hyops_ci.github.workflow import Workflow, fenced, plain
+from hyops_ci.github.actions.commands import Workflow, fenced, plain
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.conclude import Conclusion
+    from hyops_ci.stages.conclude.stage import Conclusion
 
 
 def emit(output: str, lines: Sequence[str], document: Any) -> None:
@@ -26,12 +26,6 @@ def emit(output: str, lines: Sequence[str], document: Any) -> None:
         click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True).replace("##[", "#\\u0023["))
     else:
         click.echo(_for_log("\n".join(lines)))
-
-
-def listed(word: str, names: Sequence[str], output: str) -> None:
-    """Print what a generator found stale or wrote, one name a line."""
-    if names or output == "json":
-        emit(output, [f"{word} {name}" for name in names], {word: list(names)})
 
 
 def hand_on(values: Mapping[str, str], output: str, *, required: Iterable[str] = ()) -> None:
@@ -102,7 +96,7 @@ def annotate(error: DispatchError) -> None:
 def conclusion(ended: Conclusion, output: str) -> int:
     """Print how a run ended: its story, its bundle, and the verifier's word. Answers the exit code."""
     from hyops_ci.evidence.contents import read_files
-    from hyops_ci.stages.ending import telling
+    from hyops_ci.report.headline import telling
 
     result = ended.result
     document = {

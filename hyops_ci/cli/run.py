@@ -46,11 +46,11 @@ def command(
     Without enough approvals it ends before anything is changed, and leaves request.json and decision.json for the approvers;
     call it again with the same decision.json and their answers.
     """
-    from hyops_ci.cli.on_github import checkout_config, host_trust
+    from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import conclusion, say
     from hyops_ci.cli.shell import shell_world
-    from hyops_ci.stages.plan import Ask, Form
-    from hyops_ci.stages.run import break_glass, require_trust
+    from hyops_ci.operations.break_glass import break_glass, require_trust
+    from hyops_ci.stages.plan.stage import Ask, Form
 
     trust = require_trust(host_trust())
     world = shell_world(checkout_config(repository), trust=trust, min_quorum=2)

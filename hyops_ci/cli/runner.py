@@ -10,8 +10,8 @@ import click
 from hyops_ci.cli.options import config_option, format_option, repository_option
 
 if TYPE_CHECKING:
-    from hyops_ci.github.client import Client
-    from hyops_ci.stages.standing import Standing
+    from hyops_ci.github.api.client import Client
+    from hyops_ci.stages.watch.runner_status import Standing
 
 MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
 
@@ -33,12 +33,12 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     It takes a token that may list runners: DR_RUNNER_TOKEN, or an App's DR_APP_ID and DR_APP_KEY_FILE (administration: read). Without
     one it says what is not known.
     """
-    from hyops_ci.cli.connecting import connect_for_runners
+    from hyops_ci.cli.connect import connect_for_runners
     from hyops_ci.cli.render import emit
-    from hyops_ci.intake.config_file import read_config
-    from hyops_ci.planning.waiting import Presence
-    from hyops_ci.stages.clock import SystemClock
-    from hyops_ci.stages.standing import lanes_of, standing
+    from hyops_ci.config.file import read_config
+    from hyops_ci.stages.context import SystemClock
+    from hyops_ci.stages.watch.queue import Presence
+    from hyops_ci.stages.watch.runner_status import lanes_of, standing
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     client = connect_for_runners(repository)

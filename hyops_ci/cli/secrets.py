@@ -26,13 +26,13 @@ def check_secrets(folder: Path, output: str) -> int:
     """Say which names of the plan the authority has: as the job inside GitHub, else with `vault.break_glass` of the config."""
     import os
 
-    from hyops_ci.cli.on_github import github_world, host_trust, sealed_config
+    from hyops_ci.cli.github_job import github_world, host_trust, sealed_config
     from hyops_ci.cli.render import emit
     from hyops_ci.cli.shell import shell_world
     from hyops_ci.secrets.port import Purpose
     from hyops_ci.secrets.sync import check_names
-    from hyops_ci.stages.looking import authority_of, require_plan
-    from hyops_ci.stages.rundir import RunDir
+    from hyops_ci.stages.handover import RunDir
+    from hyops_ci.stages.preview import authority_of, require_plan
 
     run = RunDir(folder)
     plan, config = require_plan(run), sealed_config(run)

@@ -6,12 +6,11 @@ import os
 from getpass import getuser
 from pathlib import Path
 
-from hyops_ci.cli.connecting import remote_at, server_url, state_dir, token_for
+from hyops_ci.cli.connect import remote_at, server_url, state_dir, token_for
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
-from hyops_ci.stages.clock import SystemClock
+from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.job import local_job
-from hyops_ci.stages.world import World
 
 
 def shell_world(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> World:

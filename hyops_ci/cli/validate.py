@@ -39,7 +39,7 @@ def command(file: Path, config: Path | None, at: datetime | None, output: str) -
 def read_input(file: Path) -> bytes:
     """The bytes of a file or of standard input, at most one more than intake accepts."""
     from hyops_ci.errors import Exit, Refusal
-    from hyops_ci.intake.strict_json import MAX_BYTES
+    from hyops_ci.parsing.strict_json import MAX_BYTES
 
     try:
         if str(file) == "-":
@@ -61,7 +61,7 @@ def _through(data: bytes, config: Path, at: datetime | None) -> dict[str, str]:
     """What the record means by a config."""
     from datetime import UTC
 
-    from hyops_ci.intake.config_file import read_config
+    from hyops_ci.config.file import read_config
     from hyops_ci.intake.decision import read_decision
 
     known, _ = read_config(config.read_bytes(), config.name)

@@ -10,7 +10,7 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.watch import Watched
+    from hyops_ci.stages.watch.stage import Watched
 
 
 @click.command("watch")
@@ -50,10 +50,10 @@ def command(
 
     DR_TOKEN needs actions: write. With DR_RUNNER_TOKEN, or DR_APP_ID and DR_APP_KEY_FILE, it also knows whether the runner is online.
     """
-    from hyops_ci.cli.connecting import connect, connect_for_runners
-    from hyops_ci.cli.on_github import github_world
-    from hyops_ci.planning.waiting import Wanted
-    from hyops_ci.stages.watch import Order, watch
+    from hyops_ci.cli.connect import connect, connect_for_runners
+    from hyops_ci.cli.github_job import github_world
+    from hyops_ci.stages.watch.queue import Wanted
+    from hyops_ci.stages.watch.stage import Order, watch
 
     world = github_world(None, on_runner=False)
     labels, names = listed(runs_on, at_least=1), listed(runner_names)
@@ -88,8 +88,8 @@ def tell(watched: Watched, output: str) -> None:
     """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import State
-    from hyops_ci.github.workflow import fenced
-    from hyops_ci.stages.ending import headline_of
+    from hyops_ci.github.actions.commands import fenced
+    from hyops_ci.report.headline import headline_of
 
     flow, refusal = workflow(), watched.refusal
     hand_on(

@@ -1,6 +1,6 @@
 """The caller's `.github/dr-dispatch.yml` (contracts, section 2): a small file, every default visible.
 
-The model is the file as written; `hyops_ci.planning.settings` resolves it into effective values, each
+The model is the file as written; `hyops_ci.config.settings` resolves it into effective values, each
 with its origin. Defaults that do not depend on names live here.
 """
 

@@ -1,257 +1,276 @@
-"""Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (workflows, section 4).
+"""The supervisor process: starts HyOps, journals it, ends it, and outlives whoever asked for it.
 
-    run = Supervisor.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
-    ended = run.see_through()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
-
-Whatever happens to this process, the journal in `run_dir` says what HyOps did: `Supervisor.attach(run_dir)`.
+Started by `supervisor`, which hands over an `Order` through a pipe, so that secrets are in no argv and no file.
+It leaves the caller's session, so that neither a closed shell nor a killed step takes it along.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import IO, BinaryIO, Final, cast
 
-import hyops_ci
-from hyops_ci.errors import Exit, Fault
-from hyops_ci.execution import journal, processes
-from hyops_ci.execution.grammar import HyOpsLine
-from hyops_ci.execution.journal import Ended, JournalView
-from hyops_ci.execution.keeper import MAX_OUTPUT, Order
-from hyops_ci.execution.streams import LineSplitter, printable
+from hyops_ci.execution import processes
+from hyops_ci.execution.grammar import HyOpsLine, StepEvent, read_line
+from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, Stop, hold_lock
+from hyops_ci.execution.streams import LineSplitter
+from hyops_ci.redaction import Filter, Redactor
 
-CANCEL_WAIT: Final = 9.0
-"""Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
-POLL: Final = 0.05
-_KEPT: Final = ("PATH", "HOME", "LANG", "TMPDIR")
-"""What the supervisor process itself needs. RUNNER_TRACKING_ID above all stays out: the runner ends what carries it."""
-_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from hyops_ci.execution.keeper import main; main()"
-
-OnLine = Callable[[str], object]
-OnStep = Callable[[HyOpsLine, datetime], object]
+MAX_OUTPUT: Final = 256 * 1024 * 1024
+"""Bytes of one stream that are kept; the rest is read and dropped, with a record that says so."""
+CHUNK: Final = 64 * 1024
+DRAIN: Final = 1.0
+"""Seconds that output is still read after HyOps has ended, when an orphan holds the pipe open."""
+SYNC: Final = 0.5
+_WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
-class Condition(StrEnum):
-    """What can be said of a run."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the supervisor process is asked to do. Times in seconds."""
 
-    RUNNING = "running"
-    FINISHED = "finished"
-    UNKNOWN = "unknown"
-    """No final answer and nobody who could still give one."""
+    run_dir: str
+    argv: list[str]
+    env: dict[str, str]
+    timeout: float
+    secrets: dict[str, str]
+    """Values that never reach a disk or a log, by name."""
+    cwd: str = "/"
+    grace: float = 20.0
+    """From the interrupt to SIGTERM. HyOps gives its provider 15 s and needs a moment more (HyOps `runtime/proc.py`)."""
+    patience: float = 5.0
+    """From SIGTERM to SIGKILL."""
+    linger: float = 2.0
+    """What orphans are given to end by themselves."""
+    max_output: int = MAX_OUTPUT
+    remove_after: tuple[str, ...] = ()
+    """Files removed at the end, such as the lent overlay."""
 
 
-class Supervisor:
-    """One supervised HyOps command, from its caller's side."""
+class Output:
+    """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end."""
 
-    def __init__(self, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> None:
-        self.run_dir = run_dir
-        self._on_line, self._on_step = on_line or _ignore, on_step or _ignore
-        self._read_to = 0
-        self._splitters = {name: LineSplitter() for name in journal.STREAMS}
-        self._ended: Ended | None = None
+    def __init__(self, name: str, run_dir: Path, limit: int, stream_filter: Filter, journal: JournalWriter) -> None:
+        self.name, self._limit, self._filter, self._journal = name, limit, stream_filter, journal
+        self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._bytes = 0
+        self._lines = LineSplitter()
+        self._dirty = self._cut = False
 
-    @classmethod
-    def start(
-        cls,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        run_dir: Path,
-        *,
-        timeout: float,
-        secrets: Mapping[str, str] | None = None,
-        on_line: OnLine | None = None,
-        on_step: OnStep | None = None,
-        remove_after: Iterable[Path] = (),
-        grace: float = 20.0,
-        patience: float = 5.0,
-        linger: float = 2.0,
-        max_output: int = MAX_OUTPUT,
-        hold: Iterable[int] = (),
-    ) -> Supervisor:
-        """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
+    def feed(self, chunk: bytes) -> list[HyOpsLine]:
+        """Keep a chunk; the lines of it that mean something (only standard output has any)."""
+        self._keep(self._filter.feed(chunk))
+        return self._read(self._lines.feed(chunk))
 
-        `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
-        each line that means something with its time; both during `wait`, in this process. `hold` are open file
-        descriptors, such as the host lock, that stay open as long as the supervisor lives.
-        Raises Fault (`hyops.supervisor`, exit 9) when the supervisor cannot be started; a HyOps that cannot be
-        started is an `Ended` with `rc` None.
-        """
-        journal.create(run_dir)
-        order = Order(
-            run_dir=str(run_dir.resolve()),
-            argv=list(argv),
-            env=dict(env),
-            timeout=timeout,
-            secrets=dict(secrets or {}),
-            grace=grace,
-            patience=patience,
-            linger=linger,
-            max_output=max_output,
-            remove_after=tuple(str(path) for path in remove_after),
+    def close(self) -> list[HyOpsLine]:
+        """Keep what the filter still holds."""
+        self._keep(self._filter.close())
+        return self._read(self._lines.close())
+
+    def sync(self) -> None:
+        """What was kept so far is on disk."""
+        if self._dirty:
+            os.fdatasync(self._file)
+            self._dirty = False
+
+    def _read(self, lines: list[bytes]) -> list[HyOpsLine]:
+        if self.name != "stdout":
+            return []
+        return [event for line in lines if (event := read_line(line.decode("utf-8", errors="replace"))) is not None]
+
+    def _keep(self, clean: bytes) -> None:
+        room = self._limit - self._bytes
+        if len(clean) > room and not self._cut:
+            self._cut = True
+            self._journal.write("cut", stream=self.name, at_byte=self._limit)
+        clean = clean[:room]
+        if clean:
+            os.write(self._file, clean)
+            self._journal.write("output", stream=self.name, offset=self._bytes, bytes=len(clean), sync=False)
+            self._bytes += len(clean)
+            self._dirty = True
+
+
+class Keeper:
+    """Keeps one HyOps process from start to end."""
+
+    def __init__(self, order: Order, redactor: Redactor) -> None:
+        self._order, self._redactor, self._redact = order, redactor, redactor.text
+        run_dir = Path(order.run_dir)
+        self._journal = JournalWriter(run_dir)
+        self._outputs = {name: Output(name, run_dir, order.max_output, redactor.filter(), self._journal) for name in STREAMS}
+        self._selector = selectors.DefaultSelector()
+        self._stop = Stop.NOT_ASKED
+        self._asked_at = self._synced_at = 0.0
+        self._strongest = 0
+        self._rc: int | None = None
+
+    def keep(self, ready: Callable[[], None]) -> Ended:
+        """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
+        self._listen()
+        began = time.monotonic()
+        argv = [self._redact(word) for word in self._order.argv]
+        self._journal.write("starting", supervisor=os.getpid(), argv=argv, timeout=self._order.timeout)
+        try:
+            self._pid = self._start()
+        except OSError as error:
+            ended = Ended(rc=None, by_itself=True, error=f"{self._order.argv[0]}: {error.strerror}")
+        else:
+            ready()
+            self._stay(began)
+            # An interrupt that nobody handles ends Python itself: still an end by its own hand, between two steps.
+            own_hand = self._rc is not None and (self._rc >= 0 or self._rc == -signal.SIGINT) and self._strongest < 2
+            ended = Ended(rc=self._rc, by_itself=own_hand, stop=self._stop, strays=self._end_strays())
+        for output in self._outputs.values():
+            self._note(output.close())
+            output.sync()
+        self._journal.write("redactions", counts=dict(self._redactor.counts))
+        for path in self._order.remove_after:
+            Path(path).unlink(missing_ok=True)
+        ended = replace(ended, seconds=round(time.monotonic() - began, 3))
+        self._journal.write(
+            "ended",
+            rc=ended.rc,
+            by_itself=ended.by_itself,
+            stop=ended.stop,
+            seconds=ended.seconds,
+            strays=list(ended.strays),
+            error=ended.error,
         )
-        _launch(order, run_dir, tuple(hold))
-        return cls(run_dir, on_line=on_line, on_step=on_step)
+        return ended
 
-    @classmethod
-    def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> Supervisor:
-        """Find a run again, from any process; `condition` says what is left of it."""
-        return cls(run_dir, on_line=on_line, on_step=on_step)
+    def _listen(self) -> None:
+        """Signals wake the loop. A handler, never SIG_IGN: what is ignored here HyOps would inherit as ignored."""
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in _WATCHED:
+            signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._selector.register(reader, selectors.EVENT_READ, None)
 
-    @property
-    def condition(self) -> Condition:
-        """Whether there is a final answer, and if not, whether one can still come."""
-        held = journal.lock_is_held(self.run_dir)
-        if self.view().ended is not None:
-            return Condition.FINISHED
-        return Condition.RUNNING if held else Condition.UNKNOWN
-
-    def view(self) -> JournalView:
-        """The journal as it is now."""
-        return journal.read_journal(self.run_dir)
-
-    def hyops_lives(self) -> bool:
-        """Whether HyOps itself still runs, with or without its supervisor: look at it before anything else starts."""
-        pid = self.view().hyops_pid
-        process = processes.read_process(pid) if pid else None
-        return process is not None and process.session == pid and process.state not in "ZX"
-
-    def wait(self, limit: float | None = None) -> Ended | None:
-        """Pass on what comes until the final answer, at most `limit` seconds.
-
-        None means no final answer: the limit has passed (`condition` is running) or the supervisor is gone (unknown).
-        """
-        until = None if limit is None else time.monotonic() + limit
-        while True:
-            alive = journal.lock_is_held(self.run_dir)
-            self._follow()
-            if self._ended is not None or not alive or (until is not None and time.monotonic() >= until):
-                return self._ended
-            time.sleep(POLL)
-
-    def see_through(self, patience: float = CANCEL_WAIT) -> Ended | None:
-        """`wait`, with SIGINT and SIGTERM to this process taken as a cancel; then at most `patience` seconds more.
-
-        GitHub interrupts a cancelled step, sends SIGTERM 7.5 s and kills 2.5 s later; the supervisor goes on to the
-        end whatever becomes of this process. Main thread only, as all signal handling.
-        """
-        asked: list[float] = []
-
-        def ask(*_: object) -> None:
-            if not asked:
-                asked.append(time.monotonic())
-                self.cancel()
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            while (ended := self.wait(0.25)) is None and journal.lock_is_held(self.run_dir):
-                if asked and time.monotonic() - asked[0] >= patience:
-                    break
-            return ended or self.wait(0)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def cancel(self) -> bool:
-        """Ask for an end: interrupt, 20 s, SIGTERM, 5 s, SIGKILL. Returns at once; whether a supervisor was there to ask."""
-        pid = self.view().supervisor_pid
-        return bool(pid) and journal.lock_is_held(self.run_dir) and processes.send(pid or 0, signal.SIGINT)
-
-    def stdout(self) -> str:
-        """All of the redacted standard output so far."""
-        return self._text("stdout")
-
-    def stderr(self) -> str:
-        """All of the redacted standard error so far."""
-        return self._text("stderr")
-
-    def _text(self, stream: str) -> str:
-        path = self.run_dir / f"{stream}.log"
-        return path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
-
-    def _follow(self) -> None:
-        """Hand on the records that were written since the last look."""
-        try:
-            with (self.run_dir / journal.JOURNAL).open("rb") as file:
-                file.seek(self._read_to)
-                text = file.read()
-        except FileNotFoundError:
-            return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read_to += len(whole)
-        for record in journal.records(whole):
-            match record["kind"]:
-                case "line":
-                    self._on_step(journal.line_of(record), datetime.fromisoformat(record["at"]))
-                case "output":
-                    self._show(record["stream"], record["offset"], record["bytes"])
-                case "ended":
-                    for splitter in self._splitters.values():
-                        self._print(splitter.close())
-                    self._ended = journal.ended_of(record)
-
-    def _show(self, stream: str, offset: int, size: int) -> None:
-        with (self.run_dir / f"{stream}.log").open("rb") as file:
-            file.seek(offset)
-            self._print(self._splitters[stream].feed(file.read(size)))
-
-    def _print(self, lines: list[bytes]) -> None:
-        for line in lines:
-            self._on_line(printable(line))
-
-
-def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
-    """Start the supervisor process and wait for its word that HyOps runs, or for its end."""
-    package_root = str(Path(hyops_ci.__file__).resolve().parents[1])
-    env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, package_root],
-            stdin=subprocess.PIPE,
+    def _start(self) -> int:
+        order = self._order
+        self._child = subprocess.Popen(
+            order.argv,
+            env=order.env,
+            cwd=order.cwd,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=errors,
-            env=env,
-            cwd="/",
-            pass_fds=hold,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=processes.interrupt_when_parent_dies,
         )
-    finally:
-        os.close(errors)
-    try:
-        said, _ = process.communicate(json.dumps(asdict(order)).encode())
-    except BaseException:
-        # Interrupted in the moment of the start: nobody will hold this run, so it is cancelled before anything else.
-        _cancel_whatever_started(run_dir)
-        raise
-    if said != b"ready\n" and journal.read_journal(run_dir).ended is None:
-        raise Fault(
-            "hyops.supervisor",
-            "the supervisor of HyOps did not start",
-            exit_code=Exit.HYOPS,
-            found=_last_line(run_dir / "supervisor.err"),
-            expected="a supervisor process of its own session; HyOps was not started",
-            fix="run hyops-ci doctor on the runner",
-        )
+        for name, pipe in zip(STREAMS, (self._child.stdout, self._child.stderr), strict=True):
+            self._selector.register(cast("IO[bytes]", pipe), selectors.EVENT_READ, self._outputs[name])
+        self._journal.write("started", hyops=self._child.pid)
+        return self._child.pid
+
+    def _stay(self, began: float) -> None:
+        read_until = float("inf")
+        while True:
+            self._turn(0.25)
+            now = time.monotonic()
+            if self._rc is None:
+                self._rc = processes.reap().get(self._pid)
+                if self._rc is not None:
+                    self._child.returncode = self._rc
+                    read_until = now + DRAIN
+                else:
+                    self._press(now, began)
+            if self._rc is not None and (len(self._selector.get_map()) == 1 or now >= read_until):
+                return
+
+    def _turn(self, patience: float) -> None:
+        """Wait for output or a signal and handle it."""
+        for key, _ in self._selector.select(patience):
+            if key.data is None:
+                self._hear(os.read(key.fd, 64))
+            elif chunk := os.read(key.fd, CHUNK):
+                self._note(key.data.feed(chunk))
+            else:
+                self._selector.unregister(key.fileobj)
+        if (now := time.monotonic()) - self._synced_at >= SYNC:
+            self._synced_at = now
+            self._sync()
+
+    def _sync(self) -> None:
+        for output in self._outputs.values():
+            output.sync()
+        self._journal.sync()
+
+    def _note(self, lines: list[HyOpsLine]) -> None:
+        for line in lines:
+            self._journal.line(replace(line, reason=self._redact(line.reason)) if isinstance(line, StepEvent) else line)
+
+    def _hear(self, numbers: bytes) -> None:
+        if {signal.SIGINT, signal.SIGTERM} & set(numbers):
+            self._ask(Stop.CANCEL)
+
+    def _ask(self, why: Stop) -> None:
+        if self._stop is Stop.NOT_ASKED:
+            self._stop, self._asked_at = why, time.monotonic()
+
+    def _press(self, now: float, began: float) -> None:
+        """Interrupt, then SIGTERM, then SIGKILL, each once and in its time."""
+        if now - began >= self._order.timeout:
+            self._ask(Stop.TIMEOUT)
+        if self._stop is Stop.NOT_ASKED:
+            return
+        order, waited = self._order, now - self._asked_at
+        ladder = ((0.0, signal.SIGINT), (order.grace, signal.SIGTERM), (order.grace + order.patience, signal.SIGKILL))
+        for step, (due, number) in enumerate(ladder, start=1):
+            if waited >= due and self._strongest < step:
+                self._strongest = step
+                self._journal.write("signal", name=number.name, why=self._stop)
+                processes.send(self._pid, number, group=True)
+
+    def _end_strays(self) -> tuple[str, ...]:
+        """End what outlived HyOps; the names. Orphans are our children (subreaper), however often they forked."""
+        self._outlast(self._order.linger if self._stop is Stop.NOT_ASKED and self._rc == 0 else 0.0)
+        strays = processes.descendants(os.getpid())
+        if strays:
+            self._journal.write("strays", names=[process.name for process in strays], pids=[process.pid for process in strays])
+        for number, limit in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
+            for process in processes.descendants(os.getpid()):
+                processes.send(process.pid, number)
+            self._outlast(limit)
+        return tuple(sorted(process.name for process in strays))
+
+    def _outlast(self, limit: float) -> None:
+        until = time.monotonic() + limit
+        while processes.descendants(os.getpid()) and time.monotonic() < until:
+            self._turn(0.05)
+            processes.reap()
 
 
-def _cancel_whatever_started(run_dir: Path, limit: float = 5.0) -> None:
-    run, until = Supervisor.attach(run_dir), time.monotonic() + limit
-    while not run.cancel() and run.condition is not Condition.FINISHED and time.monotonic() < until:
-        time.sleep(POLL)
+def serve(order_stream: BinaryIO) -> None:
+    """Run as the supervisor process: read the order, keep HyOps, leave the final answer in the journal."""
+    data = json.load(order_stream)
+    order = Order(**{**data, "remove_after": tuple(data["remove_after"])})
+    held = hold_lock(Path(order.run_dir))
+    processes.become_subreaper()
+
+    def ready() -> None:
+        with suppress(BrokenPipeError):  # the caller may be gone already
+            os.write(1, b"ready\n")
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+
+    Keeper(order, Redactor(order.secrets)).keep(ready)
+    os.close(held)
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
-
-
-def _ignore(*_: object) -> None:
-    """Nobody listens."""
+def main() -> None:
+    """Entry point of the detached process: leaves the caller's session and process tree, then serves."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    serve(sys.stdin.buffer)

@@ -16,8 +16,8 @@ from typing import Final
 
 from hyops_ci.contracts.control import ArtifactFact
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import ARTIFACT, ARTIFACTS
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import ARTIFACT, ARTIFACTS
 
 MOST_PACKED: Final = 128 << 20
 """Bytes of a zip."""

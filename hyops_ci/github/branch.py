@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Refusal
-from hyops_ci.github import endpoints
-from hyops_ci.github.answers import NotFound
-from hyops_ci.github.client import Client
-from hyops_ci.github.owners import PLACES, unowned
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.answers import NotFound
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.codeowners import PLACES, unowned
 from hyops_ci.github.repository import repository
 
 HEADS: Final = "refs/heads/"

@@ -6,8 +6,8 @@ import base64
 import binascii
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import CONTENT
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import CONTENT
 
 
 def file_at(client: Client, path: str, ref: str) -> bytes:

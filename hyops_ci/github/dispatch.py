@@ -15,10 +15,10 @@ from typing import Any, Final, Never
 
 from hyops_ci.contracts.ports import Clock
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.github.answers import Unanswered
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKFLOW
-from hyops_ci.github.workflow_file import Input
+from hyops_ci.github.actions.workflow_file import Input
+from hyops_ci.github.api.answers import Unanswered
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKFLOW
 
 MAX_INPUTS: Final = 25
 MAX_SIZE: Final = 65_535

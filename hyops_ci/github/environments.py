@@ -8,9 +8,9 @@ from typing import Any
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Refusal
-from hyops_ci.github import endpoints
-from hyops_ci.github.answers import NotFound
-from hyops_ci.github.client import Client
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.answers import NotFound
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from hyops_ci.contracts.control import JobFact
-from hyops_ci.github import endpoints
-from hyops_ci.github.answers import Conflict
-from hyops_ci.github.client import Client
-from hyops_ci.github.meanings import read_as
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.answers import Conflict
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.errors import read_as
 
 MOST_PAGES: Final = 3
 """Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""

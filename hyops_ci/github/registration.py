@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Never
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github import endpoints
-from hyops_ci.github.answers import NotFound, Rejected
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import Endpoint
-from hyops_ci.github.meanings import misunderstood, read_as
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.answers import NotFound, Rejected
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import Endpoint
+from hyops_ci.github.api.errors import misunderstood, read_as
 
 DEFAULT_GROUP: Final = 1
 """Id of the group that every owner has; a repository has no other."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hyops_ci.contracts.control import RepositoryFact
-from hyops_ci.github import endpoints
-from hyops_ci.github.client import Client
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import Client
 
 
 def repository(client: Client) -> RepositoryFact:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import ReviewFact
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github import endpoints
-from hyops_ci.github.client import Client
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import Client
 
 NOBODY: Final = Person(login="ghost")
 """How GitHub shows an account that is gone. It has no id here, so its yes counts for nothing; its no counts."""

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.control import RunnerFact
-from hyops_ci.github import endpoints
-from hyops_ci.github.answers import Forbidden, NotFound
-from hyops_ci.github.client import PAGE, Client
-from hyops_ci.github.meanings import read_as
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.answers import Forbidden, NotFound
+from hyops_ci.github.api.client import PAGE, Client
+from hyops_ci.github.api.errors import read_as
 
 MOST_CALLS: Final = 5
 """Of one search: an App's login takes two more and an agent's version one, and a plan has a budget of eight."""

@@ -9,9 +9,9 @@ from typing import Any
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Fault
-from hyops_ci.github import endpoints
-from hyops_ci.github.client import Client
-from hyops_ci.github.meanings import read_as
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.errors import read_as
 
 
 def run(client: Client, run_id: int) -> RunFact:

@@ -13,11 +13,11 @@ from hyops_ci.contracts.decision import Decision, DecisionType
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
-from hyops_ci.intake.explaining import read_model
 from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
-from hyops_ci.intake.strict_json import BY_HAND, read_object
 from hyops_ci.intake.validate import validate
+from hyops_ci.parsing.model_errors import read_model
+from hyops_ci.parsing.strict_json import BY_HAND, read_object
 
 FUTURE: Final = timedelta(seconds=60)
 """Difference of clocks that is let pass."""

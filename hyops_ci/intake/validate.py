@@ -14,7 +14,7 @@ import jsonschema_rs
 from hyops_ci.contracts.published import schema_file
 from hyops_ci.errors import Exit
 from hyops_ci.intake.kinds import kind_of
-from hyops_ci.intake.strict_json import BY_HAND, read_object
+from hyops_ci.parsing.strict_json import BY_HAND, read_object
 
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", re.ASCII)
 
@@ -38,7 +38,7 @@ def validate(data: bytes, name: str = "the record") -> str:
     if not validator.is_valid(value):
         import json
 
-        from hyops_ci.intake.explaining import refuse_document
+        from hyops_ci.parsing.model_errors import refuse_document
 
         refuse_document(value, json.loads(text), gate="intake.schema", what=f"{name} ({kind})", exit_code=Exit.DECISION, fix=BY_HAND)
     return kind

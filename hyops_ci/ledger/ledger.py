@@ -12,10 +12,10 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.ledger import answers, rules, transitions
-from hyops_ci.ledger.answers import Asked
-from hyops_ci.ledger.git import GitStore
-from hyops_ci.ledger.memory import TipMemory, must_hold
+from hyops_ci.ledger import pending_approvals, rules, transitions
+from hyops_ci.ledger.git_store import GitStore
+from hyops_ci.ledger.last_seen import TipMemory, must_hold
+from hyops_ci.ledger.pending_approvals import Asked
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head, Relation, Store, relation
 
@@ -195,16 +195,16 @@ class Ledger:
         An answer that is there already is not added twice. No signature is verified here. Raises Refusal (exit 6) `ledger.answer` for
         what is no approval, is for another question, repository or ledger, is over or was used, and where 20 wait already.
         """
-        letter = answers.read_letter(envelope)
+        letter = pending_approvals.read_letter(envelope)
 
         def next_tip(head: Head) -> Tip | None:
-            return answers.answered(head.tip, letter, subject, at, rules.history_of(head.tips).nonces)
+            return pending_approvals.answered(head.tip, letter, subject, at, rules.history_of(head.tips).nonces)
 
         return self._change(next_tip, letter.title)
 
     def answers(self, asked: Asked) -> tuple[dict[str, Any], ...]:
         """The envelopes that wait for exactly this decision, plan and check, to be judged by `approvals`. Nobody vouches for them yet."""
-        return tuple(each.document() for each in answers.waiting_for(self._head().tip, asked))
+        return tuple(each.document() for each in pending_approvals.waiting_for(self._head().tip, asked))
 
     def ahead_of(self, other: Ledger) -> Relation:
         """How this ledger stands to one that should be the same. Raises what reading either of them raises."""

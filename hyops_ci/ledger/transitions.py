@@ -11,7 +11,7 @@ from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.answers import left_over
+from hyops_ci.ledger.pending_approvals import left_over
 from hyops_ci.ledger.rules import DONE, ClaimRequest, incident, refuse, silent
 
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from hyops_ci.config.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
 from hyops_ci.contracts.config import DispatchConfig, HostTrust, ServiceAction
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
 from hyops_ci.contracts.plan import GatePass, Plan, SecretRef
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
 
 
 @dataclass(frozen=True)

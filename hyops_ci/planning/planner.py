@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from hyops_ci.config import settings
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane, TargetCloud
 from hyops_ci.contracts.digest import canonical
@@ -29,7 +30,7 @@ from hyops_ci.contracts.plan import (
     Undoes,
 )
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning import settings, steps
+from hyops_ci.planning import steps
 from hyops_ci.planning.case import Answers, PlanCase, ask_all
 
 PREFLIGHT_TIMEOUT: Final = "PT15M"

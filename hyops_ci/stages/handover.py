@@ -1,14 +1,184 @@
-"""What an earlier run handed over, taken out of its artifact. Whoever can push a branch can upload one: it vouches for nothing."""
+"""The folder of one run: what one stage leaves for the next, in the layout of the sealed bundle.
+
+Between jobs it travels as one deterministic tar whose sha256 goes another way (a job output), so that a
+swapped artifact is refused before anything in it is read.
+"""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.artifacts import artifact
-from hyops_ci.github.client import Client
-from hyops_ci.stages.rundir import MAX_HANDOVER_BYTES, contents
+
+M = TypeVar("M", bound=Model)
+MAX_HANDOVER_BYTES = 16 * 1024 * 1024
+LOCAL = frozenset({"private"})
+"""Folders of this host only: they neither travel nor enter the bundle."""
+
+
+class RunDir:
+    """Named documents and files of a run below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def private(self) -> Path:
+        """Journals and work files that stay on this host."""
+        path = self.root / "private"
+        path.mkdir(exist_ok=True, mode=0o700)
+        return path
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a file. Its content is final: stages add files, they do not change one another's."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_bytes(content)
+
+    def write_model(self, name: str, model: Model) -> None:
+        """Keep a document as indented JSON."""
+        self.write_json(name, model.document())
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Keep a JSON value."""
+        self.write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+    def has(self, name: str) -> bool:
+        """Whether a stage before left this file."""
+        return (self.root / name).is_file()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises Refusal (exit 2) where a stage before should have left it and did not."""
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            raise Refusal(
+                "handover.file",
+                f"the stage before left no {name}",
+                exit_code=Exit.USAGE,
+                found=f"no {name} in the handover",
+                expected="the handover of the stage before",
+                fix="start a new run",
+            ) from None
+
+    def read_json(self, name: str) -> Any:
+        """The JSON value of a file."""
+        return json.loads(self.read(name))
+
+    def read_model(self, name: str, model: type[M]) -> M:
+        """A document, read strictly. Raises Refusal (exit 4) where it is not what the stage before wrote."""
+        try:
+            return model.model_validate_json(self.read(name))
+        except ValidationError as error:
+            raise Refusal(
+                "handover.document",
+                f"{name} cannot be read",
+                exit_code=Exit.POLICY,
+                found=f"{error.error_count()} fields do not fit",
+                expected=f"a {model.__name__} of this release",
+                fix="start a new run; mix no releases within one",
+            ) from None
+
+    def pack(self, to: Path) -> str:
+        """Write the folder as one deterministic tar. Answers `sha256:<hex>` of its bytes."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for path in sorted(self.root.rglob("*")):
+                name = path.relative_to(self.root)
+                if not path.is_file() or path.is_symlink() or name.parts[0] in LOCAL or path == to:
+                    continue
+                info = tarfile.TarInfo(name.as_posix())
+                info.size, info.mode = path.stat().st_size, 0o600
+                tar.addfile(info, io.BytesIO(path.read_bytes()))
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(buffer.getvalue())
+        return "sha256:" + hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def new_run(root: Path) -> RunDir:
+    """A run's folder before its first stage. Raises Refusal (exit 2) where a run has left something there."""
+    if root.is_symlink() or (root.is_dir() and any(root.iterdir())):
+        raise Refusal(
+            "run.folder",
+            "another run lies here",
+            exit_code=Exit.USAGE,
+            found=f"{root} is {'a link' if root.is_symlink() else 'not empty'}",
+            expected="a folder of this run alone",
+            fix="name another --folder; on GitHub, plan once per job",
+        )
+    return RunDir(root)
+
+
+def unpack(handover: Path, digest: str, root: Path) -> RunDir:
+    """The run folder that the stage before packed. Raises Refusal (exit 4) where its bytes are not those."""
+    try:
+        data = handover.read_bytes() if handover.stat().st_size <= MAX_HANDOVER_BYTES else b""
+    except OSError:
+        data = b""
+    found = "sha256:" + hashlib.sha256(data).hexdigest() if data else "no readable file"
+    if found != digest:
+        raise Refusal(
+            "handover.digest",
+            "what arrived is not what the stage before handed over",
+            exit_code=Exit.POLICY,
+            found=found,
+            expected=digest or "a digest in the job's outputs",
+            fix="start a new run; if it happens again, somebody replaces artifacts of this repository",
+        )
+    files = contents(data)  # all of it judged before the first is written
+    run = new_run(root)
+    for name, content in files.items():
+        run.write(name, content)
+    return run
+
+
+def contents(handover: bytes) -> dict[str, bytes]:
+    """The files of a handover by name. Raises Refusal (exit 4) for anything that `RunDir.pack` does not write.
+
+    Whoever brings a job of their own to the runner brings the digest along, too: so the bytes are judged as a stranger's. Plain files
+    only (a sparse one unpacks to what no disk holds), each once, none above the folder or in its private part.
+    """
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(handover), mode="r:") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name)
+                plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.pax_headers and not tar.pax_headers
+                inside = name.parts and name.as_posix() == member.name and not name.is_absolute() and ".." not in name.parts
+                content = tar.extractfile(member) if plain and inside and member.name.isprintable() else None
+                taken = member.name in files or any(parent.as_posix() in files for parent in name.parents)
+                if content is None or taken or name.parts[0] in LOCAL:
+                    raise Refusal(
+                        "handover.member",
+                        "the handover holds what is no plain file of a run",
+                        exit_code=Exit.POLICY,
+                        found=member.name,
+                        expected="files as the stage before packed them",
+                        fix="start a new run; look who uploaded this artifact",
+                    )
+                files[member.name] = content.read()
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        raise Refusal(
+            "handover.form",
+            "the handover is no tar",
+            exit_code=Exit.POLICY,
+            found=type(error).__name__,
+            expected="the file that the stage before packed",
+            fix="start a new run",
+        ) from None
+    return files
 
 
 def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[str, bytes]:

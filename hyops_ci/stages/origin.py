@@ -17,11 +17,11 @@ from hyops_ci.contracts.base import Model, Utc, stamp
 from hyops_ci.contracts.config import CallerEvent
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
+from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import handover_of
-from hyops_ci.stages.world import World
 
 ORIGIN = "origin.json"
 DECISION = "decision.raw"

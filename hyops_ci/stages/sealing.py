@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hyops_ci.config.file import read_config
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.check import Check
@@ -20,14 +21,13 @@ from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
-from hyops_ci.intake.config_file import read_config
 from hyops_ci.redaction import Redactor
+from hyops_ci.report.headline import Scene, exit_code_of, headline, span
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
-from hyops_ci.stages.ending import Scene, exit_code_of, headline, span
-from hyops_ci.stages.part import StageEnd
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.world import World
+from hyops_ci.stages.context import World
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.runner import StageEnd
 
 BUNDLE = "evidence.tar"
 

@@ -38,7 +38,7 @@ SERVICE = "pg-ha/lab"
 REQUESTER, APPROVER = "maria", "jonas"
 DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
 TEMPLATE = ROOT / "workflows-templates" / "dr-manual.yml"
-EXAMPLE = ROOT / "hyops_ci" / "example"
+EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
 ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab"}
 """The GitHub environment of each job that has one, as the plan of an env `lab` names them."""
 SECRETS = {

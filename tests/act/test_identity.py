@@ -11,7 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from hyops_ci.runners.issuer import IssuerKeys
+from hyops_ci.identity.issuer_keys import IssuerKeys
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.site import DISPATCH, ENVIRONMENTS
 from tests.support.issuer import ISSUER

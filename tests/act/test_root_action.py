@@ -23,14 +23,14 @@ from tests.act.running import ActRun, run_act
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub, start_github
-from tests.unit.stages.dispatching import FILE, RUN, bundle, recovers
+from tests.unit.operations.dispatch.dispatching import FILE, RUN, bundle, recovers
 
 pytestmark = [pytest.mark.act, pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SHA = "3f2a" + "0" * 36
 CALLER, TARGET = "acme/shop", "acme/recovery"
 SERVICE = "pg-ha/lab"
-EXAMPLE = ROOT / "hyops_ci" / "example"
+EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
 OUTPUTS = sorted(yaml.safe_load((ROOT / "action.yml").read_text())["outputs"])
 
 

@@ -11,11 +11,10 @@ from typing import Any, Never
 
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.stages import execute as stage
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.site import Site
-from hyops_ci.stages.world import World
+from hyops_ci.operations.rehearse.sandbox import Site
+from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.execute import stage
+from hyops_ci.stages.handover import RunDir
 
 
 def world_of(folder: Path, run: RunDir) -> World:

@@ -14,24 +14,23 @@ import yaml
 from click.testing import CliRunner
 
 from hyops_ci.approvals.request import answer
-from hyops_ci.cli import on_github
+from hyops_ci.cli import github_job
 from hyops_ci.cli.app import main
-from hyops_ci.cli.on_github import host_trust
+from hyops_ci.cli.github_job import host_trust
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.operations.break_glass import break_glass, require_trust
+from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.secrets.map import builtin_map, refs_for
 from hyops_ci.signing.dsse import load_key, new_key
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.conclude import Conclusion
-from hyops_ci.stages.plan import Ask
-from hyops_ci.stages.rehearse import example_decision
-from hyops_ci.stages.run import break_glass, require_trust
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.site import Site, endpoint, set_up
-from hyops_ci.stages.world import World
+from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.plan.stage import Ask
 from tests.support.openbao import start_openbao
 
 pytestmark = pytest.mark.e2e
@@ -284,7 +283,7 @@ def run_command(*words: str | Path) -> tuple[int, str]:
 
 
 def test_the_command_without_a_trust_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(on_github, "host_trust", lambda: None)
+    monkeypatch.setattr(github_job, "host_trust", lambda: None)
     code, said = run_command("--folder", tmp_path / "run")
     assert code == 4
     assert json.loads(said)["error"]["gate"] == "trust.missing"
@@ -293,7 +292,7 @@ def test_the_command_without_a_trust_file(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_the_command_from_ask_to_recovery(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Asked for by a form's decision file, answered by two people, carried out."""
-    monkeypatch.setattr(on_github, "host_trust", lambda: runner.world().trust)
+    monkeypatch.setattr(github_job, "host_trust", lambda: runner.world().trust)
     monkeypatch.setenv("HOME", str(runner.site.runner))
     decision = tmp_path / "decision.json"
     decision.write_bytes(example_decision("failover", runner.site.clock, 1))
@@ -312,7 +311,7 @@ def test_the_command_from_ask_to_recovery(runner: Runner, monkeypatch: pytest.Mo
 
 def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trust = runner.world(ledger=None).trust
-    monkeypatch.setattr(on_github, "host_trust", lambda: trust)
+    monkeypatch.setattr(github_job, "host_trust", lambda: trust)
     monkeypatch.setenv("HOME", str(runner.site.runner))
     decision = tmp_path / "decision.json"
     decision.write_bytes(example_decision("failover", runner.site.clock, 1))

@@ -20,15 +20,15 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import Event, RefusalRecord, State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import read_chain
-from hyops_ci.stages.check import check
-from hyops_ci.stages.clock import ShiftedClock, SystemClock
-from hyops_ci.stages.conclude import Conclusion
-from hyops_ci.stages.part import StageEnd
-from hyops_ci.stages.plan import Ask, plan
-from hyops_ci.stages.rehearse import approve, example_decision
-from hyops_ci.stages.run import conclude_here
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.site import Site, endpoint, set_up
+from hyops_ci.operations.break_glass import conclude_here
+from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.scenarios import approve, example_decision
+from hyops_ci.stages.check.stage import check
+from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.context import ShiftedClock, SystemClock
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.plan.stage import Ask, plan
+from hyops_ci.stages.runner import StageEnd
 from tests.e2e.killed import moment_of, world_of
 from tests.e2e.nights import SERVICE, hyops_ci, processes_of
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.scenarios import RESTORE, SCENARIOS, example_decision, one_run
 from hyops_ci.redaction import Redactor
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.rehearse import RESTORE, SCENARIOS, example_decision, one_run
-from hyops_ci.stages.site import Site, endpoint, set_up
+from hyops_ci.stages.context import SystemClock
 
 pytestmark = pytest.mark.e2e
 NAME = "PATRONI_SUPERUSER_PASSWORD"

@@ -14,8 +14,8 @@ import yaml
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
-from hyops_ci.stages.rehearse import SCENARIOS
-from hyops_ci.stages.site import EXAMPLE
+from hyops_ci.operations.rehearse.sandbox import EXAMPLE
+from hyops_ci.operations.rehearse.scenarios import SCENARIOS
 from tests.e2e.nights import SERVICE, Night, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 pytestmark = pytest.mark.e2e

@@ -17,7 +17,7 @@ from hyops_ci.contracts.plan import Command, PlannedStep, StepClass
 from hyops_ci.execution import outcome, records
 from hyops_ci.execution.command import Runtime, child_environment, command_line
 from hyops_ci.execution.overlay import lend
-from hyops_ci.execution.supervisor import Supervisor
+from hyops_ci.execution.run_handle import Supervisor
 from tests.hyops_double import Double, install
 
 CANARY = "c4n4ry/S3cret+Value=="

@@ -13,7 +13,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.execution import records
 from tests.execution.rig import Rig
 
-EXAMPLES = Path(__file__).parents[2] / "hyops_ci" / "example" / "overlays"
+EXAMPLES = Path(__file__).parents[2] / "hyops_ci" / "operations" / "rehearse" / "example" / "overlays"
 CLASSES = {"postgresql_dns_cutover": StepClass.COMMIT, "postgresql_dns_status": StepClass.READ}
 SECRETS = ("NETBOX_DB_PASSWORD", "PATRONI_REPLICATION_PASSWORD", "PATRONI_SUPERUSER_PASSWORD", "PG_BACKUP_GCS_SA_JSON", "POWERDNS_API_KEY")
 

@@ -21,7 +21,7 @@ from hyops_ci.errors import Fault
 from hyops_ci.execution import journal
 from hyops_ci.execution.grammar import FinalLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, Stop
-from hyops_ci.execution.supervisor import Condition, Supervisor
+from hyops_ci.execution.run_handle import Condition, Supervisor
 from tests.execution.rig import CANARY, Rig, gate, planned
 
 QUICK = {"grace": 0.6, "patience": 0.6, "linger": 0.3}
@@ -219,7 +219,7 @@ def test_the_run_directory_is_for_its_owner_alone(rig: Rig) -> None:
 CALLER = """
 import json, sys, time
 from pathlib import Path
-from hyops_ci.execution.supervisor import Supervisor
+from hyops_ci.execution.run_handle import Supervisor
 argv, env, run_dir, overlay = json.load(sys.stdin)
 run = Supervisor.start(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=[Path(overlay)])
 print("started", flush=True)

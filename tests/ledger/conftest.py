@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyops_ci.ledger.git import GitStore
+from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Store
 from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare

@@ -11,8 +11,8 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.host_lock import host_lock
+from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.memory import TipMemory
 from hyops_ci.ledger.rules import Duplicate
 from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare, git, request
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.git import GitStore
+from hyops_ci.ledger.git_store import GitStore
+from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.memory import TipMemory
 from hyops_ci.ledger.transitions import first_tip
 from tests.ledger.scene import BRANCH, SERVICE, at, git, request
 from tests.support.git_http import GitServer

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from bench.schedules.choosing import Choice
-from bench.schedules.exhaustive import SCENES, search
-from bench.schedules.happening import Stage
-from bench.schedules.judge import BROKEN, EFFECTS, HOLDERS, Violation
-from bench.schedules.night import Budget, Night, beginning
-from bench.schedules.on_git import OnGit
-from bench.schedules.placing import InMemory
-from bench.schedules.process import Run
-from bench.schedules.wandering import recorded, walk
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger import rules, transitions
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
-from hyops_ci.stages import remains
+from hyops_ci.stages.conclude import crashed
+from tests.simulation.choosing import Choice
+from tests.simulation.exhaustive import SCENES, search
+from tests.simulation.happening import Stage
+from tests.simulation.judge import BROKEN, EFFECTS, HOLDERS, Violation
+from tests.simulation.night import Budget, Night, beginning
+from tests.simulation.on_git import OnGit
+from tests.simulation.placing import InMemory
+from tests.simulation.process import Run
+from tests.simulation.wandering import recorded, walk
 
 SEEDS = range(20_000, 20_200)  # not those of the benchmark
 MOST = 1200
@@ -175,7 +175,7 @@ def test_a_planted_fault_is_found_by_chance(plant: Plant, kind: str, monkeypatch
 def test_a_lost_runner_and_a_conclude_that_believes_what_it_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the search found first: conclude read CLAIMED, the run went on to EXECUTING, and conclude's FAILED freed the lock under it."""
     real = transitions.advanced
-    monkeypatch.setattr(remains, "_closed", lambda ledger, claim, world: ledger.tip())
+    monkeypatch.setattr(crashed, "_closed", lambda ledger, claim, world: ledger.tip())
     monkeypatch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "unbegun": False}))
     found = search(SCENES["same incident"], Budget(faults=1), most=1)
     assert {violation.kind for violation, _ in found.violations} & {EFFECTS, HOLDERS}

@@ -21,7 +21,7 @@ REF = f"refs/heads/{BRANCH}"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git.WAITS", ())
+    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
 
 
 class Two:
@@ -240,7 +240,7 @@ def test_a_standby_that_somebody_rolled_back_is_an_alarm(two: Two) -> None:
 
 
 def test_a_hasty_look_asks_once(two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git.WAITS", (60.0, 60.0))
+    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", (60.0, 60.0))
     standby = Ledger.over_git("http://127.0.0.1:9/standby.git", SERVICE, state_dir=tmp_path / "host", hasty=True)
     with pytest.raises(Fault, match=r"ledger\.unreachable") as caught:
         standby.tip()

@@ -12,8 +12,8 @@ import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.ledger import command
-from hyops_ci.ledger.git import LONG_WAITS, WAITS, GitStore
+from hyops_ci.ledger import git_process
+from hyops_ci.ledger.git_store import LONG_WAITS, WAITS, GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed
 from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request, signed, subject
@@ -113,8 +113,8 @@ def test_a_remote_that_hangs_is_given_up_with_all_that_it_started(tmp_path: Path
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     (tmp_path / "cache").mkdir()
     begun = time.monotonic()
-    answer = command.Git(str(tmp_path), tmp_path / "cache").run("push", limit=0.5)
-    assert answer.code == command.NO_ANSWER
+    answer = git_process.Git(str(tmp_path), tmp_path / "cache").run("push", limit=0.5)
+    assert answer.code == git_process.NO_ANSWER
     assert time.monotonic() - begun < 10
     pid = int((tmp_path / "pid").read_text())
     for _ in range(100):

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Refusal
-from hyops_ci.planning.adopting import Adopter
+from hyops_ci.operations.init.commands import Adopter
+from hyops_ci.operations.init.files import adopt
 from hyops_ci.secrets.port import Purpose
-from hyops_ci.stages.adopt import adopt
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER
 from tests.support.openbao import ROOT_TOKEN, OpenBao, TokenFor, bao_binary
-from tests.unit.stages.adopting import block, blueprints, wish
+from tests.unit.operations.init.adopting import block, blueprints, wish
 
 pytestmark = pytest.mark.bao
 

@@ -22,20 +22,19 @@ from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.verify import verify
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
 from hyops_ci.signing.dsse import load_key, new_key, public_of
-from hyops_ci.stages.check import check
-from hyops_ci.stages.clock import ShiftedClock, SystemClock
-from hyops_ci.stages.conclude import Conclusion, conclude
-from hyops_ci.stages.execute import execute
+from hyops_ci.stages.check.stage import check
+from hyops_ci.stages.conclude.stage import Conclusion, conclude
+from hyops_ci.stages.context import ShiftedClock, SystemClock, World
+from hyops_ci.stages.execute.stage import execute
+from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.part import StageEnd
-from hyops_ci.stages.plan import Ask, Form, plan
-from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.plan.stage import Ask, Form, plan
+from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
-from hyops_ci.stages.site import Site, endpoint, set_up
-from hyops_ci.stages.world import World
 from tests.support.github.environments import Environment
 from tests.support.github.repositories import Repository
 from tests.support.github.reviews import Review, decide

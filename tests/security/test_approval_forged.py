@@ -14,7 +14,7 @@ from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, SETTLEMENT_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.signing.dsse import sign
-from hyops_ci.stages.world import World
+from hyops_ci.stages.context import World
 from tests.security.kit import Night, assert_recovered, assert_refused
 
 Envelope = dict[str, Any]

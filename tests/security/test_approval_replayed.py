@@ -19,10 +19,9 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.signing.dsse import sign
-from hyops_ci.stages.clock import ShiftedClock
-from hyops_ci.stages.recovering import Act
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.world import World
+from hyops_ci.stages.context import ShiftedClock, World
+from hyops_ci.stages.execute.recovery import Act
+from hyops_ci.stages.handover import RunDir
 from tests.security.kit import CHECK_GATE, GATE, SERVICE, Night, assert_recovered, assert_refused
 
 OTHER = "sha256:" + "0" * 64
@@ -206,7 +205,7 @@ def killed(plan: Plan, root: Path, lock: object, synced: object, part: object, r
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_a_second_report_hides_no_effect(night: Night, monkeypatch: pytest.MonkeyPatch, attempt: int) -> None:
     """Whoever runs only the report again does not get a run that changed nothing out of one that nobody knows the end of."""
-    monkeypatch.setattr("hyops_ci.stages.execute.recover", killed)
+    monkeypatch.setattr("hyops_ci.stages.execute.stage.recover", killed)
     night.come_to_the_gate()
     known = night.folder
     night.again()

@@ -9,10 +9,10 @@ import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.runners.seen import NAME as SEEN
-from hyops_ci.stages.caller import OnRunner, require_caller
-from hyops_ci.stages.check import check
-from hyops_ci.stages.world import World
+from hyops_ci.identity.replay import NAME as SEEN
+from hyops_ci.stages.check.stage import check
+from hyops_ci.stages.context import World
+from hyops_ci.stages.job_identity import OnRunner, require_caller
 from tests.security.kit import Night, assert_recovered, assert_refused
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.cli.app import main
 from hyops_ci.errors import Refusal
-from hyops_ci.stages.rundir import RunDir, contents, unpack
+from hyops_ci.stages.handover import RunDir, contents, unpack
 from tests.security.kit import Night, assert_recovered, assert_refused, assert_untouched
 
 GIB = 1 << 30

@@ -17,19 +17,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyops_ci.approvals.page import page
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
-from hyops_ci.evidence.report import html, markdown
-from hyops_ci.github.workflow import Workflow, fenced, plain
-from hyops_ci.planning.waiting import Wanted
-from hyops_ci.stages.conclude import Conclusion
-from hyops_ci.stages.ending import telling
-from hyops_ci.stages.plan import Ask, Form, plan
-from hyops_ci.stages.watch import Order, watch
+from hyops_ci.github.actions.commands import Workflow, fenced, plain
+from hyops_ci.report.approval_page import page
+from hyops_ci.report.headline import telling
+from hyops_ci.report.text import html, markdown
+from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.plan.stage import Ask, Form, plan
+from hyops_ci.stages.watch.queue import Wanted
+from hyops_ci.stages.watch.stage import Order, watch
 from tests.security.kit import SERVICE, Night
 from tests.support.github.reviews import Review
 

@@ -13,7 +13,7 @@ import pytest
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
-from hyops_ci.ledger.git import GitStore
+from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from tests.security.kit import SERVICE, Night, a_night, assert_recovered, assert_refused
 

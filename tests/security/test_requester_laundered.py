@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.run import State
-from hyops_ci.stages.rehearse import example_decision
+from hyops_ci.operations.rehearse.scenarios import example_decision
 from tests.security.kit import WORKFLOW, Night, assert_recovered, assert_refused
 from tests.support.github.runs import Run
 

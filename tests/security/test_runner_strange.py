@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, State
-from hyops_ci.planning.waiting import Verdict, Wanted
-from hyops_ci.stages.watch import Order, Watched, watch
+from hyops_ci.stages.watch.queue import Verdict, Wanted
+from hyops_ci.stages.watch.stage import Order, Watched, watch
 from tests.security.kit import RUNNER, Night, assert_refused
 from tests.support.github.runners import Runner
 

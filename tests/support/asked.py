@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import Endpoint
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import Endpoint
 
 ASKED: dict[str, set[str]] = {}
 

@@ -21,7 +21,7 @@ PLAN: dict[str, Any] = yaml.safe_load((ROOT / "actions" / "plan" / "action.yml")
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
 SETUP = (ROOT / "actions" / "setup" / "setup.sh").read_text()
 READ_ELSEWHERE = {"DR_TOKEN", "DR_COMMAND"}
-"""By `cli/connecting.py`, and by `hyops-ci dispatch` itself."""
+"""By `cli/connect.py`, and by `hyops-ci dispatch` itself."""
 
 
 def command_of(step: dict[str, Any]) -> click.Command:

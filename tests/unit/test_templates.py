@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.github.startup import INPUTS
-from hyops_ci.github.workflow_file import dispatch_inputs, event_types, read_workflow
-from hyops_ci.stages.dispatch import Order, dispatch
-from hyops_ci.stages.plan import Form
+from hyops_ci.github.actions.startup_failure import INPUTS
+from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
+from hyops_ci.operations.dispatch.start import Order, dispatch
+from hyops_ci.stages.plan.stage import Form
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
-from tests.unit.stages.dispatching import DECISION, Caller, caller, decision
+from tests.unit.operations.dispatch.dispatching import DECISION, Caller, caller, decision
 
 __all__ = ["github_fake"]
 

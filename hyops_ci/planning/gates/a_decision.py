@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hyops_ci.config.settings import dr_mode_of, overlay_path, plane_of, repository_refs
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.settings import dr_mode_of, overlay_path, plane_of, repository_refs
 
 CLOCK_SKEW = timedelta(seconds=60)
 

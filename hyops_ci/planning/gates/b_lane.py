@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from hyops_ci.config.settings import data_home, lane_settings
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import LANES, EnvClass
 from hyops_ci.contracts.decision import DecisionType, ExecutionPlane
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.settings import data_home, lane_settings
 
 
 @plan_gate("lane.enabled", "seed 4, contracts 2", Exit.POLICY, "Is the lane enabled?")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from hyops_ci.config.settings import env_of
 from hyops_ci.contracts.config import Route
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.settings import env_of
 
 
 @plan_gate("config.env", "contracts 2", Exit.POLICY, "Does every env of the config belong to a service?")

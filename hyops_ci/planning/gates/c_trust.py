@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+from hyops_ci.config.settings import addresses, data_home, lane_settings
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.settings import addresses, data_home, lane_settings
 
 
 @plan_gate("config.ref", "contracts 2", Exit.POLICY, "Were config and overlay read from the protected default branch?")

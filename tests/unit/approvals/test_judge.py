@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.approvals.bench import Bench
+from hyops_ci.approvals.context import Bench
 from hyops_ci.approvals.judge import judge, weigh
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical

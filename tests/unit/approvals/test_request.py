@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.approvals.judge import judge
-from hyops_ci.approvals.page import Before, page
 from hyops_ci.approvals.request import MAX_REQUEST, answer, build_request, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment
 from hyops_ci.errors import Refusal
+from hyops_ci.report.approval_page import Before, page
 from tests.unit.evidence import scene
 
 PLAN = scene.plan()

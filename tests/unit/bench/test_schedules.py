@@ -7,16 +7,16 @@ from collections.abc import Hashable
 
 import pytest
 
-from bench import schedules
 from bench.__main__ import main
-from bench.schedules import exhaustive
-from bench.schedules.choosing import Choice, choices
-from bench.schedules.exhaustive import SCENES, key_of
-from bench.schedules.happening import Stage
-from bench.schedules.night import Budget, Night, Process, beginning
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.ledger.store import Head
+from tests import simulation as schedules
+from tests.simulation import exhaustive
+from tests.simulation.choosing import Choice, choices
+from tests.simulation.exhaustive import SCENES, key_of
+from tests.simulation.happening import Stage
+from tests.simulation.night import Budget, Night, Process, beginning
 
 
 def exact(night: Night) -> Hashable:

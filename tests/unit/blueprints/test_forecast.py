@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
-from hyops_ci.blueprints.identity import backup_identities
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.facts import EffectiveBlueprint, PreflightFact, PreflightStep

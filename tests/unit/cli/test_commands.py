@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.cli.app import COMMANDS, cli, main
+from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.signing.dsse import new_key
-from hyops_ci.stages.site import EXAMPLE
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def test_validate_accepts_without_the_libraries_that_explain() -> None:
         "heavy = {name.partition('.')[0] for name in sys.modules} & {'pydantic', 'jsonschema', 'cryptography', 'yaml', 'rich'}\n"
         "print(sorted(heavy))"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=EXAMPLE.parents[1])
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=EXAMPLE.parents[3])
     assert ended.stdout.splitlines() == ["ok: decision", "[]"]
 
 
@@ -267,13 +267,3 @@ def test_a_ledger_from_its_making(run: Run, tmp_path: Path) -> None:
     assert run("ledger", "init", *named, "--home", "onprem", "--format", "json").error["gate"] == "ledger.exists"
     shown = run("ledger", "show", *named)
     assert "epoch 0  primary, serves from onprem  free  nobody" in shown.out
-
-
-@pytest.mark.parametrize("words", [("schema", "export", "--check"), ("docs", "--check")], ids=" ".join)
-def test_what_is_generated_is_fresh(words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(EXAMPLE.parents[1])
-    assert run(*words).code == 0
-    stale = tmp_path / "stale"
-    stale.mkdir()
-    assert run(*words, "--folder", stale).code == 2
-    assert list(stale.iterdir()) == []

@@ -13,12 +13,12 @@ import pytest
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.run import State
-from hyops_ci.stages import following
+from hyops_ci.operations.dispatch import follow
 from tests.support.github.fixture import github_fake
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
 from tests.unit.evidence import scene
-from tests.unit.stages.dispatching import RUN, Caller, bundle, caller, decision, recovers
+from tests.unit.operations.dispatch.dispatching import RUN, Caller, bundle, caller, decision, recovers
 
 __all__ = ["github_fake"]
 
@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_so(call: Call, here: Caller, monke
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following, "follow", interrupted)
+    monkeypatch.setattr(follow, "follow", interrupted)
     said = call(*FORM, "--wait")
     assert (said.code, said.outputs["run_id"], said.outputs["exit_code"]) == (130, str(RUN), "130")
     assert f"the run goes on, nothing was cancelled   {here.repository.runs[RUN].page}" in said.err

@@ -11,9 +11,9 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.cli.doctor import with_github
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.findings import TOPICS
-from hyops_ci.stages.site import Site, set_up
+from hyops_ci.operations.doctor.report import TOPICS
+from hyops_ci.operations.rehearse.sandbox import Site, set_up
+from hyops_ci.stages.context import SystemClock
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 

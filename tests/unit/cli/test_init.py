@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.cli.app import main
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
-from tests.unit.stages.adopting import KEY, RELEASE, SERVICE, blueprints
+from tests.unit.operations.init.adopting import KEY, RELEASE, SERVICE, blueprints
 
 __all__ = ["github_fake"]
 CANARY = "ghp_canary-of-the-token"

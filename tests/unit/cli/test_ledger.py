@@ -16,7 +16,7 @@ from hyops_ci.cli.app import main
 from hyops_ci.contracts.approval import Settlement
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
-from hyops_ci.ledger.git import create_repository
+from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 from hyops_ci.signing.dsse import load_key, new_key

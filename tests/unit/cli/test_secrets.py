@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.plan import Ask, plan
-from hyops_ci.stages.rehearse import example_decision
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.site import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.scenarios import example_decision
+from hyops_ci.stages.context import SystemClock
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.plan.stage import Ask, plan
 
 
 @pytest.fixture

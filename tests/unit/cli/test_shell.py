@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyops_ci.cli.shell import shell_world
-from hyops_ci.intake.config_file import read_config
+from hyops_ci.config.file import read_config
 
 SERVICES = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}}}\n"
 

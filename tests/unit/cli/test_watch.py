@@ -47,7 +47,7 @@ def step(github_fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     clock = Clock()
     github_fake.now = clock.now
     run = github_fake.add_repository("acme/shop", private=True).add_run()
-    monkeypatch.setattr("hyops_ci.cli.on_github.SystemClock", lambda: clock)
+    monkeypatch.setattr("hyops_ci.cli.github_job.SystemClock", lambda: clock)
     for name in ("DR_RUNNER_TOKEN", "DR_APP_ID", "DR_RUNNER_NAMES", "DR_BOOTSTRAP_REASON", "DR_LIMIT"):
         monkeypatch.delenv(name, raising=False)
     environ = {

@@ -17,8 +17,8 @@ from hyops_ci.contracts.published import schema_file
 from hyops_ci.contracts.schema import BASE, MODELS, export, is_moment, schema
 from hyops_ci.errors import Refusal
 from hyops_ci.intake.kinds import kind_of
-from hyops_ci.intake.strict_json import read_object
 from hyops_ci.intake.validate import is_moment as is_moment_fast
+from hyops_ci.parsing.strict_json import read_object
 from tests.unit.contracts.documents import CASES, accepted, refused, verdicts
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def test_is_a_valid_schema_with_its_own_name(kind: str) -> None:
 
 
 def test_committed_schemas_are_fresh() -> None:
-    assert export(ROOT / "schemas", check=True) == [], "run: hyops-ci schema export"
+    assert export(ROOT / "schemas", check=True) == [], "run: python -m tools.schema"
 
 
 def test_stale_missing_and_left_over_files_are_named_and_mended(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.client import Client
 from tests.support.github.fixture import github_fake
 from tests.unit.github.scripted import TOKEN, Scripted, Time
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hyops_ci.errors import DispatchError
-from hyops_ci.github import endpoints
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import Endpoint
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import Endpoint
 
 Asking = Callable[..., Client]
 TOKEN = "ghs_canary-4f1d7a90c2e85b36d1f0a7c4"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github import artifacts
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import ARTIFACT, ARTIFACTS, Endpoint
 from hyops_ci.github.artifacts import BadZip, artifact, unzip
-from hyops_ci.github.client import Client
-from hyops_ci.github.endpoints import ARTIFACT, ARTIFACTS, Endpoint
 
 NAME = "dr-evidence-212-1"
 

@@ -6,9 +6,9 @@ import pytest
 
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Fault
-from hyops_ci.github.answers import NotFound
+from hyops_ci.github.api.answers import NotFound
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.branch import read_rules, ref
-from hyops_ci.github.client import Client
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository, plain_rule, pull_request_rule

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.client import Client
+from hyops_ci.github.actions.workflow_file import Input
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.dispatch import (
     LOOKS,
     MAX_INPUTS,
@@ -25,13 +26,12 @@ from hyops_ci.github.dispatch import (
     start_by_event,
     workflow,
 )
-from hyops_ci.github.workflow_file import Input
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
-from tests.unit.stages.dispatching import StandingClock
+from tests.unit.operations.dispatch.dispatching import StandingClock
 
 __all__ = ["github_fake"]
 

@@ -9,8 +9,8 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.branch import ref
-from hyops_ci.github.client import Client
 from hyops_ci.github.environments import _pattern, environment
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hyops_ci.errors import Exit, Fault
-from hyops_ci.github.answers import Forbidden
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.answers import Forbidden
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import MOST_RUNS, at_work, cancel, jobs
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.github.answers import Conflict, Forbidden, NotFound, Unanswered
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.answers import Conflict, Forbidden, NotFound, Unanswered
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.registration import RunnerToken, jit_config, registration_token, removal_token, remove
 from tests.support.github import faults
 from tests.support.github.accounts import Account

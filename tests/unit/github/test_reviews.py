@@ -7,7 +7,7 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import ReviewFact
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.reviews import NOBODY, read_review, reviews
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hyops_ci.github.answers import Unauthorized
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.answers import Unauthorized
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.runners import MOST_CALLS, find
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from hyops_ci.config.file import read_config
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.intake.config_file import read_config
 
 CASES = Path(__file__).parents[2] / "cases" / "intake"
 

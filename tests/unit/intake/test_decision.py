@@ -15,7 +15,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.intake.decision import read_decision, read_form
 from hyops_ci.intake.records import decision_id
-from hyops_ci.intake.strict_json import BY_HAND
+from hyops_ci.parsing.strict_json import BY_HAND
 from tests.unit.intake.cases import Case, config, load, names
 
 ACCEPT, REFUSE = names("accept"), names("refuse")

@@ -10,7 +10,7 @@ GATE = re.compile(r'"((?:ledger|lock)\.[a-z]+)"')
 
 
 def gates() -> set[str]:
-    sources = [*(ROOT / "hyops_ci" / "ledger").glob("*.py"), ROOT / "hyops_ci" / "stages" / "vouching.py"]
+    sources = [*(ROOT / "hyops_ci" / "ledger").glob("*.py"), ROOT / "hyops_ci" / "operations" / "ledger_signatures.py"]
     return {gate for path in sources for gate in GATE.findall(path.read_text("utf-8"))} - {"ledger.md"}
 
 

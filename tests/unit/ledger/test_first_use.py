@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.git import create_repository
+from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import Ledger
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import yaml
 
+from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import opened
-from hyops_ci.blueprints.identity import backup_identities
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.check import StepForecast
 from hyops_ci.contracts.config import DispatchConfig, HostTrust

@@ -10,14 +10,12 @@ import pytest
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.client import Client
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.runs import run as run_fact
-from hyops_ci.stages.clock import SystemClock
-from hyops_ci.stages.handover import handover_of
+from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.handover import RunDir, handover_of
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_fit
-from hyops_ci.stages.rundir import RunDir
-from hyops_ci.stages.world import World
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run

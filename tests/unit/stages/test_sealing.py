@@ -9,12 +9,11 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import new_key
-from hyops_ci.stages.clock import SystemClock
+from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import local_job
-from hyops_ci.stages.part import run_stage
-from hyops_ci.stages.rundir import RunDir
+from hyops_ci.stages.runner import run_stage
 from hyops_ci.stages.sealing import Ending, seal_run, signer_of
-from hyops_ci.stages.world import World
 
 CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\nevidence: {signer: %s, key: '%s'}\n"
 

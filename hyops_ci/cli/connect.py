@@ -1,0 +1,126 @@
+"""Where a command finds GitHub: address, repository and token, from the environment of a job or of a person."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hyops_ci.cli.render import say
+from hyops_ci.errors import Exit, Refusal
+
+if TYPE_CHECKING:
+    from hyops_ci.github.api.client import Client
+    from hyops_ci.ledger.ledger import Ledger
+    from hyops_ci.operations.approve import Waiting
+
+TOKENS = ("DR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
+"""First of these that is set. A job's step gets DR_TOKEN; `gh auth token` gives a person theirs."""
+
+
+def connect(repository: str = "") -> Client:
+    """GitHub as this environment sees it. `repository` defaults to the job's, or GH_REPO. Raises Refusal (exit 2)."""
+    from hyops_ci.github.api.client import API, Client
+
+    address = os.environ.get("GITHUB_API_URL") or API
+    return Client.connect(_repository(repository), token=_token(*TOKENS), api_url=address, say=say)
+
+
+def connect_for_runners(repository: str = "") -> Client | None:
+    """GitHub with a token that may list runners: DR_RUNNER_TOKEN, or an App's key. None where nobody gave one.
+
+    An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (github-actions, F4).
+    """
+    from hyops_ci.github.api.client import API, AppKey, Client
+
+    found = _repository(repository)
+    address = os.environ.get("GITHUB_API_URL") or API
+    if token := _token("DR_RUNNER_TOKEN"):
+        return Client.connect(found, token=token, api_url=address, say=say)
+    app, key_file = os.environ.get("DR_APP_ID"), os.environ.get("DR_APP_KEY_FILE")
+    if not app or not key_file:
+        return None
+    try:
+        key = Path(key_file).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise Refusal(
+            "github.app",
+            "the App's key cannot be read",
+            exit_code=Exit.USAGE,
+            found=f"DR_APP_KEY_FILE: {type(error).__name__}",
+            expected="a PEM file",
+            fix="name the private key that the App's page gave you",
+        ) from None
+    return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
+
+
+def _repository(named: str) -> str:
+    """The repository that somebody named, else the job's, else the person's."""
+    return named or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
+
+
+def _token(*names: str) -> str:
+    """The first of these variables that is set, without the line end that a file or a pipe leaves at its end."""
+    return next((token for name in names if (token := os.environ.get(name, "").strip())), "")
+
+
+def server_url() -> str:
+    """GitHub's pages and repositories, as this environment knows them: the only place that a token is sent to beside the API."""
+    return (os.environ.get("GITHUB_SERVER_URL") or "https://github.com").rstrip("/")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run, as its page's address names it."""
+
+    server: str
+    repository: str
+    run_id: int
+
+
+def run_at(text: str) -> Place:
+    """The run that an address or a number names. Raises Refusal (exit 2)."""
+    found = re.fullmatch(r"(https?://[^/?#@]+)/([^/?#]+/[^/?#]+)/actions/runs/([0-9]{1,18})(?:[/?#].*)?", text)
+    if found and found[1] == server_url():
+        return Place(found[1], found[2], int(found[3]))
+    if re.fullmatch("[0-9]{1,18}", text):
+        return Place(server_url(), os.environ.get("GH_REPO", ""), int(text))
+    raise Refusal(
+        "approve.run",
+        "that names no run" if found is None else "that run is on another server than this token",
+        exit_code=Exit.USAGE,
+        found=text,
+        expected=f"{server_url()}/<owner>/<repository>/actions/runs/<number>, or the number with GH_REPO set",
+        fix="copy the address of the run's page"
+        if found is None
+        else "set GITHUB_SERVER_URL and GITHUB_API_URL to that server, if it is yours",
+    )
+
+
+def remote_at(named: str, server: str) -> str:
+    """A ledger's remote: a path or URL as it is, `owner/name` on the server."""
+    return named if named.startswith("/") or "://" in named else f"{server}/{named}"
+
+
+def token_for(remote: str, server: str, *names: str) -> str:
+    """The token for a remote that a config named: it is for GitHub's server, and whatever the config says, it is sent nowhere else."""
+    return _token(*names) if remote.startswith(f"{server}/") else ""
+
+
+def state_dir() -> Path:
+    """Where this user's host remembers the ledger tips that it saw."""
+    return Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+
+
+def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
+    """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first.
+
+    The config that a run carries may name any address: the token goes to GitHub's server only.
+    """
+    from hyops_ci.ledger.ledger import Ledger
+
+    remote = remote_at(named or waiting.config.ledger.repository or waiting.run.repository, server)
+    token = token_for(remote, server_url(), *TOKENS)
+    return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state_dir(), token=token)

@@ -1,0 +1,130 @@
+"""Stages as steps of a GitHub job: the world from the environment, outputs, summary, annotation and handover to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from hyops_ci.cli.connect import connect, remote_at, state_dir, token_for
+from hyops_ci.cli.render import hand_on, progress, say, workflow
+from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.github.actions.commands import fenced
+from hyops_ci.report.headline import headline_of
+from hyops_ci.stages.context import TRUST_FILE, SystemClock, World
+from hyops_ci.stages.handover import RunDir, unpack
+from hyops_ci.stages.job import Job, read_job
+from hyops_ci.stages.runner import StageEnd
+
+HANDOVER: Final = "handover.tar"
+
+
+def job_folder(environ: Mapping[str, str], job: Job, stage: str) -> Path:
+    """A folder of this job alone, below the runner's temporary folder."""
+    return Path(environ.get("RUNNER_TEMP") or "/tmp") / "dr-dispatch" / f"{job.run_id}-{stage}"  # noqa: S108 - RUNNER_TEMP is always there on GitHub
+
+
+def github_world(config: DispatchConfig | None, *, on_runner: bool) -> World:
+    """The world of a step. Only a job on the standing runner has a host that may pin its callers."""
+    job = read_job(os.environ)
+    remote = remote_at((config.ledger.repository if config else None) or job.repository, job.server_url)
+    return World(
+        job=job,
+        clock=SystemClock(),
+        home=Path(os.environ.get("HOME") or "/"),
+        state_dir=state_dir(),
+        ledger_remote=remote,
+        ledger_token=token_for(remote, job.server_url, "DR_TOKEN"),
+        standby_remote=(config.ledger.standby if config else None) or "",
+        standby_token=os.environ.get("DR_STANDBY_TOKEN", ""),
+        environ=os.environ,
+        say=progress,
+        hyops_line=say,
+        trust=host_trust() if on_runner else None,
+        github=connect(job.repository) if os.environ.get("DR_TOKEN") else None,
+    )
+
+
+def host_trust(path: Path = TRUST_FILE) -> HostTrust | None:
+    """What the host pins, or None where it pins nothing. Raises Refusal (exit 2) for a file that others can write, or no trust file."""
+    try:
+        facts, data = path.stat(), path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _bad_trust(path, f"{error.strerror}") from None
+    if facts.st_uid != 0 or facts.st_mode & 0o022:
+        raise _bad_trust(path, f"owner {facts.st_uid}, mode {facts.st_mode & 0o777:04o}")
+    return read_trust(data, str(path))
+
+
+def _bad_trust(path: Path, found: str) -> Refusal:
+    return Refusal(
+        "trust.file",
+        "the host's trust file trusts nobody",
+        exit_code=Exit.USAGE,
+        found=f"{path}: {found}",
+        expected="a file of root that nobody else can write",
+        fix=f"chown root:root {path}; chmod 644 {path}",
+    )
+
+
+def arrive(environ: Mapping[str, str], stage: str) -> tuple[RunDir, DispatchConfig | None]:
+    """The run folder that the stage before handed over, and the config in it."""
+    job = read_job(environ)
+    folder = job_folder(environ, job, stage) / "run"
+    run = unpack(Path(environ.get("DR_HANDOVER", "")), environ.get("DR_HANDOVER_DIGEST", ""), folder)
+    return run, sealed_config(run)
+
+
+def sealed_config(run: RunDir) -> DispatchConfig | None:
+    """The config as it was planned with, or None where the plan never got that far."""
+    return read_config(run.read("sources/config"))[0] if run.has("sources/config") else None
+
+
+def checkout_config(path: Path) -> DispatchConfig | None:
+    """The config of the checkout, or None where it cannot be read: the plan stage says why."""
+    try:
+        return read_config((path / CONFIG_PATH).read_bytes())[0]
+    except (OSError, DispatchError):
+        return None
+
+
+def tell_gates(run: RunDir, name: str) -> None:
+    """What every gate said, folded away: who wonders why a run was let through finds it without the evidence."""
+    if not run.has(name):
+        return
+    said = run.read_json(name)
+    with workflow().group(f"Gates: {len(said['passed'])} passed, {len(said['refused'])} refused"):
+        for gate in said["passed"]:
+            say(f"ok    {gate['id']:<20} {gate.get('note', '')}".rstrip())
+        for refusal in said["refused"]:
+            say(f"FAIL  {refusal['gate']:<20} {refusal['reason']}: {refusal['found']}")
+
+
+def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -> int:
+    """Hand over, set outputs, and show what stopped the run. Answers the step's exit code."""
+    handover = run.root.parent / HANDOVER
+    digest = run.pack(handover)
+    code = end.refusal.exit_code if end.refusal else 0
+    flow = workflow()
+    left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
+    hand_on(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
+    if end.refusal is not None:
+        title = headline_of(end.state, end.refusal)
+        lines = [
+            title,
+            *(
+                f"  {n:<8} {t}"
+                for n, t in (("found", end.refusal.found), ("expected", end.refusal.expected), ("fix", end.refusal.fix))
+                if t
+            ),
+        ]
+        flow.annotate("error" if code else "notice", title, "\n".join(lines))
+        flow.summary(fenced("\n".join(lines)))
+        for line in lines:
+            say(line)
+    return code

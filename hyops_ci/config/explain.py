@@ -1,0 +1,184 @@
+"""`config explain`: every setting in force, by JSON pointer, with where it came from (contracts, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from hyops_ci.config import settings
+from hyops_ci.contracts.config import LANES, DispatchConfig
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.facts import EffectiveBlueprint
+
+Origin = Literal["file", "default", "overlay", "name"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value in force. `origin`: the file, a default, the overlay, or a name that it follows from."""
+
+    pointer: str
+    value: object
+    origin: Origin
+
+    def document(self) -> dict[str, object]:
+        """For `--format json`."""
+        return {"pointer": self.pointer, "value": self.value, "origin": self.origin}
+
+
+def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[str, EffectiveBlueprint] | None = None) -> list[Setting]:
+    """Every setting, sorted by pointer.
+
+    `raw` is the file as parsed: what it says is `file`. `overlays` maps an overlay's path to its reading; probes that
+    follow from one are `overlay`, and without it they are not listed.
+    """
+    found: dict[str, Setting] = {}
+    for pointer, value, origin in (*_sections(config), *_lanes(config), *_envs(config), *_services(config, overlays or {})):
+        found[pointer] = Setting(pointer, value, "file" if _said(raw, pointer) else origin)
+    return [found[pointer] for pointer in sorted(found)]
+
+
+def table(rows: Iterable[Setting]) -> str:
+    """The settings as a Markdown table."""
+    lines = ["| setting | value | from |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{row.pointer}` | `{_shown(row.value)}` | {row.origin} |" for row in rows)]) + "\n"
+
+
+def document() -> str:
+    """`docs/config.md`: the smallest config and everything that follows from it, generated."""
+    smallest = {
+        "services": {
+            "pg-ha/prod": {
+                "failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"},
+                "failback": {"lane": "onprem", "blueprint": "dr/postgresql-ha-failback-onprem@v1"},
+            }
+        },
+        "vault": {"address": "https://vault.example.net", "site": "gcp"},
+    }
+    rows = explain(DispatchConfig.model_validate(smallest, strict=False), smallest)
+    return (
+        "# The config: five lines, and all that follows from them\n\n"
+        "Generated from the models; `hyops-ci config explain` prints the same for your own file.\n\n"
+        "    services:\n"
+        "      pg-ha/prod:\n"
+        "        failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}\n"
+        "        failback: {lane: onprem, blueprint: dr/postgresql-ha-failback-onprem@v1}\n"
+        '    vault: {address: "https://vault.example.net", site: gcp}\n\n'
+        f"{sum(row.origin == 'file' for row in rows)} values come from these lines, {sum(row.origin != 'file' for row in rows)} follow. "
+        "From: `file` is said there, `default` is ours, `overlay` is read from the HyOps overlay, `name` follows from a name.\n\n"
+        + table(rows)
+    )
+
+
+_Row = tuple[str, object, Origin]
+
+
+def _sections(config: DispatchConfig) -> Iterator[_Row]:
+    for name in ("host", "hyops", "approvals", "policy", "evidence", "ledger"):
+        yield from _model(f"/{name}", getattr(config, name))
+    if config.vault is not None:
+        yield from _model("/vault", config.vault)
+        for env in sorted({settings.env_of(service) for service in config.services}):
+            vault = settings.vault_settings(config, env)
+            if vault is not None and config.vault.role is None:
+                yield f"/vault/role ({env})", vault.role, "name"
+    yield "/gcp", config.gcp.document() if config.gcp else None, "default"
+    yield "/routes", [route.document() for route in config.routes], "default"
+
+
+def _model(at: str, model: BaseModel) -> Iterator[_Row]:
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        pointer = f"{at}/{info.alias or name}"
+        if at == "/vault" and name == "role" and value is None:
+            continue
+        if at == "/host" and name == "envs_base" and value is None:
+            yield pointer, "<HyOps home>/envs", "default"
+        elif isinstance(value, BaseModel):
+            yield from _model(pointer, value)
+        else:
+            yield pointer, _plain(value), "default"
+
+
+def _lanes(config: DispatchConfig) -> Iterator[_Row]:
+    for name in LANES:
+        lane = settings.lane_settings(config, name)
+        yield f"/lanes/{name}/enabled", lane.enabled, "default"
+        yield f"/lanes/{name}/runner_ref", lane.runner_ref, "default"
+        yield f"/lanes/{name}/labels", list(lane.labels), "name"
+        yield f"/lanes/{name}/names", list(lane.names), "default"
+        yield f"/lanes/{name}/failure_domain", lane.failure_domain, "name"
+        yield f"/lanes/{name}/drill_runner_ref", lane.drill_runner_ref, "name"
+
+
+def _envs(config: DispatchConfig) -> Iterator[_Row]:
+    for name in sorted({*config.envs, *(settings.env_of(service) for service in config.services)}):
+        env = settings.env_settings(config, name)
+        yield f"/envs/{name}/class", env.env_class.value, "default"
+        yield f"/envs/{name}/github_environment", env.gate, "name"
+        yield f"/envs/{name}/check_environment", env.check_gate, "default"
+        yield f"/envs/{name}/reviewers", env.reviewers, "default"
+
+
+def _services(config: DispatchConfig, overlays: Mapping[str, EffectiveBlueprint]) -> Iterator[_Row]:
+    for service in sorted(config.services):
+        at = f"/services/{service.replace('/', '~1')}"
+        yield f"{at}/data_home", settings.data_home(config, service), "name"
+        probes = None
+        for decision_type, word in settings.ACTIONS.items():
+            action = settings.action_of(config, service, decision_type)
+            if action is None:
+                continue
+            path = settings.overlay_path(service, action)
+            blueprint = overlays.get(path)
+            yield f"{at}/{word}/lane", action.lane, "default"
+            yield f"{at}/{word}/blueprint", action.blueprint, "default"
+            yield f"{at}/{word}/overlay", path, "name"
+            yield f"{at}/{word}/step_classes", dict(action.step_classes), "default"
+            if blueprint is not None:
+                yield f"{at}/{word}/dr_mode", settings.dr_mode_of(action, blueprint).value, "overlay"
+            elif action.dr_mode:
+                yield f"{at}/{word}/dr_mode", action.dr_mode.value, "default"
+            if decision_type is DecisionType.FAILOVER:
+                probes = blueprint
+        verification = [probe.document() for probe in settings.probes_of(config, service, probes)]
+        yield f"/verification/{service.replace('/', '~1')}", verification, "overlay" if verification else "default"
+        yield f"/objectives/{service.replace('/', '~1')}", settings.objective_of(config, service).document(), "default"
+
+
+def _said(raw: Any, pointer: str) -> bool:
+    """Whether the file itself has this pointer."""
+    value = raw
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(value, Mapping) or key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, str) else value
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list | dict) and not value:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
+    return str(value).replace("|", "\\|")

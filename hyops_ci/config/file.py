@@ -1,0 +1,51 @@
+"""The caller's config and the host's trust file, read strictly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.published import schema_file
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.model_errors import refuse_document
+from hyops_ci.parsing.strict_yaml import read_yaml
+
+M = TypeVar("M", bound=Model)
+CONFIG_PATH = ".github/dr-dispatch.yml"
+
+
+def read_config(data: bytes, path: str = CONFIG_PATH) -> tuple[DispatchConfig, Any]:
+    """The config, and the file as parsed (for `config explain`). Raises Refusal (exit 2) with the JSON pointer of what is wrong."""
+    raw = read_yaml(data, path)
+    return _read(raw, DispatchConfig, "dispatch-config", path), raw
+
+
+def read_trust(data: bytes, path: str) -> HostTrust:
+    """The host trust. Raises Refusal (exit 2): a trust file that cannot be read trusts nobody."""
+    return _read(read_yaml(data, path), HostTrust, "host-trust", path)
+
+
+def _read(raw: Any, model: type[M], kind: str, path: str) -> M:
+    try:
+        return model.model_validate_json(json.dumps(raw))
+    except (ValidationError, ValueError, TypeError) as error:
+        if not isinstance(raw, dict):
+            found = "nothing" if raw is None else f"a {type(raw).__name__}"
+            raise Refusal(
+                "config.schema", f"{path} is not valid", exit_code=Exit.USAGE, found=found, expected="a mapping", fix="docs/adopt.md"
+            ) from None
+        if isinstance(error, ValidationError):
+            schema = json.loads(schema_file(kind).read_text(encoding="utf-8"))
+            refuse_document(raw, schema, gate="config.schema", what=path, exit_code=Exit.USAGE, fix=f"correct {path}; see docs/adopt.md")
+        raise Refusal(
+            "config.schema",
+            f"{path} is not valid",
+            exit_code=Exit.USAGE,
+            found=str(error),
+            expected="JSON-like values",
+            fix=f"correct {path}",
+        ) from None

@@ -1,0 +1,106 @@
+"""Config against host trust: the stricter of the two wins, and a config that asks for more than the host allows is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from hyops_ci.config.settings import addresses, env_of, env_settings, vault_settings
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import Exit, Refusal
+
+
+def narrow(config: DispatchConfig, trust: HostTrust) -> DispatchConfig:
+    """The config under this host: limits that the file leaves open become the host's where those are stricter.
+
+    What the file says itself and is looser is no oversight to repair but a Refusal (`trust.looser`, exit 4).
+    """
+    if looser := next(_looser(config, trust), None):
+        raise _refuse(*looser)
+    policy, approvals = config.policy, config.approvals
+    if seconds(policy.decision_lifetime) > seconds(trust.max_decision_lifetime):
+        policy = policy.model_copy(update={"decision_lifetime": trust.max_decision_lifetime})
+    if seconds(approvals.lifetime) > seconds(trust.max_approval_lifetime):
+        approvals = approvals.model_copy(update={"lifetime": trust.max_approval_lifetime})
+    if approvals.quorum < trust.quorum:
+        approvals = approvals.model_copy(update={"quorum": trust.quorum})
+    return config.model_copy(update={"policy": policy, "approvals": approvals})
+
+
+def _looser(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
+    """(setting, what the config says, what the host allows) of everything that the file says itself and the host does not allow."""
+    said, allowed = config.policy.decision_lifetime, trust.max_decision_lifetime
+    if "decision_lifetime" in config.policy.model_fields_set and seconds(said) > seconds(allowed):
+        yield "policy.decision_lifetime", said, f"at most {allowed}"
+    said, allowed = config.approvals.lifetime, trust.max_approval_lifetime
+    if "lifetime" in config.approvals.model_fields_set and seconds(said) > seconds(allowed):
+        yield "approvals.lifetime", said, f"at most {allowed}"
+    if "quorum" in config.approvals.model_fields_set and config.approvals.quorum < trust.quorum:
+        yield "approvals.quorum", str(config.approvals.quorum), f"at least {trust.quorum}"
+    yield from _strange_keys(config.approvals.approvers, trust)
+    yield from _authorities(config, trust)
+    for name in sorted({env_of(service) for service in config.services}):
+        gate = trust.gates.get(name)
+        if gate is not None and env_settings(config, name).gate != gate:
+            yield f"envs.{name}.github_environment", env_settings(config, name).gate, gate
+
+
+def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tuple[str, str, str]]:
+    """Keys that this host takes no signature from: one more in the config would be one more approver."""
+    keys = {person.login: person.key for person in trust.approvers}
+    for login, key in sorted(approvers.items()):
+        if keys.get(login) != key:
+            yield f"approvals.approvers.{login}", "a key that the host does not know", ", ".join(sorted(keys)) or "nobody"
+
+
+def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
+    if not trust.authorities:
+        return
+    known = {authority.origin: authority.roles for authority in trust.authorities}
+    for origin, _ in addresses(config):
+        if origin not in known:
+            yield "vault.address", origin, ", ".join(sorted(known))
+            continue
+        for env in sorted({env_of(service) for service in config.services}):
+            vault = vault_settings(config, env)
+            role = vault.role if vault else ""
+            if env in trust.gates and role not in known[origin]:
+                yield "vault.role", f"{role} at {origin}", ", ".join(known[origin])
+
+
+def plan_fits(plan: Plan, trust: HostTrust) -> None:
+    """That this host takes this plan: its runner is one of the host's, its demands are not below the host's.
+
+    Raises Refusal (`trust.runner`, exit 7, or `trust.looser`, exit 4).
+    """
+    if plan.runner_ref not in trust.runner_refs:
+        raise Refusal(
+            "trust.runner",
+            "this host is not the plan's runner",
+            exit_code=Exit.RUNNER,
+            found=plan.runner_ref,
+            expected=" or ".join(trust.runner_refs),
+            fix="look at the lane's labels; or name the runner in the host's trust file",
+        )
+    gate = trust.gates.get(plan.env)
+    if gate is not None and plan.approval.gate != gate:
+        raise _refuse("approval gate", plan.approval.gate, gate)
+    if plan.approval.required and "signed" in plan.approval.channels:
+        if strange := next(_strange_keys(plan.approval.approvers, trust), None):
+            raise _refuse(*strange)
+        if plan.approval.quorum < trust.quorum:
+            raise _refuse("quorum", str(plan.approval.quorum), f"at least {trust.quorum}")
+    if seconds(plan.approval.lifetime) > seconds(trust.max_approval_lifetime):
+        raise _refuse("approval lifetime", plan.approval.lifetime, f"at most {trust.max_approval_lifetime}")
+
+
+def _refuse(setting: str, found: str, expected: str) -> Refusal:
+    return Refusal(
+        "trust.looser",
+        "the config asks for more than this host allows",
+        exit_code=Exit.POLICY,
+        found=f"{setting}: {found}",
+        expected=expected,
+        fix="narrow .github/dr-dispatch.yml in a pull request; or, as root on the runner, widen /etc/dr-dispatch/trust.json",
+    )

@@ -1,0 +1,243 @@
+"""The config resolved: every default of contracts section 2 in one place, each value with where it came from.
+
+A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader finds the rule beside the question.
+`hyops_ci.config.explain` lists them all. Pure: a value follows from the file, a default, the overlay or a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, LaneName, Objective, Probe, ServiceAction
+from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
+from hyops_ci.contracts.facts import EffectiveBlueprint
+from hyops_ci.errors import Exit, Refusal
+
+RUNNER_REFS: dict[str, str] = {
+    "gcp": "gcp-ops-runner",
+    "onprem": "proxmox-ops-runner",
+    "azure": "azure-ops-runner",
+    "aws": "aws-ops-runner",
+}
+"""Lane -> standing runner (seed 2.7)."""
+ENABLED = frozenset({"gcp", "onprem"})
+"""Lanes that are open unless the config closes them (seed 4: the others only when they are being enabled)."""
+ACTIONS: dict[DecisionType, str] = {
+    DecisionType.FAILOVER: "failover",
+    DecisionType.FAILBACK_ONPREM: "failback",
+    DecisionType.BURST: "burst",
+}
+PORTS = (("postgresql_port", 5432),)
+
+
+@dataclass(frozen=True)
+class LaneSettings:
+    """One lane, nothing left open."""
+
+    name: str
+    enabled: bool
+    runner_ref: str
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    failure_domain: str
+    drill_runner_ref: str
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """One env, nothing left open. `known` is false for an env that the config never says a word about."""
+
+    name: str
+    env_class: EnvClass
+    gate: str
+    """The GitHub environment that holds `execute`."""
+    check_gate: str
+    reviewers: int
+    known: bool
+
+
+@dataclass(frozen=True)
+class VaultSettings:
+    """Where secrets come from for one env. `addresses` are (origin, site) in the order tried."""
+
+    kind: str
+    addresses: tuple[tuple[str, str], ...]
+    site: str
+    path: str
+    mount: str
+    auth_path: str
+    role: str
+    check_role: str
+    max_token_ttl: str
+    profiles: tuple[str, ...]
+
+
+def lane_settings(config: DispatchConfig, name: str) -> LaneSettings:
+    """A lane by name."""
+    said = next((lane for key, lane in config.lanes.items() if key == name), Lane())
+    runner_ref = said.runner_ref or RUNNER_REFS[name]
+    return LaneSettings(
+        name=name,
+        enabled=name in ENABLED if said.enabled is None else said.enabled,
+        runner_ref=runner_ref,
+        labels=said.labels or ("self-hosted", runner_ref),
+        names=said.names,
+        failure_domain=said.failure_domain or name,
+        drill_runner_ref=said.drill_runner_ref or runner_ref,
+    )
+
+
+def env_of(service: str) -> str:
+    """The env of a service id: what follows the slash."""
+    return service.partition("/")[2]
+
+
+def env_settings(config: DispatchConfig, name: str) -> EnvSettings:
+    """An env by name: production unless the config says otherwise."""
+    said = config.envs.get(name)
+    return EnvSettings(
+        name=name,
+        env_class=said.env_class if said else EnvClass.PRODUCTION,
+        gate=(said.github_environment if said else None) or f"dr-{name}",
+        check_gate=said.check_environment if said else "dr-check",
+        reviewers=said.reviewers if said else 1,
+        known=any(env_of(service) == name for service in config.services),
+    )
+
+
+def action_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction | None:
+    """How a service carries out this type of decision; None where the config has no word for it."""
+    found = config.services.get(service)
+    name = ACTIONS.get(decision_type)
+    if found is None or name is None:
+        return None
+    action: ServiceAction | None = getattr(found, name)
+    return action
+
+
+def overlay_path(service: str, action: ServiceAction) -> str:
+    """The committed overlay: `.github/dr/<env>/<blueprint name>.yml` unless the config names another."""
+    blueprint = action.blueprint.partition("@")[0].rpartition("/")[2]
+    return action.overlay or f".github/dr/{env_of(service)}/{blueprint}.yml"
+
+
+def data_home(config: DispatchConfig, service: str) -> LaneName:
+    """The lane where the primary lives in peace: the failback lane, else on-prem (seed 2.6)."""
+    found = config.services[service]
+    if found.data_home:
+        return found.data_home
+    return found.failback.lane if found.failback else "onprem"
+
+
+def sites_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> tuple[str, str]:
+    """(site that the service leaves, site that it goes to), from the config alone: what was observed is no part of a plan."""
+    home = lane_settings(config, data_home(config, service)).failure_domain
+    action = action_of(config, service, decision_type)
+    target = lane_settings(config, action.lane).failure_domain if action else home
+    if decision_type is DecisionType.FAILBACK_ONPREM:
+        away = config.services[service].failover
+        return (lane_settings(config, away.lane).failure_domain if away else "unknown", target)
+    return home, target
+
+
+def addresses(config: DispatchConfig) -> tuple[tuple[str, str], ...]:
+    """(origin, site) of every address of the authority, in the order tried; the site is empty where it is not said."""
+    vault = config.vault
+    if vault is None:
+        return ()
+    single = ((vault.address, vault.site or ""),) if vault.address else ()
+    return tuple(dict.fromkeys((*single, *((one.url, one.site) for one in vault.addresses))))
+
+
+def vault_settings(config: DispatchConfig, env: str) -> VaultSettings | None:
+    """The authority for an env, with role `dr-<env>`; None where the config names none."""
+    said = config.vault
+    if said is None:
+        return None
+    return VaultSettings(
+        kind=said.kind,
+        addresses=addresses(config),
+        site=said.site or "",
+        path=said.path or "",
+        mount=said.mount,
+        auth_path=said.auth_path,
+        role=said.role or f"dr-{env}",
+        check_role=said.check_role,
+        max_token_ttl=said.max_token_ttl,
+        profiles=said.profiles,
+    )
+
+
+def dr_mode_of(action: ServiceAction, blueprint: EffectiveBlueprint) -> DrMode:
+    """How data comes back: beside the service's lane, else what the overlay's steps do."""
+    if action.dr_mode:
+        return action.dr_mode
+    modes = {str(step.inputs.get("apply_mode", "")) for step in blueprint.steps}
+    if "restore" in modes:
+        return DrMode.RESTORE
+    managed = any("cloudsql" in step.module_ref for step in blueprint.steps) or "cloudsql" in blueprint.ref
+    return DrMode.MANAGED_PROMOTE if managed else DrMode.WARM_PROMOTE
+
+
+def repository_refs(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
+    """The states that name the backup: of the run that made it, and of the repository that holds it."""
+    names = ("backup_state_ref", "repo_state_ref")
+    return tuple(dict.fromkeys(str(step.inputs[name]) for name in names for step in blueprint.steps if step.inputs.get(name)))
+
+
+def plane_of(blueprint: EffectiveBlueprint) -> str:
+    """The access mode that the overlay works by: what its first step with one says, else `runner-local`."""
+    return next(
+        (str(plane) for step in blueprint.steps if (plane := step.inputs.get("execution_plane"))), ExecutionPlane.RUNNER_LOCAL.value
+    )
+
+
+def probes_of(config: DispatchConfig, service: str, blueprint: EffectiveBlueprint | None) -> tuple[Probe, ...]:
+    """How recovery is proven: what the config says, else TCP and DNS at the overlay's endpoint, else nothing ("not proven")."""
+    if service in config.verification:
+        return config.verification[service]
+    for step in blueprint.steps if blueprint else ():
+        name = step.inputs.get("endpoint_dns_name") or step.inputs.get("record_fqdn")
+        if isinstance(name, str) and name and len(name) < 200:
+            port = next((step.inputs[key] for key, _ in PORTS if isinstance(step.inputs.get(key), int)), PORTS[0][1])
+            return Probe(kind="tcp", target=f"{name}:{port}"), Probe(kind="dns", target=name)
+    return ()
+
+
+def objective_of(config: DispatchConfig, service: str) -> Objective:
+    """What was promised for a service; figures without a verdict where nothing was."""
+    return config.objectives.get(service, Objective())
+
+
+def action_for(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction:
+    """As `action_of`. Raises Refusal `config.service` (exit 4) for a service or action that the config does not know."""
+    found = action_of(config, service, decision_type)
+    if found is None:
+        known = ", ".join(
+            f"{name} ({', '.join(word for word in ACTIONS.values() if getattr(entry, word))})"
+            for name, entry in sorted(config.services.items())
+        )
+        raise Refusal(
+            "config.service",
+            "the config has no word for this service and decision",
+            exit_code=Exit.POLICY,
+            found=f"{decision_type} of {service}",
+            expected=known,
+            fix="correct the service name, or add it to .github/dr-dispatch.yml in a pull request",
+            docs="adopt.md",
+        )
+    return found
+
+
+def leaves(value: object, at: str = "") -> Iterator[tuple[str, object]]:
+    """(JSON pointer, value) of every value that holds no other, in order."""
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        yield at, value
+    for key, item in items:
+        yield from leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}")

@@ -1,0 +1,257 @@
+"""Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (workflows, section 4).
+
+    run = Supervisor.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
+    ended = run.see_through()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
+
+Whatever happens to this process, the journal in `run_dir` says what HyOps did: `Supervisor.attach(run_dir)`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import hyops_ci
+from hyops_ci.errors import Exit, Fault
+from hyops_ci.execution import journal, processes
+from hyops_ci.execution.grammar import HyOpsLine
+from hyops_ci.execution.journal import Ended, JournalView
+from hyops_ci.execution.streams import LineSplitter, printable
+from hyops_ci.execution.supervisor import MAX_OUTPUT, Order
+
+CANCEL_WAIT: Final = 9.0
+"""Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
+POLL: Final = 0.05
+_KEPT: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+"""What the supervisor process itself needs. RUNNER_TRACKING_ID above all stays out: the runner ends what carries it."""
+_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from hyops_ci.execution.supervisor import main; main()"
+
+OnLine = Callable[[str], object]
+OnStep = Callable[[HyOpsLine, datetime], object]
+
+
+class Condition(StrEnum):
+    """What can be said of a run."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    UNKNOWN = "unknown"
+    """No final answer and nobody who could still give one."""
+
+
+class Supervisor:
+    """One supervised HyOps command, from its caller's side."""
+
+    def __init__(self, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> None:
+        self.run_dir = run_dir
+        self._on_line, self._on_step = on_line or _ignore, on_step or _ignore
+        self._read_to = 0
+        self._splitters = {name: LineSplitter() for name in journal.STREAMS}
+        self._ended: Ended | None = None
+
+    @classmethod
+    def start(
+        cls,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        run_dir: Path,
+        *,
+        timeout: float,
+        secrets: Mapping[str, str] | None = None,
+        on_line: OnLine | None = None,
+        on_step: OnStep | None = None,
+        remove_after: Iterable[Path] = (),
+        grace: float = 20.0,
+        patience: float = 5.0,
+        linger: float = 2.0,
+        max_output: int = MAX_OUTPUT,
+        hold: Iterable[int] = (),
+    ) -> Supervisor:
+        """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
+
+        `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
+        each line that means something with its time; both during `wait`, in this process. `hold` are open file
+        descriptors, such as the host lock, that stay open as long as the supervisor lives.
+        Raises Fault (`hyops.supervisor`, exit 9) when the supervisor cannot be started; a HyOps that cannot be
+        started is an `Ended` with `rc` None.
+        """
+        journal.create(run_dir)
+        order = Order(
+            run_dir=str(run_dir.resolve()),
+            argv=list(argv),
+            env=dict(env),
+            timeout=timeout,
+            secrets=dict(secrets or {}),
+            grace=grace,
+            patience=patience,
+            linger=linger,
+            max_output=max_output,
+            remove_after=tuple(str(path) for path in remove_after),
+        )
+        _launch(order, run_dir, tuple(hold))
+        return cls(run_dir, on_line=on_line, on_step=on_step)
+
+    @classmethod
+    def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> Supervisor:
+        """Find a run again, from any process; `condition` says what is left of it."""
+        return cls(run_dir, on_line=on_line, on_step=on_step)
+
+    @property
+    def condition(self) -> Condition:
+        """Whether there is a final answer, and if not, whether one can still come."""
+        held = journal.lock_is_held(self.run_dir)
+        if self.view().ended is not None:
+            return Condition.FINISHED
+        return Condition.RUNNING if held else Condition.UNKNOWN
+
+    def view(self) -> JournalView:
+        """The journal as it is now."""
+        return journal.read_journal(self.run_dir)
+
+    def hyops_lives(self) -> bool:
+        """Whether HyOps itself still runs, with or without its supervisor: look at it before anything else starts."""
+        pid = self.view().hyops_pid
+        process = processes.read_process(pid) if pid else None
+        return process is not None and process.session == pid and process.state not in "ZX"
+
+    def wait(self, limit: float | None = None) -> Ended | None:
+        """Pass on what comes until the final answer, at most `limit` seconds.
+
+        None means no final answer: the limit has passed (`condition` is running) or the supervisor is gone (unknown).
+        """
+        until = None if limit is None else time.monotonic() + limit
+        while True:
+            alive = journal.lock_is_held(self.run_dir)
+            self._follow()
+            if self._ended is not None or not alive or (until is not None and time.monotonic() >= until):
+                return self._ended
+            time.sleep(POLL)
+
+    def see_through(self, patience: float = CANCEL_WAIT) -> Ended | None:
+        """`wait`, with SIGINT and SIGTERM to this process taken as a cancel; then at most `patience` seconds more.
+
+        GitHub interrupts a cancelled step, sends SIGTERM 7.5 s and kills 2.5 s later; the supervisor goes on to the
+        end whatever becomes of this process. Main thread only, as all signal handling.
+        """
+        asked: list[float] = []
+
+        def ask(*_: object) -> None:
+            if not asked:
+                asked.append(time.monotonic())
+                self.cancel()
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while (ended := self.wait(0.25)) is None and journal.lock_is_held(self.run_dir):
+                if asked and time.monotonic() - asked[0] >= patience:
+                    break
+            return ended or self.wait(0)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def cancel(self) -> bool:
+        """Ask for an end: interrupt, 20 s, SIGTERM, 5 s, SIGKILL. Returns at once; whether a supervisor was there to ask."""
+        pid = self.view().supervisor_pid
+        return bool(pid) and journal.lock_is_held(self.run_dir) and processes.send(pid or 0, signal.SIGINT)
+
+    def stdout(self) -> str:
+        """All of the redacted standard output so far."""
+        return self._text("stdout")
+
+    def stderr(self) -> str:
+        """All of the redacted standard error so far."""
+        return self._text("stderr")
+
+    def _text(self, stream: str) -> str:
+        path = self.run_dir / f"{stream}.log"
+        return path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
+
+    def _follow(self) -> None:
+        """Hand on the records that were written since the last look."""
+        try:
+            with (self.run_dir / journal.JOURNAL).open("rb") as file:
+                file.seek(self._read_to)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for record in journal.records(whole):
+            match record["kind"]:
+                case "line":
+                    self._on_step(journal.line_of(record), datetime.fromisoformat(record["at"]))
+                case "output":
+                    self._show(record["stream"], record["offset"], record["bytes"])
+                case "ended":
+                    for splitter in self._splitters.values():
+                        self._print(splitter.close())
+                    self._ended = journal.ended_of(record)
+
+    def _show(self, stream: str, offset: int, size: int) -> None:
+        with (self.run_dir / f"{stream}.log").open("rb") as file:
+            file.seek(offset)
+            self._print(self._splitters[stream].feed(file.read(size)))
+
+    def _print(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._on_line(printable(line))
+
+
+def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
+    """Start the supervisor process and wait for its word that HyOps runs, or for its end."""
+    package_root = str(Path(hyops_ci.__file__).resolve().parents[1])
+    env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _BOOT, package_root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=env,
+            cwd="/",
+            pass_fds=hold,
+        )
+    finally:
+        os.close(errors)
+    try:
+        said, _ = process.communicate(json.dumps(asdict(order)).encode())
+    except BaseException:
+        # Interrupted in the moment of the start: nobody will hold this run, so it is cancelled before anything else.
+        _cancel_whatever_started(run_dir)
+        raise
+    if said != b"ready\n" and journal.read_journal(run_dir).ended is None:
+        raise Fault(
+            "hyops.supervisor",
+            "the supervisor of HyOps did not start",
+            exit_code=Exit.HYOPS,
+            found=_last_line(run_dir / "supervisor.err"),
+            expected="a supervisor process of its own session; HyOps was not started",
+            fix="run hyops-ci doctor on the runner",
+        )
+
+
+def _cancel_whatever_started(run_dir: Path, limit: float = 5.0) -> None:
+    run, until = Supervisor.attach(run_dir), time.monotonic() + limit
+    while not run.cancel() and run.condition is not Condition.FINISHED and time.monotonic() < until:
+        time.sleep(POLL)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+
+
+def _ignore(*_: object) -> None:
+    """Nobody listens."""

@@ -1,0 +1,1 @@
+"""What GitHub Actions reads and writes: workflow commands, summaries, workflow files."""

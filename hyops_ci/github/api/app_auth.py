@@ -1,0 +1,81 @@
+"""The token of an App's installation: asked for when it is wanted, and again before it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.errors import read_as
+
+if TYPE_CHECKING:
+    from github import Auth
+
+EARLY: Final = 300.0
+"""Seconds before its end that a token is renewed: more than one call's patience."""
+
+
+@dataclass(frozen=True)
+class AppKey:
+    """A GitHub App that is installed on the repository."""
+
+    app_id: str
+    private_key: str = field(repr=False)
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    """What the installation token may do, such as administration: read; empty means all that the App may."""
+
+    def signer(self) -> Auth.AppAuth:
+        """Who signs as the App. Raises Refusal (exit 2) for a key that signs nothing."""
+        import jwt
+        from github import Auth
+
+        try:
+            signer = Auth.AppAuth(self.app_id, self.private_key)
+            signer.create_jwt()
+        except (AssertionError, ValueError, TypeError, jwt.PyJWTError) as error:
+            raise Refusal(
+                "github.app",
+                "the App's key signs nothing",
+                exit_code=Exit.USAGE,
+                found=f"App {self.app_id or 'without an id'}, key of {len(self.private_key)} characters: {type(error).__name__}",
+                expected="the PEM file that the App's page gave",
+                fix="make a new private key on the App's page, and name its file in DR_APP_KEY_FILE",
+            ) from None
+        return signer
+
+
+class AsApp(Protocol):
+    """Whoever speaks to GitHub as the App itself."""
+
+    @property
+    def calls(self) -> int:
+        """Requests that were sent."""
+        ...
+
+    def ask(self, endpoint: endpoints.Endpoint, *, body: Any = None, **path: Any) -> Any:
+        """The JSON of one endpoint."""
+        ...
+
+
+class Installation:
+    """The App's installation on one repository."""
+
+    def __init__(self, client: AsApp, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
+        self.client = client
+        self._permissions, self._now = dict(permissions), now
+        self._token, self._ends = "", 0.0
+        with read_as(endpoints.INSTALLATION):
+            self.number = int(client.ask(endpoints.INSTALLATION)["id"])
+
+    def token(self) -> str:
+        """A token that is good for another five minutes at least. Raises what `Client.ask` raises."""
+        if self._now() > self._ends - EARLY:
+            body = {"permissions": self._permissions} if self._permissions else None
+            answer = self.client.ask(endpoints.INSTALLATION_TOKEN, body=body, installation=self.number)
+            with read_as(endpoints.INSTALLATION_TOKEN):
+                ends = datetime.fromisoformat(answer["expires_at"]).timestamp()
+                self._token, self._ends = str(answer["token"]), ends
+        return self._token

@@ -1,0 +1,252 @@
+"""The one way to GitHub's API: every call has a known endpoint, bounded patience, and a refusal that names what is missing.
+
+PyGithub does what it does well: addresses below a prefix, headers, and the App's signature. Retrying is ours, because
+it must end within two minutes and because a call that changes something may not be made twice (github-actions, F31;
+GitHub docs, *Best practices for using the REST API*).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import SplitResult, quote, urlsplit
+
+from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.github.api.answers import Answer, NotFound, Unanswered, pause
+from hyops_ci.github.api.app_auth import AppKey, Installation
+from hyops_ci.github.api.endpoints import Endpoint
+from hyops_ci.github.api.errors import explain, misunderstood
+from hyops_ci.github.api.wire import LOOPBACK, TIMEOUT, Wire, fetched
+
+if TYPE_CHECKING:
+    from github import Auth
+    from github.Requester import HTTPSRequestsConnectionClass, Requester
+
+__all__ = ["API", "PATIENCE", "AppKey", "Client", "Headroom"]
+
+API: Final = "https://api.github.com"
+PATIENCE: Final = 120.0
+"""Seconds that one call may take with all its tries."""
+PAGE: Final = 100
+SPOKEN: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_TOKEN: Final = re.compile(r"[!-~]+")
+
+
+@dataclass
+class Headroom:
+    """How many calls the token has left, as the last answer said."""
+
+    remaining: int | None = None
+    limit: int | None = None
+    resets_at: int | None = None
+    """Seconds since 1970, UTC."""
+
+
+class Client:
+    """Calls on behalf of one repository, one after another."""
+
+    def __init__(
+        self,
+        requester: Requester,
+        wire: Wire,
+        repository: str,
+        *,
+        say: Callable[[str], None],
+        sleep: Callable[[float], None],
+        monotonic: Callable[[], float],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.repository = repository
+        self.headroom = Headroom()
+        self.ahead: float | None = None
+        """Seconds by which this host's clock is ahead of GitHub's, by the Date of the last answer; None before any."""
+        self._now = now
+        self._sent = 0
+        self._installation: Installation | None = None
+        self._requester, self._wire, self._say, self._sleep, self._monotonic = requester, wire, say, sleep, monotonic
+
+    @classmethod
+    def connect(
+        cls,
+        repository: str,
+        *,
+        token: str = "",
+        app: AppKey | None = None,
+        api_url: str = API,
+        say: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> Client:
+        """A client for `owner/name`. Nothing is called yet, but with `app`, which looks for its installation.
+
+        Raises Refusal (exit 2) for an address that a token may not be sent to, a name that is no repository's, a token that cannot be
+        one, or none at all.
+        """
+        from github import Auth, Github
+
+        base = _address(api_url)
+        if not _REPOSITORY.fullmatch(repository) or {".", ".."} & set(repository.split("/")):
+            raise _usage("no repository is called that", repository or "no name", "owner/name")
+        if app is None and not _TOKEN.fullmatch(token):
+            found = "what is there has spaces or letters that no token has" if token else "DR_TOKEN, GH_TOKEN and GITHUB_TOKEN are empty"
+            raise _usage("there is no token for GitHub", found, "a token of the repository")
+
+        def over(auth: Auth.Auth) -> Client:
+            made = Github(auth=auth, base_url=base.geturl(), retry=0, seconds_between_requests=0, seconds_between_writes=0)
+            wire = Wire(f"{base.scheme}://{base.netloc}", monotonic)
+            return cls(made.requester, wire, repository, say=say, sleep=sleep, monotonic=monotonic, now=now)
+
+        if app is None:
+            return over(Auth.Token(token))
+        signer = app.signer()
+        client = over(signer)
+        client._installation = Installation(over(signer), app.permissions, now)
+        return client
+
+    @property
+    def calls(self) -> int:
+        """Requests that were sent, those for an App's token included."""
+        return self._sent + (self._installation.client.calls if self._installation else 0)
+
+    def ask(self, endpoint: Endpoint, *, params: Mapping[str, str | int] | None = None, body: Any = None, **path: object) -> Any:
+        """One answer, as JSON (None for an empty one). `path` fills the endpoint's path.
+
+        To look up a field that is not there is a Fault (exit 12) too: GitHub's description promised it.
+
+        Raises Unauthorized, Forbidden, NotFound, Conflict or Rejected with GitHub's reason and the permission that is missing; Fault
+        (exit 12) after `PATIENCE` seconds, and Unanswered where a call that is made once got no answer.
+        """
+        return self._answer(endpoint, params, body, path).document(self._missing(endpoint, path))
+
+    def pages(
+        self, endpoint: Endpoint, key: str, *, params: Mapping[str, str | int] | None = None, most: int = 10, **path: object
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a listing, page by page as they are wanted, at most `most` pages of 100. `key` is empty for a bare list.
+
+        Raises as `ask`, and Fault (exit 12) for an answer that is no listing.
+        """
+        for page in range(1, most + 1):
+            found = self.ask(endpoint, params={**(params or {}), "per_page": PAGE, "page": page}, **path)
+            items = (found.get(key) if isinstance(found, dict) else None) if key else found
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise misunderstood(
+                    endpoint, self._path(endpoint, path), f"page {page} holds no list {f'called {key}' if key else 'of things'}"
+                )
+            yield from items
+            if len(items) < PAGE:
+                return
+
+    def download(self, endpoint: Endpoint, *, most_bytes: int, **path: object) -> bytes:
+        """The bytes behind an endpoint that redirects to them. The token is not sent along: another host has them.
+
+        Raises as `ask`, and Refusal (exit 11) for more than `most_bytes`.
+        """
+        until, tried = self._monotonic() + PATIENCE, 0
+        while True:
+            # Asked anew each time: the place that GitHub names is good for a minute.
+            place = self._answer(endpoint, None, None, path, redirected=True).headers.get("location", "")
+            data, trouble = fetched(place, most_bytes, self._monotonic)
+            if data is not None:
+                return data
+            self._wait(endpoint, self._path(endpoint, path), Answer(0, trouble=trouble), tried, until)
+            tried += 1
+
+    def exists(self, endpoint: Endpoint, **path: object) -> Any | None:
+        """As `ask`, None where GitHub says 404 or 410."""
+        try:
+            return self._answer(endpoint, None, None, path).document(self._missing(endpoint, path))
+        except NotFound:
+            return None
+
+    def _missing(self, endpoint: Endpoint, path: Mapping[str, object]) -> Callable[[str], Fault]:
+        return lambda name: misunderstood(endpoint, self._path(endpoint, path), f"no {name}")
+
+    def _answer(
+        self, endpoint: Endpoint, params: Mapping[str, str | int] | None, body: Any, path: Mapping[str, object], *, redirected: bool = False
+    ) -> Answer:
+        """One answer that is no trouble, after as many tries as patience allows."""
+        place, until, tried = self._path(endpoint, path), self._monotonic() + PATIENCE, 0
+        while True:
+            self._wire.limit = max(1.0, min(TIMEOUT, until - self._monotonic()))
+            answer = self._once(endpoint, place, params, body)
+            if answer.status == 302 if redirected else answer.fine:
+                return answer
+            if endpoint.once and answer.passing and not answer.without_effect:
+                raise Unanswered(endpoint, place, answer.said)
+            self._wait(endpoint, place, answer, tried, until)
+            tried += 1
+
+    def _wait(self, endpoint: Endpoint, place: str, answer: Answer, tried: int, until: float) -> None:
+        """Wait until it is worth another try. Raises what the answer comes to where it is not, or not before `until`."""
+        wait = pause(answer, tried)
+        if wait is None:
+            raise explain(endpoint, answer, place)
+        jitter = random.uniform(0, min(wait, 1.0))  # noqa: S311 - so that many runs do not knock together
+        if self._monotonic() + wait + jitter >= until:
+            raise explain(endpoint, answer, place, wait)
+        self._say(f"GitHub: {answer.said}; trying again in {wait:.0f} s")
+        self._sleep(wait + jitter)
+
+    def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any) -> Answer:
+        """One request. Network trouble is an answer of status 0."""
+        if endpoint.once:
+            self._wire.renew()
+        if self._installation is not None:
+            from github import Auth
+
+            self._requester = self._requester.withAuth(Auth.Token(self._installation.token()))
+        self._sent += 1
+        query = {name: str(value) for name, value in (params or {}).items()}
+        wire = cast("HTTPSRequestsConnectionClass", self._wire)
+        self._requester.requestJson(endpoint.method, place, query, dict(SPOKEN), body, cnx=wire)
+        answer = self._wire.answer
+        if (remaining := answer.number("x-ratelimit-remaining")) is not None:
+            self.headroom = Headroom(remaining, answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-reset"))
+        if (told := answer.date) is not None:
+            self.ahead = self._now() - told
+        return answer
+
+    def _path(self, endpoint: Endpoint, path: Mapping[str, object]) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name == "repo":
+                return self.repository
+            segments = str(path[name[:-1]]).split("/") if name.endswith("*") else [str(path[name])]
+            return "/".join(_segment(name, segment) for segment in segments)
+
+        return re.sub(r"\{([a-z_]+\*?)\}", value, endpoint.path)
+
+
+def _segment(name: str, value: str) -> str:
+    """One segment of a path, whatever is in it. Raises Refusal for those that HTTP reads as another path."""
+    try:
+        quoted = quote(value, safe="")
+    except UnicodeEncodeError:
+        quoted = ""
+    if quoted in {"", ".", ".."}:
+        raise _usage("GitHub has nothing of that name", f"{name.rstrip('*')} {value!r}", "a name")
+    return quoted
+
+
+def _address(api_url: str) -> SplitResult:
+    """GitHub's address. Raises Refusal (exit 2) for one that a token may not be sent to."""
+    try:
+        parts = urlsplit(api_url.rstrip("/"))
+        shown, _ = f"{parts.scheme}://{parts.hostname}", parts.port
+    except ValueError:
+        raise _usage("this is no address of GitHub's API", "GITHUB_API_URL cannot be read", API) from None
+    if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+        raise _usage("this is no address of GitHub's API", f"{shown}, with a name, a question or nothing in it", API)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise _usage("a token would travel in the clear", shown, "https (GITHUB_API_URL)")
+    return parts
+
+
+def _usage(reason: str, found: str, expected: str) -> Refusal:
+    return Refusal("github.address", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix="correct it, then again")

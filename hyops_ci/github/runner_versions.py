@@ -1,0 +1,84 @@
+"""Versions of the runner agent: the ones we need, and GitHub's schedule for the end of each (github-actions, F7).
+
+A runner whose version has ended looks online and gets no jobs: they stay queued. One that idles for months without
+updates does so exactly on the bad day.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from hyops_ci.contracts.base import Model, moment
+from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.errors import read_as
+
+TO_REGISTER: Final = "2.329.0"
+"""GitHub registers none below it."""
+TO_WORK: Final = "2.336.0"
+"""The first that knows `uses: $/...`, which our workflow is written in; GitHub Enterprise Server has a rewritten one."""
+SOON: Final = timedelta(days=30)
+"""GitHub's own notice: a release must be installed within 30 days."""
+_VERSION: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+
+
+class Schedule(Model):
+    """Until when one version gets jobs and may be registered, as GitHub says; None: no end is set."""
+
+    version: str
+    runtime_ends: str | None = None
+    registration_ends: str | None = None
+
+
+def schedule(client: Client, version: str) -> Schedule | None:
+    """GitHub's schedule for a version (since 2026-09-03; `administration: read`), None for a version that it does not know.
+
+    Raises Refusal without the permission; a GitHub Enterprise Server may know none.
+    """
+    if not _VERSION.fullmatch(version):
+        return None
+    found = client.exists(endpoints.DEPRECATION, version=version.removeprefix("v"))
+    if found is None:
+        return None
+    with read_as(endpoints.DEPRECATION):
+        runtime, registration = found.get("runtime_deprecates_at"), found.get("registration_deprecates_at")
+        return Schedule(version=version, runtime_ends=_time(runtime), registration_ends=_time(registration))
+
+
+def older(version: str, than: str) -> bool | None:
+    """Whether a version is below another, None where it cannot be read."""
+    one, other = _VERSION.fullmatch(version), _VERSION.fullmatch(than)
+    if one is None or other is None:
+        return None
+    return tuple(map(int, one.groups())) < tuple(map(int, other.groups()))
+
+
+def objection(version: str, ends: Schedule | None, now: datetime) -> str:
+    """Why a runner with this agent gets no jobs of ours, or empty where nothing speaks against it or nothing is known."""
+    if older(version, TO_REGISTER):
+        return f"agent {version} is below {TO_REGISTER}, the oldest that GitHub registers"
+    if older(version, TO_WORK):
+        return f"agent {version} is below {TO_WORK}, the first that knows `uses: $/...`"
+    if ends and ends.runtime_ends and moment(ends.runtime_ends) <= now:
+        return f"agent {version} gets no jobs since {ends.runtime_ends}"
+    return ""
+
+
+def warning(version: str, ends: Schedule | None, now: datetime) -> str:
+    """What will end within 30 days, or empty."""
+    if ends and ends.runtime_ends and now < moment(ends.runtime_ends) <= now + SOON:
+        return f"agent {version} gets no jobs from {ends.runtime_ends}"
+    if ends and ends.registration_ends and moment(ends.registration_ends) <= now + SOON:
+        return f"agent {version} cannot be registered again from {ends.registration_ends}"
+    return ""
+
+
+def _time(found: object) -> str | None:
+    """A time as documents have it; what is none is not known."""
+    try:
+        moment(str(found))
+    except ValueError:
+        return None
+    return str(found)

@@ -1,0 +1,207 @@
+"""The keys of the issuer that the host names: asked for over https, kept on the host for the hour in which the issuer is out of reach.
+
+OpenID Connect Discovery 1.0, section 4: `<issuer>/.well-known/openid-configuration` names `jwks_uri`. Both are asked of
+the issuer's own origin and nowhere else; no redirect is followed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.errors import Exit, Fault
+from hyops_ci.identity.host_file import NotOurs, read_own, write_own
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import requests
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+NAME: Final = "issuer-keys.json"
+FRESH: Final = 600
+"""Seconds for which kept keys are used without asking."""
+KEPT: Final = 7 * 24 * 3600
+"""Seconds for which kept keys are good enough with the issuer out of reach."""
+ATTEMPTS: Final = 3
+MAX_BYTES: Final = 256 * 1024
+MIN_KEY_BITS: Final = 2048
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+_TIMEOUT: Final = (5.0, 10.0)
+_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+
+Jwks = dict[str, dict[str, Any]]
+"""kid -> key as the issuer publishes it."""
+
+
+class _Unusable(Exception):
+    """What came from the issuer cannot be used; its text says why."""
+
+
+@dataclass
+class IssuerKeys:
+    """The keys of one issuer. Calling it with a `kid` gives that key, or None where the issuer has none of that name."""
+
+    issuer: str
+    folder: Path
+    """The host's state directory."""
+    now: datetime
+    ca_bundle: str | bool = True
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    sleep: Callable[[float], None] = time.sleep
+    source: str = ""
+    """Where the last answer came from: `issuer`, or `kept <time>`."""
+
+    def __call__(self, kid: str) -> RSAPublicKey | None:
+        """The key. Asks the issuer where the kept keys are old, or do not know `kid`. Raises Fault (exit 12) `host.issuer`."""
+        kept, at = self._kept()
+        if kid in kept and self._age(at) <= FRESH:
+            self.source = f"kept {_time(at)}"
+            return _public(kept[kid])
+        fetched, problem = self._fetch()
+        if not problem:
+            self._keep(fetched)
+            self.source = "issuer"
+            return _public(fetched[kid]) if kid in fetched else None
+        if kid in kept:
+            self.source = f"kept {_time(at)}"
+            return _public(kept[kid])
+        raise Fault(
+            "host.issuer",
+            "the keys of the issuer cannot be had, so nobody can prove who calls",
+            exit_code=Exit.UNAVAILABLE,
+            found=f"{self.issuer}: {problem}; " + (f"no key {kid} kept since {_time(at)}" if kept else "none kept on this host"),
+            expected="the issuer's keys, from itself or kept within the last 7 days",
+            fix="let the host reach it (docs/host-trust.md); see githubstatus.com; then a new run, or `hyops-ci run` on the host",
+            docs="host-trust.md",
+        )
+
+    def _age(self, at: int) -> float:
+        """Seconds since then; a time to come is as old as can be."""
+        age = self.now.timestamp() - at
+        return age if age >= 0 else float("inf")
+
+    def _fetch(self) -> tuple[Jwks, str]:
+        """Every usable key of the issuer, or why there are none."""
+        import requests
+
+        with requests.Session() as session:
+            session.trust_env = False  # no .netrc, and no CA file that the job's environment names
+            session.verify, session.proxies = self.ca_bundle, dict(self.proxies)
+            try:
+                described = self._get(session, self.issuer + _DISCOVERY)
+                return _usable(self._get(session, self._address_of_keys(described))), ""
+            except _Unusable as problem:
+                return {}, str(problem)
+
+    def _address_of_keys(self, described: Mapping[str, Any]) -> str:
+        address, name = described.get("jwks_uri"), described.get("issuer")
+        if name != self.issuer:
+            raise _Unusable(f"it calls itself {str(name)[:200]}")
+        origin = "/".join(self.issuer.split("/", 3)[:3])
+        if not isinstance(address, str) or not address.startswith(origin + "/"):
+            raise _Unusable(f"its keys would be at {str(address)[:200]}")
+        return address
+
+    def _get(self, session: requests.Session, address: str) -> dict[str, Any]:
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self.sleep(0.5 * 3 ** (attempt - 1))
+            status, body, problem = _once(session, address)
+            if status == 200:
+                return _object(body)
+            if status and status not in _RETRIED:
+                break
+        raise _Unusable(problem)
+
+    def _kept(self) -> tuple[Jwks, int]:
+        """The keys on the host with the second they came; none where others could have written them, of another issuer, or too old."""
+        try:
+            content = read_own(self.folder / NAME, MAX_BYTES)
+            known = _object(content or b"")
+            at, issuer, keys = known.get("at"), known.get("issuer"), _usable(known)
+        except (OSError, NotOurs, _Unusable):
+            return {}, 0
+        if type(at) is not int or issuer != self.issuer or self._age(at) > KEPT:
+            return {}, 0
+        return keys, at
+
+    def _keep(self, keys: Jwks) -> None:
+        """For the next time. A host that cannot keep them asks again: that is no reason to stop."""
+        document = {"issuer": self.issuer, "at": int(self.now.timestamp()), "keys": list(keys.values())}
+        with suppress(OSError):
+            write_own(self.folder / NAME, json.dumps(document).encode())
+
+
+def _once(session: requests.Session, address: str) -> tuple[int, bytes, str]:
+    """Status, body and problem of one request; status 0 where there was no whole answer."""
+    import requests
+
+    try:
+        with session.get(address, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"Accept": "application/json"}) as answer:
+            body = b""
+            for chunk in answer.iter_content(16 * 1024):
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    break
+            return answer.status_code, body, f"HTTP {answer.status_code}"
+    except requests.RequestException as error:
+        return 0, b"", type(error).__name__
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    if len(content) > MAX_BYTES:
+        raise _Unusable(f"more than {MAX_BYTES} bytes")
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        raise _Unusable("the answer is no JSON") from None
+    if not isinstance(found, dict):
+        raise _Unusable("the answer is no JSON object")
+    return found
+
+
+def _usable(jwks: Mapping[str, Any]) -> Jwks:
+    """The RSA signing keys by name; a name that two different keys bear names neither. Raises _Unusable where there are none."""
+    keys = jwks.get("keys")
+    found: Jwks = {}
+    twice: set[str] = set()
+    for key in keys if isinstance(keys, list) else ():
+        if not isinstance(key, dict) or _public(key) is None:
+            continue
+        kid = key["kid"]
+        twice |= {kid} if kid in found and found[kid] != key else set()
+        found[kid] = key
+    usable = {kid: key for kid, key in found.items() if kid not in twice}
+    if not usable:
+        raise _Unusable("no key that signs with RS256")
+    return usable
+
+
+def _public(key: Mapping[str, Any]) -> RSAPublicKey | None:
+    """The public key, or None for one of another kind, use or algorithm, one that is too short, or one that says what is private."""
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from jwt.algorithms import RSAAlgorithm
+
+    fits = key.get("kty") == "RSA" and key.get("use", "sig") == "sig" and key.get("alg", "RS256") == "RS256" and "d" not in key
+    if not fits or not isinstance(key.get("kid"), str) or not key["kid"]:
+        return None
+    try:
+        public = RSAAlgorithm.from_jwk(dict(key))
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    return public if isinstance(public, RSAPublicKey) and public.key_size >= MIN_KEY_BITS else None
+
+
+def _time(at: int) -> str:
+    from datetime import UTC, datetime
+
+    return stamp(datetime.fromtimestamp(at, UTC))

@@ -1,0 +1,1 @@
+"""What a person runs and no job of the workflow does."""

@@ -1,0 +1,52 @@
+"""Run: the same stages one after another from a shell on the runner, for the night when GitHub is down (break-glass).
+
+The host trust takes GitHub's place: without it there is no run; two approvals are the least.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.stages.approval import may_proceed
+from hyops_ci.stages.check.stage import check
+from hyops_ci.stages.conclude.stage import Conclusion, conclude, sha256_of
+from hyops_ci.stages.context import World
+from hyops_ci.stages.execute.stage import execute
+from hyops_ci.stages.handover import RunDir, new_run
+from hyops_ci.stages.plan.stage import Ask, plan
+from hyops_ci.stages.sealing import bundle_path
+
+
+def require_trust(trust: HostTrust | None) -> HostTrust:
+    """The host's trust. Raises Refusal (exit 4) where there is none."""
+    if trust is None:
+        raise Refusal(
+            "trust.missing",
+            "this host does not say whom it trusts",
+            exit_code=Exit.POLICY,
+            found="no /etc/dr-dispatch/trust.json",
+            expected="a trust file of root: without GitHub it is all that says who may do what",
+            fix="write it on a quiet day (schemas/host-trust.v1.schema.json); tonight: HyOps by hand, docs/never.md",
+        )
+    return trust
+
+
+def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
+    """One decision as far as it gets, in this process."""
+    run = new_run(folder / "run")
+    end = plan(ask, run, world)
+    if end.state is State.PLANNED:
+        end = check(run, world)
+    if end.state is State.CHECKED and may_proceed(run, world):
+        execute(run, world)
+    return conclude_here(run, world)
+
+
+def conclude_here(run: RunDir, world: World) -> Conclusion:
+    """Conclude in the same process: what execute sealed is taken by its digest, as between two jobs."""
+    sealed = bundle_path(run)
+    evidence = sealed if sealed.exists() else None
+    return conclude(run, world, evidence=evidence, digest=sha256_of(sealed) if evidence else "", results={})

@@ -1,0 +1,209 @@
+"""Dispatch: a decision, validated here, starts the DR workflow of a repository (workflows, section 1).
+
+decision or form -> what is sent -> the workflow takes it -> it is started, once -> which run that is
+
+The dispatched workflow plans for itself: nothing that is found here is believed there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Never
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
+from hyops_ci.github.api.answers import Forbidden, NotFound
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.endpoints import BRANCH
+from hyops_ci.github.contents import file_at
+from hyops_ci.github.dispatch import Started, Workflow, check_declared, check_event, check_inputs, start, start_by_event, workflow
+from hyops_ci.github.repository import repository
+from hyops_ci.intake.decision import read_form
+from hyops_ci.intake.records import ID, decision_id
+from hyops_ci.intake.validate import validate
+from hyops_ci.parsing.strict_json import read_object
+from hyops_ci.stages.plan.stage import Form
+
+_REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}|\.[A-Za-z0-9_][A-Za-z0-9_./-]{0,198})@(?P<sha>[0-9a-f]{40})")
+_NAMEABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody asks for: one of `decision`, `decision_ref` and `form`, and where it goes."""
+
+    workflow: str = "dr.yml"
+    ref: str = ""
+    """Branch or tag; empty for the default branch."""
+    decision: bytes = field(default=b"", repr=False)
+    decision_ref: str = ""
+    """A file of the repository and its commit, path@sha."""
+    form: Form = field(default_factory=Form)
+    event_type: str = ""
+    """Start by `repository_dispatch` with this type, instead of by `workflow_dispatch`."""
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """What was started, and what it was given."""
+
+    run_id: int | None
+    """None where several runs could be it."""
+    url: str
+    ref: str
+    decision_id: str
+    """Of a form: made of the run's number."""
+    source_sha256: str = ""
+    """Of the decision's bytes; empty for a form."""
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is known of the decision before it is sent."""
+
+    inputs: dict[str, str]
+    decision_id: str = ""
+    document: dict[str, Any] = field(default_factory=dict, repr=False)
+    source_sha256: str = ""
+    mark: str = ""
+    """What the run's name will hold, if the workflow puts it there."""
+
+
+def dispatch(order: Order, client: Client, clock: Clock, say: Callable[[str], None]) -> Dispatched:
+    """Start the workflow. Raises Refusal before anything was sent, and as `github.dispatch.start`."""
+    given = _given(order, client, clock)
+    if order.event_type:
+        check_event(order.event_type, {"decision": given.document}, instead=_by_reference(order, client, given.decision_id, event=True))
+    else:
+        check_inputs(given.inputs, instead=_by_reference(order, client, given.decision_id))
+    into = workflow(client, order.workflow)
+    ref = order.ref or repository(client).default_branch
+    if order.decision_ref:
+        _must_be_tip(client, ref, order.decision_ref)
+    given = _fitted(given, _file(client, into, ref, say), order, f"{into.path} at {ref}")
+    started = _start(order, given, into, ref, client, clock)
+    named = given.decision_id or (f"manual-{repository(client).id}-{started.run_id}" if started.run_id else "")
+    return Dispatched(started.run_id, started.url, ref, named, given.source_sha256)
+
+
+def _start(order: Order, given: _Given, into: Workflow, ref: str, client: Client, clock: Clock) -> Started:
+    if order.event_type:
+        payload = {"decision": given.document}
+        return start_by_event(client, into, event_type=order.event_type, payload=payload, mark=given.mark, clock=clock)
+    return start(client, into, ref=ref, inputs=given.inputs, mark=given.mark, clock=clock)
+
+
+# -------------------------------------------------------------------------------------------- what is to be sent
+
+
+def _given(order: Order, client: Client, clock: Clock) -> _Given:
+    ways = {"a decision": order.decision, "a decision_ref": order.decision_ref, "a form": order.form.action}
+    used = [name for name, value in ways.items() if value]
+    if len(used) != 1:
+        _refuse("kind", "exactly one way to say what is decided", " and ".join(used) or "none", " or ".join(ways), "leave the others out")
+    if order.event_type and not order.decision:
+        _refuse("kind", "an event carries the decision itself", used[0], "a decision", "leave --event-type out, or send the decision")
+    if order.event_type and order.ref:
+        _refuse("ref", "an event always starts the default branch", f"ref {order.ref}", "no ref", "leave --ref out")
+    if order.form.action:
+        return _of_form(order.form, clock)
+    return _of_bytes(order.decision or _at(client, order.decision_ref), order.decision_ref)
+
+
+def _of_form(form: Form, clock: Clock) -> _Given:
+    """A person's form, judged as the plan will judge it. Number, login and time are the run's own."""
+    read_form(
+        action=form.action,
+        service=form.service,
+        reason=form.reason,
+        restore=form.restore,
+        old_primary=form.old_primary,
+        repository_id=1,
+        run_id="1",
+        login="someone",
+        created_at=stamp(clock.now().replace(microsecond=0)),
+    )
+    usual, inputs = Form(), {"action": form.action, "service": form.service, "reason": form.reason}
+    if form.restore not in ("", usual.restore):
+        inputs["restore"] = form.restore
+    if form.old_primary not in ("", usual.old_primary):
+        inputs["old_primary"] = form.old_primary
+    return _Given(inputs, mark=form.reason.strip())
+
+
+def _of_bytes(data: bytes, ref: str) -> _Given:
+    """A decision or record as it stands; validated, and its bytes unchanged."""
+    kind = validate(data, "the decision")
+    document = read_object(data, "the decision")
+    name = str(document[ID.get(kind, "decision_id")])
+    inputs = {"decision_ref": ref} if ref else {"decision": data.decode("utf-8")}
+    return _Given(inputs, decision_id(name), document, digest_bytes(data), name)
+
+
+def _at(client: Client, ref: str) -> bytes:
+    """The bytes of a committed decision."""
+    found = _REFERENCE.fullmatch(ref)
+    if found is None or ".." in found["path"].split("/"):
+        _refuse("ref", "that names no committed file", ref, "path@sha, the sha in 40 hex digits", "git rev-parse HEAD prints it")
+    return file_at(client, found["path"], found["sha"])
+
+
+def _must_be_tip(client: Client, ref: str, reference: str) -> None:
+    """The plan takes a reference at the commit that the run starts on and at no other, so this must be the branch's last one."""
+    found = client.exists(BRANCH, branch=ref)
+    sha = reference.rpartition("@")[2]
+    if found is not None and found["commit"]["sha"] != sha:
+        tip = found["commit"]["sha"]
+        _refuse(
+            "ref", "the decision is not at the commit that would run", f"{ref} is at {tip}", sha, "commit it once more, or dispatch faster"
+        )
+
+
+def _by_reference(order: Order, client: Client, name: str, *, event: bool = False) -> str:
+    """How a decision travels that is too large to be sent."""
+    path = f".github/dr/decisions/{name if _NAMEABLE.fullmatch(name) else 'decision'}.json"
+    where = f"--repository {client.repository} --workflow {order.workflow}{f' --ref {order.ref}' * bool(order.ref)}"
+    return (
+        f"{'an event cannot carry it; ' * event}commit it and send its place: git add {path} && git commit -m Decision && git push && "
+        f"hyops-ci dispatch {where} --decision-ref {path}@$(git rev-parse HEAD)"
+    )
+
+
+# ------------------------------------------------------------------------------------------- what the workflow takes
+
+
+def _file(client: Client, into: Workflow, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The workflow's file at the ref; None where this token may not read it, or the ref is not there: GitHub judges then."""
+    try:
+        data = file_at(client, into.path, ref)
+    except (Forbidden, NotFound) as error:
+        say(f"{into.path} at {ref} cannot be read ({error.gate}): whether it takes what is sent, GitHub says")
+        return None
+    return read_workflow(data, into.path)
+
+
+def _fitted(given: _Given, file: dict[str, Any] | None, order: Order, where: str) -> _Given:
+    """What is sent, in the form that the workflow takes. Raises Refusal (exit 2) `dispatch.inputs` or `dispatch.event`."""
+    if file is None:
+        return given
+    if order.event_type:
+        types = event_types(file)
+        if types is None or (types and order.event_type not in types):
+            found = f"{where} listens to {', '.join(types or ()) or 'no repository_dispatch'}"
+            _refuse("event", "the event would start nothing", found, order.event_type, "name a type of the workflow, or another --workflow")
+        return given
+    declared = dispatch_inputs(file)
+    # Not believed by anybody: it makes the run's name say which decision it is about.
+    name = {"reason": given.decision_id} if given.source_sha256 and "reason" in (declared or {}) else {}
+    inputs = {**given.inputs, **name}
+    check_declared(inputs, declared, where)
+    return replace(given, inputs=inputs)
+
+
+def _refuse(rule: str, reason: str, found: str, expected: str, fix: str) -> Never:
+    raise Refusal(f"dispatch.{rule}", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix=fix, docs="dispatch.md")

@@ -1,0 +1,1 @@
+"""`hyops-ci doctor`: whether a recovery would start now, seen from this host."""

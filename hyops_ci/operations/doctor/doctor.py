@@ -1,0 +1,178 @@
+"""Doctor: would a recovery start now, asked on the host and by hand (texts, section 6). Changes nothing, reads no secret value.
+
+Every question is asked even where one before it was answered with no: nobody has to repair one thing to learn of the next.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from hyops_ci.config.explain import explain
+from hyops_ci.config.file import CONFIG_PATH, read_config
+from hyops_ci.config.settings import action_for, lane_settings
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.facts import CheckFacts, PlanFacts
+from hyops_ci.contracts.ledger import Tip
+from hyops_ci.contracts.plan import Plan, Source
+from hyops_ci.errors import DispatchError, Fault
+from hyops_ci.github.api.client import Client
+from hyops_ci.intake.decision import Intake
+from hyops_ci.operations.doctor.report import Diagnosis, drill_line, lock_line, note_of, runner_lines
+from hyops_ci.planning import checking, planner
+from hyops_ci.planning.case import Answers, PlanCase, ask_all
+from hyops_ci.secrets.port import Purpose
+from hyops_ci.secrets.sync import check_names
+from hyops_ci.stages.context import World
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.origin import Origin, local_origin
+from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
+from hyops_ci.stages.plan.stage import Ask, Form, keep_decision, ledger_position, take_in, under_host
+from hyops_ci.stages.preview import authority_of, look
+from hyops_ci.stages.watch.queue import Presence
+from hyops_ci.stages.watch.runner_status import standing
+
+NO_GITHUB = "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check"
+
+
+def doctor(
+    service: str, action: str, repository: Path, world: World, *, restore: str = "latest", runners: Client | None = None
+) -> Diagnosis:
+    """Ask everything that plan and check would ask about `service`, in a run's folder that is gone afterwards.
+
+    `runners`: GitHub with a token that may list runners, where there is one.
+    """
+    told = Diagnosis(action, service)
+    with tempfile.TemporaryDirectory(prefix="dr-doctor-") as folder:
+        here = replace(world, state_dir=_memory(world.state_dir, Path(folder) / "memory"), chosen={})
+        ask = Ask(repository, form=Form(action, service, "a look by hand", restore))
+        _diagnose(told, ask, RunDir(Path(folder) / "run"), here, runners)
+    return told
+
+
+def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Client | None) -> None:
+    content = told.ask("config", lambda: read_source(ask.repository, ask.config_path))
+    said = told.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
+    config = told.ask("host", lambda: under_host(said[0], world)) or said[0] if said is not None else None
+    origin = local_origin(world)
+    intake = told.ask("config", lambda: _taken(ask, config, world, origin)) if config is not None else None
+    if content is None or said is None or config is None or intake is None:
+        return
+    keep_decision(run, intake)
+    found = told.ask("overlay", lambda: read_overlay(ask.repository, config, intake))
+    refs = told.ask("secrets", lambda: secret_refs(ask.repository, config, intake, found[1])) if found else None
+    tip = _ledger(told, intake, config, world)
+    if found is not None and refs is not None:
+        overlay, blueprint, overlay_source = found
+        facts = _facts(told, ask, intake, config, origin, tip, world)
+        case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
+        sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
+        for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
+            run.write(f"sources/{source.role}", data)
+        _planned(told, case, sources, run, world)
+    told.good("config", _written(content, config))
+    _standing(told, intake, config, runners, world)
+
+
+def _taken(ask: Ask, config: DispatchConfig | None, world: World, origin: Origin) -> Intake:
+    """The decision of this look, for a service that the config knows."""
+    assert config is not None  # noqa: S101 - asked with one only
+    intake = take_in(ask, config, world, origin)
+    action_for(config, intake.decision.service, intake.decision.decision_type)
+    return intake
+
+
+def _ledger(told: Diagnosis, intake: Intake, config: DispatchConfig, world: World) -> Tip | None:
+    """Where the service is, and whether it may move from there."""
+    tip = told.ask("lock", lambda: ledger_position(intake, config, world))
+    if tip is not None:
+        lock_line(told, tip)
+    elif isinstance(told.refused[-1], Fault):
+        return None  # it does not answer: waited for once
+    with suppress(DispatchError):  # the line of the lock says why there is none to read
+        drill_line(told, world.ledger(told.service).history(), world.clock.now())
+    return tip
+
+
+def _facts(told: Diagnosis, ask: Ask, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
+    """What GitHub says of branch and gates; where it does not answer, that is the answer, and the rest is asked without it."""
+    known = told.ask("gate", lambda: plan_facts(ask.repository, intake, config, origin, tip, world))
+    return known or plan_facts(ask.repository, intake, config, origin, tip, replace(world, github=None))
+
+
+def _planned(told: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: World) -> None:
+    """What the gates of the plan say and, where it can be drawn, those of the check."""
+    answers = ask_all("plan", case)
+    if case.facts.gate is None and case.config.approvals.channels == ("environment",):
+        answers = _without(answers, "approval.gate")
+        told.good("gate", NO_GITHUB, warn=True)
+    told.judge(answers)
+    for topic in ("gate", "vault"):
+        told.good(topic, note_of(answers, topic) or "as demanded")
+    plan = told.ask("config", lambda: planner.assemble(case, sources[0].sha256, sources, answers.passed))
+    if plan is not None:
+        _checked(told, plan, run, world)
+    else:
+        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with a runner")
+        told.good("runner", "not looked at: there is no plan to look with", warn=True)
+
+
+def _checked(told: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
+    """What this host says. The names at the authority are asked apart: a host without a job's identity may not ask."""
+    required = [ref.key for ref in plan.secrets.refs]
+    names = dict.fromkeys(required, True)
+    if world.token_for is None and plan.secrets.kind == "vault":
+        told.good("secrets", f"{len(required)} names, not asked: only a job of the pinned workflow may (action check on GitHub)", warn=True)
+    else:
+        asked = told.ask("secrets", lambda: check_names(plan.secrets, authority_of(plan, run, world, Purpose.CHECK), required))
+        names = names if asked is None else asked
+    facts: CheckFacts | None = told.ask("hyops", lambda: look(plan, run, world, "check", None, known_names=names))
+    if facts is None:
+        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
+        return
+    answers = checking.gates(plan, facts)
+    told.judge(answers)
+    told.good("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
+    runner_lines(told, plan, facts)
+
+
+def _standing(told: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: World) -> None:
+    """What GitHub shows of the lane's runner, where somebody gave a token that may ask."""
+    if runners is None:
+        return
+    lane = lane_settings(config, action_for(config, intake.decision.service, intake.decision.decision_type).lane)
+    seen = told.ask("runner", lambda: standing(lane, runners, world.clock.now()))
+    if seen is None:
+        return
+    versions = " and ".join(dict.fromkeys(runner.version for runner in seen.runners or () if runner.version))
+    told.say(
+        "ok" if seen.presence in (Presence.ONLINE, Presence.BUSY) else "warn",
+        "runner",
+        f"on GitHub: {seen.words}{f', agent {versions}' if versions else ''}",
+    )
+    for warning in seen.warnings:
+        told.say("warn", "runner", warning)
+
+
+def _written(content: bytes, config: DispatchConfig) -> str:
+    """How much of the config somebody wrote."""
+    lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip() and not line.strip().startswith("#")]
+    defaults = [row for row in explain(config, read_config(content, CONFIG_PATH)[1]) if row.origin != "file"]
+    return f"{len(lines)} lines, {len(defaults)} defaults (config explain)"
+
+
+def _without(answers: Answers, gate: str) -> Answers:
+    """The answers without a no of this gate, which nobody here could ask."""
+    return Answers(answers.passed, tuple(each for each in answers.refused if each.gate != gate))
+
+
+def _memory(state_dir: Path, copy: Path) -> Path:
+    """A copy of what this host remembers of ledgers: a look compares with it, and leaves it as it is."""
+    copy.mkdir()
+    for path in state_dir.glob("ledger-*.json"):
+        with suppress(OSError):  # what cannot be read is no memory; the run's own look says so
+            (copy / path.name).write_bytes(path.read_bytes())
+    return copy

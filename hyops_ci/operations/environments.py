@@ -1,0 +1,112 @@
+"""Every environment that a config names: what it must do, what GitHub says of it, and what repairs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hyops_ci.config.settings import EnvSettings
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.facts import EnvironmentFact
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.environments import environment
+from hyops_ci.github.repository import repository
+from hyops_ci.operations.init.commands import envs_of, gate_command
+from hyops_ci.planning.protection import Demand, Lack, able, check_demand, demand_of, lacks, remarks
+
+KEYS: Final = """\
+# .github/dr-dispatch.yml, in a pull request (its review is the second person); keys: hyops-ci approve --new-key FILE
+approvals:
+  channels: [signed]
+  approvers:
+    LOGIN_OF_ONE: "ed25519:PUBLIC_KEY_OF_ONE"
+    LOGIN_OF_ANOTHER: "ed25519:PUBLIC_KEY_OF_ANOTHER"
+"""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One environment beside its demand."""
+
+    role: str
+    """`gate` of an approval, or `check`."""
+    envs: tuple[str, ...]
+    """The envs of the config that use it."""
+    demand: Demand
+    fact: EnvironmentFact
+    lacking: tuple[Lack, ...]
+    instead: str = ""
+    """What stands in for it: signed approvals. Then a lack stops nothing."""
+    repository: str = ""
+
+    @property
+    def mark(self) -> str:
+        """`ok`, `warn` or `FAIL`."""
+        return "ok" if not self.lacking else "warn" if self.instead else "FAIL"
+
+    @property
+    def repair(self) -> str:
+        """What to paste; empty for one that needs none, or that nobody could read."""
+        if not self.lacking or not self.fact.readable:
+            return ""
+        if self.demand.reviewers and self.fact.private and not (self.fact.reviewers or self.fact.teams):
+            return KEYS
+        people: list[dict[str, Any]] = [{"type": "User", "id": each.id} for each in self.fact.reviewers]
+        people += [{"type": "Team", "id": f"ID_OF_TEAM_{slug.upper()}"} for slug in self.fact.teams]
+        return gate_command(self.repository, self.demand, people, wait=self.fact.wait_minutes)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "role": self.role,
+            "envs": list(self.envs),
+            "status": self.mark,
+            "demanded": {"name": self.demand.name, "reviewers": self.demand.reviewers, "branch": self.demand.branch},
+            "found": self.fact.document(),
+            "lacks": [{"found": each.found, "expected": each.expected} for each in self.lacking],
+            "instead": self.instead,
+            "repair": self.repair,
+        }
+
+
+def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
+    """Every approval gate of the config, then every environment of checks; each is asked for once. Raises what `Client.ask` raises."""
+    about = repository(client)
+    envs = envs_of(config)
+    facts: dict[str, EnvironmentFact] = {}
+
+    def looked(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> Looked:
+        known = demand.name.lower()
+        fact = facts[known] = facts.get(known) or environment(client, demand.name, private=about.private)
+        return Looked(role, users, demand, fact, tuple(lacks(fact, demand)), instead, about.name)
+
+    gates = [looked("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]
+    checks = [
+        looked("check", check_demand(name, [env.env_class for env in users], about.default_branch), tuple(env.name for env in users))
+        for name in sorted({env.check_gate for env in envs})
+        if (users := [env for env in envs if env.check_gate == name])
+    ]
+    return (*gates, *checks)
+
+
+def words(each: Looked) -> list[str]:
+    """One environment as a person reads it (texts 6): a line, or one for each lack."""
+    head = f"{each.role} {', '.join(each.envs)}"
+    if not each.lacking:
+        who = able(each.fact, ())
+        said = "; ".join([", ".join(who), *remarks(each.fact, each.demand)] if each.demand.reviewers else remarks(each.fact, each.demand))
+        return [f"{each.mark:<5} {head:<14} {each.fact.name}: {said}"]
+    lines = [f"{each.mark:<5} {head:<14} {lack.found}; expected {lack.expected}" for lack in each.lacking]
+    return [*lines, *([f"{'':<5} {'':<14} {each.instead}"] if each.instead else [])]
+
+
+def _gate(env: EnvSettings, branch: str) -> Demand:
+    return demand_of(env.gate, env.reviewers, env.env_class, branch)
+
+
+def _signed(config: DispatchConfig) -> str:
+    """How signatures stand in for the gates of this config; empty where they do not."""
+    approvals = config.approvals
+    if "signed" not in approvals.channels or len(approvals.approvers) < approvals.quorum:
+        return ""
+    return f"not needed: signed approvals stand in, {approvals.quorum} of {', '.join(sorted(approvals.approvers))}"

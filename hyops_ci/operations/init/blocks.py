@@ -1,0 +1,89 @@
+"""The blocks that a new service needs elsewhere, in the order in which somebody pastes them (texts, section 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from hyops_ci.config.settings import VaultSettings, addresses, data_home, env_of, env_settings, lane_settings, vault_settings
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.ledger.ruleset import protection
+from hyops_ci.operations.init import commands
+from hyops_ci.operations.init.commands import Adopter, envs_of
+from hyops_ci.operations.init.vault_roles import Caller, issuer, policy, role
+from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
+from hyops_ci.stages.plan.inputs import read_source
+
+VAULT_PAGE: Final = "docs/vault-role.md"
+
+
+def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository: Path) -> tuple[tuple[str, str], ...]:
+    """(title, text) of everything that is pasted elsewhere. Raises Refusal (exit 2) for a secret map that cannot be read."""
+    remote = commands.ledger_remote(config, adopter)
+    home = lane_settings(config, data_home(config, service)).failure_domain
+    blocks = [
+        ("GitHub: the approval gate and the check's environment", commands.environment_commands(config, service, adopter)),
+        ("GitHub: nobody changes the config alone", commands.ruleset_command(adopter.repository, commands.RULES_OF_MAIN)),
+        (
+            "The ledger, and that nobody deletes or rewrites it",
+            f"hyops-ci ledger init --remote {remote} --service {service} --home {home}\n{protection(remote)}\n",
+        ),
+    ]
+    vault = vault_settings(config, env_of(service))
+    if vault is not None and vault.kind == "vault":
+        blocks += [
+            (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
+            (f"Vault: policies and roles ({VAULT_PAGE})", vault_block(config, vault, service, adopter, repository)),
+        ]
+    known = config.services[service]
+    for lane in dict.fromkeys(action.lane for action in (known.failover, known.failback, known.burst) if action):
+        blocks += [
+            (f"Runner of lane {lane}: registration (docs/runners.md)", commands.runner_commands(config, lane, adopter)),
+            (
+                f"Runner of lane {lane}: what its host accepts (docs/host-trust.md)",
+                commands.trust_command(commands.trust_document(config, lane, adopter)),
+            ),
+        ]
+    return tuple(blocks)
+
+
+def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adopter: Adopter, repository: Path) -> str:
+    """Policies and roles for the env of the service, over exactly the paths of its map.
+
+    A role that other envs of the config share (the check's is one role for all) is written for all of them: what is written last counts.
+    """
+    known = secret_map(config, vault, repository)
+    caller = Caller(
+        str(adopter.repository_id or commands.REPOSITORY_ID),
+        str(adopter.owner_id or commands.OWNER_ID),
+        f"refs/heads/{adopter.default_branch}",
+        adopter.workflow,
+        (adopter.release or commands.SHA,),
+    )
+    audiences = [origin for origin, _ in addresses(config)]
+    every = envs_of(config)
+    sharing = every if config.vault is not None and config.vault.role else [env_settings(config, env_of(service))]
+    run_paths, check_paths = (paths_of(known, vault, [each.name for each in envs]) for envs in (sharing, every))
+    gates = list(dict.fromkeys(each.gate for each in sharing))
+    check_gates = list(dict.fromkeys(each.check_gate for each in every))
+    return "".join(
+        (
+            policy(vault.role, vault.mount, run_paths, values=True),
+            policy(vault.check_role, vault.mount, check_paths, values=False),
+            role(vault.role, caller, auth_path=vault.auth_path, audiences=audiences, environments=gates),
+            role(vault.check_role, caller, auth_path=vault.auth_path, audiences=audiences, environments=check_gates),
+        )
+    )
+
+
+def secret_map(config: DispatchConfig, vault: VaultSettings, repository: Path) -> SecretMap:
+    """The map that plans will read: the config's own, or the one that comes with the library."""
+    path = config.vault.secret_map if config.vault is not None else None
+    return read_map(read_source(repository, path), path) if path else builtin_map(vault.mount)
+
+
+def paths_of(known: SecretMap, vault: VaultSettings, envs: list[str]) -> list[str]:
+    """Paths below the mount that hold the secrets of these envs, each once."""
+    keys = [row.key for row in known.rows if row.scope in vault.profiles]
+    refs = [ref for env in envs for ref in refs_for(known, env, vault.profiles, keys, vault.mount)]
+    return list(dict.fromkeys(ref.path.removeprefix(f"{vault.mount}/") for ref in refs))

@@ -1,0 +1,228 @@
+"""What a new service needs around it, as text to paste: environments, branch rules, host trust, runner (texts, section 7).
+
+Pure: what is not known is written as a word in capitals, and `open_words` finds them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from hyops_ci.config.settings import ENABLED, EnvSettings, addresses, env_of, env_settings, lane_settings, vault_settings
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.planning.protection import Demand, check_demand, demand_of
+
+SHA: Final = "COMMIT_OF_THE_RELEASE"
+REPOSITORY_ID, OWNER_ID, PERSON_ID = "REPOSITORY_ID", "OWNER_ID", "ID_OF_"
+GITHUB: Final = "https://github.com"
+_NUMBERS: Final = rf"(?:{REPOSITORY_ID}|{OWNER_ID}|{PERSON_ID}[A-Z0-9_-]+)"
+RULES_OF_MAIN: Final[dict[str, Any]] = {
+    "name": "dr-dispatch: the config is reviewed",
+    "target": "branch",
+    "enforcement": "active",
+    "bypass_actors": [],
+    "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+    "rules": [
+        {"type": "deletion"},
+        {"type": "non_fast_forward"},
+        {
+            "type": "pull_request",
+            "parameters": {
+                "required_approving_review_count": 1,
+                "dismiss_stale_reviews_on_push": True,
+                "require_code_owner_review": True,
+                "require_last_push_approval": True,
+                "required_review_thread_resolution": False,
+            },
+        },
+    ],
+}
+"""Ruleset of the default branch: config, overlays and workflow change by a pull request that a code owner read."""
+
+
+@dataclass(frozen=True)
+class Adopter:
+    """What is known of the caller's repository. Empty or 0: not known here."""
+
+    repository: str = "OWNER/REPOSITORY"
+    repository_id: int = 0
+    owner_id: int = 0
+    default_branch: str = "main"
+    workflow: str = "hybridops/dr-dispatch/.github/workflows/dispatch.yml"
+    """The reusable workflow that the caller calls, as `uses:` names it, without its `@`."""
+    release: str = ""
+    """Commit of it that the caller pins, 40 hex digits."""
+    reviewers: tuple[tuple[str, int], ...] = ()
+    """(login, id) of people who may approve."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Login -> public key, of those who sign."""
+    server: str = GITHUB
+    """GitHub's pages and repositories."""
+
+    @property
+    def issuer(self) -> str:
+        """Who signs the tokens of this server's jobs."""
+        return str(HostTrust.model_fields["issuer"].default) if self.server == GITHUB else f"{self.server}/_services/token"
+
+    def people(self) -> list[tuple[str, str | int]]:
+        """(login, id or the word to replace) of everybody who may approve."""
+        return [(login, number or PERSON_ID + re.sub("[^A-Z0-9]", "_", login.upper())) for login, number in self.reviewers]
+
+
+def config_text(service: str, *, lane: str, failover: str, failback: str, vault: str, site: str, adopter: Adopter) -> str:
+    """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
+    lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback)]
+    lines.append(f'vault: {{address: "{vault}", site: {site}}}')
+    if lane not in ENABLED:
+        lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
+    if adopter.keys:
+        people = [f'    {login}: "{key}"' for login, key in adopter.keys.items()]
+        lines += ["approvals:", "  channels: [environment, signed]", "  approvers:", *people]
+    return "\n".join(lines) + "\n"
+
+
+def service_lines(service: str, *, lane: str, failover: str, failback: str) -> list[str]:
+    """The lines of one service, as they stand below `services:`. Without a `failback` there is none."""
+    lines = [f"  {service}:", f"    failover: {{lane: {lane}, blueprint: {failover}}}"]
+    return [*lines, *([f"    failback: {{lane: onprem, blueprint: {failback}}}"] if failback else [])]
+
+
+def envs_of(config: DispatchConfig) -> list[EnvSettings]:
+    """Every env that a service of the config is in, by name."""
+    return [env_settings(config, name) for name in sorted({env_of(service) for service in config.services})]
+
+
+def envs_on(config: DispatchConfig, lane: str) -> list[EnvSettings]:
+    """The envs that are recovered on the runner of a lane."""
+    names = {
+        env_of(name)
+        for name, service in config.services.items()
+        if any(action.lane == lane for action in (service.failover, service.failback, service.burst) if action)
+    }
+    return [env_settings(config, name) for name in sorted(names)]
+
+
+def environment_commands(config: DispatchConfig, service: str, adopter: Adopter) -> str:
+    """The approval gate with its reviewers, and the check's environment without any, as the gates demand them (`protection`)."""
+    env = env_settings(config, env_of(service))
+    people = [{"type": "User", "id": number} for _, number in adopter.people()]
+    sharing = [each.env_class for each in envs_of(config) if each.check_gate == env.check_gate]
+    return gate_command(
+        adopter.repository, demand_of(env.gate, env.reviewers, env.env_class, adopter.default_branch), people
+    ) + gate_command(adopter.repository, check_demand(env.check_gate, sharing, adopter.default_branch), [])
+
+
+def gate_command(repository: str, demand: Demand, people: Sequence[dict[str, Any]], *, wait: int = 0) -> str:
+    """The commands that make or repair one environment, so that it lacks nothing. Self-review is prevented where anybody reviews.
+
+    A reviewer that is demanded and not among `people` is a word to replace. The branch of the demand is the only one that may pass, by
+    name: "protected branches only" would be every one that any rule protects. `wait` are the minutes that it holds every job: what is
+    left out of this call, GitHub takes off.
+    """
+    missing = range(len(people) + 1, demand.reviewers + 1)
+    reviewers = [*people, *({"type": "User", "id": f"{PERSON_ID}REVIEWER_{number}"} for number in missing)]
+    document: dict[str, Any] = {"wait_timer": wait} if wait else {}
+    if reviewers:
+        document |= {"prevent_self_review": True, "reviewers": reviewers}
+    branch = demand.branch
+    document["deployment_branch_policy"] = {"protected_branches": False, "custom_branch_policies": True} if branch else None
+    path = f"repos/{repository}/environments/{quote(demand.name, safe='')}"
+    made = f"gh api -X PUT {path} --input - <<'JSON'\n{numbers(json.dumps(document))}\nJSON\n"
+    if not branch:
+        return made
+    others = f"gh api {path}/deployment-branch-policies --paginate --jq '.branch_policies[].id' |\n"
+    others += f"  xargs -I {{}} gh api -X DELETE {path}/deployment-branch-policies/{{}}\n"
+    return made + others + f"gh api -X POST {path}/deployment-branch-policies -f name={shlex.quote(branch)}\n"
+
+
+def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:
+    """The command that makes a ruleset."""
+    return f"gh api -X POST repos/{repository}/rulesets --input - <<'JSON'\n{json.dumps(ruleset)}\nJSON\n"
+
+
+def code_owners(adopter: Adopter) -> str:
+    """The line that makes somebody read every change of config, overlays and workflow."""
+    people = " ".join(f"@{login}" for login, _ in adopter.reviewers) or "@A_REVIEWER"
+    return f"/.github/ {people}\n"
+
+
+def ledger_remote(config: DispatchConfig, adopter: Adopter) -> str:
+    """Where the ledger is: a path or URL as the config says, or a repository of the server."""
+    named = config.ledger.repository or adopter.repository
+    return named if named.startswith("/") or "://" in named else f"{adopter.server}/{named}"
+
+
+def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[str, Any]:
+    """`/etc/dr-dispatch/trust.json` of the runner of one lane, for every env that it recovers (contracts, section 2).
+
+    What is a default of the host trust is left out. The runner's own name comes first: it is the audience of its callers' tokens.
+    """
+    envs, known, host = envs_on(config, lane), lane_settings(config, lane), HostTrust.model_fields
+    checks = sorted({each.check_gate for each in envs})
+    people = [
+        {"id": number, "login": login, **({"key": adopter.keys[login]} if login in adopter.keys else {})}
+        for login, number in adopter.people()
+    ]
+    vaults = [vault for each in envs if (vault := vault_settings(config, each.name))]
+    roles = sorted({name for vault in vaults for name in (vault.role, vault.check_role)})
+    document: dict[str, Any] = {
+        "api_version": "hybridops/v1",
+        "kind": "HostTrust",
+        "repository_id": adopter.repository_id or REPOSITORY_ID,
+        "repository_owner_id": adopter.owner_id or OWNER_ID,
+        "ref": f"refs/heads/{adopter.default_branch}",
+        "workflow_shas": [adopter.release or SHA],
+        "workflow_ref": adopter.workflow,
+        "issuer": adopter.issuer,
+        "runner_refs": list(dict.fromkeys((known.runner_ref, known.drill_runner_ref))),
+        "approvers": people,
+        "quorum": config.approvals.quorum,
+        "max_decision_lifetime": _longer(config.policy.decision_lifetime, host["max_decision_lifetime"].default),
+        "max_approval_lifetime": _longer(config.approvals.lifetime, host["max_approval_lifetime"].default),
+        "check_gate": checks[0] if checks else host["check_gate"].default,
+        "gates": {each.name: each.gate for each in envs},
+        "authorities": [{"origin": origin, "roles": roles} for origin, _ in addresses(config)],
+        "ledger": ledger_remote(config, adopter),
+    }
+    kept = ("api_version", "kind")
+    return {name: value for name, value in document.items() if name in kept or host[name].is_required() or value != host[name].default}
+
+
+def trust_command(document: dict[str, Any]) -> str:
+    """The commands that put a host trust in its place, owned by root."""
+    text = numbers(json.dumps(document, indent=2))
+    return f"sudo install -d -m 755 /etc/dr-dispatch && sudo tee /etc/dr-dispatch/trust.json >/dev/null <<'JSON'\n{text}\nJSON\n"
+
+
+def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
+    """How the runner of a lane is registered by hand, on its host. The token is read from stdin: argv is seen by every user."""
+    known = lane_settings(config, lane)
+    labels = ",".join(label for label in known.labels if label != "self-hosted")
+    name = known.names[0] if known.names else f"{known.runner_ref}-01"
+    return (
+        f"# on the host of lane {lane}, as user gha-runner in the folder of the agent (2.336.0 or newer)\n"
+        f"gh api -X POST repos/{adopter.repository}/actions/runners/registration-token --jq .token |\n"
+        f"  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {shlex.quote(name)} --labels {labels} \\\n"
+        f"    --url {adopter.server}/{adopter.repository}\n"
+        "sudo ./svc.sh install gha-runner && sudo ./svc.sh start\n"
+    )
+
+
+def numbers(text: str) -> str:
+    """JSON with its open words bare where a number belongs: whoever replaces one gets a number, and no text that holds one."""
+    return re.sub(rf'"({_NUMBERS})"', r"\1", text)
+
+
+def open_words(text: str) -> tuple[str, ...]:
+    """Words in capitals that somebody has to replace, in order, each once."""
+    return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|A_REVIEWER|{_NUMBERS})\b", text)))
+
+
+def _longer(said: str, default: str) -> str:
+    return said if seconds(said) > seconds(default) else default

@@ -1,0 +1,1 @@
+"""`hyops-ci rehearse`: an example decision through every stage, in one process."""

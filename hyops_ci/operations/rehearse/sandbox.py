@@ -1,0 +1,211 @@
+"""The local outside of a rehearsal: a repository, a runner, a ledger, an authority and a key, all below one folder.
+
+Whatever config is rehearsed, its host, authority, approvers and probes are replaced by local ones and its envs
+are of class lab: a rehearsal touches nothing real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+import hyops_ci
+from hyops_ci.config.file import read_config
+from hyops_ci.config.settings import data_home, env_of, lane_settings
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.ledger.git_store import create_repository
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.secrets.map import builtin_map
+from hyops_ci.signing.dsse import new_key
+from hyops_ci.stages.context import World, silent
+from hyops_ci.stages.job import local_job
+
+EXAMPLE: Final = Path(__file__).resolve().parent / "example"
+REQUESTER: Final = "maria"
+APPROVER: Final = "jonas"
+_KEPT: Final = ("PATH", "ANSIBLE_COLLECTIONS_PATH")
+"""What of the caller's environment a rehearsal's runner has."""
+
+
+@dataclass(frozen=True)
+class RealHyOps:
+    """A HyOps of this machine that a rehearsal may use: it runs a blueprint of manual gates, which touches nothing."""
+
+    hyops: Path
+    core_root: Path
+
+
+def find_hyops(environ: Mapping[str, str]) -> RealHyOps | None:
+    """The real CLI, where it is: named by HYOPS_CORE_ROOT with `hyops` on the PATH, or installed at its usual place."""
+    named, installed = environ.get("HYOPS_CORE_ROOT", ""), Path("/opt/hybridops/core")
+    places = [(Path(found), Path(named)) for found in (shutil.which("hyops", path=environ.get("PATH")),) if found and named]
+    places.append((installed / "venv" / "bin" / "hyops", installed / "app"))
+    return next((RealHyOps(hyops, core) for hyops, core in places if hyops.is_file() and (core / "modules").is_dir()), None)
+
+
+@dataclass
+class Site:
+    """One rehearsal's outside."""
+
+    root: Path
+    clock: Clock
+    say: Callable[[str], None] = silent
+    hyops_line: Callable[[str], None] = silent
+    real: RealHyOps | None = None
+    """The real CLI instead of the stand-in."""
+    envs: list[str] = field(default_factory=list)
+
+    @property
+    def repository(self) -> Path:
+        """The caller's repository."""
+        return self.root / "repository"
+
+    @property
+    def runner(self) -> Path:
+        """The home of the runner."""
+        return self.root / "runner"
+
+    @property
+    def key(self) -> Path:
+        """The throw-away approver's private key."""
+        return self.root / "keys" / f"{APPROVER}.pem"
+
+    def script(self, steps: Mapping[str, Any]) -> None:
+        """Tell the stand-in what happens to steps."""
+        (self.runner / "core" / "stand-in.json").write_text(json.dumps({"seconds": 0.05, "steps": steps}), encoding="utf-8")
+
+    def seed_state(self, ref: str, age_days: int) -> None:
+        """A module state that an earlier apply left on the runner, in every env."""
+        when = self.clock.now() - timedelta(days=age_days)
+        module, _, instance = ref.partition("#")
+        state = {"module_ref": module, "status": "ok", "updated_at": f"{when:%Y-%m-%dT%H:%M:%SZ}", "outputs": {}}
+        state |= {"run_id": f"apply-{when:%Y%m%dT%H%M%SZ}-0badcafe"} | ({"state_instance": instance} if instance else {})
+        for env in self.envs:
+            folder = self.runner / "envs" / env / "state" / "modules" / module.replace("/", "__")
+            path = folder / "instances" / f"{instance}.json" if instance else folder / "latest.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(state), encoding="utf-8")
+
+    def forget_state(self, module: str) -> None:
+        """The state was never brought to this runner."""
+        for env in self.envs:
+            shutil.rmtree(self.runner / "envs" / env / "state" / "modules" / module.replace("/", "__"), ignore_errors=True)
+
+    def lose_envs(self) -> None:
+        """The runner is another one: it does not hold the env."""
+        shutil.rmtree(self.runner / "envs")
+
+    def lose_authority(self) -> None:
+        """The authority is gone."""
+        (self.root / "authority.json").unlink()
+
+    def world(self) -> World:
+        """The outside of one run."""
+        return World(
+            job=replace(local_job(self.clock.now(), REQUESTER, {}), actor_id=1001),
+            clock=self.clock,
+            home=self.runner,
+            state_dir=self.root / "host",
+            ledger_remote=str(self.root / "ledger.git"),
+            environ={"HOME": str(self.runner), "LANG": "C.UTF-8", **{name: os.environ[name] for name in _KEPT if name in os.environ}},
+            say=self.say,
+            hyops_line=self.hyops_line,
+        )
+
+
+def set_up(site: Site, port: int, config: Path | None = None) -> None:
+    """Make everything below `site.root`: the example's, or `config` with the overlays that lie beside it."""
+    public = new_key(site.key)
+    example = EXAMPLE / "gate" if site.real else EXAMPLE
+    source = config or example / "dr-dispatch.yml"
+    known, raw = read_config(source.read_bytes(), source.name)
+    site.envs = sorted({env_of(service) for service in known.services})
+    _write_repository(site, raw, known, public, port)
+    overlays = source.parent / "dr" if config else example / "overlays"
+    shutil.copytree(overlays, site.repository / ".github" / "dr" / ("" if config else site.envs[0]), dirs_exist_ok=True)
+    shutil.copytree(EXAMPLE / "core", site.runner / "core")
+    for env in site.envs:
+        (site.runner / "envs" / env).mkdir(parents=True)
+    write_private(site.runner / "vault-password", secrets.token_hex(16).encode())
+    write_private(site.root / "authority.json", json.dumps(lab_secrets()).encode())
+    write_launcher(site.runner / "hyops")
+    for ref, facts in json.loads((EXAMPLE / "states.json").read_text(encoding="utf-8")).items():
+        site.seed_state(ref, facts["age_days"])
+    create_repository(site.root / "ledger.git")
+    for service in known.services:
+        ledger = Ledger.over_git(str(site.root / "ledger.git"), service, state_dir=site.root / "host")
+        ledger.init(lane_settings(known, data_home(known, service)).failure_domain, stamp(site.clock.now()))
+
+
+def _write_repository(site: Site, raw: dict[str, Any], known: DispatchConfig, public: str, port: int) -> None:
+    """The config with its outside replaced by the local one."""
+    local = dict(raw)
+    local["envs"] = {env: {"class": "lab"} for env in site.envs}
+    hyops = site.real or RealHyOps(site.runner / "hyops", site.runner / "core")
+    local["host"] = {"core_root": str(hyops.core_root), "hyops": str(hyops.hyops), "envs_base": str(site.runner / "envs")}
+    local["host"]["vault_password_file"] = str(site.runner / "vault-password")
+    local["vault"] = {"kind": "file", "site": "gcp", "path": str(site.root / "authority.json")}
+    local["approvals"] = {"channels": ["signed"], "approvers": {APPROVER: public}}
+    probe = {"kind": "tcp", "target": f"127.0.0.1:{port}", "hold": "PT1S", "timeout": "PT5S"}
+    local["verification"] = {service: [probe] for service in known.services}
+    path = site.repository / ".github" / "dr-dispatch.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump(local, sort_keys=False), encoding="utf-8")
+
+
+def lab_secrets() -> dict[str, str]:
+    """Throw-away values for every name that the built-in map knows."""
+    return {row.key: f"lab-{secrets.token_urlsafe(24)}" for row in builtin_map().rows}
+
+
+def write_launcher(path: Path) -> None:
+    """The stand-in as a program: isolated, with nothing of the environment on its path."""
+    paths = [str(Path(hyops_ci.__file__).resolve().parents[1]), str(Path(yaml.__file__).resolve().parents[1])]
+    boot = f"import sys; sys.path[:0] = {paths!r}; from hyops_ci.operations.rehearse.stand_in import main; sys.exit(main(sys.argv[1:]))"
+    path.write_text(f'#!/bin/sh\nexec \'{sys.executable}\' -I -c "{boot}" "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file that only its owner can read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+@contextmanager
+def endpoint() -> Iterator[int]:
+    """A TCP port of this machine that answers, in place of the recovered service."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(timeout=5)

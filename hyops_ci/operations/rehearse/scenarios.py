@@ -1,0 +1,168 @@
+"""Rehearse: an example decision through every stage, in one process, on this machine, in seconds.
+
+The same stages as on GitHub; only the outside is local (`site`). HyOps is a stand-in, and every page says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from hyops_ci.approvals.request import answer
+from hyops_ci.contracts.approval import ApprovalRequest, Person
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.contracts.run import State
+from hyops_ci.operations.break_glass import conclude_here
+from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, RealHyOps, Site, endpoint, set_up
+from hyops_ci.signing.dsse import load_key
+from hyops_ci.stages.check.stage import check
+from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.context import ShiftedClock, SystemClock, World, silent
+from hyops_ci.stages.execute.stage import execute
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.plan.stage import Ask, plan
+
+RESTORE: Final = "postgresql_restore"
+DNS: Final = "postgresql_dns_cutover"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way in which a night can go; each changes one thing."""
+
+    story: str
+    actions: tuple[str, ...] = ("failover",)
+    """The decisions made, one after the other; the last one is the scenario's."""
+    prepare: Callable[[Site], object] | None = None
+    answer: str = "approve"
+    """`approve`, `deny`, or nothing."""
+    waits: timedelta = timedelta()
+    """How long nobody answers."""
+    at: str = ""
+    """A word of a progress line at which `then` happens."""
+    then: Callable[[Site], object] | None = None
+
+    @property
+    def scripted(self) -> bool:
+        """Whether HyOps must do something that only the stand-in can be told to do."""
+        return self.prepare is not None or bool(self.at) or len(self.actions) > 1
+
+
+def _cancel(_: Site) -> None:
+    """What GitHub sends to a step that is cancelled."""
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "recovered": Scenario("everything goes as planned"),
+    "denied": Scenario("the approver says no", answer="deny"),
+    "expired": Scenario("nobody answers in time", answer="", waits=timedelta(hours=2)),
+    "unsigned": Scenario("nobody has signed yet", answer=""),
+    "no-runner": Scenario("the runner does not hold the env", prepare=Site.lose_envs),
+    "secrets-down": Scenario("the authority is gone after the check", at="lock taken", then=Site.lose_authority),
+    "preflight-blocked": Scenario("an upstream state is missing", prepare=lambda site: site.forget_state("org/gcp/wan-hub-network")),
+    "restore-skipped": Scenario(
+        "a leftover state would skip the restore",
+        prepare=lambda site: site.seed_state("platform/postgresql-ha#postgresql_restore_gcp_dr", 71),
+    ),
+    "failed-step": Scenario("the restore fails", prepare=lambda site: site.script({RESTORE: {"fail": "no such backup set"}})),
+    "cancelled": Scenario(
+        "a person cancels in the restore",
+        prepare=lambda site: site.script({RESTORE: {"seconds": 30}}),
+        at=f"{RESTORE} running",
+        then=_cancel,
+    ),
+    "indeterminate": Scenario("cut off inside the DNS step", prepare=lambda site: site.script({DNS: {"cut_off": True}})),
+    "duplicate": Scenario("the same incident under a new id", actions=("failover", "failover")),
+    "failback": Scenario("back home after a failover", actions=("failover", "failback")),
+    "hold": Scenario("the decision is to wait", actions=("hold",)),
+}
+"""The names of `--scenario`."""
+
+
+def rehearse(
+    folder: Path,
+    *,
+    scenario: str = "recovered",
+    decision: bytes = b"",
+    config: Path | None = None,
+    at: datetime | None = None,
+    real: RealHyOps | None = None,
+    say: Callable[[str], None] = silent,
+    hyops_line: Callable[[str], None] = silent,
+) -> Conclusion:
+    """Take a decision through everything, below `folder`, which must be empty. `decision` and `config` replace the example's."""
+    night = SCENARIOS[scenario]
+    site = Site(folder, ShiftedClock(at) if at is not None else SystemClock(), say, hyops_line, None if night.scripted or config else real)
+    with endpoint() as port:
+        set_up(site, port, config)
+        if night.prepare is not None:
+            night.prepare(site)
+        *before, last = night.actions
+        for number, action in enumerate(before, 1):
+            one_run(site, folder / f"run-{number}", example_decision(action, site.clock, number), SCENARIOS["recovered"])
+        content = decision or example_decision(last, site.clock, len(night.actions))
+        return one_run(site, folder / f"run-{len(night.actions)}", content, night)
+
+
+def one_run(site: Site, folder: Path, decision: bytes, night: Scenario) -> Conclusion:
+    """Plan, check, approve, execute, conclude: one decision as far as it gets."""
+    world, run = site.world(), RunDir(folder / "run")
+    end = plan(Ask(site.repository, decision), run, world)
+    if end.state is State.PLANNED:
+        site.say("planned: {lane} -> {runner_ref}".format_map(run.read_json("plan.json")))
+        end = check(run, world)
+    approvals = ""
+    if end.state is State.CHECKED:
+        site.say("checked: nothing was changed, no secret was read")
+        approvals = approve(site, run, night.answer)
+    if night.waits:
+        world = replace(world, clock=ShiftedClock(site.clock.now() + night.waits))
+    if approvals:
+        execute(run, at_word(world, night, site), approvals)
+    return conclude_here(run, world)
+
+
+def approve(site: Site, run: RunDir, verdict: str) -> str:
+    """The throw-away approver's answer, as the JSON text that `execute` takes; empty when nobody answers."""
+    if verdict not in ("approve", "deny"):
+        return ""
+    request = run.read_model("request.json", ApprovalRequest)
+    word: Literal["approve", "deny"] = "deny" if verdict == "deny" else "approve"
+    comment = "not tonight: the site is coming back" if word == "deny" else "rehearsal"
+    envelope = answer(request, word, Person(login=APPROVER), load_key(site.key), now=site.clock.now(), comment=comment)
+    site.say(f"{'denied' if word == 'deny' else 'approved'} by {APPROVER}, with a throw-away key")
+    return json.dumps([envelope])
+
+
+def at_word(world: World, night: Scenario, site: Site) -> World:
+    """The same world, in which something happens when a progress line first holds the scenario's word."""
+    if not night.at:
+        return world
+    done: list[bool] = []
+
+    def say(line: str) -> None:
+        world.say(line)
+        if night.then is not None and night.at in line and not done:
+            done.append(True)
+            night.then(site)
+
+    return replace(world, say=say)
+
+
+def example_decision(action: str, clock: Clock, number: int) -> bytes:
+    """The bundled decision, made now."""
+    value = json.loads((EXAMPLE / "decision.json").read_text(encoding="utf-8"))
+    value |= {"issued_at": stamp(clock.now().replace(microsecond=0)), "decision_id": f"example-{action}-{number:04d}"}
+    if action == "failback":
+        value |= {"decision_type": "failback_onprem", "target_cloud": "onprem", "rationale": "the on-prem site is back (rehearsal)"}
+    if action == "hold":
+        value |= {"decision_type": "hold", "target_cloud": "none", "rationale": "waiting for the power company (rehearsal)"}
+    return json.dumps(value, indent=2).encode()

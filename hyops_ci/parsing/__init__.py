@@ -1,0 +1,1 @@
+"""Strict readers of JSON and YAML, and the refusals for documents that do not fit their model."""

@@ -1,1 +1,0 @@
-"""The hosts that do the work, and what they demand of whoever calls them (workflows, section 6)."""

@@ -1,0 +1,1 @@
+"""The check stage: the runner looks at the plan and changes nothing."""

@@ -1,0 +1,1 @@
+"""The conclude stage: verify the evidence and report how the run ended."""

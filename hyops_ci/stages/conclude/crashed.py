@@ -1,0 +1,160 @@
+"""What is left of an execute that died: its events and journal on this host, and the claim in the ledger.
+
+Nothing is guessed in favour of a good end: a run that had pushed EXECUTING and has no end of its own is INDETERMINATE.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import EXIT_OF, TERMINAL, State, may_follow
+from hyops_ci.errors import Fault, Refusal
+from hyops_ci.evidence.recorder import PartRecorder, read_chain
+from hyops_ci.execution.outcome import Observed, Outcome, judge
+from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.verification import ProbeResult, Verification
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.report.headline import record_of
+from hyops_ci.stages.context import World
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.runner import REFUSAL, StageEnd
+from hyops_ci.stages.sealing import Ending
+
+WALK: Final = (
+    State.CHECKED,
+    State.APPROVED,
+    State.CLAIMED,
+    State.SECRETS_READY,
+    State.PREFLIGHT_PASSED,
+    State.EXECUTING,
+    State.VERIFYING,
+)
+"""The way of a run that goes well, from where only execute can have gone on."""
+EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
+
+
+def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
+    """The end of a run whose execute said none, or None where it never held a claim. Enters the states up to it."""
+    plan = run.read_model("plan.json", Plan)
+    ledger = world.ledger(plan.service)
+    tip = ledger.tip()
+    before = part.state or State.CHECKED
+    ours, last = _is_of(tip, world.job.run_id), tip
+    if tip.claim is not None and ours:
+        run.write_model("claim.json", tip.claim)
+        part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
+        if _end(before, tip) is State.FAILED and tip.state not in TERMINAL:
+            last = _closed(ledger, tip.claim, world)
+    elif WALK.index(before) < WALK.index(State.CLAIMED):
+        return None
+    end = _end(before, last if _is_of(last, world.job.run_id) else None)
+    record = record_of(_silence(before, tip if ours else None, end)) if EXIT_OF[end] else None
+    if record is not None:
+        part.refusal(record.gate, **record.document())
+        run.write_json(REFUSAL, record.document())
+    for state in WALK[WALK.index(before) + 1 :]:
+        if may_follow(part.state or before, end):
+            break
+        part.enter(state, seen="ledger")
+    part.enter(end, seen="ledger" if ours else "events")
+    return StageEnd(end, record)
+
+
+def _is_of(tip: Tip, run_id: str) -> bool:
+    """Whether the claim is this run's, at whatever attempt: conclude may run again, and what an earlier attempt began stays begun."""
+    if tip.claim is None:
+        return False
+    holder, asker = tip.claim.run_id, run_id
+    if asker.startswith("local-"):
+        return holder == asker
+    return holder.partition("-")[0] == asker.partition("-")[0]
+
+
+def _closed(ledger: Ledger, claim: Claim, world: World) -> Tip:
+    """Say that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
+
+    Answers what the ledger says after that: this end; or that the run has begun in the meantime, or that the lock is another's.
+    """
+    try:
+        return ledger.advance(claim, State.FAILED, at=stamp(world.clock.now()), unbegun=True)
+    except Refusal:
+        return ledger.tip()
+
+
+def _end(before: State, tip: Tip | None) -> State:
+    """The ledger's own last word where it has one; else unknown from the first mutating push on."""
+    if tip is not None and tip.state in TERMINAL:
+        return tip.state
+    acting = before in (State.EXECUTING, State.VERIFYING)
+    return State.INDETERMINATE if acting or (tip is not None and tip.mutating) else State.FAILED
+
+
+def _silence(before: State, tip: Tip | None, end: State) -> Fault:
+    said = f"; the ledger says {tip.state or State.CLAIMED} since {tip.at}" if tip is not None else ""
+    unknown = end is State.INDETERMINATE
+    return Fault(
+        "run.cut-off",
+        "the run was cut off and said no end",
+        exit_code=EXIT_OF[end],
+        found=f"last word {before}{said}",
+        expected="an end that execute writes itself",
+        fix="look which side serves, then settle" if unknown else "start a new run: nothing had begun",
+    )
+
+
+def remains(run: RunDir) -> Ending:
+    """What sealing needs, read back from the folder of a run that another process told."""
+    plan = run.read_model("plan.json", Plan) if run.has("plan.json") else None
+    answers = sorted((run.root / "approvals").glob("*.json"))
+    return Ending(
+        plan=plan,
+        act_claim=run.read_model("claim.json", Claim) if run.has("claim.json") else None,
+        outcome=_outcome(run, plan) if plan is not None else None,
+        verification=_verification(run),
+        approvals=tuple(run.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
+    )
+
+
+def past_no_return(files: Mapping[str, bytes]) -> bool:
+    """Whether a sealed run's own word on HyOps says that clients may have moved."""
+    said = [json.loads(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
+    return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
+
+
+def _outcome(run: RunDir, plan: Plan) -> Outcome | None:
+    """HyOps' end as execute judged it, or, where it did not get to that, as far as the journal goes."""
+    journal = run.root / "private" / "deploy"
+    if not journal.is_dir():
+        return None
+    view = Supervisor.attach(journal).view()
+    seen = judge(Observed(plan.steps, view.lines, {}, view.started_at or datetime.max.replace(tzinfo=UTC), None))
+    said = _judged(run.root)
+    if said is None:
+        return seen
+    return Outcome(
+        state=State(said["outcome"]),
+        reasons=tuple(said["reasons"]),
+        deviations=tuple(said.get("deviations", ())),
+        steps=seen.steps,
+        past_no_return=bool(said["past_no_return"]),
+    )
+
+
+def _judged(root: Path) -> dict[str, Any] | None:
+    """The facts of execute's last result of HyOps."""
+    found = [event.data for event in read_chain(root) if event.kind == "result" and event.name == "hyops.deploy"]
+    return found[-1] if found else None
+
+
+def _verification(run: RunDir) -> Verification | None:
+    if not run.has("probes.json"):
+        return None
+    return Verification(tuple(ProbeResult(looks=0, **each) for each in run.read_json("probes.json")))

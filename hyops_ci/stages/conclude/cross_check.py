@@ -1,0 +1,103 @@
+"""What GitHub shows of a run by itself, beside what the run's own evidence says: where the two disagree, one of them is not true.
+
+Contracts, section 7: `conclude` adds runner, attempt, reviews and job times, and a contradiction is exit 11.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.check import RunnerIdentity
+from hyops_ci.contracts.control import JobFact, ReviewFact
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import Result
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.jobs import jobs
+from hyops_ci.github.reviews import reviews
+from hyops_ci.stages.job import Job
+
+M = TypeVar("M", bound=BaseModel)
+ABSENT: Final = "absent"
+UNREADABLE: Final = "unreadable"
+
+
+class Witness(Model):
+    """GitHub's own word on one attempt of a run."""
+
+    run_id: int
+    attempt: int
+    jobs: tuple[JobFact, ...]
+    reviews: tuple[ReviewFact, ...]
+
+
+def witness(job: Job, client: Client) -> Witness:
+    """Ask GitHub. Raises as `Client.ask`."""
+    number = int(job.run_id.partition("-")[0])
+    return Witness(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
+
+
+def check_job(plan: Plan) -> str:
+    """Name of the job that checks, as dispatch.yml gives it."""
+    return f"Check {plan.runner_ref} (changes nothing)"
+
+
+def execute_job(plan: Plan) -> str:
+    """Name of the job that recovers."""
+    return f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}"
+
+
+def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]:
+    """Where a bundle says otherwise than GitHub. `files` are the bundle's; a document that cannot be read says otherwise, too."""
+    result, plan = _read(Result, files, "result.json"), _read(Plan, files, "plan.json")
+    runner = _read(RunnerIdentity, files, "runner.json")
+    said = [f"{name} of the bundle cannot be read" for name, found in (("result.json", result), ("plan.json", plan)) if found == UNREADABLE]
+    if isinstance(result, Result) and result.run_id != f"{seen.run_id}-{seen.attempt}":
+        said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
+    if isinstance(runner, RunnerIdentity) and isinstance(plan, Plan):
+        took = named(seen.jobs, check_job(plan))  # the check wrote runner.json
+        if took is not None and took.runner_name and runner.name and took.runner_name.casefold() != runner.name.casefold():
+            said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
+    gate = plan.approval.gate if isinstance(plan, Plan) else ""
+    for name in files:
+        if not name.startswith("approvals/") or name.endswith("envelopes.json"):
+            continue
+        approval = _read(Approval, files, name)
+        if not isinstance(approval, Approval):
+            said.append(f"{name} of the bundle cannot be read")
+        elif approval.channel == "environment" and not any(_is_it(approval, gate, review) for review in seen.reviews):
+            said.append(f"the bundle holds a review of {approval.approver.login} that GitHub does not show")
+    return tuple(said)
+
+
+def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
+    """A document of the bundle; ABSENT or UNREADABLE where there is none."""
+    if name not in files:
+        return ABSENT
+    try:
+        return model.model_validate_json(files[name])
+    except ValidationError:
+        return UNREADABLE
+
+
+def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
+    """The job of this name, alone or below the caller's job (`dr / Plan failover`). None where none or several are."""
+    fits = [job for job in found if job.name == name or job.name.endswith(f" / {name}")]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _is_it(approval: Approval, gate: str, review: ReviewFact) -> bool:
+    wanted = "approved" if approval.verdict == "approve" else "rejected"
+    there = gate.lower() in (name.lower() for name in review.environments)
+    return there and review.state == wanted and review.person.id == approval.approver.id
+
+
+def document(seen: Witness) -> dict[str, Any]:
+    """`github.json`, beside the bundle."""
+    found: dict[str, Any] = json.loads(seen.model_dump_json(exclude_none=True))
+    return found

@@ -1,0 +1,142 @@
+"""What a stage needs from outside, made once at the edge (`cli/`, `rehearse`): clock, host, identity, ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from typing_extensions import override
+
+from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.ports import Clock
+from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.repository import repository
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.standby import Chosen, choose
+from hyops_ci.stages.job import Job
+
+TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
+
+
+class SystemClock:
+    """This host's time."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC, to the microsecond."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class ShiftedClock(SystemClock):
+    """This host's time moved so that it began at `start`: what `--at` means, for rehearsals of another day."""
+
+    def __init__(self, start: datetime) -> None:
+        self.start = start
+        self._shift: timedelta = start - datetime.now(UTC)
+
+    @override
+    def now(self) -> datetime:
+        """The shifted instant, UTC."""
+        return datetime.now(UTC) + self._shift
+
+
+def silent(_: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The outside of one stage. Identities are callables that fetch one; no value in it is shown by `repr`."""
+
+    job: Job
+    clock: Clock
+    home: Path
+    state_dir: Path
+    """Where this host remembers the ledger tips it saw."""
+    ledger_remote: str
+    """Path or URL of the repository that holds the ledger branches."""
+    ledger_token: str = field(default="", repr=False)
+    """The job's token, for an https remote."""
+    standby_remote: str = ""
+    """Path or URL of the second repository, for the night when the first does not answer."""
+    standby_token: str = field(default="", repr=False)
+    """Its own token: the job's is for the first."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    say: Callable[[str], None] = silent
+    """One line of progress."""
+    hyops_line: Callable[[str], None] = silent
+    """One line of HyOps' own output, already behind `hyops | `."""
+    trust: HostTrust | None = None
+    """What this host accepts, where it pins its callers."""
+    github: Client | None = None
+    """GitHub's API, where there is one to ask."""
+    min_quorum: int = 1
+    """2 for break-glass, whatever config and trust say."""
+    token_for: Callable[[str], str] | None = field(default=None, repr=False)
+    """The job's identity for an audience; None in a shell."""
+
+    chosen: dict[str, Chosen] = field(default_factory=dict, repr=False, compare=False)
+    """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
+
+    def clock_ahead(self) -> float | None:
+        """Seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""
+        if self.github is None:
+            return None
+        try:
+            if self.github.ahead is None:
+                repository(self.github)
+        except DispatchError:
+            return None
+        return self.github.ahead
+
+    def judged_at(self) -> datetime:
+        """The instant that lifetimes are judged at: by the later of this host's clock and GitHub's (contracts, section 5)."""
+        now, ahead = self.clock.now(), self.clock_ahead()
+        return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
+
+    def ledger(self, service: str) -> Ledger:
+        """The ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
+        return self.ledger_in_use(service).ledger
+
+    def ledger_in_use(self, service: str) -> Chosen:
+        """The first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
+
+        Raises Refusal: exit 2 where nothing names its repository, exit 5 while the standby is ahead.
+        """
+        if service not in self.chosen:
+            primary, standby = self._primary(service), self.standby(service)
+            self.chosen[service] = choose(primary, standby, break_glass=not self.job.on_github) if standby else Chosen(primary)
+            if note := self.chosen[service].note:
+                self.say(note)
+        return self.chosen[service]
+
+    def standby(self, service: str) -> Ledger | None:
+        """The second ledger of a service. From GitHub it is asked once and quickly: that a job cannot reach it is the usual case."""
+        if not self.standby_remote:
+            return None
+        return Ledger.over_git(self.standby_remote, service, state_dir=self.state_dir, token=self.standby_token, hasty=self.job.on_github)
+
+    def _primary(self, service: str) -> Ledger:
+        if not self.ledger_remote:
+            raise Refusal(
+                "ledger.remote",
+                "nobody says where the ledger is",
+                exit_code=Exit.USAGE,
+                found="no ledger in the host trust, no ledger.repository in the config",
+                expected="a path or URL of the repository that holds dr-ledger/*",
+                fix="name it in /etc/dr-dispatch/trust.json (ledger), or in the config (ledger.repository)",
+                docs="ledger.md",
+            )
+        return Ledger.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token)

@@ -1,0 +1,1 @@
+"""The execute stage: the approved plan, carried out once."""

@@ -1,0 +1,44 @@
+"""A run that is alive says so: the ledger hears from it while HyOps works, so that nobody takes it for cut off (contracts, section 6)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.errors import DispatchError
+from hyops_ci.stages.context import World
+
+EVERY: Final = 240.0
+"""Seconds between two words; a claim that is silent for 10 minutes counts as cut off."""
+SUPERSEDED: Final = "lock.superseded"
+
+
+@contextmanager
+def heartbeat(claim: Claim, service: str, world: World, lost: Callable[[], object], every: float = EVERY) -> Iterator[None]:
+    """Renew the claim in the background while the block runs. `lost` is called when the lock is somebody else's.
+
+    A ledger that does not answer is said, and asked again: the run goes on, the effect is under way.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(every):
+            try:
+                world.ledger(service).renew(claim, at=stamp(world.clock.now()))
+            except DispatchError as error:
+                world.say(f"the ledger was not told that this run is alive: {error.title()}")
+                if error.gate == SUPERSEDED:
+                    lost()
+                    return
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=30)

@@ -1,0 +1,79 @@
+"""Who calls this host: the first thing that check and execute do, before a plan is believed (workflows, section 6).
+
+the job's own token -> signature -> claims against the host trust -> used once -> Caller
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import DispatchError
+from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.identity.claims import Caller, Expected, accept, audience_of, belongs
+from hyops_ci.identity.issuer_keys import IssuerKeys
+from hyops_ci.identity.replay import remember
+from hyops_ci.identity.token import no_token, verified
+from hyops_ci.secrets.authorities.wire import host_ca_bundle
+from hyops_ci.secrets.oidc import job_identity, proxies_for
+from hyops_ci.stages.context import World
+
+OnRunner = Literal["check", "execute"]
+NOTE: Final = "caller"
+
+
+def require_caller(stage: OnRunner, part: PartRecorder, world: World) -> Caller | None:
+    """The caller, on a host that pins its callers; None where nothing is pinned, and in a shell, where the trust itself stands in.
+
+    Raises Refusal (exit 7) `host.token` or `host.caller`, or Fault (exit 12) where GitHub gives no answer.
+    """
+    trust = world.trust
+    if trust is None or not world.job.on_github:
+        return None
+    keys = IssuerKeys(
+        trust.issuer,
+        world.state_dir,
+        world.clock.now(),
+        ca_bundle=host_ca_bundle(),
+        proxies=proxies_for(world.environ, trust.issuer),
+        sleep=world.clock.sleep,
+    )
+    now = world.clock.now().timestamp()
+    claims = verified(own_token(trust, world), keys, issuer=trust.issuer, audience=audience_of(trust), now=now)
+    caller = accept(claims, trust, expected_of(stage, trust, world), keys=keys.source)
+    remember(world.state_dir, caller.token_id, expires=claims["exp"], now=now, sleep=world.clock.sleep)
+    part.note(NOTE, **caller.evidence())
+    return caller
+
+
+def require_its_plan(caller: Caller | None, stage: OnRunner, plan: Plan, world: World) -> None:
+    """That the plan which arrived is one that this caller may bring here. Raises Refusal (exit 7) `host.caller`."""
+    if caller is not None and world.trust is not None:
+        belongs(caller, world.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
+
+
+def own_token(trust: HostTrust, world: World) -> str:
+    """A fresh token of this job for this host. Raises Refusal (exit 7) or Fault (exit 12) `host.token`."""
+    try:
+        token_for = world.token_for or job_identity(world.environ, sleep=world.clock.sleep)
+        return token_for(audience_of(trust))
+    except DispatchError as error:
+        problem = no_token(error)
+    raise problem
+
+
+def expected_of(stage: OnRunner, trust: HostTrust, world: World) -> Expected:
+    """What this job must be, beside what the host pins for all: what it says of itself must be what GitHub signed."""
+    job = world.job
+    said = {
+        "run_id": job.run_id.partition("-")[0],
+        "run_attempt": str(job.attempt),
+        "repository_id": str(job.repository_id or ""),
+        "ref": job.ref,
+        "sha": job.sha,
+        "event_name": job.event,
+        "actor_id": str(job.actor_id or ""),
+    }
+    gates = (trust.check_gate,) if stage == "check" else tuple(trust.gates.values())
+    return Expected(gates, stage == "execute", {claim: value for claim, value in said.items() if value})

@@ -1,0 +1,1 @@
+"""The plan stage: a decision becomes a plan, or a refusal."""

@@ -1,0 +1,47 @@
+"""Runs that wait past the time in which somebody could still approve them: ended here, so that nobody releases one by mistake.
+
+Whoever approved such a run would learn at the claim that it is too late; this is tidying, and its own trouble stops nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.control import RunFact
+from hyops_ci.errors import DispatchError
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.jobs import cancel
+from hyops_ci.github.runs import waiting_runs
+from hyops_ci.stages.context import World
+
+CHECKING: Final = timedelta(minutes=30)
+"""How long plan and check may take before the wait for an approval begins."""
+
+
+def end_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[int, ...]:
+    """Cancel the runs of `workflow` (a file's name) that nobody can approve any more. Answers their numbers."""
+    if world.github is None or not workflow:
+        return ()
+    limit = CHECKING + timedelta(seconds=seconds(config.approvals.lifetime))
+    own, now = world.job.run_id.partition("-")[0], world.judged_at()
+    try:
+        late = [run for run in waiting_runs(world.github, workflow) if str(run.run_id) != own and now - moment(run.created_at) > limit]
+    except DispatchError as error:
+        world.say(f"runs that wait too long were not looked for: {error.title()}")
+        return ()
+    return tuple(run.run_id for run in late if _end(run, world.github, world))
+
+
+def _end(run: RunFact, client: Client, world: World) -> bool:
+    """End one. That one cannot be ended keeps no other waiting."""
+    try:
+        ended = cancel(client, run.run_id)
+    except DispatchError as error:
+        world.say(f"run {run.run_id} waits too long and was not ended: {error.title()}")
+        return False
+    if ended:
+        world.say(f"run {run.run_id} waited for an approval that can count no more: cancelled")
+    return ended

@@ -1,0 +1,1 @@
+"""The watch stage: it ends a run that no runner takes."""

@@ -1,0 +1,197 @@
+"""What a run's processes do, in the order of the stages, with the library's own code wherever it needs no HyOps.
+
+From the library: the ledger and its rules, `refuse_unfit_job`, `tell_ledger`, `stopped_state`; of conclude `cut_off` and `tell`.
+Written here, after `stages/runner.py`, `stages/execute/stage.py` and `stages/execute/recovery.py`: the order of it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from hyops_ci.contracts.approval import Subject
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.run import TERMINAL, State
+from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.execution.outcome import Outcome
+from hyops_ci.ledger.transitions import first_tip
+from hyops_ci.report.headline import stopped_state
+from hyops_ci.stages.conclude import stage as concluding
+from hyops_ci.stages.conclude.crashed import WALK, cut_off
+from hyops_ci.stages.context import World
+from hyops_ci.stages.execute.heartbeat import SUPERSEDED
+from hyops_ci.stages.execute.recovery import Act
+from hyops_ci.stages.execute.stage import refuse_unfit_job, tell_ledger
+from hyops_ci.stages.handover import RunDir
+from tests.ledger.scene import SERVICE, at, signed
+from tests.simulation.process import Call, Hand, Run, ask_for, moment_of
+from tests.simulation.props import Asked, Folder, Part, plan_of, world_of
+
+BUNDLE: Final = "sha256:" + "b" * 64
+DONE: Final = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What conclude finds of execute: its sealed bundle, or its open folder, or neither."""
+
+    last: State | None
+    sealed: bool = False
+    claim: Claim | None = None
+    moved: bool = False
+    begun: bool = False
+    """Its events reach EXECUTING."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a person sees who looks: which side serves, and at which epoch the ledger stood."""
+
+    serves: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How HyOps ended."""
+
+    state: State
+    moved: bool
+
+
+BEAT: Final = "beat"
+"""The answer to a process that waits for HyOps: four minutes have passed."""
+
+
+def execute(hand: Hand) -> None:
+    """Plan, check and execute of one run, told as `stages/runner.py` and `stages/execute/stage.py` do."""
+    hand.ask(Call("begin"))
+    world, act, part = world_of(hand), Act(), Part(hand, "plan", None)
+    _stage(part, lambda: _story(hand, world, act, part))
+    hand.sealed = part.state
+    if act.claim is not None and part.state is not None:
+        tell_ledger(plan_of(hand), act, part.state, BUNDLE, world)
+
+
+def _story(hand: Hand, world: World, act: Act, part: Part) -> None:
+    ledger, run = world.ledger(SERVICE), hand.run
+    part.enter(State.RECEIVED)
+    ledger.look(ask_for(run, _stamp(world)))
+    part.enter(State.PLANNED)
+    part.stage = "check"
+    part.enter(State.CHECKED)
+    part.stage = "execute"
+    refuse_unfit_job(plan_of(hand), world)
+    part.enter(State.APPROVED)
+    hand.ask(Call("lock"))
+    act.claim = ledger.claim(ask_for(run, _stamp(world)))
+    for state in (State.CLAIMED, State.SECRETS_READY, State.PREFLIGHT_PASSED):
+        part.enter(state)
+    ledger.advance(act.claim, State.EXECUTING, at=_stamp(world), mutating=True)
+    part.enter(State.EXECUTING)
+    ended = _see_through(hand, world, act.claim)
+    act.outcome = Outcome(ended.state, (), (), (), ended.moved)
+    if ended.state in DONE:
+        part.enter(State.VERIFYING)
+    part.enter(ended.state)
+
+
+def _see_through(hand: Hand, world: World, claim: Claim) -> Ended:
+    """HyOps and the heartbeat beside it: who is told that the lock is gone cancels."""
+    hand.ask(Call("start", claim=claim))
+    while (answer := hand.ask(Call("wait", claim=claim))) == BEAT:
+        try:
+            world.ledger(SERVICE).renew(claim, at=_stamp(world))
+        except DispatchError as error:
+            if error.gate == SUPERSEDED:
+                return cast("Ended", hand.ask(Call("cancel", claim=claim)))
+    return cast("Ended", answer)
+
+
+def conclude(hand: Hand) -> None:
+    """The last job of a run, wherever the run stopped."""
+    found, world, plan = cast("Found", hand.ask(Call("begin"))), world_of(hand, keep=True), plan_of(hand)
+    if found.sealed and found.last is not None:
+        if found.claim is not None:
+            concluding.tell(plan, found.claim, found.last, BUNDLE, world, moved=found.moved)
+        return
+    part, folder = Part(hand, "conclude", found.last), Folder(plan, found.claim)
+    _stage(part, lambda: _left(part, folder, world))
+    hand.sealed = part.state
+    if folder.claim is not None and part.state is not None:
+        unbegun = not found.begun and State.EXECUTING not in [each.state for each in hand.trail]
+        concluding.tell(plan, folder.claim, part.state, BUNDLE, world, moved=found.moved, unbegun=unbegun)
+
+
+def _left(part: Part, folder: Folder, world: World) -> None:
+    """As `settle_state` does."""
+    recorder, run = cast("PartRecorder", part), cast("RunDir", folder)
+    if part.state is None:
+        part.enter(State.RECEIVED)
+    if part.state in TERMINAL or (part.state in WALK and cut_off(recorder, run, world) is not None):
+        return
+    raise Refusal("run.cancelled", "the run was cancelled", exit_code=Exit.CANCELLED)
+
+
+def settle(hand: Hand) -> None:
+    """A person looks, and says which side serves."""
+    seen = cast("Seen", hand.ask(Call("begin")))
+    with _nothing_done():
+        Asked(hand).settle(
+            serves=seen.serves, home_site="onprem", reason="looked", settled_by="jonas", at=stamp(moment_of(hand.clock())), epoch=seen.epoch
+        )
+
+
+def approve(hand: Hand) -> None:
+    """A person leaves a signed yes for a run, whoever holds the lock at that moment."""
+    hand.ask(Call("begin"))
+    about, envelope = _yes_to(hand.run)
+    with _nothing_done():
+        Asked(hand).answer(envelope, about, stamp(moment_of(hand.clock())))
+
+
+@lru_cache(maxsize=64)
+def _yes_to(run: Run) -> tuple[Subject, dict[str, Any]]:
+    asked = ask_for(run, at())
+    about = Subject(
+        repository_id=4711,
+        ledger_id=first_tip(SERVICE, "a" * 32, "onprem", at()).ledger_id,
+        min_epoch=0,
+        nonce=f"{run.number:032x}",
+        decision_digest=asked.decision_digest,
+        plan_digest=asked.plan_digest,
+        check_digest=asked.check_digest,
+        service=SERVICE,
+        decision_type=run.decision_type,
+    )
+    return about, signed(about, minutes=100_000)
+
+
+def _stage(part: Part, story: Callable[[], None]) -> None:
+    """As `run_stage` does: whatever stops the story leads to a state."""
+    try:
+        story()
+    except DispatchError as error:
+        if part.state is None:
+            part.enter(State.RECEIVED)
+        if part.state in TERMINAL:
+            return
+        before = part.state or State.RECEIVED
+        part.enter(stopped_state(before, error), because=error.gate)
+
+
+@contextmanager
+def _nothing_done() -> Iterator[None]:
+    try:
+        yield
+    except DispatchError:
+        return
+
+
+def _stamp(world: World) -> str:
+    return stamp(world.clock.now())

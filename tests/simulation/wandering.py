@@ -1,0 +1,156 @@
+"""Random schedules: from one seed the runs, what may go wrong, and every choice."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.run import TERMINAL, State, may_follow
+from tests.simulation.choosing import Choice, choices
+from tests.simulation.evidence import Evidence
+from tests.simulation.happening import FAULTS, Stage
+from tests.simulation.judge import BROKEN, Violation
+from tests.simulation.night import Budget, Night, beginning
+from tests.simulation.process import Run
+
+MOST = 2000
+"""Choices after which a schedule counts as endless; the longest take about 150."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One schedule, walked to its end."""
+
+    seed: int
+    night: Night
+    taken: tuple[Choice, ...]
+    violations: tuple[Violation, ...]
+    bundles: int = 0
+    """Bundles that were sealed, and verify."""
+
+
+def walk(seed: int, stage: Stage) -> Schedule:
+    """The schedule of a seed. Stops at the first thing that must not be."""
+    chance = random.Random(seed)
+    night, taken, found = stage.place.begin(_night(chance)), list[Choice](), list[Violation]()
+    mood, last = _mood(chance), 0
+    stage.remembers = chance.random() < 0.7
+    while not found and (open_ := list(choices(night))):
+        if all(each.what in ("clock jumps", "host forgets") for each in open_):
+            break
+        choice = _pick(chance, open_, mood, last)
+        last = choice.who if not choice.what.startswith(("hyops", "clock", "host")) else last
+        choice = replace(choice, ticks=chance.choice((0, 0, 1, 5, 30)))
+        night, found = stage.play(night, choice)
+        taken.append(choice)
+        if len(taken) > MOST:
+            found = [Violation(BROKEN, "no end in sight")]
+    return Schedule(seed, night, tuple(taken), tuple(found or ended(night)))
+
+
+def recorded(seed: int, stage: Stage, folder: Path, bundles: bool) -> Schedule:
+    """The same with evidence, in `folder`, which is gone afterwards; with `bundles` sealed and verified."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        evidence = Evidence(Path(name), bundles)
+        stage.witness = evidence
+        told = walk(seed, stage)
+        wrong = evidence.close(len(told.night.beats))
+        return replace(told, violations=told.violations or tuple(wrong), bundles=evidence.bundles)
+
+
+@dataclass(frozen=True)
+class Mood:
+    """What a night is like, as chances."""
+
+    stay: float
+    """That the same process goes on."""
+    trouble: float
+    """That something goes wrong."""
+    hurry: float
+    """That HyOps moves on before a process does: it takes minutes where calls take seconds."""
+    rush: float
+    """That a run begins before any other goes on: many dispatches at one moment."""
+
+
+def _mood(chance: random.Random) -> Mood:
+    return Mood(
+        stay=chance.choice((0.0, 0.3, 0.7, 0.95)),
+        trouble=chance.uniform(0.02, 0.3),
+        hurry=chance.choice((0.03, 0.1, 0.4, 0.8)),
+        rush=chance.choice((0.0, 0.9)),
+    )
+
+
+def _pick(chance: random.Random, open_: list[Choice], mood: Mood, last: int) -> Choice:
+    """Trouble now and then; else often the same process again, so that nights are told as well as tangled."""
+    bad = [each for each in open_ if each.what in FAULTS]
+    rare = [each for each in open_ if each.what in ("clock jumps", "host forgets")]
+    good = [each for each in open_ if each not in bad and each not in rare]
+    if bad and (not good or chance.random() < mood.trouble):
+        return chance.choice(bad)
+    if rare and (not good or chance.random() < 0.1):
+        return chance.choice(rare)
+    slow = [each for each in good if each.what.startswith("hyops") or each.what == "beat"]
+    rest = [each for each in good if each not in slow]
+    if slow and (not rest or chance.random() < mood.hurry):
+        return chance.choice(slow)
+    begin = [each for each in rest if each.what == "begin"]
+    if begin and chance.random() < mood.rush:
+        return chance.choice(begin)
+    same = [each for each in rest if each.who == last]
+    return chance.choice(same if same and chance.random() < mood.stay else rest)
+
+
+def _night(chance: random.Random) -> Night:
+    """Two to four runs that have something to do with one another."""
+    runs: list[Run] = []
+    for number in range(chance.choice((2, 2, 3, 3, 4))):
+        old = chance.choice(runs) if runs else None
+        kind = chance.random()
+        new = Run(number, number, nonce=number)
+        if old is not None and kind < 0.12:  # the same decision dispatched again
+            new = replace(old, number=number, nonce=number)
+        elif old is not None and kind < 0.18:  # a job re-run
+            new = replace(old, number=number, attempt=2)
+        elif old is not None and kind < 0.24:  # another decision with an approval that was used
+            new = replace(new, nonce=old.nonce)
+        elif old is not None and kind < 0.27:  # another decision under the same name
+            new = replace(new, decision=old.decision, source=1)
+        elif kind < 0.45:
+            new = replace(new, drill=True, host=chance.choice(("gcp", "onprem")))
+        elif old is not None and kind < 0.65:
+            new = replace(new, decision_type=DecisionType.FAILBACK_ONPREM, host="onprem")
+        if chance.random() < 0.5:  # another machine with the same label: the ledger is all that stands between
+            new = replace(new, host=f"{new.host.removesuffix('-2')}-2")
+        runs.append(new)
+    budget = Budget(
+        faults=chance.choice((0, 1, 1, 2, 2, 3, 4)),
+        jumps=chance.choice((0, 1, 2, 3)),
+        beats=chance.choice((1, 2, 3)),
+        forgets=chance.choice((0, 0, 1)),
+        subtle=True,
+    )
+    answered = tuple(run for run in runs if chance.random() < 0.2)
+    return beginning(tuple(runs), budget, people=chance.choice((0, 1, 1, 2)), answered=answered)
+
+
+def ended(night: Night) -> list[Violation]:
+    """What is wrong with how a night ended: every run ends in a legal terminal state, sealed by one of its jobs."""
+    found = [Violation(BROKEN, f"{each.role} of run {each.run.number} broke: {each.broken}") for each in night.processes if each.broken]
+    for execute, conclude in zip(night.processes[::2], night.processes[1::2], strict=False):
+        if execute.role != "execute":
+            break
+        state: State | None = None
+        for entered in execute.trail:
+            if not (entered.state is State.RECEIVED if state is None else may_follow(state, entered.state)):
+                found.append(Violation(BROKEN, f"run {execute.run.number} went from {state} to {entered.state}"))
+            state = entered.state
+        ends = [process.sealed for process in (execute, conclude) if process.sealed is not None]
+        if not ends or any(end not in TERMINAL for end in ends):
+            found.append(Violation(BROKEN, f"run {execute.run.number} came to no end: {ends or state}"))
+        if not (conclude.over or execute.told):
+            found.append(Violation(BROKEN, f"run {execute.run.number} was never concluded"))
+    return found

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hyops_ci.config.host_trust import narrow, plan_fits
+from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.errors import Exit, Refusal
+from tests.unit.planning.stagecraft import base, over, stage
+
+KEY, OTHER = "ed25519:" + "A" * 43 + "=", "ed25519:" + "B" * 43 + "="
+TRUST: dict[str, Any] = {
+    "repository_id": 4711,
+    "repository_owner_id": 77,
+    "ref": "refs/heads/main",
+    "workflow_shas": ["3f2a" * 10],
+    "runner_refs": ["gcp-ops-runner"],
+    "approvers": [{"id": 7, "login": "jonas", "key": KEY}],
+    "authorities": [{"origin": "https://vault.example.net", "roles": ["dr-prod", "dr-check"]}],
+    "gates": {"prod": "dr-prod"},
+}
+
+
+def trust(**change: Any) -> HostTrust:
+    return HostTrust.model_validate_json(json.dumps(TRUST | change))
+
+
+def config(change: dict[str, Any] | None = None) -> DispatchConfig:
+    return DispatchConfig.model_validate_json(json.dumps(over(base("config"), change or {})))
+
+
+def test_what_the_file_leaves_open_becomes_the_stricter() -> None:
+    narrowed = narrow(config(), trust(quorum=2, max_decision_lifetime="PT20M", max_approval_lifetime="PT30M"))
+    assert narrowed.approvals.quorum == 2
+    assert (narrowed.policy.decision_lifetime, narrowed.approvals.lifetime) == ("PT20M", "PT30M")
+
+
+def test_a_stricter_file_stays_as_it_is() -> None:
+    said = config({"policy": {"decision_lifetime": "PT10M"}, "approvals": {"lifetime": "PT5M"}})
+    assert narrow(said, trust()) == said
+
+
+@pytest.mark.parametrize(
+    ("change", "host", "found"),
+    [
+        ({"policy": {"decision_lifetime": "PT2H"}}, {}, "policy.decision_lifetime: PT2H"),
+        ({"approvals": {"lifetime": "PT61M"}}, {}, "approvals.lifetime: PT61M"),
+        ({"approvals": {"quorum": 1}}, {"quorum": 2}, "approvals.quorum: 1"),
+        ({"approvals": {"approvers": {"mallory": KEY}}}, {}, "approvals.approvers.mallory"),
+        ({"approvals": {"approvers": {"jonas": OTHER}}}, {}, "approvals.approvers.jonas"),
+        ({"vault": {"address": "https://evil.example.net"}}, {}, "vault.address: https://evil.example.net"),
+        ({"vault": {"role": "root"}}, {}, "vault.role: root"),
+        ({"envs": {"prod": {"github_environment": "open"}}}, {}, "envs.prod.github_environment: open"),
+    ],
+)
+def test_a_looser_file_is_refused(change: dict[str, Any], host: dict[str, Any], found: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        narrow(config(change), trust(**host))
+    assert (caught.value.gate, caught.value.exit_code) == ("trust.looser", Exit.POLICY)
+    assert found in caught.value.found
+
+
+def test_the_refusal_holds_no_key() -> None:
+    with pytest.raises(Refusal) as caught:
+        narrow(config({"approvals": {"approvers": {"jonas": OTHER}}}), trust())
+    assert OTHER not in "\n".join(caught.value.lines())
+
+
+def test_a_plan_for_another_host() -> None:
+    made = stage({}).plan()
+    plan_fits(made, trust())
+    with pytest.raises(Refusal) as caught:
+        plan_fits(made, trust(runner_refs=["proxmox-ops-runner"]))
+    assert (caught.value.gate, caught.value.exit_code) == ("trust.runner", Exit.RUNNER)
+
+
+@pytest.mark.parametrize("host", [{"gates": {"prod": "dr-prod-2"}}, {"max_approval_lifetime": "PT10M"}])
+def test_a_plan_that_demands_too_little(host: dict[str, Any]) -> None:
+    with pytest.raises(Refusal) as caught:
+        plan_fits(stage({}).plan(), trust(**host))
+    assert caught.value.gate == "trust.looser"

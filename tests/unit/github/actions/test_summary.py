@@ -1,0 +1,109 @@
+"""Summaries: foreign text stays in its fence, the worst comes first, and there is never more than GitHub shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hyops_ci.github.actions.commands import Workflow
+from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble, fenced
+from tests.unit.github.actions.test_commands import Step
+
+backticks = st.lists(
+    st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
+).map("".join)
+
+
+def blocks(markdown: str) -> tuple[list[str], list[str]]:
+    """Lines inside fences, and lines outside, as CommonMark 0.31 reads them (section 4.5)."""
+    inside, outside, fence = list[str](), list[str](), ""
+    for line in re.split(r"\r\n|\n|\r", markdown):
+        if fence:
+            closing = re.fullmatch(r" {0,3}(`+)[ \t]*", line)
+            if closing and len(closing[1]) >= len(fence):
+                fence = ""
+            else:
+                inside.append(line)
+        elif opening := re.fullmatch(r" {0,3}(`{3,})[^`]*", line):
+            fence = opening[1]
+        else:
+            outside.append(line)
+    assert not fence, "a fence stays open"
+    return inside, outside
+
+
+@example("```\n<h1>APPROVED</h1>")
+@example("`````")
+@given(backticks)
+def test_text_stays_in_its_fence(text: str) -> None:
+    inside, outside = blocks(f"before\n{fenced(text)}\nafter")
+    assert outside == ["before", "after"]
+    assert len(inside) == len(re.split(r"\r\n|\r|\n", text))
+    assert all(c.isprintable() or c == "\t" for line in inside for c in line)
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \t\n")))
+def test_harmless_text_is_shown_as_it_is(text: str) -> None:
+    assert "\n".join(fenced(text).split("\n")[1:-1]) == text
+
+
+def test_what_is_no_text_is_spelled_out() -> None:
+    assert fenced("a\x1b[31mb\u202ec\0\ud800") == "```text\na\\u001b[31mb\\u202ec\\u0000\\ud800\n```"
+
+
+parts = st.builds(
+    Part, st.lists(backticks.map(fenced) | st.text(st.characters(exclude_characters="`\r")), max_size=4).map("\n".join), st.integers(0, 3)
+)
+
+
+@given(st.lists(parts, max_size=6), st.integers(0, 400))
+def test_never_more_than_there_is_room_for_and_no_fence_stays_open(given_parts: list[Part], room: int) -> None:
+    text = assemble(given_parts, room)
+    assert len(text.encode("utf-8", "replace")) <= room
+    blocks(text)
+
+
+def test_the_worst_comes_first_and_equals_stay_in_order() -> None:
+    given_parts = [Part("fine", 0), Part("also fine", 0), Part("failed", 9), Part("deviation", 5)]
+    assert assemble(given_parts, 1000) == "failed\n\ndeviation\n\nfine\n\nalso fine\n\n"
+
+
+def test_what_finds_no_room_is_counted() -> None:
+    given_parts = [Part("x" * 500, 1), Part("failed", 9), Part("y" * 20, 0), Part("z" * 600, 0)]
+    assert assemble(given_parts, 100) == f"failed\n\n{'y' * 20}\n\n(2 more in the evidence)\n\n"
+
+
+def test_a_text_that_is_too_long_is_cut_at_a_line_end_and_its_fence_closed() -> None:
+    text = assemble([Part(fenced("a line of the log\n" * 50))], 200)
+    assert text.startswith("```text\na line of the log\n")
+    assert text.endswith("a line of the log\n```\n\n(cut here: the rest is in the evidence)\n\n")
+    assert len(text) <= 200
+
+
+@pytest.mark.parametrize("writes", [1, 3])
+def test_a_step_that_writes_often_stays_within_the_limit(writes: int, tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    for _ in range(writes):
+        step.flow.summary("ü" * 99 + "\n" + "line of the summary\n" * 40_000)
+    assert len(step.summary.encode()) <= MAX_SUMMARY_BYTES
+    assert "(cut here: the rest is in the evidence)" in step.summary if writes > 1 else step.summary.endswith("summary\n\n")
+
+
+def test_parts_of_a_summary(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    step.flow.summary([Part("fine"), Part("failed", 1)])
+    assert step.summary == "failed\n\nfine\n\n"
+
+
+def test_text_that_utf8_cannot_carry_does_not_stop_a_run(tmp_path: Path) -> None:
+    step = Step(tmp_path)
+    step.flow.summary("a\ud800b")
+    assert step.summary == "a?b\n\n"
+
+
+def test_without_a_file_there_is_no_summary() -> None:
+    Workflow({"GITHUB_ACTIONS": "true"}).summary("x")

@@ -1,0 +1,189 @@
+"""What was found, as lines: topics in their order, one line where all is well, and a last line that says what would happen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, backup_set, drill_line, lock_line, span, topic_of
+from hyops_ci.planning.case import Answers, load
+from tests.ledger.scene import SERVICE, at
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+DIGEST = "sha256:" + "0" * 64
+
+
+def told() -> Diagnosis:
+    return Diagnosis("failover", SERVICE)
+
+
+def no(gate: str, exit_code: Exit = Exit.POLICY) -> Refusal:
+    return Refusal(gate, f"why {gate}", exit_code=exit_code, found="what", fix="do")
+
+
+def tip(state: State | None = None, *, drill: bool = False, when: str = "", **changes: Any) -> Tip:
+    claim = Claim(
+        claim_id="claim-1",
+        decision_id="manual-4711-212",
+        decision_type=DecisionType.FAILOVER,
+        drill=drill,
+        source_sha256=DIGEST,
+        decision_digest=DIGEST,
+        plan_digest=DIGEST,
+        check_digest=DIGEST,
+        epoch=7,
+        incident="incident",
+        run_id="212-1",
+        claimed_at=at(),
+    )
+    known: dict[str, Any] = {"position": "primary", "serves": "onprem", "moves": 0, "epoch": 7, **changes}
+    return Tip(ledger_id=DIGEST, service=SERVICE, claim=claim if state else None, state=state, at=when or at(), **known)
+
+
+# ------------------------------------------------------------------------------------------------------- topics
+
+
+def test_every_gate_has_its_topic() -> None:
+    topics = {gate.id: topic_of(gate.id) for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]
+    wanted = {
+        "restore.skipped": "restore",
+        "restore.point": "backup set",
+        "restore.pin": "overlay",
+        "commit.skipped": "restore",
+        "runner.identity": "runner",
+        "runner.trust": "host",
+        "authority.site": "vault",
+        "approval.gate": "gate",
+        "states.ok": "states",
+        "secrets.names": "secrets",
+        "hyops.preflight": "hyops",
+        "overlay.placeholder": "overlay",
+        "config.ref": "config",
+        "lane.enabled": "config",
+    }
+    assert {gate: topics[gate] for gate in wanted} == wanted
+    assert set(topics.values()) <= set(TOPICS)
+
+
+def test_topics_are_told_in_their_order_whatever_was_asked_first() -> None:
+    found = told()
+    for topic in reversed(TOPICS):
+        found.good(topic, "well")
+    assert [line.topic for line in found.told()] == list(TOPICS)
+
+
+def test_a_topic_with_a_no_has_no_yes() -> None:
+    found = told()
+    found.judge(Answers((), (no("states.ok"), no("lane.enabled"))))
+    found.good("states", "5 of 5")
+    assert [line.words() for line in found.told()] == [
+        "FAIL  config      lane.enabled: why lane.enabled; what",
+        "FAIL  states      states.ok: why states.ok; what",
+    ]
+
+
+def test_a_no_under_its_gates_topic_or_where_it_was_asked() -> None:
+    found = told()
+
+    def raises(gate: str) -> None:
+        raise no(gate)
+
+    assert found.ask("hyops", lambda: raises("secrets.file")) is None
+    assert found.ask("overlay", lambda: raises("config.file")) is None
+    assert [line.topic for line in found.told()] == ["overlay", "secrets"]
+
+
+def test_the_same_no_is_told_once() -> None:
+    found = told()
+    found.refuse("host", no("trust.looser"))
+    found.refuse("hyops", no("trust.looser"))
+    assert len(found.lines) == len(found.refused) == 1
+
+
+# -------------------------------------------------------------------------------------------------- the last line
+
+
+def test_the_last_line_is_about_the_first_no() -> None:
+    found = told()
+    assert found.verdict().startswith("A failover now would be planned and checked")
+    assert found.exit_code == 0
+    found.refuse("restore", no("restore.skipped"))
+    assert found.verdict() == "A failover now would be REFUSED at restore.skipped. Fix: do"
+    found.refuse("hyops", no("hyops.version", Exit.HYOPS))
+    assert found.verdict() == "A failover now would be REFUSED at restore.skipped (and 1 more). Fix: do"
+    assert found.exit_code == 4
+
+
+def test_what_is_handled_already_is_no_failure() -> None:
+    found = told()
+    found.refuse("lock", no("lock.duplicate", Exit.DONE))
+    assert [line.status for line in found.lines] == ["warn"]
+    assert found.verdict() == "A failover now would do nothing, lock.duplicate: why lock.duplicate"
+    assert found.exit_code == 0
+
+
+# ----------------------------------------------------------------------------------------------------- some lines
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (tip(), "ok    lock        free, epoch 7, primary onprem"),
+        (tip(position="failed_over", serves="gcp"), "ok    lock        free, epoch 7, failed over gcp"),
+        (tip(State.COMPLETED), "ok    lock        free, epoch 7, primary onprem"),
+        (tip(State.EXECUTING), "warn  lock        held by run 212-1 (EXECUTING), epoch 7, primary onprem"),
+    ],
+)
+def test_the_lock(found: Tip, line: str) -> None:
+    diagnosis = told()
+    lock_line(diagnosis, found)
+    assert [each.words() for each in diagnosis.lines] == [line]
+
+
+@pytest.mark.parametrize(
+    ("history", "line"),
+    [
+        ((), "warn  drill       never run"),
+        ((tip(State.COMPLETED),), "warn  drill       never run"),
+        ((tip(State.EXECUTING, drill=True),), "warn  drill       never run"),
+        ((tip(State.COMPLETED, drill=True),), "ok    drill       passed 2026-11-23T03:00:00Z, 1 d ago"),
+        ((tip(State.FAILED, drill=True), tip(State.COMPLETED, drill=True)), "warn  drill       ended FAILED 2026-11-23T03:00:00Z, 1 d ago"),
+        (
+            (tip(State.COMPLETED, drill=True, when="2026-07-01T00:00:00Z"),),
+            "warn  drill       passed 2026-07-01T00:00:00Z, 146 d ago",
+        ),
+    ],
+)
+def test_the_last_drill(history: tuple[Tip, ...], line: str) -> None:
+    diagnosis = told()
+    drill_line(diagnosis, history, NOW)
+    assert [each.words() for each in diagnosis.lines] == [line]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "label", "age", "kept", "text", "doubtful"),
+    [
+        ("latest", "20261123-020003F", 1.0, 30.0, "20261123-020003F, 1 d old, repo keeps 30 d", False),
+        ("latest", "20261028-020003F", 26.0, 30.0, "20261028-020003F, 26 d old, repo keeps 30 d", True),
+        ("latest", "20261123-020003F", None, None, "20261123-020003F", False),
+        ("latest", None, None, None, "the newest one; labels of the repository are not readable here", True),
+        ("20261123-020003F", None, None, None, "20261123-020003F, as named; labels of the repository are not readable here", True),
+    ],
+)
+def test_the_backup_set(wanted: str, label: str | None, age: float | None, kept: float | None, text: str, doubtful: bool) -> None:
+    facts = SimpleNamespace(restore_label=label, restore_label_age_days=age, retention_days=kept)
+    said, warned = backup_set(SimpleNamespace(restore_point=wanted), facts)  # type: ignore[arg-type]
+    assert said.startswith(text)
+    assert warned is doubtful
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (86400 * 3 + 5, "3 d")])
+def test_spans(seconds: int, words: str) -> None:
+    assert span(seconds) == words

@@ -1,0 +1,111 @@
+"""YAML that two readers would read alike."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.strict_yaml import MAX_BYTES, read_yaml
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"a: 1\nb: [x, 'y']\n", {"a": 1, "b": ["x", "y"]}),
+        (b"", None),
+        (b"# only a comment\n", None),
+        (b"until: 2026-12-01T00:00:00Z\nday: 2026-12-01\n", {"until": "2026-12-01T00:00:00Z", "day": "2026-12-01"}),
+        (b"enabled: yes\nother: off\n", {"enabled": True, "other": False}),  # YAML 1.1, as HyOps reads it
+        (b'version: "0.1"\nmode: "0644"\n', {"version": "0.1", "mode": "0644"}),
+        ("text: 停電\n".encode(), {"text": "停電"}),
+    ],
+)
+def test_plain_yaml(data: bytes, value: Any) -> None:
+    assert read_yaml(data, "x.yml") == value
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"a: 1\na: 2\n", "line 2, column 1: the key 'a' stands twice"),
+        (b"x:\n  a: 1\n  'a': 2\n", "line 3, column 3: the key 'a' stands twice"),
+        (b"a: &x [1]\nb: *x\n", "line 2, column 4: an alias"),
+        (b"a: &x {k: 1}\nb:\n  <<: *x\n", "an alias"),
+        (b"'<<': plain text\n", "the key '<<'"),
+        (b"b:\n  <<: {k: 1}\n", "tag:yaml.org,2002:merge"),
+        (b"a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n", "an alias"),
+        (b"a: !!python/object/apply:os.system [id]\n", "line 1, column 4: the tag "),
+        (b"a: !vault |\n  x\n", "line 1, column 4: the tag "),
+        (b"on: push\n", "the key True stands twice or is no text"),
+        (b"1: a\n", "the key 1"),
+        (b"? [a]\n: b\n", "is no text"),
+        (b"? {a: 1}\n: b\n", "is no text"),
+        (b'a: "\\ud83d\\ude80"\n', "half a character"),
+        (b"a: 1\n---\nb: 2\n", "line 2"),
+        (b"a: [1\n", "line 2"),
+        (b"a:\tb: c\n", "line 1"),
+        (b"a: \xff\n", "byte 3 is no UTF-8"),
+        (b"a: \x1b[2J\n", "special characters are not allowed"),
+        *(
+            (b"a: !!" + tag + b" x\n", "the tag tag:yaml.org,2002:")
+            for tag in (b"bool", b"int", b"timestamp", b"binary", b"str", b"set", b"map")
+        ),
+        (b"a: ! x\n", "the tag !"),
+        (b"[" * 5000, "nested more than 64 levels deep"),
+        (b"- " * 5000, "nested more than 64 levels deep"),
+        (b"x:\n  y: .inf\n", "/x/y: a number that is not finite"),
+        (b"x: -.inf\n", "/x: a number"),
+        (b"x: [.nan]\n", "/x/0: a number"),
+        (b"x: 9007199254740992\n", "/x: a number"),
+        (b"x: 0x" + b"f" * 5000, "/x: a number"),
+        (b"a: " + b"9" * 5000, ""),
+        (b"a: 'x" + b"y" * MAX_BYTES, "bytes"),
+    ],
+)
+def test_what_could_be_read_two_ways(data: bytes, found: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        read_yaml(data, ".github/dr-dispatch.yml")
+    refusal = caught.value
+    assert (refusal.gate, refusal.exit_code) == ("intake.yaml", Exit.USAGE)
+    assert refusal.reason == ".github/dr-dispatch.yml cannot be read"
+    assert found in refusal.found
+    assert refusal.found
+
+
+@given(st.binary(max_size=80) | st.text(st.sampled_from("ab:- \n{}[]&*!?|>'\"#%@`,<0"), max_size=60).map(str.encode))
+def test_no_bytes_give_a_traceback(data: bytes) -> None:
+    with contextlib.suppress(Refusal):
+        read_yaml(data, "x.yml")
+
+
+KEYS = st.text("abcxyz_-.", min_size=1, max_size=8).filter(lambda key: not key.startswith("-"))
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**53, 2**53 - 1)
+    | st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")), max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_json_is_yaml(value: Any) -> None:
+    """A config written as JSON reads as what JSON says."""
+    assert read_yaml(json.dumps(value, ensure_ascii=False).encode(), "x.yml") == value
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4))
+def test_what_a_safe_dumper_writes_is_read_back(value: Any) -> None:
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    assert read_yaml(yaml.dump(value, Dumper=Plain, allow_unicode=True).encode(), "x.yml") == value

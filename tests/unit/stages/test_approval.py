@@ -1,0 +1,101 @@
+"""What the judge is handed at the claim: the strictest of plan, host and night, and nobody who asked left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.stages import approval
+from hyops_ci.stages.approval import subject_of, weigh
+from hyops_ci.stages.context import World
+from tests.security.kit import Night, a_night
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    """maria's run at its gate."""
+    with a_night(tmp_path_factory.mktemp("night")) as night:
+        night.approvers("jonas", "priya")
+        night.come_to_the_gate()
+        yield night
+
+
+@pytest.fixture
+def handed(gate: Night, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Weigh in a world, and answer what the judge was handed."""
+
+    def of(world: World) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+
+        def judge(_: Any, demand: Any, subject: Any, **more: Any) -> tuple[()]:
+            seen.update(more, demand=demand, subject=subject)
+            return ()
+
+        monkeypatch.setattr(approval, "judge", judge)
+        plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
+        weigh(plan, check, world.ledger(plan.service).tip(), gate.folder, world, gate_passed=True)
+        return seen
+
+    return of
+
+
+def trusted(gate: Night, **changes: Any) -> HostTrust:
+    return HostTrust.model_validate({**gate.trust, "workflow_shas": tuple(gate.trust["workflow_shas"]), **changes}, strict=False)
+
+
+@pytest.mark.parametrize(("host", "night", "wanted"), [(1, 1, 1), (3, 1, 3), (1, 2, 2), (2, 3, 3)])
+def test_the_largest_quorum_counts(host: int, night: int, wanted: int, gate: Night, handed: Any) -> None:
+    world = replace(gate.world("execute"), trust=trusted(gate, quorum=host), min_quorum=night)
+    assert handed(world)["demand"].quorum == wanted
+
+
+def test_whoever_asked_and_whatever_was_spent_is_told(gate: Night, handed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = gate.world("execute")
+    monkeypatch.setattr(type(world.ledger("pg-ha/lab")), "spent_nonces", lambda _: frozenset({"ab" * 16}))
+    told = handed(world)
+    assert [(each.login, each.id) for each in told["requesters"]][:1] == [("maria", 1001)]
+    assert told["spent_nonces"] == {"ab" * 16}
+
+
+def test_where_no_host_pins_anybody_no_machine_is_known(gate: Night, handed: Any) -> None:
+    told = handed(replace(gate.world("execute"), trust=None))
+    assert (told["apps"], told["approvers"], told["validity"]) == (frozenset(), None, {})
+
+
+def test_what_the_host_pins_is_told(gate: Night, handed: Any) -> None:
+    person = {**gate.trust["approvers"][0], "not_after": "2026-12-01T00:00:00Z"}
+    told = handed(replace(gate.world("execute"), trust=trusted(gate, approvers=(person,), apps=(99,))))
+    assert (told["apps"], told["approvers"]) == ((99,), {1002: "jonas"})
+    (window,) = told["validity"].values()
+    assert window[0] is None
+    assert window[1].isoformat() == "2026-12-01T00:00:00+00:00"
+
+
+def test_the_later_of_both_clocks_counts(gate: Night, handed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = gate.world("execute")
+    monkeypatch.setattr(World, "clock_ahead", lambda _: -300.0)
+    assert handed(world)["now"] - world.clock.now() > timedelta(seconds=290)
+
+
+def test_what_an_approval_must_be_about(gate: Night) -> None:
+    world = gate.world("execute")
+    plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
+    tip = world.ledger(plan.service).tip().model_copy(update={"epoch": 7})
+    used = world.ledger_in_use(plan.service)
+    world.chosen[plan.service] = replace(used, risks=("ledger-fork",))
+    subject = subject_of(plan, check, tip, world)
+    assert (subject.min_epoch, subject.accepted_risks) == (7, ("ledger-fork",))
+
+
+def test_every_request_has_a_nonce_of_its_own(gate: Night) -> None:
+    first = gate.request.subject.nonce
+    plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
+    again = approval.ask_for_approval(plan, check, gate.folder, gate.world("check"))
+    assert again.subject.nonce != first

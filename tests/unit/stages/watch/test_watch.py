@@ -1,0 +1,415 @@
+"""The watch against a GitHub that is late, silent, forbidding, or has a stranger: on a clock of its own, nothing sleeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.github.api.client import Client
+from hyops_ci.stages.context import World
+from hyops_ci.stages.job import Job
+from hyops_ci.stages.watch.queue import Verdict, Wanted
+from hyops_ci.stages.watch.stage import MOST_CALLS, Order, Watched, watch
+from tests.support.clock import Clock
+from tests.support.github import faults
+from tests.support.github.fixture import github_fake
+from tests.support.github.jobs import Job as FakeJob
+from tests.support.github.repositories import Repository
+from tests.support.github.runners import Runner, RunnerVersion
+from tests.support.github.runs import Run
+from tests.support.github.server import FakeGitHub
+
+__all__ = ["github_fake"]
+LABELS = ("self-hosted", "gcp-ops-runner")
+NAME = "gcp-ops-runner-01"
+CHECK, RECOVER = "Check gcp-ops-runner (changes nothing)", "Recover pg-ha/prod at gcp, plan 7c1e44a9"
+JOBS = "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs"
+CANCEL = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"
+
+
+@dataclass
+class Night:
+    """One run on one fake, and somebody who watches it."""
+
+    fake: FakeGitHub
+    folder: Path
+    clock: Clock = field(default_factory=Clock)
+    said: list[str] = field(default_factory=list)
+    told: list[tuple[Watched, str | None]] = field(default_factory=list)
+    permissions: tuple[str, ...] = ("actions: write",)
+
+    def __post_init__(self) -> None:
+        self.fake.now = self.clock.now
+        self.repository: Repository = self.fake.add_repository("acme/shop", private=True)
+        self.runner: Runner = self.repository.add_runner(NAME, ["gcp-ops-runner"])
+        self.run: Run = self.repository.add_run()
+
+    def job(self, name: str = CHECK, labels: tuple[str, ...] = LABELS, **said: Any) -> FakeJob:
+        return self.run.add_job(f"dr / {name}", labels, **said)
+
+    def client(self, *permissions: str) -> Client:
+        token = self.fake.add_token(*permissions, seconds=86_400)
+        return Client.connect(
+            "acme/shop", token=token, api_url=self.fake.url, say=self.said.append, sleep=self.clock.sleep, monotonic=self.clock.monotonic
+        )
+
+    def watch(self, which: Any = "check", *, runners: bool = False, order: dict[str, Any] | None = None, **wanted: Any) -> Watched:
+        attempt = self.run.attempt.number
+        wish = Wanted(**{"job": CHECK if which == "check" else RECOVER, "attempt": attempt, "labels": LABELS, **wanted})
+        job = Job(run_id=f"{self.run.id}-{attempt}", attempt=attempt, on_github=True, repository="acme/shop")
+        world = World(job, self.clock, self.folder, self.folder, "none", say=self.said.append)
+        listing = self.client("administration: read", "organization_self_hosted_runners: read") if runners else None
+        return watch(
+            Order(which, wish, "gcp-ops-runner", **(order or {})),
+            self.client(*self.permissions),
+            world,
+            runners=listing,
+            tell=lambda watched: self.told.append((watched, self.run.conclusion)),
+        )
+
+
+@pytest.fixture
+def night(github_fake: FakeGitHub, tmp_path: Path) -> Night:
+    return Night(github_fake, tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------- taken
+
+
+def test_taken(night: Night) -> None:
+    job = night.job()
+    night.clock.at(14, lambda: job.take(night.runner))
+    watched = night.watch(names=(NAME,))
+    assert (watched.verdict, watched.runner_name, watched.runner_id, watched.runner_group) == (
+        Verdict.TAKEN,
+        NAME,
+        night.runner.id,
+        "Default",
+    )
+    assert 10 <= watched.waited_seconds <= 24
+    assert (watched.refusal, watched.cause) == (None, "")
+    assert night.said[0] == "waiting for label gcp-ops-runner: 0 of 120 s"
+    assert night.said[-1].startswith(f"taken by {NAME} after ")
+    assert night.run.conclusion is None
+    assert night.told == [(watched, None)]
+
+
+def test_a_runner_that_comes_late(night: Night) -> None:
+    job = night.job()
+    night.clock.at(110, lambda: job.take(night.runner))
+    assert night.watch().verdict is Verdict.TAKEN
+    assert [line for line in night.said if line.startswith("waiting")][-1].endswith("of 120 s")
+
+
+def test_from_the_review_to_the_runner(night: Night) -> None:
+    jonas = night.fake.add_user("jonas")
+    night.repository.add_environment("dr-prod", reviewers=[jonas])
+    done = night.job()
+    done.take(night.runner)
+    done.finish()
+    job = night.job(RECOVER, environment="dr-prod")
+    assert job.status == "waiting"
+    night.run.review("jonas", environments=["dr-prod"])
+    night.clock.at(14, lambda: job.take(night.runner))
+    watched = night.watch("execute", order={"gate": "DR-prod"})
+    assert (watched.verdict, watched.approved_by) == (Verdict.TAKEN, ("jonas",))
+    assert night.said[0] == "approved by jonas. Waiting for label gcp-ops-runner: 0 of 120 s"
+
+
+def test_a_review_of_another_gate_is_not_named(night: Night) -> None:
+    jonas = night.fake.add_user("jonas")
+    night.repository.add_environment("dr-bootstrap", reviewers=[jonas])
+    night.run.add_job("ensure", environment="dr-bootstrap")
+    night.run.review("jonas", environments=["dr-bootstrap"])
+    night.job(RECOVER).take(night.runner)
+    assert night.watch("execute", order={"gate": "dr-prod"}).approved_by == ()
+
+
+def test_waiting_then_queued(night: Night) -> None:
+    job = night.job(status="waiting")
+    night.clock.at(2000, job.queue)
+    night.clock.at(2060, lambda: job.take(night.runner))
+    watched = night.watch()
+    assert watched.verdict is Verdict.TAKEN
+    assert watched.waited_seconds <= 60, "an hour at a gate is nobody's silence"
+    assert night.run.conclusion is None
+
+
+def test_a_slot_of_concurrency(night: Night) -> None:
+    job = night.job(status="pending")
+    night.clock.at(1000, job.queue)
+    night.clock.at(1015, lambda: job.take(night.runner))
+    assert night.watch().verdict is Verdict.TAKEN
+
+
+def test_a_job_that_is_not_listed_at_first(night: Night) -> None:
+    night.clock.at(200, lambda: night.job().take(night.runner))
+    assert night.watch().verdict is Verdict.TAKEN
+    assert night.said[0].startswith("GitHub does not list the job yet")
+
+
+def test_a_job_that_was_cancelled_meanwhile(night: Night) -> None:
+    job = night.job()
+    night.clock.at(20, lambda: job.finish("cancelled"))
+    watched = night.watch()
+    assert (watched.verdict, watched.cause) == (Verdict.ENDED, "the job ended before a runner had it: cancelled")
+    assert night.fake.made(CANCEL) == []
+
+
+# --------------------------------------------------------------------------------------------- nobody
+
+
+def test_a_queue_that_never_ends(night: Night) -> None:
+    night.job()
+    watched = night.watch()
+    assert watched.verdict is Verdict.MISSING
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.silent", 7)
+    assert watched.refusal.found.startswith(
+        "labels [self-hosted, gcp-ops-runner]; answered nothing in this run; job state queued, not pending"
+    )
+    assert "not known whether busy or missing" in watched.cause
+    assert 120 <= watched.waited_seconds < 135
+    assert night.clock.seconds < 160
+    assert night.told == [(watched, None)], "the result is told before the run is ended, because its end reaches the watch, too"
+    assert night.run.conclusion == "cancelled"
+    assert night.said[-1] == "run cancelled"
+    assert watched.calls < 40
+
+
+def test_silent_since_the_check(night: Night) -> None:
+    done = night.job()
+    done.take(night.runner)
+    done.finish()
+    night.job(RECOVER)
+    watched = night.watch("execute", limit=60)
+    assert watched.refusal
+    assert watched.refusal.reason == "no runner took the job in 60 s"
+    assert "answered the check at 03:09:02Z, silent since; job state queued, not pending" in watched.refusal.found
+    assert watched.refusal.fix.startswith(f"gcloud compute ssh {NAME} --tunnel-through-iap -- ")
+    assert night.run.conclusion == "cancelled"
+
+
+def test_a_runner_may_be_made(night: Night) -> None:
+    night.job()
+    watched = night.watch(order={"bootstrap_reason": "runner-recovery"})
+    assert (watched.verdict, watched.refusal) == (Verdict.MISSING, None)
+    assert night.said[-1] == "no runner: runner-recovery allows to make one"
+    assert night.run.conclusion is None
+
+
+def test_for_execute_no_runner_is_made(night: Night) -> None:
+    night.job(RECOVER)
+    assert night.watch("execute", order={"bootstrap_reason": "runner-recovery"}).refusal
+    assert night.run.conclusion == "cancelled"
+
+
+def test_without_the_right_to_cancel_a_person_is_told_to(night: Night) -> None:
+    night.permissions = ("actions: read",)
+    night.job()
+    watched = night.watch()
+    assert watched.refusal
+    assert watched.refusal.gate == "runner.silent"
+    assert night.said[-1].startswith(f"CANCEL THIS RUN BY HAND: gh run cancel {night.run.id} ")
+    assert "actions: write" in night.said[-1]
+
+
+def test_a_run_that_ended_by_itself_in_that_second(night: Night) -> None:
+    night.job()
+    night.fake.inject(faults.answer(409, "Cannot cancel a workflow run that is completed."), CANCEL)
+    assert night.watch().verdict is Verdict.MISSING
+    assert night.said[-1] == "the run had ended already"
+
+
+def test_the_run_is_ended_though_the_result_cannot_be_told(night: Night) -> None:
+    night.job().take(night.repository.add_runner("mallory", ["gcp-ops-runner"]))
+    night.told = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        night.watch(names=(NAME,))
+    assert night.run.conclusion == "cancelled"
+
+
+# ------------------------------------------------------------------------------------------ strangers
+
+
+def test_a_stranger(night: Night) -> None:
+    job, mallory = night.job(), night.repository.add_runner("mallory", ["gcp-ops-runner"])
+    night.clock.at(5, lambda: job.take(mallory))
+    watched = night.watch(names=(NAME,))
+    assert watched.verdict is Verdict.STRANGER
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.stranger", 7)
+    assert watched.refusal.found == f"mallory (id {mallory.id}, group Default) took the job"
+    assert (watched.runner_name, watched.runner_id) == ("mallory", mallory.id)
+    assert night.run.conclusion == "cancelled"
+
+
+def test_a_second_attempt_is_watched_by_itself(night: Night) -> None:
+    first = night.job()
+    first.take(night.repository.add_runner("mallory", ["gcp-ops-runner"]))
+    first.finish()
+    night.run.rerun("maria")
+    second = night.job()
+    night.clock.at(20, lambda: second.take(night.runner))
+    watched = night.watch(names=(NAME,))
+    assert (watched.verdict, watched.runner_name, watched.attempt) == (Verdict.TAKEN, NAME, 2)
+
+
+def test_two_jobs_of_one_name(night: Night) -> None:
+    night.job()
+    night.run.add_job(f"again / {CHECK}", LABELS)
+    watched = night.watch()
+    assert watched.verdict is Verdict.UNKNOWN
+    assert "2 jobs of this run" in watched.cause
+    assert night.run.conclusion is None
+
+
+# -------------------------------------------------------------------------------- what cannot be seen
+
+
+def test_github_is_away_for_a_while(night: Night) -> None:
+    job = night.job()
+    night.fake.inject(faults.answer(502), JOBS, times=40, after=4)
+    night.clock.at(500, lambda: job.take(night.runner))
+    watched = night.watch()
+    assert watched.verdict is Verdict.TAKEN
+    assert watched.waited_seconds < 120
+    assert night.run.conclusion is None
+    assert any(line.startswith("GitHub does not answer; not counted, ") for line in night.said)
+
+
+def test_github_stays_away(night: Night) -> None:
+    night.job()
+    night.fake.inject(faults.dropped(), JOBS, times=None, after=4)
+    watched = night.watch()
+    assert (watched.verdict, watched.refusal) == (Verdict.UNKNOWN, None)
+    assert "GitHub does not answer" in watched.cause
+    assert night.run.conclusion is None, "ignorance stops nothing"
+    assert night.clock.seconds < 1000
+
+
+def test_a_secondary_limit_in_mid_watch(night: Night) -> None:
+    job = night.job()
+    night.fake.inject(faults.secondary(60), JOBS, times=1, after=3)
+    night.clock.at(150, lambda: job.take(night.runner))
+    watched = night.watch()
+    assert watched.verdict is Verdict.TAKEN, "the minute that GitHub asked for is no silence of the runner"
+    assert any("60 s" in line for line in night.said)
+
+
+def test_a_token_that_may_not_look(night: Night) -> None:
+    night.permissions = ("contents: read",)
+    night.job()
+    watched = night.watch()
+    assert watched.verdict is Verdict.UNKNOWN
+    assert "actions: read" in watched.cause
+    assert (watched.calls, night.clock.seconds) == (1, 0)
+
+
+def test_a_gate_without_end(night: Night) -> None:
+    night.job(status="waiting")
+    watched = night.watch()
+    assert (watched.verdict, watched.refusal) == (Verdict.UNKNOWN, None)
+    assert night.run.conclusion is None
+    assert watched.calls < MOST_CALLS
+    assert night.clock.seconds < 4100
+
+
+def test_calls_are_bounded_whatever_happens(night: Night) -> None:
+    night.job(status="waiting")
+    watched = night.watch(until=1_000_000)
+    assert watched.verdict is Verdict.UNKNOWN
+    assert watched.calls == MOST_CALLS
+    assert watched.cause == f"{MOST_CALLS} calls of GitHub are used up"
+
+
+# ------------------------------------------------------------------------------------------------ busy
+
+
+def drill(night: Night) -> FakeJob:
+    """Another run, on the runner."""
+    job = night.repository.add_run(".github/workflows/drill.yml").add_job("Drill pg-ha", LABELS)
+    job.take(night.runner)
+    return job
+
+
+@pytest.mark.parametrize("runners", [False, True])
+def test_busy_with_a_drill_is_waited_for(runners: bool, night: Night) -> None:
+    mine, other = night.job(), drill(night)
+
+    def over() -> None:
+        other.finish()
+        mine.take(night.runner)
+
+    night.clock.at(900, over)
+    watched = night.watch(names=(NAME,), runners=runners)
+    assert watched.verdict is Verdict.TAKEN
+    busy = [line for line in night.said if "is busy with run" in line]
+    assert busy[0].startswith(f"{NAME} is busy with run {other.run.id} (Drill pg-ha); waited for: ")
+    assert night.run.conclusion is None
+
+
+def test_busy_for_ever(night: Night) -> None:
+    night.job()
+    other = drill(night)
+    watched = night.watch()
+    assert watched.verdict is Verdict.BUSY
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.busy", 7)
+    assert f"run {other.run.id}" in watched.refusal.found
+    assert night.run.conclusion == "cancelled"
+    assert len(night.fake.made("GET /repos/{owner}/{repo}/actions/runs")) < 20, "what the runner does is not asked at every look"
+    assert watched.calls < MOST_CALLS
+
+
+def test_busy_elsewhere_only_a_token_that_lists_runners_knows(night: Night) -> None:
+    night.job()
+    night.runner.busy = True
+    assert night.watch(runners=True, busy_limit=60).cause == f"{NAME} is busy"
+
+
+def test_a_stranger_at_work_keeps_nobody_waiting(night: Night) -> None:
+    night.job()
+    mallory = night.repository.add_runner("mallory", ["gcp-ops-runner"])
+    night.repository.add_run().add_job("Build", LABELS).take(mallory)
+    assert night.watch(names=(NAME,)).verdict is Verdict.MISSING
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"status": "offline"}, f"{NAME} is offline"),
+        ({"version": "2.320.0"}, f"{NAME} is online, but agent 2.320.0 is below 2.329.0"),
+        ({"version": "2.336.0"}, f"{NAME} is online, but agent 2.336.0 gets no jobs since 2026-11-05T08:04:55Z"),
+        ({"version": "2.337.0"}, f"{NAME} is idle; yet it takes no job"),
+        ({"labels": ["gcp-ops"]}, f"{NAME} is without the label gcp-ops-runner; removed after 14 days offline"),
+        ({"name": "another"}, f"GitHub shows no runner {NAME}; removed after 14 days offline"),
+    ],
+)
+def test_the_likely_cause_where_runners_may_be_listed(change: dict[str, Any], words: str, night: Night) -> None:
+    night.fake.runner_versions = {"2.336.0": RunnerVersion("2.336.0", "2026-11-05T08:04:55Z"), "2.337.0": RunnerVersion("2.337.0")}
+    for name, value in change.items():
+        setattr(night.runner, name, value)
+    night.job()
+    watched = night.watch(names=(NAME,), runners=True)
+    assert watched.cause.startswith(words)
+    assert watched.refusal
+    assert words in watched.refusal.found
+
+
+def test_trouble_with_the_question_is_no_trouble_of_the_watch(night: Night) -> None:
+    night.job()
+    night.fake.inject(faults.answer(404), "GET /repos/{owner}/{repo}/actions/runs", times=None)
+    watched = night.watch()
+    assert watched.verdict is Verdict.MISSING
+    assert any(line.startswith("not known whether the runner is busy: ") for line in night.said)
+
+
+def test_escapes_in_names_reach_no_terminal(night: Night) -> None:
+    night.job().take(night.repository.add_runner("\x1b[31mred\x1b[0m", ["gcp-ops-runner"]))
+    watched = night.watch()
+    assert "\x1b" not in "".join(night.said) + watched.runner_name
+    assert "\\u001b[31mred" in watched.runner_name

@@ -1,0 +1,1 @@
+"""Generators of committed files: `python -m tools.docs`, `python -m tools.schema`."""
