@@ -1,4 +1,4 @@
-"""The forms of a value: raw, JSON-escaped, URL-encoded, base64, and each of its longer lines in the same forms."""
+"""The forms of a value: raw, as JSON and Python escape it, URL-encoded, base64, and each of its longer lines in the same forms."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ def _spellings(text: str) -> Iterator[bytes]:
     for ascii_only in (True, False):
         escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogatepass")
         yield from (escaped, escaped.replace(b"/", b"\\/"), _html_safe(escaped))
+    # Python escapes an apostrophe only where the same string also holds a double quote, which may stand beside the value.
+    for shown in (repr(text)[1:-1], repr("\"'" + text)[4:-1]):
+        yield shown.encode()
     for encoded in (quote(raw, safe=""), quote(raw, safe="/"), quote(raw, safe="!'()*"), quote_plus(raw)):
         yield encoded.encode()
         yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded).encode()

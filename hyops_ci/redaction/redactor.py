@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from hyops_ci.redaction.engines import Matcher, best_matcher, plain_matcher
 from hyops_ci.redaction.forms import MIN_FORM, forms
+from hyops_ci.redaction.matcher import Matcher
 
 CHUNK: Final = 256 * 1024
 """Bytes read at once from a stream."""
@@ -26,7 +26,7 @@ class Redactor:
     `secrets` maps names to values (the replacement then names the secret), or is just values.
     """
 
-    def __init__(self, secrets: Mapping[str, str] | Iterable[str], engine: Callable[[list[bytes]], Matcher] = best_matcher) -> None:
+    def __init__(self, secrets: Mapping[str, str] | Iterable[str]) -> None:
         named = secrets if isinstance(secrets, Mapping) else dict.fromkeys(secrets, "")
         pairs = named.items() if isinstance(secrets, Mapping) else ((name, value) for value, name in named.items())
         owner: dict[bytes, str] = {}
@@ -40,7 +40,7 @@ class Redactor:
         self._forms = sorted(owner)
         self._marks = [f"[redacted:{owner[form]}]".encode() if owner[form] else b"[redacted]" for form in self._forms]
         self._names = [owner[form] for form in self._forms]
-        self._match = engine(self._forms) if self._forms else plain_matcher([])
+        self._matcher = Matcher(self._forms)
         self.counts: Counter[str] = Counter()
         """Replacements so far by secret name, for `redactions.json`."""
 
@@ -49,11 +49,7 @@ class Redactor:
 
     def find(self, data: bytes) -> list[str]:
         """Names of the secrets that occur in `data`, sorted."""
-        return sorted({self._names[index] for _, _, index in self._match(data)})
-
-    def is_clean(self, data: bytes) -> bool:
-        """Whether no form of any secret occurs in `data`."""
-        return not self.find(data)
+        return sorted({self._names[index] for _, _, index in self._matcher.find(data)})
 
     def _cut(self, data: bytes, until: int, swallow: int) -> tuple[bytes, int]:
         """`data[:until]` with every union of overlapping matches replaced, and how far the last one reaches past `until`.
@@ -62,7 +58,7 @@ class Redactor:
         """
         out: list[bytes] = []
         end = swallow
-        for start, stop, index in sorted(self._match(data), key=lambda span: (span[0], -span[1])):
+        for start, stop, index in sorted(self._matcher.find(data), key=lambda span: (span[0], -span[1])):
             if start >= until:
                 break
             if start >= end:
