@@ -21,7 +21,6 @@ from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Man
 from hyops_ci.contracts.ports import Clock
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence import container
-from hyops_ci.evidence.hashing import Background
 from hyops_ci.evidence.recorder import DRAFT, GENESIS, read_chain, sync_folder
 from hyops_ci.evidence.scrubbing import Scrub, replace, scrub_run
 
@@ -122,7 +121,8 @@ def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], M
         left.unlink(missing_ok=True)
     draft = to.with_name(f"{DRAFT}{to.name}.{secrets.token_hex(8)}")
     try:
-        with draft.open("xb") as out, Background() as whole:
+        whole = hashlib.sha256()
+        with draft.open("xb") as out:
             writer = container.Writer(out, whole.update)
             written = [writer.add(path, run_dir / path) for path in listed(run_dir)]
             manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))

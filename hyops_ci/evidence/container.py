@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from hyops_ci.evidence.hashing import Background
-
 BLOCK: Final = 512
 CHUNK: Final = 1 << 20
 MAX_FILES: Final = 10_000
@@ -75,18 +73,12 @@ class Writer:
 
     def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> Member:
         self._put(header(name, size))
-        if size <= CHUNK:
-            content = b"".join(chunks)
-            self._put(content)
-            hexdigest = hashlib.sha256(content).hexdigest()
-        else:
-            with Background() as hasher:
-                for chunk in chunks:
-                    hasher.update(chunk)
-                    self._put(chunk)
-            hexdigest = hasher.hexdigest()
+        hasher = hashlib.sha256()
+        for chunk in chunks:
+            hasher.update(chunk)
+            self._put(chunk)
         self._put(bytes(-size % BLOCK))
-        return Member(name, size, "sha256:" + hexdigest, None)
+        return Member(name, size, "sha256:" + hasher.hexdigest(), None)
 
     def _put(self, data: bytes) -> None:
         self._out.write(data)
