@@ -18,10 +18,10 @@ def command(output: str) -> int:
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.contracts.base import moment
     from hyops_ci.contracts.run import State
-    from hyops_ci.github.actions.commands import fenced
     from hyops_ci.report.approval_page import page
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
+    from hyops_ci.text import fenced
 
     run, config = arrive(os.environ, "check")
     world = github_world(config, on_runner=True)

@@ -12,12 +12,12 @@ from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
-from hyops_ci.github.actions.commands import fenced
 from hyops_ci.report.headline import headline_of
 from hyops_ci.stages.context import TRUST_FILE, SystemClock, World
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
 from hyops_ci.stages.runner import StageEnd
+from hyops_ci.text import fenced
 
 HANDOVER: Final = "handover.tar"
 

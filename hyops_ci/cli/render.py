@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyops_ci.errors import DispatchError
-from hyops_ci.github.actions.commands import Workflow, fenced, plain
+from hyops_ci.github.actions.commands import Workflow, plain
+from hyops_ci.text import fenced
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude.stage import Conclusion

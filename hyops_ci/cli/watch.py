@@ -88,8 +88,8 @@ def tell(watched: Watched, output: str) -> None:
     """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import State
-    from hyops_ci.github.actions.commands import fenced
     from hyops_ci.report.headline import headline_of
+    from hyops_ci.text import fenced
 
     flow, refusal = workflow(), watched.refusal
     hand_on(

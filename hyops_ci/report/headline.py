@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit
+from hyops_ci.text import span
 
 _GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
 _NO_MATTER_WHO_SIGNS: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
@@ -120,11 +121,6 @@ def time_text(objectives: Mapping[str, Any]) -> str:
     rto = objectives.get("rto", {})
     promised = f". Objective {span(rto['objective'])}: {'met' if rto['met'] else 'NOT met'}" if rto.get("met") is not None else ""
     return f"{span(total)} from request: {', '.join(parts)}{promised}"
-
-
-def span(total: int) -> str:
-    """`6m02s`, `42s`."""
-    return f"{total // 60}m{total % 60:02d}s" if total >= 60 else f"{total}s"
 
 
 def telling(result: Result, evidence: str = "", objectives: Mapping[str, Any] | None = None) -> list[str]:

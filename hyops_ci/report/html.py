@@ -8,8 +8,9 @@ from typing import Final
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.report.markup import Safe, clock, document, el, items, join, pairs, table
-from hyops_ci.report.story import STAND_IN, StepTold, Story, figures_of, rto_of, span, word_of
+from hyops_ci.report.story import STAND_IN, StepTold, Story, figures_of, rto_of, word_of
 from hyops_ci.report.timeline import LEGEND, phases, picture
+from hyops_ci.text import span
 
 _MOODS: Final = {
     State.COMPLETED: "good",

@@ -201,10 +201,3 @@ def rto_of(story: Story) -> Promise:
         return Promise()
     met = rto.get("met")
     return Promise(_whole(rto.get("objective")), met if isinstance(met, bool) else None, _text(rto.get("reason")) or "not measured")
-
-
-def span(seconds: float) -> str:
-    """`27m27s`, `1h04m`, `46s`."""
-    hours, rest = divmod(int(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{left:02d}s" if minutes else f"{left}s"

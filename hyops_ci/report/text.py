@@ -5,14 +5,14 @@ Text of a decision is shown only inside a fence that it cannot close, or escaped
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from hyops_ci.contracts.run import Result
 from hyops_ci.errors import shown
 from hyops_ci.report.html import render
-from hyops_ci.report.story import STAND_IN, Story, figures_of, read_story, rto_of, span, word_of
+from hyops_ci.report.story import STAND_IN, Story, figures_of, read_story, rto_of, word_of
+from hyops_ci.text import fenced, span
 
 MAX_MARKDOWN: Final = 200 * 1024
 """Bytes; GitHub cuts a step's summary at 1 MiB, and a page of it is read on a phone."""
@@ -36,10 +36,9 @@ def markdown(files: Mapping[str, bytes]) -> str:
     """The report for `$GITHUB_STEP_SUMMARY`: less than 200 KiB, what went wrong first."""
     story = read_story(files)
     lines = _within(_lines(story), MAX_MARKDOWN - 2048)
-    fence = "`" * max((len(run) + 1 for line in lines for run in re.findall("`{3,}", line)), default=3)
     run = story.result.run_id if story.result else "unknown"
     verify = f"hyops-ci evidence verify dr-evidence-{run}.tar"
-    return "\n".join((f"### {_title(story.result)}", "", f"{fence}text", *lines, fence, "", f"Verify: `{verify}`", ""))
+    return "\n".join((f"### {_title(story.result)}", "", fenced("\n".join(lines)), "", f"Verify: `{verify}`", ""))
 
 
 def _title(result: Result | None) -> str:

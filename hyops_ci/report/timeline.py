@@ -13,7 +13,8 @@ from typing import Final
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import State
 from hyops_ci.report.markup import Safe, el, join
-from hyops_ci.report.story import StepTold, Story, rto_of, span
+from hyops_ci.report.story import StepTold, Story, rto_of
+from hyops_ci.text import span
 
 TOP: Final = 26
 BAR: Final = 26

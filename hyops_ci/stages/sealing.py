@@ -22,12 +22,13 @@ from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
 from hyops_ci.redaction import Redactor
-from hyops_ci.report.headline import Scene, exit_code_of, headline, span
+from hyops_ci.report.headline import Scene, exit_code_of, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import StageEnd
+from hyops_ci.text import span
 
 BUNDLE = "evidence.tar"
 

@@ -22,7 +22,7 @@ from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
-from hyops_ci.github.actions.commands import Workflow, fenced, plain
+from hyops_ci.github.actions.commands import Workflow, plain
 from hyops_ci.report.approval_page import page
 from hyops_ci.report.headline import telling
 from hyops_ci.report.text import html, markdown
@@ -30,6 +30,7 @@ from hyops_ci.stages.conclude.stage import Conclusion
 from hyops_ci.stages.plan.stage import Ask, Form, plan
 from hyops_ci.stages.watch.queue import Wanted
 from hyops_ci.stages.watch.stage import Order, watch
+from hyops_ci.text import fenced
 from tests.security.kit import SERVICE, Night
 from tests.support.github.reviews import Review
 

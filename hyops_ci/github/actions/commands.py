@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final, Literal, TextIO
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble, fenced
+from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble
 from hyops_ci.redaction import MIN_FORM, forms
 
-__all__ = ["MAX_SUMMARY_BYTES", "Note", "Part", "Workflow", "fenced", "plain"]
+__all__ = ["MAX_SUMMARY_BYTES", "Note", "Part", "Workflow", "plain"]
 
 Level = Literal["error", "warning", "notice"]
 MAX_TITLE: Final = 200

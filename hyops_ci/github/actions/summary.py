@@ -9,7 +9,6 @@ from typing import Final
 
 MAX_SUMMARY_BYTES: Final = 900 * 1024
 """Of one step. GitHub takes 1 MiB; of a step that has more it shows nothing. It shows the summaries of a job's first 20 steps."""
-_RUN: Final = re.compile("`{3,}")
 _OPENS: Final = re.compile("(?m)^(`{3,})[a-z]*$")
 
 
@@ -19,17 +18,6 @@ class Part:
 
     markdown: str
     weight: int = 0
-
-
-def fenced(text: str) -> str:
-    """`text` as a Markdown block that it cannot leave: the fence is longer than any run of backticks in it (contracts, section 7).
-
-    Control characters, escapes and bidi marks are spelled out, line ends and tabs are not.
-    """
-    lines = re.split(r"\r\n|\r|\n", text)
-    safe = "\n".join("".join(c if c.isprintable() or c == "\t" else f"\\u{ord(c):04x}" for c in line) for line in lines)
-    fence = "`" * max((len(run) + 1 for run in _RUN.findall(safe)), default=3)
-    return f"{fence}text\n{safe}\n{fence}"
 
 
 def assemble(parts: Sequence[Part], room: int) -> str:

@@ -32,7 +32,7 @@ from hyops_ci.github.artifacts import artifact
 from hyops_ci.github.contents import file_at
 from hyops_ci.github.jobs import cancel, jobs
 from hyops_ci.github.runs import run
-from hyops_ci.report.headline import span
+from hyops_ci.text import span
 
 PACE: Final = 10.0
 """Seconds between two looks, at least."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from hyops_ci.stages.context import World
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.preview import authority_of, command_of
+from hyops_ci.text import span
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (workflows, section 4)."""
@@ -244,15 +245,10 @@ class StepWatch:
             behind = self._behind(line.step)
             self.world.say(f"{place} running   {'' if behind else where}".rstrip())
         else:
-            self.world.say(f"{place} {line.status.value} {_span(took)}{f' ({line.reason})' if line.reason else ''}")
+            self.world.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
 
     def _behind(self, step: str) -> bool:
         """Whether the point of no return is already behind this step."""
         ids = [each.id for each in self.plan.steps]
         last = self.plan.point_of_no_return
         return bool(last) and step in ids and ids.index(step) > ids.index(last)
-
-
-def _span(delta: timedelta) -> str:
-    minutes, secs = divmod(int(delta.total_seconds()), 60)
-    return f"{minutes}m{secs:02d}s" if minutes else f"{secs}s"

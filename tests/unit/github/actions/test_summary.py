@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.github.actions.commands import Workflow
-from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble, fenced
+from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble
+from hyops_ci.text import fenced
 from tests.unit.github.actions.test_commands import Step
-
-backticks = st.lists(
-    st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
-).map("".join)
-
-
-def blocks(markdown: str) -> tuple[list[str], list[str]]:
-    """Lines inside fences, and lines outside, as CommonMark 0.31 reads them (section 4.5)."""
-    inside, outside, fence = list[str](), list[str](), ""
-    for line in re.split(r"\r\n|\n|\r", markdown):
-        if fence:
-            closing = re.fullmatch(r" {0,3}(`+)[ \t]*", line)
-            if closing and len(closing[1]) >= len(fence):
-                fence = ""
-            else:
-                inside.append(line)
-        elif opening := re.fullmatch(r" {0,3}(`{3,})[^`]*", line):
-            fence = opening[1]
-        else:
-            outside.append(line)
-    assert not fence, "a fence stays open"
-    return inside, outside
-
-
-@example("```\n<h1>APPROVED</h1>")
-@example("`````")
-@given(backticks)
-def test_text_stays_in_its_fence(text: str) -> None:
-    inside, outside = blocks(f"before\n{fenced(text)}\nafter")
-    assert outside == ["before", "after"]
-    assert len(inside) == len(re.split(r"\r\n|\r|\n", text))
-    assert all(c.isprintable() or c == "\t" for line in inside for c in line)
-
-
-@given(st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \t\n")))
-def test_harmless_text_is_shown_as_it_is(text: str) -> None:
-    assert "\n".join(fenced(text).split("\n")[1:-1]) == text
-
-
-def test_what_is_no_text_is_spelled_out() -> None:
-    assert fenced("a\x1b[31mb\u202ec\0\ud800") == "```text\na\\u001b[31mb\\u202ec\\u0000\\ud800\n```"
-
+from tests.unit.test_text import backticks, blocks
 
 parts = st.builds(
     Part, st.lists(backticks.map(fenced) | st.text(st.characters(exclude_characters="`\r")), max_size=4).map("\n".join), st.integers(0, 3)

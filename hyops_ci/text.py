@@ -1,0 +1,26 @@
+"""Text for people: lengths of time, and Markdown blocks that text of others cannot leave."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_BACKTICKS: Final = re.compile("`{3,}")
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as `27m27s`, `1h04m` or `46s`."""
+    hours, rest = divmod(int(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{left:02d}s" if minutes else f"{left}s"
+
+
+def fenced(text: str) -> str:
+    """Return `text` as a Markdown code block whose fence is longer than any run of backticks in it.
+
+    Control characters, escapes and bidi marks are spelled out; line ends and tabs are kept.
+    """
+    lines = re.split(r"\r\n|\r|\n", text)
+    safe = "\n".join("".join(c if c.isprintable() or c == "\t" else f"\\u{ord(c):04x}" for c in line) for line in lines)
+    fence = "`" * max((len(run) + 1 for run in _BACKTICKS.findall(safe)), default=3)
+    return f"{fence}text\n{safe}\n{fence}"
