@@ -8,25 +8,33 @@ was expected, how to fix it, and the exit code of the family.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 
 class Exit(IntEnum):
-    """Process exit codes, one per family (architecture, section 4)."""
+    """Process exit codes, one per family, each with what it means (docs/exit-codes.md is generated from here)."""
 
-    DONE = 0
-    USAGE = 2
-    DECISION = 3
-    POLICY = 4
-    CONFLICT = 5
-    APPROVAL = 6
-    RUNNER = 7
-    SECRETS = 8
-    HYOPS = 9
-    INDETERMINATE = 10
-    EVIDENCE = 11
-    UNAVAILABLE = 12
-    CANCELLED = 130
+    family: str
+
+    def __new__(cls, code: int, family: str = "") -> Self:
+        """A code and the text of its family."""
+        member = int.__new__(cls, code)
+        member._value_, member.family = code, family
+        return member
+
+    DONE = 0, "done, already handled, or recorded only"
+    USAGE = 2, "usage, configuration, or a file that cannot be read"
+    DECISION = 3, "the decision is not valid: form, age, or content"
+    POLICY = 4, "refused by policy: the config, the overlay, the approval gate or the host forbids it"
+    CONFLICT = 5, "another run, or the state of the ledger, stands against it; alarms of the ledger too"
+    APPROVAL = 6, "not approved: denied, expired, unsigned, by the requester, below the quorum, or a re-run"
+    RUNNER = 7, "no runner, or not the right one; a host that does not accept the caller"
+    SECRETS = 8, "secrets are missing, refused, or do not fit"
+    HYOPS = 9, "HyOps is blocked in its preflight, is another version, or failed"
+    INDETERMINATE = 10, "an effect may have happened; the lock is kept until a person settles"
+    EVIDENCE = 11, "evidence is missing, incomplete, or does not verify"
+    UNAVAILABLE = 12, "a service that is needed did not answer after bounded retries: GitHub, the ledger, the authority"
+    CANCELLED = 130, "cancelled"
 
 
 MAX_SHOWN: Final = 400

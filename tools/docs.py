@@ -10,8 +10,8 @@ import yaml
 
 from hyops_ci.cli.app import COMMANDS
 from hyops_ci.config.explain import document
-from hyops_ci.planning.case import table
 from tools.github_calls import page
+from tools.refusal_pages import exit_codes_page, gates_page, refusals_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,7 +20,14 @@ def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
     """Return 0, or 2 with `--check` when a page is stale."""
     only_check = arguments == ["--check"]
     modules = {name: module for name, (module, _) in COMMANDS.items()}
-    pages = {"gates.md": table(), "config.md": document(), "actions.md": actions_page(ROOT), "github-api.md": page(ROOT, modules)}
+    pages = {
+        "actions.md": actions_page(ROOT),
+        "config.md": document(),
+        "exit-codes.md": exit_codes_page(),
+        "gates.md": gates_page(ROOT / "docs"),
+        "github-api.md": page(ROOT, modules),
+        "refusals.md": refusals_page(ROOT / "docs"),
+    }
     stale = [name for name, text in pages.items() if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
     for name in () if only_check else stale:
         (folder / name).write_text(pages[name], encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Is there a yes: signatures, reviews, people, quorum, judged once, at the claim (contracts, section 5).
+"""Is there a yes: signatures, reviews, people, quorum, judged once, at the claim (docs/design/contracts.md 5).
 
 A no of any approver ends it. What does not count is set aside and named, and cannot make up for what is missing.
 """

@@ -1,4 +1,4 @@
-"""Who asked, and may therefore not approve (contracts, section 5)."""
+"""Who asked, and may therefore not approve (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's word on which side serves, signed: what ends a run that was cut off (contracts, section 6)."""
+"""A person's word on which side serves, signed: what ends a run that was cut off (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

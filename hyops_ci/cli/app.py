@@ -53,9 +53,11 @@ class Lazy(click.Group):
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
+        """List the commands without importing them, and what exit codes mean."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section("Exit codes (docs/exit-codes.md)"):
+            formatter.write_dl([(str(int(code)), code.family) for code in Exit])
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +67,7 @@ def cli() -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line and exit with the code of its family (architecture, section 4)."""
+    """Run the command line and exit with the code of its family (docs/design/architecture.md 4)."""
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)
     except DispatchError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -82,7 +83,7 @@ def command(
     verb = "DENY" if deny else "APPROVE"
     if not yes and (not sys.stdin.isatty() or not click.confirm(f"{verb} as {login}?", err=True)):
         say("nothing was signed" if sys.stdin.isatty() else "nothing was signed: no terminal to ask on; --yes signs without asking")
-        return 6
+        return int(Exit.APPROVAL)
     verdict: Literal["deny", "approve"] = "deny" if deny else "approve"
     envelope = answer(asked, verdict, Person(login=login), private, now=datetime.now(UTC), comment=comment, accepted_risks=risks)
     if place and client and found and into:
@@ -107,7 +108,7 @@ def _show(asked: ApprovalRequest, url: str) -> None:
 
 def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
     """Whose key it is, by the plan. Raises Refusal (exit 6) for nobody's."""
-    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.errors import Refusal
     from hyops_ci.signing.dsse import public_of
 
     public, approvers = public_of(private), asked.plan.approval.approvers

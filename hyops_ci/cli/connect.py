@@ -31,7 +31,7 @@ def connect(repository: str = "") -> Client:
 def connect_for_runners(repository: str = "") -> Client | None:
     """GitHub with a token that may list runners: DR_RUNNER_TOKEN, or an App's key. None where nobody gave one.
 
-    An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (github-actions, F4).
+    An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (docs/design/github.md 4).
     """
     from hyops_ci.github.api.client import API, AppKey, Client
 

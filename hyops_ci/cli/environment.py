@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.options import config_option, format_option, repository_option
+from hyops_ci.errors import Exit
 
 
 @click.group("environment")
@@ -40,4 +41,4 @@ def check(config_file: Path, repository: str, output: str) -> int:
         lines += [line for repair in repairs for line in repair.splitlines()]
     document = {"repository": client.repository, "ok": not failed, "environments": [each.document() for each in found]}
     emit(output, lines, document)
-    return 4 if failed else 0
+    return int(Exit.POLICY if failed else Exit.DONE)

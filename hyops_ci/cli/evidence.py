@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.errors import Exit
 
 _bundle = click.argument("bundle", type=click.Path(path_type=Path))
 
@@ -40,7 +41,7 @@ def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path 
     wanted = digest if ":" in digest or not digest else f"sha256:{digest}"
     other = (f"its sha256 is {found or 'unknown: it is no file'}, not {wanted}",) if wanted not in ("", found) else ()
     problems, valid = (*verdict.problems, *other), verdict.ok and not other
-    code = 0 if valid else 11
+    code = int(Exit.DONE if valid else Exit.EVIDENCE)
     lines = ["VALID" if valid else "INVALID", *(f"  {name:<12} {value}" for name, value in verdict.facts.items())]
     lines += [f"  problem      {problem}" for problem in problems]
     # What a bundle says of itself counts only when it holds.
@@ -65,7 +66,7 @@ def show_bundle(bundle: Path, name: str, output: str) -> int:
     if name:
         text = files.get(name, b"").decode("utf-8", "replace")
         emit(output, [shown(line, 10_000) for line in text.splitlines()], {"file": name, "text": text})
-        return 0 if name in files else 11
+        return int(Exit.DONE if name in files else Exit.EVIDENCE)
     emit(
         output, [f"{len(content):>10}  {path}" for path, content in files.items()], {path: len(content) for path, content in files.items()}
     )
@@ -94,7 +95,7 @@ def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str
 
 def _files(bundle: Path) -> dict[str, bytes]:
     """The files of a bundle. Raises Refusal (exit 11) for what is none."""
-    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.errors import Refusal
     from hyops_ci.evidence.bundle import MANIFEST
     from hyops_ci.evidence.container import BadContainer
     from hyops_ci.evidence.contents import read_files

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyops_ci.errors import DispatchError
+from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import Workflow, plain
 from hyops_ci.text import fenced
 
@@ -128,4 +128,4 @@ def conclusion(ended: Conclusion, output: str) -> int:
     if not ended.verdict.ok:
         lines += [f"  {'INVALID':<10} {problem}" for problem in ended.verdict.problems[:5]]
     emit(output, lines, document)
-    return result.exit_code if ended.verdict.ok else 11
+    return result.exit_code if ended.verdict.ok else int(Exit.EVIDENCE)

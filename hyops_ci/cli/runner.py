@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hyops_ci.cli.options import config_option, format_option, repository_option
+from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
@@ -45,7 +46,8 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     org = organization or (owner(client) if client else "")
     found = [standing(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
     emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
-    return 7 if any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found) else 0
+    silent = any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found)
+    return int(Exit.RUNNER if silent else Exit.DONE)
 
 
 def owner(client: Client) -> str:
@@ -61,7 +63,7 @@ def owner(client: Client) -> str:
 
 
 def lines(one: Standing) -> list[str]:
-    """A lane as a person reads it (texts 6)."""
+    """A lane as a person reads it (docs/design/texts.md 6)."""
     who = f"{'runner ' + one.lane:<14}"
     agents = sorted({runner.version for runner in one.runners or () if runner.version})
     agent = f", agent {' and '.join(agents)}" if agents else ""

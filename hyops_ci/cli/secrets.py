@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.errors import Exit
 
 
 @click.group("secrets")
@@ -42,4 +43,4 @@ def check_secrets(folder: Path, output: str) -> int:
     missing = [name for name, there in names.items() if not there]
     lines = [f"{len(names) - len(missing)} of {len(names)} names, values not read", *(f"  missing    {name}" for name in missing)]
     emit(output, lines, {"names": names, "missing": missing})
-    return 8 if missing else 0
+    return int(Exit.SECRETS if missing else Exit.DONE)

@@ -1,4 +1,4 @@
-"""`config explain`: every setting in force, by JSON pointer, with where it came from (contracts, section 2)."""
+"""`config explain`: every setting in force, by JSON pointer, with where it came from (docs/design/contracts.md 2)."""
 
 from __future__ import annotations
 

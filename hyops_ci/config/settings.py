@@ -1,4 +1,4 @@
-"""The config resolved: every default of contracts section 2 in one place, each value with where it came from.
+"""The config resolved: every default of docs/design/contracts.md 2 in one place, each value with where it came from.
 
 A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader finds the rule beside the question.
 `hyops_ci.config.explain` lists them all. Pure: a value follows from the file, a default, the overlay or a name.
@@ -20,9 +20,9 @@ RUNNER_REFS: dict[str, str] = {
     "azure": "azure-ops-runner",
     "aws": "aws-ops-runner",
 }
-"""Lane -> standing runner (seed 2.7)."""
+"""Lane -> standing runner (docs/design/anti-drift.md 2.7)."""
 ENABLED = frozenset({"gcp", "onprem"})
-"""Lanes that are open unless the config closes them (seed 4: the others only when they are being enabled)."""
+"""Lanes that are open unless the config closes them (docs/design/anti-drift.md 4)."""
 ACTIONS: dict[DecisionType, str] = {
     DecisionType.FAILOVER: "failover",
     DecisionType.FAILBACK_ONPREM: "failback",
@@ -123,7 +123,7 @@ def overlay_path(service: str, action: ServiceAction) -> str:
 
 
 def data_home(config: DispatchConfig, service: str) -> LaneName:
-    """The lane where the primary lives in peace: the failback lane, else on-prem (seed 2.6)."""
+    """The lane where the primary lives in peace: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
     found = config.services[service]
     if found.data_home:
         return found.data_home

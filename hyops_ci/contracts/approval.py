@@ -1,4 +1,4 @@
-"""A person's yes, or no, to exactly one decision, plan and check (contracts, section 5)."""
+"""A person's yes, or no, to exactly one decision, plan and check (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 

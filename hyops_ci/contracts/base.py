@@ -16,7 +16,7 @@ from hyops_ci.contracts.digest import SHA256, digest
 from hyops_ci.contracts.limits import MAX_INT as MAX_INT
 
 FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
-"""C0 and C1 controls, line and paragraph separators, bidi controls (contracts, preamble)."""
+"""C0 and C1 controls, line and paragraph separators, bidi controls (docs/design/contracts.md 0)."""
 _FORBIDDEN = re.compile(FORBIDDEN)
 _CLEAN_SCHEMA: Final[dict[str, Any]] = {"not": {"pattern": FORBIDDEN}}
 

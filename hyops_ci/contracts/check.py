@@ -1,4 +1,4 @@
-"""What the chosen runner says about the plan before a person is asked (contracts, section 5)."""
+"""What the chosen runner says about the plan before a person is asked (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 

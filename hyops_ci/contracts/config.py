@@ -1,4 +1,4 @@
-"""The caller's `.github/dr-dispatch.yml` (contracts, section 2): a small file, every default visible.
+"""The caller's `.github/dr-dispatch.yml` (docs/design/contracts.md 2): a small file, every default visible.
 
 The model is the file as written; `hyops_ci.config.settings` resolves it into effective values, each
 with its origin. Defaults that do not depend on names live here.
@@ -60,7 +60,7 @@ class EnvClass(StrEnum):
 
 
 class Lane(Model):
-    """Where recovery runs. Absent values follow from the lane's name (seed 2.7)."""
+    """Where recovery runs. Absent values follow from the lane's name (docs/design/anti-drift.md 2.7)."""
 
     enabled: bool | None = None
     runner_ref: Name | None = None
@@ -130,7 +130,7 @@ class BreakGlassLogin(Model):
 
 
 class Vault(Model):
-    """The external secret authority (seed 2.8)."""
+    """The external secret authority (docs/design/anti-drift.md 2.8)."""
 
     address: Origin | None = None
     site: Name | None = None
@@ -209,7 +209,7 @@ class LedgerPolicy(Model):
 
 
 class GcpProjects(Model):
-    """The project roles, named apart (seed 2.1)."""
+    """The project roles, named apart (docs/design/anti-drift.md 2.1)."""
 
     host: Short
     control: Short

@@ -1,4 +1,4 @@
-"""What GitHub knows of a run and its surroundings, in the form in which stages hand it on (workflows, sections 2 and 6)."""
+"""What GitHub knows of a run and its surroundings, in the form in which stages hand it on (docs/design/workflows.md 2 and 6)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class JobFact(Model):
 
 
 class ReviewFact(Model):
-    """One answer in a run's review history. GitHub gives it no time (github-actions, 0.7)."""
+    """One answer in a run's review history. GitHub gives it no time (docs/design/github.md 2)."""
 
     state: Literal["approved", "rejected", "pending"]
     person: Person

@@ -1,4 +1,4 @@
-"""What was decided (contracts, section 1): type, service, mode and reason; never how to get there (seed 5)."""
+"""What was decided (docs/design/contracts.md 1): type, service, mode and reason; never how to get there (docs/design/anti-drift.md 5)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DrMode(StrEnum):
 
 
 class ExecutionPlane(StrEnum):
-    """HyOps' access modes. `workstation-direct` can be said, so that the refusal can name it (seed 2.4)."""
+    """HyOps' access modes. `workstation-direct` can be said, so that the refusal can name it (docs/design/anti-drift.md 2.4)."""
 
     RUNNER_LOCAL = "runner-local"
     PRIVATE_OVERLAY = "private-overlay"

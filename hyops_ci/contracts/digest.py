@@ -1,4 +1,4 @@
-"""Identity of documents: sha256 over RFC 8785 bytes (contracts, preamble)."""
+"""Identity of documents: sha256 over RFC 8785 bytes (docs/design/contracts.md 0)."""
 
 from __future__ import annotations
 

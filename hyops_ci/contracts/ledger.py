@@ -1,4 +1,4 @@
-"""What the ledger holds (contracts, section 6): one branch per service, one commit per transition."""
+"""What the ledger holds (docs/design/contracts.md 6): one branch per service, one commit per transition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evidence manifest and its in-toto statement (contracts, section 7)."""
+"""The evidence manifest and its in-toto statement (docs/design/contracts.md 7)."""
 
 from __future__ import annotations
 

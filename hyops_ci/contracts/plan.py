@@ -1,4 +1,4 @@
-"""The decision resolved against config and overlay (contracts, section 4): everything that will be done, and nothing observed."""
+"""The decision resolved against config and overlay (docs/design/contracts.md 4): everything that will be done, and nothing observed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class SecretVersion(Protocol):
 
 
 class Authority(Protocol):
-    """The external store that secrets come from (seed 2.8)."""
+    """The external store that secrets come from (docs/design/anti-drift.md 2.8)."""
 
     @property
     def origin(self) -> str:

@@ -1,4 +1,4 @@
-"""What HybridOps emits today: decision records, dispatch requests, execution records and attempts (HyOps facts, section 7).
+"""What HybridOps emits today: decision records, dispatch requests, execution records and attempts (docs/design/hyops.md 3).
 
 Carried strictly, interpreted by `intake`. Python's `isoformat` writes the offset as `+00:00`. Numbers are observations.
 """

@@ -1,9 +1,9 @@
-"""States of a run, the legal moves between them, and what each is called on the outside (architecture 3, texts 1)."""
+"""States of a run, the legal moves between them, and what each is called on the outside (docs/design/architecture.md 3)."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, RunId, ServiceId, Short, Utc
 from hyops_ci.errors import Exit
@@ -53,22 +53,31 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 
 TERMINAL: Final = frozenset(State) - TRANSITIONS.keys()
 
-EXIT_OF: Final[dict[State, Exit]] = {
-    S.REJECTED: Exit.DECISION,
-    S.DUPLICATE: Exit.DONE,
-    S.BLOCKED: Exit.POLICY,
-    S.RECORDED: Exit.DONE,
-    S.NO_RUNNER: Exit.RUNNER,
-    S.DENIED: Exit.APPROVAL,
-    S.EXPIRED: Exit.APPROVAL,
-    S.UNSIGNED: Exit.APPROVAL,
-    S.CANCELLED: Exit.CANCELLED,
-    S.FAILED: Exit.HYOPS,
-    S.INDETERMINATE: Exit.INDETERMINATE,
-    S.COMPLETED: Exit.DONE,
-    S.COMPLETED_WITH_EXCEPTIONS: Exit.DONE,
+
+class Ending(NamedTuple):
+    """How a terminal state is shown: exit code where no refusal names a nearer one, headline, and how good that is."""
+
+    exit_code: Exit
+    headline: str
+    mood: Literal["good", "wait", "warn", "bad"]
+
+
+ENDINGS: Final[dict[State, Ending]] = {
+    S.COMPLETED: Ending(Exit.DONE, "RECOVERED", "good"),
+    S.COMPLETED_WITH_EXCEPTIONS: Ending(Exit.DONE, "RECOVERED, with deviations", "good"),
+    S.RECORDED: Ending(Exit.DONE, "RECORDED", "wait"),
+    S.DUPLICATE: Ending(Exit.DONE, "ALREADY HANDLED", "wait"),
+    S.REJECTED: Ending(Exit.DECISION, "REFUSED", "bad"),
+    S.BLOCKED: Ending(Exit.POLICY, "REFUSED", "bad"),
+    S.NO_RUNNER: Ending(Exit.RUNNER, "REFUSED", "bad"),
+    S.DENIED: Ending(Exit.APPROVAL, "DENIED", "bad"),
+    S.EXPIRED: Ending(Exit.APPROVAL, "NOBODY APPROVED", "wait"),
+    S.UNSIGNED: Ending(Exit.APPROVAL, "WAITING FOR A SIGNATURE", "wait"),
+    S.FAILED: Ending(Exit.HYOPS, "STOPPED", "bad"),
+    S.CANCELLED: Ending(Exit.CANCELLED, "STOPPED", "bad"),
+    S.INDETERMINATE: Ending(Exit.INDETERMINATE, "UNKNOWN: look before you touch", "warn"),
 }
-"""Exit code of a terminal state where no refusal names a nearer one."""
+EXIT_OF: Final[dict[State, Exit]] = {state: ending.exit_code for state, ending in ENDINGS.items()}
 
 
 def may_follow(before: State, after: State) -> bool:

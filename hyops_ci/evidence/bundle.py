@@ -1,4 +1,4 @@
-"""Sealing: the files of a run, listed, stated and put into one container (contracts, section 7).
+"""Sealing: the files of a run, listed, stated and put into one container (docs/design/contracts.md 7).
 
 Order: redact, write and list, state, sign, rename. Until the rename there is no bundle; after it, there is a whole one.
 """

@@ -1,4 +1,4 @@
-"""How long it took, split by who was waited for, and whether that is what was promised (contracts, section 7: `objectives.json`).
+"""How long it took, split by who was waited for, and whether that is what was promised (docs/design/contracts.md 7).
 
 Every figure is whole seconds, or null with the reason. Nothing is estimated.
 """

@@ -1,4 +1,4 @@
-"""Events written as they happen: one hash-chained JSON line each, on disk before the next thing begins (contracts, section 7).
+"""Events written as they happen: one hash-chained JSON line each, on disk before the next thing begins (docs/design/contracts.md 7).
 
 A part is one stage's events and files. Its first event cites the last hash of the part before. A process that
 is killed leaves at worst one torn line, which the next one cuts off and says so.

@@ -1,4 +1,4 @@
-"""Do the documents of a bundle tell one story: events, result, decision, plan, check, approvals, claim (contracts, section 7)."""
+"""Do the documents of a bundle tell one story: events, result, decision, plan, check, approvals, claim (docs/design/contracts.md 7)."""
 
 from __future__ import annotations
 

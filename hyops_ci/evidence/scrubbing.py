@@ -1,4 +1,4 @@
-"""A secret that got as far as sealing is taken out, and that it was there is said (contracts, section 7).
+"""A secret that got as far as sealing is taken out, and that it was there is said (docs/design/contracts.md 7).
 
 It is never a reason to seal nothing. Events are chained anew, so that what is left still verifies.
 """

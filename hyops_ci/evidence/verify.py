@@ -1,4 +1,4 @@
-"""Verification of a bundle, offline, in one pass: is every byte what was sealed, and do the documents agree (contracts, section 7).
+"""Verification of a bundle, offline, in one pass: is every byte what was sealed, and do the documents agree (docs/design/contracts.md 7).
 
 Nothing is written and nothing is trusted before it was compared. Whatever is given, the answer is a list of problems.
 """

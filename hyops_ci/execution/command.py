@@ -1,4 +1,4 @@
-"""What is started and with which environment: an allow-list, three spellings of one env, and no shell (workflows, section 4).
+"""What is started and with which environment: an allow-list, three spellings of one env, and no shell (docs/design/workflows.md 4).
 
 HyOps lets `HYOPS_RUNTIME_ROOT` silently beat `--env`, `HYOPS_ENV` beat it for the drivers, and `HYOPS_INPUT_*`
 override the inputs of every step (HyOps `runtime/root.py`, `runtime/module_inputs.py`). So all three names of

@@ -1,4 +1,4 @@
-"""How a run of HyOps ended: pure rules over what was planned, what was said and what is on disk (workflows, section 4).
+"""How a run of HyOps ended: pure rules over what was planned, what was said and what is on disk (docs/design/workflows.md 4).
 
 Success needs all of: exit code 0, the final `status=ok`, and for every step that was not skipped the word `ok`
 and a state `ok` with a run id newer than the start. FAILED and CANCELLED need an HyOps that ended by itself.

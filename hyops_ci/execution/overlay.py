@@ -1,4 +1,4 @@
-"""The runtime copy of the overlay: lent to HyOps for one run, guards opened, gone afterwards (workflows, section 4).
+"""The runtime copy of the overlay: lent to HyOps for one run, guards opened, gone afterwards (docs/design/workflows.md 4).
 
 HyOps reads `--file` only below `<root>/config/blueprints` (HyOps `blueprint/command.py`). The committed
 overlay keeps its guards closed; the copy exists for as long as the run does, readable by its owner alone.

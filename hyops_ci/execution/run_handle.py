@@ -1,4 +1,4 @@
-"""Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (workflows, section 4).
+"""Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (docs/design/workflows.md 4).
 
     run = Supervisor.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
     ended = run.see_through()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel

@@ -1,4 +1,4 @@
-"""HyOps' run records of this run only, and the little of them that may become evidence (contracts, section 7).
+"""HyOps' run records of this run only, and the little of them that may become evidence (docs/design/contracts.md 7).
 
 An allow-list of files and of JSON fields: HyOps redacts a handful of patterns in log text and nothing in its
 JSON (HyOps `runtime/redact.py`), so inputs, published outputs and provider output stay on the runner.

@@ -1,4 +1,4 @@
-"""Whether the service is really there: probes over TCP, DNS and HTTP, each held for its time (contracts, section 2).
+"""Whether the service is really there: probes over TCP, DNS and HTTP, each held for its time (docs/design/contracts.md 2).
 
 HyOps' own word is not proof. A probe must succeed once within its `timeout` and then without a break for its
 `hold`; the first failure after a success ends it as not proven, because a service that flaps is not recovered.

@@ -2,7 +2,7 @@
 
 GitHub answers `workflow_dispatch` with the run since 2026-02-19 (`return_run_details`); older servers, and
 `repository_dispatch` everywhere, say nothing. An answer that was lost is never asked for again: whoever sends twice
-has started two runs, so the list of runs is looked at instead (github-actions, F14 and F15).
+has started two runs, so the list of runs is looked at instead (docs/design/github.md 6).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run's review history: who answered at which environment. It has no time in it, and no paging (github-actions, 0.7)."""
+"""A run's review history: who answered at which environment. It has no time in it, and no paging (docs/design/github.md 2)."""
 
 from __future__ import annotations
 

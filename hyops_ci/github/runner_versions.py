@@ -1,4 +1,4 @@
-"""Versions of the runner agent: the ones we need, and GitHub's schedule for the end of each (github-actions, F7).
+"""Versions of the runner agent: the ones we need, and GitHub's schedule for the end of each (docs/design/github.md 5).
 
 A runner whose version has ended looks online and gets no jobs: they stay queued. One that idles for months without
 updates does so exactly on the bad day.

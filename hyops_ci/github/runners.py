@@ -1,6 +1,6 @@
 """Where a lane's runner is registered, and what GitHub shows of it: within a handful of calls, however many runners there are.
 
-It takes a token that may list runners (an App's); a job's own never may (github-actions, F4, F5). What the calls did not
+It takes a token that may list runners (an App's); a job's own never may (docs/design/github.md 4). What the calls did not
 reach is said: a runner that was not looked for everywhere is not called missing.
 """
 

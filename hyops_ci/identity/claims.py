@@ -1,4 +1,4 @@
-"""Who calls: the claims of a job's token against what the host pins (workflows, section 6). Pure: no network, no clock, no file.
+"""Who calls: the claims of a job's token against what the host pins (docs/design/workflows.md 6). Pure: no network, no clock, no file.
 
 GitHub docs, *OpenID Connect reference*: every claim that is compared here is text, ids and `run_attempt` included.
 A claim that is absent or of another type fits nothing.

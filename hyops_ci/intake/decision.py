@@ -1,4 +1,4 @@
-"""Any of the inputs into one Decision (contracts, section 1): canonical, minimal artifact, HybridOps record, or a person's form."""
+"""Any of the inputs into one Decision (docs/design/contracts.md 1): canonical, minimal artifact, HybridOps record, or a person's form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HybridOps emits today into a Decision, through the config's routes (contracts, section 1; HyOps facts, section 7).
+"""What HybridOps emits today into a Decision, through the config's routes (docs/design/contracts.md 1).
 
 A record says that something happened; only a route says what that means for which service. `cutover` alone
 selects nothing: the shipped edge blueprint calls a traffic burst by that name.
@@ -120,7 +120,7 @@ def _check_mode(kind: str, record: Record, identity: str) -> None:
 
 
 def _check_sense(record: DecisionRecord, identity: str) -> None:
-    """What the decision service always writes together (HyOps facts, 7.1)."""
+    """What the decision service always writes together (docs/design/hyops.md 3.1)."""
     cutover = record.decision_type == "cutover"
     failing = any(not check.ok for check in record.checks)
     if not (record.signal_ready and record.degraded == cutover == failing and (record.target_mode == "SECONDARY") == cutover):

@@ -1,4 +1,4 @@
-"""The ledger of one service: claims, transitions and settling, over a store (contracts, section 6)."""
+"""The ledger of one service: claims, transitions and settling, over a store (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed answers on their way: a person's yes or no waits in the tip until the run that asked claims (contracts, section 5).
+"""Signed answers on their way: a person's yes or no waits in the tip until the run that asked claims (docs/design/contracts.md 5).
 
 Pure. No signature is verified here: what counts is judged once, at the claim. But what could never count is not taken in.
 """

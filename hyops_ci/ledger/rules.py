@@ -1,4 +1,4 @@
-"""Who may act on a service, as pure rules over the tip (contracts, section 6). The incident decides, not the decision's id.
+"""Who may act on a service, as pure rules over the tip (docs/design/contracts.md 6). The incident decides, not the decision's id.
 
 Incident = service + type + moves: every decision about the same outage has the same one, however new its id.
 """

@@ -1,4 +1,4 @@
-"""What keeps a ledger's branches: nobody deletes one, nobody rewrites one (contracts, section 6)."""
+"""What keeps a ledger's branches: nobody deletes one, nobody rewrites one (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second remote: what a break-glass run may use while the first is silent, and how the two become one again (contracts, section 6).
+"""The second remote: what a break-glass run may use while the first is down, and how the two are merged (docs/design/contracts.md 6).
 
 Only fast-forwards, in either direction. Where each has grown on its own nothing is changed: that takes people.
 """

@@ -1,4 +1,4 @@
-"""The next tip: how a claim, a step of its run, and a person's word change what the ledger says (contracts, section 6)."""
+"""The next tip: how a claim, a step of its run, and a person's word change what the ledger says (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

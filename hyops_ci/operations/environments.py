@@ -90,7 +90,7 @@ def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
 
 
 def words(each: Looked) -> list[str]:
-    """One environment as a person reads it (texts 6): a line, or one for each lack."""
+    """One environment as a person reads it (docs/design/texts.md 6): a line, or one for each lack."""
     head = f"{each.role} {', '.join(each.envs)}"
     if not each.lacking:
         who = able(each.fact, ())

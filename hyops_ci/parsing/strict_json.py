@@ -1,7 +1,7 @@
 """Bytes into one JSON object, strictly: what one reader would accept and another read differently is refused.
 
 RFC 8259 leaves duplicate keys, NaN and depth to the reader; HybridOps' records are written by Python, which
-writes NaN for a ratio of 0/0: just when everything is down (HyOps facts 6).
+writes NaN for a ratio of 0/0: just when everything is down (docs/design/hyops.md 3.1).
 """
 
 from __future__ import annotations

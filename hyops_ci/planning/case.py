@@ -69,7 +69,7 @@ class Gate(Generic[C]):
 
     id: str
     reference: str
-    """Where the rule comes from: a section of the contracts, or of the anti-drift note."""
+    """Where the rule comes from: sections of `docs/design/`, such as `contracts 1, anti-drift 5`."""
     exit_code: Exit
     question: str
     ask: Callable[[C], Answer]
@@ -136,17 +136,3 @@ def ask_all(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> Answe
     return Answers(
         tuple(each for each in answers if isinstance(each, GatePass)), tuple(each for each in answers if isinstance(each, Refusal))
     )
-
-
-def table() -> str:
-    """All gates as the Markdown of `docs/gates.md`."""
-    rows = ["# Gates", "", "Generated from the code (`hyops_ci.planning.case.table`). One pure function each.", ""]
-    kinds: tuple[tuple[Literal["plan", "check"], str], ...] = (
-        ("plan", "Before anything is asked of a runner"),
-        ("check", "On the runner, before a person is asked"),
-    )
-    for kind, title in kinds:
-        rows += [f"## {title}", "", "| gate | question | exit | rule |", "|---|---|---|---|"]
-        rows += [f"| `{gate.id}` | {gate.question} | {int(gate.exit_code)} | {gate.reference} |" for gate in load(kind)]
-        rows.append("")
-    return "\n".join(rows)

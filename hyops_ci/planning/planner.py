@@ -176,7 +176,7 @@ def guards_of(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard,
 
 
 def commands_for(env: str) -> tuple[Command, ...]:
-    """The HyOps commands of a run, exactly (workflows, section 4). `{hyops}` and `{overlay}` are filled on the runner."""
+    """The HyOps commands of a run, exactly (docs/design/workflows.md 4). `{hyops}` and `{overlay}` are filled on the runner."""
     common = ("--env", env, "--file", "{overlay}")
     return (
         Command(name="preflight", argv=("{hyops}", "blueprint", "preflight", *common, "--json"), timeout=PREFLIGHT_TIMEOUT),

@@ -1,6 +1,6 @@
 """What an environment must do before its job may recover something, what one lacks, and what got weaker. Pure.
 
-GitHub makes a missing environment by itself, without any rule, when a job names it first (github-actions, 0.4):
+GitHub makes a missing environment by itself, without any rule, when a job names it first (docs/design/github.md 1):
 whatever is missing or cannot be read protects nothing.
 """
 

@@ -1,4 +1,4 @@
-"""What a step does to the world, and which of its guards a run opens (contracts, section 4).
+"""What a step does to the world, and which of its guards a run opens (docs/design/contracts.md 4).
 
 The point of no return is the first step from which clients are elsewhere: a promote, or a DNS change that is
 applied. A restore is not yet one: it fills machines that nobody uses until the DNS step, so cancelling before that

@@ -1,4 +1,4 @@
-"""Secret values out of any stream or file, in every form in which programs print them (contracts, section 7).
+"""Secret values out of any stream or file, in every form in which programs print them (docs/design/contracts.md 7).
 
 `Redactor` removes values that are known; `scrub_patterns` is a second, separate pass over records of HyOps for
 credentials whose value nobody told us.

@@ -1,4 +1,4 @@
-"""What an approver reads before they say yes: one page, the same on every channel (texts, section 2).
+"""What an approver reads before they say yes: one page, the same on every channel (docs/design/texts.md 2).
 
 Everything on it comes from plan and check. What was not looked at says so; nothing is filled in.
 """

@@ -1,4 +1,4 @@
-"""How a run that stops is called: the state inside, the words outside (architecture 3 and 4, texts 1 and 4)."""
+"""How a run that stops is called: the state inside, the words outside (docs/design/texts.md 1)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Scene:
 
 
 def headline(state: State, scene: Scene, refusal: RefusalRecord | None, deviations: int = 0) -> str:
-    """The first line everywhere (texts 1): annotation title, summary, log end."""
+    """The first line everywhere (docs/design/texts.md 1): annotation title, summary, log end."""
     match state:
         case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS:
             extra = f", {deviations} deviation{'s' * (deviations != 1)}" if deviations else ""
@@ -124,7 +124,7 @@ def time_text(objectives: Mapping[str, Any]) -> str:
 
 
 def telling(result: Result, evidence: str = "", objectives: Mapping[str, Any] | None = None) -> list[str]:
-    """The end of a run as a person reads it (texts 4 and 5)."""
+    """The end of a run as a person reads it (docs/design/texts.md 4)."""
     title = f"{result.headline}{f'  ({STAND_IN})' if result.stand_in and result.proven else ''}"
     if result.refusal is not None and result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
         title = f"REFUSED {result.refusal.gate} (exit {result.exit_code}): {result.refusal.reason}"

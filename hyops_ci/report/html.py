@@ -6,21 +6,12 @@ from importlib.resources import files as resources
 from typing import Final
 
 from hyops_ci.contracts.approval import Approval
-from hyops_ci.contracts.run import Result, State
+from hyops_ci.contracts.run import ENDINGS, Result, State
 from hyops_ci.report.markup import Safe, clock, document, el, items, join, pairs, table
 from hyops_ci.report.story import STAND_IN, StepTold, Story, figures_of, rto_of, word_of
 from hyops_ci.report.timeline import LEGEND, phases, picture
 from hyops_ci.text import span
 
-_MOODS: Final = {
-    State.COMPLETED: "good",
-    State.COMPLETED_WITH_EXCEPTIONS: "good",
-    State.RECORDED: "wait",
-    State.DUPLICATE: "wait",
-    State.EXPIRED: "wait",
-    State.UNSIGNED: "wait",
-    State.INDETERMINATE: "warn",
-}
 _NOTHING_DONE: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER})
 _VERDICTS: Final = {
     True: ("good", "Objective met"),
@@ -73,7 +64,7 @@ def _head(story: Story) -> Safe:
     day = result.started_at[:10]
     eyebrow = " \N{MIDDLE DOT} ".join(part for part in (f"Run {result.run_id}", day, what + drill) if part)
     title, rest = _heading(result)
-    mood = "wait" if result.stand_in else _MOODS.get(result.outcome, "bad")
+    mood = "wait" if result.stand_in else ENDINGS[result.outcome].mood if result.outcome in ENDINGS else "bad"
     return join(el("p", eyebrow, class_="eyebrow"), el("h1", title, class_=mood), el("p", rest, class_="lead") if rest else Safe(""))
 
 

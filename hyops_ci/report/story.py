@@ -15,7 +15,7 @@ from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import Event, Result, State
+from hyops_ci.contracts.run import ENDINGS, Event, Result, State
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.evidence.replay import ENVELOPES, json_object
 
@@ -162,19 +162,8 @@ def _time(value: object) -> datetime | None:
 
 
 def word_of(state: State) -> str:
-    """What the outside calls a terminal state (texts, section 1)."""
-    return {
-        State.COMPLETED: "RECOVERED",
-        State.COMPLETED_WITH_EXCEPTIONS: "RECOVERED, with deviations",
-        State.RECORDED: "RECORDED",
-        State.DUPLICATE: "ALREADY HANDLED",
-        State.DENIED: "DENIED",
-        State.EXPIRED: "NOBODY APPROVED",
-        State.UNSIGNED: "WAITING FOR A SIGNATURE",
-        State.FAILED: "STOPPED",
-        State.CANCELLED: "STOPPED",
-        State.INDETERMINATE: "UNKNOWN: look before you touch",
-    }.get(state, "REFUSED")
+    """Return the headline of a terminal state (docs/design/texts.md 1)."""
+    return ENDINGS[state].headline if state in ENDINGS else "REFUSED"
 
 
 def figures_of(story: Story) -> dict[str, int | None]:

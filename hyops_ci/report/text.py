@@ -1,4 +1,4 @@
-"""Reports from a bundle alone: Markdown for a run's summary, HTML for a person, both from the same rows (texts, section 4).
+"""Reports from a bundle alone: Markdown for a run's summary, HTML for a person, both from the same rows (docs/design/texts.md 4).
 
 Text of a decision is shown only inside a fence that it cannot close, or escaped.
 """

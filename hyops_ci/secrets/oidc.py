@@ -2,7 +2,7 @@
 
 GitHub docs, *OpenID Connect reference*: a job with `id-token: write` gets `ACTIONS_ID_TOKEN_REQUEST_URL` and
 `ACTIONS_ID_TOKEN_REQUEST_TOKEN`. The audience is the origin being called, so that a token sent to a wrong
-address is worthless at the right one (contracts, section 2).
+address is worthless at the right one (docs/design/contracts.md 2).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def reserved(key: str) -> str:
     if upper in _STEERING or upper.startswith(_STEERING_PREFIXES):
         return "it changes what the child process does"
     if upper.startswith(_OTHERS):
-        return "the child never gets variables of that family (workflows 4)"
+        return "the child never gets variables of that family (docs/design/workflows.md 4)"
     if upper.startswith("HYOPS_") and not _HYOPS_SECRET.fullmatch(upper):
         return "HyOps reads it as a setting"
     return ""

@@ -71,7 +71,7 @@ def subject_of(plan: Plan, check: Check, tip: Tip, world: World) -> Subject:
 
 
 def requesters_of(decision: Decision, run: RunDir) -> tuple[Person, ...]:
-    """Everybody who may not approve: whoever asked, as GitHub told the plan, and the issuer if a login (contracts, section 5)."""
+    """Everybody who may not approve: whoever asked, as GitHub told the plan, and the issuer if a login (docs/design/contracts.md 5)."""
     return everybody(run.read_model(ORIGIN, Origin).requesters, issuer=decision.issuer)
 
 

@@ -102,7 +102,7 @@ class World:
         return self.github.ahead
 
     def judged_at(self) -> datetime:
-        """The instant that lifetimes are judged at: by the later of this host's clock and GitHub's (contracts, section 5)."""
+        """The instant that lifetimes are judged at: by the later of this host's clock and GitHub's (docs/design/contracts.md 5)."""
         now, ahead = self.clock.now(), self.clock_ahead()
         return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
 

@@ -1,4 +1,4 @@
-"""Who calls this host: the first thing that check and execute do, before a plan is believed (workflows, section 6).
+"""Who calls this host: the first thing that check and execute do, before a plan is believed (docs/design/workflows.md 6).
 
 the job's own token -> signature -> claims against the host trust -> used once -> Caller
 """

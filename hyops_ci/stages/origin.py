@@ -1,6 +1,6 @@
 """Where a decision came from: who asked for it, and when, as GitHub says it of this run or of the one that it resumes.
 
-A resuming run is started by an approver: who asked is whoever started the run that waited (contracts, section 5).
+A resuming run is started by an approver: who asked is whoever started the run that waited (docs/design/contracts.md 5).
 Its decision is read again from the bytes of that run as of that run's start, so that it is the very same decision.
 """
 

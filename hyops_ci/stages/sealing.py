@@ -1,4 +1,4 @@
-"""How every run ends: one result, one sealed bundle, whatever happened (architecture, section 3)."""
+"""How every run ends: one result, one sealed bundle, whatever happened (docs/design/architecture.md 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import RefusalRecord, Result, State
+from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
 from hyops_ci.evidence.objectives import objectives
@@ -196,8 +196,7 @@ def _outcome_refusal(state: State, ending: Ending) -> RefusalRecord | None:
     if ending.outcome is None or state in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
         return None
     gate = {State.FAILED: "hyops.failed", State.CANCELLED: "hyops.cancelled"}.get(state, "hyops.unknown")
-    code = {State.FAILED: 9, State.CANCELLED: 130}.get(state, 10)
-    return RefusalRecord(gate=gate, reason="; ".join(ending.outcome.reasons)[:400], exit_code=code)
+    return RefusalRecord(gate=gate, reason="; ".join(ending.outcome.reasons)[:400], exit_code=int(EXIT_OF[state]))
 
 
 def environment_of(world: World) -> dict[str, Any]:

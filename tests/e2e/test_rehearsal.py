@@ -50,7 +50,7 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
     "failback": (S.COMPLETED_WITH_EXCEPTIONS, 0, "RECOVERED, ", ("primary", "onprem", 2, 2, S.COMPLETED_WITH_EXCEPTIONS)),
     "hold": (S.RECORDED, 0, "RECORDED", UNTOUCHED),
 }
-"""Scenario -> outcome, exit code, how the headline begins (texts 1), and the ledger: position, serves, moves, epoch, state."""
+"""Scenario -> outcome, exit code, start of the headline (docs/design/texts.md 1), and the ledger: position, serves, moves, epoch, state."""
 
 
 @pytest.fixture(scope="module")

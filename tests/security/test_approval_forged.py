@@ -1,4 +1,4 @@
-"""Attack: a yes that nobody gave, or that whoever asked gave themselves (contracts, section 5)."""
+"""Attack: a yes that nobody gave, or that whoever asked gave themselves (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attack: whoever can push a branch, or holds a token, brings a job of their own to the runner's label (workflows, section 6)."""
+"""Attack: whoever can push a branch, or holds a token, brings a job of their own to the runner's label (docs/design/workflows.md 6)."""
 
 from __future__ import annotations
 

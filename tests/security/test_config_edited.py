@@ -1,4 +1,4 @@
-"""Attack: somebody edits what decides a run, where nobody has to look at it (contracts, section 2)."""
+"""Attack: somebody edits what decides a run, where nobody has to look at it (docs/design/contracts.md 2)."""
 
 from __future__ import annotations
 

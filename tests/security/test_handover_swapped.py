@@ -1,4 +1,4 @@
-"""Attack: what travels between the jobs is exchanged, or is made to reach out of its folder (workflows, section 2).
+"""Attack: what travels between the jobs is exchanged, or is made to reach out of its folder (docs/design/workflows.md 2).
 
 The digest travels another way than the bytes, so an exchanged artifact is refused unread. But a job of a stranger brings a digest that
 fits; it is refused by its token only after the unpacking, which therefore trusts nobody.

@@ -1,4 +1,4 @@
-"""Attack: the branch that holds the lock is deleted, rolled back or replaced by somebody who may push (contracts, section 6)."""
+"""Attack: the branch that holds the lock is deleted, rolled back or replaced by somebody who may push (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

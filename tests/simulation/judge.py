@@ -1,4 +1,4 @@
-"""What must hold, written from contracts section 6 and not from the code under test.
+"""What must hold, written from docs/design/contracts.md 6 and not from the code under test.
 
 An effect is HyOps started for real. Two of one incident are one too many, unless the first ended by itself, failed or cancelled before
 clients moved, and was known to; or a person settled it. A holder is a run that has entered EXECUTING and has not ended, or whose HyOps is

@@ -43,7 +43,7 @@ BOUND = (
     "runner_environment",
     "run_attempt",
 )
-"""The claims that Vault binds, exactly (workflows, section 6)."""
+"""The claims that Vault binds, exactly (docs/design/workflows.md 6)."""
 OWN_TOKEN = 'path "auth/token/lookup-self" { capabilities = ["read"] }\npath "auth/token/revoke-self" { capabilities = ["update"] }\n'
 ROOT_TOKEN = "root-of-the-test-server"
 

@@ -1,6 +1,6 @@
 """Workflow commands: outputs, summary, annotations, masks and groups, safe against text that would be a command.
 
-Besides `cli/`, the only module that prints (architecture, section 6). The rules are those of GitHub's docs, "Workflow
+Besides `cli/`, the only module that prints (docs/design/architecture.md 6). The rules are those of GitHub's docs, "Workflow
 commands" and "Job summaries", and of the runner itself (actions/runner `ActionCommand.cs`, `FileCommandManager.cs`).
 """
 

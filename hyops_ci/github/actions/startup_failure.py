@@ -1,4 +1,4 @@
-"""Why a run ended before its first job: `startup_failure` says nothing, the caller's file says it (github-actions, F18).
+"""Why a run ended before its first job: `startup_failure` says nothing, the caller's file says it (docs/design/github.md 7).
 
 A called workflow can only keep or reduce what the calling job grants. One permission too few, and GitHub starts
 nothing: no job, no log, no step of ours. So the file is read at the run's commit and judged here, by pure functions.
@@ -14,7 +14,7 @@ from typing import Any, Final
 from hyops_ci.github.actions.workflow_file import mapping
 
 NEEDED: Final = {"contents": "write", "actions": "write", "id-token": "write"}
-"""What the job that calls dispatch.yml grants, exactly; frozen within v1 (workflows, section 1)."""
+"""What the job that calls dispatch.yml grants, exactly; frozen within v1 (docs/design/workflows.md 1)."""
 INPUTS: Final = frozenset({"decision", "decision_ref", "action", "service", "reason", "restore", "old_primary", "approvals", "resume"})
 """What dispatch.yml of this release takes."""
 NOT_KNOWN: Final = (

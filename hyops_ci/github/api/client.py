@@ -1,7 +1,7 @@
 """The one way to GitHub's API: every call has a known endpoint, bounded patience, and a refusal that names what is missing.
 
 PyGithub does what it does well: addresses below a prefix, headers, and the App's signature. Retrying is ours, because
-it must end within two minutes and because a call that changes something may not be made twice (github-actions, F31;
+it must end within two minutes and because a call that changes something may not be made twice (docs/design/github.md 8;
 GitHub docs, *Best practices for using the REST API*).
 """
 

@@ -1,6 +1,6 @@
 """Follow a run to its end, and fetch what it came to: progress in a person's words, evidence verified before it is believed.
 
-Nothing here holds the run: whoever stops following has stopped nothing (texts, section 3).
+Nothing here holds the run: whoever stops following has stopped nothing (docs/design/texts.md 3).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from hyops_ci.text import span
 PACE: Final = 10.0
 """Seconds between two looks, at least."""
 SLOW_PACE: Final = 30.0
-"""The same, where nothing has happened for `QUIET`: a token has about a thousand calls an hour for all jobs (github-actions, F31)."""
+"""The same, where nothing has happened for `QUIET`: a token has about a thousand calls an hour for all jobs (docs/design/github.md 8)."""
 QUIET: Final = 600.0
 TROUBLE_PACE: Final = 60.0
 """The same after a look that got no answer: it may be a limit, which knocking makes longer."""
 LINE_EVERY: Final = 30.0
-"""Seconds between two lines while nothing happens (texts, section 3)."""
+"""Seconds between two lines while nothing happens (docs/design/texts.md 3)."""
 BUNDLE: Final = "evidence.tar"
 
 

@@ -1,4 +1,4 @@
-"""Dispatch: a decision, validated here, starts the DR workflow of a repository (workflows, section 1).
+"""Dispatch: a decision, validated here, starts the DR workflow of a repository (docs/design/workflows.md 1).
 
 decision or form -> what is sent -> the workflow takes it -> it is started, once -> which run that is
 

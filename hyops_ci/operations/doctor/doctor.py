@@ -1,4 +1,4 @@
-"""Doctor: would a recovery start now, asked on the host and by hand (texts, section 6). Changes nothing, reads no secret value.
+"""Doctor: would a recovery start now, asked on the host and by hand (docs/design/texts.md 6). Changes nothing, reads no secret value.
 
 Every question is asked even where one before it was answered with no: nobody has to repair one thing to learn of the next.
 """

@@ -1,4 +1,4 @@
-"""What a look by hand found, as the lines of texts, section 6: one for each topic where all is well, one for each no."""
+"""What a look by hand found, as the lines of docs/design/texts.md 6: one for each topic where all is well, one for each no."""
 
 from __future__ import annotations
 

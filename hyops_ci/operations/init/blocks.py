@@ -1,4 +1,4 @@
-"""The blocks that a new service needs elsewhere, in the order in which somebody pastes them (texts, section 7)."""
+"""The blocks that a new service needs elsewhere, in the order in which somebody pastes them (docs/design/texts.md 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new service needs around it, as text to paste: environments, branch rules, host trust, runner (texts, section 7).
+"""What a new service needs around it, as text to paste: environments, branch rules, host trust, runner (docs/design/texts.md 7).
 
 Pure: what is not known is written as a word in capitals, and `open_words` finds them.
 """
@@ -159,7 +159,7 @@ def ledger_remote(config: DispatchConfig, adopter: Adopter) -> str:
 
 
 def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[str, Any]:
-    """`/etc/dr-dispatch/trust.json` of the runner of one lane, for every env that it recovers (contracts, section 2).
+    """`/etc/dr-dispatch/trust.json` of the runner of one lane, for every env that it recovers (docs/design/contracts.md 2).
 
     What is a default of the host trust is left out. The runner's own name comes first: it is the audience of its callers' tokens.
     """

@@ -13,7 +13,7 @@ from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 CLOCK_SKEW = timedelta(seconds=60)
 
 
-@plan_gate("decision.selects", "contracts 1, seed 5", Exit.POLICY, "Does the decision only select what the config has?")
+@plan_gate("decision.selects", "contracts 1, anti-drift 5", Exit.POLICY, "Does the decision only select what the config has?")
 def decision_selects(case: PlanCase) -> Answer:
     """Lane, target, runner, repository, profile and plane must equal the config's; a decision introduces nothing."""
     decision, vault = case.decision, case.config.vault
@@ -55,7 +55,7 @@ def decision_future(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("decision.lifetime", "contracts 1, 2", Exit.DECISION, "Is the decision still valid, and for no longer than allowed?")
+@plan_gate("decision.lifetime", "contracts 1, contracts 2", Exit.DECISION, "Is the decision still valid, and for no longer than allowed?")
 def decision_lifetime(case: PlanCase) -> Answer:
     """The expiry given, or `policy.decision_lifetime`; the host trust may allow less."""
     issued, limit = moment(case.decision.issued_at), seconds(case.config.policy.decision_lifetime)
@@ -92,7 +92,7 @@ def approval_required(case: PlanCase) -> Answer:
     return "" if case.decision.requires_approval else "no approval demanded"
 
 
-@plan_gate("drill.env", "contracts 1, 3", Exit.POLICY, "Does a drill stay out of production?")
+@plan_gate("drill.env", "contracts 1, contracts 3", Exit.POLICY, "Does a drill stay out of production?")
 def drill_env(case: PlanCase) -> Answer:
     """A drill never runs in an env of class production."""
     if case.decision.exercise and case.decision.exercise.level != "check" and case.env.env_class is EnvClass.PRODUCTION:

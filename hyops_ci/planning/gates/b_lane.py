@@ -1,4 +1,4 @@
-"""Gates on where recovery runs: lanes, runners and planes are explicit (seed 2.4 to 2.7)."""
+"""Gates on where recovery runs: lanes, runners and planes are explicit (docs/design/anti-drift.md 2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 
 
-@plan_gate("lane.enabled", "seed 4, contracts 2", Exit.POLICY, "Is the lane enabled?")
+@plan_gate("lane.enabled", "anti-drift 4, contracts 2", Exit.POLICY, "Is the lane enabled?")
 def lane_enabled(case: PlanCase) -> Answer:
     """Azure and AWS are off until somebody enables them."""
     if not case.lane.enabled:
@@ -23,7 +23,7 @@ def lane_enabled(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("lane.mapping", "seed 2.7", Exit.POLICY, "Does each lane have a runner of its own?")
+@plan_gate("lane.mapping", "anti-drift 2.7", Exit.POLICY, "Does each lane have a runner of its own?")
 def lane_mapping(case: PlanCase) -> Answer:
     """Two enabled lanes with one runner or one label set would make the mapping a matter of luck."""
     lane = case.lane
@@ -47,7 +47,7 @@ def lane_mapping(case: PlanCase) -> Answer:
     return f"{lane.name} -> {lane.runner_ref} -> {', '.join(lane.labels)}"
 
 
-@plan_gate("failback.onprem", "seed 2.6", Exit.POLICY, "Does a failback run on-prem?")
+@plan_gate("failback.onprem", "anti-drift 2.6", Exit.POLICY, "Does a failback run on-prem?")
 def failback_onprem(case: PlanCase) -> Answer:
     """A failback uses the on-prem runner, never a cloud's."""
     if case.decision.decision_type is DecisionType.FAILBACK_ONPREM and case.lane.name != "onprem":
@@ -75,7 +75,7 @@ def site_failed(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("plane.allowed", "seed 2.4, 2.5", Exit.POLICY, "Is the way to the targets an allowed one?")
+@plan_gate("plane.allowed", "anti-drift 2.4, anti-drift 2.5", Exit.POLICY, "Is the way to the targets an allowed one?")
 def plane_allowed(case: PlanCase) -> Answer:
     """Planes of the policy, or break-glass with reason and end; the workstation never."""
     planes = {str(step.inputs["execution_plane"]) for step in case.blueprint.steps if step.inputs.get("execution_plane")}
@@ -100,7 +100,7 @@ def plane_allowed(case: PlanCase) -> Answer:
     return "; ".join(notes)
 
 
-@plan_gate("bootstrap.reason", "seed 2.2", Exit.POLICY, "Is a runner only made for an allowed reason?")
+@plan_gate("bootstrap.reason", "anti-drift 2.2", Exit.POLICY, "Is a runner only made for an allowed reason?")
 def bootstrap_reason(case: PlanCase) -> Answer:
     """Making a runner is for bootstrap, recovery of the runner, and the lab."""
     reason, allowed = case.facts.bootstrap_reason, case.config.policy.bootstrap_reasons
@@ -114,7 +114,7 @@ def bootstrap_reason(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("gcp.roles", "seed 2.1", Exit.POLICY, "Are GCP's project roles named apart?")
+@plan_gate("gcp.roles", "anti-drift 2.1", Exit.POLICY, "Are GCP's project roles named apart?")
 def gcp_roles(case: PlanCase) -> Answer:
     """Where the config names GCP projects, host, control and workload are separate fields; one project for all is said aloud."""
     projects = case.config.gcp

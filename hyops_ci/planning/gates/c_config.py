@@ -22,7 +22,7 @@ def config_env(case: PlanCase) -> Answer:
     return f"class {case.env.env_class}"
 
 
-@plan_gate("route.unique", "contracts 1, 3", Exit.POLICY, "Does each record lead to one service at most?")
+@plan_gate("route.unique", "contracts 1, contracts 3", Exit.POLICY, "Does each record lead to one service at most?")
 def route_unique(case: PlanCase) -> Answer:
     """Two routes that one record could fit, to different ends, make the answer a matter of order."""
     routes = case.config.routes

@@ -91,7 +91,7 @@ def branch_note(ref: RefFact) -> str:
 _RULESET = "add a branch ruleset: pull request required, code owners over .github/** (hyops-ci init prints it)"
 
 
-@plan_gate("authority.site", "seed 2.8", Exit.POLICY, "Does the secret authority stand outside the site that may be gone?")
+@plan_gate("authority.site", "anti-drift 2.8", Exit.POLICY, "Does the secret authority stand outside the site that may be gone?")
 def authority_site(case: PlanCase) -> Answer:
     """Secrets that are lost with the primary recover nothing. A failback may ask where the service lives now."""
     vault, home = case.config.vault, data_home(case.config, case.decision.service)
@@ -122,7 +122,7 @@ def authority_site(case: PlanCase) -> Answer:
     return ", ".join(f"{origin} at {site}" for origin, site in addresses(case.config))
 
 
-@plan_gate("authority.address", "seed 2.8, contracts 3", Exit.POLICY, "Is the authority another host, reached over TLS?")
+@plan_gate("authority.address", "anti-drift 2.8, contracts 3", Exit.POLICY, "Is the authority another host, reached over TLS?")
 def authority_address(case: PlanCase) -> Answer:
     """Not the runner itself, not in clear; outside class lab."""
     if case.env.env_class is EnvClass.LAB:

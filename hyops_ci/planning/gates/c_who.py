@@ -49,7 +49,7 @@ def approval_requester(case: PlanCase) -> Answer:
     return f"asked by {names}, which the host knows: it takes a signature, or two approvals"
 
 
-@plan_gate("approval.gate", "contracts 2, 5; workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
+@plan_gate("approval.gate", "contracts 2, contracts 5, workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
 def approval_gate(case: PlanCase) -> Answer:
     """The environment protects as demanded, or signed approvers exist. What cannot be read protects nothing (fail closed)."""
     if not case.decision.requires_approval:

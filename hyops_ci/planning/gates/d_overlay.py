@@ -27,7 +27,7 @@ def overlay_ref(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("overlay.placeholder", "contracts 3, HyOps 19", Exit.POLICY, "Is every value of the overlay filled in?")
+@plan_gate("overlay.placeholder", "contracts 3, hyops 2", Exit.POLICY, "Is every value of the overlay filled in?")
 def overlay_placeholder(case: PlanCase) -> Answer:
     """CHANGE_ME in an input reaches HyOps as it stands; in metadata it is normal."""
     left = [f"{step.id}{pointer}" for step in case.blueprint.steps for pointer, value in leaves(step.inputs) if "CHANGE_ME" in str(value)]
@@ -41,7 +41,7 @@ def overlay_placeholder(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("overlay.keys", "contracts 3, HyOps 19", Exit.POLICY, "Does HyOps know every key of the overlay?")
+@plan_gate("overlay.keys", "contracts 3, hyops 2", Exit.POLICY, "Does HyOps know every key of the overlay?")
 def overlay_keys(case: PlanCase) -> Answer:
     """HyOps ignores unknown keys in silence; a misspelt one would simply not act."""
     if case.blueprint.unknown_keys:
@@ -49,7 +49,7 @@ def overlay_keys(case: PlanCase) -> Answer:
     return ""
 
 
-@plan_gate("overlay.public", "seed 3, contracts 3", Exit.POLICY, "Do the targets stay private?")
+@plan_gate("overlay.public", "anti-drift 3, contracts 3", Exit.POLICY, "Do the targets stay private?")
 def overlay_public(case: PlanCase) -> Answer:
     """No public address on any VM, no port open to the world."""
     open_doors = public_addresses(case.blueprint) + open_ports(case.blueprint)
@@ -103,7 +103,7 @@ def restore_pin(case: PlanCase) -> Answer:
     return "" if label == "latest" else f"pinned to {label}"
 
 
-@plan_gate("secrets.mapped", "seed 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")
+@plan_gate("secrets.mapped", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")
 def secrets_mapped(case: PlanCase) -> Answer:
     """The union of `required_env` over all steps of the overlay; names only."""
     needed = set(case.blueprint.required_env()) - set(case.config.host.env_pass)

@@ -13,7 +13,7 @@ MAX_CLOCK_OFFSET: Final = 60.0
 """Seconds."""
 
 
-@check_gate("runner.identity", "seed 2.7, workflows 6", Exit.RUNNER, "Did the planned runner answer?")
+@check_gate("runner.identity", "anti-drift 2.7, workflows 6", Exit.RUNNER, "Did the planned runner answer?")
 def runner_identity(case: CheckCase) -> Answer:
     """The host's own `runner_ref`, every planned label it knows of, a listed name; a hosted machine is never a recovery runner."""
     runner, plan = case.facts.runner, case.plan
@@ -70,7 +70,7 @@ def hyops_version(case: CheckCase) -> Answer:
     return found
 
 
-@check_gate("hyops.env", "HyOps 18", Exit.HYOPS, "Does the env exist on the runner?")
+@check_gate("hyops.env", "hyops 1", Exit.HYOPS, "Does the env exist on the runner?")
 def hyops_env(case: CheckCase) -> Answer:
     """HyOps would make a missing env without a word, and then find no state in it."""
     if not case.facts.env_dir_exists:

@@ -47,7 +47,7 @@ def specs_present(case: CheckCase) -> Answer:
     return f"{len({step.module_ref for step in case.facts.blueprint.steps})} specs"
 
 
-@check_gate("effective.plane", "seed 2.4", Exit.POLICY, "Does every step work from the planned plane?")
+@check_gate("effective.plane", "anti-drift 2.4", Exit.POLICY, "Does every step work from the planned plane?")
 def effective_plane(case: CheckCase) -> Answer:
     """HyOps' own default is `workstation-direct`; a step that leaves it so was written for a laptop."""
     for step in case.facts.blueprint.steps:
@@ -62,7 +62,7 @@ def effective_plane(case: CheckCase) -> Answer:
     return ""
 
 
-@check_gate("effective.bastion", "seed 2.5", Exit.POLICY, "Is no bastion inferred?")
+@check_gate("effective.bastion", "anti-drift 2.5", Exit.POLICY, "Is no bastion inferred?")
 def effective_bastion(case: CheckCase) -> Answer:
     """A jump host by name, or one that HyOps would find by itself where the target is on-prem (HyOps `connectivity.py`)."""
     if case.plan.execution_plane is ExecutionPlane.BASTION_EXPLICIT:
@@ -97,7 +97,7 @@ def live_bastion(step: EffectiveStep) -> str:
     return ""
 
 
-@check_gate("effective.ssh", "seed 2.5", Exit.POLICY, "Is the way of SSH said, not inferred?")
+@check_gate("effective.ssh", "anti-drift 2.5", Exit.POLICY, "Is the way of SSH said, not inferred?")
 def effective_ssh(case: CheckCase) -> Answer:
     """Left empty, HyOps takes `gcp-iap` for machines of `platform/gcp/platform-vm`, whatever the plane says."""
     plane = case.plan.execution_plane
@@ -116,7 +116,7 @@ def effective_ssh(case: CheckCase) -> Answer:
     return ""
 
 
-@check_gate("effective.public", "seed 3", Exit.POLICY, "Do the targets stay private, defaults included?")
+@check_gate("effective.public", "anti-drift 3", Exit.POLICY, "Do the targets stay private, defaults included?")
 def effective_public(case: CheckCase) -> Answer:
     """Public addresses and ports open to the world, also where a spec's default opens them."""
     doors = public_addresses(case.facts.blueprint) + open_ports(case.facts.blueprint)

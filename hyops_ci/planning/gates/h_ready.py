@@ -27,7 +27,7 @@ def states_ok(case: CheckCase) -> Answer:
     return f"{total} of {total} states"
 
 
-@check_gate("secrets.names", "seed 2.8, contracts 3", Exit.SECRETS, "Does the authority have every secret, by name?")
+@check_gate("secrets.names", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the authority have every secret, by name?")
 def secrets_names(case: CheckCase) -> Answer:
     """The union over all steps, inherited defaults included: HyOps' preflight does not look beyond the first blocked step."""
     needed = set(case.facts.blueprint.required_env()) - set(case.plan.env_pass)

@@ -1,4 +1,4 @@
-"""Secrets from a file, for envs of class `lab` only: rehearsals and tests, never a production run (contracts 2)."""
+"""Secrets from a file, for envs of class `lab` only: rehearsals and tests, never a production run (docs/design/contracts.md 2)."""
 
 from __future__ import annotations
 

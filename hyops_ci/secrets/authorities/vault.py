@@ -1,4 +1,4 @@
-"""HashiCorp Vault and OpenBao: KV v2, read as one role for one run, the token revoked at its end (seed 2.8, contracts 2)."""
+"""HashiCorp Vault and OpenBao: KV v2, read as one role for one run, the token revoked at its end (docs/design/anti-drift.md 2.8)."""
 
 from __future__ import annotations
 

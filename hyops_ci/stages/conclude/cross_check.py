@@ -1,6 +1,6 @@
 """What GitHub shows of a run by itself, beside what the run's own evidence says: where the two disagree, one of them is not true.
 
-Contracts, section 7: `conclude` adds runner, attempt, reviews and job times, and a contradiction is exit 11.
+docs/design/contracts.md 7: `conclude` adds runner, attempt, reviews and job times, and a contradiction is exit 11.
 """
 
 from __future__ import annotations

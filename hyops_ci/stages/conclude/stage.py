@@ -1,6 +1,6 @@
 """Conclude: verify the evidence, settle what never reached the runner, and say how the run ended.
 
-Order (workflows, section 2): plan refused -> ledger tip is our claim without execute's part -> execute's own
+Order (docs/design/workflows.md 2): plan refused -> ledger tip is our claim without execute's part -> execute's own
 result -> denied -> no runner -> expired -> cancelled.
 """
 

@@ -1,4 +1,4 @@
-"""Why a run that was planned or checked went no further, in the order of workflows, section 2.
+"""Why a run that was planned or checked went no further, in the order of docs/design/workflows.md 2.
 
 denied -> no runner -> past its time -> not approved -> cancelled
 """

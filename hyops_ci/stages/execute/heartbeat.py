@@ -1,4 +1,4 @@
-"""A run that is alive says so: the ledger hears from it while HyOps works, so that nobody takes it for cut off (contracts, section 6)."""
+"""Renew the claim while HyOps works, so that a run that is alive is not taken for one that was cut off (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

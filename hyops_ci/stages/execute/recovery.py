@@ -41,7 +41,7 @@ from hyops_ci.stages.preview import authority_of, command_of
 from hyops_ci.text import span
 
 STEP_WAIT: Final = 9.0
-"""Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (workflows, section 4)."""
+"""Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
 
 
 @dataclass
@@ -187,7 +187,7 @@ def keep_records(root: Path, since: datetime, run: RunDir, act: Act) -> None:
 
 
 def show_end_of_log(root: Path, since: datetime, world: World, act: Act) -> None:
-    """The last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (texts, section 4)."""
+    """The last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
     records = new_runs(root, since)
     for line in last_lines(records[-1], lambda text: scrub_patterns(act.redactor.text(text))) if records else ():
         world.say(printable(line.encode()))

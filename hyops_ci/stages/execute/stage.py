@@ -1,4 +1,4 @@
-"""Execute: carry out the approved plan on the runner, once, and seal what happened (workflows, section 4).
+"""Execute: carry out the approved plan on the runner, once, and seal what happened (docs/design/workflows.md 4).
 
 caller -> what the check saw still holds -> approvals -> claim -> secrets -> runtime copy of the overlay
 -> HyOps preflight -> HyOps deploy -> outcome -> verification -> seal -> ledger -> wipe
@@ -83,7 +83,7 @@ def _story(part: PartRecorder, run: RunDir, world: World, approvals: str, act: A
 
 
 def refuse_rerun(job: Job) -> None:
-    """A re-run never starts an effect (workflows, section 2). Raises Refusal (exit 6)."""
+    """A re-run never starts an effect (docs/design/workflows.md 2). Raises Refusal (exit 6)."""
     if job.attempt > 1:
         raise Refusal(
             "run.attempt",
@@ -96,7 +96,7 @@ def refuse_rerun(job: Job) -> None:
 
 
 def refuse_unfit_job(plan: Plan, world: World) -> None:
-    """Neither a re-run, nor a debugging job where production's secrets are (workflows, sections 2 and 4). Raises Refusal."""
+    """Neither a re-run, nor a debugging job where production's secrets are (docs/design/workflows.md 4). Raises Refusal."""
     refuse_rerun(world.job)
     if world.job.step_debug and plan.env_class is EnvClass.PRODUCTION:
         raise Refusal(

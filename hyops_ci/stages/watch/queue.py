@@ -1,4 +1,4 @@
-"""Waiting for a runner: what one look after another at a run's jobs comes to (workflows, section 2; github-actions, F1 to F3).
+"""Waiting for a runner: what one look after another at a run's jobs comes to (docs/design/github.md 3).
 
 Pure: looks with their times go in, a line to say and at last a verdict come out. Two rules hold whatever is seen. Only time
 in which GitHub calls the job `queued` counts, never `waiting` (for a review), `pending` (for a slot) or time nobody looked.
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 
 class Presence(StrEnum):
-    """What is known of the runner itself. A job's own token is never told (github-actions, F4)."""
+    """What is known of the runner itself. A job's own token is never told (docs/design/github.md 4)."""
 
     UNKNOWN = "unknown"
     ONLINE = "online"

@@ -1,4 +1,4 @@
-"""What a watch that ended badly says: which runner was expected, what is known of it, and the command that helps (texts, 5.6)."""
+"""Refusals for a job that no runner took: the expected runner, what is known of it, and a command that helps (docs/design/texts.md 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch: whether a runner takes the job, and whether it is the plan's (workflows, section 2).
+"""Watch: whether a runner takes the job, and whether it is the plan's (docs/design/workflows.md 2).
 
 look at the jobs of this attempt, again and again -> a verdict -> said -> the run ended, where nobody will come or a stranger came
 
@@ -36,7 +36,7 @@ ASK_AGAIN: Final = 50.0
 """Seconds for which it is taken as known what the runner does; short of half the limit, so that the last word is a fresh one."""
 BUSY_ASK_AGAIN: Final = 120.0
 MOST_CALLS: Final = 240
-"""Of one watch. A job's token has 1,000 an hour for the whole repository (github-actions, F31)."""
+"""Of one watch. A job's token has 1,000 an hour for the whole repository (docs/design/github.md 8)."""
 
 
 @dataclass(frozen=True)

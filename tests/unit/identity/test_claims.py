@@ -30,7 +30,7 @@ COMPARED = (
     "sha",
     "actor_id",
 )
-"""Workflows, section 6, and what the job's environment says of itself."""
+"""docs/design/workflows.md 6, and what the job's environment says of itself."""
 anything = st.one_of(
     st.text(max_size=60), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False), st.lists(st.text(max_size=5), max_size=2)
 )

@@ -8,9 +8,10 @@ import pytest
 from hyops_ci.contracts.plan import GatePass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import checking, planner
-from hyops_ci.planning.case import CheckCase, Gate, load, table
+from hyops_ci.planning.case import CheckCase, Gate, load
 from tests.unit.planning.stagecraft import CASES, check_facts, stage
 from tests.unit.planning.stagecraft import load as load_case
+from tools.refusal_pages import gates_page
 
 ROOT = Path(__file__).parents[3]
 GATES: dict[str, Gate[Any]] = {gate.id: gate for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]
@@ -80,7 +81,7 @@ def test_gate_ids_are_unique_and_dotted() -> None:
 
 
 def test_the_table_in_docs_is_the_code() -> None:
-    assert (ROOT / "docs" / "gates.md").read_text("utf-8") == table()
+    assert (ROOT / "docs" / "gates.md").read_text("utf-8") == gates_page(ROOT / "docs")
 
 
 def test_all_refusals_are_told_and_the_worst_is_raised() -> None:

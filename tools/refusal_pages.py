@@ -1,0 +1,137 @@
+"""`docs/refusals.md`, `docs/exit-codes.md` and `docs/gates.md`: refusals, exit codes and outcomes, and the rule of each gate."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from hyops_ci.contracts.run import ENDINGS, Ending
+from hyops_ci.errors import Exit
+from hyops_ci.github.api.errors import gates as github_refusals
+from hyops_ci.planning.case import Answer, load
+from tools.markdown import cell, section_link
+from tools.refusal_sites import Site, by_gate, sites, texts
+
+PACKAGE: Final = Path(__file__).resolve().parents[1] / "hyops_ci"
+COLOURS: Final = {"good": "green", "wait": "grey", "warn": "amber", "bad": "red"}
+KINDS: Final[tuple[tuple[Literal["plan", "check"], str], ...]] = (
+    ("plan", "Before anything is asked of a runner"),
+    ("check", "On the runner, before a person is asked"),
+)
+_EXIT_CODES: Final = """# Exit codes and outcomes
+
+Generated from the code by `python -m tools.docs`. A published contract: it changes with a major version only.
+
+## Families
+
+Every command of `hyops-ci` ends with one of these. Which refusal has which code: [refusals.md](refusals.md).
+
+| exit | family |
+|---|---|
+{families}
+
+## Outcomes
+
+A run ends in one terminal state. Its exit code is that of the refusal that ended it, where there is one. CANCELLED, INDETERMINATE and
+states with code 0 always have the code of this table.
+
+| outcome | exit | headline | colour in the report |
+|---|---|---|---|
+{outcomes}
+
+`hyops-ci conclude` (the job `Report`) ends with 0 for evidence that is whole, whatever the outcome, and with 11 where the evidence does not
+verify or GitHub contradicts it. The outcome's own code is its output `exit_code`.
+"""
+_REFUSALS: Final = """# Refusals
+
+Generated from the code by `python -m tools.docs`. Each refusal also says what was found and what was expected; `...` stands for what is
+filled in. Exit codes: [exit-codes.md](exit-codes.md). Gates of plan and check, with the rule that each one holds: [gates.md](gates.md).
+"""
+_GENERATED: Final = frozenset({"refusals.md", "gates.md", "exit-codes.md"})
+
+
+def gates_page(docs: Path) -> str:
+    """Return `docs/gates.md`: question, exit code and rule of each gate of plan and check."""
+    rows = ["# Gates", "", "Generated from the code by `python -m tools.docs`. A gate is one pure function.", ""]
+    for kind, title in KINDS:
+        rows += [f"## {title}", "", "| gate | question | exit | rule |", "|---|---|---|---|"]
+        for gate in load(kind):
+            rules = ", ".join(section_link(docs, each) for each in citations(gate.reference))
+            rows.append(f"| `{gate.id}` | {gate.question} | {int(gate.exit_code)} | {rules} |")
+        rows.append("")
+    return "\n".join(rows)
+
+
+def citations(reference: str) -> list[str]:
+    """Return `["contracts 1", "contracts 2"]` for a gate's `contracts 1, contracts 2`."""
+    return [each.strip() for each in reference.split(",")]
+
+
+def exit_codes_page() -> str:
+    """Return `docs/exit-codes.md`: families, and outcome -> exit code -> headline -> colour."""
+    families = "\n".join(f"| {int(code)} | {code.family} |" for code in Exit)
+    outcomes = "\n".join(_outcome(state.value, ending) for state, ending in ENDINGS.items())
+    return _EXIT_CODES.format(families=families, outcomes=outcomes)
+
+
+def _outcome(name: str, ending: Ending) -> str:
+    return f"| {name} | {int(ending.exit_code)} | `{ending.headline}` | {COLOURS[ending.mood]} |"
+
+
+def refusals_page(docs: Path) -> str:
+    """Return `docs/refusals.md`: every refusal and fault with exit codes, what it says, what to do, and where it is explained."""
+    pages = {page.name: page.read_text(encoding="utf-8") for page in sorted(docs.glob("*.md")) if page.name not in _GENERATED}
+    rows, family = [_REFUSALS.rstrip()], ""
+    for gate, code, says, fix in _all():
+        if gate.partition(".")[0] != family:
+            family = gate.partition(".")[0]
+            rows += ["", f"## {family}", "", "| refusal | exit | says | to do | more |", "|---|---|---|---|---|"]
+        more = ", ".join(f"[{name}]({name})" for name, text in pages.items() if f"`{gate}`" in text)
+        rows.append(f"| `{gate}` | {code} | {cell(says)} | {cell(fix)} | {more} |")
+    return "\n".join([*rows, ""])
+
+
+def ids() -> frozenset[str]:
+    """Return every gate id of the page."""
+    return frozenset(gate for gate, *_ in _all())
+
+
+@cache
+def _all() -> tuple[tuple[str, str, str, str], ...]:
+    """Return (gate, exit codes, texts, fixes) of every gate id, sorted by it."""
+    return tuple(_each())
+
+
+def _each() -> Iterator[tuple[str, str, str, str]]:
+    known = by_gate([*sites(PACKAGE)[0], *_of_gates(), *_of_github()])
+    for gate, found in known.items():
+        codes = sorted({Exit[name] for site in found for name in site.exits})
+        says, fixes = _joined(each.reasons for each in found), _joined(each.fixes for each in found)
+        yield gate, ", ".join(str(int(code)) for code in codes) or "the outcome's", says or "why HyOps ended", fixes
+
+
+def _of_gates() -> Iterator[Site]:
+    """Yield the gates of plan and check, with the failures that their own functions return."""
+    failure = next(kind for kind in get_args(Answer) if kind is not str).__name__
+    for kind, _ in KINDS:
+        for gate in load(kind):
+            tree = ast.parse(inspect.getsource(gate.ask))
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == failure]
+            says, fixes = (tuple(text for call in calls for text in texts(call.args[place], {})) for place in (0, 3))
+            yield Site(gate.id, (gate.exit_code.name,), says or (f"see: {gate.question}",), fixes, "")
+
+
+def _of_github() -> Iterator[Site]:
+    for gate, code, reason, fix in github_refusals():
+        yield Site(gate, (Exit(code).name,), (reason,), (fix,), "")
+
+
+def _joined(texts: Iterable[tuple[str, ...]]) -> str:
+    """Return the different texts of all sites, the unreadable and the cut ones left out."""
+    different = dict.fromkeys(text.replace("{}", "...") for group in texts for text in group)
+    return "; ".join(text for text in different if re.search(r"[A-Za-z]{3}", text))
