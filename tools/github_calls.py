@@ -30,15 +30,14 @@ def page(root: Path, commands: Mapping[str, str]) -> str:
     """The page. `root` is the checkout; `commands` maps a command to its module in `hyops_ci/cli`."""
     asking = reached(root / PACKAGE, {name: module for name, module in commands.items() if name not in OFFLINE})
     named = {id(each): name for name, each in vars(endpoints).items() if isinstance(each, endpoints.Endpoint)}
-    rows = [*_INTRODUCTION, "| endpoint | permission | asked by | what for | shown by |", "|---|---|---|---|---|"]
+    rows = [*_INTRODUCTION, "| endpoint | permission | asked by | what for |", "|---|---|---|---|"]
     for each in endpoints.ENDPOINTS:
         who = (
             "whoever has an App"
             if each.permission == endpoints.APP_KEY
             else ", ".join(f"`{name}`" for name in asking.get(named[id(each)], ()))
         )
-        test = f"`tests/unit/{each.test}`"
-        rows.append(f"| `{each.method} {each.path}` | {each.permission} | {who or 'the library'} | {each.why} | {test} |")
+        rows.append(f"| `{each.method} {each.path}` | {each.permission} | {who or 'the library'} | {each.why} |")
     rows += ["", *_TROUBLE, "| gate | exit | what it says | what to do |", "|---|---|---|---|"]
     rows += [f"| `{gate}` | {exit_code} | {reason} | {fix} |" for gate, exit_code, reason, fix in errors.gates()]
     return "\n".join([*rows, ""]).replace("<", "&lt;")
@@ -47,8 +46,8 @@ def page(root: Path, commands: Mapping[str, str]) -> str:
 _INTRODUCTION: Final = (
     "# GitHub's API",
     "",
-    "Generated from the code by `python -m tools.docs`: every endpoint that is asked, by which commands, and the test that asks it of a",
-    "fake GitHub whose every request and answer is compared with GitHub's own OpenAPI description.",
+    "Generated from the code by `python -m tools.docs`: every endpoint that is asked, and by which commands. A test asks each of a fake",
+    "GitHub whose every request and answer is compared with GitHub's own OpenAPI description.",
     "",
     "A job's `GITHUB_TOKEN` can have what begins with `metadata`, `contents` and `actions`; `administration` and",
     "`organization_self_hosted_runners` need a GitHub App's token or a person's. Without such a token the answers that need it are",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from hyops_ci.contracts.plan import SecretRef
-from hyops_ci.contracts.run import State
 
 
 class Clock(Protocol):
@@ -23,30 +22,6 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...
-
-
-class Recorder(Protocol):
-    """Where a stage writes what happens, as it happens (evidence). Each call is on disk when it returns."""
-
-    def enter(self, state: State, **data: Any) -> None:
-        """The run enters `state`. Raises ValueError for a move that the table does not allow."""
-        ...
-
-    def intent(self, name: str, **data: Any) -> None:
-        """Something that changes the world is about to be done."""
-        ...
-
-    def result(self, name: str, **data: Any) -> None:
-        """What the intent of the same name came to."""
-        ...
-
-    def note(self, name: str, **data: Any) -> None:
-        """A fact worth keeping."""
-        ...
-
-    def keep(self, path: str, content: bytes) -> None:
-        """Keep a file of this stage in the evidence, at `path` inside the part."""
         ...
 
 

@@ -6,7 +6,6 @@ Only standard output carries them. Every other line is text for people.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -80,11 +79,6 @@ def read_line(line: str) -> HyOpsLine | None:
     if found := _SKELETON.fullmatch(text):
         return FinalLine(found[1], "skeleton", None)
     return None
-
-
-def read_output(lines: Iterable[str]) -> tuple[HyOpsLine, ...]:
-    """Every line that means something, in order."""
-    return tuple(event for line in lines if (event := read_line(line)) is not None)
 
 
 def _step(step: str, status: StepStatus, rest: str) -> StepEvent:

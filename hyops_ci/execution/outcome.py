@@ -57,11 +57,6 @@ class Outcome:
         """The last step that began."""
         return next((step for step in reversed(self.steps) if step.begun), None)
 
-    @property
-    def changed_something(self) -> bool:
-        """Whether a mutating step began."""
-        return any(step.begun and step.step_class is not StepClass.READ for step in self.steps)
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -118,12 +118,6 @@ class Supervisor:
         """The journal as it is now."""
         return journal.read_journal(self.run_dir)
 
-    def hyops_lives(self) -> bool:
-        """Whether HyOps itself still runs, with or without its supervisor: look at it before anything else starts."""
-        pid = self.view().hyops_pid
-        process = processes.read_process(pid) if pid else None
-        return process is not None and process.session == pid and process.state not in "ZX"
-
     def wait(self, limit: float | None = None) -> Ended | None:
         """Pass on what comes until the final answer, at most `limit` seconds.
 

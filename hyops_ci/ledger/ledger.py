@@ -17,7 +17,7 @@ from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import Asked
 from hyops_ci.ledger.rules import ClaimRequest
-from hyops_ci.ledger.store import Head, Relation, Store, relation
+from hyops_ci.ledger.store import Head, Store
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
@@ -205,10 +205,6 @@ class Ledger:
     def answers(self, asked: Asked) -> tuple[dict[str, Any], ...]:
         """The envelopes that wait for exactly this decision, plan and check, to be judged by `approvals`. Nobody vouches for them yet."""
         return tuple(each.document() for each in pending_approvals.waiting_for(self._head().tip, asked))
-
-    def ahead_of(self, other: Ledger) -> Relation:
-        """How this ledger stands to one that should be the same. Raises what reading either of them raises."""
-        return relation(self.read(), other.read())
 
     def take(self, other: Ledger, mine: Head | None, theirs: Head) -> bool:
         """Go on from the own head to that of `other`, the same commits. False: somebody else came first. For Git remotes only."""

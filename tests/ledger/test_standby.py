@@ -12,8 +12,9 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.standby import RISK, Relation, choose, merge, refuse_while_ahead
-from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare, git, request
+from hyops_ci.ledger.standby import RISK, choose, merge, refuse_while_ahead
+from hyops_ci.ledger.store import Relation, relation
+from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request
 from tests.support.git_http import serving
 
 REF = f"refs/heads/{BRANCH}"
@@ -76,18 +77,18 @@ def refused(gate: str, exit_code: Exit = Exit.CONFLICT) -> pytest.RaisesExc[Refu
 
 
 def test_each_relation(two: Two, tmp_path: Path) -> None:
-    assert two.primary.ahead_of(two.standby) is Relation.EQUAL
+    assert relation(two.primary.read(), two.standby.read()) is Relation.EQUAL
     run(two.standby, 1, 0)
-    assert two.primary.ahead_of(two.standby) is Relation.BEHIND
-    assert two.standby.ahead_of(two.primary) is Relation.AHEAD
+    assert relation(two.primary.read(), two.standby.read()) is Relation.BEHIND
+    assert relation(two.standby.read(), two.primary.read()) is Relation.AHEAD
     run(two.primary, 2, 0)
-    assert two.primary.ahead_of(two.standby) is Relation.DIVERGED
+    assert relation(two.primary.read(), two.standby.read()) is Relation.DIVERGED
     other = Ledger.over_git(str(bare(tmp_path / "other.git")), SERVICE, state_dir=tmp_path / "host")
-    assert two.primary.ahead_of(other) is Relation.AHEAD, "one that was never made"
-    assert other.ahead_of(two.primary) is Relation.BEHIND
+    assert relation(two.primary.read(), other.read()) is Relation.AHEAD, "one that was never made"
+    assert relation(other.read(), two.primary.read()) is Relation.BEHIND
     other.init("onprem", at())
-    assert two.primary.ahead_of(other) is Relation.UNRELATED
-    assert Ledger(MemoryStore(), SERVICE).ahead_of(Ledger(MemoryStore(), SERVICE)) is Relation.EQUAL
+    assert relation(two.primary.read(), other.read()) is Relation.UNRELATED
+    assert relation(None, None) is Relation.EQUAL, "neither was ever made"
 
 
 # --------------------------------------------------------------------------------------------- merge

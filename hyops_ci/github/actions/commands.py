@@ -1,4 +1,4 @@
-"""Workflow commands: outputs, summary, annotations, masks and groups, safe against text that would be a command.
+"""Workflow commands: outputs, summary, annotations and groups, safe against text that would be a command.
 
 Besides `cli/`, the only module that prints (docs/design/architecture.md 6). The rules are those of GitHub's docs, "Workflow
 commands" and "Job summaries", and of the runner itself (actions/runner `ActionCommand.cs`, `FileCommandManager.cs`).
@@ -68,7 +68,7 @@ class Note:
 class Workflow:
     """The commands of one step. `environ` names the command files; without them this writes nothing.
 
-    It remembers what it masked and how many annotations it made, so a step has one of it. `stream` defaults to stderr.
+    It counts the annotations that it made, so a step has one of it. `stream` defaults to stderr.
     """
 
     def __init__(self, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
@@ -100,14 +100,7 @@ class Workflow:
                 self._notes[level] += 1
                 self._command(f"{level} title={_property(note.title[:MAX_TITLE])}", note.message[:MAX_MESSAGE])
 
-    # ------------------------------------------------------------------------------------------- masks and outputs
-
-    def mask(self, value: str) -> None:
-        """Hide each line of `value` in later log output. Short lines are not masked: see `SHORTEST_MASK`."""
-        for line in map(str.strip, re.split(r"[\r\n]+", value)):
-            if len(line) >= SHORTEST_MASK:
-                self._masked.add(line)
-                self._command("add-mask", line)
+    # ----------------------------------------------------------------------------------------------------- outputs
 
     def outputs(self, values: Mapping[str, str], *, required: Iterable[str] = ()) -> None:
         """Set step outputs, all or none. Each is written between random delimiters, so that no value can end itself.

@@ -22,7 +22,6 @@ from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
 from hyops_ci.parsing.strict_yaml import read_yaml
 
-OWNERS: Final = PLACES[0]
 WORKFLOWS: Final = ".github/workflows"
 WORKFLOW_PATH: Final = f"{WORKFLOWS}/dr.yml"
 TEMPLATE: Final = "dr-manual.yml"

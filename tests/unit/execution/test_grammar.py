@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus, read_line, read_output
+from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus, read_line
 
 LINES: list[tuple[str, HyOpsLine]] = [
     (
@@ -52,11 +52,6 @@ def test_lines_that_mean_something(line: str, event: HyOpsLine) -> None:
 @pytest.mark.parametrize("line", TEXT)
 def test_lines_that_are_only_text(line: str) -> None:
     assert read_line(line) is None
-
-
-def test_order_is_kept_and_text_left_out() -> None:
-    mixed = [line for pair in zip(TEXT, (line for line, _ in LINES), strict=False) for line in pair]
-    assert read_output(mixed) == tuple(event for _, event in LINES[: len(TEXT)])
 
 
 @given(st.text())

@@ -47,7 +47,7 @@ def test_an_app_gets_a_token_and_renews_it_before_it_ends(github_fake: FakeGitHu
     client.ask(endpoints.RUNNERS)
     assert len(github_fake.made("POST /app/installations/{installation_id}/access_tokens")) == 1
     assert client.calls == 4
-    moment[0] += 3600 - 299
+    moment[0] = github_fake.now().timestamp() + 3600 - 299
     client.ask(endpoints.RUNNERS)
     assert len(github_fake.made("POST /app/installations/{installation_id}/access_tokens")) == 2
 

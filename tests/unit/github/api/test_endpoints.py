@@ -1,28 +1,39 @@
-"""The table of endpoints, against GitHub's description, the fake's own table of permissions, the workflow, and the tests it names."""
+"""The table of endpoints: against GitHub's description, the fake's table of permissions, the workflow, and the functions that ask them."""
 
 from __future__ import annotations
 
-import ast
-import json
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import hyops_ci
 from hyops_ci.cli.app import COMMANDS
+from hyops_ci.errors import Fault
+from hyops_ci.github import artifacts, branch, contents, dispatch, environments, repository, reviews, runner_versions, runners, runs
+from hyops_ci.github import jobs as github_jobs
 from hyops_ci.github.api import endpoints
+from hyops_ci.github.api.client import AppKey, Client
 from hyops_ci.github.api.endpoints import APP_KEY, ENDPOINTS, Endpoint
+from hyops_ci.github.dispatch import Workflow
+from hyops_ci.operations.dispatch import follow
 from tests.support.github import description, routing
+from tests.support.github.repositories import Repository
 from tests.support.github.routing import ROUTES
+from tests.support.github.runs import Run
+from tests.support.github.server import FakeGitHub
+from tests.unit.operations.dispatch.dispatching import StandingClock
 from tools.github_calls import reached
 
 ROOT = Path(__file__).parents[4]
+WORKFLOW = ".github/workflows/dr.yml"
+CALLER = "on: {workflow_dispatch: , repository_dispatch: {types: [dr-decision]}}\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n"
 LEVELS = ("none", "read", "write")
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=[f"{each.method} {each.path}" for each in ENDPOINTS])
 
@@ -40,28 +51,100 @@ def test_github_describes_it_and_asks_for_that_permission(endpoint: Endpoint) ->
     assert endpoint.permission == {routing.APP_KEY: APP_KEY}.get(route.needs, route.needs)
 
 
-@each_endpoint
-def test_the_test_that_it_names_is_there(endpoint: Endpoint) -> None:
-    path, _, name = endpoint.test.partition("::")
-    assert name, "name the test that asks this endpoint: Endpoint.test"
-    tree = ast.parse((ROOT / "tests" / "unit" / path).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+@dataclass
+class Site:
+    """A repository of the fake GitHub with one run, and a client for each kind of token."""
+
+    fake: FakeGitHub
+    repository: Repository
+    run: Run
+    client: Client
+    person: Client
+    clock: StandingClock
+
+    def workflow(self) -> Workflow:
+        return dispatch.workflow(self.client, "dr.yml")
+
+    def as_app(self) -> None:
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        self.fake.add_app(public, number=31, permissions={"metadata": "read"}).install(self.repository.owner, [self.repository])
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+        now = self.fake.now().timestamp()
+        Client.connect("acme/dr", app=AppKey("31", pem), api_url=self.fake.url, now=lambda: now).ask(endpoints.REPOSITORY)
 
 
-@pytest.mark.slow
-def test_each_named_test_really_asks_its_endpoint(tmp_path: Path) -> None:
-    """They run once more, with a note of every call that was answered."""
-    named = sorted({f"tests/unit/{each.test}" for each in ENDPOINTS})
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.support.asked", *named]
-    ended = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "DR_ASKED": str(tmp_path / "asked")}, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stdout
-    asked: dict[str, set[str]] = {}
-    for test, calls in json.loads((tmp_path / "asked").read_text(encoding="utf-8")).items():
-        asked.setdefault(test.partition("[")[0], set()).update(calls)
-    silent = [each.test for each in ENDPOINTS if f"{each.method} {each.path}" not in asked.get(f"tests/unit/{each.test}", ())]
-    assert silent == []
+def follow_run(site: Site) -> None:
+    site.run.add_job("execute", environment="dr-prod")
+    with pytest.raises(Fault):  # the run waits for a review for longer than it is followed
+        follow.follow(site.client, site.run.id, within=1, clock=site.clock, say=lambda _: None)
+
+
+def start(site: Site) -> None:
+    dispatch.start(site.client, site.workflow(), ref="main", inputs={}, mark="a mark", clock=site.clock)
+
+
+def start_by_event(site: Site) -> None:
+    payload = {"decision": "{}"}
+    dispatch.start_by_event(site.person, site.workflow(), event_type="dr-decision", payload=payload, mark="", clock=site.clock)
+
+
+REF: Final = {"ref": "refs/heads/main", "default_branch": "main"}
+ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
+    "REPOSITORY": lambda site: repository.repository(site.client),
+    "USER": lambda site: repository.person_id(site.client, "maria"),
+    "BRANCH": lambda site: branch.ref(site.client, sha=site.repository.head, **REF),
+    "BRANCH_RULES": lambda site: branch.ref(site.client, sha=site.repository.head, **REF),
+    "CONTENT": lambda site: contents.file_at(site.client, WORKFLOW, "main"),
+    "ENVIRONMENT": lambda site: environments.environment(site.client, "dr-prod", private=True),
+    "BRANCH_POLICIES": lambda site: environments.environment(site.client, "dr-prod", private=True),
+    "RUN": lambda site: runs.run(site.client, site.run.id),
+    "RUNS": lambda site: runs.waiting_runs(site.client, "dr.yml"),
+    "REPOSITORY_RUNS": lambda site: github_jobs.at_work(site.client, ["dr"], [], 0),
+    "JOBS": lambda site: github_jobs.jobs(site.client, site.run.id, 1),
+    "REVIEWS": lambda site: reviews.reviews(site.client, site.run.id),
+    "PENDING": follow_run,
+    "CANCEL": lambda site: github_jobs.cancel(site.client, site.run.id),
+    "ARTIFACTS": lambda site: artifacts.find(site.client, site.run.id, "dr-plan"),
+    "ARTIFACT": lambda site: artifacts.artifact(site.client, site.run.id, "dr-plan"),
+    "WORKFLOW": Site.workflow,
+    "DISPATCH": start,
+    "REPOSITORY_DISPATCH": start_by_event,
+    "RUNNERS": lambda site: runners.find(site.person, names=[], labels=["dr"], org="acme"),
+    "ORG_RUNNERS": lambda site: runners.find(site.person, names=["dr-1"], labels=["dr"], org="acme"),
+    "RUNNER_GROUPS": lambda site: runners.find(site.person, names=[], labels=["dr"], org="acme"),
+    "DEPRECATION": lambda site: runner_versions.schedule(site.person, "2.336.0"),
+    "INSTALLATION": Site.as_app,
+    "INSTALLATION_TOKEN": Site.as_app,
+}
+"""The function of the library that asks each endpoint. An endpoint that nothing asks has no place in the table of endpoints."""
+
+
+@pytest.fixture
+def site(github_fake: FakeGitHub) -> Site:
+    made = github_fake.add_repository("acme/dr", private=True)
+    maria = github_fake.add_user("maria", number=1001)
+    made.add_workflow(WORKFLOW, CALLER)
+    made.add_environment("dr-prod", reviewers=[maria], branches=["main"])
+    github_fake.add_runner_version("2.336.0")
+    run = made.add_run(actor=maria)
+    run.add_artifact("dr-plan", {"plan.json": b"{}"})
+
+    def connect(*permissions: str) -> Client:
+        return Client.connect("acme/dr", token=github_fake.add_token(*permissions, actor="maria"), api_url=github_fake.url)
+
+    person = connect("contents: write", "actions: read", "administration: read", "organization_self_hosted_runners: read")
+    return Site(github_fake, made, run, connect("actions: write", "contents: read"), person, StandingClock())
+
+
+@pytest.mark.parametrize("name", [name for name, each in vars(endpoints).items() if isinstance(each, Endpoint)])
+def test_a_function_of_the_library_asks_it_and_is_answered(name: str, site: Site) -> None:
+    ASKED_BY[name](site)
+    endpoint = named(name)
+    path = re.compile(re.sub(r"{[a-z_]+(\*?)}", lambda found: ".+" if found[1] else "[^/]+", endpoint.path.replace("{repo}", "acme/dr")))
+    answered = [call.status for call in site.fake.calls if call.method == endpoint.method and path.fullmatch(call.path)]
+    assert answered
+    assert set(answered) <= {200, 201, 202, 204, 302}
 
 
 def test_each_is_there_once_and_has_a_name() -> None:
@@ -74,7 +157,7 @@ def test_what_makes_something_anew_each_time_is_asked_once() -> None:
     """Those below may be repeated: a second token is as good as the first, and a run is not cancelled more than once."""
     assert all(each.method == "POST" for each in ENDPOINTS if each.once)
     repeated = {each.path.rpartition("/")[2] for each in ENDPOINTS if each.method == "POST" and not each.once}
-    assert repeated == {"access_tokens", "registration-token", "remove-token", "cancel"}
+    assert repeated == {"access_tokens", "cancel"}
 
 
 # ----------------------------------------------------------------------------------------------------- who asks

@@ -19,11 +19,12 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.codeowners import PLACES
 from hyops_ci.identity.claims import audience_of
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.operations.init.files import OWNERS, WORKFLOW_PATH, adopt, template
+from hyops_ci.operations.init.files import WORKFLOW_PATH, adopt, template
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -59,11 +60,11 @@ def files(root: Path) -> dict[str, bytes]:
 
 def test_an_empty_checkout_gets_everything(checkout: Path, core: Path) -> None:
     done = adopt(wish(core), checkout, KNOWN)
-    assert done.written == (CONFIG_PATH, WORKFLOW_PATH, OWNERS, FAILOVER, FAILBACK)
+    assert done.written == (CONFIG_PATH, WORKFLOW_PATH, PLACES[0], FAILOVER, FAILBACK)
     assert (done.kept, done.missing, done.fill, done.additions, done.open_words) == ((), (), (), (), ())
     assert set(files(checkout)) == set(done.written)
     assert len((checkout / CONFIG_PATH).read_text().splitlines()) == 5
-    assert (checkout / OWNERS).read_text() == "/.github/ @jonas @priya\n"
+    assert (checkout / PLACES[0]).read_text() == "/.github/ @jonas @priya\n"
 
 
 def test_the_second_time_keeps_everything_and_says_the_same(checkout: Path, core: Path) -> None:
@@ -74,7 +75,7 @@ def test_the_second_time_keeps_everything_and_says_the_same(checkout: Path, core
     assert again.blocks == first.blocks, "the commit is the one that the workflow pins"
 
 
-@pytest.mark.parametrize("path", [CONFIG_PATH, WORKFLOW_PATH, OWNERS, FAILOVER])
+@pytest.mark.parametrize("path", [CONFIG_PATH, WORKFLOW_PATH, PLACES[0], FAILOVER])
 def test_what_is_there_is_never_written_over(path: str, checkout: Path, core: Path) -> None:
     target = checkout / path
     target.parent.mkdir(parents=True)
@@ -191,7 +192,7 @@ def test_code_owners_elsewhere_are_not_put_out_of_force(place: str, checkout: Pa
     (checkout / place).parent.mkdir(exist_ok=True)
     (checkout / place).write_text("/src/ @dev\n")
     done = adopt(wish(core), checkout, KNOWN)
-    assert not (checkout / OWNERS).exists(), "GitHub would look at this one only"
+    assert not (checkout / PLACES[0]).exists(), "GitHub would look at this one only"
     assert done.additions == ((f"{place}, at its end", "/.github/ @jonas @priya"),)
     (checkout / place).write_text("* @acme/leads\n")
     assert adopt(wish(core), checkout, KNOWN).additions == ()
