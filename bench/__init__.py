@@ -1,4 +1,4 @@
-"""Benchmarks: one module each, with one function `run() -> Result`, beside the peer it is compared with.
+"""Benchmarks: one module each, beside the peer it is compared with. Its function `run` returns a `Result`, or a tuple of them.
 
 A figure is a ratio to a peer measured in the same run, or a rate where a peer makes no sense, so that it means something on any machine.
 """

@@ -17,15 +17,17 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
 
 
-def run_one(name: str) -> bench.Result:
+def run_one(name: str) -> list[bench.Result]:
     """Run one, and say what it found."""
-    result: bench.Result = importlib.import_module(f"bench.{name}").run()
-    for note in result.notes:
-        print(f"  {note}")
-    print(result.line(), flush=True)
-    if result.closing:
-        print(result.closing, flush=True)
-    return result
+    found: bench.Result | tuple[bench.Result, ...] = importlib.import_module(f"bench.{name}").run()
+    results = [found] if isinstance(found, bench.Result) else list(found)
+    for result in results:
+        for note in result.notes:
+            print(f"  {note}")
+        print(result.line(), flush=True)
+        if result.closing:
+            print(result.closing, flush=True)
+    return results
 
 
 def table(results: list[bench.Result]) -> str:
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known) or 'none'}", file=sys.stderr)
         return 2
-    results = [run_one(name) for name in arguments or known]
+    results = [result for name in arguments or known for result in run_one(name)]
     if not arguments:
         print(f"\n{table(results)}")
     return 0

@@ -1,49 +1,60 @@
 #!/usr/bin/env bash
-# Builds (once per host and requirements) and reuses the Python environment of hyops-ci.
-# The folder is keyed by everything that could make it differ, made beside its final place and renamed, the
-# marker last: a half-built environment is never used, and two jobs on one host do not disturb each other.
+# Builds (once per host and requirements) and reuses the Python environment of hyops-ci. With arguments it then becomes `hyops-ci` with
+# them; without, it puts `hyops-ci` on the PATH of the job.
+# The folder is made beside its final place and renamed, the marker last: a half-built environment is never used, and two jobs on one
+# host do not disturb each other. Python runs isolated (-I) throughout: no file of the workspace, no variable and no user site counts.
 set -euo pipefail
-unset PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_REQUIRE_VIRTUALENV UV_PROJECT_ENVIRONMENT
-export PYTHONUTF8=1
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+unset PIP_REQUIRE_VIRTUALENV
 started=$SECONDS
+root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 
-for python in python3.14 python3.13 python3.12 python3.11 python3; do
-  if command -v "$python" >/dev/null && "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi
-  python=""
-done
-if [ -z "$python" ]; then
-  echo "::error title=REFUSED setup.python (exit 7)::no Python 3.11 or newer with venv on this runner; install python3 and python3-venv"
-  exit 7
-fi
-
-tag=$("$python" -c 'import sys, sysconfig; print(sys.version_info[:3], sysconfig.get_platform())')
-key=$({ echo "$tag"; cat "$root/requirements/runtime.txt"; } | sha256sum | cut -c1-24)
-hardened=/opt/dr-dispatch/$key
+key=$({ uname -sm; cat "$root/requirements/runtime.txt"; } | sha256sum)
+key=${key:0:24}
 base=${RUNNER_TOOL_CACHE:-$HOME/.cache}/hyops-ci
-home=$base/$key
-[ -e "$hardened/complete" ] && home=$hardened
+home=/opt/dr-dispatch/$key
+
+refuse() { # id, text
+  echo "::error title=REFUSED $1 (exit 7)::$2"
+  exit 7
+}
+
+# The marker holds the version that the environment was built with: after an upgrade of the host's Python it is built again.
+usable() {
+  [ -e "$home/complete" ] &&
+    "$home/bin/python" -I -S -c 'import sys; sys.exit(open(sys.argv[1]).read() != sys.version)' "$home/complete" 2>/dev/null
+}
 
 build() {
-  local next=$home.$$.new
-  local flags=(--require-hashes --only-binary :all: --no-deps --disable-pip-version-check --quiet -r "$root/requirements/runtime.txt")
+  local python pip next=$home.$$.new flags=(--require-hashes --only-binary :all: --no-deps --no-compile --no-warn-script-location)
+  flags+=(--disable-pip-version-check --root-user-action ignore --quiet -r "$root/requirements/runtime.txt")
+  for python in python3.14 python3.13 python3.12 python3.11 python3 ""; do
+    if [ -z "$python" ]; then refuse setup.python "no Python 3.11 or newer with venv on this runner; install python3 and python3-venv"; fi
+    if pip=$("$python" -I -c "$find_pip" 2>/dev/null); then break; fi
+  done
   if [ -n "${DR_WHEELHOUSE:-}" ]; then
     flags+=(--no-index --find-links "$DR_WHEELHOUSE")
   elif [ "${DR_INDEX:-allowed}" = never ]; then
-    echo "::error title=REFUSED setup.packages (exit 7)::no environment $key on this host, no wheelhouse, and no index allowed"
-    exit 7
+    refuse setup.packages "no environment $key on this host, no wheelhouse, and no index allowed"
   fi
   rm -rf "$next"
-  "$python" -m venv "$next"
-  "$next/bin/python" -m pip install "${flags[@]}"
-  touch "$next/complete"
+  "$python" -I -m venv --without-pip "$next"
+  TMPDIR=$base "$python" -I "$pip" install "${flags[@]}" --target "$next"/lib/python3.*/site-packages
+  "$next/bin/python" -I -c 'import sys, pydantic_core; sys.stdout.write(sys.version)' >"$next/complete"
   mv -T "$next" "$home"
 }
 
-usable() { [ -e "$home/complete" ] && "$home/bin/python" -I -c 'import pydantic' 2>/dev/null; }
+# The interpreter's own pip, else the one that it brings for new environments, out of its wheel: to install a pip first takes longer
+# than all the rest.
+find_pip='
+import ensurepip, importlib.util, pathlib, sys, sysconfig, venv
+places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+wheels = [wheel / "pip" for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")]
+own = importlib.util.find_spec("pip")
+print(pathlib.Path(own.origin).parent if own else wheels[0])
+sys.exit(sys.version_info < (3, 11))'
 
+if ! usable; then home=$base/$key; fi
 if ! usable; then
-  home=$base/$key
   mkdir -p "$base"
   (
     flock 9
@@ -51,10 +62,15 @@ if ! usable; then
   ) 9>"$base/$key.lock"
 fi
 
-# The launcher runs the library of exactly this commit: isolated, so that no file of the workspace is imported.
+# The library of exactly this commit, and nothing of the workspace.
+start=("$home/bin/python" -I -c 'import sys; sys.path.insert(0, sys.argv.pop(1)); from hyops_ci.cli.app import main; main()' "$root")
+if [ $# -gt 0 ]; then exec "${start[@]}" "$@"; fi
 bin=$(mktemp -d "${RUNNER_TEMP:-/tmp}/hyops-ci.XXXXXXXX")
-printf '#!/usr/bin/env bash\nexec %q -I -c %q "$@"\n' "$home/bin/python" \
-  "import sys; sys.path.insert(0, '$root'); from hyops_ci.cli.app import main; main()" >"$bin/hyops-ci"
+{
+  printf '#!/usr/bin/env bash\nexec'
+  printf ' %q' "${start[@]}"
+  printf ' "$@"\n'
+} >"$bin/hyops-ci"
 chmod 755 "$bin/hyops-ci"
 echo "$bin" >>"$GITHUB_PATH"
 {

@@ -124,7 +124,9 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT), WHOLE]
 class Model(BaseModel):
     """A frozen part of a document; unknown fields are refused, nothing is coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, ser_json_inf_nan="constants", defer_build=True
+    )
 
     def document(self) -> dict[str, Any]:
         """The JSON value of this model. Absent optional fields are left out, so that absence has one spelling."""
