@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from hyops_ci.config import settings
 from hyops_ci.contracts.config import HyOps
 from hyops_ci.errors import Exit
 from hyops_ci.github import runner_versions
+from hyops_ci.github.actions import startup_failure
 from hyops_ci.planning.case import load
 from tests.unit.test_house import tracked
 from tools.markdown import headings, links, section_link
@@ -118,6 +121,28 @@ def test_the_rules_are_held_where_the_trace_says() -> None:
 def test_exit_codes_in_text_exist(path: str) -> None:
     codes = {int(code) for code in Exit} | {1}
     assert {int(number) for number in re.findall(r"\bexit (\d+)\b", (ROOT / path).read_text("utf-8"))} <= codes
+
+
+def test_the_workflow_of_the_readme_is_one_that_starts() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    shown = textwrap.dedent(text[text.index("    jobs:\n") :].partition("\n\n")[0])
+    job = yaml.safe_load(shown)["jobs"]["dr"]
+    assert job["permissions"] == startup_failure.NEEDED
+    assert set(job["with"]) <= startup_failure.INPUTS
+    assert (ROOT / job["uses"].partition("@")[0].partition("dr-dispatch/")[2]).is_file()
+    for template, lines in (("dr-manual.yml", 36), ("dr-decision.yml", 20)):
+        assert (ROOT / "workflows-templates" / template).read_text("utf-8").count("\n") == lines
+        assert re.search(rf"\b{lines} (lines with|for\s)", text)
+
+
+def test_the_layout_names_every_package() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Layout")[2].partition("## ")[0]
+    shown = set(re.findall(r"(?<![\w/])([\w-]+)/(?=[\s\w<])", text))
+    tops = {path.split("/")[0] for path in tracked() if "/" in path} - {"requirements", "docs", ".ci", ".github"}
+    packages = {path.split("/")[1] for path in tracked() if path.startswith("hyops_ci/") and path.count("/") > 1}
+    assert tops | packages <= shown
+    real = {part for path in tracked() for part in path.split("/")[:-1]}
+    assert shown <= real
 
 
 def test_compatibility_says_what_the_code_demands() -> None:
