@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.http.client import HttpClient, Limits, host_ca, proxies_of
+from hyops_ci.http.retry import repeat
 from hyops_ci.identity.host_file import NotOurs, read_own, write_own
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import requests
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 NAME: Final = "issuer-keys.json"
@@ -29,12 +30,10 @@ FRESH: Final = 600
 """Seconds for which kept keys are used without asking."""
 KEPT: Final = 7 * 24 * 3600
 """Seconds for which kept keys are good enough with the issuer out of reach."""
-ATTEMPTS: Final = 3
 MAX_BYTES: Final = 256 * 1024
+LIMITS: Final = Limits(seconds=15.0, connect=5.0, max_bytes=MAX_BYTES)
 MIN_KEY_BITS: Final = 2048
 _DISCOVERY: Final = "/.well-known/openid-configuration"
-_TIMEOUT: Final = (5.0, 10.0)
-_RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 
 Jwks = dict[str, dict[str, Any]]
 """kid -> key as the issuer publishes it."""
@@ -52,8 +51,8 @@ class IssuerKeys:
     folder: Path
     """The host's state directory."""
     now: datetime
-    ca_bundle: str | bool = True
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Whose proxy is used, and nothing else of it."""
     sleep: Callable[[float], None] = time.sleep
     source: str = ""
     """Where the last answer came from: `issuer`, or `kept <time>`."""
@@ -89,16 +88,14 @@ class IssuerKeys:
 
     def _fetch(self) -> tuple[Jwks, str]:
         """Every usable key of the issuer, or why there are none."""
-        import requests
-
-        with requests.Session() as session:
-            session.trust_env = False  # no .netrc, and no CA file that the job's environment names
-            session.verify, session.proxies = self.ca_bundle, dict(self.proxies)
-            try:
-                described = self._get(session, self.issuer + _DISCOVERY)
-                return _usable(self._get(session, self._address_of_keys(described))), ""
-            except _Unusable as problem:
-                return {}, str(problem)
+        http = HttpClient(LIMITS, ca=host_ca(), proxies=proxies_of(self.environment, self.issuer))
+        try:
+            described = self._get(http, self.issuer + _DISCOVERY)
+            return _usable(self._get(http, self._address_of_keys(described))), ""
+        except _Unusable as problem:
+            return {}, str(problem)
+        finally:
+            http.close()
 
     def _address_of_keys(self, described: Mapping[str, Any]) -> str:
         address, name = described.get("jwks_uri"), described.get("issuer")
@@ -109,17 +106,13 @@ class IssuerKeys:
             raise _Unusable(f"its keys would be at {str(address)[:200]}")
         return address
 
-    def _get(self, session: requests.Session, address: str) -> dict[str, Any]:
-        problem = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self.sleep(0.5 * 3 ** (attempt - 1))
-            status, body, problem = _once(session, address)
-            if status == 200:
-                return _object(body)
-            if status and status not in _RETRIED:
-                break
-        raise _Unusable(problem)
+    def _get(self, http: HttpClient, address: str) -> dict[str, Any]:
+        reply = repeat(
+            lambda: http.send("GET", address, headers={"Accept": "application/json"}), lambda reply: reply.passing, sleep=self.sleep
+        )
+        if reply.status != 200:
+            raise _Unusable(reply.outcome)
+        return _object(reply.body)
 
     def _kept(self) -> tuple[Jwks, int]:
         """The keys on the host with the second they came; none where others could have written them, of another issuer, or too old."""
@@ -140,25 +133,7 @@ class IssuerKeys:
             write_own(self.folder / NAME, json.dumps(document).encode())
 
 
-def _once(session: requests.Session, address: str) -> tuple[int, bytes, str]:
-    """Status, body and problem of one request; status 0 where there was no whole answer."""
-    import requests
-
-    try:
-        with session.get(address, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"Accept": "application/json"}) as answer:
-            body = b""
-            for chunk in answer.iter_content(16 * 1024):
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    break
-            return answer.status_code, body, f"HTTP {answer.status_code}"
-    except requests.RequestException as error:
-        return 0, b"", type(error).__name__
-
-
 def _object(content: bytes) -> dict[str, Any]:
-    if len(content) > MAX_BYTES:
-        raise _Unusable(f"more than {MAX_BYTES} bytes")
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):

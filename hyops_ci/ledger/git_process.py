@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
 
 TIMEOUT: Final = 60.0
@@ -33,7 +34,6 @@ _OPTIONS: Final = (
 )
 _KEPT: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 """Of the environment: where certificates and keys are, and the way out through a proxy. No GIT_TRACE*: it prints headers."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SCP: Final = re.compile(r"^[^/:]+:[^/]")
 
 
@@ -134,7 +134,7 @@ def _address(remote: str, token: str) -> str:
     parts = urlsplit(remote)
     if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
         raise _unsafe("the ledger's address holds a credential", f"{parts.scheme}://***@{parts.hostname}{parts.path}")
-    if token and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if token and parts.scheme == "http" and not is_protected(remote):
         raise _unsafe("a token would travel in the clear", f"http://{parts.hostname}")
     return remote
 

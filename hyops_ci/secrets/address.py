@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
+from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Refusal
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine by its spelling alone; nothing is resolved."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_address(origin: str, *, lab: bool) -> None:
     """Allows https, and http on loopback in class `lab`. Raises Refusal (exit 4) `secrets.address` before anything is sent."""
-    parts = urlsplit(origin)
-    if parts.scheme == "https" or (lab and parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if origin.startswith("https://") or (lab and is_protected(origin)):
         return
     raise Refusal(
         "secrets.address",

@@ -10,6 +10,7 @@ from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.http.client import Limits
 from hyops_ci.secrets.address import check_address
 from hyops_ci.secrets.port import Purpose, SecretAuthority
 
@@ -23,20 +24,20 @@ def open_authority(
     token_file: str = "",
     namespace: str = "",
     ca_bundle: str | None = None,
-    timeout: tuple[float, float] | None = None,
+    limits: Limits | None = None,
     sleep: Callable[[float], None] = time.sleep,
     learn: Callable[[str], None] | None = None,
 ) -> SecretAuthority:
     """The authority of `plan`, not yet logged in: the first question does that, `close` revokes.
 
-    `token_for(audience)` is the job's identity (`oidc.job_identity`); `token_file` takes its place in `hyops-ci run` only.
+    `token_for(audience)` is the job's identity (`identity.oidc_request.job_identity`); `token_file` takes its place in `hyops-ci run` only.
     `learn` is told every token as soon as it is known, for the redactor. Raises Refusal: exit 4 for an address in clear
     or a file outside class `lab`, exit 8 with no way to log in.
     """
     from hyops_ci.secrets.authorities.file import FileAuthority
     from hyops_ci.secrets.authorities.login import JwtLogin, Login, TokenFileLogin
     from hyops_ci.secrets.authorities.vault import Connection, VaultAuthority
-    from hyops_ci.secrets.authorities.wire import TIMEOUT
+    from hyops_ci.secrets.authorities.vault_api import LIMITS
 
     if plan.kind == "file":
         return FileAuthority(Path(plan.path), env_class)
@@ -54,7 +55,7 @@ def open_authority(
         raise _refuse(f"no role for {purpose.value}", "`vault.role` and `vault.check_role`")
     else:
         login = JwtLogin(role, plan.auth_path, token_for)
-    connection = Connection(tuple(origin for origin, _ in plan.addresses), namespace, ca_bundle, timeout or TIMEOUT, sleep)
+    connection = Connection(tuple(origin for origin, _ in plan.addresses), namespace, ca_bundle, limits or LIMITS, sleep)
     # A person's token must survive the check to serve the run that follows it; the run ends it.
     revoke = not token_file or purpose is Purpose.EXECUTE
     return VaultAuthority(connection, login, max_token_ttl=seconds(plan.max_token_ttl), revoke=revoke, learn=learn)

@@ -13,10 +13,9 @@ from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.identity.claims import Caller, Expected, accept, audience_of, belongs
 from hyops_ci.identity.issuer_keys import IssuerKeys
+from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.identity.replay import remember
 from hyops_ci.identity.token import no_token, verified
-from hyops_ci.secrets.authorities.wire import host_ca_bundle
-from hyops_ci.secrets.oidc import job_identity, proxies_for
 from hyops_ci.stages.context import World
 
 OnRunner = Literal["check", "execute"]
@@ -35,8 +34,7 @@ def require_caller(stage: OnRunner, part: PartRecorder, world: World) -> Caller 
         trust.issuer,
         world.state_dir,
         world.clock.now(),
-        ca_bundle=host_ca_bundle(),
-        proxies=proxies_for(world.environ, trust.issuer),
+        environment=world.environ,
         sleep=world.clock.sleep,
     )
     now = world.clock.now().timestamp()

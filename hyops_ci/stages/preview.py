@@ -30,9 +30,9 @@ from hyops_ci.execution.overlay import lent_overlay
 from hyops_ci.execution.records import read_preflight, read_states
 from hyops_ci.execution.run_handle import Supervisor
 from hyops_ci.identity.claims import Caller
+from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
-from hyops_ci.secrets.oidc import job_identity
 from hyops_ci.secrets.port import Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import World

@@ -9,6 +9,7 @@ import pytest
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
+from hyops_ci.http.client import Limits
 from hyops_ci.secrets.bundle import NAME
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.map import builtin_map, refs_for
@@ -68,6 +69,7 @@ def open_as(
     token_for: Callable[[str], str] | None = None,
     token_file: str = "",
     learn: Callable[[str], None] | None = None,
+    seconds: float = 5.0,
 ) -> SecretAuthority:
     """The authority as a stage opens it, quick to give up."""
     environment = "dr-check" if purpose is Purpose.CHECK else "dr-prod"
@@ -77,7 +79,7 @@ def open_as(
         purpose,
         token_for=token_for or TokenFor(bao, {"environment": environment}),
         token_file=token_file,
-        timeout=(0.5, 0.5),
+        limits=Limits(seconds, 0.5, 1 << 20),
         sleep=lambda seconds: None,
         learn=learn,
     )

@@ -22,9 +22,9 @@ from tests.support.openbao import OpenBao, TokenFor, free_port, start_openbao
 pytestmark = pytest.mark.bao
 
 
-def fault(bao: OpenBao, *origins: str) -> Fault:
+def fault(bao: OpenBao, *origins: str, seconds: float = 5.0) -> Fault:
     plan = plan_for(bao).model_copy(update={"addresses": tuple((origin, "x") for origin in origins)}) if origins else plan_for(bao)
-    authority = open_as(bao, plan=plan)
+    authority = open_as(bao, plan=plan, seconds=seconds)
     with pytest.raises(Fault) as failed:
         authority.read(REFS)
     assert (failed.value.gate, failed.value.exit_code) == ("secrets.authority", Exit.UNAVAILABLE)
@@ -104,8 +104,42 @@ def test_all_addresses_are_told(bao: OpenBao) -> None:
 def test_slow(bao: OpenBao) -> None:
     begun = time.monotonic()
     with server(lambda handler: time.sleep(0.8)) as slow:
-        assert fault(bao, slow).found == f"{slow} no answer in time"
+        assert fault(bao, slow, seconds=0.5).found == f"{slow} no answer in time"
     assert time.monotonic() - begun < 6
+
+
+def test_one_byte_now_and_then(bao: OpenBao) -> None:
+    """A timeout from byte to byte would wait for days."""
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        try:
+            for _ in range(100):
+                handler.wfile.write(b" ")
+                time.sleep(0.1)
+        except OSError:
+            pass  # the client has gone
+
+    begun = time.monotonic()
+    with server(trickle) as slow:
+        assert fault(bao, slow, seconds=0.5).found == f"{slow} no answer in time"
+    assert time.monotonic() - begun < 6
+
+
+def test_an_answer_without_end_is_not_kept(bao: OpenBao) -> None:
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b" " * 65536)
+        except OSError:
+            pass  # the client has gone
+
+    with server(flood) as endless:
+        assert fault(bao, endless).found == f"{endless} more than {1 << 20} bytes"
 
 
 def test_a_passing_trouble_is_waited_out(bao: OpenBao) -> None:
@@ -145,7 +179,9 @@ def test_an_answer_that_repeats_the_token_does_not_get_it_printed(bao: OpenBao) 
     assert "bad token *** in request" in refused.value.found
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"auth": null}', b'{"auth": {"client_token": 7}}', b'{"errors": 5}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"auth": null}', b'{"auth": {"client_token": 7}}', b'{"errors": 5}', b"\xff", b"[" * 100_000]
+)
 def test_an_answer_that_is_no_answer(bao: OpenBao, body: bytes) -> None:
     with server(status(200, body)) as origin:
         plan = plan_for(bao).model_copy(update={"addresses": ((origin, "a"),)})
@@ -230,7 +266,7 @@ def test_a_connection_that_is_cut_off(bao: OpenBao) -> None:
 def test_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     with start_openbao(tls=True) as secure:
         fill(secure)
-        for name in ("VAULT_SKIP_VERIFY", "VAULT_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        for name in ("VAULT_SKIP_VERIFY", "VAULT_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
             monkeypatch.setenv(name, "1" if name.endswith("VERIFY") else str(secure.ca_bundle))
         with pytest.raises(Fault) as failed:
             open_as(secure).read(REFS)

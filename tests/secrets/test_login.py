@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.oidc import job_identity
+from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import REFS, open_as, plan_for
 from tests.support.openbao import BOUND, OWN_TOKEN, OpenBao, TokenFor, start_token_service

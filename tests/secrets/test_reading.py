@@ -8,7 +8,7 @@ import pytest
 
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.authorities.wire import Answer, Wire
+from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply
 from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as, plan_for
 from tests.support.openbao import OWN_TOKEN, OpenBao
@@ -50,13 +50,13 @@ def refusal(bao: OpenBao, *refs: SecretRef) -> Refusal:
 
 def test_values_and_versions_one_request_for_each_path(bao: OpenBao, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    real = Wire.ask
+    real = VaultApi.ask
 
-    def ask(self: Wire, method: str, path: str, **rest: Any) -> Answer:
+    def ask(self: VaultApi, method: str, path: str, **rest: Any) -> VaultReply:
         asked.append(path)
         return real(self, method, path, **rest)
 
-    monkeypatch.setattr(Wire, "ask", ask)
+    monkeypatch.setattr(VaultApi, "ask", ask)
     authority = open_as(bao)
     secrets = authority.read(REFS)
     assert {secret.key: secret.value for secret in secrets} == VALUES

@@ -13,8 +13,6 @@ from typing import Any, Final, Never
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.endpoints import Endpoint
 
-WAITS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each further try; the last one repeats."""
 UNSAID: Final = 60.0
 """Seconds to wait for a limit that does not say how long it lasts (GitHub docs, *Rate limits for the REST API*)."""
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
@@ -151,16 +149,16 @@ class Unanswered(Fault):
         )
 
 
-def pause(answer: Answer, tried: int) -> float | None:
-    """Seconds until it is worth trying again, None for an answer that will not change."""
-    if answer.limited:
-        if (after := answer.number("retry-after")) is not None:
-            return max(float(after), 1.0)
-        reset = answer.number("x-ratelimit-reset")
-        if answer.headers.get("x-ratelimit-remaining") == "0" and reset is not None:
-            return max(reset - said_at(answer), 1.0)
-        return UNSAID
-    return WAITS[min(tried, len(WAITS) - 1)] if answer.passing else None
+def pause(answer: Answer) -> float | None:
+    """Return the seconds after which a rate limit lets calls through again, None for an answer that no limit stopped."""
+    if not answer.limited:
+        return None
+    if (after := answer.number("retry-after")) is not None:
+        return max(float(after), 1.0)
+    reset = answer.number("x-ratelimit-reset")
+    if answer.headers.get("x-ratelimit-remaining") == "0" and reset is not None:
+        return max(reset - said_at(answer), 1.0)
+    return UNSAID
 
 
 def asked(endpoint: Endpoint, place: str = "") -> str:

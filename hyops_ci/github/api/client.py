@@ -1,38 +1,44 @@
 """The one way to GitHub's API: every call has a known endpoint, bounded patience, and a refusal that names what is missing.
 
-PyGithub does what it does well: addresses below a prefix, headers, and the App's signature. Retrying is ours, because
-it must end within two minutes and because a call that changes something may not be made twice (docs/design/github.md 8;
-GitHub docs, *Best practices for using the REST API*).
+Retrying must end within two minutes, and a call that changes something may not be made twice (docs/design/github.md 8;
+GitHub docs, *Best practices for using the REST API*). PyGithub signs as an App, and no more: its requests wait without end on a 202,
+follow a 301 without the query, and log whole answers with tokens in them.
 """
 
 from __future__ import annotations
 
-import random
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
 
+from hyops_ci import __version__
+from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.answers import Answer, NotFound, Unanswered, pause
 from hyops_ci.github.api.app_auth import AppKey, Installation
 from hyops_ci.github.api.endpoints import Endpoint
 from hyops_ci.github.api.errors import explain, misunderstood
-from hyops_ci.github.api.wire import LOOPBACK, TIMEOUT, Wire, fetched
-
-if TYPE_CHECKING:
-    from github import Auth
-    from github.Requester import HTTPSRequestsConnectionClass, Requester
+from hyops_ci.github.api.exchange import DOWNLOAD_SECONDS, LIMITS, exchange, fetched
+from hyops_ci.http.client import HttpClient, Limits
+from hyops_ci.http.retry import Backoff, repeat
 
 __all__ = ["API", "PATIENCE", "AppKey", "Client", "Headroom"]
 
 API: Final = "https://api.github.com"
 PATIENCE: Final = 120.0
 """Seconds that one call may take with all its tries."""
+BACKOFF: Final = Backoff(first=1.0, factor=2.0, longest=30.0, jitter=1.0)
 PAGE: Final = 100
-SPOKEN: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+HEADERS: Final = {
+    "Accept": "application/vnd.github+json",
+    "Content-Type": "application/json",
+    "User-Agent": f"hyops-ci/{__version__}",
+    "X-GitHub-Api-Version": "2022-11-28",
+}
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _TOKEN: Final = re.compile(r"[!-~]+")
 
@@ -52,15 +58,17 @@ class Client:
 
     def __init__(
         self,
-        requester: Requester,
-        wire: Wire,
+        http: HttpClient,
+        api_url: str,
+        authorization: Callable[[], str],
         repository: str,
         *,
         say: Callable[[str], None],
         sleep: Callable[[float], None],
         monotonic: Callable[[], float],
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
     ) -> None:
+        """`authorization` gives the header's value for the next request. `connect` makes clients from a token or an App's key."""
         self.repository = repository
         self.headroom = Headroom()
         self.ahead: float | None = None
@@ -68,7 +76,8 @@ class Client:
         self._now = now
         self._sent = 0
         self._installation: Installation | None = None
-        self._requester, self._wire, self._say, self._sleep, self._monotonic = requester, wire, say, sleep, monotonic
+        self._http, self._api_url, self._authorization = http, api_url, authorization
+        self._say, self._sleep, self._monotonic = say, sleep, monotonic
 
     @classmethod
     def connect(
@@ -83,30 +92,28 @@ class Client:
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> Client:
-        """A client for `owner/name`. Nothing is called yet, but with `app`, which looks for its installation.
+        """Return a client for `owner/name`. Nothing is called yet, but with `app`, which looks for its installation.
 
         Raises Refusal (exit 2) for an address that a token may not be sent to, a name that is no repository's, a token that cannot be
         one, or none at all.
         """
-        from github import Auth, Github
-
-        base = _address(api_url)
+        base = _checked_address(api_url)
         if not _REPOSITORY.fullmatch(repository) or {".", ".."} & set(repository.split("/")):
             raise _usage("no repository is called that", repository or "no name", "owner/name")
         if app is None and not _TOKEN.fullmatch(token):
             found = "what is there has spaces or letters that no token has" if token else "DR_TOKEN, GH_TOKEN and GITHUB_TOKEN are empty"
             raise _usage("there is no token for GitHub", found, "a token of the repository")
 
-        def over(auth: Auth.Auth) -> Client:
-            made = Github(auth=auth, base_url=base.geturl(), retry=0, seconds_between_requests=0, seconds_between_writes=0)
-            wire = Wire(f"{base.scheme}://{base.netloc}", monotonic)
-            return cls(made.requester, wire, repository, say=say, sleep=sleep, monotonic=monotonic, now=now)
+        def over(authorization: Callable[[], str]) -> Client:
+            http = HttpClient(LIMITS, monotonic=monotonic)
+            return cls(http, base, authorization, repository, say=say, sleep=sleep, monotonic=monotonic, now=now)
 
         if app is None:
-            return over(Auth.Token(token))
+            return over(lambda: f"token {token}")
         signer = app.signer()
-        client = over(signer)
-        client._installation = Installation(over(signer), app.permissions, now)
+        installation = Installation(over(lambda: f"Bearer {signer.create_jwt()}"), app.permissions, now)
+        client = over(lambda: f"token {installation.token()}")
+        client._installation = installation
         return client
 
     @property
@@ -147,15 +154,19 @@ class Client:
 
         Raises as `ask`, and Refusal (exit 11) for more than `most_bytes`.
         """
-        until, tried = self._monotonic() + PATIENCE, 0
-        while True:
+        found: bytes | None = None
+
+        def once() -> Answer:
+            nonlocal found
             # Asked anew each time: the place that GitHub names is good for a minute.
             place = self._answer(endpoint, None, None, path, redirected=True).headers.get("location", "")
-            data, trouble = fetched(place, most_bytes, self._monotonic)
-            if data is not None:
-                return data
-            self._wait(endpoint, self._path(endpoint, path), Answer(0, trouble=trouble), tried, until)
-            tried += 1
+            http = HttpClient(Limits(DOWNLOAD_SECONDS, LIMITS.connect, most_bytes), monotonic=self._monotonic)
+            found, trouble = fetched(http, place)
+            http.close()
+            return Answer(0 if found is None else 200, trouble=trouble)
+
+        self._repeat(endpoint, self._path(endpoint, path), self._monotonic() + PATIENCE, once)
+        return found or b""
 
     def exists(self, endpoint: Endpoint, **path: object) -> Any | None:
         """As `ask`, None where GitHub says 404 or 410."""
@@ -170,46 +181,48 @@ class Client:
     def _answer(
         self, endpoint: Endpoint, params: Mapping[str, str | int] | None, body: Any, path: Mapping[str, object], *, redirected: bool = False
     ) -> Answer:
-        """One answer that is no trouble, after as many tries as patience allows."""
-        place, until, tried = self._path(endpoint, path), self._monotonic() + PATIENCE, 0
-        while True:
-            self._wire.limit = max(1.0, min(TIMEOUT, until - self._monotonic()))
-            answer = self._once(endpoint, place, params, body)
-            if answer.status == 302 if redirected else answer.fine:
+        """One answer without trouble, after as many attempts as patience allows."""
+        place, until = self._path(endpoint, path), self._monotonic() + PATIENCE
+
+        def once() -> Answer:
+            answer = self._once(endpoint, place, params, body, max(1.0, min(LIMITS.seconds, until - self._monotonic())))
+            if redirected and answer.status == 302:
                 return answer
             if endpoint.once and answer.passing and not answer.without_effect:
                 raise Unanswered(endpoint, place, answer.said)
-            self._wait(endpoint, place, answer, tried, until)
-            tried += 1
+            return answer
 
-    def _wait(self, endpoint: Endpoint, place: str, answer: Answer, tried: int, until: float) -> None:
-        """Wait until it is worth another try. Raises what the answer comes to where it is not, or not before `until`."""
-        wait = pause(answer, tried)
-        if wait is None:
+        return self._repeat(endpoint, place, until, once, expected=302 if redirected else None)
+
+    def _repeat(self, endpoint: Endpoint, place: str, until: float, once: Callable[[], Answer], *, expected: int | None = None) -> Answer:
+        """Ask until an answer is as expected. Raises what it comes to where no attempt helps, or fits before `until`."""
+        answer = repeat(
+            once,
+            lambda answer: answer.passing or answer.limited,
+            sleep=self._sleep,
+            backoff=BACKOFF,
+            asked=pause,
+            fits=lambda _, wait: self._monotonic() + wait < until,
+            announce=lambda answer, wait: self._say(f"GitHub: {answer.said}; trying again in {int(wait)} s"),
+        )
+        if answer.status != expected if expected else not answer.fine:
             raise explain(endpoint, answer, place)
-        jitter = random.uniform(0, min(wait, 1.0))  # noqa: S311 - so that many runs do not knock together
-        if self._monotonic() + wait + jitter >= until:
-            raise explain(endpoint, answer, place, wait)
-        self._say(f"GitHub: {answer.said}; trying again in {wait:.0f} s")
-        self._sleep(wait + jitter)
+        return answer
 
-    def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any) -> Answer:
+    def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any, seconds: float) -> Answer:
         """One request. Network trouble is an answer of status 0."""
         if endpoint.once:
-            self._wire.renew()
-        if self._installation is not None:
-            from github import Auth
-
-            self._requester = self._requester.withAuth(Auth.Token(self._installation.token()))
+            # A kept connection may end just when it is used, and then it is not known what was heard.
+            self._http.close()
+        headers = {**HEADERS, "Authorization": self._authorization()}
+        query = f"?{urlencode(params)}" if params else ""
+        data = None if body is None else json.dumps(body)
         self._sent += 1
-        query = {name: str(value) for name, value in (params or {}).items()}
-        wire = cast("HTTPSRequestsConnectionClass", self._wire)
-        self._requester.requestJson(endpoint.method, place, query, dict(SPOKEN), body, cnx=wire)
-        answer = self._wire.answer
+        answer = exchange(self._http, endpoint.method, f"{self._api_url}{place}{query}", headers, data, seconds)
         if (remaining := answer.number("x-ratelimit-remaining")) is not None:
             self.headroom = Headroom(remaining, answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-reset"))
-        if (told := answer.date) is not None:
-            self.ahead = self._now() - told
+        if (date := answer.date) is not None:
+            self.ahead = self._now() - date
         return answer
 
     def _path(self, endpoint: Endpoint, path: Mapping[str, object]) -> str:
@@ -234,18 +247,19 @@ def _segment(name: str, value: str) -> str:
     return quoted
 
 
-def _address(api_url: str) -> SplitResult:
-    """GitHub's address. Raises Refusal (exit 2) for one that a token may not be sent to."""
+def _checked_address(api_url: str) -> str:
+    """Return GitHub's address. Raises Refusal (exit 2) for one that a token may not be sent to."""
+    address = api_url.rstrip("/")
     try:
-        parts = urlsplit(api_url.rstrip("/"))
+        parts = urlsplit(address)
         shown, _ = f"{parts.scheme}://{parts.hostname}", parts.port
     except ValueError:
         raise _usage("this is no address of GitHub's API", "GITHUB_API_URL cannot be read", API) from None
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
         raise _usage("this is no address of GitHub's API", f"{shown}, with a name, a question or nothing in it", API)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+    if not is_protected(address):
         raise _usage("a token would travel in the clear", shown, "https (GITHUB_API_URL)")
-    return parts
+    return address
 
 
 def _usage(reason: str, found: str, expected: str) -> Refusal:

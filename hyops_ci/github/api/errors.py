@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.api.answers import UNSAID, Answer, Conflict, Forbidden, NotFound, Rejected, Unanswered, Unauthorized, asked, said_at
+from hyops_ci.github.api.answers import Answer, Conflict, Forbidden, NotFound, Rejected, Unanswered, Unauthorized, asked, pause, said_at
 from hyops_ci.github.api.endpoints import APP_KEY, INSTALLATION, Endpoint
 
 WITHOUT_GITHUB: Final = (
@@ -19,12 +19,12 @@ WITHOUT_GITHUB: Final = (
 )
 
 
-def explain(endpoint: Endpoint, answer: Answer, place: str, wait: float | None = None) -> Refusal | Fault:
-    """The refusal or fault that an answer comes to. `wait`: the seconds that it asked for, which were too many."""
+def explain(endpoint: Endpoint, answer: Answer, place: str) -> Refusal | Fault:
+    """Return the refusal or fault that an answer comes to."""
     message = answer.message
     found = f"{asked(endpoint, place)}: {answer.said}{f', {message}' if message else ''}"
     if answer.limited:
-        free = datetime.fromtimestamp(said_at(answer) + min(wait or UNSAID, 86400.0), UTC)
+        free = datetime.fromtimestamp(said_at(answer) + min(pause(answer) or 0.0, 86400.0), UTC)
         return Fault(
             "github.limit",
             "this token has asked GitHub too much",

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hyops_ci.errors import Exit, Refusal, shown
-from hyops_ci.secrets.authorities.wire import Answer, Wire
-from hyops_ci.secrets.oidc import claims
+from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply
 from hyops_ci.secrets.private_file import NotPrivate, read_private
 
 _CLAIM = re.compile(r'claim "(?P<claim>[^"]+)" (?P<what>does not match any associated bound claim values|is missing|not found in token)')
@@ -28,8 +27,8 @@ class Login(Protocol):
         """The role asked for."""
         ...
 
-    def enter(self, wire: Wire) -> str:
-        """A client token for `wire`'s origin. Raises Refusal (exit 8), Unreachable, or the Fault of the identity provider."""
+    def enter(self, api: VaultApi) -> str:
+        """A client token for `api`'s origin. Raises Refusal (exit 8), Unreachable, or the Fault of the identity provider."""
         ...
 
 
@@ -42,14 +41,14 @@ class JwtLogin:
     token_for: Callable[[str], str] = field(repr=False)
     method: Literal["jwt"] = "jwt"
 
-    def enter(self, wire: Wire) -> str:
+    def enter(self, api: VaultApi) -> str:
         """See `Login`."""
-        jwt = self.token_for(wire.origin)
-        answer = wire.ask("post", f"{self.auth_path}/login", body={"role": self.role, "jwt": jwt})
+        jwt = self.token_for(api.origin)
+        answer = api.ask("post", f"{self.auth_path}/login", body={"role": self.role, "jwt": jwt})
         auth = answer.body.get("auth")
         if answer.ok and isinstance(auth, dict) and isinstance(token := auth.get("client_token"), str) and token:
             return token
-        raise explain(answer, role=self.role, auth_path=self.auth_path, origin=wire.origin, jwt=jwt)
+        raise explain(answer, role=self.role, auth_path=self.auth_path, origin=api.origin, jwt=jwt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class TokenFileLogin:
     role: str = ""
     method: Literal["token-file"] = "token-file"
 
-    def enter(self, wire: Wire) -> str:
+    def enter(self, api: VaultApi) -> str:
         """See `Login`."""
         try:
             token = read_private(self.path).decode("ascii", "replace").strip()
@@ -73,9 +72,9 @@ class TokenFileLogin:
         return token
 
 
-def explain(answer: Answer, *, role: str, auth_path: str, origin: str, jwt: str) -> Refusal:
+def explain(answer: VaultReply, *, role: str, auth_path: str, origin: str, jwt: str) -> Refusal:
     """Why a JWT login was refused, with what the token said about the claim at fault and never the token."""
-    sent = claims(jwt)
+    sent = sent_claims(jwt)
     said = _without(answer.errors, jwt) or f"HTTP {answer.status}"
     who = f"role {role}"
     read_role = f"vault read {auth_path}/role/{role}"
@@ -125,6 +124,16 @@ def explain(answer: Answer, *, role: str, auth_path: str, origin: str, jwt: str)
         "a login method and role as in docs/vault-role.md",
         f"{read_role}; token_bound_cidrs and the audit log tell more; new run",
     )
+
+
+def sent_claims(token: str) -> dict[str, object]:
+    """Return what a token says of itself, unverified: only to tell a person what was sent. Empty when it cannot be read."""
+    import jwt
+
+    try:
+        return jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}
 
 
 def check_token(facts: Mapping[str, object], *, max_ttl: int, login: Login) -> Refusal | None:

@@ -10,8 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Fault, Refusal, shown
+from hyops_ci.http.client import Limits
 from hyops_ci.secrets.authorities.login import Login, check_token, refuse_lookup
-from hyops_ci.secrets.authorities.wire import TIMEOUT, Answer, Unreachable, Wire
+from hyops_ci.secrets.authorities.vault_api import LIMITS, Unreachable, VaultApi, VaultReply
 from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
 
 T = TypeVar("T")
@@ -26,7 +27,8 @@ class Connection:
     """In the order tried; the next one only when one gives no answer."""
     namespace: str = ""
     ca_bundle: str | None = None
-    timeout: tuple[float, float] = TIMEOUT
+    limits: Limits = LIMITS
+    """Of each request."""
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -39,8 +41,8 @@ class VaultAuthority:
         self._connection, self._login, self._max_ttl = connection, login, max_token_ttl
         self._revoke, self._learn = revoke, learn
         self._left = list(connection.origins)
-        self._wire: Wire | None = None
-        self._entered: list[Wire] = []
+        self._api: VaultApi | None = None
+        self._entered: list[VaultApi] = []
         self._revoked: bool | None = None
         self._origin = connection.origins[0]
 
@@ -66,58 +68,58 @@ class VaultAuthority:
 
     def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:
         """For each key whether its field exists in the current version; asks KV's `subkeys`, which answers without values."""
-        return self._ask(lambda wire: self._names(wire, refs))
+        return self._ask(lambda api: self._names(api, refs))
 
     def read(self, refs: Sequence[SecretRef]) -> Sequence[Secret]:
         """Every value or a Refusal naming each that is missing; one read per path, so that one path is one version."""
-        return self._ask(lambda wire: self._read(wire, refs))
+        return self._ask(lambda api: self._read(api, refs))
 
     def close(self) -> None:
         """Revoke what was given, forget it. Never raises: `revoked` tells."""
-        entered, self._entered, self._wire = self._entered, [], None
-        for wire in entered:
+        entered, self._entered, self._api = self._entered, [], None
+        for api in entered:
             if self._revoke:
                 try:
-                    done = wire.ask("post", "auth/token/revoke-self", attempts=2).ok
+                    done = api.ask("post", "auth/token/revoke-self", attempts=2).ok
                 except Unreachable:
                     done = False
                 self._revoked = done and self._revoked is not False
-            wire.close()
+            api.close()
 
-    def _ask(self, question: Callable[[Wire], T]) -> T:
+    def _ask(self, question: Callable[[VaultApi], T]) -> T:
         problems: list[str] = []
-        while self._wire or self._left:
+        while self._api or self._left:
             try:
-                if self._wire is None:
-                    self._wire = self._enter(self._left.pop(0))
-                return question(self._wire)
+                if self._api is None:
+                    self._api = self._enter(self._left.pop(0))
+                return question(self._api)
             except Unreachable as problem:
                 problems.append(f"{self._origin} {problem}")
-                self._wire = None
+                self._api = None
         raise _unavailable(problems)
 
-    def _enter(self, origin: str) -> Wire:
+    def _enter(self, origin: str) -> VaultApi:
         self._origin = origin
         on = self._connection
-        wire = Wire(origin, namespace=on.namespace, ca_bundle=on.ca_bundle, timeout=on.timeout, sleep=on.sleep)
-        token = self._login.enter(wire)
+        api = VaultApi(origin, namespace=on.namespace, ca_bundle=on.ca_bundle, limits=on.limits, sleep=on.sleep)
+        token = self._login.enter(api)
         if self._learn:
             self._learn(token)
-        wire.use_token(token)
-        self._entered.append(wire)
-        facts = wire.ask("get", "auth/token/lookup-self")
+        api.use_token(token)
+        self._entered.append(api)
+        facts = api.ask("get", "auth/token/lookup-self")
         refusal = (
             check_token(facts.data, max_ttl=self._max_ttl, login=self._login) if facts.ok else refuse_lookup(self._login, _words(facts))
         )
         if refusal:
             self.close()
             raise refusal
-        return wire
+        return api
 
-    def _names(self, wire: Wire, refs: Sequence[SecretRef]) -> dict[str, bool]:
+    def _names(self, api: VaultApi, refs: Sequence[SecretRef]) -> dict[str, bool]:
         found: dict[str, bool] = {}
         for path, wanted in _by_path(refs).items():
-            answer = wire.ask("get", _api(path, "subkeys") + "?depth=1")
+            answer = api.ask("get", _api(path, "subkeys") + "?depth=1")
             if answer.status == 404 and answer.errors:
                 raise _no_subkeys(path, answer)
             if not answer.ok and answer.status != 404:
@@ -127,12 +129,12 @@ class VaultAuthority:
             found.update({ref.key: ref.field in fields for ref in wanted})
         return found
 
-    def _read(self, wire: Wire, refs: Sequence[SecretRef]) -> list[Secret]:
+    def _read(self, api: VaultApi, refs: Sequence[SecretRef]) -> list[Secret]:
         secrets: list[Secret] = []
         missing: list[str] = []
         faults: list[str] = []
         for path, wanted in _by_path(refs).items():
-            answer = wire.ask("get", _api(path, "data"))
+            answer = api.ask("get", _api(path, "data"))
             if not answer.ok and answer.status != 404:
                 raise self._denied(path, answer, "data")
             fields, version, absent = _current(path, answer)
@@ -149,7 +151,7 @@ class VaultAuthority:
             raise refuse_values(faults)
         return secrets
 
-    def _denied(self, path: str, answer: Answer, what: str) -> Refusal:
+    def _denied(self, path: str, answer: VaultReply, what: str) -> Refusal:
         return Refusal(
             "secrets.denied",
             "the authority does not let this role see a secret of the plan; whether it exists is not said",
@@ -174,7 +176,7 @@ def refuse_missing(missing: Sequence[str], origin: str) -> Refusal:
     )
 
 
-def _current(path: str, answer: Answer) -> tuple[Mapping[str, Any], str, str]:
+def _current(path: str, answer: VaultReply) -> tuple[Mapping[str, Any], str, str]:
     """Fields and version of the current version, or why there are none."""
     metadata = answer.data.get("metadata")
     facts = metadata if isinstance(metadata, dict) else {}
@@ -212,11 +214,11 @@ def _api(path: str, kind: str) -> str:
     return f"{mount}/{kind}/{rest}"
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: VaultReply) -> str:
     return answer.errors or f"HTTP {answer.status}"
 
 
-def _no_subkeys(path: str, answer: Answer) -> Refusal:
+def _no_subkeys(path: str, answer: VaultReply) -> Refusal:
     return Refusal(
         "secrets.subkeys",
         "the authority cannot tell names without values here",

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from hyops_ci.errors import Exit, Fault
-from hyops_ci.identity.issuer_keys import ATTEMPTS, FRESH, KEPT, NAME, IssuerKeys
+from hyops_ci.http.retry import ATTEMPTS
+from hyops_ci.identity.issuer_keys import FRESH, KEPT, NAME, IssuerKeys
 from tests.support.issuer import DISCOVERY, JWKS, Issuer, SigningKey, serve_issuer, signing_key
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -98,7 +99,7 @@ def test_nobody_there_and_nothing_kept(issuer: Issuer, tmp_path: Path) -> None:
     nobody = IssuerKeys("http://127.0.0.1:1", tmp_path, START, sleep=lambda _: None)
     with pytest.raises(Fault) as failed:
         nobody("key-1")
-    assert "ConnectionError; none kept on this host" in failed.value.found
+    assert "refused the connection; none kept on this host" in failed.value.found
     assert failed.value.__context__ is None
 
 

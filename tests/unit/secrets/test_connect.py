@@ -6,7 +6,6 @@ import pytest
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.address import is_loopback
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Purpose
 from tests.unit.secrets.doubles import ORIGIN, plan_of
@@ -66,10 +65,3 @@ def test_a_file_authority_is_for_labs(tmp_path: Path) -> None:
 def test_no_identity_and_no_file_is_refused() -> None:
     with pytest.raises(Refusal, match=r"secrets\.login"):
         open_authority(plan_of("A_KEY"), EnvClass.PRODUCTION, Purpose.EXECUTE)
-
-
-@pytest.mark.parametrize(
-    "host, loopback", [("127.9.9.9", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("", False), ("localhost.x", False)]
-)
-def test_loopback_by_spelling(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback

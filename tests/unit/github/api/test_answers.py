@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault
-from hyops_ci.github.api.answers import WAITS, Answer, Unanswered, asked, pause
+from hyops_ci.github.api.answers import Answer, Unanswered, asked, pause
 from hyops_ci.github.api.endpoints import DISPATCH, ENDPOINTS, ENVIRONMENT, INSTALLATION, INSTALLATION_TOKEN, RUNNERS
 from hyops_ci.github.api.errors import accepted, explain, misunderstood, read_as
 
@@ -30,9 +30,9 @@ def with_message(status: int, message: str, **headers: str) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
-        (Answer(0, trouble="no answer"), 1.0),
-        (Answer(500), 1.0),
-        (Answer(599), 1.0),
+        (Answer(0, trouble="no answer"), None),
+        (Answer(500), None),
+        (Answer(599), None),
         (Answer(429), 60.0),
         (Answer(429, {"retry-after": "120"}), 120.0),
         (Answer(403, SPENT), 90.0),
@@ -49,11 +49,7 @@ def with_message(status: int, message: str, **headers: str) -> Answer:
     ],
 )
 def test_how_long_to_wait(answer: Answer, seconds: float | None) -> None:
-    assert pause(answer, 0) == seconds
-
-
-def test_waiting_grows_and_stays() -> None:
-    assert [pause(Answer(502), tried) for tried in range(9)] == [*WAITS, 30.0, 30.0, 30.0]
+    assert pause(answer) == seconds
 
 
 @pytest.mark.parametrize(
@@ -190,7 +186,7 @@ PLACE = "/repos/acme/dr/environments/dr-prod"
     ],
 )
 def test_every_refusal_word_by_word(answer: Answer, lines: list[str]) -> None:
-    error = explain(ENVIRONMENT, answer, PLACE, pause(answer, 0))
+    error = explain(ENVIRONMENT, answer, PLACE)
     assert error.lines() == [*lines, "  docs     github-api.md"]
 
 
@@ -253,17 +249,16 @@ headers = st.dictionaries(
     st.integers(0, 700).filter(lambda status: not 200 <= status < 300),
     headers,
     st.text() | st.dictionaries(st.sampled_from(["message", "errors"]), st.text() | st.lists(st.text())).map(json.dumps),
-    st.integers(0, 50),
 )
-def test_whatever_comes_is_explained_on_single_lines(endpoint: object, status: int, told: dict[str, str], text: str, tried: int) -> None:
+def test_whatever_comes_is_explained_on_single_lines(endpoint: object, status: int, told: dict[str, str], text: str) -> None:
     answer = Answer(status, told, text)
-    wait = pause(answer, tried)
+    wait = pause(answer)
     assert wait is None or wait >= 1
-    error = explain(endpoint, answer, "/repos/acme/dr/x", wait)  # type: ignore[arg-type]
+    error = explain(endpoint, answer, "/repos/acme/dr/x")  # type: ignore[arg-type]
     assert isinstance(error, DispatchError)
     assert all(line.isprintable() for line in error.lines())
     assert error.exit_code in Exit
-    assert (error.exit_code is Exit.UNAVAILABLE) is (wait is not None), "exit 12 for what may pass, and for nothing else"
+    assert (error.exit_code is Exit.UNAVAILABLE) is (answer.passing or answer.limited), "exit 12 for what may pass, and for nothing else"
 
 
 def test_without_a_place_the_endpoint_itself_is_named() -> None:

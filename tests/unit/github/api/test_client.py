@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.github.api import endpoints, wire
+from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.answers import Answer, Conflict, Forbidden, NotFound, Rejected, Unauthorized
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.errors import WITHOUT_GITHUB
+from hyops_ci.http.client import HttpClient, Reply
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import BAD_GATEWAY, FINE, TOKEN, Asking, Scripted, Time, failed, said
 
@@ -152,7 +153,7 @@ def test_after_two_minutes_it_is_exit_12_with_the_command_without_github(asking:
         "  docs     github-api.md",
     ]
     assert 85 < sum(time.slept) <= 120
-    assert [int(seconds) for seconds in time.slept][:5] == [1, 2, 4, 8, 15]
+    assert [int(seconds) for seconds in time.slept][:5] == [1, 2, 4, 8, 16]
 
 
 def test_no_connection_at_all_is_exit_12(connected: Asking, time: Time) -> None:
@@ -166,14 +167,14 @@ def test_no_connection_at_all_is_exit_12(connected: Asking, time: Time) -> None:
 
 def test_a_try_may_take_what_is_left_of_the_patience(asking: Asking, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
-    exchange = wire.Wire._exchange
+    send = HttpClient.send
 
-    def slow(self: wire.Wire, *asked: Any) -> Any:
-        limits.append(self.limit)
-        time.at += self.limit
-        return exchange(self, *asked)
+    def slow(self: HttpClient, *asked: Any, seconds: float, **more: Any) -> Reply:
+        limits.append(seconds)
+        time.at += seconds
+        return send(self, *asked, seconds=seconds, **more)
 
-    monkeypatch.setattr(wire.Wire, "_exchange", slow)
+    monkeypatch.setattr(HttpClient, "send", slow)
     failed(asking(BAD_GATEWAY))
     assert limits[0] == 20
     assert max(limits) == 20

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from itertools import repeat
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.api import endpoints, wire
+from hyops_ci.github.api import client as client_module
+from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.answers import NotFound
+from hyops_ci.github.api.exchange import LIMITS
 from hyops_ci.github.artifacts import artifact
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import FINE, TOKEN, Asking, Scripted, Time, failed, said
@@ -45,14 +48,13 @@ def test_a_proxy_of_the_environment_is_used(scripted: Scripted, connected: Askin
 
 def test_a_trickle_ends(asking: Asking, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real time: one byte every now and then keeps the socket happy, and would hold a run for days."""
-    monkeypatch.setattr("hyops_ci.github.api.wire.TIMEOUT", 0.2)
-    monkeypatch.setattr("hyops_ci.github.api.client.TIMEOUT", 0.2)
+    monkeypatch.setattr(client_module, "LIMITS", replace(LIMITS, seconds=0.2))
     stop = threading.Event()
 
     def trickle() -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        for _ in repeat(None):
-            time.at += 0.1
+        for step in count():
+            time.at += 0.1 if step < 3 else 0  # after that the client has gone, and its next attempt is not to be hurried
             yield b" "
             if stop.wait(0.02):
                 return
@@ -66,7 +68,7 @@ def test_a_trickle_ends(asking: Asking, time: Time, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_answer_without_end_is_no_answer(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MOST_BYTES", 1000)
+    monkeypatch.setattr(client_module, "LIMITS", replace(LIMITS, max_bytes=1000))
     assert asking(said(200, {"id": "x" * 2000}), FINE).ask(endpoints.REPOSITORY)["id"] == 77
 
 

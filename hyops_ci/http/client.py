@@ -1,0 +1,197 @@
+"""One bounded HTTP request and what came of it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import requests
+
+    from hyops_ci.http.session import BoundedSession
+
+_PASSING: Final = frozenset({0, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may take: seconds from beginning to end, seconds to connect, bytes of the decoded body."""
+
+    seconds: float
+    connect: float
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to one request, or why there is none (status 0)."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+    body: bytes = field(default=b"", repr=False)
+    error: str = ""
+    """The class of the exception that stood for an answer."""
+    problem: str = ""
+    """The same in words that hold no header and no address."""
+    unsent: bool = False
+    """No connection came about, so the request cannot have had an effect."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300
+
+    @property
+    def passing(self) -> bool:
+        """Whether the next attempt may end differently."""
+        return self.status in _PASSING and self.error != "SSLError"
+
+    @property
+    def outcome(self) -> str:
+        """The status or the problem, in words."""
+        return self.problem or f"HTTP {self.status}"
+
+    def document(self, **options: Any) -> Any:
+        """Return the JSON value of the body; `options` as `json.loads` takes them. Raises ValueError for anything that is not JSON."""
+        try:
+            return json.loads(self.body, parse_constant=_not_json, **options)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the JSON object of the body, or an empty one for any other body."""
+        try:
+            found = self.document()
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class HttpClient:
+    """Requests to one service, one after another. Redirects are never followed, so that no token leaks."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        ca: str | bool = True,
+        proxies: Mapping[str, str] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`ca`: certificates to trust, as `host_ca` has them. `proxies` by scheme; None takes proxies and CA of the process environment."""
+        self.limits = limits
+        self._ca, self._proxies, self._monotonic = ca, proxies, monotonic
+        self._session: BoundedSession | None = None
+
+    @property
+    def session(self) -> BoundedSession:
+        """The session below, for a library that sends by itself inside `reply`."""
+        from hyops_ci.http.session import BoundedSession, Deadline
+
+        if self._session is None:
+            self._session = BoundedSession(Deadline(self._monotonic), ca=self._ca, proxies=self._proxies)
+            self._session.connect, self._session.max_bytes = self.limits.connect, self.limits.max_bytes
+        return self._session
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        data: str | None = None,
+        seconds: float | None = None,
+    ) -> Reply:
+        """Send one request. `seconds` shortens its deadline. Trouble on the way is a Reply without a status, never an exception."""
+        return self.reply(lambda: self.session.request(method, url, headers=dict(headers or {}), data=data), seconds=seconds)
+
+    def reply(self, request: Callable[[], requests.Response], *, seconds: float | None = None) -> Reply:
+        """Return what `request` comes to; it sends through `session`."""
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+        self.session.seconds = min(self.limits.seconds, seconds or self.limits.seconds)
+        try:
+            found = request()
+        except (OSError, HTTPError, ValueError) as error:  # an OSError are those of requests, too
+            name = "ReadTimeout" if isinstance(error, TimeoutError | ReadTimeoutError) else type(error).__name__
+            return Reply(error=name, problem=self._in_words(error), unsent=_unsent(error))
+        headers = {name.lower(): str(value) for name, value in found.headers.items()}
+        return Reply(found.status_code, headers, found.content)
+
+    def close(self) -> None:
+        """Close the kept connections; the next request opens a new one."""
+        if self._session is not None:
+            self._session.close()
+
+    def _in_words(self, error: Exception) -> str:
+        """What an exception means. Never its own text, which repeats headers and addresses."""
+        import requests
+        from urllib3.exceptions import TimeoutError as LowerTimeout
+
+        from hyops_ci.http.session import ClearTextError, TooLargeError
+
+        if isinstance(error, TooLargeError):
+            return f"more than {self.limits.max_bytes} bytes"
+        if isinstance(error, ClearTextError):
+            return "neither https nor on the loopback"
+        if isinstance(error, requests.exceptions.SSLError):
+            return _tls_problem(str(error))
+        if isinstance(error, requests.Timeout | LowerTimeout | TimeoutError):
+            return "no answer in time"
+        return "refused the connection" if "Connection refused" in str(error) else f"no connection ({type(error).__name__})"
+
+
+def host_ca() -> str | bool:
+    """Return the bundle of certificates that this host trusts, where an organisation adds its CA; True, Python's own, where it has none.
+
+    The environment is not asked: with SSL_CERT_FILE a job would choose whom the host believes.
+    """
+    paths = ssl.get_default_verify_paths()
+    for place in (Path(paths.openssl_cafile), Path(paths.openssl_capath) / "ca-certificates.crt"):
+        if place.is_file():
+            return str(place)
+    return True
+
+
+def proxies_of(environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the proxy that `environment` names for `url`, as requests takes it; empty where there is none or `no_proxy` excepts it."""
+    from requests.utils import should_bypass_proxies
+
+    def value(name: str) -> str:
+        return environment.get(name, "") or environment.get(name.upper(), "")
+
+    proxy = value("https_proxy")
+    if not proxy or should_bypass_proxies(url, no_proxy=value("no_proxy") or "localhost"):
+        return {}
+    return {"https": proxy}
+
+
+def _not_json(word: str) -> float:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _tls_problem(text: str) -> str:
+    for known in (
+        "certificate has expired",
+        "unable to get local issuer certificate",
+        "self-signed certificate",
+        "Hostname mismatch",
+        "not valid for",
+    ):
+        if known in text:
+            return f"TLS: {known}"
+    return "TLS: the certificate was not accepted" if "CERTIFICATE" in text else "TLS: no secure connection"
+
+
+def _unsent(error: Exception) -> bool:
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
