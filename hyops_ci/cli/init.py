@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.contracts.lanes import CLOUDS
 
 if TYPE_CHECKING:
     from hyops_ci.operations.init.commands import Adopter
@@ -23,7 +24,7 @@ CORE = Path("/opt/hybridops/core/app")
 @click.argument("service")
 @click.option("--vault", default="", help="Address of the secret authority, https://host. Needed for a new config.")
 @click.option("--site", default="", help="The site it stands in: not the one that may be gone. Needed for a new config.")
-@click.option("--lane", type=click.Choice(["gcp", "azure", "aws"]), default="gcp", show_default=True, help="Where a failover goes.")
+@click.option("--lane", type=click.Choice(list(CLOUDS)), default=CLOUDS[0], show_default=True, help="Where a failover goes.")
 @click.option("--failover", default="", help="Blueprint of the failover; the lane's PostgreSQL one when absent.")
 @click.option("--failback", default="dr/postgresql-ha-failback-onprem@v1", show_default=True, help="The way back; empty: there is none.")
 @click.option("--repository", default="", help="owner/name on GitHub, else GH_REPO; with a token in GH_TOKEN its ids are looked up.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hyops_ci.cli.options import config_option, format_option, repository_option
+from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def command() -> None:
 @command.command("status")
 @config_option
 @repository_option
-@click.option("--lane", type=click.Choice(["gcp", "onprem", "azure", "aws"]), help="This lane only; else all that are enabled.")
+@click.option("--lane", type=click.Choice(list(LANES)), help="This lane only; else all that are enabled.")
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve it, too; else the repository's owner.")
 @format_option
 def status(config_file: Path, repository: str, lane: str | None, organization: str, output: str) -> int:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hyops_ci.config import settings
-from hyops_ci.contracts.config import LANES, DispatchConfig
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import EffectiveBlueprint
+from hyops_ci.contracts.lanes import LANES
 
 Origin = Literal["file", "default", "overlay", "name"]
 

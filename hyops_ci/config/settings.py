@@ -9,20 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, LaneName, Objective, Probe, ServiceAction
+from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, Probe, ServiceAction
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint
+from hyops_ci.contracts.lanes import LANES, ON_PREM, LaneName
 from hyops_ci.errors import Exit, Refusal
 
-RUNNER_REFS: dict[str, str] = {
-    "gcp": "gcp-ops-runner",
-    "onprem": "proxmox-ops-runner",
-    "azure": "azure-ops-runner",
-    "aws": "aws-ops-runner",
-}
-"""Lane -> standing runner (docs/design/anti-drift.md 2.7)."""
-ENABLED = frozenset({"gcp", "onprem"})
-"""Lanes that are open unless the config closes them (docs/design/anti-drift.md 4)."""
 ACTIONS: dict[DecisionType, str] = {
     DecisionType.FAILOVER: "failover",
     DecisionType.FAILBACK_ONPREM: "failback",
@@ -76,10 +68,11 @@ class VaultSettings:
 def lane_settings(config: DispatchConfig, name: str) -> LaneSettings:
     """A lane by name."""
     said = next((lane for key, lane in config.lanes.items() if key == name), Lane())
-    runner_ref = said.runner_ref or RUNNER_REFS[name]
+    fixed = LANES[name]
+    runner_ref = said.runner_ref or fixed.runner_ref
     return LaneSettings(
         name=name,
-        enabled=name in ENABLED if said.enabled is None else said.enabled,
+        enabled=fixed.enabled if said.enabled is None else said.enabled,
         runner_ref=runner_ref,
         labels=said.labels or ("self-hosted", runner_ref),
         names=said.names,
@@ -127,7 +120,7 @@ def data_home(config: DispatchConfig, service: str) -> LaneName:
     found = config.services[service]
     if found.data_home:
         return found.data_home
-    return found.failback.lane if found.failback else "onprem"
+    return found.failback.lane if found.failback else ON_PREM.name
 
 
 def sites_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> tuple[str, str]:

@@ -30,9 +30,8 @@ from hyops_ci.contracts.base import (
     text,
 )
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
+from hyops_ci.contracts.lanes import LaneName
 
-LANES = ("gcp", "onprem", "azure", "aws")
-LaneName = Literal["gcp", "onprem", "azure", "aws"]
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 
 if TYPE_CHECKING:

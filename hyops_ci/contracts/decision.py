@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from hyops_ci.contracts.base import DecisionId, Document, Model, Name, ServiceId, Short, StateRef, Utc, text
+from hyops_ci.contracts.lanes import TargetCloud
 
 
 class DecisionType(StrEnum):
@@ -17,16 +18,6 @@ class DecisionType(StrEnum):
     FAILBACK_ONPREM = "failback_onprem"
     BURST = "burst"
     HOLD = "hold"
-
-
-class TargetCloud(StrEnum):
-    """Where recovery is to run; `none` for a hold."""
-
-    GCP = "gcp"
-    ONPREM = "onprem"
-    AZURE = "azure"
-    AWS = "aws"
-    NONE = "none"
 
 
 class DrMode(StrEnum):

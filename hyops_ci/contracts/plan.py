@@ -26,8 +26,9 @@ from hyops_ci.contracts.base import (
     Short,
 )
 from hyops_ci.contracts.config import EnvClass, Login, Objective, Probe, PublicKey
-from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane, RestorePoint, TargetCloud
+from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane, RestorePoint
 from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.lanes import TargetCloud
 
 MAX_PLAN_BYTES = 48 * 1024
 

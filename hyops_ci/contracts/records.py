@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from hyops_ci.contracts.base import Clean, Model, Short, text
+from hyops_ci.contracts.lanes import LaneOrNone
 
 if TYPE_CHECKING:
     RecordTime: TypeAlias = str
@@ -125,7 +126,7 @@ class MinimalArtifact(Model):
 
     decision_id: RecordRef
     decision_type: Literal["failover", "failback_onprem", "failback", "burst", "hold"]
-    target_cloud: Literal["gcp", "onprem", "azure", "aws", "none"]
+    target_cloud: LaneOrNone
     runner_ref: Short | None = None
     dr_mode: Literal["restore", "warm_promote", "managed_promote", "deny"]
     execution_plane: Literal["runner-local", "private-overlay", "bastion-explicit", "gcp-iap", "public-ephemeral", "workstation-direct"]

@@ -11,6 +11,7 @@ from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision, DecisionType
 from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.lanes import ON_PREM
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.intake.records import MODELS as RECORDS
@@ -167,7 +168,7 @@ def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, received_a
     """A minimal artifact names a target, not a service: it fits when exactly one service of the config does."""
     kind = DecisionType.FAILBACK_ONPREM if artifact.decision_type == "failback" else DecisionType(artifact.decision_type)
     name = {DecisionType.FAILOVER: "failover", DecisionType.FAILBACK_ONPREM: "failback", DecisionType.BURST: "burst"}.get(kind, "")
-    lane = {"none": "onprem"}.get(artifact.target_cloud, artifact.target_cloud) if name == "failback" else artifact.target_cloud
+    lane = {"none": ON_PREM.name}.get(artifact.target_cloud, artifact.target_cloud) if name == "failback" else artifact.target_cloud
     fits = [
         service
         for service, known in config.services.items()

@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from hyops_ci.config import settings
 from hyops_ci.contracts.config import HyOps
 from hyops_ci.errors import Exit
 from hyops_ci.github import runner_versions
@@ -153,5 +152,3 @@ def test_compatibility_says_what_the_code_demands() -> None:
     assert runner_versions.TO_REGISTER in text
     for version in re.findall(r"Python :: (3\.\d+)", project):
         assert version in text
-    for lane in settings.RUNNER_REFS:
-        assert f"`{lane}`" in text

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from hyops_ci.config.settings import ENABLED, EnvSettings, addresses, env_of, env_settings, lane_settings, vault_settings
+from hyops_ci.config.settings import EnvSettings, addresses, env_of, env_settings, lane_settings, vault_settings
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.planning.protection import Demand, check_demand, demand_of
 
 SHA: Final = "COMMIT_OF_THE_RELEASE"
@@ -79,7 +80,7 @@ def config_text(service: str, *, lane: str, failover: str, failback: str, vault:
     """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
     lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback)]
     lines.append(f'vault: {{address: "{vault}", site: {site}}}')
-    if lane not in ENABLED:
+    if not LANES[lane].enabled:
         lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
     if adopter.keys:
         people = [f'    {login}: "{key}"' for login, key in adopter.keys.items()]
@@ -90,7 +91,7 @@ def config_text(service: str, *, lane: str, failover: str, failback: str, vault:
 def service_lines(service: str, *, lane: str, failover: str, failback: str) -> list[str]:
     """The lines of one service, as they stand below `services:`. Without a `failback` there is none."""
     lines = [f"  {service}:", f"    failover: {{lane: {lane}, blueprint: {failover}}}"]
-    return [*lines, *([f"    failback: {{lane: onprem, blueprint: {failback}}}"] if failback else [])]
+    return [*lines, *([f"    failback: {{lane: {ON_PREM.name}, blueprint: {failback}}}"] if failback else [])]
 
 
 def envs_of(config: DispatchConfig) -> list[EnvSettings]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hyops_ci.config.settings import data_home, lane_settings
 from hyops_ci.contracts.base import moment
-from hyops_ci.contracts.config import LANES, EnvClass
+from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType, ExecutionPlane
+from hyops_ci.contracts.lanes import LANES, ON_PREM_LANES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 
@@ -50,12 +51,12 @@ def lane_mapping(case: PlanCase) -> Answer:
 @plan_gate("failback.onprem", "anti-drift 2.6", Exit.POLICY, "Does a failback run on-prem?")
 def failback_onprem(case: PlanCase) -> Answer:
     """A failback uses the on-prem runner, never a cloud's."""
-    if case.decision.decision_type is DecisionType.FAILBACK_ONPREM and case.lane.name != "onprem":
+    if case.decision.decision_type is DecisionType.FAILBACK_ONPREM and case.lane.name not in ON_PREM_LANES:
         return No(
             "a failback runs on the on-prem runner",
             f"failback of {case.decision.service} at lane {case.lane.name}",
-            "lane onprem",
-            "set failback: {lane: onprem, ...} for the service",
+            f"lane {' or '.join(ON_PREM_LANES)}",
+            f"set failback: {{lane: {ON_PREM_LANES[0]}, ...}} for the service",
         )
     return ""
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from hyops_ci.contracts.decision import ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint, EffectiveStep
+from hyops_ci.contracts.lanes import CLOUD_MODULES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
 from hyops_ci.planning.gates.d_overlay import open_ports, public_addresses
 
-CLOUDS = ("gcp/", "aws/", "azure/", "hetzner/")
 READINESS = "post_apply_ssh_readiness"
 
 
@@ -141,7 +141,7 @@ def _ids(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
 
 def _in_cloud(step: EffectiveStep) -> bool:
     refs = [step.module_ref, *(str(step.inputs.get(name) or "") for name in ("inventory_state_ref", "target_state_ref"))]
-    return any(cloud in ref for ref in refs for cloud in CLOUDS)
+    return any(cloud in ref for ref in refs for cloud in CLOUD_MODULES)
 
 
 def _reaches_hosts(step: EffectiveStep) -> bool:

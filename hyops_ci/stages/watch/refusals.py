@@ -6,19 +6,13 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from hyops_ci.config.settings import RUNNER_REFS
 from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.watch.queue import Presence, Sighting, Step, Verdict, Wanted
 
 NOT_KNOWN: Final = "not known whether busy or missing: a job's own token may not list runners"
 _RESTART: Final = "sudo systemctl restart actions.runner.*"
-_REACHED: Final = {
-    "gcp": "gcloud compute ssh {name} --tunnel-through-iap -- '{command}'",
-    "azure": "az ssh vm --name {name} --resource-group <its group> -- '{command}'",
-    "aws": "aws ssm start-session --target <instance id of {name}>, there: {command}",
-}
-_ELSEWHERE: Final = "ssh {name} '{command}'"
 _WHY: Final = {
     Presence.OFFLINE: "the service is stopped, or the host has no way to GitHub",
     Presence.OUTDATED: "install the agent anew (docs/runners.md)",
@@ -75,8 +69,8 @@ def last_answer(jobs: Sequence[JobFact], labels: Sequence[str]) -> JobFact | Non
 
 def restart(name: str, runner_ref: str, lane: str = "") -> str:
     """The command that starts the agent of a runner again. The lane follows from a runner's first name where nobody says it."""
-    found = lane or next((known for known, ref in RUNNER_REFS.items() if ref == runner_ref), "")
-    return _REACHED.get(found, _ELSEWHERE).format(name=shlex.quote(name), command=_RESTART)
+    row = LANES.get(lane) or next((row for row in LANES.values() if row.runner_ref == runner_ref), ON_PREM)
+    return row.remote_command.format(name=shlex.quote(name), command=_RESTART)
 
 
 def _silent(wanted: Wanted, jobs: Sequence[JobFact], sighting: Sighting, runner_ref: str, lane: str) -> Refusal:
