@@ -137,16 +137,30 @@ class Parts:
     reason: ast.expr | None
     fix: ast.expr | None
 
+    def branches(self) -> Iterator[Parts]:
+        """Yield both sides of a gate that depends on a condition, with that side of the others that depend on the same one."""
+        if not isinstance(self.gate, ast.IfExp):
+            yield self
+            return
+        condition = ast.dump(self.gate.test)
+        for body in (True, False):
+
+            def side(node: ast.expr, body: bool = body) -> ast.expr:
+                return (node.body if body else node.orelse) if isinstance(node, ast.IfExp) and ast.dump(node.test) == condition else node
+
+            yield Parts(side(self.gate), *(each and side(each) for each in (self.exits, self.reason, self.fix)))
+
     def names(self) -> frozenset[str]:
         """The names that they depend on."""
         return frozenset().union(*(_names(each) for each in (self.gate, self.exits, self.reason, self.fix) if each is not None))
 
 
 def _read(source: Source, parts: Parts, function: Function | None, path: Path, place: str) -> Iterator[Site]:
-    for scope in _scopes(source, parts.names(), function, path, DEPTH):
-        exits, reasons, fixes = (texts(each, scope) if each else () for each in (parts.exits, parts.reason, parts.fix))
-        for gate in texts(parts.gate, scope):
-            yield Site(gate, exits, reasons, fixes, place)
+    for one in parts.branches():
+        for scope in _scopes(source, one.names(), function, path, DEPTH):
+            exits, reasons, fixes = (texts(each, scope) if each else () for each in (one.exits, one.reason, one.fix))
+            for gate in texts(one.gate, scope):
+                yield Site(gate, exits, reasons, fixes, place)
 
 
 def _rows(source: Source, parts: Parts, path: Path, place: str) -> Iterator[Site]:

@@ -181,7 +181,7 @@ def _unknown(tip: Tip, claim: Claim, found: str) -> Refusal:
         "an earlier run was cut off and nobody has said what is true",
         f"epoch {tip.epoch}, run {claim.run_id}, {found}",
         "a person's word on which side serves",
-        "look (two commands of the UNKNOWN text), then action=settle, approved",
+        "look (two commands of the UNKNOWN text), then hyops-ci ledger settle",
     )
 
 

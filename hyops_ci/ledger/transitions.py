@@ -89,7 +89,7 @@ def advanced(
             "the run has begun in the meantime",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
             "a run that has changed nothing",
-            "none: it may still be acting. Its own end counts, or action=settle, approved",
+            "none: it may still be acting. Its own end counts, or hyops-ci ledger settle",
         )
     if state is not before and not _reachable(before, state):
         raise refuse(
@@ -97,7 +97,7 @@ def advanced(
             "the ledger holds another end of this run",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
             "a state that can follow",
-            "keep both bundles; where the truth is unclear: look, then action=settle, approved",
+            "keep both bundles; where the truth is unclear: look, then hyops-ci ledger settle",
         )
     if before in TERMINAL and tip.bundle_sha256 and bundle_sha256 and bundle_sha256 != tip.bundle_sha256:
         raise refuse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -140,8 +141,17 @@ def test_the_layout_names_every_package() -> None:
     tops = {path.split("/")[0] for path in tracked() if "/" in path} - {"requirements", "docs", ".ci", ".github"}
     packages = {path.split("/")[1] for path in tracked() if path.startswith("hyops_ci/") and path.count("/") > 1}
     assert tops | packages <= shown
-    real = {part for path in tracked() for part in path.split("/")[:-1]}
-    assert shown <= real
+    assert shown <= {part for path in tracked() for part in path.split("/")[:-1]}
+
+
+def test_the_layout_has_the_order_of_the_layers() -> None:
+    lines = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("    hyops_ci/")[2].partition("\n\n")[0].splitlines()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    rank = {name.strip("() "): number for number, layer in enumerate(layers) for name in layer.split("|")}
+    order = [rank[name] for line in lines for name in re.findall(r"([a-z]+)(?:/|\.py)", line[:39]) if name in rank]
+    assert len(order) > 20
+    assert order == sorted(order)
 
 
 def test_compatibility_says_what_the_code_demands() -> None:

@@ -37,7 +37,7 @@ ROWS = (Row("row.one", "first row"), Row("row.two", "second row"))
 
 
 def plain(limited):
-    raise Fault("plain.limited" if limited else "plain.silent", "no answer", exit_code=Exit.UNAVAILABLE)
+    raise Fault("plain.limited" if limited else "plain.silent", "slow down" if limited else "no answer", exit_code=Exit.UNAVAILABLE)
 
 
 def _refuse(rule, reason, code=Exit.POLICY):
@@ -81,7 +81,7 @@ def test_ids_are_read_however_they_are_made(package: Path) -> None:
     found, unread = sites(package)
     read = {gate: {(site.exits, site.reasons) for site in at} for gate, at in by_gate(found).items()}
     assert read == {
-        "plain.limited": {(("UNAVAILABLE",), ("no answer",))},
+        "plain.limited": {(("UNAVAILABLE",), ("slow down",))},
         "plain.silent": {(("UNAVAILABLE",), ("no answer",))},
         "made.here": {(("POLICY",), ("said here",))},
         "made.there": {(("POLICY",), ("said {} there",))},
@@ -121,7 +121,8 @@ def test_exit_codes_beside_an_id_are_its_own() -> None:
     for page in sorted(DOCS.glob("*.md")):
         for line in page.read_text("utf-8").splitlines() if page.name != "refusals.md" else ():
             beside = re.findall(r"`([a-z]+(?:\.[a-z-]+)+)`(?:, exit | \(exit |\), exit | )(\d+)\b", line)
-            beside += re.findall(r"^\| `([a-z]+(?:\.[a-z-]+)+)` \| (\d+) \|", line)
+            row = re.match(r"\| `([a-z]+(?:\.[a-z-]+)+)` \| (\d+(?:, \d+)*) \|", line)
+            beside += [(row[1], code) for code in row[2].split(", ")] if row else []
             beside += re.findall(r"REFUSED ([a-z]+(?:\.[a-z-]+)+) \(exit (\d+)\)", line)
             for gate, code in beside:
                 assert int(code) in codes.get(gate, {int(code)}), f"{page.name}: {gate} is exit {codes[gate]}, not {code}"
