@@ -1,4 +1,4 @@
-"""What approvals are judged against."""
+"""Everything an approval is validated against."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Window = tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What approvals are judged against."""
+class ApprovalContext:
+    """Everything an approval is validated against: the demand, the run it must be about, the people, and the time."""
 
     demand: ApprovalDemand
     subject: Subject
@@ -27,9 +27,11 @@ class Bench:
     validity: Mapping[str, Window] = field(default_factory=dict)
     """Public key -> when it may be used, from the host trust. A key that is not in it has no window."""
     approvers: Mapping[int, str] | None = None
-    """Numeric id -> login of those whom the host takes a word from; None where the host pins nobody."""
+    """Numeric id -> login of the approvers that the host pins; None where it pins none."""
     apps: Collection[int] | None = None
     """Numeric user ids of the machines that may ask; None where no host was asked."""
+    gate_passed: bool = False
+    """Whether the job behind the approval gate runs: then GitHub let it through, and without any review that was a bypass."""
 
     def ids(self, person: Person) -> set[int]:
         """The numbers that a person goes by: GitHub's, and the host's for that login."""

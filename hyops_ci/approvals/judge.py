@@ -5,57 +5,40 @@ A no of any approver ends it. What does not count is set aside and named, and ca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from hyops_ci.approvals.context import Bench, Window
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.objections import OBJECTIONS, refuse
 from hyops_ci.approvals.requesters import refuse_machines
-from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, Subject
-from hyops_ci.contracts.plan import ApprovalDemand
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.errors import Refusal
 from hyops_ci.signing.dsse import open_envelope
 
 
-def judge(
-    envelopes: Iterable[Any],
-    demand: ApprovalDemand,
-    subject: Subject,
-    *,
-    requesters: Sequence[Person],
-    now: datetime,
-    spent_nonces: Collection[str] = frozenset(),
-    requested_at: datetime | None = None,
-    validity: Mapping[str, Window] | None = None,
-    reviews: Sequence[Approval] = (),
-    gate_passed: bool = False,
-    approvers: Mapping[int, str] | None = None,
-    apps: Collection[int] | None = None,
-) -> tuple[Approval, ...]:
-    """The approvals that carry the run, one for each person, at least `demand.quorum` of them: from DSSE envelopes and from reviews.
+def judge(envelopes: Iterable[Any], context: ApprovalContext, *, reviews: Sequence[Approval] = ()) -> tuple[Approval, ...]:
+    """Return the approvals that carry the run, one for each person, at least as many as demanded: from DSSE envelopes and from reviews.
 
-    `reviews` are the run's review history (`approvals.reviews.approvals_of`). `gate_passed`: the job behind the gate runs, so
-    that somebody let it through; without any review that was an administrator's bypass.
+    `reviews` are the run's review history (`approvals.reviews.approvals_of`).
 
     Raises Refusal (exit 6): approval.envelope, approval.bypass, approval.denied, approval.requester, approval.self,
     approval.expired, approval.subject, approval.nonce, approval.channel, approval.stranger, approval.machine, approval.quorum
     or approval.unsigned.
     """
-    bench = Bench(demand, subject, tuple(requesters), now, spent_nonces, requested_at, validity or {}, approvers, apps)
-    signed, ignored = opened(envelopes, bench)
-    if gate_passed and not reviews and "environment" in demand.channels:
+    demand = context.demand
+    signed, ignored = opened(envelopes, context)
+    if context.gate_passed and not reviews and "environment" in demand.channels:
         if "signed" not in demand.channels:
             raise refuse_bypass(demand.gate)
         ignored.append(f"nobody reviewed {demand.gate}, although its job runs")
-    return weigh([*signed, *reviews], bench, ignored)
+    return weigh([*signed, *reviews], context, ignored)
 
 
-def opened(envelopes: Iterable[Any], bench: Bench) -> tuple[list[Approval], list[str]]:
+def opened(envelopes: Iterable[Any], context: ApprovalContext) -> tuple[list[Approval], list[str]]:
     """Approvals that a key of the plan signed in its owner's name, and notes on what was ignored. Raises Refusal (exit 6)."""
-    approvers = bench.demand.approvers
+    approvers = context.demand.approvers
     approvals, ignored = [], []
     for number, envelope in enumerate(envelopes, 1):
         try:
@@ -76,54 +59,56 @@ def opened(envelopes: Iterable[Any], bench: Bench) -> tuple[list[Approval], list
     return approvals, ignored
 
 
-def weigh(approvals: Iterable[Approval], bench: Bench, ignored: Sequence[str] = ()) -> tuple[Approval, ...]:
+def weigh(approvals: Iterable[Approval], context: ApprovalContext, ignored: Sequence[str] = ()) -> tuple[Approval, ...]:
     """The approvals that count, whatever their channel, one for each person, when there are enough. Raises Refusal (exit 6) as `judge`."""
     granted: list[Approval] = []
     aside: list[Refusal] = []
     for approval in approvals:
-        objection = next((found for gate in OBJECTIONS if (found := gate(approval, bench)) is not None), None)
+        objection = next((found for gate in OBJECTIONS if (found := gate(approval, context)) is not None), None)
         if objection is None:
             granted.append(approval)
         elif objection.gate == "approval.denied":
             raise objection
         else:
             aside.append(objection)
-    refuse_machines(bench.requesters, bench.apps)
-    people = _people(granted, bench)
-    if len(people) >= bench.demand.quorum:
-        if len(people) < 2 and any(each.bot for each in bench.requesters) and not any(each.channel == "signed" for each in granted):
-            raise _machine(bench, granted)
+    refuse_machines(context.requesters, context.apps)
+    people = _people(granted, context)
+    if len(people) >= context.demand.quorum:
+        if len(people) < 2 and any(each.bot for each in context.requesters) and not any(each.channel == "signed" for each in granted):
+            raise _machine(context, granted)
         return tuple(people)
     if not people and aside:
         raise aside[0]
     notes = [*(f"{refusal.gate}: {refusal.found}" for refusal in aside), *ignored]
-    raise _too_few(people, bench, notes)
+    raise _too_few(people, context, notes)
 
 
-def _people(granted: Sequence[Approval], bench: Bench) -> list[Approval]:
+def _people(granted: Sequence[Approval], context: ApprovalContext) -> list[Approval]:
     """The first approval of each person. One login, one number or one key, on whatever channel, is one person."""
     groups: list[tuple[int, set[object]]] = []
     for place, approval in enumerate(granted):
-        names: set[object] = {approval.approver.login.lower(), *bench.ids(approval.approver)}
+        names: set[object] = {approval.approver.login.lower(), *context.ids(approval.approver)}
         if approval.channel == "signed":
-            names.add(bench.demand.approvers.get(approval.approver.login))
+            names.add(context.demand.approvers.get(approval.approver.login))
         same = [group for group in groups if group[1] & names]
         merged = (min((place, *(first for first, _ in same))), names.union(*(others for _, others in same)))
         groups = [*(group for group in groups if group not in same), merged]
     return [granted[first] for first in sorted(first for first, _ in groups)]
 
 
-def _too_few(granted: Sequence[Approval], bench: Bench, notes: Sequence[str]) -> Refusal:
+def _too_few(granted: Sequence[Approval], context: ApprovalContext, notes: Sequence[str]) -> Refusal:
     names = [approval.approver.login for approval in granted]
     have = {name.lower() for name in names}
-    left = [each for each in bench.demand.approvers if each.lower() not in have and not bench.asked(Person(login=each), bench.requesters)]
-    quorum = bench.demand.quorum
+    left = [
+        each for each in context.demand.approvers if each.lower() not in have and not context.asked(Person(login=each), context.requesters)
+    ]
+    quorum = context.demand.quorum
     said = f"{len(granted)} of {quorum}: {', '.join(names)}" if granted else "no approval"
     return refuse(
         "approval.quorum" if granted else "approval.unsigned",
         f"{len(granted)} of {quorum} approvals" if granted else "nobody has approved yet",
         found="; ".join((said, *notes)),
-        expected=f"{quorum - len(granted)} more of {', '.join(left)}" if left else f"a reviewer of {bench.demand.gate} who did not ask",
+        expected=f"{quorum - len(granted)} more of {', '.join(left)}" if left else f"a reviewer of {context.demand.gate} who did not ask",
         fix="hyops-ci approve --request FILE shows the plan and signs",
     )
 
@@ -140,8 +125,8 @@ def refuse_bypass(gate: str) -> Refusal:
     )
 
 
-def _machine(bench: Bench, granted: Sequence[Approval]) -> Refusal:
-    machine = next(each.login for each in bench.requesters if each.bot)
+def _machine(context: ApprovalContext, granted: Sequence[Approval]) -> Refusal:
+    machine = next(each.login for each in context.requesters if each.bot)
     return refuse(
         "approval.machine",
         "a machine asked, and one review is not enough for that",

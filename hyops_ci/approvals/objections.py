@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from hyops_ci.approvals.context import Bench
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.request import refuse_expired, refuse_self
 from hyops_ci.contracts.approval import Approval, Subject
 from hyops_ci.contracts.base import moment, seconds
@@ -16,9 +16,9 @@ SKEW: Final = timedelta(seconds=60)
 """How far an approver's clock may be ahead of ours."""
 
 
-def _denied(approval: Approval, bench: Bench) -> Refusal | None:
+def _denied(approval: Approval, context: ApprovalContext) -> Refusal | None:
     """Any no to this subject, also a late one or a requester's own."""
-    if approval.verdict != "deny" or _differs(approval.subject, bench.subject):
+    if approval.verdict != "deny" or _differs(approval.subject, context.subject):
         return None
     comment = f': "{approval.comment}"' if approval.comment else ", without a word"
     return Refusal(
@@ -31,11 +31,11 @@ def _denied(approval: Approval, bench: Bench) -> Refusal | None:
     )
 
 
-def _another_subject(approval: Approval, bench: Bench) -> Refusal | None:
-    differs = _differs(approval.subject, bench.subject)
-    if bench.requested_at is not None and moment(approval.requested_at) != bench.requested_at:
+def _another_subject(approval: Approval, context: ApprovalContext) -> Refusal | None:
+    differs = _differs(approval.subject, context.subject)
+    if context.requested_at is not None and moment(approval.requested_at) != context.requested_at:
         differs.append("requested_at")
-    missing = set(bench.subject.accepted_risks) - set(approval.subject.accepted_risks)
+    missing = set(context.subject.accepted_risks) - set(approval.subject.accepted_risks)
     differs += [f"accepted_risks (not {risk})" for risk in sorted(missing)]
     if not differs:
         return None
@@ -48,40 +48,40 @@ def _another_subject(approval: Approval, bench: Bench) -> Refusal | None:
     )
 
 
-def _not_in_time(approval: Approval, bench: Bench) -> Refusal | None:
+def _not_in_time(approval: Approval, context: ApprovalContext) -> Refusal | None:
     asked_at, seen, until = (moment(each) for each in (approval.requested_at, approval.observed_at, approval.expires_at))
-    limit = asked_at + timedelta(seconds=seconds(bench.demand.lifetime))
-    not_before, not_after = bench.validity.get(bench.demand.approvers.get(approval.approver.login, ""), (None, None))
-    if bench.now >= min(until, limit):
-        return refuse_expired(min(until, limit), bench.now)
-    ahead = max(asked_at, seen) > bench.now + SKEW
+    limit = asked_at + timedelta(seconds=seconds(context.demand.lifetime))
+    not_before, not_after = context.validity.get(context.demand.approvers.get(approval.approver.login, ""), (None, None))
+    if context.now >= min(until, limit):
+        return refuse_expired(min(until, limit), context.now)
+    ahead = max(asked_at, seen) > context.now + SKEW
     if (
         until > limit
         or seen < asked_at - SKEW
         or ahead
-        or (not_before and bench.now < not_before)
-        or (not_after and bench.now >= not_after)
+        or (not_before and context.now < not_before)
+        or (not_after and context.now >= not_after)
     ):
         return refuse(
             "approval.time",
             "the times of this approval do not fit",
             found=f"{approval.approver.login}: asked {approval.requested_at}, answered {approval.observed_at}, until {approval.expires_at}",
-            expected=f"at most {bench.demand.lifetime} from asking, none of it in the future, by a key that is valid now",
+            expected=f"at most {context.demand.lifetime} from asking, none of it in the future, by a key that is valid now",
             fix="set the approver's clock, or use the key that the host trust names today; then sign again",
         )
     return None
 
 
-def _own_request(approval: Approval, bench: Bench) -> Refusal | None:
-    requesters = bench.requesters + approval.requesters
-    if not bench.asked(approval.approver, requesters):
+def _own_request(approval: Approval, context: ApprovalContext) -> Refusal | None:
+    requesters = context.requesters + approval.requesters
+    if not context.asked(approval.approver, requesters):
         return None
-    people = tuple(dict.fromkeys(bench.requesters or approval.requesters))
-    return refuse_self(people, [approval.approver.login], moment(approval.observed_at), bench.demand.approvers)
+    people = tuple(dict.fromkeys(context.requesters or approval.requesters))
+    return refuse_self(people, [approval.approver.login], moment(approval.observed_at), context.demand.approvers)
 
 
-def _spent(approval: Approval, bench: Bench) -> Refusal | None:
-    if approval.subject.nonce not in bench.spent_nonces:
+def _spent(approval: Approval, context: ApprovalContext) -> Refusal | None:
+    if approval.subject.nonce not in context.spent_nonces:
         return None
     return refuse(
         "approval.nonce",
@@ -92,36 +92,36 @@ def _spent(approval: Approval, bench: Bench) -> Refusal | None:
     )
 
 
-def _wrong_channel(approval: Approval, bench: Bench) -> Refusal | None:
-    if approval.channel in bench.demand.channels:
+def _wrong_channel(approval: Approval, context: ApprovalContext) -> Refusal | None:
+    if approval.channel in context.demand.channels:
         return None
     return refuse(
         "approval.channel",
         f"the plan takes no approval by {approval.channel}",
         found=f"{approval.approver.login} answered by {approval.channel}",
-        expected=" or ".join(bench.demand.channels),
+        expected=" or ".join(context.demand.channels),
         fix="approve where the plan says",
     )
 
 
-def _stranger(approval: Approval, bench: Bench) -> Refusal | None:
+def _stranger(approval: Approval, context: ApprovalContext) -> Refusal | None:
     """A review by a machine, by an account without a number, or by somebody whom this host does not take a word from."""
     if approval.channel != "environment":
         return None  # a signature speaks for itself: its key is the plan's, and the host's
-    person, known = approval.approver, bench.approvers
+    person, known = approval.approver, context.approvers
     if not person.bot and person.id and (known is None or person.id in known):
         return None
     expected = "a person" if known is None else " or ".join(f"{login} ({number})" for number, login in sorted(known.items())) or "nobody"
     return refuse(
         "approval.stranger",
         "a machine cannot approve" if person.bot else "this host takes no word from this person",
-        found=f"{person.login} (user id {person.id or 'unknown'}) reviewed {bench.demand.gate}",
+        found=f"{person.login} (user id {person.id or 'unknown'}) reviewed {context.demand.gate}",
         expected=expected,
         fix="another reviewer, in a new run; or, as root on the runner, add them to approvers in /etc/dr-dispatch/trust.json",
     )
 
 
-OBJECTIONS: Final[tuple[Callable[[Approval, Bench], Refusal | None], ...]] = (
+OBJECTIONS: Final[tuple[Callable[[Approval, ApprovalContext], Refusal | None], ...]] = (
     _denied,
     _another_subject,
     _own_request,

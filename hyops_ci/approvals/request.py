@@ -9,52 +9,13 @@ from typing import Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
-from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person, Subject
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
-from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.digest import canonical
-from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import public_of, sign
 
 MAX_REQUEST: Final = 1 << 20
-
-
-def build_request(
-    plan: Plan,
-    check: Check,
-    *,
-    repository_id: int,
-    ledger_id: str,
-    min_epoch: int,
-    nonce: str,
-    requesters: Sequence[Person],
-    requested_at: datetime,
-    rationale: str = "",
-    accepted_risks: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The request as a document: subject, both documents, who asked and when. `nonce` is 32 hex digits, fresh for every request."""
-    subject = Subject(
-        repository_id=repository_id,
-        ledger_id=ledger_id,
-        min_epoch=min_epoch,
-        nonce=nonce,
-        decision_digest=plan.decision_digest,
-        plan_digest=plan.digest(),
-        check_digest=check.digest(),
-        service=plan.service,
-        decision_type=plan.decision_type,
-        accepted_risks=tuple(accepted_risks),
-    )
-    return ApprovalRequest(
-        subject=subject,
-        requesters=tuple(requesters),
-        rationale=rationale,
-        requested_at=stamp(requested_at),
-        lifetime=plan.approval.lifetime,
-        plan=plan,
-        check=check,
-    ).document()
 
 
 def read_request(content: bytes) -> ApprovalRequest:
@@ -72,7 +33,8 @@ def read_request(content: bytes) -> ApprovalRequest:
         "decision_type": plan.decision_type,
     }
     differs = [field for field, value in shown.items() if getattr(subject, field) != value]
-    if differs or check.plan_digest != plan.digest() or request.lifetime != plan.approval.lifetime:
+    # A host may shorten the lifetime that the plan asks for; nothing lengthens it.
+    if differs or check.plan_digest != plan.digest() or seconds(request.lifetime) > seconds(plan.approval.lifetime):
         raise _unfit(f"{', '.join(differs) or 'check or lifetime'} is not that of the documents shown")
     return request
 

@@ -7,12 +7,12 @@ and a run's first attempt is its only one that acts. It names no risk, so that w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from hyops_ci.approvals.requesters import marked
-from hyops_ci.contracts.approval import Approval, Person, Subject
+from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.control import ReviewFact
 from hyops_ci.errors import Exit, Refusal, shown
@@ -22,22 +22,12 @@ COMMENT: Final = 1000
 
 
 def approvals_of(
-    reviews: Iterable[ReviewFact],
-    *,
-    run_id: int,
-    attempt: int,
-    gate: str,
-    subject: Subject,
-    requesters: Sequence[Person],
-    requested_at: str,
-    observed_at: datetime,
-    lifetime: str,
+    reviews: Iterable[ReviewFact], request: ApprovalRequest, *, run_id: int, attempt: int, observed_at: datetime
 ) -> tuple[Approval, ...]:
-    """Every yes and no that was given at `gate` in this run. None is left out: the judge says why one does not count.
+    """Return every answer that was given at the approval gate of this run. None is left out: the judge says why one does not count.
 
-    `subject` is what the run asked for (its request), `requested_at` the end of the check, `lifetime` an ISO 8601 duration.
-    GitHub gives a review no time, so `observed_at` is when it was read. Raises Refusal (`run.attempt`, exit 6) for a re-run:
-    the history is the run's, and a review of an earlier attempt would count again.
+    `request` is what the run asked; GitHub gives a review no time, so `observed_at` is when it was read.
+    Raises Refusal (`run.attempt`, exit 6) for a re-run: the history is the run's, and a review of an earlier attempt would count again.
     """
     if attempt != 1:
         raise Refusal(
@@ -48,14 +38,15 @@ def approvals_of(
             expected="attempt 1 of a new run",
             fix="start a new run: what was approved was approved for the first attempt",
         )
-    until = stamp(moment(requested_at) + timedelta(seconds=seconds(lifetime)))
+    gate = request.plan.approval.gate
+    until = stamp(moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime)))
     return tuple(
         Approval(
-            subject=subject.model_copy(update={"nonce": nonce_of(run_id, gate, review.person), "accepted_risks": ()}),
+            subject=request.subject.model_copy(update={"nonce": nonce_of(run_id, gate, review.person), "accepted_risks": ()}),
             verdict="approve" if review.state == "approved" else "deny",
             approver=marked(review.person, review.bot),
-            requesters=tuple(requesters),
-            requested_at=requested_at,
+            requesters=request.requesters,
+            requested_at=request.requested_at,
             observed_at=stamp(observed_at),
             expires_at=until,
             channel="environment",

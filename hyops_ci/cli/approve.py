@@ -97,12 +97,9 @@ def command(
 def _show(asked: ApprovalRequest, url: str) -> None:
     """What is asked, as its approver reads it."""
     from hyops_ci.cli.render import say
-    from hyops_ci.contracts.base import moment
     from hyops_ci.report.approval_page import page
 
-    people = [person.login for person in asked.requesters]
-    at = moment(asked.requested_at)
-    for line in page(asked.plan, asked.check, requesters=people, rationale=asked.rationale, requested_at=at, run_url=url):
+    for line in page(asked, run_url=url):
         say(line)
 
 

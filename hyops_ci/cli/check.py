@@ -16,8 +16,6 @@ def command(output: str) -> int:
     from hyops_ci.cli.github_job import arrive, github_world, leave, tell_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
-    from hyops_ci.contracts.base import moment
-    from hyops_ci.contracts.run import State
     from hyops_ci.report.approval_page import page
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
@@ -28,20 +26,11 @@ def command(output: str) -> int:
     end = check(run, world)
     tell_gates(run, "gates-check.json")
     outputs = {"ready": "false"}
-    if end.state is State.CHECKED:
+    if end.run is not None:
         request = run.read_model(REQUEST, ApprovalRequest)
-        ready = may_proceed(run, world)
+        ready = may_proceed(end.run)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
-        people = [person.login for person in request.requesters]
-        lines = page(
-            request.plan,
-            request.check,
-            requesters=people,
-            rationale=request.rationale,
-            requested_at=moment(request.requested_at),
-            reviewers=reviewers_in(run),
-            run_url=world.job.url,
-        )
+        lines = page(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
         workflow().summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)

@@ -33,13 +33,14 @@ def check_secrets(folder: Path, output: str) -> int:
     from hyops_ci.secrets.port import Purpose
     from hyops_ci.secrets.sync import check_names
     from hyops_ci.stages.handover import RunDir
-    from hyops_ci.stages.preview import authority_of, require_plan
+    from hyops_ci.stages.planned_run import planned_run, require_plan
+    from hyops_ci.stages.preview import authority_of
 
     run = RunDir(folder)
     plan, config = require_plan(run), sealed_config(run)
     inside = os.environ.get("GITHUB_ACTIONS") == "true"
     world = github_world(config, on_runner=True) if inside else shell_world(config, trust=host_trust())
-    names = check_names(plan.secrets, authority_of(plan, run, world, Purpose.CHECK), [ref.key for ref in plan.secrets.refs])
+    names = check_names(plan.secrets, authority_of(planned_run(plan, run, world), Purpose.CHECK), [ref.key for ref in plan.secrets.refs])
     missing = [name for name, there in names.items() if not there]
     lines = [f"{len(names) - len(missing)} of {len(names)} names, values not read", *(f"  missing    {name}" for name in missing)]
     emit(output, lines, {"names": names, "missing": missing})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from hyops_ci.config.settings import addresses, env_of, env_settings, vault_settings
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
-from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.plan import ApprovalDemand, Plan
 from hyops_ci.errors import Exit, Refusal
 
 
@@ -55,23 +55,25 @@ def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tu
 
 
 def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
-    if not trust.authorities:
-        return
+    for env in sorted({env_of(service) for service in config.services}):
+        vault = vault_settings(config, env)
+        yield from _strange_authorities(addresses(config), vault.role if vault else "", env, trust)
+
+
+def _strange_authorities(where: Iterable[tuple[str, str]], role: str, env: str, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
+    """Authorities that this host does not ask, or not as this role. A host that lists none asks the config's."""
     known = {authority.origin: authority.roles for authority in trust.authorities}
-    for origin, _ in addresses(config):
+    for origin, _ in where if known else ():
         if origin not in known:
             yield "vault.address", origin, ", ".join(sorted(known))
-            continue
-        for env in sorted({env_of(service) for service in config.services}):
-            vault = vault_settings(config, env)
-            role = vault.role if vault else ""
-            if env in trust.gates and role not in known[origin]:
-                yield "vault.role", f"{role} at {origin}", ", ".join(known[origin])
+        elif env in trust.gates and role not in known[origin]:
+            yield "vault.role", f"{role} at {origin}", ", ".join(known[origin])
 
 
-def plan_fits(plan: Plan, trust: HostTrust) -> None:
-    """That this host takes this plan: its runner is one of the host's, its demands are not below the host's.
+def plan_fits(plan: Plan, config: DispatchConfig, trust: HostTrust) -> None:
+    """That this host takes this plan: its runner is one of the host's, and it asks for no more than host and config allow.
 
+    `config` is the one it was made of, as written: where that leaves a limit open, `stricter` adopts the host's.
     Raises Refusal (`trust.runner`, exit 7, or `trust.looser`, exit 4).
     """
     if plan.runner_ref not in trust.runner_refs:
@@ -83,16 +85,25 @@ def plan_fits(plan: Plan, trust: HostTrust) -> None:
             expected=" or ".join(trust.runner_refs),
             fix="look at the lane's labels; or name the runner in the host's trust file",
         )
+    demand, approvals = plan.approval, config.approvals
     gate = trust.gates.get(plan.env)
-    if gate is not None and plan.approval.gate != gate:
-        raise _refuse("approval gate", plan.approval.gate, gate)
-    if plan.approval.required and "signed" in plan.approval.channels:
-        if strange := next(_strange_keys(plan.approval.approvers, trust), None):
-            raise _refuse(*strange)
-        if plan.approval.quorum < trust.quorum:
-            raise _refuse("quorum", str(plan.approval.quorum), f"at least {trust.quorum}")
-    if seconds(plan.approval.lifetime) > seconds(trust.max_approval_lifetime):
-        raise _refuse("approval lifetime", plan.approval.lifetime, f"at most {trust.max_approval_lifetime}")
+    if gate is not None and demand.gate != gate:
+        raise _refuse("approval gate", demand.gate, gate)
+    if demand.required and "signed" in demand.channels and (strange := next(_strange_keys(demand.approvers, trust), None)):
+        raise _refuse(*strange)
+    if demand.quorum < approvals.quorum:
+        raise _refuse("quorum", str(demand.quorum), f"at least {approvals.quorum}")
+    if seconds(demand.lifetime) > seconds(approvals.lifetime):
+        raise _refuse("approval lifetime", demand.lifetime, f"at most {approvals.lifetime}")
+    if strange := next(_strange_authorities(plan.secrets.addresses, plan.secrets.role, plan.env, trust), None):
+        raise _refuse(*strange)
+
+
+def stricter(demand: ApprovalDemand, config: DispatchConfig) -> ApprovalDemand:
+    """Return the plan's demand under a narrowed config: no fewer approvals than either asks for, and valid for no longer."""
+    approvals = config.approvals
+    lifetime = min(demand.lifetime, approvals.lifetime, key=seconds)
+    return demand.model_copy(update={"quorum": max(demand.quorum, approvals.quorum), "lifetime": lifetime})
 
 
 def _refuse(setting: str, found: str, expected: str) -> Refusal:

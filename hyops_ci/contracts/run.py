@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, RunId, ServiceId, Short, Utc
-from hyops_ci.errors import Exit
+from hyops_ci.errors import DispatchError, Exit, Refusal
 
 
 class State(StrEnum):
@@ -111,6 +111,23 @@ class RefusalRecord(Model):
     fix: Clean = ""
     docs: Clean = ""
     exit_code: Count
+
+    @classmethod
+    def of(cls, error: DispatchError) -> Self:
+        """Return the record of what ended a run."""
+        return cls.model_validate(error.to_json())
+
+    def refusal(self) -> Refusal:
+        """Return the refusal that was recorded. Raises ValueError for an exit code that is not one of ours."""
+        return Refusal(
+            self.gate,
+            self.reason,
+            exit_code=Exit(self.exit_code),
+            found=self.found,
+            expected=self.expected,
+            fix=self.fix,
+            docs=self.docs,
+        )
 
 
 class Result(Document):

@@ -94,8 +94,12 @@ class Ledger:
         self._keep(head)
         return head
 
+    def head(self) -> Head:
+        """Return the newest commit with its history. Raises Refusal (exit 5) for a missing, older or unrelated branch."""
+        return self._head()
+
     def tip(self) -> Tip:
-        """Where the service stands. Raises Refusal (exit 5) for a missing, older or unrelated branch."""
+        """Where the service stands. Raises as `head`."""
         return self._head().tip
 
     def history(self) -> tuple[Tip, ...]:
@@ -104,7 +108,7 @@ class Ledger:
 
     def spent_nonces(self) -> frozenset[str]:
         """Nonces of every claim there ever was."""
-        return rules.history_of(self._head().tips).nonces
+        return self._head().spent_nonces()
 
     def look(self, request: ClaimRequest) -> Tip:
         """Ask whether this request could claim now, without claiming. Raises what `claim` would."""

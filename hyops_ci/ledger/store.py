@@ -23,6 +23,10 @@ class Head:
         """The newest tip."""
         return self.tips[0]
 
+    def spent_nonces(self) -> frozenset[str]:
+        """Return the nonces of every claim there ever was."""
+        return frozenset(nonce for tip in self.tips if tip.claim is not None for nonce in tip.claim.nonces)
+
 
 class Relation(StrEnum):
     """How one branch stands to another that should be the same."""

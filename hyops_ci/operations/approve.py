@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.request import read_request
 from hyops_ci.config.file import read_config
@@ -121,14 +122,8 @@ def leave_answer(asked: Waiting, envelope: Mapping[str, Any], ledger: Ledger, no
     with _after_the_answer(asked, "what it is worth beside others is not known"):
         waiting, spent = ledger.answers(asked.request.subject), ledger.spent_nonces()
     try:
-        granted = judge(
-            waiting,
-            asked.request.plan.approval,
-            asked.request.subject,
-            requesters=asked.request.requesters,
-            now=now,
-            spent_nonces=spent,
-        )
+        known = ApprovalContext(asked.request.plan.approval, asked.request.subject, asked.request.requesters, now, spent_nonces=spent)
+        granted = judge(waiting, known)
     except Refusal as error:
         return Standing(enough=False, denied=error.gate == "approval.denied", said=f"{error.reason}: {error.expected}")
     return Standing(enough=True, denied=False, said=f"approved by {' and '.join(each.approver.login for each in granted)}")

@@ -38,9 +38,8 @@ def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
     """One decision as far as it gets, in this process."""
     run = new_run(folder / "run")
     end = plan(ask, run, world)
-    if end.state is State.PLANNED:
-        end = check(run, world)
-    if end.state is State.CHECKED and may_proceed(run, world):
+    checked = check(run, world).run if end.state is State.PLANNED else None
+    if checked is not None and may_proceed(checked):
         execute(run, world)
     return conclude_here(run, world)
 

@@ -9,21 +9,15 @@ from hyops_ci.contracts.check import Check, ModuleFact
 from hyops_ci.contracts.facts import CheckFacts
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.case import Answers, CheckCase, ask_all
+from hyops_ci.planning.case import Answers, CheckCase
 
 
-def gates(plan: Plan, facts: CheckFacts) -> Answers:
-    """What every check gate says, for `gates.json`."""
-    return ask_all("check", CheckCase(plan, facts))
-
-
-def check(plan: Plan, facts: CheckFacts, *, run_id: str, checked_at: str) -> Check:
-    """The check report of a plan that every gate let pass. Raises the first Refusal, the worst first."""
-    answers = gates(plan, facts)
+def report(case: CheckCase, answers: Answers, *, run_id: str, checked_at: str) -> Check:
+    """Return the check report of a plan that every gate let pass. Raises the first Refusal of `answers`, the worst first."""
     if answers.refused:
         raise answers.refused[0]
     try:
-        return _assemble(plan, facts, answers, run_id, checked_at)
+        return _assemble(case.plan, case.facts, answers, run_id, checked_at)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Refusal(

@@ -32,7 +32,7 @@ from hyops_ci.contracts.plan import (
 )
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import steps
-from hyops_ci.planning.case import Answers, PlanCase, ask_all
+from hyops_ci.planning.case import Answers, PlanCase
 
 PREFLIGHT_TIMEOUT: Final = "PT15M"
 DEPLOY_TIMEOUT: Final = "PT4H"
@@ -69,35 +69,8 @@ def case_of(
     return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs))
 
 
-def gates(
-    decision: Decision,
-    config: DispatchConfig,
-    blueprint: EffectiveBlueprint,
-    facts: PlanFacts,
-    *,
-    secret_refs: Sequence[SecretRef] = (),
-    trust: HostTrust | None = None,
-) -> Answers:
-    """What every plan gate says, for `gates.json`: nobody has to fix one refusal to learn of the next."""
-    return ask_all("plan", case_of(decision, config, blueprint, facts, secret_refs=secret_refs, trust=trust))
-
-
-def plan(
-    decision: Decision,
-    config: DispatchConfig,
-    blueprint: EffectiveBlueprint,
-    facts: PlanFacts,
-    *,
-    config_digest: str,
-    sources: Sequence[Source],
-    secret_refs: Sequence[SecretRef] = (),
-    trust: HostTrust | None = None,
-) -> Plan | Recorded:
-    """The plan, or what was only recorded. Raises the first Refusal of the plan gates, in their order."""
-    if only := recorded(decision):
-        return only
-    case = case_of(decision, config, blueprint, facts, secret_refs=secret_refs, trust=trust)
-    answers = ask_all("plan", case)
+def plan(case: PlanCase, answers: Answers, config_digest: str, sources: Sequence[Source]) -> Plan:
+    """Return the plan of a case that every gate let pass. Raises the first Refusal of `answers`, in the order of the gates."""
     if answers.refused:
         raise answers.refused[0]
     return assemble(case, config_digest, sources, answers.passed)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
+from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import Measured, moment, seconds
 from hyops_ci.contracts.check import Check, StepForecast
-from hyops_ci.contracts.plan import Plan, StepClass
+from hyops_ci.contracts.plan import ApprovalDemand, Plan, StepClass
 from hyops_ci.errors import shown
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
@@ -30,25 +31,23 @@ class Before:
 
 
 def page(
-    plan: Plan,
-    check: Check,
+    request: ApprovalRequest,
     *,
-    requesters: Sequence[str],
-    rationale: str,
-    requested_at: datetime,
+    demand: ApprovalDemand | None = None,
     before: Before | None = None,
-    accepted_risks: Sequence[str] = (),
     reviewers: Sequence[str] = (),
     run_url: str = "",
 ) -> list[str]:
-    """The page, line by line. `requested_at` is the end of the check: the answer is due one lifetime later.
+    """Return the page, line by line. The answer is due one lifetime of the request after it was asked.
 
-    `reviewers` are those of the approval gate, as GitHub names them; `run_url` is the page of the run that asks.
+    `demand` is the one that the host of the run adopted, where that is known; else the plan's. `reviewers` are those of the
+    approval gate, as GitHub names them; `run_url` is the page of the run that asks.
     """
-    before = before or Before()
-    until = requested_at + timedelta(seconds=seconds(plan.approval.lifetime))
+    plan, check, before, requested_at = request.plan, request.check, before or Before(), moment(request.requested_at)
+    requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
+    until = requested_at + timedelta(seconds=seconds(request.lifetime))
     rows = [
-        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(rationale)}"'),
+        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.rationale)}"'),
         ("Does", _does(plan, check)),
         ("Data", f"{_data(plan, check)}; newest WAL: {_measured(check.newest_wal)}"),
         ("Old side", _old_side(plan)),
@@ -58,9 +57,9 @@ def page(
         ("Differs", before.differs and f"from the last run of this service: {shown(before.differs)}"),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
-        ("Accepts", ", ".join(shown(risk) for risk in accepted_risks) and f"the risk {', '.join(map(shown, accepted_risks))}"),
+        ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
         ("Time", f"last drill {shown(before.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
-        ("Approvers", _approvers(plan, requesters, reviewers, run_url)),
+        ("Approvers", _approvers(plan, demand or plan.approval, requesters, reviewers, run_url)),
         ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
     ]
     title = f"{_kind(plan)} {plan.service}, {plan.source_site} -> {plan.target_site}"
@@ -130,9 +129,9 @@ def _checked(check: Check) -> str:
     return f"{moment(check.checked_at):%H:%M:%S}Z on {name}: HyOps {shown(check.hyops_version)}, {states}, {secret}{host}"
 
 
-def _approvers(plan: Plan, requesters: Sequence[str], reviewers: Sequence[str], run_url: str) -> str:
+def _approvers(plan: Plan, demand: ApprovalDemand, requesters: Sequence[str], reviewers: Sequence[str], run_url: str) -> str:
     """Who may say yes, and how."""
-    demand, asking = plan.approval, {login.lower() for login in requesters}
+    asking = {login.lower() for login in requesters}
     if not demand.required:
         return f"none needed in env {plan.env} (class {plan.env_class})"
     known = dict.fromkeys((*(reviewers if "environment" in demand.channels else ()), *demand.approvers))

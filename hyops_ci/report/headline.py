@@ -42,11 +42,6 @@ def stopped_state(before: State, error: DispatchError) -> State:
             return State.FAILED
 
 
-def record_of(error: DispatchError) -> RefusalRecord:
-    """A refusal or fault as evidence and outputs keep it."""
-    return RefusalRecord.model_validate(error.to_json())
-
-
 def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
     """The refusal's own exit code, or the state's. A state that ends well, or unknown, outranks any refusal."""
     if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or EXIT_OF[state] is Exit.DONE:

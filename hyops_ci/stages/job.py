@@ -39,9 +39,14 @@ class Job:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def run_number(self) -> int:
+        """GitHub's number of the run, without the attempt. Raises ValueError in a shell."""
+        return int(self.run_id.partition("-")[0])
+
+    @property
     def url(self) -> str:
         """Page of this run, or empty in a shell."""
-        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id.partition('-')[0]}" if self.on_github else ""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_number}" if self.on_github else ""
 
     @property
     def requesters(self) -> tuple[tuple[str, int], ...]:

@@ -44,7 +44,7 @@ def origin_of(resume: str, world: World) -> Origin:
         if resume:
             raise _not_resumable("nothing to ask GitHub with", "a job with actions: read")
         return local_origin(world)
-    this = run_fact(client, int(job.run_id.partition("-")[0]))
+    this = run_fact(client, job.run_number)
     if not resume:
         return Origin(requesters=requesters_of(this), received_at=this.created_at, run=this)
     if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:

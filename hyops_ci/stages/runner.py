@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
-from hyops_ci.report.headline import record_of, stopped_state
+from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 
@@ -52,7 +52,7 @@ def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
 
 def stop(part: PartRecorder, run: RunDir, error: DispatchError) -> StageEnd:
     """Write down what stopped the run and enter the state that this leads to."""
-    record = record_of(error)
+    record = RefusalRecord.of(error)
     if part.state is None:
         part.enter(State.RECEIVED)
     part.refusal(error.gate, **error.to_json())

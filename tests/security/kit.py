@@ -79,10 +79,10 @@ class Night:
         change(config)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def approvers(self, *logins: str, quorum: int = 1, channels: tuple[str, ...] = ("signed",)) -> None:
+    def approvers(self, *logins: str, quorum: int | None = None, channels: tuple[str, ...] = ("signed",)) -> None:
         """Who signs, by the config and by the host."""
         public = {login: public_of(self.keys[login]) for login in logins}
-        said = {"channels": list(channels), "quorum": quorum} | ({"approvers": public} if public else {})
+        said = {"channels": list(channels)} | ({"quorum": quorum} if quorum else {}) | ({"approvers": public} if public else {})
         self.configure(lambda config: config.update(approvals=said))
         self.trust["approvers"] = [{"id": PEOPLE[login], "login": login, "key": key} for login, key in public.items()]
 

@@ -6,7 +6,6 @@ import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,11 @@ from hyops_ci.contracts.approval import APPROVAL_PAYLOAD
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import canonical
-from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.signing.dsse import sign
 from hyops_ci.stages.context import ShiftedClock, World
-from hyops_ci.stages.execute.recovery import Act
+from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.handover import RunDir
 from tests.security.kit import CHECK_GATE, GATE, SERVICE, Night, assert_recovered, assert_refused
 
@@ -194,18 +192,18 @@ def test_the_report_alone_may_be_made_again(night: Night) -> None:
     assert night.ledger().tip().epoch == 0
 
 
-def killed(plan: Plan, root: Path, lock: object, synced: object, part: object, run: object, world: World, act: Act) -> None:
+def killed(recovery: Recovery) -> None:
     """In place of the recovery: it said EXECUTING, and was never heard of again."""
-    assert act.claim is not None
     for state in (State.SECRETS_READY, State.PREFLIGHT_PASSED, State.EXECUTING):
-        world.ledger(plan.service).advance(act.claim, state, at=stamp(world.clock.now()), mutating=state is State.EXECUTING)
+        at = stamp(recovery.context.clock.now())
+        recovery.run.ledger.advance(recovery.claim, state, at=at, mutating=state is State.EXECUTING)
     raise SystemExit(137)
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_a_second_report_hides_no_effect(night: Night, monkeypatch: pytest.MonkeyPatch, attempt: int) -> None:
     """Whoever runs only the report again does not get a run that changed nothing out of one that nobody knows the end of."""
-    monkeypatch.setattr("hyops_ci.stages.execute.stage.recover", killed)
+    monkeypatch.setattr(Recovery, "carry_out", killed)
     night.come_to_the_gate()
     known = night.folder
     night.again()

@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from hyops_ci.contracts.approval import ApprovalRequest
-from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
@@ -161,14 +160,8 @@ def test_a_reason(long_night: Night, likes: dict[str, str], name: str) -> None:
 def test_an_approvers_page(long_night: Night, name: str) -> None:
     """Whatever got past the intake, the page is lines of text."""
     request = ApprovalRequest.model_validate_json((long_night.at_the_gate / "request.json").read_bytes())
-    lines = page(
-        request.plan,
-        request.check,
-        requesters=["maria"],
-        rationale=TEXTS[name],
-        requested_at=moment(request.requested_at),
-        accepted_risks=[TEXTS[name]],
-    )
+    subject = request.subject.model_copy(update={"accepted_risks": (TEXTS[name],)})
+    lines = page(request.model_copy(update={"rationale": TEXTS[name], "subject": subject}))
     assert all(line.isprintable() for line in lines)
     assert sum(line.startswith("APPROVE?") for line in lines) == 1
     assert outside_of_fences(fenced("\n".join(lines))) == ""

@@ -1,6 +1,6 @@
 """What a run's processes do, in the order of the stages, with the library's own code wherever it needs no HyOps.
 
-From the library: the ledger and its rules, `refuse_unfit_job`, `tell_ledger`, `stopped_state`; of conclude `cut_off` and `tell`.
+From the library: the ledger and its rules, `refuse_unfit_job`, `record_end`, `stopped_state`; of conclude `cut_off` and `close_claim`.
 Written here, after `stages/runner.py`, `stages/execute/stage.py` and `stages/execute/recovery.py`: the order of it all.
 """
 
@@ -21,12 +21,12 @@ from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.report.headline import stopped_state
-from hyops_ci.stages.conclude import stage as concluding
 from hyops_ci.stages.conclude.crashed import WALK, cut_off
+from hyops_ci.stages.conclude.stage import Closing, close_claim
 from hyops_ci.stages.context import World
 from hyops_ci.stages.execute.heartbeat import SUPERSEDED
-from hyops_ci.stages.execute.recovery import Act
-from hyops_ci.stages.execute.stage import refuse_unfit_job, tell_ledger
+from hyops_ci.stages.execute.stage import record_end, refuse_unfit_job
+from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from tests.ledger.scene import SERVICE, at, signed
 from tests.simulation.process import Call, Hand, Run, ask_for, moment_of
@@ -71,14 +71,14 @@ BEAT: Final = "beat"
 def execute(hand: Hand) -> None:
     """Plan, check and execute of one run, told as `stages/runner.py` and `stages/execute/stage.py` do."""
     hand.ask(Call("begin"))
-    world, act, part = world_of(hand), Act(), Part(hand, "plan", None)
-    _stage(part, lambda: _story(hand, world, act, part))
+    world, execution, part = world_of(hand), ExecutionState(plan=plan_of(hand)), Part(hand, "plan", None)
+    _stage(part, lambda: _story(hand, world, execution, part))
     hand.sealed = part.state
-    if act.claim is not None and part.state is not None:
-        tell_ledger(plan_of(hand), act, part.state, BUNDLE, world)
+    if part.state is not None:
+        record_end(execution, part.state, BUNDLE, world)
 
 
-def _story(hand: Hand, world: World, act: Act, part: Part) -> None:
+def _story(hand: Hand, world: World, execution: ExecutionState, part: Part) -> None:
     ledger, run = world.ledger(SERVICE), hand.run
     part.enter(State.RECEIVED)
     ledger.look(ask_for(run, _stamp(world)))
@@ -89,13 +89,13 @@ def _story(hand: Hand, world: World, act: Act, part: Part) -> None:
     refuse_unfit_job(plan_of(hand), world)
     part.enter(State.APPROVED)
     hand.ask(Call("lock"))
-    act.claim = ledger.claim(ask_for(run, _stamp(world)))
+    claim = execution.claim = ledger.claim(ask_for(run, _stamp(world)))
     for state in (State.CLAIMED, State.SECRETS_READY, State.PREFLIGHT_PASSED):
         part.enter(state)
-    ledger.advance(act.claim, State.EXECUTING, at=_stamp(world), mutating=True)
+    ledger.advance(claim, State.EXECUTING, at=_stamp(world), mutating=True)
     part.enter(State.EXECUTING)
-    ended = _see_through(hand, world, act.claim)
-    act.outcome = Outcome(ended.state, (), (), (), ended.moved)
+    ended = _see_through(hand, world, claim)
+    execution.outcome = Outcome(ended.state, (), (), (), ended.moved)
     if ended.state in DONE:
         part.enter(State.VERIFYING)
     part.enter(ended.state)
@@ -118,14 +118,14 @@ def conclude(hand: Hand) -> None:
     found, world, plan = cast("Found", hand.ask(Call("begin"))), world_of(hand, keep=True), plan_of(hand)
     if found.sealed and found.last is not None:
         if found.claim is not None:
-            concluding.tell(plan, found.claim, found.last, BUNDLE, world, moved=found.moved)
+            close_claim(plan, found.claim, Closing(found.last, BUNDLE, found.moved), world)
         return
     part, folder = Part(hand, "conclude", found.last), Folder(plan, found.claim)
     _stage(part, lambda: _left(part, folder, world))
     hand.sealed = part.state
     if folder.claim is not None and part.state is not None:
         unbegun = not found.begun and State.EXECUTING not in [each.state for each in hand.trail]
-        concluding.tell(plan, folder.claim, part.state, BUNDLE, world, moved=found.moved, unbegun=unbegun)
+        close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), world)
 
 
 def _left(part: Part, folder: Folder, world: World) -> None:

@@ -98,6 +98,16 @@ def test_pure_rooms_read_no_clock_and_no_environment(path: str) -> None:
             assert text not in {"environ", "getenv"}, f"line {node.lineno}: {text}"
 
 
+NARROWS = "hyops_ci/stages/planned_run.py"
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if room_of(p) == "stages" and p != NARROWS])
+def test_no_stage_reads_the_config_as_it_was_written(path: str) -> None:
+    """A host's trust narrows it first, in one place: what reads the raw file takes limits that the host does not allow."""
+    names = {alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom | ast.Import) for alias in node.names}
+    assert not names & {"read_config", "narrow", "hyops_ci.config.file"}
+
+
 def test_heavy_packages_wait_until_they_are_needed() -> None:
     doors = [p for p in LIBRARY if room_of(p) in {"cli", "operations", "stages"} or p.endswith("/__init__.py")]
     modules = [p.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for p in doors if "__main__" not in p]

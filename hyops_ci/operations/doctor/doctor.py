@@ -22,15 +22,16 @@ from hyops_ci.errors import DispatchError, Fault
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.operations.doctor.report import Diagnosis, drill_line, lock_line, note_of, runner_lines
-from hyops_ci.planning import checking, planner
-from hyops_ci.planning.case import Answers, PlanCase, ask_all
+from hyops_ci.planning import planner
+from hyops_ci.planning.case import Answers, CheckCase, PlanCase, ask_all
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
-from hyops_ci.stages.plan.stage import Ask, Form, keep_decision, ledger_position, take_in, under_host
+from hyops_ci.stages.plan.stage import Ask, Form, keep_decision, ledger_position, take_in
+from hyops_ci.stages.planned_run import narrowed, planned_run
 from hyops_ci.stages.preview import authority_of, look
 from hyops_ci.stages.watch.queue import Presence
 from hyops_ci.stages.watch.runner_status import standing
@@ -56,7 +57,7 @@ def doctor(
 def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Client | None) -> None:
     content = told.ask("config", lambda: read_source(ask.repository, ask.config_path))
     said = told.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
-    config = told.ask("host", lambda: under_host(said[0], world)) or said[0] if said is not None else None
+    config = told.ask("host", lambda: narrowed(said[0], world)) or said[0] if said is not None else None
     origin = local_origin(world)
     intake = told.ask("config", lambda: _taken(ask, config, world, origin)) if config is not None else None
     if content is None or said is None or config is None or intake is None:
@@ -124,16 +125,20 @@ def _checked(told: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
     """What this host says. The names at the authority are asked apart: a host without a job's identity may not ask."""
     required = [ref.key for ref in plan.secrets.refs]
     names = dict.fromkeys(required, True)
+    planned = told.ask("host", lambda: planned_run(plan, run, world))
+    if planned is None:
+        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
+        return
     if world.token_for is None and plan.secrets.kind == "vault":
         told.good("secrets", f"{len(required)} names, not asked: only a job of the pinned workflow may (action check on GitHub)", warn=True)
     else:
-        asked = told.ask("secrets", lambda: check_names(plan.secrets, authority_of(plan, run, world, Purpose.CHECK), required))
+        asked = told.ask("secrets", lambda: check_names(plan.secrets, authority_of(planned, Purpose.CHECK), required))
         names = names if asked is None else asked
-    facts: CheckFacts | None = told.ask("hyops", lambda: look(plan, run, world, "check", None, known_names=names))
+    facts: CheckFacts | None = told.ask("hyops", lambda: look(planned, "check", known_names=names))
     if facts is None:
         told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return
-    answers = checking.gates(plan, facts)
+    answers = ask_all("check", CheckCase(plan, facts))
     told.judge(answers)
     told.good("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
     runner_lines(told, plan, facts)

@@ -5,32 +5,50 @@ caller -> plan -> look -> gates -> report -> request for approval
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
-from hyops_ci.stages.approval import ask_for_approval
+from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.stages.approval import ask_for_approval, refuse_old_decision
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job_identity import require_caller
-from hyops_ci.stages.preview import look, require_plan
+from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
+from hyops_ci.stages.preview import look
 from hyops_ci.stages.runner import StageEnd, run_stage
 
 
-def check(run: RunDir, world: World) -> StageEnd:
-    """Tell the story; `run` then holds the report and the request for approval, or the refusal."""
+@dataclass(frozen=True)
+class CheckEnd(StageEnd):
+    """Where the check left the run."""
 
-    def story(part: PartRecorder) -> None:
-        caller = require_caller("check", part, world)
-        plan = require_plan(run)
-        facts = look(plan, run, world, "check", caller)
-        answers = checking.gates(plan, facts)
-        run.write_json("gates-check.json", answers.document())
-        run.write_model("runner.json", facts.runner)
-        report = checking.check(plan, facts, run_id=world.job.run_id, checked_at=stamp(world.clock.now()))
-        run.write_model("check.json", report)
-        request = ask_for_approval(plan, report, run, world)
-        part.note("request", nonce=request.subject.nonce, quorum=plan.approval.quorum, channels=list(plan.approval.channels))
-        part.enter(State.CHECKED, check_digest=report.digest(), runner=facts.runner.name or facts.runner.hostname)
+    run: CheckedRun | None = None
+    """The run as it was checked; None where it was refused."""
 
-    return run_stage("check", run, world, story)
+
+def check(folder: RunDir, context: World) -> CheckEnd:
+    """Check the planned run in `folder`, which then holds the report and the request for approval, or the refusal."""
+    checked: list[CheckedRun] = []
+    end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context)))
+    return CheckEnd(end.state, end.refusal, checked[0] if checked else None)
+
+
+def _check(part: PartRecorder, folder: RunDir, context: World) -> CheckedRun:
+    caller = require_caller("check", part, context)
+    planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
+    refuse_old_decision(planned, context.judged_at())
+    case = CheckCase(planned.plan, look(planned, "check"))
+    answers = ask_all("check", case)
+    folder.write_json("gates-check.json", answers.document())
+    folder.write_model("runner.json", case.facts.runner)
+    report = checking.report(case, answers, run_id=context.job.run_id, checked_at=stamp(context.clock.now()))
+    folder.write_model("check.json", report)
+    run = checked_run(planned, report)
+    request = ask_for_approval(run)
+    part.note("request", nonce=request.subject.nonce, quorum=run.demand.quorum, channels=list(run.demand.channels))
+    runner = case.facts.runner
+    part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname)
+    return run

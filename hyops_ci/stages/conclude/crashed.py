@@ -1,4 +1,4 @@
-"""What is left of an execute that died: its events and journal on this host, and the claim in the ledger.
+"""Reconstruct the outcome of an execute job that died, from its events and journal on this host, and from the ledger.
 
 Nothing is guessed in favour of a good end: a run that had pushed EXECUTING and has no end of its own is INDETERMINATE.
 """
@@ -15,18 +15,17 @@ from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import EXIT_OF, TERMINAL, State, may_follow
+from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, State, may_follow
 from hyops_ci.errors import Fault, Refusal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.execution.outcome import Observed, Outcome, judge
 from hyops_ci.execution.run_handle import Supervisor
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.report.headline import record_of
 from hyops_ci.stages.context import World
+from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import REFUSAL, StageEnd
-from hyops_ci.stages.sealing import Ending
 
 WALK: Final = (
     State.CHECKED,
@@ -41,25 +40,25 @@ WALK: Final = (
 EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 
 
-def cut_off(part: PartRecorder, run: RunDir, world: World) -> StageEnd | None:
+def cut_off(part: PartRecorder, folder: RunDir, context: World) -> StageEnd | None:
     """The end of a run whose execute said none, or None where it never held a claim. Enters the states up to it."""
-    plan = run.read_model("plan.json", Plan)
-    ledger = world.ledger(plan.service)
+    plan = folder.read_model("plan.json", Plan)
+    ledger = context.ledger(plan.service)
     tip = ledger.tip()
     before = part.state or State.CHECKED
-    ours, last = _is_of(tip, world.job.run_id), tip
+    ours, last = _is_of(tip, context.job.run_id), tip
     if tip.claim is not None and ours:
-        run.write_model("claim.json", tip.claim)
+        folder.write_model("claim.json", tip.claim)
         part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
         if _end(before, tip) is State.FAILED and tip.state not in TERMINAL:
-            last = _closed(ledger, tip.claim, world)
+            last = _closed(ledger, tip.claim, context)
     elif WALK.index(before) < WALK.index(State.CLAIMED):
         return None
-    end = _end(before, last if _is_of(last, world.job.run_id) else None)
-    record = record_of(_silence(before, tip if ours else None, end)) if EXIT_OF[end] else None
+    end = _end(before, last if _is_of(last, context.job.run_id) else None)
+    record = RefusalRecord.of(cut_off_fault(before, tip if ours else None, end)) if EXIT_OF[end] else None
     if record is not None:
         part.refusal(record.gate, **record.document())
-        run.write_json(REFUSAL, record.document())
+        folder.write_json(REFUSAL, record.document())
     for state in WALK[WALK.index(before) + 1 :]:
         if may_follow(part.state or before, end):
             break
@@ -78,13 +77,13 @@ def _is_of(tip: Tip, run_id: str) -> bool:
     return holder.partition("-")[0] == asker.partition("-")[0]
 
 
-def _closed(ledger: Ledger, claim: Claim, world: World) -> Tip:
+def _closed(ledger: Ledger, claim: Claim, context: World) -> Tip:
     """Say that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
 
     Answers what the ledger says after that: this end; or that the run has begun in the meantime, or that the lock is another's.
     """
     try:
-        return ledger.advance(claim, State.FAILED, at=stamp(world.clock.now()), unbegun=True)
+        return ledger.advance(claim, State.FAILED, at=stamp(context.clock.now()), unbegun=True)
     except Refusal:
         return ledger.tip()
 
@@ -97,7 +96,8 @@ def _end(before: State, tip: Tip | None) -> State:
     return State.INDETERMINATE if acting or (tip is not None and tip.mutating) else State.FAILED
 
 
-def _silence(before: State, tip: Tip | None, end: State) -> Fault:
+def cut_off_fault(before: State, tip: Tip | None, end: State) -> Fault:
+    """Return the fault of an execute job that ended without a result of its own."""
     said = f"; the ledger says {tip.state or State.CLAIMED} since {tip.at}" if tip is not None else ""
     unknown = end is State.INDETERMINATE
     return Fault(
@@ -110,16 +110,16 @@ def _silence(before: State, tip: Tip | None, end: State) -> Fault:
     )
 
 
-def remains(run: RunDir) -> Ending:
-    """What sealing needs, read back from the folder of a run that another process told."""
-    plan = run.read_model("plan.json", Plan) if run.has("plan.json") else None
-    answers = sorted((run.root / "approvals").glob("*.json"))
-    return Ending(
+def recover_state(folder: RunDir) -> ExecutionState:
+    """Return what another process had done, as far as the folder of its run, its events and its journal show it."""
+    plan = folder.read_model("plan.json", Plan) if folder.has("plan.json") else None
+    answers = sorted((folder.root / "approvals").glob("*.json"))
+    return ExecutionState(
         plan=plan,
-        act_claim=run.read_model("claim.json", Claim) if run.has("claim.json") else None,
-        outcome=_outcome(run, plan) if plan is not None else None,
-        verification=_verification(run),
-        approvals=tuple(run.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
+        claim=folder.read_model("claim.json", Claim) if folder.has("claim.json") else None,
+        outcome=_outcome(folder, plan) if plan is not None else None,
+        verification=_verification(folder),
+        approvals=tuple(folder.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
     )
 
 
@@ -129,14 +129,14 @@ def past_no_return(files: Mapping[str, bytes]) -> bool:
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 
 
-def _outcome(run: RunDir, plan: Plan) -> Outcome | None:
+def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
     """HyOps' end as execute judged it, or, where it did not get to that, as far as the journal goes."""
-    journal = run.root / "private" / "deploy"
+    journal = folder.root / "private" / "deploy"
     if not journal.is_dir():
         return None
     view = Supervisor.attach(journal).view()
     seen = judge(Observed(plan.steps, view.lines, {}, view.started_at or datetime.max.replace(tzinfo=UTC), None))
-    said = _judged(run.root)
+    said = _judged(folder.root)
     if said is None:
         return seen
     return Outcome(
@@ -154,7 +154,7 @@ def _judged(root: Path) -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
-def _verification(run: RunDir) -> Verification | None:
-    if not run.has("probes.json"):
+def _verification(folder: RunDir) -> Verification | None:
+    if not folder.has("probes.json"):
         return None
-    return Verification(tuple(ProbeResult(looks=0, **each) for each in run.read_json("probes.json")))
+    return Verification(tuple(ProbeResult(looks=0, **each) for each in folder.read_json("probes.json")))

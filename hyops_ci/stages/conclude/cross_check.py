@@ -38,7 +38,7 @@ class Witness(Model):
 
 def witness(job: Job, client: Client) -> Witness:
     """Ask GitHub. Raises as `Client.ask`."""
-    number = int(job.run_id.partition("-")[0])
+    number = job.run_number
     return Witness(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
 
 

@@ -20,7 +20,7 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import Verdict, verify
 from hyops_ci.report.text import html
-from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, remains
+from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import Witness, contradictions, witness
 from hyops_ci.stages.conclude.unfinished import why_no_further
 from hyops_ci.stages.context import World
@@ -50,38 +50,50 @@ class Conclusion:
         return self.verdict.exit_code or int(Exit.EVIDENCE if self.contradictions else Exit.DONE)
 
 
-def conclude(
-    run: RunDir, world: World, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
-) -> Conclusion:
-    """Verify what execute sealed, or seal what never got that far. `results` is GitHub's word on each job, `watches` what was seen of them.
+@dataclass(frozen=True)
+class Closing:
+    """The last transition of a claim."""
 
-    Raises Refusal (exit 11) for evidence that is not what execute sealed.
+    state: State
+    bundle_sha256: str
+    past_no_return: bool = False
+    unbegun: bool = False
+    """No event known here says that the run has begun: where the ledger knows better, nothing is recorded."""
+
+
+def conclude(
+    folder: RunDir, context: World, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+) -> Conclusion:
+    """Verify what execute sealed, or seal what never got that far.
+
+    `evidence` is the bundle of execute, if it sealed one, and `digest` its sha256, which came another way. `results` is GitHub's result
+    of each job, `watches` what was seen of the jobs while they waited. Raises Refusal (exit 11) for evidence that execute did not seal.
     """
     if evidence is not None:
-        return compared(take_sealed(evidence, digest, world), world)
-    end = settle_state(run, world, results, watches)
-    left = remains(run)
-    sealed = seal_run(run, world, end, left)
-    if left.act_claim is not None and left.plan is not None:
-        moved = bool(left.outcome and left.outcome.past_no_return)
-        tell(left.plan, left.act_claim, end.state, sealed.sha256, world, moved=moved, unbegun=not has_begun(run))
-    result, verdict = run.read_model("result.json", Result), verify(sealed.path)
-    return compared(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), world)
+        return compared(take_sealed(evidence, digest, context), context)
+    end = settle_state(folder, context, results, watches)
+    execution = recover_state(folder)
+    sealed = seal_run(folder, context, end, execution)
+    if execution.claim is not None and execution.plan is not None:
+        moved, unbegun = execution.past_no_return, not has_begun(folder)
+        close_claim(execution.plan, execution.claim, Closing(end.state, sealed.sha256, moved, unbegun), context)
+    result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
+    return compared(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), context)
 
 
-def compared(ended: Conclusion, world: World) -> Conclusion:
+def compared(ended: Conclusion, context: World) -> Conclusion:
     """The conclusion beside GitHub's own word on jobs and reviews. GitHub's silence is said, and changes no end."""
-    if world.github is None:
+    if context.github is None:
         return ended
     try:
-        seen = witness(world.job, world.github)
+        seen = witness(context.job, context.github)
     except DispatchError as error:
-        world.say(f"not compared with GitHub: {error.title()}")
+        context.say(f"not compared with GitHub: {error.title()}")
         return ended
     return replace(ended, witness=seen, contradictions=contradictions(read_files(ended.bundle), seen))
 
 
-def take_sealed(evidence: Path, digest: str, world: World) -> Conclusion:
+def take_sealed(evidence: Path, digest: str, context: World) -> Conclusion:
     """The bundle of execute, compared with the digest that came another way. A ledger that was not told yet is told."""
     try:
         found = sha256_of(evidence)
@@ -111,7 +123,7 @@ def take_sealed(evidence: Path, digest: str, world: World) -> Conclusion:
     result = Result.model_validate_json(content)
     if "claim.json" in files and "plan.json" in files:
         plan, claim = Plan.model_validate_json(files["plan.json"]), Claim.model_validate_json(files["claim.json"])
-        tell(plan, claim, result.outcome, digest, world, moved=past_no_return(files))
+        close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
     return Conclusion(result, evidence, digest, verdict, write_report(evidence))
 
 
@@ -128,48 +140,48 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def settle_state(run: RunDir, world: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
-    """Bring a run without execute's word to its terminal state."""
+def settle_state(folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
+    """Bring a run that execute left without a result to its terminal state."""
     left: list[StageEnd] = []
 
-    def story(part: PartRecorder) -> None:
+    def settle(part: PartRecorder) -> None:
         part.note("results", **dict(results))
         if part.state is None:
             part.enter(State.RECEIVED)
         if part.state in TERMINAL:
-            left.append(StageEnd(part.state, _left_refusal(run)))
+            left.append(StageEnd(part.state, folder.read_model(REFUSAL, RefusalRecord) if folder.has(REFUSAL) else None))
             return
-        if part.state in WALK and (end := cut_off(part, run, world)):
+        if part.state in WALK and (end := cut_off(part, folder, context)):
             left.append(end)
             return
-        raise why_no_further(part.state or State.RECEIVED, run, world, results, watches)
+        raise why_no_further(part.state or State.RECEIVED, folder, context, results, watches)
 
-    end = run_stage("conclude", run, world, story)
+    end = run_stage("conclude", folder, context, settle)
     return left[0] if left else end
 
 
-def has_begun(run: RunDir) -> bool:
+def has_begun(folder: RunDir) -> bool:
     """Whether the run's own events, or what the ledger showed of it, reach EXECUTING."""
-    return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(run.root))
+    return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(folder.root))
 
 
-def tell(plan: Plan, claim: Claim, state: State, sha256: str, world: World, *, moved: bool, unbegun: bool = False) -> None:
-    """The last transition of a claim, where the runner did not get to say it. `moved`: past the point of no return.
-
-    `unbegun`: nothing known here says that the run has begun; where the ledger knows better, it is not told.
-    """
+def close_claim(plan: Plan, claim: Claim, closing: Closing, context: World) -> None:
+    """Record the last transition of a claim, where the runner did not get to it. Its own trouble is shown, and changes no end."""
     try:
-        ledger = world.ledger(plan.service)
+        ledger = context.ledger(plan.service)
         tip = ledger.tip()
         if tip.claim is None or tip.claim.claim_id != claim.claim_id:
             return
-        if tip.state in TERMINAL and (tip.state is not state or tip.bundle_sha256 is not None):
+        if tip.state in TERMINAL and (tip.state is not closing.state or tip.bundle_sha256 is not None):
             return
-        how = {"past_no_return": moved, "unbegun": unbegun}
-        ledger.advance(claim, state, at=stamp(world.clock.now()), bundle_sha256=sha256, serves=plan.target_site, **how)
+        ledger.advance(
+            claim,
+            closing.state,
+            at=stamp(context.clock.now()),
+            bundle_sha256=closing.bundle_sha256,
+            serves=plan.target_site,
+            past_no_return=closing.past_no_return,
+            unbegun=closing.unbegun,
+        )
     except DispatchError as error:
-        world.say(f"the ledger was not told: {error.title()}")
-
-
-def _left_refusal(run: RunDir) -> RefusalRecord | None:
-    return run.read_model(REFUSAL, RefusalRecord) if run.has(REFUSAL) else None
+        context.say(f"the ledger was not told: {error.title()}")

@@ -1,21 +1,20 @@
 """The effect itself: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service is there.
 
-Told by `execute`, which holds the lock and the claim around it.
+Called by `execute`, which holds the host lock and the claim around it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci.blueprints.guards import opened, to_yaml
-from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import seconds, stamp
-from hyops_ci.contracts.check import Check
-from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
@@ -28,7 +27,7 @@ from hyops_ci.execution.records import read_preflight, read_state, state_referen
 from hyops_ci.execution.run_handle import Supervisor
 from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
-from hyops_ci.execution.verification import Verification, verify
+from hyops_ci.execution.verification import verify
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.redaction import Redactor, scrub_patterns
 from hyops_ci.secrets.password import read_password
@@ -36,7 +35,8 @@ from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
 from hyops_ci.stages.context import World
 from hyops_ci.stages.execute.heartbeat import heartbeat
-from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.execution_state import ExecutionState
+from hyops_ci.stages.planned_run import CheckedRun
 from hyops_ci.stages.preview import authority_of, command_of
 from hyops_ci.text import span
 
@@ -44,38 +44,158 @@ STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
 
 
-@dataclass
-class Act:
-    """What execute has done so far: what sealing and the ledger need, however it ends."""
+class Recovery:
+    """One recovery under a claim: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service answers."""
 
-    claim: Claim | None = None
-    redactor: Redactor = field(default_factory=lambda: Redactor({}))
-    outcome: Outcome | None = None
-    verification: Verification | None = None
-    approvals: tuple[Approval, ...] = ()
-    tip: Tip | None = None
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, run: CheckedRun, claim: Claim, state: ExecutionState, part: PartRecorder, lock: int) -> None:
+        """Prepare it. `state` is filled in as the recovery goes; `lock` is the descriptor of the host lock, held as long as HyOps lives."""
+        self.run, self.plan, self.context = run, run.plan, run.context
+        self.claim, self.state, self.part, self.lock = claim, state, part, lock
+        self.runtime = Runtime.of(run.plan, run.context.home)
+        self.redactor = Redactor({})
 
-    def held(self) -> Claim:
-        """The claim; there is no recovery without one."""
-        if self.claim is None:
-            raise AssertionError("no recovery without a claim")
-        return self.claim
+    def carry_out(self) -> None:
+        """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
+        secrets = self.bring_secrets()
+        document = read_yaml(self.run.folder.read("sources/overlay"), self.plan.overlay)
+        content = to_yaml(opened(document, self.plan.guards))
+        environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
+        with lent_overlay(self.runtime.root, self.context.job.run_id, content) as overlay:
+            hyops = HyOpsCall(overlay, environment, secrets)
+            self.preflight(hyops)
+            self.part.enter(State.PREFLIGHT_PASSED)
+            # From here on an effect may happen. The push comes first: a run that was superseded stops here.
+            self.run.ledger.advance(self.claim, State.EXECUTING, at=self._now(), mutating=True)
+            self.part.enter(State.EXECUTING)
+            outcome = self.deploy(hyops)
+        self.prove(outcome)
+
+    def bring_secrets(self) -> Mapping[str, str]:
+        """Bring fresh secrets into HyOps' bundle and return them; the login is revoked before anything else happens."""
+        plan, context = self.plan, self.context
+        password = read_password(plan.vault_password_file or context.environ.get("HYOPS_VAULT_PASSWORD_FILE", ""))
+        authority = authority_of(self.run, Purpose.EXECUTE)
+        required = [ref.key for ref in plan.secrets.refs]
+        bundle = self.runtime.root / "vault" / "bootstrap.vault.env"
+        synced = sync(plan.secrets, authority, bundle, password, required, clock=context.clock)
+        others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1)}
+        self.redactor = self.state.redactor = Redactor({**synced.values, **others})
+        self.part.redact = self.redactor.json
+        self.run.folder.write_model("secrets.json", synced.manifest)
+        count = len(synced.manifest.secrets)
+        context.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
+        self.part.enter(State.SECRETS_READY, names=[each.key for each in synced.manifest.secrets])
+        return synced.values
+
+    def preflight(self, hyops: HyOpsCall) -> None:
+        """Ask HyOps' own preflight with the real secrets. Raises Refusal (exit 9)."""
+        command = command_of(self.plan, "preflight")
+        self.part.intent("hyops.preflight", argv=list(command.argv))
+        asked = Supervisor.start(
+            command_line(command, self.runtime, hyops.overlay),
+            hyops.environment,
+            self.run.folder.private / "preflight",
+            timeout=seconds(command.timeout),
+            secrets=hyops.secrets,
+        )
+        ended = asked.wait()
+        answer = read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
+        self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
+        if answer.status != "ok" or answer.rc != 0:
+            blocked = [f"{step.id}: {step.reason}" for step in answer.steps if step.status == "blocked"]
+            raise Refusal(
+                "hyops.preflight",
+                f"HyOps cannot start; {len(blocked)} blocked, {sum(step.status == 'deferred' for step in answer.steps)} not examined",
+                exit_code=Exit.HYOPS,
+                found="; ".join(blocked) or answer.error or f"rc {answer.rc}",
+                expected="every step ready or skipped",
+                fix="HyOps' own hint is in the line above; then a new run",
+            )
+        run_count = sum(step.status == "ready" for step in answer.steps)
+        self.context.say(f"preflight ok: {run_count} run, {len(answer.steps) - run_count} skip, as approved")
+
+    def deploy(self, hyops: HyOpsCall) -> Outcome:
+        """Deploy under a supervisor that outlives this process, and return the outcome as judged by what HyOps left."""
+        plan, clock, root = self.plan, self.context.clock, self.runtime.root
+        command = command_of(plan, "deploy")
+        self.part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
+        started = clock.now()
+        running = Supervisor.start(
+            command_line(command, self.runtime, hyops.overlay),
+            hyops.environment,
+            self.run.folder.private / "deploy",
+            timeout=seconds(command.timeout),
+            secrets=hyops.secrets,
+            on_line=self.context.hyops_line,
+            on_step=StepProgress(plan, self.context, self.state.steps, self.part),
+            remove_after=[hyops.overlay],
+            hold=(self.lock,),
+        )
+        with heartbeat(self.claim, plan.service, self.context, running.cancel):
+            ended = running.see_through(STEP_WAIT)
+        view = running.view()
+        states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
+        since = view.started_at or started
+        outcome = self.state.outcome = judge(Observed(plan.steps, view.lines, states, since, ended))
+        self.keep_records(since)
+        if outcome.state is State.FAILED:
+            self.show_end_of_log(since)
+        self.part.result(
+            "hyops.deploy",
+            rc=ended.rc if ended is not None else None,
+            outcome=outcome.state.value,
+            reasons=list(outcome.reasons),
+            deviations=list(outcome.deviations),
+            past_no_return=outcome.past_no_return,
+            redactions=dict(view.redactions),
+        )
+        return outcome
+
+    def keep_records(self, since: datetime) -> None:
+        """Keep the steps, and the part of HyOps' own records that may leave the runner."""
+        lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in self.state.steps)
+        self.run.folder.write("steps.jsonl", self.redactor.text(lines).encode())
+        for record in new_runs(self.runtime.root, since):
+            for path, content in evidence_files(record, self._scrubbed).items():
+                self.run.folder.write(f"hyops/{path}", content)
+
+    def show_end_of_log(self, since: datetime) -> None:
+        """Show the last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
+        records = new_runs(self.runtime.root, since)
+        for line in last_lines(records[-1], self._scrubbed) if records else ():
+            self.context.say(printable(line.encode()))
+
+    def prove(self, outcome: Outcome) -> None:
+        """Enter the run's last state: HyOps' own report is not proof, the probes are."""
+        if outcome.state not in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
+            self.part.enter(outcome.state, reasons=list(outcome.reasons))
+            return
+        self.part.enter(State.VERIFYING)
+        verification = self.state.verification = verify(self.plan.verification, self.context.clock)
+        results = verification.results
+        self.run.folder.write_json(
+            "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]
+        )
+        failed = [each.text for each in results if not each.proven]
+        exceptions = bool(outcome.deviations or self.run.check.deviations or failed)
+        self.part.enter(State.COMPLETED_WITH_EXCEPTIONS if exceptions else State.COMPLETED, proven=list(verification.proofs()))
+
+    def _scrubbed(self, text: str) -> str:
+        return scrub_patterns(self.redactor.text(text))
+
+    def _now(self) -> str:
+        return stamp(self.context.clock.now())
 
 
-def bring_secrets(plan: Plan, root: Path, part: PartRecorder, run: RunDir, world: World, act: Act) -> Synced:
-    """Fresh secrets into the bundle, the login revoked before anything else happens."""
-    password = read_password(plan.vault_password_file or world.environ.get("HYOPS_VAULT_PASSWORD_FILE", ""))
-    authority = authority_of(plan, run, world, Purpose.EXECUTE)
-    required = [ref.key for ref in plan.secrets.refs]
-    synced = sync(plan.secrets, authority, root / "vault" / "bootstrap.vault.env", password, required, clock=world.clock)
-    others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1)}
-    act.redactor = Redactor({**synced.values, **others})
-    part.redact = act.redactor.json
-    run.write_model("secrets.json", synced.manifest)
-    count = len(synced.manifest.secrets)
-    world.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
-    return synced
+@dataclass(frozen=True)
+class HyOpsCall:
+    """What every HyOps command of this run is started with."""
+
+    overlay: Path
+    """The runtime copy, guards opened."""
+    environment: dict[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+    """Name -> value, kept out of everything that is written."""
 
 
 def _as(synced: Synced) -> str:
@@ -83,142 +203,12 @@ def _as(synced: Synced) -> str:
     return f" as {synced.manifest.role}{revoked}" if synced.manifest.role else revoked
 
 
-def recover(plan: Plan, root: Path, lock: int, synced: Synced, part: PartRecorder, run: RunDir, world: World, act: Act) -> None:
-    """HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
-    document = read_yaml(run.read("sources/overlay"), plan.overlay)
-    content = to_yaml(opened(document, plan.guards))
-    runtime = Runtime.of(plan, world.home)
-    environment = child_environment(runtime, base=world.environ, secrets=synced.values, env_pass=plan.env_pass)
-    with lent_overlay(root, world.job.run_id, content) as overlay:
-        preflight(plan, runtime, overlay, environment, synced, part, run, world)
-        part.enter(State.PREFLIGHT_PASSED)
-        # From here on an effect may happen. The push comes first: a run that was superseded stops here.
-        world.ledger(plan.service).advance(act.held(), State.EXECUTING, at=stamp(world.clock.now()), mutating=True)
-        part.enter(State.EXECUTING)
-        deploy(plan, runtime, overlay, environment, lock, synced, part, run, world, act)
-    conclude_execution(plan, part, run, world, act)
-
-
-def preflight(
-    plan: Plan, runtime: Runtime, overlay: Path, environment: dict[str, str], synced: Synced, part: PartRecorder, run: RunDir, world: World
-) -> None:
-    """HyOps' own preflight with the real secrets. Raises Refusal (exit 9)."""
-    command = command_of(plan, "preflight")
-    part.intent("hyops.preflight", argv=list(command.argv))
-    asked = Supervisor.start(
-        command_line(command, runtime, overlay),
-        environment,
-        run.private / "preflight",
-        timeout=seconds(command.timeout),
-        secrets=synced.values,
-    )
-    ended = asked.wait()
-    answer = read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
-    part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
-    if answer.status != "ok" or answer.rc != 0:
-        blocked = [f"{step.id}: {step.reason}" for step in answer.steps if step.status == "blocked"]
-        raise Refusal(
-            "hyops.preflight",
-            f"HyOps cannot start; {len(blocked)} blocked, {sum(step.status == 'deferred' for step in answer.steps)} not examined",
-            exit_code=Exit.HYOPS,
-            found="; ".join(blocked) or answer.error or f"rc {answer.rc}",
-            expected="every step ready or skipped",
-            fix="HyOps' own hint is in the line above; then a new run",
-        )
-    run_count = sum(step.status == "ready" for step in answer.steps)
-    world.say(f"preflight ok: {run_count} run, {len(answer.steps) - run_count} skip, as approved")
-
-
-def deploy(
-    plan: Plan,
-    runtime: Runtime,
-    overlay: Path,
-    environment: dict[str, str],
-    lock: int,
-    synced: Synced,
-    part: PartRecorder,
-    run: RunDir,
-    world: World,
-    act: Act,
-) -> None:
-    """The recovery itself, under a supervisor that outlives this process; judged by what it left."""
-    command = command_of(plan, "deploy")
-    part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
-    watch = StepWatch(plan, world, act.steps, part)
-    started = world.clock.now()
-    running = Supervisor.start(
-        command_line(command, runtime, overlay),
-        environment,
-        run.private / "deploy",
-        timeout=seconds(command.timeout),
-        secrets=synced.values,
-        on_line=world.hyops_line,
-        on_step=watch,
-        remove_after=[overlay],
-        hold=(lock,),
-    )
-    with heartbeat(act.held(), plan.service, world, running.cancel):
-        ended = running.see_through(STEP_WAIT)
-    view = running.view()
-    states = {step.id: read_state(runtime.root, state_reference(step), world.clock.now()) for step in plan.steps}
-    since = view.started_at or started
-    act.outcome = judge(Observed(plan.steps, view.lines, states, since, ended))
-    keep_records(runtime.root, since, run, act)
-    if act.outcome.state is State.FAILED:
-        show_end_of_log(runtime.root, since, world, act)
-    part.result(
-        "hyops.deploy",
-        rc=ended.rc if ended is not None else None,
-        outcome=act.outcome.state.value,
-        reasons=list(act.outcome.reasons),
-        deviations=list(act.outcome.deviations),
-        past_no_return=act.outcome.past_no_return,
-        redactions=dict(view.redactions),
-    )
-
-
-def keep_records(root: Path, since: datetime, run: RunDir, act: Act) -> None:
-    """Steps, and the little of HyOps' own records that may leave the runner."""
-    lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in act.steps)
-    run.write("steps.jsonl", act.redactor.text(lines).encode())
-    for record in new_runs(root, since):
-        for path, content in evidence_files(record, lambda text: scrub_patterns(act.redactor.text(text))).items():
-            run.write(f"hyops/{path}", content)
-
-
-def show_end_of_log(root: Path, since: datetime, world: World, act: Act) -> None:
-    """The last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
-    records = new_runs(root, since)
-    for line in last_lines(records[-1], lambda text: scrub_patterns(act.redactor.text(text))) if records else ():
-        world.say(printable(line.encode()))
-
-
-def conclude_execution(plan: Plan, part: PartRecorder, run: RunDir, world: World, act: Act) -> None:
-    """From HyOps' outcome to the run's: HyOps' word is not proof, the probes are."""
-    outcome = act.outcome
-    if outcome is None:
-        raise AssertionError("no conclusion without an outcome")
-    if outcome.state not in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
-        part.enter(outcome.state, reasons=list(outcome.reasons))
-        return
-    part.enter(State.VERIFYING)
-    act.verification = verify(plan.verification, world.clock)
-    run.write_json(
-        "probes.json",
-        [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in act.verification.results],
-    )
-    check = run.read_model("check.json", Check)
-    failed = [each.text for each in act.verification.results if not each.proven]
-    exceptions = bool(outcome.deviations or check.deviations or failed)
-    part.enter(State.COMPLETED_WITH_EXCEPTIONS if exceptions else State.COMPLETED, proven=list(act.verification.proofs()))
-
-
 @dataclass
-class StepWatch:
+class StepProgress:
     """Turns HyOps' lines into progress that a person reads and steps that the evidence keeps."""
 
     plan: Plan
-    world: World
+    context: World
     steps: list[dict[str, Any]]
     part: PartRecorder
     begun: dict[str, datetime] = field(default_factory=dict)
@@ -243,9 +233,9 @@ class StepWatch:
             last = line.step == self.plan.point_of_no_return
             where = "from here cancelling does not undo" if last else f"Cancel now: clients stay {self.plan.source_site}"
             behind = self._behind(line.step)
-            self.world.say(f"{place} running   {'' if behind else where}".rstrip())
+            self.context.say(f"{place} running   {'' if behind else where}".rstrip())
         else:
-            self.world.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
+            self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
 
     def _behind(self, step: str) -> bool:
         """Whether the point of no return is already behind this step."""

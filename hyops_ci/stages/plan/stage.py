@@ -8,26 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hyops_ci.config.file import CONFIG_PATH, read_config
-from hyops_ci.config.host_trust import narrow
+from hyops_ci.config.file import CONFIG_PATH
 from hyops_ci.config.settings import action_for, data_home, lane_settings
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.contracts.plan import Plan, Source
+from hyops_ci.contracts.plan import Source
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.intake.decision import Intake, read_decision, read_form
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
+from hyops_ci.planning.case import ask_all
 from hyops_ci.stages.approval import GATE, keep_envelopes
 from hyops_ci.stages.context import ShiftedClock, World
 from hyops_ci.stages.handover import RunDir
-from hyops_ci.stages.origin import ORIGIN, Origin, decision_of, origin_of
+from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
 from hyops_ci.stages.plan.overdue import end_overdue
+from hyops_ci.stages.planned_run import read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
 
 
@@ -56,66 +57,50 @@ class Ask:
     """Number of the run that waited for signatures, whose decision this run carries on."""
 
 
-def plan(ask: Ask, run: RunDir, world: World) -> StageEnd:
-    """Tell the story; `run` then holds decision, plan, sources and gates, or the refusal."""
-
-    def story(part: PartRecorder) -> None:
-        part.enter(State.RECEIVED, run_id=world.job.run_id, requesters=[login for login, _ in world.job.requesters])
-        run.write_json("job.json", job_facts(world))
-        if ask.decision:
-            run.write("decision.raw", ask.decision)
-        config_bytes = read_source(ask.repository, ask.config_path)
-        config = under_host(read_config(config_bytes, ask.config_path)[0], world)
-        end_overdue(config, caller_file(world), world)
-        origin = origin_of(ask.resume, world)
-        run.write_model(ORIGIN, origin)
-        intake = take_in(ask, config, world, origin)
-        keep_decision(run, intake)
-        keep_envelopes(ask.approvals, run)
-        part.note("intake", form=intake.form, source_sha256=intake.source_sha256, warnings=list(intake.warnings))
-        if only := planner.recorded(intake.decision):
-            part.note("recorded", reason=only.reason)
-            part.enter(State.RECORDED, decision_id=only.decision_id)
-            return
-        overlay, blueprint, overlay_source = read_overlay(ask.repository, config, intake)
-        refs, map_source, map_bytes = secret_refs(ask.repository, config, intake, blueprint)
-        tip = ledger_position(intake, config, world)
-        facts = plan_facts(ask.repository, intake, config, origin, tip, world)
-        if facts.gate is not None:
-            run.write_model(GATE, facts.gate)
-        answers = planner.gates(intake.decision, config, blueprint, facts, secret_refs=refs, trust=world.trust)
-        run.write_json("gates.json", answers.document())
-        sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), overlay_source, map_source)
-        made = planner.plan(
-            intake.decision,
-            config,
-            blueprint,
-            facts,
-            config_digest=digest_bytes(config_bytes),
-            sources=sources,
-            secret_refs=refs,
-            trust=world.trust,
-        )
-        assert isinstance(made, Plan)  # noqa: S101 - what is only recorded has returned above
-        for source, content in zip(sources, (config_bytes, overlay, map_bytes), strict=True):
-            run.write(f"sources/{source.role}", content)
-        run.write_model("plan.json", made)
-        if world.github is not None:
-            part.note("github", calls=world.github.calls, remaining=world.github.headroom.remaining, limit=world.github.headroom.limit)
-        part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
-
-    return run_stage("plan", run, world, story)
+def plan(ask: Ask, folder: RunDir, context: World) -> StageEnd:
+    """Plan what is asked; `folder` then holds decision, plan, sources and gates, or the refusal."""
+    return run_stage("plan", folder, context, lambda part: _plan(part, ask, folder, context))
 
 
-def under_host(config: DispatchConfig, world: World) -> DispatchConfig:
-    """The config as far as this host allows it, with the quorum that this world demands. Raises Refusal (exit 4) for a looser one."""
-    known = narrow(config, world.trust) if world.trust is not None else config
-    if known.approvals.quorum >= world.min_quorum:
-        return known
-    return known.model_copy(update={"approvals": known.approvals.model_copy(update={"quorum": world.min_quorum})})
+def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: World) -> None:
+    part.enter(State.RECEIVED, run_id=context.job.run_id, requesters=[login for login, _ in context.job.requesters])
+    folder.write_json("job.json", job_facts(context))
+    if ask.decision:  # kept before it is read: also what is refused is evidence
+        folder.write(DECISION, ask.decision)
+    config_bytes = read_source(ask.repository, ask.config_path)
+    config = read_narrowed(config_bytes, ask.config_path, context)
+    end_overdue(config, caller_file(context), context)
+    origin = origin_of(ask.resume, context)
+    folder.write_model(ORIGIN, origin)
+    intake = take_in(ask, config, context, origin)
+    keep_decision(folder, intake)
+    keep_envelopes(ask.approvals, folder)
+    part.note("intake", form=intake.form, source_sha256=intake.source_sha256, warnings=list(intake.warnings))
+    if only := planner.recorded(intake.decision):
+        part.note("recorded", reason=only.reason)
+        part.enter(State.RECORDED, decision_id=only.decision_id)
+        return
+    overlay, blueprint, overlay_source = read_overlay(ask.repository, config, intake)
+    refs, map_source, map_bytes = secret_refs(ask.repository, config, intake, blueprint)
+    tip = ledger_position(intake, config, context)
+    facts = plan_facts(ask.repository, intake, config, origin, tip, context)
+    if facts.gate is not None:
+        folder.write_model(GATE, facts.gate)
+    case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust)
+    answers = ask_all("plan", case)
+    folder.write_json("gates.json", answers.document())
+    sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), overlay_source, map_source)
+    made = planner.plan(case, answers, digest_bytes(config_bytes), sources)
+    for source, content in zip(sources, (config_bytes, overlay, map_bytes), strict=True):
+        folder.write(f"sources/{source.role}", content)
+    folder.write_model("plan.json", made)
+    if context.github is not None:
+        headroom = context.github.headroom
+        part.note("github", calls=context.github.calls, remaining=headroom.remaining, limit=headroom.limit)
+    part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
 
 
-def take_in(ask: Ask, config: DispatchConfig, world: World, origin: Origin) -> Intake:
+def take_in(ask: Ask, config: DispatchConfig, context: World, origin: Origin) -> Intake:
     """The decision, from exactly one of the ways in. What it lacks in time is the time at which GitHub received it."""
     form, ways = ask.form, [bool(ask.decision), bool(ask.form.action), bool(ask.resume)]
     if sum(ways) != 1:
@@ -128,32 +113,33 @@ def take_in(ask: Ask, config: DispatchConfig, world: World, origin: Origin) -> I
             fix="gh workflow run dr.yml -f action=failover -f service=<name>/<env> -f reason=...",
         )
     if ask.resume:
-        return read_decision(decision_of(origin, world), config=config, now=moment(origin.received_at))
+        return read_decision(decision_of(origin, context), config=config, now=moment(origin.received_at))
     if ask.decision:
-        return read_decision(ask.decision, config=config, now=world.clock.now(), received_at=moment(origin.received_at))
+        return read_decision(ask.decision, config=config, now=context.clock.now(), received_at=moment(origin.received_at))
     return read_form(
         action=form.action,
         service=form.service,
         reason=form.reason,
         restore=form.restore,
         old_primary=form.old_primary,
-        repository_id=world.job.repository_id,
-        run_id=world.job.run_id,
-        login=world.job.actor,
+        repository_id=context.job.repository_id,
+        run_id=context.job.run_id,
+        login=context.job.actor,
         created_at=origin.received_at,
     )
 
 
-def keep_decision(run: RunDir, intake: Intake) -> None:
-    """The bytes that came in, and the decision they were read as."""
-    run.write("decision.raw", intake.source)
-    run.write_model("decision.json", intake.decision)
+def keep_decision(folder: RunDir, intake: Intake) -> None:
+    """Keep the bytes that came in, unless they are kept already, and the decision they were read as."""
+    if not folder.has(DECISION):
+        folder.write(DECISION, intake.source)
+    folder.write_model("decision.json", intake.decision)
 
 
-def ledger_position(intake: Intake, config: DispatchConfig, world: World) -> Tip:
+def ledger_position(intake: Intake, config: DispatchConfig, context: World) -> Tip:
     """Where the service stands. Raises Refusal where the ledger already knows this incident, or forbids the move."""
     decision = intake.decision
-    ledger = world.ledger(decision.service)
+    ledger = context.ledger(decision.service)
     request = ClaimRequest(
         service=decision.service,
         decision_id=decision.decision_id,
@@ -161,23 +147,23 @@ def ledger_position(intake: Intake, config: DispatchConfig, world: World) -> Tip
         drill=decision.exercise is not None,
         source_sha256=intake.source_sha256,
         decision_digest=decision.digest(),
-        run_id=world.job.run_id,
-        run_url=world.job.url,
-        at=stamp(world.clock.now()),
+        run_id=context.job.run_id,
+        run_url=context.job.url,
+        at=stamp(context.clock.now()),
         target_site=lane_settings(config, action_for(config, decision.service, decision.decision_type).lane).failure_domain,
         home_site=lane_settings(config, data_home(config, decision.service)).failure_domain,
     )
     return ledger.look(request)
 
 
-def caller_file(world: World) -> str:
+def caller_file(context: World) -> str:
     """Name of the caller's workflow file; empty where the job does not say."""
-    return world.job.workflow_ref.partition("@")[0].rpartition("/")[2]
+    return context.job.workflow_ref.partition("@")[0].rpartition("/")[2]
 
 
-def job_facts(world: World) -> dict[str, object]:
+def job_facts(context: World) -> dict[str, object]:
     """Who asked, and where this runs: facts of GitHub for the evidence."""
-    job = world.job
+    job = context.job
     names = (
         "run_id",
         "attempt",
@@ -191,5 +177,5 @@ def job_facts(world: World) -> dict[str, object]:
         "sha",
         "workflow_ref",
     )
-    shifted = {"judged_as_if_at": stamp(world.clock.start)} if isinstance(world.clock, ShiftedClock) else {}
-    return {name: getattr(job, name) for name in names} | {"requested_at": stamp(world.clock.now()), "url": job.url} | shifted
+    shifted = {"judged_as_if_at": stamp(context.clock.start)} if isinstance(context.clock, ShiftedClock) else {}
+    return {name: getattr(job, name) for name in names} | {"requested_at": stamp(context.clock.now()), "url": job.url} | shifted

@@ -21,7 +21,6 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import at_work, cancel, jobs
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find
-from hyops_ci.report.headline import record_of
 from hyops_ci.stages.context import World
 from hyops_ci.stages.watch.queue import Look, Phase, Presence, Sighting, Step, Verdict, Wait, Wanted, begin, see
 from hyops_ci.stages.watch.refusals import cause, explain
@@ -106,7 +105,7 @@ class _Watcher:
 
     @property
     def run_id(self) -> int:
-        return int(self.world.job.run_id.partition("-")[0])
+        return self.world.job.run_number
 
     @property
     def calls(self) -> int:
@@ -156,7 +155,7 @@ class _Watcher:
             waited_seconds=round(step.wait.queued + step.wait.busy),
             cause=shown(why),
             calls=self.calls,
-            refusal=record_of(refusal) if refusal else None,
+            refusal=RefusalRecord.of(refusal) if refusal else None,
         )
 
     def end_run(self) -> None:

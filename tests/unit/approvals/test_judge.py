@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.approvals.context import Bench
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge, weigh
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD
+from hyops_ci.contracts.plan import ApprovalDemand
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import public_of, sign
 from tests.unit.evidence import scene
@@ -48,13 +49,19 @@ def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
     demand = scene.plan(approval=PLAN.approval.document() | case.get("demand", {})).approval
     return judge(
         [envelope(each) for each in case["answers"]],
-        demand,
-        scene.subject(PLAN, CHECK, **case.get("expected", {})),
-        requesters=[MARIA],
-        now=datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z")),
-        spent_nonces=case.get("spent", []),
-        requested_at=datetime.fromisoformat("2026-11-23T03:05:02Z") if case.get("pinned", True) else None,
+        ApprovalContext(
+            demand,
+            scene.subject(PLAN, CHECK, **case.get("expected", {})),
+            requesters=(MARIA,),
+            now=datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z")),
+            spent_nonces=case.get("spent", []),
+            requested_at=datetime.fromisoformat("2026-11-23T03:05:02Z") if case.get("pinned", True) else None,
+        ),
     )
+
+
+def context(*requesters: Person, demand: ApprovalDemand = PLAN.approval, **known: Any) -> ApprovalContext:
+    return ApprovalContext(demand, SUBJECT, requesters, NOW, **known)
 
 
 @pytest.mark.parametrize("case", cases("accept"))
@@ -88,7 +95,7 @@ def test_a_signature_for_another_kind_is_none() -> None:
     other = sign(payload, STATEMENT_PAYLOAD, [scene.JONAS])
     for forged in (other, other | {"payloadType": APPROVAL_PAYLOAD}):
         with pytest.raises(Refusal) as refused:
-            judge([forged], PLAN.approval, SUBJECT, requesters=[MARIA], now=NOW)
+            judge([forged], context(MARIA))
         assert refused.value.gate in ("approval.envelope", "approval.unsigned")
 
 
@@ -98,8 +105,8 @@ def test_a_key_outside_its_window_does_not_count() -> None:
     day = timedelta(days=1)
     for window in ((NOW + day, None), (None, NOW - day), (None, NOW)):
         with pytest.raises(Refusal, match=r"approval\.time"):
-            judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: window})
-    assert judge(answers, PLAN.approval, SUBJECT, requesters=[], now=NOW, validity={key: (NOW - day, NOW + day)})
+            judge(answers, context(validity={key: window}))
+    assert judge(answers, context(validity={key: (NOW - day, NOW + day)}))
 
 
 def test_one_key_under_two_logins_is_one_person() -> None:
@@ -107,19 +114,19 @@ def test_one_key_under_two_logins_is_one_person() -> None:
     demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "jo": key}})
     answers = [scene.signed(scene.approval(SUBJECT, login), scene.JONAS) for login in ("jonas", "jo")]
     with pytest.raises(Refusal, match=r"approval\.quorum") as refused:
-        judge(answers, demand, SUBJECT, requesters=[MARIA], now=NOW)
+        judge(answers, context(MARIA, demand=demand))
     assert refused.value.reason == "1 of 2 approvals"
     with pytest.raises(Refusal, match=r"approval\.self"):
-        judge(answers[1:], demand.model_copy(update={"quorum": 1}), SUBJECT, requesters=[Person(login="Jonas")], now=NOW)
+        judge(answers[1:], context(Person(login="Jonas"), demand=demand.model_copy(update={"quorum": 1})))
 
 
 def test_a_review_on_github_is_weighed_alike() -> None:
     review = scene.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
-    assert weigh([review], Bench(PLAN.approval, SUBJECT, (MARIA,), NOW)) == (review,)
+    assert weigh([review], context(MARIA)) == (review,)
     for login, number in (("Maria", 0), ("maria-renamed", 11)):
         own = scene.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
         with pytest.raises(Refusal, match=r"approval\.self"):
-            weigh([own], Bench(PLAN.approval, SUBJECT, (MARIA,), NOW))
+            weigh([own], context(MARIA))
 
 
 LOGINS = [f"person-{n}" for n in range(4)]
@@ -139,11 +146,11 @@ def test_quorum_counts_people(votes: list[tuple[str, str]], quorum: int, request
     denied = any(login in known and verdict == "deny" for login, verdict in votes)
     people = {login for login, verdict in votes if verdict == "approve" and login in known} - {requester}
     if not denied and len(people) >= quorum:
-        found = judge(answers, demand, SUBJECT, requesters=[Person(login=requester)], now=NOW)
+        found = judge(answers, context(Person(login=requester), demand=demand))
         assert {approval.approver.login for approval in found} == people
         return
     with pytest.raises(Refusal) as refused:
-        judge(answers, demand, SUBJECT, requesters=[Person(login=requester)], now=NOW)
+        judge(answers, context(Person(login=requester), demand=demand))
     assert (refused.value.gate == "approval.denied") == denied
 
 
@@ -158,4 +165,4 @@ def test_nothing_but_a_refusal_comes_of_garbage(data: object) -> None:
     ]
     for mutation in mutations:
         with pytest.raises(Refusal):
-            judge([mutation(scene.signed(scene.approval(SUBJECT)))], PLAN.approval, SUBJECT, requesters=[], now=NOW)
+            judge([mutation(scene.signed(scene.approval(SUBJECT)))], context())

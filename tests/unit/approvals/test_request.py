@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge
-from hyops_ci.approvals.request import MAX_REQUEST, answer, build_request, read_request
+from hyops_ci.approvals.request import MAX_REQUEST, answer, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.errors import Refusal
 from hyops_ci.report.approval_page import Before, page
 from tests.unit.evidence import scene
@@ -24,9 +25,9 @@ MARIA, JONAS = Person(login="maria", id=11), Person(login="jonas", id=12)
 
 
 def request(**changes: Any) -> ApprovalRequest:
-    given: dict[str, Any] = {"repository_id": 4711, "ledger_id": scene.ZERO, "min_epoch": 6, "nonce": scene.NONCE}
-    given |= {"requesters": [MARIA], "requested_at": END, "rationale": "INC-4242"}
-    return ApprovalRequest.model_validate_json(json.dumps(build_request(PLAN, CHECK, **(given | changes))))
+    given: dict[str, Any] = {"subject": scene.subject(PLAN, CHECK), "requesters": (MARIA,), "rationale": "INC-4242"}
+    given |= {"requested_at": CHECK.checked_at, "lifetime": PLAN.approval.lifetime, "plan": PLAN, "check": CHECK}
+    return ApprovalRequest(**(given | changes))
 
 
 def content(of: ApprovalRequest, **changes: Any) -> bytes:
@@ -38,7 +39,7 @@ def test_what_is_asked_is_answered_and_counts() -> None:
     envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END + timedelta(minutes=4), comment="dark", accepted_risks=["ledger-fork"])
     seen = scene.subject(PLAN, CHECK, accepted_risks=["ledger-fork"])
     at = END + timedelta(minutes=5)
-    (approval,) = judge([envelope], PLAN.approval, seen, requesters=[MARIA], now=at, requested_at=END)
+    (approval,) = judge([envelope], ApprovalContext(PLAN.approval, seen, (MARIA,), at, requested_at=END))
     assert (approval.approver, approval.comment, approval.subject.nonce) == (JONAS, "dark", scene.NONCE)
     assert moment(approval.expires_at) == END + timedelta(hours=1)
     no = answer(asked, "deny", MARIA, scene.PRIYA, now=at)
@@ -76,6 +77,14 @@ def test_a_check_of_another_plan_is_not_signed() -> None:
     assert refused.value.found.startswith("check or lifetime")
 
 
+def test_a_host_may_shorten_what_the_plan_asks_for() -> None:
+    asked = read_request(content(request(), lifetime="PT30M"))
+    envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END)
+    said = json.loads(base64.b64decode(envelope["payload"]))
+    assert moment(said["expires_at"]) == END + timedelta(minutes=30)
+    assert page(asked)[0].split("valid until ")[1][:9] == f"{END + timedelta(minutes=30):%H:%M:%S}Z"
+
+
 def test_a_request_without_end_is_not_read() -> None:
     whole = content(request())
     assert read_request(whole + b" " * (MAX_REQUEST - len(whole))) == request()
@@ -89,9 +98,8 @@ def test_no_request_gives_a_traceback(data: bytes) -> None:
         read_request(data)
 
 
-def shown(**changes: Any) -> list[str]:
-    given: dict[str, Any] = {"requesters": ["maria"], "rationale": "INC-4242", "requested_at": scene.START}
-    return page(changes.pop("plan", PLAN), changes.pop("check", CHECK), **(given | changes))
+def shown(before: Before | None = None, **changes: Any) -> list[str]:
+    return page(request().model_copy(update={"requested_at": stamp(scene.START)} | changes), before=before)
 
 
 def test_the_page_answers_the_questions_of_the_texts() -> None:

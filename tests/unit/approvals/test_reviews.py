@@ -17,10 +17,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge
 from hyops_ci.approvals.requesters import refuse_machines, requesters_of
 from hyops_ci.approvals.reviews import approvals_of, nonce_of
-from hyops_ci.contracts.approval import Approval, Person
+from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.control import ReviewFact, RunFact
 from hyops_ci.errors import Exit, Refusal
 from tests.unit.evidence import scene
@@ -59,31 +60,30 @@ def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
     demand = scene.plan(approval=PLAN.approval.document() | {"channels": ["environment"]} | case.get("demand", {})).approval
     requesters = [person(each) for each in case.get("requesters", ["maria"])]
     moved, now = scene.subject(PLAN, CHECK, **case.get("asked", {})), datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z"))
-    reviews = approvals_of(
-        [review(each) for each in case.get("reviews", [])],
-        run_id=212,
-        attempt=case.get("attempt", 1),
-        gate=demand.gate,
+    asked = ApprovalRequest(
         subject=moved,
-        requesters=requesters,
+        requesters=tuple(requesters),
         requested_at=ASKED_AT,
-        observed_at=now,
         lifetime=demand.lifetime,
+        plan=PLAN.model_copy(update={"approval": demand}),
+        check=CHECK,
+    )
+    reviews = approvals_of(
+        [review(each) for each in case.get("reviews", [])], asked, run_id=212, attempt=case.get("attempt", 1), observed_at=now
     )
     signed = [scene.signed(scene.approval(SUBJECT, each), KEYS[each]) for each in case.get("signed", [])]
-    return judge(
-        signed,
+    context = ApprovalContext(
         demand,
         scene.subject(PLAN, CHECK, **case.get("expected", {})),
-        requesters=requesters,
+        requesters=tuple(requesters),
         now=now,
         spent_nonces=[nonce_of(212, "dr-prod", person(each)) for each in case.get("spent", [])],
         requested_at=datetime.fromisoformat(ASKED_AT),
-        reviews=reviews,
-        gate_passed=case.get("gate_passed", True),
         approvers=case.get("approvers"),
         apps=case.get("apps"),
+        gate_passed=case.get("gate_passed", True),
     )
+    return judge(signed, context, reviews=reviews)
 
 
 @pytest.mark.parametrize("case", cases("accept"))

@@ -265,9 +265,9 @@ def dies(*_: object, **__: object) -> Never:
 @pytest.mark.parametrize(
     ("module", "name", "outcome", "code"),
     [
-        ("hyops_ci.stages.execute.stage", "bring_secrets", "FAILED", "9"),
-        ("hyops_ci.stages.execute.recovery", "deploy", "INDETERMINATE", "10"),
-        ("hyops_ci.stages.execute.stage", "tell_ledger", "INDETERMINATE", "10"),
+        ("hyops_ci.stages.execute.recovery.Recovery", "bring_secrets", "FAILED", "9"),
+        ("hyops_ci.stages.execute.recovery.Recovery", "deploy", "INDETERMINATE", "10"),
+        ("hyops_ci.stages.execute.stage", "record_end", "INDETERMINATE", "10"),
     ],
 )
 def test_a_runner_that_died_is_concluded_by_the_ledger(module: str, name: str, outcome: str, code: str, github: GitHub) -> None:
@@ -295,7 +295,10 @@ def test_evidence_that_got_lost_leaves_the_ledgers_word(github: GitHub) -> None:
 
 @pytest.mark.parametrize(
     ("module", "name", "outcome"),
-    [("hyops_ci.stages.execute.stage", "bring_secrets", "CANCELLED"), ("hyops_ci.stages.execute.recovery", "deploy", "INDETERMINATE")],
+    [
+        ("hyops_ci.stages.execute.recovery.Recovery", "bring_secrets", "CANCELLED"),
+        ("hyops_ci.stages.execute.recovery.Recovery", "deploy", "INDETERMINATE"),
+    ],
 )
 def test_an_interrupt_is_an_end_like_any_other(module: str, name: str, outcome: str, github: GitHub) -> None:
     def interrupted(*_: object) -> Never:

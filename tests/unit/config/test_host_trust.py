@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.config.host_trust import narrow, plan_fits
+from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import Exit, Refusal
 from tests.unit.planning.stagecraft import base, over, stage
@@ -70,14 +70,63 @@ def test_the_refusal_holds_no_key() -> None:
 
 def test_a_plan_for_another_host() -> None:
     made = stage({}).plan()
-    plan_fits(made, trust())
+    plan_fits(made, config(), trust())
     with pytest.raises(Refusal) as caught:
-        plan_fits(made, trust(runner_refs=["proxmox-ops-runner"]))
+        plan_fits(made, config(), trust(runner_refs=["proxmox-ops-runner"]))
     assert (caught.value.gate, caught.value.exit_code) == ("trust.runner", Exit.RUNNER)
 
 
-@pytest.mark.parametrize("host", [{"gates": {"prod": "dr-prod-2"}}, {"max_approval_lifetime": "PT10M"}])
-def test_a_plan_that_demands_too_little(host: dict[str, Any]) -> None:
+def looser(**change: Any) -> dict[str, Any]:
+    """A plan whose demand, or whose authority, is another than its config says."""
+    made = stage({}).plan()
+    return {"approval": made.approval.model_copy(update=change)}
+
+
+@pytest.mark.parametrize(
+    ("change", "host", "found"),
+    [
+        ({}, {"gates": {"prod": "dr-prod-2"}}, "approval gate: dr-prod"),
+        (looser(lifetime="PT61M"), {}, "approval lifetime: PT61M"),
+        (looser(channels=("signed",), approvers={"jonas": OTHER}), {}, "approvals.approvers.jonas"),
+        (looser(channels=("signed",), approvers={"mallory": KEY}), {}, "approvals.approvers.mallory"),
+        ({}, {"authorities": [{"origin": "https://other.example.net", "roles": ["dr-prod"]}]}, "vault.address: https://vault.example.net"),
+        (
+            {},
+            {"authorities": [{"origin": "https://vault.example.net", "roles": ["dr-lab"]}]},
+            "vault.role: dr-prod at https://vault.example.net",
+        ),
+    ],
+)
+def test_a_plan_that_demands_too_little(change: dict[str, Any], host: dict[str, Any], found: str) -> None:
+    """Nothing in the config says so: a plan that was not made of it would."""
     with pytest.raises(Refusal) as caught:
-        plan_fits(stage({}).plan(), trust(**host))
+        plan_fits(stage({}).plan().model_copy(update=change), config(), trust(**host))
     assert caught.value.gate == "trust.looser"
+    assert found in caught.value.found
+
+
+def test_a_plan_of_fewer_approvals_than_its_config() -> None:
+    with pytest.raises(Refusal, match=r"trust\.looser"):
+        plan_fits(stage({}).plan(), config({"approvals": {"quorum": 2}}), trust())
+
+
+@pytest.mark.parametrize(
+    ("host", "quorum", "lifetime"),
+    [
+        ({}, 1, "PT60M"),
+        ({"max_approval_lifetime": "PT10M"}, 1, "PT10M"),
+        ({"max_approval_lifetime": "PT2H"}, 1, "PT60M"),
+        ({"quorum": 3}, 3, "PT60M"),
+    ],
+)
+def test_what_the_config_leaves_open_is_the_hosts(host: dict[str, Any], quorum: int, lifetime: str) -> None:
+    """The plan was made where no host was known: that is no reason to refuse it, and none to take its word."""
+    made = stage({}).plan()
+    plan_fits(made, config(), trust(**host))
+    demand = stricter(made.approval, narrow(config(), trust(**host)))
+    assert (demand.quorum, demand.lifetime) == (quorum, lifetime)
+
+
+def test_a_plan_that_demands_more_than_the_host_keeps_its_demand() -> None:
+    demand = stage({}).plan().approval.model_copy(update={"quorum": 4, "lifetime": "PT5M"})
+    assert stricter(demand, narrow(config(), trust(quorum=2))) == demand

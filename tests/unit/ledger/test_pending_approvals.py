@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import moment
@@ -69,11 +70,11 @@ def test_what_waits_is_judged_like_what_is_handed_in(ledger: Ledger) -> None:
     about = subject(ledger.tip().ledger_id)
     forged = signed(about, "priya", approver=Person(login="jonas"))
     ledger.answer(forged, subject=about, at=at())
-    now, maria = moment(at()) + timedelta(minutes=1), [Person(login="maria")]
+    known = ApprovalContext(demand, about, (Person(login="maria"),), moment(at()) + timedelta(minutes=1))
     with pytest.raises(Refusal, match=r"approval\.unsigned"):
-        judge(ledger.answers(about), demand, about, requesters=maria, now=now)
+        judge(ledger.answers(about), known)
     give(ledger)
-    (approval,) = judge(ledger.answers(about), demand, about, requesters=maria, now=now)
+    (approval,) = judge(ledger.answers(about), known)
     assert approval.approver.login == "jonas"
 
 

@@ -24,13 +24,15 @@ from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import opened
 from hyops_ci.blueprints.reading import read_blueprint
-from hyops_ci.contracts.check import StepForecast
+from hyops_ci.contracts.check import Check, StepForecast
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import canonical, digest, digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts, upstream_states
 from hyops_ci.contracts.plan import Plan, SecretRef, Source
-from hyops_ci.planning.planner import plan
+from hyops_ci.planning.case import CheckCase, PlanCase, ask_all
+from hyops_ci.planning.checking import report
+from hyops_ci.planning.planner import case_of, plan
 
 CASES = Path(__file__).parents[2] / "cases"
 BASE = CASES / "gates" / "base"
@@ -96,19 +98,13 @@ class Stage:
     config_digest: str
     case: dict[str, Any]
 
+    def plan_case(self) -> PlanCase:
+        """What the plan gates look at."""
+        return case_of(self.decision, self.config, self.blueprint, self.facts, secret_refs=self.secret_refs, trust=self.trust)
+
     def plan(self) -> Plan:
-        made = plan(
-            self.decision,
-            self.config,
-            self.blueprint,
-            self.facts,
-            config_digest=self.config_digest,
-            sources=self.sources,
-            secret_refs=self.secret_refs,
-            trust=self.trust,
-        )
-        assert isinstance(made, Plan)
-        return made
+        case = self.plan_case()
+        return plan(case, ask_all("plan", case), self.config_digest, self.sources)
 
 
 def stage(case: dict[str, Any]) -> Stage:
@@ -143,6 +139,12 @@ def stage(case: dict[str, Any]) -> Stage:
         config_digest=digest(config_document),
         case=case,
     )
+
+
+def checked(made: Plan, facts: CheckFacts) -> Check:
+    """The report of a check, as the stage makes it. Raises the first Refusal of its gates."""
+    case = CheckCase(made, facts)
+    return report(case, ask_all("check", case), run_id="212-1", checked_at="2026-11-23T03:05:02Z")
 
 
 def check_facts(set_up: Stage, made: Plan) -> CheckFacts:

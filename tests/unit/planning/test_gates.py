@@ -7,9 +7,8 @@ import pytest
 
 from hyops_ci.contracts.plan import GatePass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning import checking, planner
-from hyops_ci.planning.case import CheckCase, Gate, load
-from tests.unit.planning.stagecraft import CASES, check_facts, stage
+from hyops_ci.planning.case import CheckCase, Gate, ask_all, load
+from tests.unit.planning.stagecraft import CASES, check_facts, checked, stage
 from tests.unit.planning.stagecraft import load as load_case
 from tools.refusal_pages import gates_page
 
@@ -23,11 +22,7 @@ def answer(gate_id: str, case: dict[str, Any]) -> GatePass | Refusal:
     """What one gate says of one case."""
     set_up = stage(case)
     if gate_id not in ON_THE_RUNNER:
-        return GATES[gate_id](
-            planner.case_of(
-                set_up.decision, set_up.config, set_up.blueprint, set_up.facts, secret_refs=set_up.secret_refs, trust=set_up.trust
-            )
-        )
+        return GATES[gate_id](set_up.plan_case())
     made = set_up.plan()
     return GATES[gate_id](CheckCase(made, check_facts(set_up, made)))
 
@@ -70,7 +65,7 @@ def test_every_gate_lets_the_base_pass(base: str) -> None:
     made = set_up.plan()
     siblings = {"check": {"states_of": {}}}
     facts = check_facts(stage({"base": base} | siblings), made)
-    assert [str(refusal) for refusal in checking.gates(made, facts).refused] == []
+    assert [str(refusal) for refusal in ask_all("check", CheckCase(made, facts)).refused] == []
 
 
 def test_gate_ids_are_unique_and_dotted() -> None:
@@ -89,7 +84,11 @@ def test_all_refusals_are_told_and_the_worst_is_raised() -> None:
     set_up = stage(case)
     made = set_up.plan()
     facts = check_facts(set_up, made)
-    assert [refusal.gate for refusal in checking.gates(made, facts).refused] == ["restore.skipped", "hyops.version", "host.disk"]
+    assert [refusal.gate for refusal in ask_all("check", CheckCase(made, facts)).refused] == [
+        "restore.skipped",
+        "hyops.version",
+        "host.disk",
+    ]
     with pytest.raises(Refusal) as caught:
-        checking.check(made, facts, run_id="212-1", checked_at="2026-11-23T03:05:02Z")
+        checked(made, facts)
     assert caught.value.gate == "restore.skipped"

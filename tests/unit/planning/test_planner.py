@@ -12,9 +12,10 @@ from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.plan import MAX_PLAN_BYTES, Guard, StepClass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning import checking, planner
+from hyops_ci.planning import planner
+from hyops_ci.planning.case import CheckCase, ask_all
 from hyops_ci.planning.planner import Recorded
-from tests.unit.planning.stagecraft import CASES, Stage, check_facts, load, stage
+from tests.unit.planning.stagecraft import CASES, Stage, check_facts, checked, load, stage
 
 PLANS = sorted((CASES / "plans" / "accept").glob("*.yml"))
 NO_PLANS = sorted((CASES / "plans" / "refuse").glob("*.yml"))
@@ -76,7 +77,7 @@ def test_a_class_is_only_raised() -> None:
 def test_what_is_only_recorded(change: dict[str, Any]) -> None:
     set_up = stage({})
     decision = Decision.model_validate_json(json.dumps(set_up.decision.document() | change))
-    said = planner.plan(decision, set_up.config, set_up.blueprint, set_up.facts, config_digest=set_up.config_digest, sources=())
+    said = planner.recorded(decision)
     assert isinstance(said, Recorded)
     assert said.decision_id == decision.decision_id
 
@@ -189,19 +190,19 @@ def test_gates_refuse_and_never_break(inputs: dict[str, Any], step: str, statuse
     except Refusal:
         return
     facts = check_facts(changed, made)
-    answers = checking.gates(made, facts)
+    answers = ask_all("check", CheckCase(made, facts))
     if answers.refused:
         with pytest.raises(Refusal):
-            checking.check(made, facts, run_id="212-1", checked_at="2026-11-23T03:05:02Z")
+            checked(made, facts)
     else:
-        assert checking.check(made, facts, run_id="212-1", checked_at="2026-11-23T03:05:02Z").plan_digest == made.digest()
+        assert checked(made, facts).plan_digest == made.digest()
 
 
 def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
     def digest_of(check: dict[str, Any]) -> str:
         set_up: Stage = stage({"check": check})
         made = set_up.plan()
-        return checking.check(made, check_facts(set_up, made), run_id="1-1", checked_at="2026-11-23T03:05:02Z").digest()
+        return checked(made, check_facts(set_up, made)).digest()
 
     assert digest_of({}) == digest_of({"disk_free_bytes": 9 * 1024**3, "runner": {"name": "another"}})
     assert digest_of({}) != digest_of({"restore_label": "20261122-020003F"})
@@ -211,7 +212,7 @@ def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
 def test_what_could_not_be_known_is_said() -> None:
     set_up = stage({"check": {"restore_label": None, "disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
     made = set_up.plan()
-    report = checking.check(made, check_facts(set_up, made), run_id="1-1", checked_at="2026-11-23T03:05:02Z")
+    report = checked(made, check_facts(set_up, made))
     assert report.restore_point.value is None
     assert report.restore_point.reason
     assert report.unknown["disk"] == "free space not measured"
@@ -224,15 +225,14 @@ def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
         json.dumps({"services": {"web/prod": {"failover": {"lane": "gcp", "blueprint": "dr/web@v1"}}}})
     )
     with pytest.raises(Refusal) as caught:
-        planner.plan(set_up.decision, config, set_up.blueprint, set_up.facts, config_digest=set_up.config_digest, sources=())
+        planner.case_of(set_up.decision, config, set_up.blueprint, set_up.facts)
     assert (caught.value.gate, caught.value.expected) == ("config.service", "web/prod (failover)")
 
 
 def test_what_no_plan_can_carry_is_said_even_where_no_gate_was_asked() -> None:
     """Doctor draws the plan of a case that gates refuse, to look on."""
     made = stage({"overlay": {"vms": {"inputs": {"execution_plane": "by-hand"}}}})
-    case = planner.case_of(made.decision, made.config, made.blueprint, made.facts, secret_refs=made.secret_refs, trust=None)
     with pytest.raises(Refusal) as caught:
-        planner.assemble(case, made.config_digest, made.sources, ())
+        planner.assemble(made.plan_case(), made.config_digest, made.sources, ())
     assert caught.value.gate == "plan.form"
     assert "by-hand" in caught.value.found

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.contracts.check import Check
+from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.contracts.config import HostTrust
-from hyops_ci.contracts.plan import Plan
+from hyops_ci.ledger.store import Head
 from hyops_ci.stages import approval
-from hyops_ci.stages.approval import subject_of, weigh
+from hyops_ci.stages.approval import granted_approvals
 from hyops_ci.stages.context import World
-from tests.security.kit import Night, a_night
+from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
+from tests.security.kit import SERVICE, Night, a_night
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +30,24 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 @pytest.fixture
 def handed(gate: Night, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Weigh in a world, and answer what the judge was handed."""
+    """Judge in a context, and return what the judge was handed."""
 
     def of(world: World) -> dict[str, Any]:
         seen: dict[str, Any] = {}
 
-        def judge(_: Any, demand: Any, subject: Any, **more: Any) -> tuple[()]:
-            seen.update(more, demand=demand, subject=subject)
+        def judge(_: Any, context: ApprovalContext, **__: Any) -> tuple[()]:
+            seen.update(vars(context))
             return ()
 
         monkeypatch.setattr(approval, "judge", judge)
-        plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
-        weigh(plan, check, world.ledger(plan.service).tip(), gate.folder, world, gate_passed=True)
+        granted_approvals(checked(gate, world), gate_passed=True)
         return seen
 
     return of
+
+
+def checked(gate: Night, world: World) -> CheckedRun:
+    return checked_run(planned_run(require_plan(gate.folder), gate.folder, world))
 
 
 def trusted(gate: Night, **changes: Any) -> HostTrust:
@@ -58,7 +62,7 @@ def test_the_largest_quorum_counts(host: int, night: int, wanted: int, gate: Nig
 
 def test_whoever_asked_and_whatever_was_spent_is_told(gate: Night, handed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = gate.world("execute")
-    monkeypatch.setattr(type(world.ledger("pg-ha/lab")), "spent_nonces", lambda _: frozenset({"ab" * 16}))
+    monkeypatch.setattr(Head, "spent_nonces", lambda _: frozenset({"ab" * 16}))
     told = handed(world)
     assert [(each.login, each.id) for each in told["requesters"]][:1] == [("maria", 1001)]
     assert told["spent_nonces"] == {"ab" * 16}
@@ -70,12 +74,14 @@ def test_where_no_host_pins_anybody_no_machine_is_known(gate: Night, handed: Any
 
 
 def test_what_the_host_pins_is_told(gate: Night, handed: Any) -> None:
-    person = {**gate.trust["approvers"][0], "not_after": "2026-12-01T00:00:00Z"}
-    told = handed(replace(gate.world("execute"), trust=trusted(gate, approvers=(person,), apps=(99,))))
-    assert (told["apps"], told["approvers"]) == ((99,), {1002: "jonas"})
-    (window,) = told["validity"].values()
+    jonas, priya = gate.trust["approvers"]
+    people = ({**jonas, "not_after": "2026-12-01T00:00:00Z"}, priya)
+    told = handed(replace(gate.world("execute"), trust=trusted(gate, approvers=people, apps=(99,))))
+    assert (told["apps"], told["approvers"]) == ((99,), {1002: "jonas", 1003: "priya"})
+    window = told["validity"][jonas["key"]]
     assert window[0] is None
     assert window[1].isoformat() == "2026-12-01T00:00:00+00:00"
+    assert told["validity"][priya["key"]] == (None, None)
 
 
 def test_the_later_of_both_clocks_counts(gate: Night, handed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,16 +92,16 @@ def test_the_later_of_both_clocks_counts(gate: Night, handed: Any, monkeypatch: 
 
 def test_what_an_approval_must_be_about(gate: Night) -> None:
     world = gate.world("execute")
-    plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
-    tip = world.ledger(plan.service).tip().model_copy(update={"epoch": 7})
-    used = world.ledger_in_use(plan.service)
-    world.chosen[plan.service] = replace(used, risks=("ledger-fork",))
-    subject = subject_of(plan, check, tip, world)
+    run = checked(gate, world)
+    tip = run.head.tip.model_copy(update={"epoch": 7})
+    vars(run)["head"] = replace(run.head, tips=(tip, *run.head.tips))
+    used = world.ledger_in_use(SERVICE)
+    world.chosen[SERVICE] = replace(used, risks=("ledger-fork",))
+    subject = run.subject
     assert (subject.min_epoch, subject.accepted_risks) == (7, ("ledger-fork",))
 
 
 def test_every_request_has_a_nonce_of_its_own(gate: Night) -> None:
     first = gate.request.subject.nonce
-    plan, check = gate.folder.read_model("plan.json", Plan), gate.folder.read_model("check.json", Check)
-    again = approval.ask_for_approval(plan, check, gate.folder, gate.world("check"))
+    again = approval.ask_for_approval(checked(gate, gate.world("check")))
     assert again.subject.nonce != first

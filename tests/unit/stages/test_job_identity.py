@@ -22,7 +22,8 @@ from hyops_ci.identity.issuer_keys import NAME as KEYS
 from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, endpoint, set_up
 from hyops_ci.operations.rehearse.scenarios import approve, example_decision
-from hyops_ci.planning import checking
+from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.planning.checking import report
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.context import ShiftedClock, SystemClock, World
 from hyops_ci.stages.execute.stage import execute
@@ -30,6 +31,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.job_identity import NOTE, OnRunner, require_caller
 from hyops_ci.stages.plan.stage import Ask, plan
+from hyops_ci.stages.planned_run import planned_run
 from hyops_ci.stages.preview import look
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
@@ -101,7 +103,8 @@ class Host:
 
         monkeypatch.setattr(World, "ledger", trap("ledger"))
         for module in ("check", "execute"):
-            monkeypatch.setattr(f"hyops_ci.stages.{module}.stage.require_plan", trap("plan"))
+            for name in ("require_plan", "planned_run"):
+                monkeypatch.setattr(f"hyops_ci.stages.{module}.stage.{name}", trap("plan"))
         for name in ("open_authority", "hyops_version", "ask_preflight", "require_env"):
             monkeypatch.setattr(f"hyops_ci.stages.preview.{name}", trap(name))
         launcher = self.site.runner / "hyops"
@@ -369,8 +372,8 @@ def test_without_a_trust_file_no_token_is_asked_for_and_the_run_says_so(host: Ho
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_forgot_to_ask_stops_at_the_gate(stage: Literal["check", "execute"], host: Host) -> None:
     host.come_to(stage)
-    read = host.run.read_model("plan.json", Plan)
-    facts = look(read, host.run, host.world(stage), stage, None)
+    read = planned_run(host.run.read_model("plan.json", Plan), host.run, host.world(stage), stage=stage)
+    case = CheckCase(read.plan, look(read, stage))
     with pytest.raises(Refusal) as refused:
-        checking.check(read, facts, run_id="9001-1", checked_at="2026-11-24T03:00:00Z")
+        report(case, ask_all("check", case), run_id="9001-1", checked_at="2026-11-24T03:00:00Z")
     assert (refused.value.gate, refused.value.exit_code) == ("runner.trust", 7)

@@ -10,10 +10,11 @@ from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import new_key
 from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import local_job
 from hyops_ci.stages.runner import run_stage
-from hyops_ci.stages.sealing import Ending, seal_run, signer_of
+from hyops_ci.stages.sealing import seal_run, signer_of
 
 CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\nevidence: {signer: %s, key: '%s'}\n"
 
@@ -29,7 +30,7 @@ def test_a_host_key_signs(tmp_path: Path) -> None:
     public = new_key(tmp_path / "evidence.pem")
     run, world = recorded(tmp_path, "host-key", tmp_path / "evidence.pem")
     end = run_stage("plan", run, world, lambda part: (part.enter(State.RECEIVED), part.enter(State.RECORDED))[0])
-    sealed = seal_run(run, world, end, Ending())
+    sealed = seal_run(run, world, end, ExecutionState())
     assert verify(sealed.path, trusted_keys=[public], require_signature=True).ok
     stranger = new_key(tmp_path / "other.pem")
     assert verify(sealed.path, trusted_keys=[stranger], require_signature=True).exit_code == 11
@@ -41,6 +42,6 @@ def test_a_key_that_cannot_be_used_is_said(tmp_path: Path, signer: str) -> None:
     run, world = recorded(tmp_path, signer, tmp_path / "absent.pem")
     assert signer_of(run)[0] is None
     end = run_stage("plan", run, world, lambda part: (part.enter(State.RECEIVED), part.enter(State.RECORDED))[0])
-    sealed = seal_run(run, world, end, Ending())
+    sealed = seal_run(run, world, end, ExecutionState())
     assert verify(sealed.path).ok
     assert run.read_json("environment.json")["unsigned_why"]

@@ -16,18 +16,19 @@ from hypothesis import strategies as st
 import hyops_ci
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import EXIT_OF, TERMINAL, Result, State, may_follow
+from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, Result, State, may_follow
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.verify import verify
-from hyops_ci.report.headline import Scene, exit_code_of, headline, headline_of, record_of, stopped_state, telling
-from hyops_ci.stages.conclude.crashed import WALK, remains
+from hyops_ci.report.headline import Scene, exit_code_of, headline, headline_of, stopped_state, telling
+from hyops_ci.stages.conclude.crashed import WALK, recover_state
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.execute.stage import refuse_unfit_job
+from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir, new_run
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.runner import StageEnd, run_stage
-from hyops_ci.stages.sealing import Ending, scene_of, seal_run
+from hyops_ci.stages.sealing import scene_of, seal_run
 
 S = State
 OPEN = sorted(set(State) - TERMINAL)
@@ -71,19 +72,19 @@ def test_every_refusal_leads_to_a_legal_end(before: State, error: DispatchError)
 def test_once_something_may_have_happened_nobody_claims_to_know(before: State, error: DispatchError) -> None:
     after = stopped_state(before, error)
     assert after is S.INDETERMINATE
-    assert exit_code_of(after, record_of(error)) == Exit.INDETERMINATE
+    assert exit_code_of(after, RefusalRecord.of(error)) == Exit.INDETERMINATE
 
 
 @given(before=st.sampled_from(OPEN), error=errors)
 def test_only_an_end_that_asks_for_nothing_exits_with_0(before: State, error: DispatchError) -> None:
     after = stopped_state(before, error)
-    if exit_code_of(after, record_of(error)) == 0:
+    if exit_code_of(after, RefusalRecord.of(error)) == 0:
         assert after is S.DUPLICATE or error.exit_code is Exit.DONE
 
 
 @given(state=st.sampled_from(sorted(TERMINAL)), error=errors)
 def test_a_headline_is_one_clean_line(state: State, error: DispatchError) -> None:
-    record = record_of(error)
+    record = RefusalRecord.of(error)
     for line in (headline(state, Scene(), record), headline_of(state, record)):
         assert line
         assert line.isprintable()
@@ -125,8 +126,8 @@ def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
 
     end = run_stage(STAGE_OF.get(before, "execute"), run, world, story)
     assert end.state is stopped_state(before, error)
-    assert end.refusal == record_of(error)
-    sealed = seal_run(run, world, end, Ending())
+    assert end.refusal == RefusalRecord.of(error)
+    sealed = seal_run(run, world, end, ExecutionState())
     verdict = verify(sealed.path)
     assert verdict.problems == ()
     result = run.read_model("result.json", Result)
@@ -145,7 +146,7 @@ def test_a_fault_of_our_own_names_its_place_and_never_its_text(world: World, tmp
 
     end = run_stage("plan", run, world, story)
     assert (end.state, end.refusal and end.refusal.gate) == (S.BLOCKED, "internal.error")
-    sealed = seal_run(run, world, end, Ending())
+    sealed = seal_run(run, world, end, ExecutionState())
     assert verify(sealed.path).ok
     assert b"hunter2" not in sealed.path.read_bytes()
 
@@ -195,12 +196,12 @@ def test_a_new_run_takes_no_used_folder(tmp_path: Path) -> None:
 
 
 def test_what_is_left_of_a_run_that_never_began(tmp_path: Path) -> None:
-    assert remains(RunDir(tmp_path / "run")) == Ending()
+    assert recover_state(RunDir(tmp_path / "run")) == ExecutionState()
 
 
 def test_words_of_a_run_without_a_plan(world: World, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    assert scene_of(run, world, StageEnd(S.REJECTED), Ending()).service == ""
+    assert scene_of(run, world, StageEnd(S.REJECTED), ExecutionState()).service == ""
 
 
 @pytest.mark.parametrize("env_class", list(EnvClass))

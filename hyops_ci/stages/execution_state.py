@@ -1,0 +1,35 @@
+"""What execute has done so far, or what can be read back of it once it has died."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.execution.outcome import Outcome
+from hyops_ci.execution.verification import Verification
+from hyops_ci.redaction import Redactor
+
+
+@dataclass
+class ExecutionState:
+    """All that sealing and the ledger need of an execution, however far it got. Absent where it never got that far."""
+
+    plan: Plan | None = None
+    claim: Claim | None = None
+    approvals: tuple[Approval, ...] = ()
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    """HyOps' step events, as `steps.jsonl` keeps them."""
+    outcome: Outcome | None = None
+    verification: Verification | None = None
+    redactor: Redactor | None = None
+    """Knows the secrets of this run; None in a process that never had them."""
+    previous_bundle: str | None = None
+    """Digest of the last bundle that the ledger knew before this run."""
+
+    @property
+    def past_no_return(self) -> bool:
+        """Whether clients may have moved."""
+        return self.outcome is not None and self.outcome.past_no_return
