@@ -48,7 +48,7 @@ def _bundle(home: Path) -> None:
         npm(["ci", "--no-progress"], work)
         for action in ("upload", "download"):
             shutil.copytree(work / action, made / action)
-            flags = ["--bundle", "--platform=node", "--target=node20", "--format=cjs", "--minify", "--keep-names", "--log-level=warning"]
+            flags = ["--bundle", "--platform=node", "--target=node24", "--format=cjs", "--minify", "--keep-names", "--log-level=warning"]
             _run(["node_modules/esbuild/bin/esbuild", f"src/{action}.mjs", *flags, f"--outfile={made / action / 'index.cjs'}"], work)
         made.rename(home)
 

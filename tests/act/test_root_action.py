@@ -18,7 +18,7 @@ import yaml
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.ledger.ledger import Ledger
-from tests.act.rewriting import REPOSITORY, ROOT, copy_dispatch
+from tests.act.rewriting import REPOSITORY, ROOT, copy_dispatch, pinned
 from tests.act.running import ActRun, run_act
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
@@ -31,6 +31,7 @@ SHA = "3f2a" + "0" * 36
 CALLER, TARGET = "acme/shop", "acme/recovery"
 SERVICE = "pg-ha/lab"
 EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
+CHECKOUT = pinned((ROOT / ".github" / "workflows" / "dispatch.yml").read_text())["actions/checkout"]
 OUTPUTS = sorted(yaml.safe_load((ROOT / "action.yml").read_text())["outputs"])
 
 
@@ -50,7 +51,7 @@ class Shop:
 
     def run(self, *steps: Mapping[str, str]) -> tuple[ActRun, list[dict[str, str]]]:
         """One job with the action once per step, and what each of them answered."""
-        used: list[dict[str, Any]] = [{"uses": "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683"}]
+        used: list[dict[str, Any]] = [{"uses": f"actions/checkout@{CHECKOUT}"}]
         seen = {}
         for number, inputs in enumerate(steps):
             used.append({"id": f"s{number}", "if": "always()", "uses": f"{REPOSITORY}@{SHA}", "with": dict(inputs)})

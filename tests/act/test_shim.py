@@ -28,7 +28,7 @@ ROUND_TRIP = """
     steps:
       - run: mkdir -p out/deep && echo one > out/a.txt && echo two > out/deep/b.txt && echo three > c.txt && echo hidden > out/.secret
       - id: up
-        uses: actions/upload-artifact@v4
+        uses: actions/upload-artifact@v7
         with:
           name: dr-plan-1-1
           path: |
@@ -37,15 +37,15 @@ ROUND_TRIP = """
           if-no-files-found: error
           retention-days: 7
       - run: mkdir single && echo four > single/handover.tar
-      - uses: actions/upload-artifact@v4
+      - uses: actions/upload-artifact@v7
         with: {name: dr-check-1-1, path: single/handover.tar}
   down:
     needs: up
     runs-on: ubuntu-latest
     steps:
-      - uses: actions/download-artifact@v4
+      - uses: actions/download-artifact@v8
         with: {name: dr-plan-1-1, path: one, run-id: 1, github-token: "${{ github.token }}"}
-      - uses: actions/download-artifact@v4
+      - uses: actions/download-artifact@v8
         with: {pattern: dr-*, path: many}
       - env: {DIGEST: "${{ needs.up.outputs.digest }}", ID: "${{ needs.up.outputs.id }}"}
         run: |
@@ -62,9 +62,9 @@ TWICE = """
     runs-on: ubuntu-latest
     steps:
       - run: echo one > a.txt
-      - uses: actions/upload-artifact@v4
+      - uses: actions/upload-artifact@v7
         with: {name: x, path: a.txt}
-      - uses: actions/upload-artifact@v4
+      - uses: actions/upload-artifact@v7
         with: {name: x, path: a.txt, overwrite: "%s"}
 """
 
@@ -72,7 +72,7 @@ NOTHING = """
   up:
     runs-on: ubuntu-latest
     steps:
-      - uses: actions/upload-artifact@v4
+      - uses: actions/upload-artifact@v7
         with: {name: x, path: no-such-file, if-no-files-found: %s}
 """
 
@@ -80,7 +80,7 @@ MISSING = """
   down:
     runs-on: ubuntu-latest
     steps:
-      - uses: actions/download-artifact@v4
+      - uses: actions/download-artifact@v8
         with: {name: never-uploaded}
 """
 
@@ -103,8 +103,8 @@ def act(folder: Path, jobs: str) -> tuple[int, str]:
     command = [program, "workflow_dispatch", "-P", "ubuntu-latest=-self-hosted", "--json", "--no-cache-server"]
     command += ["--action-cache-path", str(folder / "cache"), "--artifact-server-path", str(folder / "artifacts")]
     command += ["--artifact-server-addr", "127.0.0.1", "--artifact-server-port", str(port)]
-    for name in ("upload", "download"):
-        command += ["--local-repository", f"actions/{name}-artifact@v4={actions / name}"]
+    for name, major in (("upload", "v7"), ("download", "v8")):
+        command += ["--local-repository", f"actions/{name}-artifact@{major}={actions / name}"]
     done = subprocess.run(
         command, cwd=folder / "repo", env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

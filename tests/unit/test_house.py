@@ -152,3 +152,15 @@ def test_every_pin_has_hashes(path: str) -> None:
     assert entries
     for entry in entries:
         assert re.fullmatch(r"[A-Za-z0-9._-]+==\S+( ; .+?)?( +--hash=sha256:[0-9a-f]{64})+", entry), entry
+
+
+def test_actions_of_others_are_pinned_by_commit_once_and_name_their_release() -> None:
+    pins: dict[str, set[str]] = {}
+    for path in tracked():
+        if path.endswith(".yml") and (path == "action.yml" or path.startswith((".github/", "actions/", "workflows-templates/"))):
+            for name, pin in re.findall(r"uses: ([\w.-]+/[^@\s]+)@(.+)$", (ROOT / path).read_text("utf-8"), re.M):
+                if not name.startswith("hybridops/dr-dispatch"):
+                    pins.setdefault(name, set()).add(pin)
+    assert {"actions/checkout", "actions/upload-artifact", "actions/download-artifact"} <= set(pins)
+    assert [(name, pin) for name, found in pins.items() for pin in found if not re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", pin)] == []
+    assert {name: found for name, found in pins.items() if len(found) > 1} == {}

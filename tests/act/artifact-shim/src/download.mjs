@@ -1,4 +1,4 @@
-// actions/download-artifact v4, as far as it is used here: by name into `path`, or all that match, one folder each.
+// actions/download-artifact v8, as far as it is used here: by name into `path`, or all that match, one folder each.
 import path from 'node:path'
 import { DefaultArtifactClient } from '@actions/artifact'
 import * as core from '@actions/core'

@@ -1,4 +1,4 @@
-// actions/upload-artifact v4, as far as it is used here: same search, same root rule, same outputs.
+// actions/upload-artifact v7, as far as it is used here: same search, same root rule, same outputs.
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { DefaultArtifactClient } from '@actions/artifact'
