@@ -18,6 +18,7 @@ from tools.markdown import cell, section_link
 from tools.refusal_sites import Site, by_gate, sites, texts
 
 PACKAGE: Final = Path(__file__).resolve().parents[1] / "hyops_ci"
+SETUP: Final = PACKAGE.parent / "actions" / "setup" / "setup.sh"
 COLOURS: Final = {"good": "green", "wait": "grey", "warn": "amber", "bad": "red"}
 KINDS: Final[tuple[tuple[Literal["plan", "check"], str], ...]] = (
     ("plan", "Before anything is asked of a runner"),
@@ -108,7 +109,7 @@ def _all() -> tuple[tuple[str, str, str, str], ...]:
 
 
 def _each() -> Iterator[tuple[str, str, str, str]]:
-    known = by_gate([*sites(PACKAGE)[0], *_of_gates(), *_of_github()])
+    known = by_gate([*sites(PACKAGE)[0], *_of_gates(), *_of_github(), *_of_setup()])
     for gate, found in known.items():
         codes = sorted({Exit[name] for site in found for name in site.exits})
         says, fixes = _joined(each.reasons for each in found), _joined(each.fixes for each in found)
@@ -129,6 +130,13 @@ def _of_gates() -> Iterator[Site]:
 def _of_github() -> Iterator[Site]:
     for gate, code, reason, fix in github_refusals():
         yield Site(gate, (Exit(code).name,), (reason,), (fix,), "")
+
+
+def _of_setup() -> Iterator[Site]:
+    """Yield the refusals of `actions/setup`, which runs before there is a Python to refuse anything."""
+    for gate, text in re.findall(r'refuse ([a-z]+\.[a-z]+) "([^"]*)"', SETUP.read_text(encoding="utf-8")):
+        reason, _, fix = re.sub(r"\$\w+", "...", text).partition("; ")
+        yield Site(gate, (Exit.RUNNER.name,), (reason,), (fix,), "")
 
 
 def _joined(texts: Iterable[tuple[str, ...]]) -> str:

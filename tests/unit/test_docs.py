@@ -135,6 +135,14 @@ def test_the_workflow_of_the_readme_is_one_that_starts() -> None:
         assert re.search(rf"\b{lines} (lines with|for\s)", text)
 
 
+def test_the_glossary_is_sorted_and_says_each_term_once() -> None:
+    terms = re.findall(r"^\| \*\*([^*]+)\*\*([^|]*) \|", (DOCS / "glossary.md").read_text("utf-8"), re.M)
+    whole = [f"{term}{more}".lower() for term, more in terms]
+    assert len(whole) > 60
+    assert len(set(whole)) == len(whole)
+    assert [term.lower() for term, _ in terms] == sorted(term.lower() for term, _ in terms)
+
+
 def test_the_layout_names_every_package() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Layout")[2].partition("## ")[0]
     shown = set(re.findall(r"(?<![\w/])([\w-]+)/(?=[\s\w<])", text))

@@ -100,7 +100,7 @@ def test_only_these_places_take_their_id_from_elsewhere() -> None:
         ("github/api/client.py", "endpoint"),  # Unanswered: its id is its own
         ("github/api/errors.py", "INSTALLATION"),
         ("planning/case.py", "self.id"),  # gates of plan and check: listed as such
-        ("stages/conclude/unfinished.py", "record.gate"),  # a refusal of another job, as it came
+        ("contracts/run.py", "self.gate"),  # a refusal that was recorded, as it came
     }
 
 
@@ -132,6 +132,13 @@ def test_exit_codes_beside_an_id_are_its_own() -> None:
 
 def _rows() -> list[tuple[str, str]]:
     return re.findall(r"^\| `([a-z.-]+)` \| ([^|]+) \|", refusals_page(DOCS), re.M)
+
+
+def test_refusals_of_the_setup_are_listed_with_its_exit_code() -> None:
+    script = (ROOT / "actions" / "setup" / "setup.sh").read_text("utf-8")
+    assert {"setup.python", "setup.packages"} <= ids()
+    assert script.count("refuse setup.") == 2
+    assert set(re.findall(r"\bexit (\d+)", script)) == {str(int(Exit.RUNNER))}
 
 
 def test_every_id_has_an_exit_code_and_a_text() -> None:
