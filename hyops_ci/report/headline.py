@@ -33,9 +33,10 @@ def stopped_state(before: State, error: DispatchError) -> State:
         case State.CHECKED:
             if error.gate.startswith("runner."):
                 return State.NO_RUNNER
-            if not error.gate.startswith("approval.") or error.gate in _NO_MATTER_WHO_SIGNS:
-                return State.BLOCKED
-            return _GATE_STATES.get(error.gate, State.UNSIGNED)
+            if error.gate in _GATE_STATES:
+                return _GATE_STATES[error.gate]
+            waits = error.gate.startswith("approval.") and error.gate not in _NO_MATTER_WHO_SIGNS
+            return State.UNSIGNED if waits else State.BLOCKED
         case State.APPROVED:
             return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED
         case _:

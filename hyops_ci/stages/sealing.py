@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
 from pathlib import Path
 from typing import Any
 
-from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.plan import Plan
@@ -142,19 +142,17 @@ def scene_of(folder: RunDir, context: World, end: StageEnd, execution: Execution
         service=plan.service if plan else "",
         source_site=plan.source_site if plan else "",
         target_site=plan.target_site if plan else "",
-        at=_at(folder, plan, end.state) or f"{now:%H:%M:%SZ}",
+        at=_until(end) or f"{now:%H:%M:%SZ}",
         by=_by(end),
         step=step,
         past_no_return=execution.past_no_return,
     )
 
 
-def _at(folder: RunDir, plan: Plan | None, state: State) -> str:
-    if state is State.EXPIRED and plan is not None and folder.has("request.json"):
-        request = folder.read_json("request.json")
-        until = moment(str(request["requested_at"])) + timedelta(seconds=seconds(str(request["lifetime"])))
-        return f"{until:%H:%MZ}"
-    return ""
+def _until(end: StageEnd) -> str:
+    """When the time for an approval was over, from the refusal that says so."""
+    said = re.match(r"valid until (\S+Z)", end.refusal.found) if end.refusal is not None and end.state is State.EXPIRED else None
+    return f"{moment(said[1]):%H:%MZ}" if said else ""
 
 
 def _by(end: StageEnd) -> str:
