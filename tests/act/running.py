@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +27,10 @@ OUTPUTS_OF = {"after": "seen", "watch-check": "watch", "watch-execute": "watch"}
 """Steps whose name is not their job's."""
 LIMIT: Final = 900.0
 """Seconds that one run may take."""
-TOOLS = ROOT / ".venv" / "act"
-"""Where the runner keeps its tool cache from one session to the next."""
+HOST = ROOT / ".venv" / "act" / f"python-{platform.python_version()}"
+"""What the runner host keeps from one session to the next, for each Python that the suite runs on."""
+TOOLS = HOST / "tool_cache"
+PYTHONS = ("python3", "python3.11", "python3.12", "python3.13", "python3.14")
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 
@@ -103,12 +107,16 @@ def run_act(
     The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
     """
     scratch.mkdir(parents=True)
-    payload, artifacts = scratch / "event.json", scratch / "artifacts"
+    payload, artifacts, cache = scratch / "event.json", scratch / "artifacts", scratch / "act"
     payload.write_text(json.dumps(event))
+    # act copies the whole repository into its cache for each step: that belongs where the tests write, in memory where they do.
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    cache.mkdir()
+    (cache / "tool_cache").symlink_to(TOOLS)
     command = [_act(), "workflow_dispatch", "-W", workflow, "-e", str(payload), "--json", "--rm", "--no-cache-server"]
     command += [argument for label in labels for argument in ("-P", f"{label}=-self-hosted")]
     command += ["--artifact-server-path", str(artifacts), "--artifact-server-addr", "127.0.0.1"]
-    command += ["--artifact-server-port", str(free_port()), "--action-cache-path", str(TOOLS)]
+    command += ["--artifact-server-port", str(free_port()), "--action-cache-path", str(cache)]
     command += [argument for name, folder in local.items() for argument in ("--local-repository", f"{name}={folder}")]
     command += [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
     began = time.monotonic()
@@ -141,14 +149,26 @@ def _carry_out(
 def host_environment(home: Path) -> dict[str, str]:
     """What the runner itself has: no variable of the tests, no Python of theirs, the machine's own settings for pip and trust."""
     own = Path(sys.prefix) / "bin"
-    path = [str(shim.node_bin()), *(entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry) != own)]
+    entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry) != own]
+    path = [str(shim.node_bin()), str(_pythons()), *entries]
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name in TRUST}
     return kept | {
         "PATH": os.pathsep.join(path),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "ACT_DISABLE_VERSION_CHECK": "1",
+        "GOMAXPROCS": "1",  # act waits for its steps; more threads only wait busily
     }
+
+
+def _pythons() -> Path:
+    """A folder in which each name that a job looks for is the Python of the suite, whatever else the machine has."""
+    folder = HOST / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PYTHONS:
+        with suppress(FileExistsError):
+            (folder / name).symlink_to(sys._base_executable)  # type: ignore[attr-defined]  # what this environment was made with
+    return folder
 
 
 def _act() -> str:

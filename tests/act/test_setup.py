@@ -29,7 +29,7 @@ class Done:
     seconds: float
 
 
-def setup(folder: Path, tools: Path = TOOLS / "tool_cache", **settings: str) -> Done:
+def setup(folder: Path, tools: Path = TOOLS, **settings: str) -> Done:
     """Call the script as the action does, in a workspace whose files would be imported by a Python that is not isolated."""
     workspace = hostile(folder / "workspace")
     path, output = folder / "path", folder / "output"
@@ -107,7 +107,7 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
 
 def test_with_arguments_it_becomes_the_command(tmp_path: Path) -> None:
     setup(tmp_path / "job")
-    files = {"RUNNER_TOOL_CACHE": str(TOOLS / "tool_cache"), "RUNNER_TEMP": str(tmp_path)}
+    files = {"RUNNER_TOOL_CACHE": str(TOOLS), "RUNNER_TEMP": str(tmp_path)}
     command = ["bash", str(SCRIPT), "plan", "--at", "no time"]
     environment = host_environment(tmp_path) | files
     said = subprocess.run(command, cwd=tmp_path / "job" / "workspace", env=environment, capture_output=True, text=True, check=False)

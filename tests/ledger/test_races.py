@@ -12,7 +12,7 @@ from tests.ledger.scene import SERVICE, at
 from tests.support.git_http import serving
 
 RACERS = 8
-ON_DISK, OVER_HTTP = 90, 10  # a hundred outages; the benchmark races for a thousand
+ON_DISK, OVER_HTTP = 24, 6  # thirty outages; `./dev bench ledger` races for a thousand
 TOKEN = "ghs_CANARYrace"
 
 
