@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from hyops_ci.contracts.authorities import AuthorityName
 from hyops_ci.contracts.base import (
     WHOLE,
     BlueprintRef,
@@ -134,7 +135,7 @@ class Vault(Model):
     address: Origin | None = None
     site: Name | None = None
     addresses: tuple[VaultAddress, ...] = ()
-    kind: Literal["vault", "file"] = "vault"
+    kind: AuthorityName = "vault"
     path: Clean | None = None
     """Of a `file` authority; only in envs of class `lab`."""
     mount: Short = "secret"

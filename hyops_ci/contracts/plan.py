@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
+from hyops_ci.contracts.authorities import AuthorityName
 from hyops_ci.contracts.base import (
     WHOLE,
     BlueprintRef,
@@ -83,7 +84,7 @@ class SecretRef(Model):
 class SecretPlan(Model):
     """Which authority is asked, as which roles, for which names."""
 
-    kind: Literal["vault", "file"]
+    kind: AuthorityName
     addresses: tuple[tuple[Origin, Name], ...]
     """Origin and site, in the order tried. A file authority has none."""
     path: Clean = ""

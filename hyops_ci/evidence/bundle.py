@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from hyops_ci import __version__
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Manifest
-from hyops_ci.contracts.ports import Clock
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence import container
 from hyops_ci.evidence.recorder import DRAFT, GENESIS, read_chain, sync_folder

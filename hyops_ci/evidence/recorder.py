@@ -17,8 +17,8 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical, digest
-from hyops_ci.contracts.ports import Clock
 from hyops_ci.contracts.run import Event, State, may_follow
 
 STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import Probe
-from hyops_ci.contracts.ports import Clock
 
 INTERVAL: Final = 1.0
 """Seconds between two looks."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Never
 
-from hyops_ci.contracts.ports import Clock
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import Input
 from hyops_ci.github.api.answers import Unanswered

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from hyops_ci.config import settings
+from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
@@ -183,11 +184,11 @@ def _runner(case: PlanCase) -> tuple[str, tuple[str, ...]]:
 
 def _secrets(case: PlanCase) -> SecretPlan:
     vault = settings.vault_settings(case.config, case.env.name)
-    if vault is None or vault.kind not in ("vault", "file"):
+    if vault is None:
         return SecretPlan(kind="vault", addresses=())
     return SecretPlan(
-        kind="file" if vault.kind == "file" else "vault",
-        addresses=vault.addresses if vault.kind == "vault" else (),
+        kind=vault.kind,
+        addresses=vault.addresses if AUTHORITIES[vault.kind].remote else (),
         path=vault.path,
         mount=vault.mount,
         auth_path=vault.auth_path,

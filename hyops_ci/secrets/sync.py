@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from hyops_ci.contracts.base import Clean, Digest, Document, EnvKey, Model, Short, Utc, stamp
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
-from hyops_ci.contracts.ports import Authority, Clock
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.secrets.bundle import Bundle, open_bundle
 from hyops_ci.secrets.password import Password
@@ -98,7 +98,7 @@ def sync(
     return Synced(manifest, settled.values, tuple(sorted(hidden)))
 
 
-def check_names(plan: SecretPlan, authority: Authority, required: Sequence[str]) -> dict[str, bool]:
+def check_names(plan: SecretPlan, authority: SecretAuthority, required: Sequence[str]) -> dict[str, bool]:
     """For each `required` name whether the authority has it; no value is read, and the login is revoked.
 
     A name that the plan has no place for is False. Raises Refusal (exit 8) or Fault (exit 12).

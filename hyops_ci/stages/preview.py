@@ -17,6 +17,7 @@ from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import opened, to_yaml
 from hyops_ci.blueprints.reading import read_blueprint
+from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.check import Check, RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
@@ -29,7 +30,7 @@ from hyops_ci.execution.run_handle import Supervisor
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
-from hyops_ci.secrets.port import Purpose, SecretAuthority
+from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import World
 from hyops_ci.stages.job_identity import OnRunner
@@ -124,10 +125,10 @@ def authority_of(run: PlannedRun, purpose: Purpose) -> SecretAuthority:
     """Return the plan's authority, not yet logged in: as this job, or with GitHub down by the token that a person put on the host."""
     plan, context, vault = run.plan, run.context, run.config.vault
     token_for = context.token_for
-    if token_for is None and context.job.on_github and plan.secrets.kind == "vault":
+    if token_for is None and context.job.on_github and AUTHORITIES[plan.secrets.kind].remote:
         token_for = job_identity(context.environ)
     glass = vault.break_glass if vault is not None and not context.job.on_github and token_for is None else None
-    return open_authority(plan.secrets, plan.env_class, purpose, token_for=token_for, token_file=glass.path if glass else "")
+    return open_authority(plan.secrets, Access(plan.env_class, purpose, token_for, glass.path if glass else ""))
 
 
 def identity_of(plan: Plan, context: World) -> RunnerIdentity:

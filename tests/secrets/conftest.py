@@ -14,7 +14,7 @@ from hyops_ci.secrets.bundle import NAME
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.map import builtin_map, refs_for
 from hyops_ci.secrets.password import Password, read_password
-from hyops_ci.secrets.port import Purpose, SecretAuthority
+from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from tests.support.openbao import OpenBao, TokenFor, start_openbao
 
 KEYS = (
@@ -75,13 +75,15 @@ def open_as(
     environment = "dr-check" if purpose is Purpose.CHECK else "dr-prod"
     return open_authority(
         plan or plan_for(bao),
-        EnvClass.LAB,
-        purpose,
-        token_for=token_for or TokenFor(bao, {"environment": environment}),
-        token_file=token_file,
-        limits=Limits(seconds, 0.5, 1 << 20),
-        sleep=lambda seconds: None,
-        learn=learn,
+        Access(
+            EnvClass.LAB,
+            purpose,
+            token_for=token_for or TokenFor(bao, {"environment": environment}),
+            token_file=token_file,
+            limits=Limits(seconds, 0.5, 1 << 20),
+            sleep=lambda seconds: None,
+            learn=learn,
+        ),
     )
 
 

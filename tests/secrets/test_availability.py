@@ -15,7 +15,7 @@ import pytest
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.secrets.connect import open_authority
-from hyops_ci.secrets.port import Purpose
+from hyops_ci.secrets.port import Access, Purpose
 from tests.secrets.conftest import REFS, VALUES, fill, open_as, plan_for
 from tests.support.openbao import OpenBao, TokenFor, free_port, start_openbao
 
@@ -273,10 +273,12 @@ def test_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "TLS: " in failed.value.found
         authority = open_authority(
             plan_for(secure),
-            EnvClass.PRODUCTION,
-            Purpose.EXECUTE,
-            token_for=secure.token_for(environment="dr-prod"),
-            ca_bundle=secure.ca_bundle,
+            Access(
+                EnvClass.PRODUCTION,
+                Purpose.EXECUTE,
+                token_for=secure.token_for(environment="dr-prod"),
+                ca_bundle=secure.ca_bundle,
+            ),
         )
         assert len(authority.read(REFS)) == len(REFS)
         authority.close()

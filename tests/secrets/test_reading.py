@@ -9,7 +9,7 @@ import pytest
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply
-from hyops_ci.secrets.port import Purpose
+from hyops_ci.secrets.port import Access, Purpose
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as, plan_for
 from tests.support.openbao import OWN_TOKEN, OpenBao
 
@@ -169,11 +169,13 @@ def test_a_namespace_is_spoken_to(bao: OpenBao) -> None:
 
     authority = open_authority(
         plan_for(bao),
-        EnvClass.LAB,
-        Purpose.EXECUTE,
-        token_for=bao.token_for(environment="dr-prod"),
-        namespace="nowhere",
-        sleep=lambda seconds: None,
+        Access(
+            EnvClass.LAB,
+            Purpose.EXECUTE,
+            token_for=bao.token_for(environment="dr-prod"),
+            namespace="nowhere",
+            sleep=lambda seconds: None,
+        ),
     )
     with pytest.raises(Refusal, match=r"secrets\.login"):
         authority.read(REFS)

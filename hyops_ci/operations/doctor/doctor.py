@@ -13,6 +13,7 @@ from pathlib import Path
 from hyops_ci.config.explain import explain
 from hyops_ci.config.file import CONFIG_PATH, read_config
 from hyops_ci.config.settings import action_for, lane_settings
+from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, PlanFacts
@@ -129,7 +130,7 @@ def _checked(told: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
     if planned is None:
         told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return
-    if world.token_for is None and plan.secrets.kind == "vault":
+    if world.token_for is None and AUTHORITIES[plan.secrets.kind].remote:
         told.good("secrets", f"{len(required)} names, not asked: only a job of the pinned workflow may (action check on GitHub)", warn=True)
     else:
         asked = told.ask("secrets", lambda: check_names(plan.secrets, authority_of(planned, Purpose.CHECK), required))

@@ -30,11 +30,8 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
         ),
     ]
     vault = vault_settings(config, env_of(service))
-    if vault is not None and vault.kind == "vault":
-        blocks += [
-            (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
-            (f"Vault: policies and roles ({VAULT_PAGE})", vault_block(config, vault, service, adopter, repository)),
-        ]
+    if vault is not None and vault.kind in _AUTHORITY_BLOCKS:
+        blocks += _AUTHORITY_BLOCKS[vault.kind](config, vault, service, adopter, repository)
     known = config.services[service]
     for lane in dict.fromkeys(action.lane for action in (known.failover, known.failback, known.burst) if action):
         blocks += [
@@ -45,6 +42,18 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
             ),
         ]
     return tuple(blocks)
+
+
+def vault_blocks(config: DispatchConfig, vault: VaultSettings, service: str, adopter: Adopter, repository: Path) -> list[tuple[str, str]]:
+    """What is set up in Vault: the issuer of the jobs' tokens, policies and roles."""
+    return [
+        (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
+        (f"Vault: policies and roles ({VAULT_PAGE})", vault_block(config, vault, service, adopter, repository)),
+    ]
+
+
+_AUTHORITY_BLOCKS: Final = {"vault": vault_blocks}
+"""Kind of authority -> what `init` prints for it. A kind without an entry is set up without commands of ours."""
 
 
 def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adopter: Adopter, repository: Path) -> str:

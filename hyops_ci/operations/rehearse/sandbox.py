@@ -26,8 +26,8 @@ import hyops_ci
 from hyops_ci.config.file import read_config
 from hyops_ci.config.settings import data_home, env_of, lane_settings
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.ports import Clock
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.secrets.map import builtin_map

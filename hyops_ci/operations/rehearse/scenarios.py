@@ -17,7 +17,7 @@ from typing import Final, Literal
 from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.ports import Clock
+from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.run import State
 from hyops_ci.operations.break_glass import conclude_here
 from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, RealHyOps, Site, endpoint, set_up

@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from hyops_ci.config.settings import addresses, data_home, lane_settings
+from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import BranchRules, RefFact
@@ -95,19 +96,20 @@ _RULESET = "add a branch ruleset: pull request required, code owners over .githu
 def authority_site(case: PlanCase) -> Answer:
     """Secrets that are lost with the primary recover nothing. A failback may ask where the service lives now."""
     vault, home = case.config.vault, data_home(case.config, case.decision.service)
-    if vault is None or (vault.kind == "vault" and not addresses(case.config)):
+    kind = AUTHORITIES[vault.kind] if vault is not None else None
+    if kind is None or (kind.remote and not addresses(case.config)):
         return No(
             "no secret authority is configured", "no vault.address", "an address and its site", "add vault: {address: ..., site: ...}"
         )
-    if vault.kind == "file":
-        if case.env.env_class is not EnvClass.LAB:
-            return No(
-                "a file is no secret authority",
-                f"vault.kind file, env class {case.env.env_class}",
-                "an external authority",
-                "use Vault outside the lab",
-            )
-        return "a file, in the lab"
+    if kind.lab_only and case.env.env_class is not EnvClass.LAB:
+        return No(
+            f"secrets come from a {kind.name} in the lab only",
+            f"vault.kind {kind.name}, env class {case.env.env_class}",
+            "an external authority",
+            "use Vault outside the lab",
+        )
+    if not kind.remote:
+        return f"a {kind.name}, in the lab"
     failed = lane_settings(case.config, home).failure_domain
     for origin, site in addresses(case.config):
         if case.decision.decision_type is DecisionType.FAILOVER and site in (failed, home):

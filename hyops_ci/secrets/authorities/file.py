@@ -8,33 +8,39 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from hyops_ci.contracts.config import EnvClass
-from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.secrets.port import Access
 from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
 
 MAX_BYTES: Final = 1024 * 1024
 
 
+def open_authority(plan: SecretPlan, access: Access) -> FileAuthority:
+    """Return the authority at the plan's path. Raises Refusal (exit 4) outside class `lab`."""
+    if access.env_class is not EnvClass.LAB:
+        raise Refusal(
+            "secrets.file",
+            "secrets come from a file in the lab only",
+            exit_code=Exit.POLICY,
+            found=f"vault.kind file in an env of class {access.env_class.value}",
+            expected="class lab, or an authority outside the runner",
+            fix="set `vault.kind: vault` with its address",
+            docs="secrets.md",
+        )
+    return FileAuthority(Path(plan.path))
+
+
 class FileAuthority:
-    """The local adapter of the authority port: one JSON or YAML object of names and values."""
+    """The adapter of a local file: one JSON or YAML object of names and values."""
 
     origin = "file"
     login: Literal["none"] = "none"
     role = ""
     revoked: bool | None = None
 
-    def __init__(self, path: Path, env_class: EnvClass) -> None:
-        """Raises Refusal (exit 4) outside class `lab`. The file is read at the first question."""
-        if env_class is not EnvClass.LAB:
-            raise Refusal(
-                "secrets.file",
-                "a file is no authority",
-                exit_code=Exit.POLICY,
-                found=f"vault.kind file in an env of class {env_class.value}",
-                expected="class lab, or an authority outside the runner",
-                fix="set `vault.kind: vault` with its address",
-                docs="secrets.md",
-            )
+    def __init__(self, path: Path) -> None:
+        """The file is read at the first question."""
         self._path = path
 
     def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:

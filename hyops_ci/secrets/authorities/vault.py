@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import EnvClass
+from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Fault, Refusal, shown
 from hyops_ci.http.client import Limits
-from hyops_ci.secrets.authorities.login import Login, check_token, refuse_lookup
+from hyops_ci.secrets.address import check_address
+from hyops_ci.secrets.authorities.login import JwtLogin, Login, TokenFileLogin, check_token, refuse_lookup
 from hyops_ci.secrets.authorities.vault_api import LIMITS, Unreachable, VaultApi, VaultReply
+from hyops_ci.secrets.port import Access, Purpose
 from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
 
 T = TypeVar("T")
@@ -32,8 +36,34 @@ class Connection:
     sleep: Callable[[float], None] = time.sleep
 
 
+def open_authority(plan: SecretPlan, access: Access) -> VaultAuthority:
+    """Return the authority at the plan's addresses, not yet logged in.
+
+    Raises Refusal: exit 4 for an address in clear outside the lab, exit 8 (`secrets.login`) with no way to log in.
+    """
+    for origin, _ in plan.addresses:
+        check_address(origin, lab=access.env_class is EnvClass.LAB)
+    role = plan.check_role if access.purpose is Purpose.CHECK else plan.role
+    if not plan.addresses:
+        raise _no_login("no address", "at least one `vault` address")
+    login: Login
+    if access.token_file:
+        login = TokenFileLogin(access.token_file)
+    elif access.token_for is None:
+        raise _no_login("no identity of a job and no token file", "one way to log in")
+    elif not role:
+        raise _no_login(f"no role for {access.purpose.value}", "`vault.role` and `vault.check_role`")
+    else:
+        login = JwtLogin(role, plan.auth_path, access.token_for)
+    origins = tuple(origin for origin, _ in plan.addresses)
+    connection = Connection(origins, access.namespace, access.ca_bundle, access.limits or LIMITS, access.sleep)
+    # A person's token must survive the check to serve the run that follows it; the run ends it.
+    revoke = not access.token_file or access.purpose is Purpose.EXECUTE
+    return VaultAuthority(connection, login, max_token_ttl=seconds(plan.max_token_ttl), revoke=revoke, learn=access.learn)
+
+
 class VaultAuthority:
-    """The Vault adapter of the authority port. Logs in at the first question and never before."""
+    """The adapter of Vault and OpenBao. Logs in at the first question and never before."""
 
     def __init__(
         self, connection: Connection, login: Login, *, max_token_ttl: int, revoke: bool = True, learn: Callable[[str], None] | None = None
@@ -238,5 +268,17 @@ def _unavailable(problems: Sequence[str]) -> Fault:
         found="; ".join(problems),
         expected="one address that answers and is not sealed",
         fix="unseal or start the authority, or check the network from this runner; then a new run",
+        docs="secrets.md",
+    )
+
+
+def _no_login(found: str, expected: str) -> Refusal:
+    return Refusal(
+        "secrets.login",
+        "the plan names no way to log in to the authority",
+        exit_code=Exit.SECRETS,
+        found=found,
+        expected=expected,
+        fix="complete `vault` in the config (docs/secrets.md)",
         docs="secrets.md",
     )

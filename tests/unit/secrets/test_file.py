@@ -6,7 +6,8 @@ import pytest
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.authorities.file import FileAuthority
+from hyops_ci.secrets.authorities.file import FileAuthority, open_authority
+from hyops_ci.secrets.port import Access, Purpose
 from tests.unit.secrets.doubles import plan_of
 
 REFS = plan_of("A_KEY", "B_KEY").refs
@@ -15,13 +16,13 @@ REFS = plan_of("A_KEY", "B_KEY").refs
 def authority(tmp_path: Path, text: str | bytes) -> FileAuthority:
     path = tmp_path / "lab-secrets"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return FileAuthority(path, EnvClass.LAB)
+    return FileAuthority(path)
 
 
 @pytest.mark.parametrize("env_class", [EnvClass.PRODUCTION, EnvClass.DRILL])
 def test_only_a_lab_takes_a_file(tmp_path: Path, env_class: EnvClass) -> None:
     with pytest.raises(Refusal) as refused:
-        FileAuthority(tmp_path / "x", env_class)
+        open_authority(plan_of("A_KEY", kind="file", path=str(tmp_path / "x"), addresses=()), Access(env_class, Purpose.EXECUTE))
     assert refused.value.exit_code is Exit.POLICY
 
 
@@ -67,4 +68,4 @@ def test_bad_files_are_refused_without_their_content(tmp_path: Path, text: str |
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"secrets\.file"):
-        FileAuthority(tmp_path / "absent", EnvClass.LAB).names(REFS)
+        FileAuthority(tmp_path / "absent").names(REFS)
