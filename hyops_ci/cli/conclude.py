@@ -27,8 +27,7 @@ def command(output: str) -> int:
     from hyops_ci.cli.github_job import arrive, github_world
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.evidence.contents import read_files
-    from hyops_ci.report.headline import telling
-    from hyops_ci.report.text import markdown
+    from hyops_ci.report.text import markdown, summary_lines
     from hyops_ci.stages.conclude.stage import conclude
 
     run, config = arrive(os.environ, "conclude")
@@ -60,7 +59,9 @@ def command(output: str) -> int:
         output,
     )
     files = read_files(ended.bundle)
-    lines = telling(result, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}", json.loads(files.get("objectives.json", b"{}")))
+    lines = summary_lines(
+        result, json.loads(files.get("objectives.json", b"{}")), f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}"
+    )
     for line in lines:
         say(line)
     flow.summary(markdown(files))

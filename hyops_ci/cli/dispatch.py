@@ -204,7 +204,7 @@ def _started_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _ended_lines(ended: Outcome, started: Dispatched) -> list[str]:
-    from hyops_ci.report.headline import telling
+    from hyops_ci.report.text import summary_lines
 
     evidence = f"artifact {ended.artifact} of run {started.run_id}, {ended.digest}, verified"
-    return telling(ended.result, evidence, ended.objectives)
+    return summary_lines(ended.result, ended.objectives, evidence)

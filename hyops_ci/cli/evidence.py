@@ -81,7 +81,8 @@ def show_bundle(bundle: Path, name: str, output: str) -> int:
 def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str) -> int:
     """Write the report of BUNDLE, made from its contents alone."""
     from hyops_ci.cli.render import emit
-    from hyops_ci.report.text import html, markdown
+    from hyops_ci.report.html import html
+    from hyops_ci.report.text import markdown
 
     files = _files(bundle)
     if as_markdown:

@@ -16,7 +16,7 @@ def command(output: str) -> int:
     from hyops_ci.cli.github_job import arrive, github_world
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import Result
-    from hyops_ci.report.headline import telling
+    from hyops_ci.report.text import summary_lines
     from hyops_ci.stages.conclude.stage import sha256_of
     from hyops_ci.stages.execute.stage import execute, refuse_rerun
     from hyops_ci.stages.job import read_job
@@ -41,7 +41,7 @@ def command(output: str) -> int:
         },
         output,
     )
-    lines = telling(result, f"{bundle.name}, {sha256_of(bundle)}", run.read_json("objectives.json"))
+    lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {sha256_of(bundle)}")
     for line in lines:
         say(line)
     if result.exit_code:

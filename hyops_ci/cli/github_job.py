@@ -12,7 +12,7 @@ from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig, HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
-from hyops_ci.report.headline import headline_of
+from hyops_ci.report.text import refusal_lines
 from hyops_ci.stages.context import TRUST_FILE, SystemClock, World
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
@@ -114,16 +114,8 @@ def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -
     left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
     hand_on(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
     if end.refusal is not None:
-        title = headline_of(end.state, end.refusal)
-        lines = [
-            title,
-            *(
-                f"  {n:<8} {t}"
-                for n, t in (("found", end.refusal.found), ("expected", end.refusal.expected), ("fix", end.refusal.fix))
-                if t
-            ),
-        ]
-        flow.annotate("error" if code else "notice", title, "\n".join(lines))
+        lines = refusal_lines(end.state, end.refusal)
+        flow.annotate("error" if code else "notice", lines[0], "\n".join(lines))
         flow.summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)

@@ -58,7 +58,7 @@ def command(
     from hyops_ci.cli.github_job import checkout_config, github_world, job_folder, leave, tell_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
-    from hyops_ci.report.headline import headline_of
+    from hyops_ci.report.text import refusal_lines
     from hyops_ci.stages.context import ShiftedClock
     from hyops_ci.stages.handover import new_run
     from hyops_ci.stages.plan.stage import Ask, Form, plan
@@ -86,12 +86,7 @@ def command(
     document = run.read_model("plan.json", Plan).document() if run.has("plan.json") else {}
     if end.refusal is not None:
         refusal = end.refusal
-        lines = [
-            headline_of(end.state, refusal),
-            f"  found    {refusal.found}",
-            f"  expected {refusal.expected}",
-            f"  fix      {refusal.fix}",
-        ]
+        lines = refusal_lines(end.state, refusal)
         emit(output, lines, {"outcome": end.state.value, "error": refusal.document(), "folder": str(run.root)})
         return refusal.exit_code
     lines = [

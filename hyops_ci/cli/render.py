@@ -97,7 +97,7 @@ def annotate(error: DispatchError) -> None:
 def conclusion(ended: Conclusion, output: str) -> int:
     """Print how a run ended: its story, its bundle, and the verifier's word. Answers the exit code."""
     from hyops_ci.evidence.contents import read_files
-    from hyops_ci.report.headline import telling
+    from hyops_ci.report.text import summary_lines
 
     result = ended.result
     document = {
@@ -122,7 +122,7 @@ def conclusion(ended: Conclusion, output: str) -> int:
     }
     evidence = f"{ended.bundle}, {ended.sha256[:19]}...; hyops-ci evidence verify {ended.bundle}"
     lines = [
-        *telling(result, evidence, json.loads(read_files(ended.bundle).get("objectives.json", b"{}"))),
+        *summary_lines(result, json.loads(read_files(ended.bundle).get("objectives.json", b"{}")), evidence),
         f"  {'Report':<10} {ended.report}",
     ]
     if not ended.verdict.ok:

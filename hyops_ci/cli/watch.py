@@ -88,7 +88,7 @@ def tell(watched: Watched, output: str) -> None:
     """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import State
-    from hyops_ci.report.headline import headline_of
+    from hyops_ci.report.text import refusal_lines
     from hyops_ci.text import fenced
 
     flow, refusal = workflow(), watched.refusal
@@ -106,10 +106,8 @@ def tell(watched: Watched, output: str) -> None:
         required=("verdict", "exit_code", "watched"),
     )
     if refusal is not None:
-        title = headline_of(State.NO_RUNNER, refusal)
-        rows = (("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix))
-        lines = [title, *(f"  {name:<8} {text}" for name, text in rows)]
-        flow.annotate("error", title, "\n".join(lines))
+        lines = refusal_lines(State.NO_RUNNER, refusal)
+        flow.annotate("error", lines[0], "\n".join(lines))
         flow.summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)

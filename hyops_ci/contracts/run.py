@@ -79,6 +79,9 @@ ENDINGS: Final[dict[State, Ending]] = {
 }
 EXIT_OF: Final[dict[State, Exit]] = {state: ending.exit_code for state, ending in ENDINGS.items()}
 
+STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
+"""What every text of a run says whose HyOps was a stand-in."""
+
 
 def may_follow(before: State, after: State) -> bool:
     """Whether the table allows this move."""

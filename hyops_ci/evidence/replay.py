@@ -16,7 +16,7 @@ from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import TERMINAL, Event, Result, State, may_follow
+from hyops_ci.contracts.run import STAND_IN, TERMINAL, Event, Result, State, may_follow
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
 from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
 from hyops_ci.signing.dsse import open_envelope
@@ -83,7 +83,7 @@ def _result(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[st
         return
     facts["headline"] = result.headline
     if result.stand_in:
-        facts["stand-in"] = "HyOps was a STAND-IN: nothing was recovered"
+        facts["stand-in"] = STAND_IN
     if (result.run_id, result.service, result.outcome) != (manifest.run_id, manifest.service, manifest.outcome):
         said, sealed = f"{result.run_id} {result.outcome}", f"{manifest.run_id} {manifest.outcome}"
         yield f"result.json is that of {said}, the manifest that of {sealed}"

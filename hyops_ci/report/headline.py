@@ -1,24 +1,22 @@
-"""How a run that stops is called: the state inside, the words outside (docs/design/texts.md 1)."""
+"""From a refusal to the terminal state that it leads to, and from a terminal state to exit code and headline (docs/design/texts.md 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
+from hyops_ci.contracts.run import ENDINGS, STAND_IN, Ending, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit
-from hyops_ci.text import span
 
-_GATE_STATES: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
-_NO_MATTER_WHO_SIGNS: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
+NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})
+"""Terminal states that are reached before a run changes anything."""
+_STATE_OF_GATE: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
+_NOT_LIFTED_BY_SIGNING: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
 """Refusals that no further signature lifts."""
-_NOTHING_CHANGED: Final = "Nothing was changed."
-STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 
 
 def stopped_state(before: State, error: DispatchError) -> State:
-    """The terminal state that `error` leads to from `before`."""
+    """Return the terminal state that `error` leads to from `before`."""
     if before in (State.EXECUTING, State.VERIFYING):
         return State.INDETERMINATE
     if error.exit_code is Exit.CANCELLED:
@@ -33,9 +31,9 @@ def stopped_state(before: State, error: DispatchError) -> State:
         case State.CHECKED:
             if error.gate.startswith("runner."):
                 return State.NO_RUNNER
-            if error.gate in _GATE_STATES:
-                return _GATE_STATES[error.gate]
-            waits = error.gate.startswith("approval.") and error.gate not in _NO_MATTER_WHO_SIGNS
+            if error.gate in _STATE_OF_GATE:
+                return _STATE_OF_GATE[error.gate]
+            waits = error.gate.startswith("approval.") and error.gate not in _NOT_LIFTED_BY_SIGNING
             return State.UNSIGNED if waits else State.BLOCKED
         case State.APPROVED:
             return State.EXPIRED if error.gate == "approval.expired" else State.BLOCKED
@@ -43,16 +41,22 @@ def stopped_state(before: State, error: DispatchError) -> State:
             return State.FAILED
 
 
+def ending_of(state: State) -> Ending:
+    """Return how a terminal state is shown; a state that is not terminal is shown as refused."""
+    return ENDINGS.get(state, ENDINGS[State.BLOCKED])
+
+
 def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
-    """The refusal's own exit code, or the state's. A state that ends well, or unknown, outranks any refusal."""
-    if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or EXIT_OF[state] is Exit.DONE:
-        return int(EXIT_OF[state])
+    """Return the refusal's exit code, or the state's. A state that ends well, is unknown or was cancelled outranks any refusal."""
+    own = ENDINGS[state].exit_code
+    if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or own is Exit.DONE:
+        return int(own)
     return refusal.exit_code
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The words that a headline may need; empty where the run never got that far."""
+class HeadlineContext:
+    """What a headline names; empty where the run never got that far."""
 
     service: str = ""
     source_site: str = ""
@@ -64,82 +68,53 @@ class Scene:
     step: str = ""
     """`3/6 postgresql_restore failed after 6m02s`."""
     past_no_return: bool = False
+    deviations: int = 0
+    exercise: str = ""
+    """The level of a drill; empty for a real recovery."""
 
 
-def headline(state: State, scene: Scene, refusal: RefusalRecord | None, deviations: int = 0) -> str:
-    """The first line everywhere (docs/design/texts.md 1): annotation title, summary, log end."""
+def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | None) -> str:
+    """Return the first line everywhere: annotation title, summary, log end. It begins with the headline of `ENDINGS`."""
+    word = ending_of(state).headline
     match state:
         case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS:
-            extra = f", {deviations} deviation{'s' * (deviations != 1)}" if deviations else ""
-            return f"RECOVERED{extra}  {scene.service} serves from {scene.target_site} since {scene.at}"
-        case State.RECORDED:
-            return "RECORDED"
+            extra = f", {context.deviations} deviation{'s' * (context.deviations != 1)}" if context.deviations else ""
+            if context.exercise:
+                return (
+                    f"DRILL PASSED{extra}  {context.service} came up at {context.target_site} ({context.exercise}), verified {context.at}"
+                )
+            return f"RECOVERED{extra}  {context.service} serves from {context.target_site} since {context.at}"
         case State.DUPLICATE:
-            return f"ALREADY HANDLED{f' by run {scene.by}' if scene.by else ''}"
+            return f"{word} by run {context.by}" if context.by else word
         case State.DENIED:
-            return f"DENIED by {scene.by}" if scene.by else "DENIED"
+            return f"{word} by {context.by}" if context.by else word
         case State.EXPIRED:
-            return f"NOBODY APPROVED by {scene.at}"
-        case State.UNSIGNED:
-            return "WAITING FOR A SIGNATURE"
+            return f"{word} by {context.at}"
+        case State.RECORDED | State.UNSIGNED:
+            return word
         case State.FAILED | State.CANCELLED:
-            return _stopped(state, scene, refusal)
+            return f"{word} {_where_clients_are(context, refusal.gate + ': ' + refusal.reason if refusal else state.lower())}"
         case State.INDETERMINATE:
-            inside = f"cut off inside step {scene.step}" if scene.step else "cut off, and nobody knows where"
-            return f"UNKNOWN: look before you touch. {inside}. Clients may be on either side. Lock KEPT: nothing else can start"
+            inside = f"cut off inside step {context.step}" if context.step else "cut off, and nobody knows where"
+            return f"{word}. {inside}. Clients may be on either side. Lock KEPT: nothing else can start"
         case _:
-            return f"REFUSED {refusal.gate}: {refusal.reason}" if refusal else f"REFUSED {state}"
+            return f"{word} {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}" if refusal else f"{word} {state}"
 
 
-def _stopped(state: State, scene: Scene, refusal: RefusalRecord | None) -> str:
-    when = "after" if scene.past_no_return else "before"
-    why = f"step {scene.step}" if scene.step else f"{refusal.gate}: {refusal.reason}" if refusal else state.lower()
-    side = "Clients may have moved" if scene.past_no_return else f"Clients still point to {scene.source_site or 'the old side'}"
-    lock = "Lock KEPT until settled" if scene.past_no_return else "Lock free"
-    return f"STOPPED {when} clients moved: {why}. {side}. {lock}"
+def _where_clients_are(context: HeadlineContext, cause: str) -> str:
+    when = "after" if context.past_no_return else "before"
+    why = f"step {context.step}" if context.step else cause
+    side = "Clients may have moved" if context.past_no_return else f"Clients still point to {context.source_site or 'the old side'}"
+    lock = "Lock KEPT until settled" if context.past_no_return else "Lock free"
+    return f"{when} clients moved: {why}. {side}. {lock}"
 
 
-def headline_of(state: State, refusal: RefusalRecord) -> str:
-    """The headline of a stage that stopped: the gate with its exit code, or the word for people."""
-    if state in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
-        return f"REFUSED {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}"
-    return f"{headline(state, Scene(), refusal)}: {refusal.gate}: {refusal.reason}"
+def stopped_headline(state: State, refusal: RefusalRecord) -> str:
+    """Return the headline of a stage that a refusal stopped; the refusal is always named in it."""
+    line = headline(state, HeadlineContext(), refusal)
+    return line if refusal.gate in line else f"{line}: {refusal.gate}: {refusal.reason}"
 
 
-def time_text(objectives: Mapping[str, Any]) -> str:
-    """`27m27s from request: approval 4m31s, runner 14s, HyOps 21m56s, ours 46s. Objective 30m: met`, of `objectives.json`."""
-    figures = objectives.get("figures", {})
-    total = figures.get("request_to_proven", {}).get("seconds")
-    if total is None:
-        return ""
-    names = (("approval", "approval_wait"), ("runner", "runner_wait"), ("HyOps", "hyops_only"), ("ours", "our_overhead"))
-    parts = [f"{word} {span(took)}" for word, name in names if (took := figures.get(name, {}).get("seconds")) is not None]
-    rto = objectives.get("rto", {})
-    promised = f". Objective {span(rto['objective'])}: {'met' if rto['met'] else 'NOT met'}" if rto.get("met") is not None else ""
-    return f"{span(total)} from request: {', '.join(parts)}{promised}"
-
-
-def telling(result: Result, evidence: str = "", objectives: Mapping[str, Any] | None = None) -> list[str]:
-    """The end of a run as a person reads it (docs/design/texts.md 4)."""
-    title = f"{result.headline}{f'  ({STAND_IN})' if result.stand_in and result.proven else ''}"
-    if result.refusal is not None and result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER):
-        title = f"REFUSED {result.refusal.gate} (exit {result.exit_code}): {result.refusal.reason}"
-    lines = [title]
-    if result.refusal is not None:
-        refusal = result.refusal
-        lines += _rows((("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix)), width=8)
-    lines += _rows((("Proven", "; ".join(result.proven)), ("Not proven", "; ".join(result.not_proven))))
-    lines += _rows((("Time", time_text(objectives or {})),))
-    lines += _rows(("Differs", deviation) for deviation in result.deviations)
-    lines += _rows(("Next", step) for step in result.next)
-    if result.outcome in (State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED):
-        lines.append(f"  {_NOTHING_CHANGED} {_lock(result)}")
-    return lines + _rows((("Evidence", evidence),))
-
-
-def _lock(result: Result) -> str:
-    return "Lock kept." if result.refusal and result.refusal.gate.startswith("lock.") else "Lock free."
-
-
-def _rows(rows: Iterable[tuple[str, str]], width: int = 10) -> list[str]:
-    return [f"  {label:<{width}} {text}" for label, text in rows if text]
+def title_of(result: Result) -> str:
+    """Return the headline of a run that ended, marked where HyOps was a stand-in."""
+    return f"{result.headline}  ({STAND_IN})" if result.stand_in else result.headline

@@ -1,113 +1,123 @@
-"""Reports from a bundle alone: Markdown for a run's summary, HTML for a person, both from the same rows (docs/design/texts.md 4).
+"""The end of a run as lines: in the log, in annotations, and in the Markdown summary (docs/design/texts.md 4).
 
-Text of a decision is shown only inside a fence that it cannot close, or escaped.
+Text of a decision is shown on one line each and, in Markdown, only inside a fence that it cannot close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from hyops_ci.contracts.run import Result
+from hyops_ci.contracts.run import STAND_IN, RefusalRecord, Result, State
 from hyops_ci.errors import shown
-from hyops_ci.report.html import render
-from hyops_ci.report.story import STAND_IN, Story, figures_of, read_story, rto_of, word_of
+from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
+from hyops_ci.report.run_view import RunView, StepView, read_run
+from hyops_ci.report.times import read_times
 from hyops_ci.text import fenced, span
 
 MAX_MARKDOWN: Final = 200 * 1024
 """Bytes; GitHub cuts a step's summary at 1 MiB, and a page of it is read on a phone."""
-MAX_LINE: Final = 600
+MAX_LINE: Final = 1200
+MAX_ROWS: Final = 50
+"""Rows of one label, so that a long list leaves room for what comes after it."""
+REFUSAL_WIDTH: Final = 8
+"""Characters of a label below a refusal, as `DispatchError.lines` has them."""
 _CUT: Final = "... more in the bundle"
-_FIGURES: Final = {
-    "request_to_proven": "from request",
-    "approval_wait": "approval",
-    "runner_wait": "runner",
-    "hyops_only": "HyOps",
-    "our_overhead": "ours",
-}
+Row = tuple[str, str]
 
 
-def html(files: Mapping[str, bytes]) -> str:
-    """The report as one self-contained page: no scripts, nothing loaded, everything escaped."""
-    return render(read_story(files))
+def summary_lines(result: Result, objectives: Mapping[str, Any], evidence: str = "") -> list[str]:
+    """Return how a run ended: headline, refusal, proofs, times, deviations and next steps. `evidence` says where the bundle is."""
+    lines = [_line(title_of(result))]
+    refusal = result.refusal
+    if refusal is not None:
+        named = refusal.gate in result.headline
+        lines += _lines([("cause", "" if named else f"{refusal.gate} (exit {refusal.exit_code}): {refusal.reason}")], REFUSAL_WIDTH)
+        lines += _refusal_rows(refusal)
+    lines += _lines(_result_rows(result, objectives))
+    if result.outcome in NOTHING_CHANGED:
+        lock = "kept" if refusal is not None and refusal.gate.startswith("lock.") else "free"
+        lines.append(f"  Nothing was changed. Lock {lock}.")
+    return lines + _lines([("Evidence", evidence)])
+
+
+def refusal_lines(state: State, refusal: RefusalRecord) -> list[str]:
+    """Return what stopped a stage, and what to do about it."""
+    return [_line(stopped_headline(state, refusal)), *_refusal_rows(refusal)]
 
 
 def markdown(files: Mapping[str, bytes]) -> str:
-    """The report for `$GITHUB_STEP_SUMMARY`: less than 200 KiB, what went wrong first."""
-    story = read_story(files)
-    lines = _within(_lines(story), MAX_MARKDOWN - 2048)
-    run = story.result.run_id if story.result else "unknown"
-    verify = f"hyops-ci evidence verify dr-evidence-{run}.tar"
-    return "\n".join((f"### {_title(story.result)}", "", fenced("\n".join(lines)), "", f"Verify: `{verify}`", ""))
+    """Return the report of a bundle's files for `$GITHUB_STEP_SUMMARY`: less than 200 KiB."""
+    run = read_run(files)
+    if run.result is None:
+        title, name = "A bundle without a result", "unknown"
+        lines = ["result.json is missing or cannot be read; verify the bundle first"]
+    else:
+        title, name = _title(run.result), run.result.run_id
+        lines = [*summary_lines(run.result, run.objectives), *_lines(_run_rows(run, run.result))]
+    block = fenced("\n".join(_within(lines, MAX_MARKDOWN - 2048)))
+    return "\n".join((f"### {title}", "", block, "", f"Verify: `hyops-ci evidence verify dr-evidence-{name}.tar`", ""))
 
 
-def _title(result: Result | None) -> str:
-    """Of words that are ours and ids whose alphabet is closed."""
-    if result is None:
-        return "A bundle without a result"
-    word = word_of(result.outcome)
-    stand_in = " (STAND-IN: nothing was recovered)" if result.stand_in else ""
-    return f"{word}{stand_in}" + (f": {result.service}" if result.service else "")
+def _title(result: Result) -> str:
+    """Return words that are ours and ids whose alphabet is closed: the title stands outside the fence."""
+    stand_in = f" ({STAND_IN})" if result.stand_in else ""
+    return f"{ending_of(result.outcome).headline}{stand_in}" + (f": {result.service}" if result.service else "")
 
 
-def _lines(story: Story) -> Iterator[str]:
-    """Everything worth a line, worst first."""
-    result = story.result
-    if result is None:
-        yield "result.json is missing or cannot be read; verify the bundle first"
-        return
-    yield f"{result.headline}{f'  ({STAND_IN})' if result.stand_in else ''}"
-    if result.refusal is not None:
-        refusal = result.refusal
-        yield from _rows((("refused", f"{refusal.gate} (exit {refusal.exit_code}): {refusal.reason}"),))
-        yield from _rows((("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix)))
-    yield from _rows(("Not proven", text) for text in result.not_proven)
-    yield from _rows(("Deviation", text) for text in result.deviations)
-    yield from _rows(("Next", text) for text in result.next)
-    yield from _rows(("Proven", text) for text in result.proven)
-    yield from _rows((("Time", time_line(story)), ("Decided", decided_line(story)), ("Approved", approved_line(story))))
-    for step in sorted(story.steps, key=lambda each: not each.status.startswith(("failed", "cancelled"))):
-        took = span(step.seconds) if step.seconds is not None else ""
-        yield from _rows((("Step", f"{step.id} {step.status} {took}{f' ({step.reason})' if step.reason else ''}"),))
-    yield from _rows((("Run", f"{result.run_id}, {result.started_at} to {result.ended_at}, plan {(result.plan_digest or 'none')[7:15]}"),))
+def _result_rows(result: Result, objectives: Mapping[str, Any]) -> Iterator[Row]:
+    yield from _many("Proven", result.proven)
+    yield from _many("Not proven", result.not_proven)
+    yield "Time", read_times(objectives).line()
+    yield from _many("Differs", result.deviations)
+    yield from _many("Next", result.next)
 
 
-def time_line(story: Story) -> str:
-    """`27m27s from request: approval 4m31s, ... Objective 30m: met`."""
-    figures = figures_of(story)
-    known = [f"{name} {span(took)}" for key, name in _FIGURES.items() if (took := figures.get(key)) is not None]
-    rto = rto_of(story)
-    verdict = "met" if rto.met else "NOT MET" if rto.met is False else f"nobody can say ({rto.reason})"
-    return ", ".join((*known, f"objective {span(rto.objective)}: {verdict}" if rto.objective is not None else "no objective set"))
+def _refusal_rows(refusal: RefusalRecord) -> list[str]:
+    return _lines((("found", refusal.found), ("expected", refusal.expected), ("fix", refusal.fix)), REFUSAL_WIDTH)
 
 
-def decided_line(story: Story) -> str:
-    """Who decided what, and why."""
-    if story.plan is None and not story.decision:
+def _run_rows(run: RunView, result: Result) -> Iterator[Row]:
+    """Yield who decided and approved, the steps (those that went wrong first), and the run itself."""
+    yield "Decided", _decision(run)
+    yield "Approved", "; ".join(f"{each.approver.login} at {each.observed_at} ({each.channel})" for each in run.approvals)
+    yield from (("Step", _step(step)) for step in sorted(run.steps, key=lambda each: not each.status.startswith(("failed", "cancelled"))))
+    yield "Run", f"{result.run_id}, {result.started_at} to {result.ended_at}, plan {(result.plan_digest or 'none')[7:15]}"
+
+
+def _decision(run: RunView) -> str:
+    if run.plan is None and not run.decision:
         return ""
-    plan = story.plan
+    plan = run.plan
     what = f"{plan.decision_type.value} {plan.service}, {plan.source_site} -> {plan.target_site}" if plan else "no plan"
-    return f'{what}, by {story.decision.get("issuer", "unknown")}: "{story.decision.get("rationale", "")}"'
+    return f'{what}, by {run.decision.get("issuer", "unknown")}: "{run.decision.get("rationale", "")}"'
 
 
-def approved_line(story: Story) -> str:
-    """Who said yes, when and how."""
-    return "; ".join(f"{each.approver.login} at {each.observed_at} ({each.channel})" for each in story.approvals)
+def _step(step: StepView) -> str:
+    took = span(step.seconds) if step.seconds is not None else ""
+    return f"{step.id} {step.status} {took}{f' ({step.reason})' if step.reason else ''}"
 
 
-def _rows(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    for label, text in rows:
-        if text:
-            yield f"  {label:<10} {text}"
+def _many(label: str, texts: Sequence[str]) -> Iterator[Row]:
+    yield from ((label, text) for text in texts[:MAX_ROWS])
+    if len(texts) > MAX_ROWS:
+        yield label, _CUT
+
+
+def _lines(rows: Iterable[Row], width: int = 10) -> list[str]:
+    return [_line(f"  {label:<{width}} {text}") for label, text in rows if text]
+
+
+def _line(text: str) -> str:
+    return shown(text, MAX_LINE).rstrip()
 
 
 def _within(lines: Iterable[str], budget: int) -> list[str]:
-    """The first lines that fit, each on one line and shortened, in UTF-8 bytes."""
+    """Return the first lines that fit into `budget` bytes of UTF-8."""
     kept: list[str] = []
     for line in lines:
-        text = shown(line, MAX_LINE).rstrip()
-        budget -= len(text.encode("utf-8", "replace")) + 1
+        budget -= len(line.encode("utf-8", "replace")) + 1
         if budget < 0:
             return [*kept, _CUT]
-        kept.append(text)
+        kept.append(line)
     return kept

@@ -15,7 +15,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
-from hyops_ci.report.headline import Scene, exit_code_of, headline
+from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import World
@@ -72,13 +72,13 @@ def result_of(folder: RunDir, context: World, end: StageEnd, execution: Executio
     check = folder.read_model("check.json", Check) if folder.has("check.json") else None
     deviations = deviations_of(check, execution)
     refusal = end.refusal or _outcome_refusal(end.state, execution)
-    scene = scene_of(folder, context, end, execution)
+    names = headline_context(folder, context, end, execution, len(deviations))
     now = stamp(context.clock.now())
     return Result(
         run_id=context.job.run_id,
         outcome=end.state,
         exit_code=exit_code_of(end.state, refusal),
-        headline=headline(end.state, scene, refusal, len(deviations)),
+        headline=headline(end.state, names, refusal),
         decision_id=decision.decision_id if decision else "",
         service=decision.service if decision else None,
         plan_digest=execution.plan.digest() if execution.plan else None,
@@ -115,7 +115,7 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
         return ()
     form = f"gh workflow run dr.yml -f service={plan.service}"
     match state:
-        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.decision_type == "failover":
+        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.decision_type == "failover" and not plan.exercise:
             return (f"keep {plan.source_site} fenced. Failback: {form} -f action=failback -f reason=...",)
         case State.FAILED | State.CANCELLED:
             return ("start a NEW run, do not re-run this one",)
@@ -129,8 +129,8 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
             return ()
 
 
-def scene_of(folder: RunDir, context: World, end: StageEnd, execution: ExecutionState) -> Scene:
-    """The words of the headline."""
+def headline_context(folder: RunDir, context: World, end: StageEnd, execution: ExecutionState, deviations: int) -> HeadlineContext:
+    """Return what the headline names."""
     plan, now = execution.plan, context.clock.now()
     reached = execution.outcome.reached if execution.outcome else None
     step = ""
@@ -138,7 +138,7 @@ def scene_of(folder: RunDir, context: World, end: StageEnd, execution: Execution
         ids = [each.id for each in plan.steps]
         step = f"{ids.index(reached.id) + 1}/{len(ids)} {reached.id}"
         step += f" {reached.status} after {_took(folder, reached.id)}" if end.state is State.FAILED and reached.status else ""
-    return Scene(
+    return HeadlineContext(
         service=plan.service if plan else "",
         source_site=plan.source_site if plan else "",
         target_site=plan.target_site if plan else "",
@@ -146,6 +146,8 @@ def scene_of(folder: RunDir, context: World, end: StageEnd, execution: Execution
         by=_by(end),
         step=step,
         past_no_return=execution.past_no_return,
+        deviations=deviations,
+        exercise=plan.exercise or "" if plan else "",
     )
 
 

@@ -23,8 +23,8 @@ from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.github.actions.commands import Workflow, plain
 from hyops_ci.report.approval_page import page
-from hyops_ci.report.headline import telling
-from hyops_ci.report.text import html, markdown
+from hyops_ci.report.html import html
+from hyops_ci.report.text import markdown, summary_lines
 from hyops_ci.stages.conclude.stage import Conclusion
 from hyops_ci.stages.plan.stage import Ask, Form, plan
 from hyops_ci.stages.watch.queue import Wanted
@@ -100,7 +100,7 @@ def assert_only_text(lines: list[str], summary: str, report: str, like: str) -> 
 
 def told(ended: Conclusion) -> tuple[list[str], str, str]:
     files = read_files(ended.bundle)
-    return telling(ended.result), markdown(files), html(files)
+    return summary_lines(ended.result, {}), markdown(files), html(files)
 
 
 def decided(night: Night, **form: str) -> tuple[Conclusion, Night]:

@@ -19,7 +19,7 @@ from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import Verdict, verify
-from hyops_ci.report.text import html
+from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import Witness, contradictions, witness
 from hyops_ci.stages.conclude.unfinished import why_no_further

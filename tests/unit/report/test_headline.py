@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, TRANSITIONS, RefusalRecord, State, may_follow
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.report.headline import Scene, exit_code_of, headline, stopped_state
+from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline, stopped_state
 
 
 @given(
@@ -26,7 +26,7 @@ def test_a_stop_is_always_a_legal_terminal_state(before: State, code: Exit, gate
 @pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_every_terminal_state_has_a_headline_and_an_exit_code(state: State) -> None:
     refusal = RefusalRecord(gate="lane.disabled", reason="azure is not enabled", exit_code=4)
-    text = headline(state, Scene(service="pg-ha/prod", source_site="onprem", target_site="gcp", at="03:31:58Z"), refusal)
+    text = headline(state, HeadlineContext(service="pg-ha/prod", source_site="onprem", target_site="gcp", at="03:31:58Z"), refusal)
     assert text
     assert "\n" not in text
     assert state in EXIT_OF
@@ -44,5 +44,16 @@ def test_exit_code(state: State, code: int) -> None:
     ("past", "words"), [(False, "Clients still point to onprem. Lock free"), (True, "Clients may have moved. Lock KEPT until settled")]
 )
 def test_a_stop_says_where_clients_are(past: bool, words: str) -> None:
-    scene = Scene(source_site="onprem", step="3/6 postgresql_restore failed after 6m02s", past_no_return=past)
+    scene = HeadlineContext(source_site="onprem", step="3/6 postgresql_restore failed after 6m02s", past_no_return=past)
     assert headline(State.FAILED, scene, None).endswith(f"step 3/6 postgresql_restore failed after 6m02s. {words}")
+
+
+def test_a_drill_does_not_read_as_a_recovery() -> None:
+    context = HeadlineContext(service="pg-ha/drill", target_site="gcp", at="03:31:58Z", exercise="isolated", deviations=2)
+    line = headline(State.COMPLETED_WITH_EXCEPTIONS, context, None)
+    assert line == "DRILL PASSED, 2 deviations  pg-ha/drill came up at gcp (isolated), verified 03:31:58Z"
+
+
+@pytest.mark.parametrize(("state", "begins"), [(State.BLOCKED, "REFUSED a.b (exit 4): no"), (State.EXPIRED, "NOBODY APPROVED by 04:04Z")])
+def test_a_headline_names_gate_and_exit_code_or_the_time(state: State, begins: str) -> None:
+    assert headline(state, HeadlineContext(at="04:04Z"), RefusalRecord(gate="a.b", reason="no", exit_code=4)) == begins

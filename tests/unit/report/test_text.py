@@ -1,92 +1,20 @@
+"""The end of a run as lines: in the log and in the summary of the job."""
+
 from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hyops_ci.contracts.run import TERMINAL
-from hyops_ci.evidence.bundle import seal
-from hyops_ci.evidence.contents import read_files
-from hyops_ci.report.text import MAX_MARKDOWN, html, markdown
-from tests.unit.evidence import scene
-
-EVIL = "</style></dd><script>alert(1)</script>`````\u202e\x1b[31m\n# heading <img src=x onerror=y>"
+from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
+from hyops_ci.report.text import MAX_MARKDOWN, markdown, refusal_lines, summary_lines
+from tests.unit.report.test_html import evil_files, files, refused_files
 
 
-class Outline(HTMLParser):
-    """Tags that are still open, and all that were seen."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def files(root: Path, **changes: object) -> dict[str, bytes]:
-    scene.told(root, **changes)
-    return read_files(root)
-
-
-def test_the_page_tells_the_run(tmp_path: Path) -> None:
-    page = html(files(tmp_path))
-    for words in (
-        "Recovered, 1 deviation",
-        "pg-ha/prod serves from gcp since 03:31:58Z",
-        "27m27s of 30m00s",
-        "Objective met",
-        "INC-4242 on-prem DC lost power",
-        "jonas: approve",
-        "looked at the site, it is dark",
-        "point of no return",
-        "old side off (not confirmed by maria)",
-        "waiting for a runner <b>14s</b>",
-        "PG_REPL_PASSWORD",
-        "hyops-ci evidence verify dr-evidence-212-1.tar",
-    ):
-        assert words in page
-    assert "STAND-IN" not in page
-
-
-def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
-    outline = Outline(html(files(tmp_path)))
-    assert not outline.open
-    tags = {tag for tag, _ in outline.seen}
-    assert not tags & {"script", "link", "img", "iframe", "object", "form", "base", "a"}
-    names = {name for _, attributes in outline.seen for name in attributes}
-    assert not [name for name in names if name.startswith("on") or name in ("src", "href")]
-    policy = [given.get("content") for tag, given in outline.seen if given.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
-    style = re.search(r"<style>(.*?)</style>", html({}), re.DOTALL)
-    assert style is not None
-    assert not re.search(r"url\(|@import|https?:", style[1])
-
-
-def test_text_of_others_stays_text(tmp_path: Path) -> None:
-    given = files(tmp_path)
-    given["decision.json"] = json.dumps({"rationale": EVIL, "issuer": EVIL}).encode()
-    given["steps.jsonl"] = json.dumps({"step": EVIL, "status": EVIL, "reason": EVIL, "at": "2026-11-23T03:10:00Z", "seconds": 9}).encode()
-    given["secrets.json"] = json.dumps({"origin": EVIL, "secrets": [{"key": EVIL}]}).encode()
-    given["objectives.json"] = json.dumps({"figures": {"our_overhead": {"seconds": None, "reason": EVIL}}, "rto": {"met": [EVIL]}}).encode()
-    page = html(given)
-    outline = Outline(page)
-    assert not outline.open
-    assert not {tag for tag, _ in outline.seen} & {"script", "img"}
-    assert not set(page) & set("\u202e\x1b")
-    text = markdown(given)
+def test_text_of_others_stays_in_the_fence(tmp_path: Path) -> None:
+    text = markdown(evil_files(tmp_path))
     fence = re.search(r"^(`+)text$", text, re.MULTILINE)
     assert fence is not None
     _, inside, after = re.split(rf"^{fence[1]}(?:text)?$", text, flags=re.MULTILINE)
@@ -96,36 +24,66 @@ def test_text_of_others_stays_text(tmp_path: Path) -> None:
     assert not set(text) & set("\u202e\x1b")
 
 
-def test_a_stand_in_is_on_top_of_everything(tmp_path: Path) -> None:
+def test_a_stand_in_is_in_the_first_line(tmp_path: Path) -> None:
     given = files(tmp_path, stand_in=True)
-    words = "STAND-IN: nothing was recovered"
-    assert html(given).index(words) < html(given).index("<main>")
-    assert words in markdown(given).splitlines()[0]
+    assert "STAND-IN: nothing was recovered" in markdown(given).splitlines()[0]
+    assert "STAND-IN: nothing was recovered" in summary_lines(Result.model_validate_json(given["result.json"]), {})[0]
 
 
-def test_a_refusal_tells_what_to_do(tmp_path: Path) -> None:
-    refusal = {"gate": "restore.skipped", "reason": "old data", "found": "F-1", "expected": "E-1", "fix": "X-1", "exit_code": 4}
-    given = files(tmp_path, outcome="BLOCKED", exit_code=4, headline="REFUSED restore.skipped: old data", refusal=refusal)
-    page = html(given)
-    assert page.index("Nothing was changed.") < page.index("F-1") < page.index("E-1") < page.index("X-1")
+def test_log_and_summary_show_the_same_lines(tmp_path: Path) -> None:
+    given = files(tmp_path)
+    result, objectives = Result.model_validate_json(given["result.json"]), json.loads(given["objectives.json"])
+    lines = summary_lines(result, objectives, "evidence.tar")
+    assert lines == [
+        "RECOVERED, 1 deviation  pg-ha/prod serves from gcp since 03:31:58Z",
+        "  Proven     pg.prod.example.net = 10.20.4.11 on 2 resolvers",
+        "  Proven     TCP 5432 open, held 60 s",
+        "  Not proven old side off (not confirmed by maria)",
+        "  Not proven data loss (no SQL probe set)",
+        "  Time       27m27s from request: approval 4m00s, runner 14s, HyOps 21m20s, ours 1m53s. Objective 30m00s: met",
+        "  Differs    this host does not pin its callers",
+        "  Next       keep onprem fenced",
+        "  Evidence   evidence.tar",
+    ]
+    assert markdown(given).splitlines()[3:11] == lines[:-1]
+
+
+def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
+    given = refused_files(tmp_path)
     lines = markdown(given).splitlines()
     assert lines[0] == "### REFUSED: pg-ha/prod"
-    assert [line.split()[0] for line in lines[4:8]] == ["refused", "found", "expected", "fix"]
+    assert lines[3] == "REFUSED restore.skipped (exit 4): old data"
+    assert [line.split()[0] for line in lines[4:7]] == ["found", "expected", "fix"]
+    assert "  Nothing was changed. Lock free." in lines
+    refusal = Result.model_validate_json(given["result.json"]).refusal
+    assert refusal is not None
+    assert refusal_lines(State.BLOCKED, refusal) == lines[3:7]
 
 
-def test_what_was_not_measured_is_no_figure(tmp_path: Path) -> None:
+def test_the_cause_is_named_where_the_headline_does_not(tmp_path: Path) -> None:
+    refusal = {"gate": "hyops.failed", "reason": "ansible failed", "exit_code": 9}
+    given = files(tmp_path, outcome="FAILED", exit_code=9, headline="STOPPED before clients moved: step 3/6 x failed", refusal=refusal)
+    assert markdown(given).splitlines()[3:5] == [
+        "STOPPED before clients moved: step 3/6 x failed",
+        "  cause    hyops.failed (exit 9): ansible failed",
+    ]
+
+
+def test_what_stopped_a_stage_is_named_once() -> None:
+    refusal = RefusalRecord(gate="approval.denied", reason="DENIED by jonas", exit_code=6)
+    assert refusal_lines(State.DENIED, refusal) == ["DENIED: approval.denied: DENIED by jonas"]
+
+
+def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     given = files(tmp_path, proven=[])
-    assert "Objective: nobody can say" in html(given)
-    assert "nothing was proven" in html(given)
-    assert "objective 30m00s: nobody can say (nothing was proven)" in markdown(given)
+    assert "HyOps 21m20s. Objective 30m00s: nobody can say (nothing was proven)" in markdown(given)
 
 
 def test_a_missed_objective_is_said(tmp_path: Path) -> None:
     given = files(tmp_path)
     figures = json.loads(given["objectives.json"])
     given["objectives.json"] = json.dumps(figures | {"rto": {"objective": 60, "met": False}}).encode()
-    assert "Objective not met" in html(given)
-    assert "objective 1m00s: NOT MET" in markdown(given)
+    assert "Objective 1m00s: NOT met" in markdown(given)
 
 
 def test_a_summary_has_an_end(tmp_path: Path) -> None:
@@ -134,52 +92,18 @@ def test_a_summary_has_an_end(tmp_path: Path) -> None:
     assert len(text.encode()) < MAX_MARKDOWN
     assert "... more in the bundle" in text
     assert "`" * 301 + "text" in text
+    assert "keep onprem fenced" in text, "a long list leaves room for what comes after it"
+
+
+def test_a_summary_of_too_many_lines_is_cut(tmp_path: Path) -> None:
+    step = {"status": "ok", "at": "2026-11-23T03:10:00Z", "seconds": 9, "reason": "y" * 1000}
+    given = files(tmp_path)
+    given["steps.jsonl"] = "".join(json.dumps(step | {"step": f"s{n}"}) + "\n" for n in range(500)).encode()
+    text = markdown(given)
+    assert len(text.encode()) < MAX_MARKDOWN
+    assert text.splitlines()[-4] == "... more in the bundle"
 
 
 @pytest.mark.parametrize("outcome", sorted(TERMINAL))
-def test_every_end_has_a_page(tmp_path: Path, outcome: str) -> None:
-    given = files(tmp_path, outcome=outcome, headline=f"{outcome}: x")
-    assert "<h1" in html(given)
-    assert markdown(given).startswith("### ")
-
-
-def test_a_container_and_its_folder_read_alike(tmp_path: Path) -> None:
-    of, seen = scene.told(tmp_path / "run")
-    path = seal(tmp_path / "run", scene.result(of, seen), to=tmp_path / "b.tar", clock=scene.StoryClock()).path
-    packed = read_files(path)
-    assert "no manifest" not in html(packed)
-    assert {name: packed[name] for name in packed if not name.startswith("manifest")} == read_files(tmp_path / "run")
-
-
-NAMES = ("result.json", "decision.json", "plan.json", "check.json", "objectives.json", "secrets.json", "steps.jsonl", "request.json")
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
-
-
-@settings(max_examples=50)
-@given(name=st.sampled_from((*NAMES, "manifest.dsse.json", "approvals/x.json", "parts/plan/events.jsonl")), content=st.binary() | JSON)
-def test_nothing_in_a_bundle_breaks_a_report(name: str, content: object, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = tmp_path_factory.getbasetemp() / "report"
-    if not base.exists():
-        scene.told(base)
-    given = read_files(base) | {name: content if isinstance(content, bytes) else json.dumps(content).encode()}
-    assert not Outline(html(given)).open
-    assert markdown(given)
-
-
-@given(
-    value=JSON,
-    key=st.sampled_from(["figures", "rto", "secrets", "origin", "revoked", "requesters", "signatures", "step", "at", "seconds", "status"]),
-)
-def test_no_value_in_its_place_breaks_a_report(value: object, key: str) -> None:
-    document = json.dumps({key: value, "step": "x"} | ({"rto": {"objective": value, "met": value}} if key == "rto" else {})).encode()
-    given = dict.fromkeys((*NAMES, "manifest.dsse.json"), document)
-    assert not Outline(html(given)).open
-    assert markdown(given)
-
-
-def test_a_far_objective_does_not_shrink_the_picture(tmp_path: Path) -> None:
-    given = files(tmp_path)
-    assert ">objective</text>" in html(given)
-    figures = json.loads(given["objectives.json"])
-    given["objectives.json"] = json.dumps(figures | {"rto": {"objective": 90_000, "met": True}}).encode()
-    assert ">objective</text>" not in html(given)
+def test_every_end_has_a_summary(tmp_path: Path, outcome: str) -> None:
+    assert markdown(files(tmp_path, outcome=outcome, headline=f"{outcome}: x")).startswith("### ")

@@ -20,7 +20,8 @@ from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, Result, Sta
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.verify import verify
-from hyops_ci.report.headline import Scene, exit_code_of, headline, headline_of, stopped_state, telling
+from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline, stopped_headline, stopped_state
+from hyops_ci.report.text import summary_lines
 from hyops_ci.stages.conclude.crashed import WALK, recover_state
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.execute.stage import refuse_unfit_job
@@ -28,7 +29,7 @@ from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir, new_run
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.runner import StageEnd, run_stage
-from hyops_ci.stages.sealing import scene_of, seal_run
+from hyops_ci.stages.sealing import headline_context, seal_run
 
 S = State
 OPEN = sorted(set(State) - TERMINAL)
@@ -85,7 +86,7 @@ def test_only_an_end_that_asks_for_nothing_exits_with_0(before: State, error: Di
 @given(state=st.sampled_from(sorted(TERMINAL)), error=errors)
 def test_a_headline_is_one_clean_line(state: State, error: DispatchError) -> None:
     record = RefusalRecord.of(error)
-    for line in (headline(state, Scene(), record), headline_of(state, record)):
+    for line in (headline(state, HeadlineContext(), record), stopped_headline(state, record)):
         assert line
         assert line.isprintable()
 
@@ -134,7 +135,7 @@ def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
     assert (result.outcome, result.exit_code) == (end.state, exit_code_of(end.state, end.refusal))
     assert (result.run_id, result.refusal, result.stand_in) == (world.job.run_id, end.refusal, False)
     assert result.headline.isprintable()
-    lines = telling(result)
+    lines = summary_lines(result, {})
     assert all("\n" not in line for line in lines)
 
 
@@ -201,7 +202,7 @@ def test_what_is_left_of_a_run_that_never_began(tmp_path: Path) -> None:
 
 def test_words_of_a_run_without_a_plan(world: World, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
-    assert scene_of(run, world, StageEnd(S.REJECTED), ExecutionState()).service == ""
+    assert headline_context(run, world, StageEnd(S.REJECTED), ExecutionState(), 0).service == ""
 
 
 @pytest.mark.parametrize("env_class", list(EnvClass))

@@ -1,11 +1,12 @@
-"""What a bundle tells, read for a person: tolerant where `verify` is strict, because a broken bundle must still be readable."""
+"""The documents of a bundle, read for a report: tolerant where `verify` is strict, because a broken bundle must still be readable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from functools import cached_property
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,32 +16,37 @@ from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import ENDINGS, Event, Result, State
+from hyops_ci.contracts.run import Event, Result
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.evidence.replay import ENVELOPES, json_object
+from hyops_ci.report.times import Times, read_times, text, whole
 
-STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 _FORECAST: Final = {"run": "would run", "skip": "would be skipped", "blocked": "blocked", "unknown": "unknown"}
 M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
-class StepTold:
-    """One step as it went."""
+class StepView:
+    """One step of the plan, with what HyOps reported of it."""
 
     id: str
     status: str
-    """HyOps' last word on it, or `not reached`; where HyOps never started, `would run` by the check, or `planned`."""
+    """As HyOps last reported it, or `not reached`; where HyOps never started, `would run` by the check, or `planned`."""
     kind: str = ""
     reason: str = ""
     begun: datetime | None = None
     seconds: int | None = None
     no_return: bool = False
 
+    @property
+    def mood(self) -> Literal["good", "bad", "other"]:
+        """The colour of its status. A step that is still running in a bundle never ended."""
+        return "good" if self.status == "ok" else "bad" if self.status in ("failed", "cancelled", "running") else "other"
+
 
 @dataclass(frozen=True)
-class Story:
-    """The documents of a bundle. What is absent or cannot be read is None or empty."""
+class RunView:
+    """The documents of a bundle. One that is absent or cannot be read is None or empty."""
 
     result: Result | None = None
     decision: dict[str, Any] = field(default_factory=dict)
@@ -49,34 +55,38 @@ class Story:
     claim: Claim | None = None
     approvals: tuple[Approval, ...] = ()
     request: dict[str, Any] = field(default_factory=dict)
-    steps: tuple[StepTold, ...] = ()
+    steps: tuple[StepView, ...] = ()
     events: tuple[Event, ...] = ()
     objectives: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict)
-    runner: dict[str, Any] = field(default_factory=dict)
     manifest: Manifest | None = None
     signers: tuple[str, ...] = ()
 
+    @cached_property
+    def times(self) -> Times:
+        """The figures of `objectives.json`."""
+        return read_times(self.objectives)
+
     @property
-    def moves(self) -> list[tuple[str, datetime]]:
-        """States entered, with their times."""
+    def transitions(self) -> list[tuple[str, datetime]]:
+        """The states that were entered, with their times."""
         return [(event.name, moment(event.at)) for event in self.events if event.kind == "transition"]
 
     @property
     def requesters(self) -> list[str]:
-        """Logins of who asked, as the request or an approval names them."""
+        """The logins of the requesters, as the request or an approval names them."""
         people = self.request.get("requesters") if isinstance(self.request.get("requesters"), list) else None
         named = [each.get("login") for each in people if isinstance(each, dict)] if people else []
         return [login for login in named if isinstance(login, str)] or [p.login for a in self.approvals[:1] for p in a.requesters]
 
 
-def read_story(files: Mapping[str, bytes]) -> Story:
-    """The documents in `files`. Raises nothing."""
+def read_run(files: Mapping[str, bytes]) -> RunView:
+    """Return the documents in `files`. Raises nothing."""
     plan = _model(files, "plan.json", Plan)
     check = _model(files, "check.json", Check)
     events = tuple(_events(files))
     signatures = (json_object(files.get("manifest.dsse.json")) or {}).get("signatures")
-    return Story(
+    return RunView(
         result=_model(files, "result.json", Result),
         decision=json_object(files.get("decision.json")) or {},
         plan=plan,
@@ -88,7 +98,6 @@ def read_story(files: Mapping[str, bytes]) -> Story:
         events=events,
         objectives=json_object(files.get("objectives.json")) or {},
         secrets=json_object(files.get("secrets.json")) or {},
-        runner=json_object(files.get("runner.json")) or {},
         manifest=_model(files, "manifest.json", Manifest),
         signers=tuple(str(each.get("keyid")) for each in signatures if isinstance(each, dict)) if isinstance(signatures, list) else (),
     )
@@ -118,7 +127,7 @@ def _events(files: Mapping[str, bytes]) -> list[Event]:
     return found
 
 
-def _steps(files: Mapping[str, bytes], plan: Plan | None, check: Check | None, *, started: bool) -> list[StepTold]:
+def _steps(files: Mapping[str, bytes], plan: Plan | None, check: Check | None, *, started: bool) -> list[StepView]:
     """The plan's steps in order, each with what HyOps said of it; then steps that the plan does not have."""
     told: dict[str, list[dict[str, Any]]] = {}
     for line in files.get("steps.jsonl", b"").splitlines():
@@ -133,25 +142,17 @@ def _steps(files: Mapping[str, bytes], plan: Plan | None, check: Check | None, *
         step, expected = planned.get(name), forecast.get(name)
         silent = _FORECAST[expected.outcome] if expected else "not reached" if started else "planned"
         steps.append(
-            StepTold(
+            StepView(
                 id=name,
-                status=_text(entries[-1].get("status")) or silent,
+                status=text(entries[-1].get("status")) or silent,
                 kind=step.step_class.value if step else "not planned",
-                reason=_text(entries[-1].get("reason")) or (expected.why if expected else ""),
+                reason=text(entries[-1].get("reason")) or (expected.why if expected else ""),
                 begun=_time(entries[0].get("at")),
-                seconds=_whole(entries[-1].get("seconds")),
+                seconds=whole(entries[-1].get("seconds")),
                 no_return=bool(plan and name == plan.point_of_no_return),
             )
         )
     return steps
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _time(value: object) -> datetime | None:
@@ -159,34 +160,3 @@ def _time(value: object) -> datetime | None:
         return moment(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def word_of(state: State) -> str:
-    """Return the headline of a terminal state (docs/design/texts.md 1)."""
-    return ENDINGS[state].headline if state in ENDINGS else "REFUSED"
-
-
-def figures_of(story: Story) -> dict[str, int | None]:
-    """Seconds by figure; None where nobody measured."""
-    figures = story.objectives.get("figures")
-    found = figures if isinstance(figures, dict) else {}
-    seconds = {key: value.get("seconds") if isinstance(value, dict) else None for key, value in found.items()}
-    return {key: _whole(value) for key, value in seconds.items()}
-
-
-@dataclass(frozen=True)
-class Promise:
-    """The recovery time objective, in seconds, and whether it was met; None where nobody can say."""
-
-    objective: int | None = None
-    met: bool | None = None
-    reason: str = "not measured"
-
-
-def rto_of(story: Story) -> Promise:
-    """What was promised, and whether it was kept."""
-    rto = story.objectives.get("rto")
-    if not isinstance(rto, dict):
-        return Promise()
-    met = rto.get("met")
-    return Promise(_whole(rto.get("objective")), met if isinstance(met, bool) else None, _text(rto.get("reason")) or "not measured")

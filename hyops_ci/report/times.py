@@ -1,0 +1,76 @@
+"""How long a run took, read from `objectives.json` and shown in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hyops_ci.text import span
+
+UNKNOWN: Final = "not measured"
+_PARTS: Final = {"approval_wait": "approval", "runner_wait": "runner", "hyops_only": "HyOps", "our_overhead": "ours"}
+
+
+@dataclass(frozen=True)
+class Times:
+    """The figures of a run in seconds, and its recovery time objective. What is absent or cannot be read is None."""
+
+    figures: Mapping[str, int | None] = field(default_factory=dict)
+    """Seconds by figure; None where it was not measured."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a figure was not measured."""
+    objective: int | None = None
+    met: bool | None = None
+    """Whether the objective was met; None where it cannot be said."""
+    reason: str = UNKNOWN
+    """Why that cannot be said."""
+
+    @property
+    def total(self) -> int | None:
+        """Seconds from the request to the end of verification."""
+        return self.figures.get("request_to_proven")
+
+    @property
+    def share(self) -> int:
+        """Percent of the objective that the run took, at most 100; 0 where one of both is not known."""
+        return min(100, round(100 * self.total / self.objective)) if self.total is not None and self.objective else 0
+
+    def line(self) -> str:
+        """Return `27m27s from request: approval 4m31s, runner 14s, ours 46s. Objective 30m00s: met`; empty where nothing was measured."""
+        parts = [f"{word} {span(took)}" for name, word in _PARTS.items() if (took := self.figures.get(name)) is not None]
+        total = [f"{span(self.total)} from request"] if self.total is not None else []
+        measured = ": ".join([*total, ", ".join(parts)] if parts else total)
+        return f"{measured}. {self._verdict()}" if measured else ""
+
+    def _verdict(self) -> str:
+        if self.objective is None:
+            return "No objective set"
+        verdict = "met" if self.met else "NOT met" if self.met is False else f"nobody can say ({self.reason})"
+        return f"Objective {span(self.objective)}: {verdict}"
+
+
+def read_times(objectives: Mapping[str, Any]) -> Times:
+    """Return what `objectives` holds. Raises nothing: a value of another type counts as absent."""
+    entries = objectives.get("figures")
+    named = {name: entry if isinstance(entry, dict) else {} for name, entry in entries.items()} if isinstance(entries, dict) else {}
+    rto = objectives.get("rto")
+    promised = rto if isinstance(rto, dict) else {}
+    met = promised.get("met")
+    return Times(
+        figures={name: whole(entry.get("seconds")) for name, entry in named.items()},
+        reasons={name: text(entry.get("reason")) or "no reason given" for name, entry in named.items()},
+        objective=whole(promised.get("objective")),
+        met=met if isinstance(met, bool) else None,
+        reason=text(promised.get("reason")) or UNKNOWN,
+    )
+
+
+def text(value: object) -> str:
+    """Return `value` if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def whole(value: object) -> int | None:
+    """Return `value` if it is an integer of at least 0, else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
