@@ -123,6 +123,14 @@ def test_exit_codes_in_text_exist(path: str) -> None:
     assert {int(number) for number in re.findall(r"\bexit (\d+)\b", (ROOT / path).read_text("utf-8"))} <= codes
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_files_that_a_page_names_are_there(path: str) -> None:
+    for name in re.findall(
+        r"`((?:hyops_ci|tests|tools|bench|actions|schemas|workflows-templates|requirements)/[\w./-]+)`", (ROOT / path).read_text("utf-8")
+    ):
+        assert (ROOT / name).exists(), f"{path}: {name}"
+
+
 def test_the_workflow_of_the_readme_is_one_that_starts() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     shown = textwrap.dedent(text[text.index("    jobs:\n") :].partition("\n\n")[0])
@@ -168,5 +176,8 @@ def test_compatibility_says_what_the_code_demands() -> None:
     assert f"`{HyOps().versions.removeprefix('==')}`" in text
     assert runner_versions.TO_WORK in text
     assert runner_versions.TO_REGISTER in text
-    for version in re.findall(r"Python :: (3\.\d+)", project):
-        assert version in text
+    supported = re.findall(r"Python :: (3\.\d+)", project)
+    assert f"| Python | {', '.join(supported)} |" in text
+    matrix = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == supported
+    assert f"Python {supported[0]} or newer" in (ROOT / "README.md").read_text("utf-8")
