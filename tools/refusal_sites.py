@@ -47,6 +47,7 @@ class Source:
 
     root: Path
     modules: dict[Path, ast.Module] = field(default_factory=dict)
+    classes: list[ast.ClassDef] = field(default_factory=list)
     kinds: set[str] = field(default_factory=lambda: set(ROOTS))
     named: dict[str, Path] = field(default_factory=dict)
     known: dict[Path, dict[str, ast.expr]] = field(default_factory=dict)
@@ -56,8 +57,9 @@ class Source:
     def __post_init__(self) -> None:
         for path in sorted(self.root.rglob("*.py")):
             self.modules[path] = ast.parse(path.read_text(encoding="utf-8"))
+        self.classes = [node for module in self.modules.values() for node in module.body if isinstance(node, ast.ClassDef)]
         for _ in ROOTS:  # kinds of kinds
-            for node in self._classes():
+            for node in self.classes:
                 self.kinds |= {node.name} if self.kinds & {ast.unparse(base).rpartition(".")[2] for base in node.bases} else set()
         self.named = {self._name(path): path for path in self.modules}
         for path, module in self.modules.items():
@@ -65,10 +67,6 @@ class Source:
             self.imported[path] = frozenset((node.module or "", name.name) for node in imports for name in node.names)
             for call, function in _calls(module):
                 self.calls.setdefault(ast.unparse(call.func).rpartition(".")[2], []).append((call, function, path))
-
-    def _classes(self) -> Iterator[ast.ClassDef]:
-        for module in self.modules.values():
-            yield from (node for node in ast.walk(module) if isinstance(node, ast.ClassDef))
 
     def _name(self, path: Path) -> str:
         parts = path.relative_to(self.root.parent).with_suffix("").parts
@@ -101,7 +99,7 @@ class Source:
     def fields(self, name: str) -> dict[str, tuple[str, ...]]:
         """Class -> its fields in order, of every class that has one called `name`."""
         found = {}
-        for node in self._classes():
+        for node in self.classes:
             names = tuple(each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name))
             if name in names and node.name != RECORD:
                 found[node.name] = names
