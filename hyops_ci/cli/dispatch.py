@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyops_ci.cli.options import form_options, format_option
+from hyops_ci.cli.options import decision_options, form_options, format_option
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
     from hyops_ci.operations.dispatch.follow import Outcome
     from hyops_ci.operations.dispatch.start import Dispatched
+    from hyops_ci.stages.plan.stage import Form
 
 TIMEOUT = "PT5H30M"
 """Below the six hours of a hosted job, so that the step itself says that the run goes on."""
@@ -25,11 +26,8 @@ TIMEOUT = "PT5H30M"
     "--workflow", envvar="DR_WORKFLOW", default="dr.yml", show_default=True, help="File in .github/workflows that calls dr-dispatch."
 )
 @click.option("--ref", envvar="DR_REF", default="", help="Branch or tag to start; the default branch when absent.")
-@click.option(
-    "--decision", "decision_text", envvar="DR_DECISION", default="", help="The decision or record as JSON; in a shell @FILE reads a file."
-)
-@click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="Instead, a file of that repository and its commit, path@sha.")
-@form_options
+@decision_options
+@form_options(from_environment=True)
 @click.option("--event-type", envvar="DR_EVENT_TYPE", default="", help="Start by repository_dispatch with this type.")
 @click.option("--wait", envvar="DR_WAIT", is_flag=True, help="Follow the run; its exit code becomes this one's.")
 @click.option("--timeout", envvar="DR_TIMEOUT", default=TIMEOUT, show_default=True, help="How long to follow it.")
@@ -41,11 +39,7 @@ def command(
     ref: str,
     decision_text: str,
     decision_ref: str,
-    action: str,
-    service: str,
-    reason: str,
-    restore: str,
-    old_primary: str,
+    form: Form,
     event_type: str,
     wait: bool,
     timeout: str,
@@ -62,7 +56,6 @@ def command(
     from hyops_ci.errors import DispatchError, Exit
     from hyops_ci.operations.dispatch.start import Order, dispatch
     from hyops_ci.stages.context import SystemClock
-    from hyops_ci.stages.plan.stage import Form
 
     document: dict[str, Any] = {}
     try:
@@ -73,7 +66,7 @@ def command(
             ref=ref,
             decision=decision_bytes(decision_text, "", Path()),
             decision_ref=decision_ref,
-            form=Form(action, service, reason, restore, old_primary),
+            form=form,
             event_type=event_type,
         )
         client = connect(repository)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -34,12 +35,40 @@ _FORM = (
 )
 
 
-def form_options(command: F) -> F:
-    """What a person types instead of a decision; on GitHub the inputs of the workflow."""
-    for name, default, text in reversed(_FORM):
-        variable = f"DR_{name.upper().replace('-', '_')}"
-        command = click.option(f"--{name}", envvar=variable, default=default, help=f"A person's form: {text}")(command)
-    return command
+def form_options(*, from_environment: bool) -> Callable[[F], F]:
+    """The options that a person types instead of a decision; the command gets them as one argument, `form`.
+
+    `from_environment`: also by DR_ACTION and so on, the inputs of the workflow on GitHub.
+    """
+
+    def decorate(command: F) -> F:
+        @wraps(command)
+        def with_form(**values: Any) -> Any:
+            from hyops_ci.stages.plan.stage import Form
+
+            return command(**values, form=Form(*(values.pop(name.replace("-", "_")) for name, _, _ in _FORM)))
+
+        made: Any = with_form
+        for name, default, text in reversed(_FORM):
+            variable = f"DR_{name.upper().replace('-', '_')}" if from_environment else None
+            made = click.option(f"--{name}", envvar=variable, default=default, help=f"A person's form: {text}")(made)
+        return cast(F, made)
+
+    return decorate
+
+
+def decision_options(command: F) -> F:
+    """The decision itself, or where it lies."""
+    command = click.option(
+        "--decision-ref", envvar="DR_DECISION_REF", default="", help="Instead, a file of the repository and its commit, path@sha."
+    )(command)
+    return click.option(
+        "--decision",
+        "decision_text",
+        envvar="DR_DECISION",
+        default="",
+        help="The decision or record as JSON; in a shell @FILE reads a file.",
+    )(command)
 
 
 class MomentType(click.ParamType[datetime]):

@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import form_options, format_option, moment_option
+from hyops_ci.cli.options import decision_options, form_options, format_option, moment_option
 
 if TYPE_CHECKING:
     from hyops_ci.stages.handover import RunDir
+    from hyops_ci.stages.plan.stage import Form
 
 
 @click.command("plan")
-@click.option(
-    "--decision",
-    "decision_text",
-    envvar="DR_DECISION",
-    default="",
-    help="The decision or record, as JSON text; in a shell @FILE reads a file.",
-)
-@click.option("--decision-ref", envvar="DR_DECISION_REF", default="", help="A file of the repository and its commit, path@sha.")
-@form_options
+@decision_options
+@form_options(from_environment=True)
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
 @click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
 @click.option(
@@ -40,11 +34,7 @@ if TYPE_CHECKING:
 def command(
     decision_text: str,
     decision_ref: str,
-    action: str,
-    service: str,
-    reason: str,
-    restore: str,
-    old_primary: str,
+    form: Form,
     approvals: str,
     resume: str,
     repository: Path,
@@ -61,12 +51,12 @@ def command(
     from hyops_ci.report.text import refusal_lines
     from hyops_ci.stages.context import ShiftedClock
     from hyops_ci.stages.handover import new_run
-    from hyops_ci.stages.plan.stage import Ask, Form, plan
+    from hyops_ci.stages.plan.stage import Ask, plan
 
     ask = Ask(
         repository,
         decision_bytes(decision_text, decision_ref, repository),
-        Form(action, service, reason, restore, old_primary),
+        form,
         approvals=approvals,
         resume=resume.strip(),
     )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import form_options, format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.plan.stage import Form
 
 
 @click.command("run")
 @click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision or record; else the form below.")
-@click.option("--action", default="", help="failover, failback or burst.")
-@click.option("--service", default="", help="name/env.")
-@click.option("--reason", default="", help="Why.")
-@click.option("--restore", default="latest", help="latest, or a backup label.")
-@click.option("--old-primary", default="not-confirmed", help="confirmed-off or not-confirmed.")
+@form_options(from_environment=False)
 @click.option(
     "--repository", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(), help="A clone with config and overlays."
 )
@@ -31,11 +31,7 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(
     decision: Path | None,
-    action: str,
-    service: str,
-    reason: str,
-    restore: str,
-    old_primary: str,
+    form: Form,
     repository: Path,
     approvals: tuple[Path, ...],
     folder: Path | None,
@@ -50,12 +46,12 @@ def command(
     from hyops_ci.cli.render import conclusion, say
     from hyops_ci.cli.shell import shell_world
     from hyops_ci.operations.break_glass import break_glass, require_trust
-    from hyops_ci.stages.plan.stage import Ask, Form
+    from hyops_ci.stages.plan.stage import Ask
 
     trust = require_trust(host_trust())
     world = shell_world(checkout_config(repository), trust=trust, min_quorum=2)
     content = decision.read_bytes() if decision else b""
-    ask = Ask(repository, content, Form(action, service, reason, restore, old_primary), approvals=_joined(approvals))
+    ask = Ask(repository, content, form, approvals=_joined(approvals))
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
     ended = break_glass(ask, place, world)
     say(f"the run's folder: {place}")
