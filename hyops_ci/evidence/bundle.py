@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci import __version__
+from hyops_ci import __version__, files
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Manifest
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence import container
-from hyops_ci.evidence.recorder import DRAFT, GENESIS, read_chain, sync_folder
-from hyops_ci.evidence.scrubbing import Scrub, replace, scrub_run
+from hyops_ci.evidence.recorder import GENESIS, read_chain
+from hyops_ci.evidence.scrubbing import Scrub, scrub_run
 
 MANIFEST: Final = "manifest.json"
 ENVELOPE: Final = "manifest.dsse.json"
@@ -56,7 +54,7 @@ def seal(
 
     `scrub` takes secrets out of bytes: a file it changes is replaced by the clean one and named in `redactions.json`.
     """
-    replace(run_dir / "result.json", (json.dumps(result.document(), indent=2, sort_keys=True) + "\n").encode())
+    files.write(run_dir / "result.json", (json.dumps(result.document(), indent=2, sort_keys=True) + "\n").encode())
     if scrub is not None:
         scrub_run(run_dir, listed(run_dir), scrub)
     last = next((event.hash for event in reversed(list(read_chain(run_dir)))), GENESIS)
@@ -78,7 +76,7 @@ def seal(
 
 def listed(run_dir: Path) -> list[str]:
     """The files of a run that a bundle lists, sorted. A draft that a crash left is none of them."""
-    whole = (path for path in run_dir.rglob("*") if not path.name.startswith(DRAFT))
+    whole = (path for path in run_dir.rglob("*") if not path.name.startswith(files.DRAFT))
     found = (path.relative_to(run_dir) for path in whole if path.is_file() and not path.is_symlink())
     return sorted(path.as_posix() for path in found if path.parts[0] not in NEVER)
 
@@ -117,23 +115,14 @@ def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> 
 def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], Manifest], sign: Signer | None) -> Sealed:
     """Every file is read once: hashed while it is written, the container beside it. The manifest follows the files it lists."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    for left in to.parent.glob(f"{DRAFT}{to.name}.*"):  # by a sealing that was killed; it may be large
-        left.unlink(missing_ok=True)
-    draft = to.with_name(f"{DRAFT}{to.name}.{secrets.token_hex(8)}")
-    try:
-        whole = hashlib.sha256()
-        with draft.open("xb") as out:
-            writer = container.Writer(out, whole.update)
-            written = [writer.add(path, run_dir / path) for path in listed(run_dir)]
-            manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))
-            manifest_bytes = canonical(manifest.document())
-            writer.add(MANIFEST, manifest_bytes)
-            writer.add(ENVELOPE, canonical(envelope(manifest_bytes, manifest, sign)))
-            writer.close()
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(to)
-        sync_folder(to.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+    files.remove_drafts(to)  # of a sealing that was killed; it may be large
+    whole = hashlib.sha256()
+    with files.replacing(to, mode=0o644) as out:
+        writer = container.Writer(out, whole.update)
+        written = [writer.add(path, run_dir / path) for path in listed(run_dir)]
+        manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))
+        manifest_bytes = canonical(manifest.document())
+        writer.add(MANIFEST, manifest_bytes)
+        writer.add(ENVELOPE, canonical(envelope(manifest_bytes, manifest, sign)))
+        writer.close()
     return Sealed(to, "sha256:" + whole.hexdigest(), manifest)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from hyops_ci import files
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical, digest
@@ -25,8 +25,6 @@ STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
 """Stages in the order in which their parts chain."""
 GENESIS: Final = "sha256:" + "0" * 64
 EVENTS: Final = "events.jsonl"
-DRAFT: Final = ".draft-"
-"""How files begin that are not whole yet; they are no part of a run."""
 
 
 class BrokenChain(ValueError):
@@ -53,7 +51,7 @@ class PartRecorder:
         """Where the run is, by the last transition of any part."""
         self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         for folder in (self.folder, *self.folder.parents[:2]):
-            sync_folder(folder)
+            files.sync_folder(folder)
         if torn:
             self.note("journal.torn", bytes=torn)
 
@@ -92,12 +90,7 @@ class PartRecorder:
         if inside.is_absolute() or ".." in inside.parts or inside.as_posix() in (".", EVENTS):
             raise ValueError(f"{path} is no place for a file of {self._stage}")
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=self.folder.parent, prefix=DRAFT, delete=False) as draft:
-            draft.write(content)
-            draft.flush()
-            os.fsync(draft.fileno())
-        Path(draft.name).replace(target)
-        sync_folder(target.parent)
+        files.write(target, content)
 
     def _write(self, kind: str, name: str, data: dict[str, Any]) -> None:
         event = {
@@ -162,12 +155,3 @@ def _cut_torn(path: Path) -> int:
             file.truncate(whole)
             os.fsync(file.fileno())
     return len(data) - whole
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's names on disk: a file that was made or renamed is there after a power cut too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

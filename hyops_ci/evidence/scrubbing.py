@@ -6,14 +6,14 @@ It is never a reason to seal nothing. Events are chained anew, so that what is l
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from hyops_ci import files
 from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.run import Event
-from hyops_ci.evidence.recorder import DRAFT, EVENTS, GENESIS, STAGES, BrokenChain, read_chain, sync_folder
+from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, read_chain
 
 REDACTIONS: Final = "redactions.json"
 CHANGED: Final = "changed_at_sealing"
@@ -34,7 +34,7 @@ def scrub_run(run_dir: Path, paths: Iterable[str], scrub: Scrub) -> None:
     _say(run_dir, leaking)
     for path in leaking:
         if path not in events:
-            replace(run_dir / path, scrub((run_dir / path).read_bytes()))
+            files.write(run_dir / path, scrub((run_dir / path).read_bytes()))
     if events & set(leaking):
         _scrub_events(run_dir, scrub)
 
@@ -47,17 +47,6 @@ def changed_at_sealing(content: bytes | None) -> frozenset[str]:
         return frozenset()
     names = value.get(CHANGED) if isinstance(value, dict) else None
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file whole and to disk, or leave what was there."""
-    draft = path.with_name(f"{DRAFT}{path.name}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
 
 
 def _leaks(path: Path, scrub: Scrub) -> bool:
@@ -75,7 +64,7 @@ def _say(run_dir: Path, leaking: Iterable[str]) -> None:
         told = {}
     told = told if isinstance(told, dict) else {}
     told[CHANGED] = sorted({*changed_at_sealing(before), *leaking})
-    replace(path, (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
+    files.write(path, (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _scrub_events(run_dir: Path, scrub: Scrub) -> None:
@@ -87,7 +76,7 @@ def _scrub_events(run_dir: Path, scrub: Scrub) -> None:
         parts = {stage: scrub(path.read_bytes()) for stage, path in paths.items() if path.is_file()}
     for stage, content in parts.items():
         if paths[stage].read_bytes() != content:
-            replace(paths[stage], content)
+            files.write(paths[stage], content)
 
 
 def _clean(event: Event, scrub: Scrub) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.files import write_new
 
 PREFIX: Final = "dr-dispatch-"
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
@@ -35,13 +36,9 @@ def lend(root: Path, run_id: str, content: bytes) -> Path:
     path = overlay_path(root, run_id)
     _own_folder(root, path.parent)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        write_new(path, content)
     except FileExistsError:
         raise _refused(f"{path} exists", "no copy of this run: a run id is used once") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     return path
 
 

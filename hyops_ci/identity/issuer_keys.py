@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hyops_ci import files
 from hyops_ci.contracts.base import stamp
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.files import UnsafeFile
 from hyops_ci.http.client import HttpClient, Limits, host_ca, proxies_of
 from hyops_ci.http.retry import repeat
-from hyops_ci.identity.host_file import NotOurs, read_own, write_own
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,10 +118,9 @@ class IssuerKeys:
     def _kept(self) -> tuple[Jwks, int]:
         """The keys on the host with the second they came; none where others could have written them, of another issuer, or too old."""
         try:
-            content = read_own(self.folder / NAME, MAX_BYTES)
-            known = _object(content or b"")
+            known = _object(files.read(self.folder / NAME, MAX_BYTES, owned=True))
             at, issuer, keys = known.get("at"), known.get("issuer"), _usable(known)
-        except (OSError, NotOurs, _Unusable):
+        except (OSError, UnsafeFile, _Unusable):
             return {}, 0
         if type(at) is not int or issuer != self.issuer or self._age(at) > KEPT:
             return {}, 0
@@ -130,7 +130,8 @@ class IssuerKeys:
         """For the next time. A host that cannot keep them asks again: that is no reason to stop."""
         document = {"issuer": self.issuer, "at": int(self.now.timestamp()), "keys": list(keys.values())}
         with suppress(OSError):
-            write_own(self.folder / NAME, json.dumps(document).encode())
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.write(self.folder / NAME, json.dumps(document).encode())
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -6,24 +6,21 @@ without memory a replay could not be told from the first use.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from hyops_ci import files
 from hyops_ci.errors import Refusal
-from hyops_ci.identity.host_file import NotOurs, read_own, write_own
+from hyops_ci.files import UnsafeFile
 from hyops_ci.identity.token import LEEWAY, refuse
 
 NAME: Final = "seen-tokens.json"
 PATIENCE: Final = 10.0
 """Seconds to wait for another job of this host to finish its look."""
 MAX_BYTES: Final = 1024 * 1024
-_PAUSE: Final = 0.05
 
 
 def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -35,7 +32,7 @@ def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Ca
     problem = ""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(path.with_suffix(".lock"), sleep):
+        with files.locked(path.with_suffix(".lock"), make=True, wait=PATIENCE, sleep=sleep):
             seen = {known: until for known, until in _read(path).items() if until + 2 * LEEWAY > now}
             if token_id in seen:
                 raise refuse(
@@ -44,43 +41,29 @@ def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Ca
                     expected="a fresh token: each counts once",
                     fix="look who has this job's tokens; then a new run",
                 )
-            write_own(path, json.dumps({**seen, token_id: expires}, indent=0, sort_keys=True).encode())
-    except NotOurs as found:
+            files.write(path, json.dumps({**seen, token_id: expires}, indent=0, sort_keys=True).encode())
+    except UnsafeFile as found:
         problem = str(found)
+    except BlockingIOError:
+        problem = f"{path.with_suffix('.lock')} has been locked for {PATIENCE:.0f} s"
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     if problem:
         raise _no_memory(path, problem)
 
 
-@contextmanager
-def _alone(path: Path, sleep: Callable[[float], None]) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        for _ in range(int(PATIENCE / _PAUSE)):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                sleep(_PAUSE)
-        else:
-            raise _no_memory(path, f"{path} has been locked for {PATIENCE:.0f} s")
-        yield
-    finally:
-        os.close(handle)
-
-
 def _read(path: Path) -> dict[str, int]:
-    """When each token that was seen expires. Raises NotOurs for a file that somebody else can write, or that is damaged."""
-    content = read_own(path, MAX_BYTES)
-    if content is None:
+    """When each token that was seen expires. Raises UnsafeFile for a file that somebody else can write, or that is damaged."""
+    try:
+        content = files.read(path, MAX_BYTES, owned=True)
+    except FileNotFoundError:
         return {}
     try:
         seen = json.loads(content)
     except (ValueError, RecursionError):
         seen = None
     if not isinstance(seen, dict) or not all(type(until) is int for until in seen.values()):
-        raise NotOurs(f"{path} is damaged")
+        raise UnsafeFile(f"{path} is damaged", "hashes of tokens and when each expires", "remove it once every token has expired")
     return seen
 
 

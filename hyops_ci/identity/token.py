@@ -88,7 +88,7 @@ def _header(token: str) -> tuple[dict[str, Any], str]:
 
 
 def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str) -> tuple[dict[str, Any], Refusal | None]:
-    """The claims, or why there are none. PyJWT compares issuer and audience; times are ours to compare, since it knows no clock but its own."""
+    """The claims, or why there are none. PyJWT compares issuer and audience; the times are ours, as it has a clock of its own."""
     import jwt
 
     ours = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}

@@ -6,7 +6,6 @@ Nothing of the user's or the system's configuration is read; no prompt, no hook,
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.files import locked
 
 TIMEOUT: Final = 60.0
 """Seconds that one call of git may take."""
@@ -113,8 +113,7 @@ class Git:
         if (self.folder / "HEAD").exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.folder.with_name(f".{self.folder.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder.with_name(f".{self.folder.name}.lock"), make=True, wait=None):
             # HEAD is the last thing that `git init` writes; whoever waited here finds it.
             if not (self.folder / "HEAD").exists():
                 self.local("init", "--quiet", "--bare", ".")

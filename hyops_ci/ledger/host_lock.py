@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.files import locked
 
 
 @contextmanager
@@ -17,21 +16,9 @@ def host_lock(env_root: Path) -> Iterator[int]:
 
     Raises Refusal (exit 5) `lock.host` when somebody else holds it.
     """
-    try:
-        handle = os.open(env_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise Refusal(
-            "lock.host",
-            "the env cannot be locked on this host",
-            exit_code=Exit.CONFLICT,
-            found=f"{env_root}: {error.strerror}",
-            expected="the runtime root of the env",
-            fix="make the env with HyOps on this host, or repair its owner",
-            docs="ledger.md",
-        ) from None
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = stack.enter_context(locked(env_root))
         except BlockingIOError:
             raise Refusal(
                 "lock.host",
@@ -42,6 +29,14 @@ def host_lock(env_root: Path) -> Iterator[int]:
                 fix="wait for that run to end; hyops may still be finishing after a cancel",
                 docs="ledger.md",
             ) from None
+        except OSError as error:
+            raise Refusal(
+                "lock.host",
+                "the env cannot be locked on this host",
+                exit_code=Exit.CONFLICT,
+                found=f"{env_root}: {error.strerror}",
+                expected="the runtime root of the env",
+                fix="make the env with HyOps on this host, or repair its owner",
+                docs="ledger.md",
+            ) from None
         yield handle
-    finally:
-        os.close(handle)

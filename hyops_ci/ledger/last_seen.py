@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from pathlib import Path
 from typing import Final
 
+from hyops_ci import files
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
 
@@ -45,21 +44,11 @@ class TipMemory:
     def keep(self, head: Head) -> None:
         """Remember a head, on disk when this returns. What another process remembered later stays."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with files.locked(self._path.parent, wait=None):
             seen = self.seen()
             if seen == head.commit or (seen is not None and seen not in head.commits):
                 return
-            draft = self._path.with_name(f".{self._path.name}.new")
-            with draft.open("w", encoding="ascii") as file:
-                json.dump({"commit": head.commit}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            files.write(self._path, json.dumps({"commit": head.commit}).encode())
 
 
 def must_hold(seen: str | None, head: Head | None, branch: str, memory: Path | None = None) -> None:

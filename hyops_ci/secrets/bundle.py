@@ -6,19 +6,16 @@ only, the new file is complete and on disk before it takes the old one's name, a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import secrets
-import stat
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hyops_ci import files
 from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.files import UnsafeFile
 from hyops_ci.secrets.ansible_vault import NotAVault, WrongPassword, decrypt, encrypt
 from hyops_ci.secrets.bundle_text import parse, render
 from hyops_ci.secrets.password import Password
@@ -74,18 +71,14 @@ class Bundle:
         return Written(kept, changed, "sha256:" + hashlib.sha256(vault).hexdigest())
 
     def _replace(self, vault: bytes) -> None:
-        draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
-        try:
-            _write_private(draft, vault)
+        def unchanged() -> None:
             if _read(self.path) != self.original:
                 raise _refuse(self.path, "another program changed it meanwhile", "one writer", "end that program, then a new run")
-            draft.replace(self.path)
-            _sync_directory(self.path.parent)
+
+        try:
+            files.write(self.path, vault, before=unchanged)
         except OSError as error:
             raise _fault(self.path, f"cannot be written: {error.strerror}") from None
-        finally:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -107,9 +100,9 @@ def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -
         directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _fault(directory, f"cannot be made: {error.strerror}") from None
-    with _locked(directory, wait):
-        for draft in directory.glob(f".{path.name}.*.tmp"):
-            draft.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        _lock(stack, directory, wait)
+        files.remove_drafts(path)
         original = _read(path)
         values = {} if original is None else read_values(original, password, path)
         leftovers = tuple(sorted(file.name for file in directory.glob(_HYOPS_PLAINTEXT)))
@@ -138,59 +131,23 @@ def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> di
 
 def _read(path: Path) -> bytes | None:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return files.read(path, MAX_BYTES)
     except FileNotFoundError:
         return None
+    except UnsafeFile as fault:
+        raise _refuse(path, "it is no regular file of a bundle's size", f"a file of at most {MAX_BYTES} bytes", fault.fix) from None
     except OSError as error:
         raise _refuse(path, f"{error.strerror}", "a regular file that this user can read", "repair it on the host") from None
+
+
+def _lock(stack: ExitStack, directory: Path, wait: float) -> None:
+    """Lock the directory itself until `stack` closes: no lock file to leave behind."""
     try:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_BYTES:
-            raise _refuse(path, "it is no regular file of a bundle's size", f"a file of at most {MAX_BYTES} bytes", "repair it on the host")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(handle)
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _locked(directory: Path, wait: float) -> Iterator[None]:
-    """An exclusive `flock` on the directory itself: no lock file to leave behind."""
-    try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.enter_context(files.locked(directory, wait=wait))
+    except BlockingIOError:
+        raise _refuse(directory, f"another writer holds it for more than {wait:g} s", "one writer", "wait for that run to end") from None
     except OSError as error:
         raise _fault(directory, f"cannot be opened: {error.strerror}") from None
-    try:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise _refuse(
-                        directory, f"another writer holds it for more than {wait:g} s", "one writer", "wait for that run to end"
-                    ) from None
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _refuse(path: Path, found: str, expected: str, fix: str) -> Refusal:

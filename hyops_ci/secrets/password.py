@@ -6,9 +6,14 @@ Never from `HYOPS_VAULT_PASSWORD_COMMAND`: HyOps 0.1.4 leaves what it prints in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
+from hyops_ci import files
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.private_file import NotPrivate, read_private
+from hyops_ci.files import UnsafeFile
+
+MAX_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,24 @@ def read_password(path: str) -> Password:
         raise _refuse("no password file is named", "HYOPS_VAULT_PASSWORD_FILE or `host.vault_password_file`", "name the file")
     try:
         secret = read_private(path).strip()
-    except NotPrivate as fault:
+    except UnsafeFile as fault:
         raise _refuse(fault.found, fault.expected, fault.fix) from None
     if not secret:
         raise _refuse(f"{path} is empty", "one line with the password", "write the password of the env's bundle into it")
     if secret.startswith(b"$ANSIBLE_VAULT"):
         raise _refuse(f"{path} is itself a vault", "the password in clear, in a private file", "decrypt it on the host once")
     return Password(path, secret)
+
+
+def read_private(path: str) -> bytes:
+    """Return the content of a small file that holds one secret: of this user or root, mode 0600 or less. Raises UnsafeFile."""
+    if not Path(path).is_absolute():
+        raise UnsafeFile(path, "an absolute path", "name the file by its absolute path")
+    try:
+        return files.read(Path(path), MAX_BYTES, private=True, follow=True)
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    raise UnsafeFile(problem, "a file that this user can read", "create it, mode 0600")
 
 
 def _refuse(found: str, expected: str, fix: str) -> Refusal:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.files import write_new
 
 PREFIX: Final = "ed25519:"
 MAX_ENVELOPE: Final = 256 * 1024
@@ -45,13 +45,11 @@ def new_key(path: Path) -> str:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        write_new(path, pem)
     except OSError as error:
         raise _refuse(
             f"{path}: {error.strerror}", "a new file in a writable folder", "choose another path; a key is never replaced"
         ) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
     return public_of(key)
 
 

@@ -28,6 +28,7 @@ from hyops_ci.config.settings import data_home, env_of, lane_settings
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.files import write_new
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.secrets.map import builtin_map
@@ -141,8 +142,8 @@ def set_up(site: Site, port: int, config: Path | None = None) -> None:
     shutil.copytree(EXAMPLE / "core", site.runner / "core")
     for env in site.envs:
         (site.runner / "envs" / env).mkdir(parents=True)
-    write_private(site.runner / "vault-password", secrets.token_hex(16).encode())
-    write_private(site.root / "authority.json", json.dumps(lab_secrets()).encode())
+    write_new(site.runner / "vault-password", secrets.token_hex(16).encode())
+    write_new(site.root / "authority.json", json.dumps(lab_secrets()).encode())
     write_launcher(site.runner / "hyops")
     for ref, facts in json.loads((EXAMPLE / "states.json").read_text(encoding="utf-8")).items():
         site.seed_state(ref, facts["age_days"])
@@ -179,14 +180,6 @@ def write_launcher(path: Path) -> None:
     boot = f"import sys; sys.path[:0] = {paths!r}; from hyops_ci.operations.rehearse.stand_in import main; sys.exit(main(sys.argv[1:]))"
     path.write_text(f'#!/bin/sh\nexec \'{sys.executable}\' -I -c "{boot}" "$@"\n', encoding="utf-8")
     path.chmod(0o755)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """A file that only its owner can read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
 
 
 @contextmanager

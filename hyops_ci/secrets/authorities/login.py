@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.files import UnsafeFile
 from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply
-from hyops_ci.secrets.private_file import NotPrivate, read_private
+from hyops_ci.secrets.password import read_private
 
 _CLAIM = re.compile(r'claim "(?P<claim>[^"]+)" (?P<what>does not match any associated bound claim values|is missing|not found in token)')
 
@@ -63,7 +64,7 @@ class TokenFileLogin:
         """See `Login`."""
         try:
             token = read_private(self.path).decode("ascii", "replace").strip()
-        except NotPrivate as fault:
+        except UnsafeFile as fault:
             raise _refuse("the break-glass token cannot be read safely", fault.found, fault.expected, fault.fix) from None
         if not re.fullmatch(r"[A-Za-z0-9._-]{8,}", token):
             raise _refuse(

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hyops_ci.contracts.config import HostTrust
-from hyops_ci.identity import claims, host_file, issuer_keys, replay, token
+from hyops_ci.identity import claims, issuer_keys, replay, token
 from tests.unit.identity.test_claims import COMPARED
 
 PAGE = (Path(__file__).parents[3] / "docs" / "host-trust.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_it_names_every_field_and_claim() -> None:
 
 
 def test_it_names_every_gate_and_file() -> None:
-    code = "".join(Path(each.__file__).read_text(encoding="utf-8") for each in (host_file, claims, issuer_keys, replay, token))
+    code = "".join(Path(each.__file__).read_text(encoding="utf-8") for each in (claims, issuer_keys, replay, token))
     gates = set(re.findall(r"\"(host\.[a-z]+)\"", code))
     assert gates == {"host.caller", "host.issuer", "host.token"}
     assert gates <= set(re.findall(r"`([a-z.]+)`", PAGE))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hyops_ci import files
 from hyops_ci.errors import Fault, Refusal
-from hyops_ci.secrets import bundle as bundle_module
 from hyops_ci.secrets.ansible_vault import encrypt
 from hyops_ci.secrets.bundle import NAME, open_bundle, read_values
 from hyops_ci.secrets.bundle_text import render
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyP
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle_module.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with open_bundle(path, PASSWORD) as bundle, pytest.raises(Fault, match=r"secrets\.bundle") as fault:
         bundle.merge({"A_KEY": CANARY})
     assert "No space left" in fault.value.found
@@ -162,7 +162,7 @@ def test_only_ciphertext_is_ever_written(path: Path, monkeypatch: pytest.MonkeyP
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
         real(handle)
 
-    monkeypatch.setattr(bundle_module.os, "fsync", watch)
+    monkeypatch.setattr(files.os, "fsync", watch)
     with open_bundle(path, PASSWORD) as bundle:
         bundle.merge({"A_KEY": CANARY})
     assert seen
@@ -182,7 +182,7 @@ def test_the_new_file_is_on_disk_before_it_takes_the_name(path: Path, monkeypatc
         events.append("replace")
         return real_replace(self, target)
 
-    monkeypatch.setattr(bundle_module.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     with open_bundle(path, PASSWORD) as bundle:
         bundle.merge({"A_KEY": CANARY})
@@ -191,7 +191,7 @@ def test_the_new_file_is_on_disk_before_it_takes_the_name(path: Path, monkeypatc
 
 def test_what_a_killed_run_left_is_cleared_away_and_hyops_plaintext_is_told(path: Path) -> None:
     path.parent.mkdir()
-    draft = path.with_name(f".{NAME}.0123456789abcdef.tmp")
+    draft = path.with_name(f"{files.DRAFT}{NAME}.0123456789abcdef")
     draft.write_bytes(b"$ANSIBLE_VAULT;1.1;AES256\n")
     plaintext = path.with_name("hyops.vaultenv.k3j2")
     plaintext.write_text("A=1\n")

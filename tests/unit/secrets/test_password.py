@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hyops_ci import files
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets import private_file
 from hyops_ci.secrets.password import read_password
 
 
@@ -50,7 +50,7 @@ def test_the_owner_counts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_password(str(file)).secret
         os.chown(file, 4242, -1)
     else:
-        monkeypatch.setattr(private_file.os, "geteuid", lambda: file.stat().st_uid + 1)
+        monkeypatch.setattr(files.os, "geteuid", lambda: file.stat().st_uid + 1)
     assert "belongs to uid" in refusal(str(file))
 
 
@@ -67,7 +67,7 @@ def test_things_that_are_no_file(tmp_path: Path) -> None:
     assert "no password file" in refusal("")
     assert "absolute" in refusal("relative/path")
     assert "No such file" in refusal(str(tmp_path / "absent"))
-    assert "no regular file" in refusal(str(tmp_path))
+    assert "not a regular file" in refusal(str(tmp_path))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o600)
-    assert "no regular file" in refusal(str(pipe))
+    assert "not a regular file" in refusal(str(pipe))

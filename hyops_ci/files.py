@@ -1,0 +1,139 @@
+"""Files that a crash leaves whole, files that only their owner could have written or read, and locks between processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+DRAFT: Final = ".draft-"
+"""Begins the name of a file that is being written. What a killed process leaves of one is not content."""
+_PAUSE: Final = 0.05
+
+
+class UnsafeFile(Exception):
+    """A file that is not read: what was found, what was expected, and what repairs it. Callers make their own refusal of it."""
+
+    def __init__(self, found: str, expected: str, fix: str) -> None:
+        self.found, self.expected, self.fix = found, expected, fix
+        super().__init__(found)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o600, before: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
+    """Write a file as a whole: its new content is on disk when the block ends, or the old one stands.
+
+    `before` is called with the new content on disk and not yet in place. Raises OSError and what block and `before` raise.
+    """
+    draft = path.with_name(f"{DRAFT}{path.name}.{secrets.token_hex(8)}")
+    try:
+        with _create(draft, mode) as file:
+            yield file
+            _flush(file)
+        before()
+        draft.replace(path)
+        sync_folder(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes, *, mode: int = 0o600, before: Callable[[], None] = lambda: None) -> None:
+    """Write `content` as `replacing` does."""
+    with replacing(path, mode=mode, before=before) as file:
+        file.write(content)
+
+
+def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file that must not exist, on disk when this returns. Raises FileExistsError, OSError."""
+    with _create(path, mode) as file:
+        file.write(content)
+        _flush(file)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed writers of `path` left. For a caller that is the only writer."""
+    for draft in path.parent.glob(f"{DRAFT}{path.name}.*"):
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path, most: int, *, owned: bool = False, private: bool = False, follow: bool = False) -> bytes:
+    """Return the bytes of a regular file of at most `most` bytes.
+
+    `owned`: of this user or root, and written by nobody else. `private`: owned, read by nobody else, not executable. `follow`: a
+    link may lead to it. It is the opened file that is checked, and no pipe is waited for. Raises UnsafeFile, OSError.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    try:
+        _check(path, os.fstat(handle), most, owned or private, private)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk: a file that was made or renamed is there after a power cut too."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(path: Path, *, make: bool = False, wait: float | None = 0.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
+    """Hold an exclusive lock on a folder, or with `make` on a file that is made where it is missing. Yields the descriptor.
+
+    `wait`: seconds, None without end. Raises BlockingIOError where another process holds it for longer, OSError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW if make else os.O_RDONLY | os.O_DIRECTORY
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        if wait is None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        else:
+            _try_lock(handle, wait, sleep)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int, wait: float, sleep: Callable[[float], None]) -> None:
+    for _ in range(int(wait / _PAUSE)):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            sleep(_PAUSE)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _create(path: Path, mode: int) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode), "wb")
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _check(path: Path, facts: os.stat_result, most: int, owned: bool, private: bool) -> None:
+    mode, user = stat.S_IMODE(facts.st_mode), os.geteuid()
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnsafeFile(f"{path} is not a regular file", "a regular file", "look what it is, then write it anew")
+    if owned and facts.st_uid not in (user, 0):
+        raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"chown it to uid {user}")
+    if private and mode & 0o077:
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0600: nobody else reads it", f"chmod 0600 {path}")
+    if owned and mode & 0o022:
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0644: nobody else writes it", f"chmod go-w {path}")
+    if private and mode & 0o100:
+        raise UnsafeFile(f"{path} is executable", "a plain file: ansible-vault would run it", f"chmod 0600 {path}")
+    if facts.st_size > most:
+        raise UnsafeFile(f"{path} has {facts.st_size} bytes", f"at most {most} bytes", "name the right file")
