@@ -46,7 +46,8 @@ def form_options(*, from_environment: bool) -> Callable[[F], F]:
         def with_form(**values: Any) -> Any:
             from hyops_ci.stages.plan.stage import Form
 
-            return command(**values, form=Form(*(values.pop(name.replace("-", "_")) for name, _, _ in _FORM)))
+            form = Form(*(values.pop(name.replace("-", "_")) for name, _, _ in _FORM))
+            return command(form=form, **values)
 
         made: Any = with_form
         for name, default, text in reversed(_FORM):
