@@ -15,9 +15,9 @@ def command(output: str) -> int:
     """Carry out the approved plan: DR_HANDOVER is the check's file, DR_HANDOVER_DIGEST its sha256. Seals the evidence."""
     from hyops_ci.cli.github_job import arrive, github_world
     from hyops_ci.cli.render import hand_on, say, workflow
+    from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.contracts.run import Result
     from hyops_ci.report.text import summary_lines
-    from hyops_ci.stages.conclude.stage import sha256_of
     from hyops_ci.stages.execute.stage import execute, refuse_rerun
     from hyops_ci.stages.job import read_job
     from hyops_ci.stages.sealing import bundle_path
@@ -28,7 +28,7 @@ def command(output: str) -> int:
     world = github_world(config, on_runner=True)
     execute(run, world)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
-    flow = workflow()
+    flow, digest = workflow(), digest_bytes(bundle.read_bytes())
     hand_on(
         {
             "outcome": result.outcome.value,
@@ -37,11 +37,11 @@ def command(output: str) -> int:
             "claim_id": result.claim_id,
             "epoch": str(result.epoch or ""),
             "evidence": str(bundle),
-            "evidence_digest": sha256_of(bundle),
+            "evidence_digest": digest,
         },
         output,
     )
-    lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {sha256_of(bundle)}")
+    lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {digest}")
     for line in lines:
         say(line)
     if result.exit_code:

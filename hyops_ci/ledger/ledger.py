@@ -11,7 +11,7 @@ from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
-from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.ledger import pending_approvals, rules, transitions
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
@@ -27,8 +27,10 @@ TRIES: Final = 200
 class Ledger:
     """One branch, one service."""
 
-    def __init__(self, store: Store, service: str, memory: TipMemory | None = None, place: str = "") -> None:
+    def __init__(self, store: Store, service: str, memory: TipMemory | None = None, place: str = "", known: Head | None = None) -> None:
         self._store, self._service, self._memory = store, service, memory
+        self.known = known
+        """The newest head that this process read or made. The next change is tried on top of it: the push fails where the branch moved."""
         self.branch = f"dr-ledger/{service}"
         self.place = place
         """The remote, as people write it; it holds no credential."""
@@ -227,18 +229,34 @@ class Ledger:
         return self._store.recall(seen) if seen is not None else None
 
     def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
-        """Read, decide, append; again while somebody else comes first. None means: nothing to change."""
-        last: Head | None = None
+        """Append the next tip to the known head; where the branch has moved on, or would refuse, read it and decide again.
+
+        `next_tip` returns None where nothing is to be changed. Only a head that was read in this call decides that, or a refusal.
+        """
+        head, is_fresh = self._unmoved(), False
         for _ in range(TRIES):
-            head = last = self._head(last)
-            tip = next_tip(head)
-            if tip is None:
+            if head is None:
+                head, is_fresh = self._head(), True
+            try:
+                tip = next_tip(head)
+            except DispatchError:
+                if is_fresh:
+                    raise
+                tip = None
+            if tip is None and is_fresh:
                 return head.tip
-            commit = self._store.append(head.commit, tip, message)
-            if commit is not None:
+            commit = self._store.append(head.commit, tip, message) if tip is not None else None
+            if tip is not None and commit is not None:
                 self._keep(Head(commit, (tip, *head.tips), (commit, *head.commits)))
                 return tip
+            head, is_fresh = self._head(head), True
         raise busy()
+
+    def _unmoved(self) -> Head | None:
+        """Return the known head, unless another process of this host has seen another one since: then the branch is to be read."""
+        if self.known is None or (self._memory is not None and self._memory.seen() != self.known.commit):
+            return None
+        return self.known
 
     def _head(self, last: Head | None = None) -> Head:
         """The head, grown from `last`: what was read a moment ago cannot have gone, memory or not."""
@@ -257,6 +275,7 @@ class Ledger:
         return head
 
     def _keep(self, head: Head) -> None:
+        self.known = head
         if self._memory is not None:
             self._memory.keep(head)
 

@@ -47,6 +47,10 @@ ROUND_TRIP = """
         with: {name: dr-plan-1-1, path: one, run-id: 1, github-token: "${{ github.token }}"}
       - uses: actions/download-artifact@v8
         with: {pattern: dr-*, path: many}
+      - uses: actions/download-artifact@v8
+        with: {pattern: "{dr-check-1-1,}", path: few}
+      - uses: actions/download-artifact@v8
+        with: {pattern: "{dr-check-1-1,dr-plan-1-1}", path: together, merge-multiple: true}
       - env: {DIGEST: "${{ needs.up.outputs.digest }}", ID: "${{ needs.up.outputs.id }}"}
         run: |
           test "${#DIGEST}" = 64 && test -n "$ID"
@@ -54,6 +58,8 @@ ROUND_TRIP = """
           test "$(cat one/out/deep/b.txt)" = two
           test "$(cat many/dr-check-1-1/handover.tar)" = four
           test -f many/dr-plan-1-1/c.txt
+          test "$(cat few/handover.tar)" = four
+          test "$(cat together/handover.tar together/c.txt | tr '\\n' ' ')" = "four three "
           echo all-there
 """
 

@@ -55,7 +55,7 @@ def test_a_seed_is_a_schedule() -> None:
 @pytest.mark.parametrize(
     ("scene", "budget", "states"),
     [
-        ("same incident", Budget(jumps=1), 4000),
+        ("same incident", Budget(jumps=1, beats=2), 4000),
         ("two incidents", Budget(faults=1), 5000),
         ("a drill and a real run", Budget(), 5000),
     ],
@@ -208,13 +208,13 @@ def told(night: Night, *steps: str) -> Night:
 @pytest.fixture
 def claimed() -> Night:
     """A run that holds its claim and is about to push EXECUTING."""
-    night = told(beginning((Run(0, 0),), Budget(faults=1), people=0), "begin 0", "go on 0 x 4")
+    night = told(beginning((Run(0, 0),), Budget(faults=1), people=0), "begin 0", "go on 0 x 3")
     assert night.processes[0].state is State.PREFLIGHT_PASSED
     return night
 
 
 def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: Night) -> None:
-    night = told(claimed, "crash before 0", "find nothing 1", "go on 1 x 6")
+    night = told(claimed, "crash before 0", "find nothing 1", "go on 1 x 4")
     assert night.processes[1].over
     assert [(tip.state, tip.bundle_sha256 is not None) for tip in night.head.tips] == [
         (State.FAILED, True),
@@ -225,14 +225,14 @@ def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: Ni
 
 
 def test_a_lost_run_that_was_closed_stops_at_its_next_push(claimed: Night) -> None:
-    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 3", "go on 0")
+    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 2", "go on 0 x 3")
     assert night.head.tip.state is State.FAILED
     assert night.processes[0].state is State.FAILED
     assert not night.hyops
 
 
 def test_a_lost_run_that_begins_while_conclude_looks_is_unknown(claimed: Night) -> None:
-    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 2", "go on 0 x 2", "go on 1 x 7")
+    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1", "go on 0", "go on 1 x 6")
     assert night.processes[1].over
     assert night.processes[1].sealed is State.INDETERMINATE
     assert (night.head.tip.state, night.head.tip.mutating) == (State.INDETERMINATE, True)

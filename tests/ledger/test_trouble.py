@@ -262,8 +262,8 @@ def test_a_race_that_a_rule_hides_is_a_race(server: GitServer, remote: Path, tmp
 def test_a_limit_is_waited_for(status: int, reading: bool, server: GitServer, remote: Path, tmp_path: Path) -> None:
     """GitHub uses both; its words tell a 403 of the one kind from one of the other."""
     watch = Watch()
+    client(server.url(remote.name), tmp_path / "other", Watch(), TOKEN).init("onprem", at(-60))
     ledger = client(server.url(remote.name), tmp_path / "cache", watch, TOKEN)
-    ledger.init("onprem", at(-60))
     server.everything = reading
     limit = No(status, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
     server.trouble.extend([limit, limit])

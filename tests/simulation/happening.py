@@ -160,6 +160,7 @@ class Stage:
             call=then,
             trail=tuple(hand.trail),
             sealed=hand.sealed,
+            known=hand.known,
             pushed=(call.commit or process.pushed) if inner else "",
             broken=broken,
         )

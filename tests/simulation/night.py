@@ -43,6 +43,8 @@ class Process:
     """GitHub lost sight of it, and it goes on."""
     pushed: str = ""
     """The last commit that it tried to push."""
+    known: Head | None = None
+    """The head that it last read or made: its next change is tried on top of it."""
     broken: str = ""
     """It ended by an error that is no refusal."""
 
@@ -72,7 +74,8 @@ class Process:
         if self.call is None or not self.alive:
             return (self.alive, self.sealed, self.state, self.claim is not None, self.told)
         clock = self.log[-1] if self.log and isinstance(self.log[-1], int) else None
-        now = (self.call.name, self.unseen, clock, tuple(naming.of_answer(each) for each in self.inner))
+        known = None if self.known is None else naming.of_branch(self.known)
+        now = (self.call.name, self.unseen, clock, known, tuple(naming.of_answer(each) for each in self.inner))
         acts = self.role == "execute" and self.state in ACTING and self.call.name != "start"
         if acts or self.sealed is not None:  # what led here does not matter any more
             return (*now, self.sealed, self.state, tuple(naming.of_answer(each) for each in self.log if isinstance(each, _KEPT)))
@@ -80,9 +83,9 @@ class Process:
 
     def name_on(self, head: Head) -> Hashable:
         """The name, and how what it read and pushed stands to the branch now."""
-        if self.over or not self.inner or self.call is None:
+        if self.over or self.call is None or (self.known is None and not self.inner):
             return self.name
-        current = tuple(each.commit == head.commit for each in self.inner if isinstance(each, Head))
+        current = tuple(each.commit == head.commit for each in (self.known, *self.inner) if isinstance(each, Head))
         return (self.name, current, (self.call.commit or self.pushed) in head.commits)
 
 

@@ -120,6 +120,8 @@ class Hand:
     store_of: Callable[[Hand], Store]
     trail: list[Entered] = field(default_factory=list)
     sealed: State | None = None
+    known: Head | None = None
+    """The head that the process last read or made."""
     _at: int = 0
     _inside: int = 0
     _minted: int = 0
@@ -162,17 +164,22 @@ class Hand:
         return self.inner[self._inside - 1]
 
     def over_ledger(self, act: Callable[[Ledger], T], keep: bool = True) -> T:
-        """One operation of the real ledger. What it answered is kept only where the story looks at it."""
+        """One operation of the real ledger, which goes on from the head that the process knows since the one before.
+
+        What it answered is kept only where the story looks at it; the head that is known after it stands before it in the log.
+        """
         if not self.replaying:
             self._inside = self._minted = 0
+            ledger = Ledger(self.store_of(self), SERVICE, _Memory(self) if self.host else None, known=self.known)
             try:
                 with mock.patch.object(ledger_module, "secrets", self):
-                    answer: object = act(Ledger(self.store_of(self), SERVICE, _Memory(self) if self.host else None))
+                    answer: object = act(ledger)
             except DispatchError as error:
                 answer = No(error, error.gate)
             self.inner.clear()
-            self.log.append(answer if keep or isinstance(answer, No) else None)
-        self._at += 1
+            self.log += [ledger.known, answer if keep or isinstance(answer, No) else None]
+        self.known = cast("Head | None", self.log[self._at])
+        self._at += 2
         return cast("T", _given(self.log[self._at - 1]))
 
     def token_hex(self, size: int) -> str:

@@ -26,9 +26,10 @@ def end_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[in
     if world.github is None or not workflow:
         return ()
     limit = CHECKING + timedelta(seconds=seconds(config.approvals.lifetime))
-    own, now = world.job.run_number, world.judged_at()
     try:
-        late = [run for run in waiting_runs(world.github, workflow) if run.run_id != own and now - moment(run.created_at) > limit]
+        waiting = waiting_runs(world.github, workflow)
+        own, now = world.job.run_number, world.judged_at()  # after GitHub's first answer, which says how late it is there
+        late = [run for run in waiting if run.run_id != own and now - moment(run.created_at) > limit]
     except DispatchError as error:
         world.say(f"runs that wait too long were not looked for: {error.title()}")
         return ()
