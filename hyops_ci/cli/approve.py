@@ -6,22 +6,36 @@ import io
 import json
 import sys
 import tarfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import format_option, gather
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from hyops_ci.contracts.approval import ApprovalRequest
-    from hyops_ci.github.api.client import Client
-    from hyops_ci.github.dispatch import Workflow
-    from hyops_ci.operations.approve import Waiting
+
+
+@dataclass(frozen=True)
+class ApproveOptions:
+    """What is answered, with which key, and how."""
+
+    run: str
+    request: Path | None
+    key: Path | None
+    deny: bool
+    comment: str
+    risks: tuple[str, ...]
+    yes: bool
+    sign_only: bool
+    ledger: str
+    new_key: Path | None
 
 
 @click.command("approve")
@@ -40,58 +54,54 @@ if TYPE_CHECKING:
 @click.option("--ledger", default="", help="With RUN: path or URL of the ledger, where it is not the repository itself.")
 @click.option("--new-key", type=click.Path(path_type=Path), help="Only make a key pair there, and print its public half for the config.")
 @format_option
-def command(
-    run: str,
-    request: Path | None,
-    key: Path | None,
-    deny: bool,
-    comment: str,
-    risks: tuple[str, ...],
-    yes: bool,
-    sign_only: bool,
-    ledger: str,
-    new_key: Path | None,
-    output: str,
-) -> int:
+@gather(ApproveOptions)
+def command(options: ApproveOptions, output: str) -> int:
     """Show what RUN (its page on GitHub) asks, sign your answer, push it to the ledger, and start the run that goes on.
 
     Needs GH_TOKEN, that of a person who may read runs, push to the ledger branch and start the workflow. With --request nothing
     is asked of GitHub: the signed answer is one JSON line on stdout, for the `approvals` input of a new run.
     """
     from hyops_ci.approvals.request import answer, read_request
-    from hyops_ci.cli.connect import connect, run_at
+    from hyops_ci.cli.connect import connect, ledger_at, run_at
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
-    from hyops_ci.operations.approve import may_resume, waiting
+    from hyops_ci.operations.approve import leave_answer, may_resume, resume, waiting
     from hyops_ci.signing.dsse import load_key
     from hyops_ci.signing.dsse import new_key as make_key
+    from hyops_ci.stages.context import SystemClock
 
-    if new_key is not None:
-        public = make_key(new_key)
+    if options.new_key is not None:
+        public = make_key(options.new_key)
         emit(output, [public], {"public_key": public})
         return 0
-    if key is None or bool(run) == (request is not None):
+    if options.key is None or bool(options.run) == (options.request is not None):
         raise click.UsageError("name a run or --request, and --key; or make a key with --new-key")
-    place = run_at(run) if run else None
+    place = run_at(options.run) if options.run else None
     client = connect(place.repository) if place else None
     found = waiting(client, place.run_id) if place and client else None
-    asked = found.request if found else read_request(_request_bytes(request or Path()))
+    asked = found.request if found else read_request(_request_bytes(options.request or Path()))
     _show(asked, found.run.url if found else "")
-    private = load_key(key)
+    private = load_key(options.key)
     login = _owner(private, asked)
-    into = may_resume(client, found) if client and found and not sign_only else None
-    verb = "DENY" if deny else "APPROVE"
-    if not yes and (not sys.stdin.isatty() or not click.confirm(f"{verb} as {login}?", err=True)):
+    into = may_resume(client, found) if client and found and not options.sign_only else None
+    verdict: Literal["deny", "approve"] = "deny" if options.deny else "approve"
+    if not options.yes and (not sys.stdin.isatty() or not click.confirm(f"{verdict.upper()} as {login}?", err=True)):
         say("nothing was signed" if sys.stdin.isatty() else "nothing was signed: no terminal to ask on; --yes signs without asking")
         return int(Exit.APPROVAL)
-    verdict: Literal["deny", "approve"] = "deny" if deny else "approve"
-    envelope = answer(asked, verdict, Person(login=login), private, now=datetime.now(UTC), comment=comment, accepted_risks=risks)
-    if place and client and found and into:
-        return _leave(client, found, into, envelope, f"{verdict} by {login}", place.server, ledger, output)
-    say(f"signed: {verdict} by {login}. Now a new run with this decision and this answer:")
-    say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
-    click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
-    return 0
+    now, person = datetime.now(UTC), Person(login=login)
+    envelope = answer(asked, verdict, person, private, now=now, comment=options.comment, accepted_risks=options.risks)
+    if not (place and client and found and into):
+        say(f"signed: {verdict} by {login}. Now a new run with this decision and this answer:")
+        say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
+        click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
+        return 0
+    standing = leave_answer(found, envelope, ledger_at(found, place.server, options.ledger), now)
+    say(f"signed and pushed: {verdict} by {login}. {standing.said}")
+    if not (standing.enough or standing.denied):
+        return _told(output, envelope, "", "")
+    started = resume(client, found, into, SystemClock())
+    say(f"goes on as: {started.url}")
+    return _told(output, envelope, started.url, str(started.run_id or ""))
 
 
 def _show(asked: ApprovalRequest, url: str) -> None:
@@ -120,24 +130,6 @@ def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
         expected=f"the key of {' or '.join(approvers) or 'somebody: the plan names nobody'}",
         fix="use your own key; or add it to approvals.approvers in a pull request",
     )
-
-
-def _leave(
-    client: Client, asked: Waiting, into: Workflow, envelope: dict[str, Any], said: str, server: str, ledger: str, output: str
-) -> int:
-    """Push the answer and, where that settles it, start the run that goes on."""
-    from hyops_ci.cli.connect import ledger_at
-    from hyops_ci.cli.render import say
-    from hyops_ci.operations.approve import leave_answer, resume
-    from hyops_ci.stages.context import SystemClock
-
-    standing = leave_answer(asked, envelope, ledger_at(asked, server, ledger), datetime.now(UTC))
-    say(f"signed and pushed: {said}. {standing.said}")
-    if not (standing.enough or standing.denied):
-        return _told(output, envelope, "", "")
-    started = resume(client, asked, into, SystemClock())
-    say(f"goes on as: {started.url}")
-    return _told(output, envelope, started.url, str(started.run_id or ""))
 
 
 def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyops_ci.cli.options import decision_options, form_options, format_option
+from hyops_ci.cli.options import decision_options, form_options, format_option, gather
+from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
     from hyops_ci.operations.dispatch.follow import Outcome
     from hyops_ci.operations.dispatch.start import Dispatched
-    from hyops_ci.stages.plan.stage import Form
 
 TIMEOUT = "PT5H30M"
 """Below the six hours of a hosted job, so that the step itself says that the run goes on."""
+
+
+@dataclass(frozen=True)
+class DispatchOptions:
+    """What is started, where, and how long it is followed."""
+
+    repository: str
+    workflow: str
+    ref: str
+    decision_text: str
+    decision_ref: str
+    event_type: str
+    wait: bool
+    timeout: str
+    cancel_on_timeout: bool
 
 
 @click.command("dispatch")
@@ -33,19 +49,8 @@ TIMEOUT = "PT5H30M"
 @click.option("--timeout", envvar="DR_TIMEOUT", default=TIMEOUT, show_default=True, help="How long to follow it.")
 @click.option("--cancel-on-timeout", envvar="DR_CANCEL_ON_TIMEOUT", is_flag=True, help="End the run when the time is up.")
 @format_option
-def command(
-    repository: str,
-    workflow: str,
-    ref: str,
-    decision_text: str,
-    decision_ref: str,
-    form: Form,
-    event_type: str,
-    wait: bool,
-    timeout: str,
-    cancel_on_timeout: bool,
-    output: str,
-) -> int:
+@gather(DispatchOptions)
+def command(options: DispatchOptions, form: Form, output: str) -> int:
     """Validate a decision and start the DR workflow with it.
 
     Needs DR_TOKEN, GH_TOKEN or GITHUB_TOKEN with actions: write (contents: write with --event-type).
@@ -60,24 +65,24 @@ def command(
     document: dict[str, Any] = {}
     try:
         _must_be_asked_for(os.environ.get("DR_COMMAND") or "dispatch")
-        within, clock = _seconds(timeout), SystemClock()
+        within, clock = _seconds(options.timeout), SystemClock()
         order = Order(
-            workflow=workflow,
-            ref=ref,
-            decision=decision_bytes(decision_text, "", Path()),
-            decision_ref=decision_ref,
+            workflow=options.workflow,
+            ref=options.ref,
+            decision=decision_bytes(options.decision_text, "", Path()),
+            decision_ref=options.decision_ref,
             form=form,
-            event_type=event_type,
+            event_type=options.event_type,
         )
-        client = connect(repository)
+        client = connect(options.repository)
         started = dispatch(order, client, clock, say)
         document = _document(client, order.workflow, started)
         _set(document, 0)
         say(f"started {_name(started)}   {started.url}")
-        if not wait:
+        if not options.wait:
             _show(output, _started_lines(document), document)
             return 0
-        ended = _follow(client, started, within, cancel_on_timeout)
+        ended = _follow(client, started, within, options.cancel_on_timeout)
     except DispatchError as error:
         _set({}, error.exit_code)
         raise

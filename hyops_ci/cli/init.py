@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import format_option, gather
 from hyops_ci.contracts.lanes import CLOUDS
 
 if TYPE_CHECKING:
@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from hyops_ci.operations.init.files import Adopted
 
 CORE = Path("/opt/hybridops/core/app")
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """What is adopted, by whom, and where it is written."""
+
+    service: str
+    vault: str
+    site: str
+    lane: str
+    failover: str
+    failback: str
+    repository: str
+    release: str
+    reviewers: tuple[str, ...]
+    keys: tuple[str, ...]
+    core_root: Path
+    into: Path
 
 
 @click.command("init")
@@ -34,21 +52,8 @@ CORE = Path("/opt/hybridops/core/app")
 @click.option("--core-root", type=click.Path(path_type=Path, file_okay=False), default=CORE, help="HyOps, whose blueprints are copied.")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path(), help="The checkout.")
 @format_option
-def command(
-    service: str,
-    vault: str,
-    site: str,
-    lane: str,
-    failover: str,
-    failback: str,
-    repository: str,
-    release: str,
-    reviewers: tuple[str, ...],
-    keys: tuple[str, ...],
-    core_root: Path,
-    into: Path,
-    output: str,
-) -> int:
+@gather(InitOptions)
+def command(options: InitOptions, output: str) -> int:
     """Write config, caller workflow, code owners and overlays of SERVICE (name/env) where they are missing; print the blocks to paste.
 
     Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
@@ -56,13 +61,14 @@ def command(
     from hyops_ci.cli.render import emit
     from hyops_ci.operations.init.files import Wish, adopt
 
-    if release and not re.fullmatch("[0-9a-f]{40}", release):
+    if options.release and not re.fullmatch("[0-9a-f]{40}", options.release):
         raise click.UsageError("--release is a commit: 40 hex digits")
-    env = service.partition("/")[2]
+    env = options.service.partition("/")[2]
     own = Path(os.environ.get("HOME") or "/") / ".hybridops" / "envs" / env / "config" / "blueprints"
-    wish = Wish(service, vault, site, lane, failover, failback, blueprints=(own, core_root / "blueprints"))
-    done = adopt(wish, into, adopter(into, repository, release, reviewers, keys))
-    emit(output, told(done, service), document(done))
+    blueprints = (own, options.core_root / "blueprints")
+    wish = Wish(options.service, options.vault, options.site, options.lane, options.failover, options.failback, blueprints=blueprints)
+    done = adopt(wish, options.into, adopter(options))
+    emit(output, told(done, options.service), document(done))
     return 0
 
 
@@ -93,17 +99,17 @@ def document(done: Adopted) -> dict[str, object]:
     }
 
 
-def adopter(into: Path, repository: str, release: str, reviewers: tuple[str, ...], keys: tuple[str, ...]) -> Adopter:
+def adopter(options: InitOptions) -> Adopter:
     """What is known of the repository: its ids from GitHub where a token is at hand, else words to replace."""
     from hyops_ci.cli.connect import TOKENS, connect, server_url
     from hyops_ci.operations.init.commands import Adopter
     from hyops_ci.operations.init.files import existing_config
 
-    pairs = dict(_pair(key) for key in keys)
-    there = existing_config(into)
-    logins = tuple(dict.fromkeys((*reviewers, *pairs, *(there.approvals.approvers if there else ()))))
-    named = repository or os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY") or ""
-    known = Adopter(named or Adopter.repository, release=release, keys=pairs, server=server_url())
+    pairs = dict(_pair(key) for key in options.keys)
+    there = existing_config(options.into)
+    logins = tuple(dict.fromkeys((*options.reviewers, *pairs, *(there.approvals.approvers if there else ()))))
+    named = options.repository or os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY") or ""
+    known = Adopter(named or Adopter.repository, release=options.release, keys=pairs, server=server_url())
     if not named or not any(os.environ.get(name) for name in TOKENS):
         return replace(known, reviewers=tuple((login, 0) for login in logins))
     from hyops_ci.github.repository import person_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from hyops_ci.cli import ledger_show
 from hyops_ci.cli.ledger_places import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import format_option, gather
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.ledger import Tip
@@ -114,6 +115,18 @@ def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: 
     return 0
 
 
+@dataclass(frozen=True)
+class SettleOptions:
+    """What is settled, and by whom."""
+
+    remote: str
+    service: str
+    serves: str
+    reason: str
+    config: Path
+    keys: tuple[Path, ...]
+
+
 @command.command("settle")
 @remote_option
 @service_option
@@ -129,7 +142,8 @@ def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: 
     help="An approver's private key; once for each person of the quorum.",
 )
 @format_option
-def settle_ledger(remote: str, service: str, serves: str, reason: str, config: Path, keys: tuple[Path, ...], output: str) -> int:
+@gather(SettleOptions)
+def settle_ledger(options: SettleOptions, output: str) -> int:
     """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
     from pydantic import ValidationError
 
@@ -141,12 +155,13 @@ def settle_ledger(remote: str, service: str, serves: str, reason: str, config: P
     from hyops_ci.errors import Exit, Refusal
     from hyops_ci.signing.dsse import load_key
 
+    config, service, serves, reason = options.config, options.service, options.serves, options.reason
     known, _ = read_config(config.read_bytes(), str(config))
     home_site, sites = sites_of(known, service)
     if serves not in sites:
         refuse_site(f"--serves {serves}", config, sites)
-    ledger, at = open_ledger(remote, service), stamp(datetime.now(UTC))
-    private = [load_key(key) for key in keys]
+    ledger, at = open_ledger(options.remote, service), stamp(datetime.now(UTC))
+    private = [load_key(key) for key in options.keys]
     people = settlers(private, known.approvals.approvers, known.approvals.quorum)
     before = ledger.tip()
     try:

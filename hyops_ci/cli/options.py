@@ -1,14 +1,17 @@
-"""Options that commands share. Imports click alone: `validate` must start fast."""
+"""Options that commands share. Imports little more than click: `validate` must start fast."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import click
+
+from hyops_ci.intake.form import Form
 
 format_option = click.option(
     "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How the result is printed."
@@ -25,40 +28,49 @@ config_option = click.option(
 )
 repository_option = click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
 
-F = TypeVar("F", bound=Callable[..., Any])
+Command = Callable[..., Any]
 _FORM = (
-    ("action", "", "failover, failback, burst or hold."),
-    ("service", "", "name/env."),
-    ("reason", "", "why."),
-    ("restore", "latest", "latest, or a backup label."),
-    ("old-primary", "not-confirmed", "confirmed-off or not-confirmed."),
+    ("action", "failover, failback, burst or hold."),
+    ("service", "name/env."),
+    ("reason", "why."),
+    ("restore", "latest, or a backup label."),
+    ("old-primary", "confirmed-off or not-confirmed."),
 )
 
 
-def form_options(*, from_environment: bool) -> Callable[[F], F]:
+def gather(made: type, name: str = "options") -> Callable[[Command], Command]:
+    """Hand a command the options that are fields of the dataclass `made` as one argument, called `name`."""
+
+    def around(command: Command) -> Command:
+        @wraps(command)
+        def called(**given: Any) -> Any:
+            options = made(**{each.name: given.pop(each.name) for each in fields(made)})
+            return command(**{name: options}, **given)
+
+        return called
+
+    return around
+
+
+def form_options(*, from_environment: bool) -> Callable[[Command], Command]:
     """The options that a person types instead of a decision; the command gets them as one argument, `form`.
 
     `from_environment`: also by DR_ACTION and so on, the inputs of the workflow on GitHub.
     """
 
-    def decorate(command: F) -> F:
-        @wraps(command)
-        def with_form(**values: Any) -> Any:
-            from hyops_ci.stages.plan.stage import Form
+    def around(command: Command) -> Command:
+        usual, command = Form(), gather(Form, "form")(command)
+        for name, text in reversed(_FORM):
+            field = name.replace("-", "_")
+            variable = f"DR_{field.upper()}" if from_environment else None
+            option = click.option(f"--{name}", envvar=variable, default=getattr(usual, field), help=f"A person's form: {text}")
+            command = option(command)
+        return command
 
-            form = Form(*(values.pop(name.replace("-", "_")) for name, _, _ in _FORM))
-            return command(form=form, **values)
-
-        made: Any = with_form
-        for name, default, text in reversed(_FORM):
-            variable = f"DR_{name.upper().replace('-', '_')}" if from_environment else None
-            made = click.option(f"--{name}", envvar=variable, default=default, help=f"A person's form: {text}")(made)
-        return cast(F, made)
-
-    return decorate
+    return around
 
 
-def decision_options(command: F) -> F:
+def decision_options(command: Command) -> Command:
     """The decision itself, or where it lies."""
     command = click.option(
         "--decision-ref", envvar="DR_DECISION_REF", default="", help="Instead, a file of the repository and its commit, path@sha."

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import decision_options, form_options, format_option, moment_option
+from hyops_ci.cli.options import decision_options, form_options, format_option, gather, moment_option
+from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
     from hyops_ci.stages.handover import RunDir
-    from hyops_ci.stages.plan.stage import Form
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What is planned, where, and as of when."""
+
+    decision_text: str
+    decision_ref: str
+    approvals: str
+    resume: str
+    repository: Path
+    folder: Path | None
+    at: datetime | None
 
 
 @click.command("plan")
@@ -31,20 +45,9 @@ if TYPE_CHECKING:
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Outside GitHub: where the run's folder is made.")
 @moment_option
 @format_option
-def command(
-    decision_text: str,
-    decision_ref: str,
-    form: Form,
-    approvals: str,
-    resume: str,
-    repository: Path,
-    folder: Path | None,
-    at: datetime | None,
-    output: str,
-) -> int:
+@gather(PlanOptions)
+def command(options: PlanOptions, form: Form, output: str) -> int:
     """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
-    from dataclasses import replace
-
     from hyops_ci.cli.github_job import checkout_config, github_world, job_folder, leave, tell_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
@@ -53,12 +56,13 @@ def command(
     from hyops_ci.stages.handover import new_run
     from hyops_ci.stages.plan.stage import Ask, plan
 
+    repository = options.repository
     ask = Ask(
         repository,
-        decision_bytes(decision_text, decision_ref, repository),
+        decision_bytes(options.decision_text, options.decision_ref, repository),
         form,
-        approvals=approvals,
-        resume=resume.strip(),
+        approvals=options.approvals,
+        resume=options.resume.strip(),
     )
     config = checkout_config(repository)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -70,8 +74,8 @@ def command(
     from hyops_ci.cli.shell import shell_world
 
     world = shell_world(config)
-    world = replace(world, clock=ShiftedClock(at)) if at else world
-    run = new_run((folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
+    world = replace(world, clock=ShiftedClock(options.at)) if options.at else world
+    run = new_run((options.folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
     end = plan(ask, run, world)
     document = run.read_model("plan.json", Plan).document() if run.has("plan.json") else {}
     if end.refusal is not None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import click
 
-from hyops_ci.cli.options import format_option, moment_option
+from hyops_ci.cli.options import format_option, gather, moment_option
 from hyops_ci.cli.render import conclusion, progress, say
+
+
+@dataclass(frozen=True)
+class RehearseOptions:
+    """What is rehearsed, with what, and where."""
+
+    scenario: str
+    decision: Path | None
+    config: Path | None
+    folder: Path | None
+    stand_in: bool
+    verbose: bool
+    at: datetime | None
 
 
 @click.command("rehearse")
@@ -22,25 +36,18 @@ from hyops_ci.cli.render import conclusion, progress, say
 @click.option("--verbose", is_flag=True, help="Also print what HyOps prints.")
 @moment_option
 @format_option
-def command(
-    scenario: str,
-    decision: Path | None,
-    config: Path | None,
-    folder: Path | None,
-    stand_in: bool,
-    verbose: bool,
-    at: datetime | None,
-    output: str,
-) -> int:
+@gather(RehearseOptions)
+def command(options: RehearseOptions, output: str) -> int:
     """Take an example decision through everything: plan, check, approval, recovery, evidence, report.
 
     HyOps is a stand-in, and every page says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the PATH, or
     /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
     """
-    from hyops_ci.operations.rehearse.sandbox import find_hyops
+    from hyops_ci.operations.rehearse.sandbox import Site, find_hyops
     from hyops_ci.operations.rehearse.scenarios import SCENARIOS, rehearse
-    from hyops_ci.stages.context import silent
+    from hyops_ci.stages.context import ShiftedClock, SystemClock, silent
 
+    scenario, folder = options.scenario, options.folder
     if scenario == "list":
         click.echo("\n".join(f"{name:<18} {night.story}" for name, night in SCENARIOS.items()))
         return 0
@@ -50,16 +57,16 @@ def command(
         raise click.UsageError(f"{folder} is not empty")
     place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
     place = place.resolve()
-    content = decision.read_bytes() if decision else b""
+    content = options.decision.read_bytes() if options.decision else b""
     night = SCENARIOS[scenario]
-    real = None if stand_in or night.scripted or config else find_hyops(os.environ)
+    real = None if options.stand_in or night.scripted or options.config else find_hyops(os.environ)
     which = (
         f"HyOps is the real one, {real.hyops}, with gates that touch nothing" if real else "HyOps is a STAND-IN: nothing will be recovered"
     )
     say(f"rehearsal {scenario}: {night.story}. {which}")
-    ended = rehearse(
-        place, scenario=scenario, decision=content, config=config, at=at, real=real, say=progress, hyops_line=say if verbose else silent
-    )
+    clock = ShiftedClock(options.at) if options.at else SystemClock()
+    site = Site(place, clock, progress, say if options.verbose else silent, real)
+    ended = rehearse(site, scenario, decision=content, config=options.config)
     code = conclusion(ended, output)
     say("this was a rehearsal: nothing outside its folder was touched, and no service was recovered")
     return code

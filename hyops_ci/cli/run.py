@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import form_options, format_option
-
-if TYPE_CHECKING:
-    from hyops_ci.stages.plan.stage import Form
+from hyops_ci.intake.form import Form
 
 
 @click.command("run")

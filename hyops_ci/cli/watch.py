@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import format_option, gather
 
 if TYPE_CHECKING:
     from hyops_ci.stages.watch.stage import Watched
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Which job is watched, and the runner that the plan is about: outputs of the plan step as they are."""
+
+    which: Literal["check", "execute"]
+    job: str
+    runs_on: str
+    runner_ref: str
+    runner_names: str
+    runner_group: str
+    lane: str
+    bootstrap_reason: str
+    gate: str
+    organization: str
+    limit: int
 
 
 @click.command("watch")
@@ -32,20 +50,8 @@ if TYPE_CHECKING:
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve the repository, too.")
 @click.option("--limit", envvar="DR_LIMIT", type=click.IntRange(30, 3600), default=120, show_default=True, help="Seconds in the queue.")
 @format_option
-def command(
-    which: str,
-    job: str,
-    runs_on: str,
-    runner_ref: str,
-    runner_names: str,
-    runner_group: str,
-    lane: str,
-    bootstrap_reason: str,
-    gate: str,
-    organization: str,
-    limit: int,
-    output: str,
-) -> int:
+@gather(WatchOptions)
+def command(options: WatchOptions, output: str) -> int:
     """Watch one job of this run until a runner has it; cancel the run where none comes, or a stranger.
 
     DR_TOKEN needs actions: write. With DR_RUNNER_TOKEN, or DR_APP_ID and DR_APP_KEY_FILE, it also knows whether the runner is online.
@@ -56,9 +62,9 @@ def command(
     from hyops_ci.stages.watch.stage import Order, watch
 
     world = github_world(None, on_runner=False)
-    labels, names = listed(runs_on, at_least=1), listed(runner_names)
-    wanted = Wanted(job=job, attempt=world.job.attempt, labels=labels, names=names, group=runner_group, limit=limit)
-    order = Order("check" if which == "check" else "execute", wanted, runner_ref, lane, bootstrap_reason, gate, organization)
+    labels, names, group = listed(options.runs_on, at_least=1), listed(options.runner_names), options.runner_group
+    wanted = Wanted(job=options.job, attempt=world.job.attempt, labels=labels, names=names, group=group, limit=options.limit)
+    order = Order(options.which, wanted, options.runner_ref, options.lane, options.bootstrap_reason, options.gate, options.organization)
     client, runners = world.github or connect(world.job.repository), connect_for_runners(world.job.repository)
     watched = watch(order, client, world, runners=runners, tell=lambda found: tell(found, output))
     return watched.refusal.exit_code if watched.refusal else 0

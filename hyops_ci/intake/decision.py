@@ -14,6 +14,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.lanes import ON_PREM
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.intake.form import Form
 from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
 from hyops_ci.intake.validate import validate
@@ -71,31 +72,23 @@ def _read(data: bytes, config: DispatchConfig, now: datetime, received_at: datet
     return Intake(decision, data, kind, warnings)
 
 
-def read_form(
-    *,
-    action: str,
-    service: str,
-    reason: str,
-    restore: str = "latest",
-    old_primary: str = "not-confirmed",
-    repository_id: int,
-    run_id: str,
-    login: str,
-    created_at: str,
-) -> Intake:
-    """A person's form. The decision's id is the same for every attempt of a run. Raises Refusal (exit 3) for what does not fit."""
+def read_form(form: Form, *, repository_id: int, run_id: str, login: str, created_at: str) -> Intake:
+    """Return the decision of a form that `login` sent with run `run_id`. Its id is the same for every attempt of the run.
+
+    Raises Refusal (exit 3) for what does not fit.
+    """
     types = {
         "failover": DecisionType.FAILOVER,
         "failback": DecisionType.FAILBACK_ONPREM,
         "burst": DecisionType.BURST,
         "hold": DecisionType.HOLD,
     }
-    if action not in types:
+    if form.action not in types:
         raise Refusal(
             "intake.action",
             "the form names no action",
             exit_code=Exit.DECISION,
-            found=f"action={shown(action) or 'nothing'}",
+            found=f"action={shown(form.action) or 'nothing'}",
             expected=f"one of {', '.join(types)}",
             fix="gh workflow run dr.yml -f action=failover -f service=<name>/<env> -f reason=...",
         )
@@ -104,13 +97,13 @@ def read_form(
         "api_version": "hybridops/v1",
         "kind": "Decision",
         "decision_id": f"manual-{repository_id}-{number}",
-        "decision_type": types[action].value,
-        "service": service,
-        "rationale": reason,
+        "decision_type": types[form.action].value,
+        "service": form.service,
+        "rationale": form.reason,
         "issued_at": created_at,
         "issuer": f"github:{login}",
-        "restore_point": restore or "latest",
-        "old_primary": old_primary or "not-confirmed",
+        "restore_point": form.restore or "latest",
+        "old_primary": form.old_primary or "not-confirmed",
     }
     source = json.dumps(value, indent=2, sort_keys=True).encode()
     validate(source, "the form")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.digest import digest_bytes
@@ -139,25 +139,13 @@ class Ledger:
             )
         return tip.claim
 
-    def advance(
-        self,
-        claim: Claim,
-        state: State,
-        *,
-        at: str,
-        mutating: bool = False,
-        past_no_return: bool = False,
-        bundle_sha256: str | None = None,
-        serves: str = "",
-        unbegun: bool = False,
-    ) -> Tip:
-        """The claim's run moved on. Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's.
+    def advance(self, claim: Claim, state: State, *, at: str, **move: Unpack[transitions.Move]) -> Tip:
+        """Record that the claim's run moved on.
 
-        `unbegun`: only if the run has not reached a mutating intent, else Refusal (exit 5) `lock.transition`.
+        Raises Refusal (exit 5): `lock.superseded` where the lock is another run's, `lock.transition` where the ledger knows better.
         """
-        how: dict[str, Any] = {"at": at, "mutating": mutating, "past_no_return": past_no_return, "unbegun": unbegun}
         return self._change(
-            lambda head: transitions.advanced(head.tip, claim, state, bundle_sha256=bundle_sha256, serves=serves, **how),
+            lambda head: transitions.advanced(head.tip, claim, state, at=at, **move),
             f"{state} epoch {claim.epoch} by run {claim.run_id}",
         )
 
@@ -174,25 +162,10 @@ class Ledger:
 
         return self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
 
-    def settle(
-        self,
-        *,
-        serves: str,
-        home_site: str,
-        reason: str,
-        settled_by: str,
-        at: str,
-        epoch: int | None = None,
-        settlement: dict[str, Any] | None = None,
-    ) -> Tip:
-        """A person's word on which side serves, after a run that was cut off.
-
-        `epoch` is the one they looked at, `settlement` the envelope that they signed.
-        """
-        word = {"serves": serves, "home_site": home_site, "reason": reason, "settled_by": settled_by, "at": at}
+    def settle(self, **said: Unpack[transitions.SettledSide]) -> Tip:
+        """Record which side serves after a run that was cut off. Raises Refusal as `transitions.settled`."""
         return self._change(
-            lambda head: transitions.settled(head.tip, **word, epoch=epoch, settlement=settlement),
-            f"settle: serves from {serves}, by {settled_by}",
+            lambda head: transitions.settled(head.tip, **said), f"settle: serves from {said['serves']}, by {said['settled_by']}"
         )
 
     def answer(self, envelope: Any, *, subject: Subject, at: str) -> Tip:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
@@ -57,22 +57,38 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
     return _with(tip, {**fresh, **cleared})
 
 
-def advanced(
-    tip: Tip,
-    claim: Claim,
-    state: State,
-    *,
-    at: str,
-    mutating: bool = False,
-    past_no_return: bool = False,
-    bundle_sha256: str | None = None,
-    serves: str = "",
-    unbegun: bool = False,
-) -> Tip:
-    """The tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's.
+class Move(TypedDict, total=False):
+    """What is known of a claim's run beside its new state."""
 
-    `unbegun`: said by who believes that the run has changed nothing; refused where the ledger knows that it has begun.
-    """
+    mutating: bool
+    """It is about to change something."""
+    past_no_return: bool
+    """Clients may have moved."""
+    bundle_sha256: str | None
+    """Of the evidence that was sealed."""
+    serves: str
+    """The site that serves once the move is done."""
+    unbegun: bool
+    """As far as the caller knows it has changed nothing: refused where the ledger knows that it has begun."""
+
+
+class SettledSide(TypedDict):
+    """Which side serves after a run that was cut off, as people found out."""
+
+    serves: str
+    home_site: str
+    reason: str
+    settled_by: str
+    at: str
+    epoch: NotRequired[int | None]
+    """The epoch that they looked at."""
+    settlement: NotRequired[dict[str, Any] | None]
+    """The envelope that they signed."""
+
+
+def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Move]) -> Tip:
+    """Return the tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's."""
+    bundle_sha256, serves, past_no_return = move.get("bundle_sha256"), move.get("serves", ""), move.get("past_no_return", False)
     if tip.claim is None or tip.claim.claim_id != claim.claim_id:
         now = f"epoch {tip.epoch}, run {tip.claim.run_id}" if tip.claim else f"epoch {tip.epoch}, no claim"
         raise refuse(
@@ -83,7 +99,7 @@ def advanced(
             "stop: the other run acts now",
         )
     before = tip.state or State.CLAIMED
-    if unbegun and tip.mutating:
+    if move.get("unbegun") and tip.mutating:
         raise refuse(
             "lock.transition",
             "the run has begun in the meantime",
@@ -110,7 +126,7 @@ def advanced(
     update: dict[str, object] = {
         "state": state,
         "at": at,
-        "mutating": tip.mutating or mutating or past_no_return or state in _ACTING,
+        "mutating": tip.mutating or move.get("mutating", False) or past_no_return or state in _ACTING,
         "past_no_return": tip.past_no_return or past_no_return,
         "bundle_sha256": bundle_sha256 or tip.bundle_sha256,
     }
@@ -120,18 +136,9 @@ def advanced(
     return _with(tip, update)
 
 
-def settled(
-    tip: Tip,
-    *,
-    serves: str,
-    home_site: str,
-    reason: str,
-    settled_by: str,
-    at: str,
-    epoch: int | None = None,
-    settlement: dict[str, Any] | None = None,
-) -> Tip:
-    """The tip after a person said which side serves. Raises Refusal (exit 5) where nothing is to be settled, or another epoch was meant."""
+def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
+    """Return the tip after it was settled. Raises Refusal (exit 5) where nothing is to be settled, or another epoch was meant."""
+    epoch, at = said.get("epoch"), said["at"]
     if epoch is not None and epoch != tip.epoch:
         raise refuse("lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again")
     if not _unsettled(tip, at):
@@ -143,17 +150,18 @@ def settled(
             "a run that was cut off: INDETERMINATE, stopped past the point of no return, or begun and silent for 10 minutes",
             "none; while a run is acting: cancel it first, or wait for its end",
         )
-    position: Position = "primary" if serves == home_site else "failed_over"
+    position: Position = "primary" if said["serves"] == said["home_site"] else "failed_over"
     moved = position != tip.position
     update: dict[str, object] = {
         "position": position,
-        "serves": serves,
+        "serves": said["serves"],
         "moves": tip.moves + moved,
         "claim": None,
         "state": None,
         "mutating": False,
     }
-    update |= {"past_no_return": False, "reason": reason[:500], "settled_by": settled_by[:200], "settlement": settlement, "at": at}
+    update |= {"past_no_return": False, "reason": said["reason"][:500], "settled_by": said["settled_by"][:200], "at": at}
+    update |= {"settlement": said.get("settlement")}
     try:
         return _with(tip, update)
     except ValidationError as error:

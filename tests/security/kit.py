@@ -23,6 +23,7 @@ from hyops_ci.contracts.config import HostTrust
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client
+from hyops_ci.intake.form import Form
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
 from hyops_ci.signing.dsse import load_key, new_key, public_of
@@ -32,7 +33,7 @@ from hyops_ci.stages.context import ShiftedClock, SystemClock, World
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.plan.stage import Ask, Form, plan
+from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
 from tests.support.github.environments import Environment

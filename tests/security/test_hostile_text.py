@@ -22,11 +22,12 @@ from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.github.actions.commands import Workflow, plain
+from hyops_ci.intake.form import Form
 from hyops_ci.report.approval_page import page
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown, summary_lines
 from hyops_ci.stages.conclude.stage import Conclusion
-from hyops_ci.stages.plan.stage import Ask, Form, plan
+from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.watch.queue import Wanted
 from hyops_ci.stages.watch.stage import Order, watch
 from hyops_ci.text import fenced

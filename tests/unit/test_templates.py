@@ -11,8 +11,8 @@ import pytest
 
 from hyops_ci.github.actions.startup_failure import INPUTS
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
+from hyops_ci.intake.form import Form
 from hyops_ci.operations.dispatch.start import Order, dispatch
-from hyops_ci.stages.plan.stage import Form
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.operations.dispatch.dispatching import DECISION, Caller, caller, decision

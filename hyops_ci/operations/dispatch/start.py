@@ -24,10 +24,10 @@ from hyops_ci.github.contents import file_at
 from hyops_ci.github.dispatch import Started, Workflow, check_declared, check_event, check_inputs, start, start_by_event, workflow
 from hyops_ci.github.repository import repository
 from hyops_ci.intake.decision import read_form
+from hyops_ci.intake.form import Form
 from hyops_ci.intake.records import ID, decision_id
 from hyops_ci.intake.validate import validate
 from hyops_ci.parsing.strict_json import read_object
-from hyops_ci.stages.plan.stage import Form
 
 _REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}|\.[A-Za-z0-9_][A-Za-z0-9_./-]{0,198})@(?P<sha>[0-9a-f]{40})")
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -117,17 +117,7 @@ def _given(order: Order, client: Client, clock: Clock) -> _Given:
 
 def _of_form(form: Form, clock: Clock) -> _Given:
     """A person's form, judged as the plan will judge it. Number, login and time are the run's own."""
-    read_form(
-        action=form.action,
-        service=form.service,
-        reason=form.reason,
-        restore=form.restore,
-        old_primary=form.old_primary,
-        repository_id=1,
-        run_id="1",
-        login="someone",
-        created_at=stamp(clock.now().replace(microsecond=0)),
-    )
+    read_form(form, repository_id=1, run_id="1", login="someone", created_at=stamp(clock.now().replace(microsecond=0)))
     usual, inputs = Form(), {"action": form.action, "service": form.service, "reason": form.reason}
     if form.restore not in ("", usual.restore):
         inputs["restore"] = form.restore

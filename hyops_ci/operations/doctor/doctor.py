@@ -22,6 +22,7 @@ from hyops_ci.contracts.plan import Plan, Source
 from hyops_ci.errors import DispatchError, Fault
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
+from hyops_ci.intake.form import Form
 from hyops_ci.operations.doctor.report import Diagnosis, drill_line, lock_line, note_of, runner_lines
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import Answers, CheckCase, PlanCase, ask_all
@@ -31,7 +32,7 @@ from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
-from hyops_ci.stages.plan.stage import Ask, Form, keep_decision, ledger_position, take_in
+from hyops_ci.stages.plan.stage import Ask, keep_decision, ledger_position, take_in
 from hyops_ci.stages.planned_run import narrowed, planned_run
 from hyops_ci.stages.preview import authority_of, look
 from hyops_ci.stages.watch.queue import Presence

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,11 +20,11 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.run import State
 from hyops_ci.operations.break_glass import conclude_here
-from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, RealHyOps, Site, endpoint, set_up
+from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, endpoint, set_up
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion
-from hyops_ci.stages.context import ShiftedClock, SystemClock, World, silent
+from hyops_ci.stages.context import ShiftedClock, World
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask, plan
@@ -87,20 +87,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 """The names of `--scenario`."""
 
 
-def rehearse(
-    folder: Path,
-    *,
-    scenario: str = "recovered",
-    decision: bytes = b"",
-    config: Path | None = None,
-    at: datetime | None = None,
-    real: RealHyOps | None = None,
-    say: Callable[[str], None] = silent,
-    hyops_line: Callable[[str], None] = silent,
-) -> Conclusion:
-    """Take a decision through everything, below `folder`, which must be empty. `decision` and `config` replace the example's."""
-    night = SCENARIOS[scenario]
-    site = Site(folder, ShiftedClock(at) if at is not None else SystemClock(), say, hyops_line, None if night.scripted or config else real)
+def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path | None = None) -> Conclusion:
+    """Take a decision through everything, below `site.root`, which must be empty. `decision` and `config` replace the example's."""
+    night, folder = SCENARIOS[scenario], site.root
     with endpoint() as port:
         set_up(site, port, config)
         if night.prepare is not None:

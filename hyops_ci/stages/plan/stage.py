@@ -19,6 +19,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.intake.decision import Intake, read_decision, read_form
+from hyops_ci.intake.form import Form
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import ask_all
@@ -33,23 +34,12 @@ from hyops_ci.stages.runner import StageEnd, run_stage
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a person typed."""
-
-    action: str = ""
-    service: str = ""
-    reason: str = ""
-    restore: str = "latest"
-    old_primary: str = "not-confirmed"
-
-
-@dataclass(frozen=True)
 class Ask:
     """What is to be planned: a decision's bytes or a form, and the repository that config and overlays are read from."""
 
     repository: Path
     decision: bytes = field(default=b"", repr=False)
-    form: Form = Form()
+    form: Form = field(default_factory=Form)
     config_path: str = CONFIG_PATH
     approvals: str = field(default="", repr=False)
     """Signed answers that came with the decision, as JSON text."""
@@ -116,17 +106,8 @@ def take_in(ask: Ask, config: DispatchConfig, context: World, origin: Origin) ->
         return read_decision(decision_of(origin, context), config=config, now=moment(origin.received_at))
     if ask.decision:
         return read_decision(ask.decision, config=config, now=context.clock.now(), received_at=moment(origin.received_at))
-    return read_form(
-        action=form.action,
-        service=form.service,
-        reason=form.reason,
-        restore=form.restore,
-        old_primary=form.old_primary,
-        repository_id=context.job.repository_id,
-        run_id=context.job.run_id,
-        login=context.job.actor,
-        created_at=origin.received_at,
-    )
+    job = context.job
+    return read_form(form, repository_id=job.repository_id, run_id=job.run_id, login=job.actor, created_at=origin.received_at)
 
 
 def keep_decision(folder: RunDir, intake: Intake) -> None:

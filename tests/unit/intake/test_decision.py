@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.intake.decision import read_decision, read_form
+from hyops_ci.intake.decision import Intake, read_decision, read_form
+from hyops_ci.intake.form import Form
 from hyops_ci.intake.records import decision_id
 from hyops_ci.parsing.strict_json import BY_HAND
 from tests.unit.intake.cases import Case, config, load, names
@@ -152,19 +153,18 @@ def test_a_byte_changed_is_never_a_traceback(case: Case, data: st.DataObject) ->
     answer(case.data[:at] + data.draw(st.binary(max_size=3)) + case.data[at + 1 :], case)
 
 
-FORM = {
-    "action": "failover",
-    "service": "pg-ha/dev",
-    "reason": "INC-4242",
-    "repository_id": 4711,
-    "run_id": "212-3",
-    "login": "maria",
-    "created_at": "2026-11-23T03:04:31Z",
-}
+FORM = {"action": "failover", "service": "pg-ha/dev", "reason": "INC-4242"}
+SENT = {"repository_id": 4711, "run_id": "212-3", "login": "maria", "created_at": "2026-11-23T03:04:31Z"}
+
+
+def formed(**changes: Any) -> Intake:
+    """The form of these changes, sent with a run."""
+    typed = {name: changes.pop(name) for name in list(changes) if name in Form.__dataclass_fields__}
+    return read_form(Form(**(FORM | typed)), **(SENT | changes))  # type: ignore[arg-type]
 
 
 def test_a_form_is_the_same_decision_for_every_attempt() -> None:
-    first, second = (read_form(**{**FORM, "run_id": f"212-{attempt}"}) for attempt in (1, 2))  # type: ignore[arg-type]
+    first, second = (formed(run_id=f"212-{attempt}") for attempt in (1, 2))
     assert first.decision == second.decision
     assert first.source == second.source
     assert first.decision.decision_id == "manual-4711-212"
@@ -176,7 +176,7 @@ def test_a_form_is_the_same_decision_for_every_attempt() -> None:
     ("said", "means"), [("failover", "failover"), ("failback", "failback_onprem"), ("burst", "burst"), ("hold", "hold")]
 )
 def test_actions_of_the_form(said: str, means: str) -> None:
-    assert read_form(**{**FORM, "action": said}).decision.decision_type == means  # type: ignore[arg-type]
+    assert formed(action=said).decision.decision_type == means
 
 
 @pytest.mark.parametrize(
@@ -199,14 +199,14 @@ def test_actions_of_the_form(said: str, means: str) -> None:
 )
 def test_a_form_that_does_not_fit(field: str, value: str, gate: str) -> None:
     with pytest.raises(Refusal) as caught:
-        read_form(**{**FORM, field: value})  # type: ignore[arg-type]
+        formed(**{field: value})
     assert (caught.value.gate, caught.value.exit_code) == (gate, Exit.DECISION)
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
 def test_no_form_gives_a_traceback(service: str, reason: str, restore: str, login: str) -> None:
     with contextlib.suppress(Refusal):
-        taken = read_form(**{**FORM, "service": service, "reason": reason, "restore": restore, "login": login})  # type: ignore[arg-type]
+        taken = formed(service=service, reason=reason, restore=restore, login=login)
         assert taken.decision.rationale == reason
 
 

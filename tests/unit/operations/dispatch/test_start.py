@@ -11,8 +11,8 @@ import pytest
 
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.intake.form import Form
 from hyops_ci.operations.dispatch.start import Dispatched, Order, dispatch
-from hyops_ci.stages.plan.stage import Form
 from tests.support.github.fixture import github_fake
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub

@@ -21,6 +21,7 @@ from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.codeowners import PLACES
 from hyops_ci.identity.claims import audience_of
+from hyops_ci.intake.form import Form
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.init.commands import Adopter
@@ -28,7 +29,7 @@ from hyops_ci.operations.init.files import WORKFLOW_PATH, adopt, template
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.plan.stage import Ask, Form, plan
+from hyops_ci.stages.plan.stage import Ask, plan
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.support.github.validation import validate_request

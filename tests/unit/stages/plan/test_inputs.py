@@ -13,6 +13,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake, read_form
+from hyops_ci.intake.form import Form
 from hyops_ci.operations.init.files import adopt
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.job import Job
@@ -43,17 +44,8 @@ def config(checkout: Path) -> DispatchConfig:
 
 @pytest.fixture
 def intake() -> Intake:
-    return read_form(
-        action="failover",
-        service="pg-ha/prod",
-        reason="INC-4242",
-        restore="latest",
-        old_primary="not-confirmed",
-        repository_id=4711,
-        run_id="212-1",
-        login="maria",
-        created_at="2026-11-23T03:04:31Z",
-    )
+    form = Form("failover", "pg-ha/prod", "INC-4242")
+    return read_form(form, repository_id=4711, run_id="212-1", login="maria", created_at="2026-11-23T03:04:31Z")
 
 
 # ------------------------------------------------------------------------------------------------------- files
