@@ -1,1 +1,1 @@
-"""A person's yes or no: the request they read, the answer they sign, and the judgement of what was signed (docs/design/contracts.md 5)."""
+"""Approvals: the request that a person reads, the answer that they sign, and its validation (docs/design/contracts.md 5)."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from hyops_ci.contracts.approval import Person, Subject
 from hyops_ci.contracts.plan import ApprovalDemand
 
-Window = tuple[datetime | None, datetime | None]
+ValidityWindow = tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,27 @@ class ApprovalContext:
     now: datetime
     spent_nonces: Collection[str] = frozenset()
     requested_at: datetime | None = None
-    """End of the check, where it is known: then nobody can move it."""
-    validity: Mapping[str, Window] = field(default_factory=dict)
-    """Public key -> when it may be used, from the host trust. A key that is not in it has no window."""
+    """End of the check, if known: an approval that names another time is refused."""
+    validity: Mapping[str, ValidityWindow] = field(default_factory=dict)
+    """Public key -> when it may be used, from the host trust. A key that is not listed is valid at any time."""
     approvers: Mapping[int, str] | None = None
-    """Numeric id -> login of the approvers that the host pins; None where it pins none."""
+    """Numeric id -> login of the approvers that the host pins; None if it pins none."""
     apps: Collection[int] | None = None
-    """Numeric user ids of the machines that may ask; None where no host was asked."""
+    """Numeric user ids of the machines that may ask; None if no host was asked."""
     gate_passed: bool = False
-    """Whether the job behind the approval gate runs: then GitHub let it through, and without any review that was a bypass."""
+    """Whether the job behind the approval gate runs: then GitHub released it, and without any review that was a bypass."""
 
-    def ids(self, person: Person) -> set[int]:
-        """The numbers that a person goes by: GitHub's, and the host's for that login."""
+    def ids_of(self, person: Person) -> set[int]:
+        """Return the numeric ids of a person: GitHub's, and the host's for that login."""
         known = self.approvers or {}
         return {person.id} - {0} | {number for number, login in known.items() if login.lower() == person.login.lower()}
 
-    def names(self, person: Person) -> set[str]:
-        """The logins that a person goes by: whoever signs with one key is one person, under however many names it stands."""
+    def logins_of(self, person: Person) -> set[str]:
+        """Return the logins of a person: all logins with one key are one person."""
         key = self.demand.approvers.get(person.login)
         return {person.login} | {login for login, known in self.demand.approvers.items() if known == key}
 
-    def asked(self, person: Person, requesters: Sequence[Person]) -> bool:
-        """Whether a person is among those who asked, under any name or number that is known of them."""
-        known = [Person(login=name) for name in self.names(person)]
-        return any(Person(login=each.login, id=number).among(requesters) for each in (person, *known) for number in (0, *self.ids(each)))
+    def is_requester(self, person: Person, requesters: Sequence[Person]) -> bool:
+        """Return whether a person is among the requesters, under any login or number that is known of them."""
+        known = [Person(login=name) for name in self.logins_of(person)]
+        return any(Person(login=each.login, id=number).among(requesters) for each in (person, *known) for number in (0, *self.ids_of(each)))

@@ -1,6 +1,6 @@
-"""Is there a yes: signatures, reviews, people, quorum, judged once, at the claim (docs/design/contracts.md 5).
+"""Decide whether a run is approved: signatures, reviews, people and quorum, once, at the claim (docs/design/contracts.md 5).
 
-A no of any approver ends it. What does not count is set aside and named, and cannot make up for what is missing.
+A denial by any approver ends the run. An approval that does not count is named in the refusal.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.objections import OBJECTIONS, refuse
-from hyops_ci.approvals.requesters import refuse_machines
+from hyops_ci.approvals.objections import OBJECTIONS, approval_refusal
+from hyops_ci.approvals.requesters import refuse_unknown_machines
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.errors import Refusal
 from hyops_ci.signing.dsse import open_envelope
 
 
-def judge(envelopes: Iterable[Any], context: ApprovalContext, *, reviews: Sequence[Approval] = ()) -> tuple[Approval, ...]:
+def judge_approvals(envelopes: Iterable[Any], context: ApprovalContext, *, reviews: Sequence[Approval] = ()) -> tuple[Approval, ...]:
     """Return the approvals that carry the run, one for each person, at least as many as demanded: from DSSE envelopes and from reviews.
 
     `reviews` are the run's review history (`approvals.reviews.approvals_of`).
@@ -28,16 +28,16 @@ def judge(envelopes: Iterable[Any], context: ApprovalContext, *, reviews: Sequen
     or approval.unsigned.
     """
     demand = context.demand
-    signed, ignored = opened(envelopes, context)
+    signed, ignored = open_approvals(envelopes, context)
     if context.gate_passed and not reviews and "environment" in demand.channels:
         if "signed" not in demand.channels:
-            raise refuse_bypass(demand.gate)
+            raise bypassed_gate(demand.gate)
         ignored.append(f"nobody reviewed {demand.gate}, although its job runs")
-    return weigh([*signed, *reviews], context, ignored)
+    return count_approvals([*signed, *reviews], context, ignored)
 
 
-def opened(envelopes: Iterable[Any], context: ApprovalContext) -> tuple[list[Approval], list[str]]:
-    """Approvals that a key of the plan signed in its owner's name, and notes on what was ignored. Raises Refusal (exit 6)."""
+def open_approvals(envelopes: Iterable[Any], context: ApprovalContext) -> tuple[list[Approval], list[str]]:
+    """Return the approvals that a key of the plan signed in its owner's name, and notes on ignored ones. Raises Refusal (exit 6)."""
     approvers = context.demand.approvers
     approvals, ignored = [], []
     for number, envelope in enumerate(envelopes, 1):
@@ -59,10 +59,10 @@ def opened(envelopes: Iterable[Any], context: ApprovalContext) -> tuple[list[App
     return approvals, ignored
 
 
-def weigh(approvals: Iterable[Approval], context: ApprovalContext, ignored: Sequence[str] = ()) -> tuple[Approval, ...]:
-    """The approvals that count, whatever their channel, one for each person, when there are enough. Raises Refusal (exit 6) as `judge`."""
+def count_approvals(approvals: Iterable[Approval], context: ApprovalContext, ignored: Sequence[str] = ()) -> tuple[Approval, ...]:
+    """Return the approvals that count, one per person, if there are enough. Raises Refusal (exit 6) as `judge_approvals`."""
     granted: list[Approval] = []
-    aside: list[Refusal] = []
+    not_counted: list[Refusal] = []
     for approval in approvals:
         objection = next((found for gate in OBJECTIONS if (found := gate(approval, context)) is not None), None)
         if objection is None:
@@ -70,24 +70,24 @@ def weigh(approvals: Iterable[Approval], context: ApprovalContext, ignored: Sequ
         elif objection.gate == "approval.denied":
             raise objection
         else:
-            aside.append(objection)
-    refuse_machines(context.requesters, context.apps)
+            not_counted.append(objection)
+    refuse_unknown_machines(context.requesters, context.apps)
     people = _people(granted, context)
     if len(people) >= context.demand.quorum:
         if len(people) < 2 and any(each.bot for each in context.requesters) and not any(each.channel == "signed" for each in granted):
             raise _machine(context, granted)
         return tuple(people)
-    if not people and aside:
-        raise aside[0]
-    notes = [*(f"{refusal.gate}: {refusal.found}" for refusal in aside), *ignored]
+    if not people and not_counted:
+        raise not_counted[0]
+    notes = [*(f"{refusal.gate}: {refusal.found}" for refusal in not_counted), *ignored]
     raise _too_few(people, context, notes)
 
 
 def _people(granted: Sequence[Approval], context: ApprovalContext) -> list[Approval]:
-    """The first approval of each person. One login, one number or one key, on whatever channel, is one person."""
+    """Return the first approval of each person. Approvals that share a login, a number or a key, on any channel, are one person's."""
     groups: list[tuple[int, set[object]]] = []
     for place, approval in enumerate(granted):
-        names: set[object] = {approval.approver.login.lower(), *context.ids(approval.approver)}
+        names: set[object] = {approval.approver.login.lower(), *context.ids_of(approval.approver)}
         if approval.channel == "signed":
             names.add(context.demand.approvers.get(approval.approver.login))
         same = [group for group in groups if group[1] & names]
@@ -99,12 +99,11 @@ def _people(granted: Sequence[Approval], context: ApprovalContext) -> list[Appro
 def _too_few(granted: Sequence[Approval], context: ApprovalContext, notes: Sequence[str]) -> Refusal:
     names = [approval.approver.login for approval in granted]
     have = {name.lower() for name in names}
-    left = [
-        each for each in context.demand.approvers if each.lower() not in have and not context.asked(Person(login=each), context.requesters)
-    ]
+    people = (Person(login=each) for each in context.demand.approvers if each.lower() not in have)
+    left = [person.login for person in people if not context.is_requester(person, context.requesters)]
     quorum = context.demand.quorum
     said = f"{len(granted)} of {quorum}: {', '.join(names)}" if granted else "no approval"
-    return refuse(
+    return approval_refusal(
         "approval.quorum" if granted else "approval.unsigned",
         f"{len(granted)} of {quorum} approvals" if granted else "nobody has approved yet",
         found="; ".join((said, *notes)),
@@ -113,9 +112,9 @@ def _too_few(granted: Sequence[Approval], context: ApprovalContext, notes: Seque
     )
 
 
-def refuse_bypass(gate: str) -> Refusal:
-    """The job of a gate runs, and the run's history knows nobody who let it through."""
-    return refuse(
+def bypassed_gate(gate: str) -> Refusal:
+    """Return the refusal for a job that runs behind a gate which nobody reviewed."""
+    return approval_refusal(
         "approval.bypass",
         "the approval gate was bypassed",
         found=f"the job behind {gate} runs, and the run's history has no review of {gate}",
@@ -127,7 +126,7 @@ def refuse_bypass(gate: str) -> Refusal:
 
 def _machine(context: ApprovalContext, granted: Sequence[Approval]) -> Refusal:
     machine = next(each.login for each in context.requesters if each.bot)
-    return refuse(
+    return approval_refusal(
         "approval.machine",
         "a machine asked, and one review is not enough for that",
         found=f"asked by {machine}, reviewed by {granted[0].approver.login}; who stands behind the machine is not known",
@@ -138,13 +137,13 @@ def _machine(context: ApprovalContext, granted: Sequence[Approval]) -> Refusal:
 
 
 def _named(envelope: dict[str, Any]) -> str:
-    """The key ids an envelope claims; nothing was checked, so they are only shown."""
+    """Return the key ids that an envelope names. They are not verified, so they are only shown."""
     ids = [each.get("keyid") for each in envelope["signatures"] if isinstance(each, dict)]
     return " and ".join(each[:60] for each in ids if isinstance(each, str)) or "nobody"
 
 
 def _unreadable(found: str) -> Refusal:
-    return refuse(
+    return approval_refusal(
         "approval.envelope",
         "an approval cannot be read",
         found=found,

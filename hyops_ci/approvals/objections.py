@@ -1,4 +1,4 @@
-"""Why an approval does not count: one function for each reason, asked in this order, and the words that it is refused with."""
+"""Why an approval does not count: one function for each reason, in the order in which they are applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.request import refuse_expired, refuse_self
+from hyops_ci.approvals.request import approval_expired, self_approval
 from hyops_ci.contracts.approval import Approval, Subject
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.errors import Exit, Refusal
@@ -17,7 +17,7 @@ SKEW: Final = timedelta(seconds=60)
 
 
 def _denied(approval: Approval, context: ApprovalContext) -> Refusal | None:
-    """Any no to this subject, also a late one or a requester's own."""
+    """A denial of this subject, also a late one or a requester's own."""
     if approval.verdict != "deny" or _differs(approval.subject, context.subject):
         return None
     comment = f': "{approval.comment}"' if approval.comment else ", without a word"
@@ -39,7 +39,7 @@ def _another_subject(approval: Approval, context: ApprovalContext) -> Refusal | 
     differs += [f"accepted_risks (not {risk})" for risk in sorted(missing)]
     if not differs:
         return None
-    return refuse(
+    return approval_refusal(
         "approval.subject",
         "this approval is for something else",
         found=f"{approval.approver.login} answered another {', another '.join(differs)}",
@@ -53,7 +53,7 @@ def _not_in_time(approval: Approval, context: ApprovalContext) -> Refusal | None
     limit = asked_at + timedelta(seconds=seconds(context.demand.lifetime))
     not_before, not_after = context.validity.get(context.demand.approvers.get(approval.approver.login, ""), (None, None))
     if context.now >= min(until, limit):
-        return refuse_expired(min(until, limit), context.now)
+        return approval_expired(min(until, limit), context.now)
     ahead = max(asked_at, seen) > context.now + SKEW
     if (
         until > limit
@@ -62,7 +62,7 @@ def _not_in_time(approval: Approval, context: ApprovalContext) -> Refusal | None
         or (not_before and context.now < not_before)
         or (not_after and context.now >= not_after)
     ):
-        return refuse(
+        return approval_refusal(
             "approval.time",
             "the times of this approval do not fit",
             found=f"{approval.approver.login}: asked {approval.requested_at}, answered {approval.observed_at}, until {approval.expires_at}",
@@ -74,16 +74,16 @@ def _not_in_time(approval: Approval, context: ApprovalContext) -> Refusal | None
 
 def _own_request(approval: Approval, context: ApprovalContext) -> Refusal | None:
     requesters = context.requesters + approval.requesters
-    if not context.asked(approval.approver, requesters):
+    if not context.is_requester(approval.approver, requesters):
         return None
     people = tuple(dict.fromkeys(context.requesters or approval.requesters))
-    return refuse_self(people, [approval.approver.login], moment(approval.observed_at), context.demand.approvers)
+    return self_approval(people, [approval.approver.login], moment(approval.observed_at), context.demand.approvers)
 
 
 def _spent(approval: Approval, context: ApprovalContext) -> Refusal | None:
     if approval.subject.nonce not in context.spent_nonces:
         return None
-    return refuse(
+    return approval_refusal(
         "approval.nonce",
         "this approval was used before",
         found=f"nonce {approval.subject.nonce} of {approval.approver.login} is spent by an earlier claim",
@@ -95,7 +95,7 @@ def _spent(approval: Approval, context: ApprovalContext) -> Refusal | None:
 def _wrong_channel(approval: Approval, context: ApprovalContext) -> Refusal | None:
     if approval.channel in context.demand.channels:
         return None
-    return refuse(
+    return approval_refusal(
         "approval.channel",
         f"the plan takes no approval by {approval.channel}",
         found=f"{approval.approver.login} answered by {approval.channel}",
@@ -105,14 +105,14 @@ def _wrong_channel(approval: Approval, context: ApprovalContext) -> Refusal | No
 
 
 def _stranger(approval: Approval, context: ApprovalContext) -> Refusal | None:
-    """A review by a machine, by an account without a number, or by somebody whom this host does not take a word from."""
+    """A review by a machine, by an account without a number, or by a person who is not an approver of this host."""
     if approval.channel != "environment":
         return None  # a signature speaks for itself: its key is the plan's, and the host's
     person, known = approval.approver, context.approvers
     if not person.bot and person.id and (known is None or person.id in known):
         return None
     expected = "a person" if known is None else " or ".join(f"{login} ({number})" for number, login in sorted(known.items())) or "nobody"
-    return refuse(
+    return approval_refusal(
         "approval.stranger",
         "a machine cannot approve" if person.bot else "this host takes no word from this person",
         found=f"{person.login} (user id {person.id or 'unknown'}) reviewed {context.demand.gate}",
@@ -137,6 +137,6 @@ def _differs(given: Subject, expected: Subject) -> list[str]:
     return [name for name in compared if getattr(given, name) != getattr(expected, name)]
 
 
-def refuse(gate: str, reason: str, *, found: str, expected: str, fix: str, docs: str = "") -> Refusal:
-    """A refusal of the family "not approved"."""
+def approval_refusal(gate: str, reason: str, *, found: str, expected: str, fix: str, docs: str = "") -> Refusal:
+    """Return a refusal of the family "not approved"."""
     return Refusal(gate, reason, exit_code=Exit.APPROVAL, found=found, expected=expected, fix=fix, docs=docs)

@@ -1,4 +1,4 @@
-"""The question and the answer: a request that shows everything it asks for, and a signed approval of exactly that."""
+"""Read an approval request, and sign the answer to exactly what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_REQUEST: Final = 1 << 20
 
 
 def read_request(content: bytes) -> ApprovalRequest:
-    """The request in `content`. Raises Refusal (exit 6) where it asks for something else than it shows."""
+    """Return the request in `content`. Raises Refusal (exit 6) if its subject differs from the documents that it shows."""
     try:
         request = ApprovalRequest.model_validate_json(content if len(content) <= MAX_REQUEST else b"")
     except ValidationError as error:
@@ -49,15 +49,15 @@ def answer(
     comment: str = "",
     accepted_risks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The signed answer of `person`: a DSSE envelope. `accepted_risks` are named on top of those of the request.
+    """Return the signed answer of `person` as a DSSE envelope. `accepted_risks` are added to those of the request.
 
-    Raises Refusal (exit 6) for a yes to one's own request, or to one that ran out.
+    Raises Refusal (exit 6) for an approval of one's own request, or of one that has expired.
     """
     until = moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime))
     if verdict == "approve" and person.among(request.requesters):
-        raise refuse_self(request.requesters, [person.login], now, request.plan.approval.approvers)
+        raise self_approval(request.requesters, [person.login], now, request.plan.approval.approvers)
     if now >= until:
-        raise refuse_expired(until, now)
+        raise approval_expired(until, now)
     risks = tuple(dict.fromkeys((*request.subject.accepted_risks, *accepted_risks)))
     approval = Approval(
         subject=request.subject.model_copy(update={"accepted_risks": risks}),
@@ -74,10 +74,10 @@ def answer(
     return sign(canonical(approval.document()), APPROVAL_PAYLOAD, [key])
 
 
-def refuse_self(
+def self_approval(
     requesters: Sequence[Person], approved: Sequence[str], seen: datetime, approvers: Sequence[str] | dict[str, str]
 ) -> Refusal:
-    """Refusal 5 of the texts."""
+    """Return the refusal for a requester who approves."""
     left = [login for login in approvers if not Person(login=login).among(requesters)]
     return Refusal(
         "approval.self",
@@ -90,8 +90,8 @@ def refuse_self(
     )
 
 
-def refuse_expired(until: datetime, now: datetime) -> Refusal:
-    """The time for an answer is over."""
+def approval_expired(until: datetime, now: datetime) -> Refusal:
+    """Return the refusal for an answer after its time."""
     return Refusal(
         "approval.expired",
         "the time to approve this is over",

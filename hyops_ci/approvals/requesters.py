@@ -1,4 +1,4 @@
-"""Who asked, and may therefore not approve (docs/design/contracts.md 5)."""
+"""The requesters of a run, who may not approve it (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ WORKFLOW_TOKEN: Final = "github-actions[bot]"
 _SCHEDULE: Final = "schedule"
 
 
-def requesters_of(run: RunFact, *, issuer: str = "", sources: Sequence[RunFact] = ()) -> tuple[Person, ...]:
-    """Everybody who had a hand in asking: who started the run, who started the runs that led to it, and the issuer if a login.
+def requesters_of_run(run: RunFact, *, issuer: str = "", sources: Sequence[RunFact] = ()) -> tuple[Person, ...]:
+    """Return the actors of the run and of the runs that led to it, and the decision's issuer if it is a login.
 
-    A schedule has no requester: GitHub names whoever last touched its line in the workflow, who did not ask for this run.
+    A schedule has no requester: GitHub names the last editor of its line in the workflow, who did not ask for this run.
     """
     people: list[Person] = []
     for each in (run, *sources):
         if each.event != _SCHEDULE:
-            people.append(marked(each.actor, each.actor_is_bot))
-            people.append(marked(each.triggering_actor, each.triggering_actor_is_bot))
-    return everybody(people, issuer=issuer)
+            people.append(as_machine(each.actor, each.actor_is_bot))
+            people.append(as_machine(each.triggering_actor, each.triggering_actor_is_bot))
+    return unique_people(people, issuer=issuer)
 
 
-def everybody(people: Iterable[Person], *, issuer: str = "") -> tuple[Person, ...]:
-    """Those people, each once, and the decision's issuer where it is a login."""
+def unique_people(people: Iterable[Person], *, issuer: str = "") -> tuple[Person, ...]:
+    """Return each of `people` once, and the decision's issuer if it is a login."""
     found = list(people)
     if issuer.startswith(ISSUER):
-        with suppress(ValidationError):  # what can be no login can approve nothing
+        with suppress(ValidationError):  # an issuer that cannot be a login cannot approve
             found.append(Person(login=issuer.removeprefix(ISSUER)))
     unique: list[Person] = []
     for person in found:
@@ -43,16 +43,16 @@ def everybody(people: Iterable[Person], *, issuer: str = "") -> tuple[Person, ..
     return tuple(unique)
 
 
-def marked(person: Person, bot: bool) -> Person:
-    """A machine's account under a name that shows it, whatever GitHub calls it."""
+def as_machine(person: Person, bot: bool) -> Person:
+    """Return a machine's account under a login that ends in `[bot]`, whatever GitHub calls it."""
     return person if not bot or person.bot else Person(login=f"{person.login}[bot]", id=person.id)
 
 
-def refuse_machines(requesters: Iterable[Person], apps: Collection[int] | None) -> None:
-    """That no machine asked which this host does not know by its number. Raises Refusal (exit 6).
+def refuse_unknown_machines(requesters: Iterable[Person], apps: Collection[int] | None) -> None:
+    """Raise Refusal (exit 6) if a machine is among the requesters whose numeric id is not in `apps`.
 
-    `apps` None: no host was asked, and it will judge. A workflow's own token is never known: whoever started that workflow
-    stands behind it unseen, and could approve.
+    `apps` is None before a host was asked; then only a workflow's own token is refused. That one is never accepted: the person
+    who started the workflow is not visible behind it, and could approve.
     """
     for person in requesters:
         if person.login.lower() == WORKFLOW_TOKEN or (apps is not None and person.bot and person.id not in apps):

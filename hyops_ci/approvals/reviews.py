@@ -1,7 +1,7 @@
 """A run's review history as approvals: records that name exactly this gate, each bound to this run's subject.
 
 A review carries no digest. It counts for this plan and check because the gate is asked after the check, by the same run,
-and a run's first attempt is its only one that acts. It names no risk, so that whoever accepts one has to sign.
+and a run's first attempt is its only one that acts. It names no risk: accepting one needs a signature.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from hyops_ci.approvals.requesters import marked
+from hyops_ci.approvals.requesters import as_machine
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.control import ReviewFact
@@ -24,7 +24,7 @@ COMMENT: Final = 1000
 def approvals_of(
     reviews: Iterable[ReviewFact], request: ApprovalRequest, *, run_id: int, attempt: int, observed_at: datetime
 ) -> tuple[Approval, ...]:
-    """Return every answer that was given at the approval gate of this run. None is left out: the judge says why one does not count.
+    """Return every answer that was given at the approval gate of this run. None is left out: `judge_approvals` says why one does not count.
 
     `request` is what the run asked; GitHub gives a review no time, so `observed_at` is when it was read.
     Raises Refusal (`run.attempt`, exit 6) for a re-run: the history is the run's, and a review of an earlier attempt would count again.
@@ -44,7 +44,7 @@ def approvals_of(
         Approval(
             subject=request.subject.model_copy(update={"nonce": nonce_of(run_id, gate, review.person), "accepted_risks": ()}),
             verdict="approve" if review.state == "approved" else "deny",
-            approver=marked(review.person, review.bot),
+            approver=as_machine(review.person, review.bot),
             requesters=request.requesters,
             requested_at=request.requested_at,
             observed_at=stamp(observed_at),
@@ -58,6 +58,6 @@ def approvals_of(
 
 
 def nonce_of(run_id: int, gate: str, person: Person) -> str:
-    """What a claim spends of a review: one value for one person's word at one gate of one run, 32 hex digits."""
+    """Return the nonce of a review: 32 hex digits, the same for one person at one gate of one run."""
     text = f"{run_id}\n{gate.lower()}\n{person.id or person.login.lower()}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A person's word on which side serves, signed: what ends a run that was cut off (docs/design/contracts.md 6)."""
+"""Settlements: the signed statement of which site serves, after a run that was cut off (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import open_envelope, public_of, sign
 
 
-def settlers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str, str], quorum: int) -> tuple[str, ...]:
-    """The approvers that these keys belong to. Raises Refusal (exit 6) for a stranger's key, or for too few people."""
+def settling_approvers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str, str], quorum: int) -> tuple[str, ...]:
+    """Return the approvers that own these keys. Raises Refusal (exit 6) for an unknown key, or for too few people."""
     people = []
     for key in keys:
         public = public_of(key)
@@ -45,12 +45,12 @@ def settlers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str, str], qu
 
 
 def sign_settlement(settlement: Settlement, keys: Sequence[Ed25519PrivateKey]) -> dict[str, Any]:
-    """The envelope, one signature for each key."""
+    """Return the envelope, with one signature for each key."""
     return sign(canonical(settlement.document()), SETTLEMENT_PAYLOAD, keys)
 
 
 def read_settlement(envelope: Any, approvers: Iterable[str]) -> tuple[Settlement, tuple[str, ...]]:
-    """What was settled, and which of the `approvers`' keys signed it. Raises ValueError for what is no settlement."""
+    """Return the settlement, and which of the `approvers`' keys signed it. Raises ValueError for anything else."""
     opened = open_envelope(envelope, SETTLEMENT_PAYLOAD, approvers)
     try:
         return Settlement.model_validate(json.loads(opened.payload)), opened.signers

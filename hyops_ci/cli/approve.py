@@ -107,9 +107,9 @@ def command(options: ApproveOptions, output: str) -> int:
 def _show(asked: ApprovalRequest, url: str) -> None:
     """What is asked, as its approver reads it."""
     from hyops_ci.cli.render import say
-    from hyops_ci.report.approval_page import page
+    from hyops_ci.report.approval_page import approval_lines
 
-    for line in page(asked, run_url=url):
+    for line in approval_lines(asked, run_url=url):
         say(line)
 
 

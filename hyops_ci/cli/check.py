@@ -16,7 +16,7 @@ def command(output: str) -> int:
     from hyops_ci.cli.github_job import arrive, github_world, leave, tell_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
-    from hyops_ci.report.approval_page import page
+    from hyops_ci.report.approval_page import approval_lines
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
     from hyops_ci.text import fenced
@@ -30,7 +30,7 @@ def command(output: str) -> int:
         request = run.read_model(REQUEST, ApprovalRequest)
         ready = may_proceed(end.run)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
-        lines = page(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
+        lines = approval_lines(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
         workflow().summary(fenced("\n".join(lines)))
         for line in lines:
             say(line)

@@ -147,7 +147,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
     from pydantic import ValidationError
 
-    from hyops_ci.approvals.settlement import settlers, sign_settlement
+    from hyops_ci.approvals.settlement import settling_approvers, sign_settlement
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
     from hyops_ci.contracts.approval import Settlement
@@ -162,7 +162,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
         refuse_site(f"--serves {serves}", config, sites)
     ledger, at = open_ledger(options.remote, service), stamp(datetime.now(UTC))
     private = [load_key(key) for key in options.keys]
-    people = settlers(private, known.approvals.approvers, known.approvals.quorum)
+    people = settling_approvers(private, known.approvals.approvers, known.approvals.quorum)
     before = ledger.tip()
     try:
         word = Settlement(service=service, ledger_id=before.ledger_id, epoch=before.epoch, serves=serves, reason=reason, at=at)

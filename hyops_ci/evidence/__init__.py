@@ -1,1 +1,1 @@
-"""Recorder, bundle, verification and report: the sealed account of a run."""
+"""The evidence of a run: recorded as it happens, sealed into a bundle, verified."""

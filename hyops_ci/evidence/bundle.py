@@ -1,6 +1,6 @@
-"""Sealing: the files of a run, listed, stated and put into one container (docs/design/contracts.md 7).
+"""Seal a run folder: list its files, state them in a signed manifest, write one container (docs/design/contracts.md 7).
 
-Order: redact, write and list, state, sign, rename. Until the rename there is no bundle; after it, there is a whole one.
+Order: redact, write and list, state, sign, rename. Before the rename there is no bundle; after it, it is complete.
 """
 
 from __future__ import annotations
@@ -50,13 +50,23 @@ def seal(
     scrub: Scrub | None = None,
     sign: Signer | None = None,
 ) -> Sealed:
-    """Seal the run's folder into `to`. Killed at any point and called again, it gives the same whole bundle.
+    """Seal a run folder. If the process is killed at any point, calling it again gives the same complete bundle.
 
-    `scrub` takes secrets out of bytes: a file it changes is replaced by the clean one and named in `redactions.json`.
+    Args:
+        run_dir: The run folder; `result.json` is written into it first.
+        result: How the run ended.
+        to: The container's path; it is replaced atomically.
+        clock: The time of `created_at`.
+        previous_bundle: Digest of the service's previous bundle, if one is known.
+        scrub: Removes secrets from bytes. A file that it changes is replaced and named in `redactions.json`.
+        sign: Signs the manifest's statement; without it the envelope has no signatures.
+
+    Returns:
+        The container's path, digest and manifest.
     """
     files.write(run_dir / "result.json", (json.dumps(result.document(), indent=2, sort_keys=True) + "\n").encode())
     if scrub is not None:
-        scrub_run(run_dir, listed(run_dir), scrub)
+        scrub_run(run_dir, bundled_files(run_dir), scrub)
     last = next((event.hash for event in reversed(list(read_chain(run_dir)))), GENESIS)
 
     def close(entries: tuple[Entry, ...]) -> Manifest:
@@ -74,15 +84,15 @@ def seal(
     return _write_whole(run_dir, to, close, sign)
 
 
-def listed(run_dir: Path) -> list[str]:
-    """The files of a run that a bundle lists, sorted. A draft that a crash left is none of them."""
+def bundled_files(run_dir: Path) -> list[str]:
+    """Return the paths that a bundle lists, relative and sorted. Drafts left by a crash are skipped."""
     whole = (path for path in run_dir.rglob("*") if not path.name.startswith(files.DRAFT))
     found = (path.relative_to(run_dir) for path in whole if path.is_file() and not path.is_symlink())
     return sorted(path.as_posix() for path in found if path.parts[0] not in NEVER)
 
 
 def statement(manifest_bytes: bytes, manifest: Manifest) -> bytes:
-    """The in-toto Statement v1 about a manifest, in canonical bytes."""
+    """Return the in-toto Statement v1 about a manifest, in canonical bytes."""
     subjects = {MANIFEST: hashlib.sha256(manifest_bytes).hexdigest()}
     subjects |= {
         e.path: e.sha256.removeprefix("sha256:") for e in manifest.files if e.path in ("decision.json", "plan.json", "result.json")
@@ -103,7 +113,7 @@ def statement(manifest_bytes: bytes, manifest: Manifest) -> bytes:
 
 
 def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> dict[str, Any]:
-    """The DSSE envelope of the statement; without a signer its list of signatures is empty, and the result says why."""
+    """Return the DSSE envelope of the statement. Without a signer its list of signatures is empty; `environment.json` says why."""
     payload = statement(manifest_bytes, manifest)
     if sign is not None:
         return sign(payload, STATEMENT_PAYLOAD)
@@ -113,13 +123,13 @@ def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> 
 
 
 def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], Manifest], sign: Signer | None) -> Sealed:
-    """Every file is read once: hashed while it is written, the container beside it. The manifest follows the files it lists."""
+    """Write the container. Each file is read once and hashed while it is written; the manifest follows the files it lists."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_drafts(to)  # of a sealing that was killed; it may be large
+    files.remove_drafts(to)  # left by a process that was killed; they may be large
     whole = hashlib.sha256()
     with files.replacing(to, mode=0o644) as out:
         writer = container.Writer(out, whole.update)
-        written = [writer.add(path, run_dir / path) for path in listed(run_dir)]
+        written = [writer.add(path, run_dir / path) for path in bundled_files(run_dir)]
         manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))
         manifest_bytes = canonical(manifest.document())
         writer.add(MANIFEST, manifest_bytes)

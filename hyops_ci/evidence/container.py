@@ -1,7 +1,7 @@
-"""The bundle's container: an uncompressed ustar whose every byte follows from names and contents.
+"""The bundle's container: an uncompressed ustar archive, byte for byte determined by names and contents.
 
-Sorted plain files, fixed owner, mode and time. Reading rebuilds each header and compares, so that no byte
-can be changed, added or moved without being seen.
+It holds sorted regular files with fixed owner, mode and time. The reader rebuilds each header and compares, so that
+every byte that was changed, added or moved is detected.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ KEPT: Final = 4 << 20
 
 
 class BadContainer(ValueError):
-    """Bytes that are no container of ours; the text says where."""
+    """Bytes that are not a valid container; the text says where."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file that was read."""
+    """One file of a container."""
 
     name: str
     size: int
@@ -38,7 +38,7 @@ class Member:
 
 
 def header(name: str, size: int) -> bytes:
-    """The 512 header bytes of a file. Raises BadContainer for a name that ustar cannot hold."""
+    """Return the 512 header bytes of a file. Raises BadContainer for a name that ustar cannot hold."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
     try:
@@ -47,20 +47,20 @@ def header(name: str, size: int) -> bytes:
         raise BadContainer(f"{name[:80]} cannot be named in a bundle") from None
 
 
-def end(written: int) -> bytes:
-    """What closes a container of `written` bytes: two zero blocks, filled up to tar's record."""
+def trailer(written: int) -> bytes:
+    """Return what closes a container of `written` bytes: two zero blocks, padded to tar's record size."""
     closing = written + 2 * BLOCK
     return bytes(2 * BLOCK + -closing % tarfile.RECORDSIZE)
 
 
 class Writer:
-    """Writes files one after another, and says what each of them was. `update` sees every byte written."""
+    """Writes files one after another. `update` is called with every byte written."""
 
     def __init__(self, out: BinaryIO, update: Callable[[bytes], object]) -> None:
         self._out, self._update, self._written = out, update, 0
 
     def add(self, name: str, source: Path | bytes) -> Member:
-        """Write one file, read once. Raises BadContainer for one that shrinks meanwhile, OSError for one that cannot be read."""
+        """Write one file, and return its size and digest. Raises BadContainer if it shrinks meanwhile, OSError if it cannot be read."""
         if isinstance(source, bytes):
             return self._add(name, len(source), iter((source,)))
         with source.open("rb") as file:
@@ -68,8 +68,8 @@ class Writer:
             return self._add(name, size, _chunks(file, size, name))
 
     def close(self) -> None:
-        """Write what ends a container."""
-        self._put(end(self._written))
+        """Write the trailer."""
+        self._put(trailer(self._written))
 
     def _add(self, name: str, size: int, chunks: Iterator[bytes]) -> Member:
         self._put(header(name, size))
@@ -87,12 +87,12 @@ class Writer:
 
 
 def read(stream: BinaryIO) -> Iterator[Member]:
-    """The files of a container, one pass, nothing written anywhere. Raises BadContainer at the first byte that is not ours."""
+    """Yield the files of a container in one pass, without writing anything. Raises BadContainer at the first byte that differs."""
     at = 0
     for _ in range(MAX_FILES + 1):
         block = stream.read(BLOCK)
         if block == bytes(BLOCK):
-            closing = end(at)[BLOCK:]
+            closing = trailer(at)[BLOCK:]
             if stream.read(len(closing) + 1) != closing:
                 raise BadContainer(f"byte {at}: the end is not the end of a bundle")
             return
@@ -132,7 +132,7 @@ def _body(stream: BinaryIO, name: str, size: int) -> tuple[Member, bytes]:
 
 
 def _chunks(file: BinaryIO, size: int, name: str) -> Iterator[bytes]:
-    """Exactly `size` bytes: a file that grows is cut, one that shrinks is refused."""
+    """Yield exactly `size` bytes: a file that grows is cut, one that shrinks raises BadContainer."""
     while size:
         chunk = file.read(min(CHUNK, size))
         if not chunk:

@@ -1,4 +1,4 @@
-"""The files of a bundle, to be read or shown: from the container, or from the folder it was unpacked into."""
+"""Read the files of a bundle, from the container or from the folder it was unpacked into."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hyops_ci.evidence.container import KEPT, read
 
 
 def read_files(path: Path) -> dict[str, bytes]:
-    """Name -> bytes of every file small enough to be held. Raises BadContainer or OSError; verify first."""
+    """Return name -> bytes of every file of at most `KEPT` bytes. Raises BadContainer or OSError; verify first."""
     if path.is_dir():
         files = (file for file in sorted(path.rglob("*")) if file.is_file() and not file.is_symlink())
         return {file.relative_to(path).as_posix(): file.read_bytes() for file in files if file.stat().st_size <= KEPT}

@@ -1,4 +1,4 @@
-"""How long it took, split by who was waited for, and whether that is what was promised (docs/design/contracts.md 7).
+"""How long a run took, split by who was waited for, compared with its objective (docs/design/contracts.md 7).
 
 Every figure is whole seconds, or null with the reason. Nothing is estimated.
 """
@@ -16,7 +16,7 @@ from hyops_ci.contracts.run import Event, Result, State
 
 RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 HYOPS: Final = "hyops."
-"""Names of intents and results during which HyOps has the time begin so."""
+"""Prefix of the intents and results between which HyOps runs."""
 
 
 def objectives(
@@ -26,21 +26,21 @@ def objectives(
     approvals: Iterable[Approval] = (),
     requested_at: datetime | None = None,
 ) -> dict[str, Any]:
-    """The figures of a run, pure: from its events, its end and its approvals.
+    """Return the figures of a run as `objectives.json`, from its events, its end and its approvals.
 
     `request_to_proven` counts from `requested_at`, else the first event, to the end of verification; `approval_wait` from CHECKED to
     the approval that completed the quorum; `runner_wait` from there to the first event of `execute`;
     `hyops_only` what lies between HyOps' intents and their results; `our_overhead` is what is left.
     """
-    told = list(events)
-    entered = {event.name: moment(event.at) for event in told if event.kind == "transition"}
-    start = requested_at or (moment(told[0].at) if told else None)
+    recorded = list(events)
+    entered = {event.name: moment(event.at) for event in recorded if event.kind == "transition"}
+    start = requested_at or (moment(recorded[0].at) if recorded else None)
     proven = entered.get(result.outcome.value) if result.outcome in RECOVERED and result.proven else None
     approved = max((moment(each.observed_at) for each in approvals), default=None)
-    hyops = _hyops(told)
+    hyops = _hyops(recorded)
     unproven = "nothing was proven" if result.outcome in RECOVERED else f"the run ended {result.outcome}"
     waits = _between(entered.get(State.CHECKED), approved, "no approval was observed")
-    runner = _between(approved, _taken(told), "no approval was observed" if approved is None else "no runner took it")
+    runner = _between(approved, _taken(recorded), "no approval was observed" if approved is None else "no runner took it")
     total = _between(start, proven, unproven)
     figures = {
         "request_to_proven": total,
@@ -80,7 +80,7 @@ def _taken(events: Iterable[Event]) -> datetime | None:
 
 
 def _hyops(events: Iterable[Event]) -> dict[str, Any]:
-    """Seconds between HyOps' intents and their results. One that has no result makes the sum unknown."""
+    """Return the seconds between HyOps' intents and their results. An intent without a result makes the sum unknown."""
     open_since: dict[str, datetime] = {}
     total = 0.0
     seen = False
@@ -107,7 +107,7 @@ def _rest(total: dict[str, Any], *parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judged(objective: Objective | None, total: dict[str, Any]) -> dict[str, Any]:
-    """Met, not met, or nobody can say."""
+    """Return whether the objective was met, or the reason why that is not known."""
     if objective is None or objective.rto is None:
         return {"objective": None, "met": None, "reason": "no objective is set"}
     if total["seconds"] is None:

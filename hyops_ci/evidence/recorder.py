@@ -1,7 +1,7 @@
-"""Events written as they happen: one hash-chained JSON line each, on disk before the next thing begins (docs/design/contracts.md 7).
+"""Record events as they happen: one hash-chained JSON line each, on disk before the next action begins (docs/design/contracts.md 7).
 
-A part is one stage's events and files. Its first event cites the last hash of the part before. A process that
-is killed leaves at worst one torn line, which the next one cuts off and says so.
+A part is one stage's events and files. Its first event cites the last hash of the previous part. A process that
+is killed leaves at worst one torn line, which the next process cuts off and records.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ EVENTS: Final = "events.jsonl"
 
 
 class BrokenChain(ValueError):
-    """Events that do not follow one another; the text says where."""
+    """Events that do not form one chain; the text says where."""
 
 
 class PartRecorder:
     """The recorder of one stage (port `Recorder`). Every call is on disk when it returns."""
 
     def __init__(self, run_dir: Path, stage: str, clock: Clock, redact: Callable[[Any], Any] = lambda value: value) -> None:
-        """Begin, or go on with, the part of `stage`. Raises BrokenChain where the events do not hold together, or a later stage began."""
+        """Open or continue the part of `stage`. Raises BrokenChain if the events do not form a chain, or a later stage has begun."""
         if stage not in STAGES:
             raise ValueError(f"{stage} is no stage with a part")
         self.folder = run_dir / "parts" / stage
@@ -48,7 +48,7 @@ class PartRecorder:
         self._last = events[-1].hash if events else GENESIS
         self._seq = events[-1].seq + 1 if events else 0
         self.state = next((State(event.name) for event in reversed(events) if event.kind == "transition"), None)
-        """Where the run is, by the last transition of any part."""
+        """The state of the run, by the last transition of any part."""
         self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         for folder in (self.folder, *self.folder.parents[:2]):
             files.sync_folder(folder)
@@ -62,30 +62,30 @@ class PartRecorder:
         os.close(self._file)
 
     def enter(self, state: State, **data: Any) -> None:
-        """The run enters `state`. Raises ValueError for a move that the table does not allow."""
+        """Record that the run enters `state`. Raises ValueError for a transition that the table does not allow."""
         if not (state is State.RECEIVED if self.state is None else may_follow(self.state, state)):
             raise ValueError(f"a run does not go from {self.state} to {state}")
         self._write("transition", state.value, data)
         self.state = state
 
     def intent(self, name: str, **data: Any) -> None:
-        """Something that changes the world is about to be done."""
+        """Record that something is about to be changed."""
         self._write("intent", name, data)
 
     def result(self, name: str, **data: Any) -> None:
-        """What the intent of the same name came to."""
+        """Record the result of the intent of the same name."""
         self._write("result", name, data)
 
     def note(self, name: str, **data: Any) -> None:
-        """A fact worth keeping."""
+        """Record a fact."""
         self._write("note", name, data)
 
     def refusal(self, name: str, **data: Any) -> None:
-        """A gate said no."""
+        """Record that a gate refused."""
         self._write("refusal", name, data)
 
     def keep(self, path: str, content: bytes) -> None:
-        """Keep a file of this stage, at `path` inside the part: whole and on disk, or not there. Raises ValueError for a path elsewhere."""
+        """Write a file of this stage at `path` inside the part, atomically and to disk. Raises ValueError for a path outside of it."""
         target, inside = self.folder / path, PurePosixPath(path)
         if inside.is_absolute() or ".." in inside.parts or inside.as_posix() in (".", EVENTS):
             raise ValueError(f"{path} is no place for a file of {self._stage}")
@@ -111,13 +111,13 @@ class PartRecorder:
 
 
 def read_chain(run_dir: Path) -> Iterator[Event]:
-    """All events of a run in order, each one checked against the one before. Raises BrokenChain."""
+    """Yield all events of a run in order, each verified against its predecessor. Raises BrokenChain."""
     paths = ((stage, run_dir / "parts" / stage / EVENTS) for stage in STAGES)
     return chain((stage, path.read_bytes() if path.exists() else b"") for stage, path in paths)
 
 
 def chain(parts: Iterable[tuple[str, bytes]]) -> Iterator[Event]:
-    """The events of (stage, bytes of its file) in order, each one checked against the one before. Raises BrokenChain."""
+    """Yield the events of (stage, bytes of its file) in order, each verified against its predecessor. Raises BrokenChain."""
     last, seq = GENESIS, 0
     for stage, content in parts:
         *lines, rest = content.split(b"\n")
@@ -132,7 +132,7 @@ def chain(parts: Iterable[tuple[str, bytes]]) -> Iterator[Event]:
 
 
 def parse_event(line: bytes, where: str) -> Event:
-    """One line, whose hash must be its own. Raises BrokenChain."""
+    """Return the event of one line. Raises BrokenChain if its hash does not match."""
     try:
         event = Event.model_validate_json(line)
         fields = json.loads(line)
@@ -145,7 +145,7 @@ def parse_event(line: bytes, where: str) -> Event:
 
 
 def _cut_torn(path: Path) -> int:
-    """Cut off a last line that was never finished. Answers its bytes."""
+    """Cut off an incomplete last line. Returns the number of bytes removed."""
     if not path.exists():
         return 0
     data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Do the documents of a bundle tell one story: events, result, decision, plan, check, approvals, claim (docs/design/contracts.md 7)."""
+"""Replay the transitions of a bundle, and compare its documents with one another (docs/design/contracts.md 7)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
 from hyops_ci.signing.dsse import open_envelope
 
 ENVELOPES: Final = "approvals/envelopes.json"
-"""The signed answers as they came; `approvals/<login>.json` are those that counted."""
+"""The signed answers as they were received; `approvals/<login>.json` are those that counted."""
 Facts: TypeAlias = dict[str, str]
 Contents: TypeAlias = Mapping[str, bytes | None]
 M = TypeVar("M", bound=Model)
 
 
 def replay(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str]:
-    """Every contradiction between the documents, as a line. Adds what it learns to `facts`."""
+    """Yield every contradiction between the documents, one line each. Adds labelled facts to `facts`."""
     yield from _events(manifest, contents)
     yield from _result(manifest, contents, facts)
     yield from _documents(manifest, contents, facts)
 
 
 def json_object(content: bytes | None) -> dict[str, Any] | None:
-    """A JSON object, or None for anything else."""
+    """Return the JSON object in `content`, or None for anything else."""
     try:
         value = json.loads(content or b"")
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def _events(manifest: Manifest, contents: Contents) -> Iterator[str]:
 
 
 def _moves(manifest: Manifest, events: list[Event]) -> Iterator[str]:
-    """The transitions replayed against the table."""
+    """Yield transitions that the table does not allow, and an end that the manifest does not have."""
     state: State | None = None
     for event in events:
         if event.kind != "transition":
@@ -120,7 +120,7 @@ def _documents(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator
 
 
 def _same(name: str, document: Model | None, known: Mapping[str, str | None]) -> Iterator[str]:
-    """The digests that a document cites are those of the documents beside it."""
+    """Yield digests cited by a document that differ from those of the documents beside it."""
     for field, value in known.items():
         said = getattr(document, field, None)
         if said is not None and said != value:
@@ -128,7 +128,7 @@ def _same(name: str, document: Model | None, known: Mapping[str, str | None]) ->
 
 
 def _approvals(plan: Plan, claim: Claim, contents: Contents, known: Mapping[str, str | None], facts: Facts) -> Iterator[str]:
-    """The approvals that a claim was made with: for these documents, signed where they say so, and spent by it."""
+    """Yield what is wrong with the approvals of a claim: of other documents, without the signature they name, or not spent by it."""
     envelopes = _signed(contents.get(ENVELOPES), plan)
     granted: list[Approval] = []
     for path in sorted(path for path in contents if path.startswith("approvals/") and path != ENVELOPES):
@@ -162,7 +162,7 @@ def _fits(path: str, approval: Approval, plan: Plan, claim: Claim) -> Iterator[s
 
 
 def _signed(content: bytes | None, plan: Plan) -> set[str]:
-    """Digests of the approvals that an approver of the plan signed in their own name; the rest of the envelopes is ignored."""
+    """Return the digests of approvals that an approver of the plan signed in their own name; other envelopes are ignored."""
     found: set[str] = set()
     try:
         envelopes = json.loads(content or b"[]")
@@ -178,7 +178,7 @@ def _signed(content: bytes | None, plan: Plan) -> set[str]:
 
 
 def _sources(manifest: Manifest, plan: Plan, contents: Contents) -> Iterator[str]:
-    """The config, overlay and map that the plan was made of, unless a secret had to be taken out of them."""
+    """Yield sources (config, overlay, map) that differ from the plan's, except those from which a secret was removed."""
     changed = changed_at_sealing(contents.get(REDACTIONS))
     files = {entry.path: entry.sha256 for entry in manifest.files if entry.path not in changed}
     for source in plan.sources:

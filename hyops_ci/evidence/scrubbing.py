@@ -1,6 +1,6 @@
-"""A secret that got as far as sealing is taken out, and that it was there is said (docs/design/contracts.md 7).
+"""Remove secrets that reached the run folder, and record which files held them (docs/design/contracts.md 7).
 
-It is never a reason to seal nothing. Events are chained anew, so that what is left still verifies.
+A secret never prevents sealing. Events are chained anew, so that the result still verifies.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _FIXED: Final = ("seq", "at", "stage", "kind")
 def scrub_run(run_dir: Path, paths: Iterable[str], scrub: Scrub) -> None:
     """Replace every file in `paths` that holds a secret by its clean form, and name it in `redactions.json`.
 
-    The name is on disk before the file is changed: a crash in between loses neither.
+    The name is on disk before the file is changed, so that a crash in between loses neither.
     """
     events = {f"parts/{stage}/{EVENTS}" for stage in STAGES}
     leaking = [path for path in paths if _leaks(run_dir / path, scrub)]
     if not leaking:
         return
-    _say(run_dir, leaking)
+    _record(run_dir, leaking)
     for path in leaking:
         if path not in events:
             files.write(run_dir / path, scrub((run_dir / path).read_bytes()))
@@ -40,7 +40,7 @@ def scrub_run(run_dir: Path, paths: Iterable[str], scrub: Scrub) -> None:
 
 
 def changed_at_sealing(content: bytes | None) -> frozenset[str]:
-    """The files that `redactions.json` names as changed; none where it cannot be read."""
+    """Return the files that `redactions.json` names as changed; none if it cannot be read."""
     try:
         value = json.loads(content or b"{}")
     except (ValueError, RecursionError):
@@ -54,21 +54,21 @@ def _leaks(path: Path, scrub: Scrub) -> bool:
     return scrub(data) != data
 
 
-def _say(run_dir: Path, leaking: Iterable[str]) -> None:
-    """Add to what redaction already counted, and to what an earlier sealing said."""
+def _record(run_dir: Path, leaking: Iterable[str]) -> None:
+    """Add the files to `redactions.json`, beside the counts and the files that are already in it."""
     path = run_dir / REDACTIONS
     before = path.read_bytes() if path.is_file() else b"{}"
     try:
-        told = json.loads(before)
+        document = json.loads(before)
     except (ValueError, RecursionError):
-        told = {}
-    told = told if isinstance(told, dict) else {}
-    told[CHANGED] = sorted({*changed_at_sealing(before), *leaking})
-    files.write(path, (json.dumps(told, indent=2, sort_keys=True) + "\n").encode())
+        document = {}
+    document = document if isinstance(document, dict) else {}
+    document[CHANGED] = sorted({*changed_at_sealing(before), *leaking})
+    files.write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _scrub_events(run_dir: Path, scrub: Scrub) -> None:
-    """Clean every event and chain them anew. A chain that does not hold is cleaned as bytes: it stays as broken as it was."""
+    """Clean every event and chain them anew. A broken chain is cleaned as bytes, and stays as broken as it was."""
     paths = {stage: run_dir / "parts" / stage / EVENTS for stage in STAGES}
     try:
         parts = _chained(_clean(event, scrub) for event in read_chain(run_dir))

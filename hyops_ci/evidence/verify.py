@@ -1,6 +1,6 @@
-"""Verification of a bundle, offline, in one pass: is every byte what was sealed, and do the documents agree (docs/design/contracts.md 7).
+"""Verify a bundle offline, in one pass: every byte is as sealed, and the documents agree (docs/design/contracts.md 7).
 
-Nothing is written and nothing is trusted before it was compared. Whatever is given, the answer is a list of problems.
+Nothing is written, and nothing is trusted before it was compared. For any input the result is a list of problems.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found. `ok` is true only when there is no problem at all."""
+class VerificationResult:
+    """The problems of a bundle and facts about it. `ok` is true only if there is no problem."""
 
     ok: bool
     problems: tuple[str, ...] = ()
@@ -44,15 +44,20 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 valid, 11 otherwise."""
+        """0 for a valid bundle, 11 otherwise."""
         return int(Exit.DONE if self.ok else Exit.EVIDENCE)
 
 
-def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: bool = False) -> Verdict:
+def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: bool = False) -> VerificationResult:
     """Verify the bundle in `path`, a container or the folder it was unpacked into. Raises nothing for bad input.
 
-    `trusted_keys` are public keys as `ed25519:<base64>`. A signature that is there must be right; that it is there,
-    and by a trusted key, is asked with `require_signature`.
+    Args:
+        path: The bundle.
+        trusted_keys: Public keys as `ed25519:<base64>`.
+        require_signature: Whether a signature by a trusted key must be present. One that is present must always be valid.
+
+    Returns:
+        The problems, at most `MAX_PROBLEMS`, and facts for display.
     """
     problems: list[str] = []
     facts: Facts = {}
@@ -71,7 +76,7 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
     except OSError as error:
         problems.append(f"{path}: {error.strerror or 'cannot be read'}")
     found = tuple(shown(problem) for problem in dict.fromkeys(problems))
-    return Verdict(not found, found[:MAX_PROBLEMS], {label: shown(text) for label, text in facts.items()}, manifest)
+    return VerificationResult(not found, found[:MAX_PROBLEMS], {label: shown(text) for label, text in facts.items()}, manifest)
 
 
 def _open(path: Path) -> Iterator[Member]:
@@ -86,7 +91,7 @@ def _open(path: Path) -> Iterator[Member]:
 
 
 def _walk(root: Path) -> Iterator[Member]:
-    """The files of an unpacked bundle. Links and special files are no part of one."""
+    """Yield the files of an unpacked bundle. Raises BadContainer for a link or special file."""
     for folder, folders, files in os.walk(root, onerror=_raise):
         folders.sort()
         for name in sorted([*files, *(each for each in folders if (Path(folder) / each).is_symlink())]):
@@ -110,7 +115,7 @@ def _raise(error: OSError) -> None:
 
 
 def _members(stream: Iterator[Member]) -> tuple[list[str], dict[str, Member]]:
-    """Names in order, and the files; only documents keep their bytes."""
+    """Return the names in order, and the files; only documents keep their bytes."""
     order: list[str] = []
     members: dict[str, Member] = {}
     kept = 0
@@ -145,7 +150,7 @@ def _manifest(members: Mapping[str, Member], problems: list[str]) -> Manifest | 
 
 
 def _inventory(manifest: Manifest, order: list[str], members: Mapping[str, Member], *, in_order: bool) -> Iterator[str]:
-    """Every file as the manifest lists it, no more and no fewer, and in the container in its place."""
+    """Yield files that are missing, added, changed or out of order, compared with the manifest."""
     listed = {entry.path: entry for entry in manifest.files}
     if [entry.path for entry in manifest.files] != sorted(listed) or listed.keys() & set(LAST):
         yield f"{MANIFEST} lists files out of order, twice, or itself"
@@ -165,7 +170,7 @@ def _inventory(manifest: Manifest, order: list[str], members: Mapping[str, Membe
 
 
 def _signers(members: Mapping[str, Member], manifest: Manifest, problems: list[str]) -> tuple[str, ...]:
-    """The keys whose signatures hold, each signature against the key it names."""
+    """Return the keys whose signatures are valid; each signature is verified with the key that it names."""
     content = members[ENVELOPE].content if ENVELOPE in members else None
     envelope = json_object(content)
     manifest_bytes = members[MANIFEST].content or b""

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge
+from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.request import read_request
 from hyops_ci.config.file import read_config
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest
@@ -123,7 +123,7 @@ def leave_answer(asked: Waiting, envelope: Mapping[str, Any], ledger: Ledger, no
         waiting, spent = ledger.answers(asked.request.subject), ledger.spent_nonces()
     try:
         known = ApprovalContext(asked.request.plan.approval, asked.request.subject, asked.request.requesters, now, spent_nonces=spent)
-        granted = judge(waiting, known)
+        granted = judge_approvals(waiting, known)
     except Refusal as error:
         return Standing(enough=False, denied=error.gate == "approval.denied", said=f"{error.reason}: {error.expected}")
     return Standing(enough=True, denied=False, said=f"approved by {' and '.join(each.approver.login for each in granted)}")

@@ -1,7 +1,7 @@
-"""Secret values out of any stream or file, in every form in which programs print them (docs/design/contracts.md 7).
+"""Remove secrets from any stream or file, in every form in which programs print them (docs/design/contracts.md 7).
 
-`Redactor` removes values that are known; `scrub_patterns` is a second, separate pass over records of HyOps for
-credentials whose value nobody told us.
+`Redactor` removes known values; `scrub_patterns` is a second, separate pass over HyOps' records for credentials whose
+value is not known.
 """
 
 from hyops_ci.redaction.forms import MIN_FORM, MIN_LINE, forms

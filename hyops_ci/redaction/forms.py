@@ -12,12 +12,12 @@ from urllib.parse import quote, quote_plus
 MIN_LINE: Final = 16
 """Characters from which a single line of a value is a secret of its own."""
 MIN_FORM: Final = 8
-"""Bytes from which a form is searched for. Shorter values occur inside ordinary words: the secrets room refuses them by
-name, and a `Redactor` that is given one all the same says so in `too_short`, for the evidence."""
+"""Bytes from which a form is searched for. Shorter values occur inside ordinary words: `secrets` refuses them by name, and a
+`Redactor` that is given one names it in `too_short`, for the evidence."""
 
 
 def forms(value: str) -> frozenset[bytes]:
-    """All byte strings that give `value` away."""
+    """Return all byte strings that reveal `value`."""
     lines = {part for line in value.splitlines() for part in (line, line.strip()) if len(part) >= MIN_LINE}
     found = {form for part in {value, *lines} for form in _spellings(part)}
     return frozenset(form for form in found if len(form) >= MIN_FORM)
@@ -43,5 +43,5 @@ def _spellings(text: str) -> Iterator[bytes]:
 
 
 def _html_safe(escaped: bytes) -> bytes:
-    """JSON as Go writes it (terraform, vault): angle brackets and ampersands by number."""
+    """Return JSON as Go writes it (terraform, vault): angle brackets and ampersands by number."""
     return escaped.replace(b"&", b"\\u0026").replace(b"<", b"\\u003c").replace(b">", b"\\u003e")

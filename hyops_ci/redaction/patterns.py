@@ -1,4 +1,4 @@
-"""Credentials whose value nobody told us, by their look: a pass of its own, over records of HyOps.
+"""Find credentials of unknown value by their form, in the records of HyOps.
 
 HyOps' own redaction leaves bare Vault tokens, PEM blocks and URLs with passwords as they are (HyOps `runtime/redact.py`).
 Every repetition is bounded and every pattern begins with a literal, so that the cost grows with the length of the text only.
@@ -24,7 +24,7 @@ PATTERNS: Final[dict[str, re.Pattern[str]]] = {
 
 
 def scrub_patterns(text: str, counts: Counter[str] | None = None) -> str:
-    """`text` with everything that looks like a credential replaced by `[redacted:<kind>]`; adds to `counts` by kind."""
+    """Return `text` with everything that looks like a credential replaced by `[redacted:<kind>]`; adds to `counts` by kind."""
     for kind, pattern in PATTERNS.items():
         keeps = "keep" in pattern.groupindex
         text, number = pattern.subn(rf"\g<keep>[redacted:{kind}]" if keeps else f"[redacted:{kind}]", text)

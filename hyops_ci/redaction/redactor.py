@@ -1,4 +1,4 @@
-"""Values out of bytes, text, JSON, files and streams.
+"""Remove known secrets from bytes, text, JSON, files and streams.
 
 All matches are found, overlapping ones too, and their union is replaced, so that no remainder of one secret is
 left because another began inside it. The mark names the secret of the leftmost, then longest match.
@@ -21,9 +21,9 @@ CHUNK: Final = 256 * 1024
 
 
 class Redactor:
-    """Takes values out of bytes, text, JSON, files and streams. `repr` shows no value.
+    """Removes secrets from bytes, text, JSON, files and streams. `repr` shows no value.
 
-    `secrets` maps names to values (the replacement then names the secret), or is just values.
+    `secrets` maps names to values (the replacement then names the secret), or is an iterable of values.
     """
 
     def __init__(self, secrets: Mapping[str, str] | Iterable[str]) -> None:
@@ -48,11 +48,11 @@ class Redactor:
         return f"Redactor({len(self._forms)} forms)"
 
     def find(self, data: bytes) -> list[str]:
-        """Names of the secrets that occur in `data`, sorted."""
+        """Return the names of the secrets that occur in `data`, sorted."""
         return sorted({self._names[index] for _, _, index in self._matcher.find(data)})
 
     def _cut(self, data: bytes, until: int, swallow: int) -> tuple[bytes, int]:
-        """`data[:until]` with every union of overlapping matches replaced, and how far the last one reaches past `until`.
+        """Return `data[:until]` with every union of overlapping matches replaced, and how far the last one reaches past `until`.
 
         The first `swallow` bytes belong to a union whose mark was written before.
         """
@@ -69,15 +69,15 @@ class Redactor:
         return b"".join(out), max(0, end - until)
 
     def bytes(self, data: bytes) -> bytes:
-        """`data` without any form of any secret."""
+        """Return `data` without any form of any secret."""
         return self._cut(data, len(data), 0)[0]
 
     def text(self, text: str) -> str:
-        """`text` without any form of any secret."""
+        """Return `text` without any form of any secret."""
         return self.bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def json(self, value: Any) -> Any:
-        """A JSON value with every string and key redacted; the shape stays."""
+        """Return a JSON value with every string and key redacted; its shape stays."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -95,7 +95,7 @@ class Redactor:
         return clean
 
     def filter(self) -> Filter:
-        """A filter for one stream."""
+        """Return a filter for one stream."""
         return Filter(self)
 
     def stream(self, source: BinaryIO, sink: BinaryIO) -> None:
@@ -128,12 +128,12 @@ class Filter:
         self._multi_heads = sorted({needle[:MIN_FORM] for needle in multi})
 
     def feed(self, chunk: bytes) -> bytes:
-        """As much of the stream as may be shown now."""
+        """Return as much of the stream as may be shown now."""
         data = self._held + chunk
         return self._show(data, self._safe_end(data))
 
     def close(self) -> bytes:
-        """The rest of the stream."""
+        """Return the rest of the stream."""
         return self._show(self._held, len(self._held))
 
     def _show(self, data: bytes, until: int) -> bytes:
@@ -142,7 +142,7 @@ class Filter:
         return clean
 
     def _safe_end(self, data: bytes) -> int:
-        """Where the first tail begins that may still become a secret."""
+        """Return the offset of the first tail that may still become a secret."""
         size = len(data)
         starts = {at for at in self._line_starts(data) if size - at < MIN_FORM or data[at : at + MIN_FORM] in self._heads}
         starts.update(range(max(0, size - min(MIN_FORM - 1, self._multi_reach)), size))
@@ -155,12 +155,12 @@ class Filter:
         return next((at for at in sorted(starts) if _begins(self._needles, data[at:])), size)
 
     def _line_starts(self, data: bytes) -> range:
-        """Where a form of one line may begin: behind the last line end."""
+        """Return the offsets at which a form of one line may begin: behind the last line end."""
         return range(max(data.rfind(b"\n") + 1, len(data) - self._reach), len(data))
 
 
 def _begins(needles: list[bytes], tail: bytes) -> bool:
-    """Whether some needle is longer than `tail` and begins with it. `needles` are sorted."""
+    """Return whether a needle is longer than `tail` and begins with it. `needles` are sorted."""
     at = bisect_left(needles, tail)
     while at < len(needles) and needles[at] == tail:
         at += 1

@@ -1,1 +1,1 @@
-"""What a person reads of a run: headline, Markdown, HTML, the approver's page."""
+"""What a person reads of a run: headline, summary lines, HTML report, the approver's page."""

@@ -1,6 +1,6 @@
-"""What an approver reads before they say yes: one page, the same on every channel (docs/design/texts.md 2).
+"""What an approver reads before answering: one page, the same on every channel (docs/design/texts.md 2).
 
-Everything on it comes from plan and check. What was not looked at says so; nothing is filled in.
+Everything on it comes from plan and check. What was not measured is shown as such.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _NOT_MEASURED: Final = "not measured"
 
 
 @dataclass(frozen=True)
-class Before:
-    """What is known of earlier runs of this service, in words; empty where nothing is."""
+class EarlierRuns:
+    """What is known of earlier runs of this service, in words; empty if nothing is known."""
 
     differs: str = ""
-    """From the last run: `restore set`."""
+    """What differs from the last run: `restore set`."""
     last_drill: str = ""
-    """`21m40s (2026-11-02)`."""
+    """Length and date of the last drill: `21m40s (2026-11-02)`."""
 
 
-def page(
+def approval_lines(
     request: ApprovalRequest,
     *,
     demand: ApprovalDemand | None = None,
-    before: Before | None = None,
+    earlier: EarlierRuns | None = None,
     reviewers: Sequence[str] = (),
     run_url: str = "",
 ) -> list[str]:
@@ -43,7 +43,7 @@ def page(
     `demand` is the one that the host of the run adopted, where that is known; else the plan's. `reviewers` are those of the
     approval gate, as GitHub names them; `run_url` is the page of the run that asks.
     """
-    plan, check, before, requested_at = request.plan, request.check, before or Before(), moment(request.requested_at)
+    plan, check, earlier, requested_at = request.plan, request.check, earlier or EarlierRuns(), moment(request.requested_at)
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
     until = requested_at + timedelta(seconds=seconds(request.lifetime))
     rows = [
@@ -54,11 +54,11 @@ def page(
         ("Guards", _guards(check)),
         ("Steps", " | ".join(_step(step) for step in check.steps)),
         ("Checked", _checked(check)),
-        ("Differs", before.differs and f"from the last run of this service: {shown(before.differs)}"),
+        ("Differs", earlier.differs and f"from the last run of this service: {shown(earlier.differs)}"),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
         ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
-        ("Time", f"last drill {shown(before.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
+        ("Time", f"last drill {shown(earlier.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
         ("Approvers", _approvers(plan, demand or plan.approval, requesters, reviewers, run_url)),
         ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
     ]
@@ -73,7 +73,7 @@ def _kind(plan: Plan) -> str:
 
 
 def _does(plan: Plan, check: Check) -> str:
-    """In the order of the steps: what is changed, where data comes back, where clients move."""
+    """Return how many steps run, where a backup is restored, and where clients move."""
     running = {step.id for step in check.steps if step.outcome != "skip"}
     doing = [f"runs {len(running)} of {len(plan.steps)} steps"]
     doing += [
@@ -93,7 +93,7 @@ def _place(plan: Plan, step_id: str) -> str:
 
 
 def _data(plan: Plan, check: Check) -> str:
-    """Which backup, or that nobody knows. A plan that restores nothing says that."""
+    """Return which backup is restored, or that it is not known."""
     if not any(step.restores for step in plan.steps):
         return "no step puts a backup back"
     if isinstance(check.restore_point.value, str):
@@ -130,7 +130,7 @@ def _checked(check: Check) -> str:
 
 
 def _approvers(plan: Plan, demand: ApprovalDemand, requesters: Sequence[str], reviewers: Sequence[str], run_url: str) -> str:
-    """Who may say yes, and how."""
+    """Return who may approve, and how."""
     asking = {login.lower() for login in requesters}
     if not demand.required:
         return f"none needed in env {plan.env} (class {plan.env_class})"
@@ -151,7 +151,7 @@ def _measured(fact: Measured) -> str:
 
 
 def _span(duration: str | None) -> str:
-    """`PT30M` as `30m`."""
+    """Return `PT30M` as `30m`."""
     return duration.removeprefix("PT").lower() if duration else "none set"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hyops_ci.contracts.run import STAND_IN, Result
 from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of
-from hyops_ci.report.run_view import RunView, read_run
+from hyops_ci.report.run_view import RunView, view_of
 from hyops_ci.report.timeline import timeline_of
 from hyops_ci.text import span
 
@@ -32,7 +32,7 @@ FIGURES: Final = {
 
 def html(files: Mapping[str, bytes]) -> str:
     """Return the report of a bundle's files as one self-contained page: no scripts, nothing loaded, everything escaped."""
-    run = read_run(files)
+    run = view_of(files)
     ending = ending_of(run.result.outcome) if run.result else None
     return _template().render(
         run=run, result=run.result, ending=ending, heading=_heading, summary=_summary(run), secrets=_secrets(run), timeline=timeline_of(run)
@@ -46,7 +46,7 @@ def _template() -> Template:
     from markupsafe import Markup
 
     def plain(value: object) -> object:
-        """Every text but markup of the template itself, with control and bidi characters spelled out; it is escaped after this."""
+        """Return a value as text with control and bidi characters spelled out, before it is escaped. The template's own markup is kept."""
         return value if isinstance(value, Markup) else shown(str(value), MAX_TEXT)
 
     environment = Environment(

@@ -19,7 +19,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.evidence.replay import ENVELOPES, json_object
-from hyops_ci.report.times import Times, read_times, text, whole
+from hyops_ci.report.times import Times, as_count, as_text, read_times
 
 _FORECAST: Final = {"run": "would run", "skip": "would be skipped", "blocked": "blocked", "unknown": "unknown"}
 M = TypeVar("M", bound=Model)
@@ -80,7 +80,7 @@ class RunView:
         return [login for login in named if isinstance(login, str)] or [p.login for a in self.approvals[:1] for p in a.requesters]
 
 
-def read_run(files: Mapping[str, bytes]) -> RunView:
+def view_of(files: Mapping[str, bytes]) -> RunView:
     """Return the documents in `files`. Raises nothing."""
     plan = _model(files, "plan.json", Plan)
     check = _model(files, "check.json", Check)
@@ -116,7 +116,7 @@ def _approvals(files: Mapping[str, bytes]) -> list[Approval]:
 
 
 def _events(files: Mapping[str, bytes]) -> list[Event]:
-    """Events in order. The chain is the verifier's business."""
+    """Return the events in order. Whether they form a chain is for the verifier to say."""
     found = []
     for stage in STAGES:
         for line in files.get(f"parts/{stage}/{EVENTS}", b"").splitlines():
@@ -128,27 +128,27 @@ def _events(files: Mapping[str, bytes]) -> list[Event]:
 
 
 def _steps(files: Mapping[str, bytes], plan: Plan | None, check: Check | None, *, started: bool) -> list[StepView]:
-    """The plan's steps in order, each with what HyOps said of it; then steps that the plan does not have."""
-    told: dict[str, list[dict[str, Any]]] = {}
+    """Return the plan's steps in order, each with what HyOps reported of it; then steps that the plan does not have."""
+    reported: dict[str, list[dict[str, Any]]] = {}
     for line in files.get("steps.jsonl", b"").splitlines():
         entry = json_object(line) or {}
         if isinstance(entry.get("step"), str):
-            told.setdefault(entry["step"], []).append(entry)
+            reported.setdefault(entry["step"], []).append(entry)
     planned = {step.id: step for step in plan.steps} if plan else {}
     forecast = {step.id: step for step in check.steps} if check and not started else {}
     steps = []
-    for name in dict.fromkeys((*planned, *told)):
-        entries = told.get(name, [{}])
+    for name in dict.fromkeys((*planned, *reported)):
+        entries = reported.get(name, [{}])
         step, expected = planned.get(name), forecast.get(name)
         silent = _FORECAST[expected.outcome] if expected else "not reached" if started else "planned"
         steps.append(
             StepView(
                 id=name,
-                status=text(entries[-1].get("status")) or silent,
+                status=as_text(entries[-1].get("status")) or silent,
                 kind=step.step_class.value if step else "not planned",
-                reason=text(entries[-1].get("reason")) or (expected.why if expected else ""),
+                reason=as_text(entries[-1].get("reason")) or (expected.why if expected else ""),
                 begun=_time(entries[0].get("at")),
-                seconds=whole(entries[-1].get("seconds")),
+                seconds=as_count(entries[-1].get("seconds")),
                 no_return=bool(plan and name == plan.point_of_no_return),
             )
         )

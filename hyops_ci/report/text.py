@@ -11,7 +11,7 @@ from typing import Any, Final
 from hyops_ci.contracts.run import STAND_IN, RefusalRecord, Result, State
 from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
-from hyops_ci.report.run_view import RunView, StepView, read_run
+from hyops_ci.report.run_view import RunView, StepView, view_of
 from hyops_ci.report.times import read_times
 from hyops_ci.text import fenced, span
 
@@ -48,7 +48,7 @@ def refusal_lines(state: State, refusal: RefusalRecord) -> list[str]:
 
 def markdown(files: Mapping[str, bytes]) -> str:
     """Return the report of a bundle's files for `$GITHUB_STEP_SUMMARY`: less than 200 KiB."""
-    run = read_run(files)
+    run = view_of(files)
     if run.result is None:
         title, name = "A bundle without a result", "unknown"
         lines = ["result.json is missing or cannot be read; verify the bundle first"]

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Phase:
+class RunPhase:
     """A stretch of the run; `kind` is a key of `LEGEND`."""
 
     kind: str
@@ -51,7 +51,7 @@ class Phase:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length in seconds."""
         return (self.end - self.start).total_seconds()
 
 
@@ -65,7 +65,7 @@ class Placed(Generic[T]):
 
     @property
     def width(self) -> float:
-        """At least what can be seen."""
+        """The width, at least what can be seen."""
         return max(self.right - self.left, 0.35)
 
 
@@ -73,7 +73,7 @@ class Placed(Generic[T]):
 class Timeline:
     """What the picture shows. Places are percent of its width."""
 
-    phases: tuple[Placed[Phase], ...]
+    phases: tuple[Placed[RunPhase], ...]
     steps: tuple[Placed[StepView], ...]
     marks: tuple[tuple[float, str, str], ...]
     """Place, style and words."""
@@ -105,9 +105,9 @@ class Scale:
         return min(100.0, max(0.0, 100 * (when - self.start).total_seconds() / whole))
 
 
-def phases_of(run: RunView) -> list[Phase]:
+def phases_of(run: RunView) -> list[RunPhase]:
     """Return the run cut at its transitions; the wait after the last approval is the runner's."""
-    found: list[Phase] = []
+    found: list[RunPhase] = []
     approved = max((moment(each.observed_at) for each in run.approvals), default=None)
     for (name, start), (_, end) in pairwise(run.transitions):
         state = State(name) if name in State.__members__ else None
@@ -115,11 +115,11 @@ def phases_of(run: RunView) -> list[Phase]:
         if end < start:
             continue
         if state is State.CHECKED and approved is not None and start <= approved <= end:
-            found += [Phase(kind, label, start, approved), Phase("runner", "waiting for the runner", approved, end)]
+            found += [RunPhase(kind, label, start, approved), RunPhase("runner", "waiting for the runner", approved, end)]
         elif found and found[-1].label == label and found[-1].end == start:
-            found[-1] = Phase(kind, label, found[-1].start, end)
+            found[-1] = RunPhase(kind, label, found[-1].start, end)
         else:
-            found.append(Phase(kind, label, start, end))
+            found.append(RunPhase(kind, label, start, end))
     return found
 
 

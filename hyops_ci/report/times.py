@@ -58,19 +58,19 @@ def read_times(objectives: Mapping[str, Any]) -> Times:
     promised = rto if isinstance(rto, dict) else {}
     met = promised.get("met")
     return Times(
-        figures={name: whole(entry.get("seconds")) for name, entry in named.items()},
-        reasons={name: text(entry.get("reason")) or "no reason given" for name, entry in named.items()},
-        objective=whole(promised.get("objective")),
+        figures={name: as_count(entry.get("seconds")) for name, entry in named.items()},
+        reasons={name: as_text(entry.get("reason")) or "no reason given" for name, entry in named.items()},
+        objective=as_count(promised.get("objective")),
         met=met if isinstance(met, bool) else None,
-        reason=text(promised.get("reason")) or UNKNOWN,
+        reason=as_text(promised.get("reason")) or UNKNOWN,
     )
 
 
-def text(value: object) -> str:
+def as_text(value: object) -> str:
     """Return `value` if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
-def whole(value: object) -> int | None:
+def as_count(value: object) -> int | None:
     """Return `value` if it is an integer of at least 0, else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,1 +1,1 @@
-"""DSSE envelopes, keys and trust policy."""
+"""DSSE envelopes and the keys that sign them."""

@@ -1,6 +1,6 @@
 """DSSE envelopes over exact bytes, ed25519 (secure-systems-lab/dsse, protocol v1). The cryptography is `cryptography`'s.
 
-One payload type per kind of document: a signature says what kind it was made for, and is no signature of another.
+Each kind of document has a payload type of its own, so that a signature of one kind is not valid for another.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ MAX_ENVELOPE: Final = 256 * 1024
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An envelope's payload and who signed it. `signers` are public keys in the form `ed25519:<base64>`."""
+class OpenedEnvelope:
+    """An envelope's payload, and the public keys that signed it, as `ed25519:<base64>`."""
 
     payload: bytes
     signers: tuple[str, ...]
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE pre-authentication encoding."""
+    """Return the DSSE pre-authentication encoding."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
 def new_key(path: Path) -> str:
-    """Make a private key at `path` (PEM, mode 0600, never over an existing file). Answers its public half."""
+    """Create a private key at `path` (PEM, mode 0600, never over an existing file). Returns its public key; raises Refusal (exit 2)."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
@@ -54,7 +54,7 @@ def new_key(path: Path) -> str:
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
+    """Return the private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
     try:
         mode = path.stat().st_mode
         data = path.read_bytes()
@@ -72,22 +72,22 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 
 
 def public_of(key: Ed25519PrivateKey) -> str:
-    """The public half, as config and host trust write it."""
+    """Return the public key as config and host trust write it: `ed25519:<base64>`."""
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return PREFIX + base64.b64encode(raw).decode()
 
 
 def sign(payload: bytes, payload_type: str, keys: Iterable[Ed25519PrivateKey]) -> dict[str, Any]:
-    """An envelope with one signature per key."""
+    """Return an envelope with one signature per key."""
     message = pae(payload_type, payload)
     signatures = [{"keyid": public_of(key), "sig": base64.b64encode(key.sign(message)).decode()} for key in keys]
     return {"payloadType": payload_type, "payload": base64.b64encode(payload).decode(), "signatures": signatures}
 
 
-def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> Opened:
-    """The payload, and which of the trusted `keys` signed it. No valid signature: `signers` is empty.
+def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> OpenedEnvelope:
+    """Return the payload, and which of the trusted `keys` signed it; without a valid signature `signers` is empty.
 
-    Raises ValueError for what is no envelope, or one of another kind. Key ids are hints: every key is tried.
+    Key ids are hints: every key is tried. Raises ValueError for anything but an envelope of this payload type.
     """
     if not isinstance(envelope, dict) or envelope.get("payloadType") != payload_type:
         raise ValueError(f"no envelope of {payload_type}")
@@ -98,11 +98,11 @@ def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> Open
     message = pae(payload_type, payload)
     given = [_decode(entry.get("sig")) for entry in signatures if isinstance(entry, dict)]
     signers = [key for key in dict.fromkeys(keys) if any(_verifies(key, each, message) for each in given)]
-    return Opened(payload, tuple(signers))
+    return OpenedEnvelope(payload, tuple(signers))
 
 
 def read_envelopes(text: str) -> list[Any]:
-    """The envelopes in a JSON array, or one alone. Raises Refusal (exit 6) for anything else."""
+    """Return the envelopes in a JSON array, or a single one. Raises Refusal (exit 6) for anything else."""
     try:
         value = json.loads(text) if len(text) <= MAX_ENVELOPE else None
     except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge
+from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.reviews import approvals_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest
 from hyops_ci.contracts.base import moment, seconds, stamp
@@ -69,7 +69,7 @@ def granted_approvals(run: CheckedRun, *, gate_passed: bool = False, at: datetim
         apps=trust.apps if trust is not None else frozenset() if gate_passed else None,
         gate_passed=gate_passed and run.context.github is not None,
     )
-    return judge(envelopes_for(run), context, reviews=reviews_of(run))
+    return judge_approvals(envelopes_for(run), context, reviews=reviews_of(run))
 
 
 def envelopes_for(run: CheckedRun) -> list[Any]:

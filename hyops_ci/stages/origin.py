@@ -11,7 +11,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from hyops_ci.approvals.requesters import everybody, requesters_of
+from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
 from hyops_ci.contracts.config import CallerEvent
@@ -46,14 +46,14 @@ def origin_of(resume: str, world: World) -> Origin:
         return local_origin(world)
     this = run_fact(client, job.run_number)
     if not resume:
-        return Origin(requesters=requesters_of(this), received_at=this.created_at, run=this)
+        return Origin(requesters=requesters_of_run(this), received_at=this.created_at, run=this)
     if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
     require_fit(earlier, this, client)
     first = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
     return Origin(
-        requesters=everybody((*requesters_of(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
+        requesters=unique_people((*requesters_of_run(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from hyops_ci.approvals.requesters import everybody
+from hyops_ci.approvals.requesters import unique_people
 from hyops_ci.config.file import read_config
 from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.approval import Person, Subject
@@ -50,7 +50,7 @@ class PlannedRun:
     @cached_property
     def requesters(self) -> tuple[Person, ...]:
         """The people who may not approve: those who asked, as GitHub named them to the plan, and the issuer if it is a login."""
-        return everybody(self.folder.read_model(ORIGIN, Origin).requesters, issuer=self.decision.issuer)
+        return unique_people(self.folder.read_model(ORIGIN, Origin).requesters, issuer=self.decision.issuer)
 
     @property
     def caller_verified(self) -> bool:

@@ -23,7 +23,7 @@ from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.github.actions.commands import Workflow, plain
 from hyops_ci.intake.form import Form
-from hyops_ci.report.approval_page import page
+from hyops_ci.report.approval_page import approval_lines
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown, summary_lines
 from hyops_ci.stages.conclude.stage import Conclusion
@@ -162,7 +162,7 @@ def test_an_approvers_page(long_night: Night, name: str) -> None:
     """Whatever got past the intake, the page is lines of text."""
     request = ApprovalRequest.model_validate_json((long_night.at_the_gate / "request.json").read_bytes())
     subject = request.subject.model_copy(update={"accepted_risks": (TEXTS[name],)})
-    lines = page(request.model_copy(update={"rationale": TEXTS[name], "subject": subject}))
+    lines = approval_lines(request.model_copy(update={"rationale": TEXTS[name], "subject": subject}))
     assert all(line.isprintable() for line in lines)
     assert sum(line.startswith("APPROVE?") for line in lines) == 1
     assert outside_of_fences(fenced("\n".join(lines))) == ""

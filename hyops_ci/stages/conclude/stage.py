@@ -18,7 +18,7 @@ from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
-from hyops_ci.evidence.verify import Verdict, verify
+from hyops_ci.evidence.verify import VerificationResult, verify
 from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import Witness, contradictions, witness
@@ -37,7 +37,7 @@ class Conclusion:
     result: Result
     bundle: Path
     sha256: str
-    verdict: Verdict
+    verdict: VerificationResult
     report: Path
     witness: Witness | None = None
     """What GitHub shows of the run by itself; None where it was not asked, or did not answer."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge, weigh
+from hyops_ci.approvals.judge import count_approvals, judge_approvals
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD
@@ -47,7 +47,7 @@ def envelope(given: dict[str, Any]) -> object:
 
 def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
     demand = scene.plan(approval=PLAN.approval.document() | case.get("demand", {})).approval
-    return judge(
+    return judge_approvals(
         [envelope(each) for each in case["answers"]],
         ApprovalContext(
             demand,
@@ -95,7 +95,7 @@ def test_a_signature_for_another_kind_is_none() -> None:
     other = sign(payload, STATEMENT_PAYLOAD, [scene.JONAS])
     for forged in (other, other | {"payloadType": APPROVAL_PAYLOAD}):
         with pytest.raises(Refusal) as refused:
-            judge([forged], context(MARIA))
+            judge_approvals([forged], context(MARIA))
         assert refused.value.gate in ("approval.envelope", "approval.unsigned")
 
 
@@ -105,8 +105,8 @@ def test_a_key_outside_its_window_does_not_count() -> None:
     day = timedelta(days=1)
     for window in ((NOW + day, None), (None, NOW - day), (None, NOW)):
         with pytest.raises(Refusal, match=r"approval\.time"):
-            judge(answers, context(validity={key: window}))
-    assert judge(answers, context(validity={key: (NOW - day, NOW + day)}))
+            judge_approvals(answers, context(validity={key: window}))
+    assert judge_approvals(answers, context(validity={key: (NOW - day, NOW + day)}))
 
 
 def test_one_key_under_two_logins_is_one_person() -> None:
@@ -114,19 +114,19 @@ def test_one_key_under_two_logins_is_one_person() -> None:
     demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "jo": key}})
     answers = [scene.signed(scene.approval(SUBJECT, login), scene.JONAS) for login in ("jonas", "jo")]
     with pytest.raises(Refusal, match=r"approval\.quorum") as refused:
-        judge(answers, context(MARIA, demand=demand))
+        judge_approvals(answers, context(MARIA, demand=demand))
     assert refused.value.reason == "1 of 2 approvals"
     with pytest.raises(Refusal, match=r"approval\.self"):
-        judge(answers[1:], context(Person(login="Jonas"), demand=demand.model_copy(update={"quorum": 1})))
+        judge_approvals(answers[1:], context(Person(login="Jonas"), demand=demand.model_copy(update={"quorum": 1})))
 
 
 def test_a_review_on_github_is_weighed_alike() -> None:
     review = scene.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
-    assert weigh([review], context(MARIA)) == (review,)
+    assert count_approvals([review], context(MARIA)) == (review,)
     for login, number in (("Maria", 0), ("maria-renamed", 11)):
         own = scene.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
         with pytest.raises(Refusal, match=r"approval\.self"):
-            weigh([own], context(MARIA))
+            count_approvals([own], context(MARIA))
 
 
 LOGINS = [f"person-{n}" for n in range(4)]
@@ -146,11 +146,11 @@ def test_quorum_counts_people(votes: list[tuple[str, str]], quorum: int, request
     denied = any(login in known and verdict == "deny" for login, verdict in votes)
     people = {login for login, verdict in votes if verdict == "approve" and login in known} - {requester}
     if not denied and len(people) >= quorum:
-        found = judge(answers, context(Person(login=requester), demand=demand))
+        found = judge_approvals(answers, context(Person(login=requester), demand=demand))
         assert {approval.approver.login for approval in found} == people
         return
     with pytest.raises(Refusal) as refused:
-        judge(answers, context(Person(login=requester), demand=demand))
+        judge_approvals(answers, context(Person(login=requester), demand=demand))
     assert (refused.value.gate == "approval.denied") == denied
 
 
@@ -165,4 +165,4 @@ def test_nothing_but_a_refusal_comes_of_garbage(data: object) -> None:
     ]
     for mutation in mutations:
         with pytest.raises(Refusal):
-            judge([mutation(scene.signed(scene.approval(SUBJECT)))], context())
+            judge_approvals([mutation(scene.signed(scene.approval(SUBJECT)))], context())

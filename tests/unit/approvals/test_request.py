@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge
+from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.request import MAX_REQUEST, answer, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.errors import Refusal
-from hyops_ci.report.approval_page import Before, page
+from hyops_ci.report.approval_page import EarlierRuns, approval_lines
 from tests.unit.evidence import scene
 
 PLAN = scene.plan()
@@ -39,7 +39,7 @@ def test_what_is_asked_is_answered_and_counts() -> None:
     envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END + timedelta(minutes=4), comment="dark", accepted_risks=["ledger-fork"])
     seen = scene.subject(PLAN, CHECK, accepted_risks=["ledger-fork"])
     at = END + timedelta(minutes=5)
-    (approval,) = judge([envelope], ApprovalContext(PLAN.approval, seen, (MARIA,), at, requested_at=END))
+    (approval,) = judge_approvals([envelope], ApprovalContext(PLAN.approval, seen, (MARIA,), at, requested_at=END))
     assert (approval.approver, approval.comment, approval.subject.nonce) == (JONAS, "dark", scene.NONCE)
     assert moment(approval.expires_at) == END + timedelta(hours=1)
     no = answer(asked, "deny", MARIA, scene.PRIYA, now=at)
@@ -82,7 +82,7 @@ def test_a_host_may_shorten_what_the_plan_asks_for() -> None:
     envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END)
     said = json.loads(base64.b64decode(envelope["payload"]))
     assert moment(said["expires_at"]) == END + timedelta(minutes=30)
-    assert page(asked)[0].split("valid until ")[1][:9] == f"{END + timedelta(minutes=30):%H:%M:%S}Z"
+    assert approval_lines(asked)[0].split("valid until ")[1][:9] == f"{END + timedelta(minutes=30):%H:%M:%S}Z"
 
 
 def test_a_request_without_end_is_not_read() -> None:
@@ -98,12 +98,12 @@ def test_no_request_gives_a_traceback(data: bytes) -> None:
         read_request(data)
 
 
-def shown(before: Before | None = None, **changes: Any) -> list[str]:
-    return page(request().model_copy(update={"requested_at": stamp(scene.START)} | changes), before=before)
+def shown(earlier: EarlierRuns | None = None, **changes: Any) -> list[str]:
+    return approval_lines(request().model_copy(update={"requested_at": stamp(scene.START)} | changes), earlier=earlier)
 
 
 def test_the_page_answers_the_questions_of_the_texts() -> None:
-    lines = shown(before=Before("restore set", "21m40s (2026-11-02)"))
+    lines = shown(earlier=EarlierRuns("restore set", "21m40s (2026-11-02)"))
     assert lines[0].startswith("APPROVE?  FAILOVER pg-ha/prod, onprem -> gcp  ")
     assert lines[0].endswith(f"valid until 04:04:31Z, plan {PLAN.digest()[7:15]}")
     labels = [line[:10].strip() for line in lines[1:]]
@@ -133,7 +133,7 @@ def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
 
 
 def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
-    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED", before=Before("\x1b[31m", "\r")))
+    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED", earlier=EarlierRuns("\x1b[31m", "\r")))
     assert not set(text) & set("\x1b\u202e\r")
     assert len(text.splitlines()) == 12
 

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge
-from hyops_ci.approvals.requesters import refuse_machines, requesters_of
+from hyops_ci.approvals.judge import judge_approvals
+from hyops_ci.approvals.requesters import refuse_unknown_machines, requesters_of_run
 from hyops_ci.approvals.reviews import approvals_of, nonce_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.control import ReviewFact, RunFact
@@ -83,7 +83,7 @@ def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
         apps=case.get("apps"),
         gate_passed=case.get("gate_passed", True),
     )
-    return judge(signed, context, reviews=reviews)
+    return judge_approvals(signed, context, reviews=reviews)
 
 
 @pytest.mark.parametrize("case", cases("accept"))
@@ -141,39 +141,39 @@ def run_fact(actor: str, triggering: str = "", event: str = "workflow_dispatch",
 
 
 def test_who_asked() -> None:
-    assert requesters_of(run_fact("maria")) == (person("maria"),)
-    assert requesters_of(run_fact("maria", "jonas")) == (person("maria"), person("jonas"))
-    assert requesters_of(run_fact("maria"), issuer="github:Maria") == (person("maria"),)
-    assert requesters_of(run_fact("maria"), issuer="github:priya") == (person("maria"), Person(login="priya"))
-    assert requesters_of(run_fact("maria"), issuer="decision-service") == (person("maria"),)
-    assert requesters_of(run_fact("maria"), issuer="github:../../x y") == (person("maria"),)
+    assert requesters_of_run(run_fact("maria")) == (person("maria"),)
+    assert requesters_of_run(run_fact("maria", "jonas")) == (person("maria"), person("jonas"))
+    assert requesters_of_run(run_fact("maria"), issuer="github:Maria") == (person("maria"),)
+    assert requesters_of_run(run_fact("maria"), issuer="github:priya") == (person("maria"), Person(login="priya"))
+    assert requesters_of_run(run_fact("maria"), issuer="decision-service") == (person("maria"),)
+    assert requesters_of_run(run_fact("maria"), issuer="github:../../x y") == (person("maria"),)
     reused = run_fact("maria", triggering_actor=Person(login="maria", id=66))
-    assert [each.id for each in requesters_of(reused)] == [1003, 66], "a login that another account took over is both"
+    assert [each.id for each in requesters_of_run(reused)] == [1003, 66], "a login that another account took over is both"
 
 
 def test_a_schedule_has_no_requester() -> None:
-    assert requesters_of(run_fact("maria", event="schedule")) == ()
-    assert requesters_of(run_fact("maria", event="schedule"), issuer="github:priya") == (Person(login="priya"),)
+    assert requesters_of_run(run_fact("maria", event="schedule")) == ()
+    assert requesters_of_run(run_fact("maria", event="schedule"), issuer="github:priya") == (Person(login="priya"),)
 
 
 def test_whoever_started_the_run_before_asked_too() -> None:
     source = run_fact("maria", "priya", event="push")
-    assert requesters_of(run_fact("escalate[bot]"), sources=[source]) == (person("escalate[bot]"), person("maria"), person("priya"))
+    assert requesters_of_run(run_fact("escalate[bot]"), sources=[source]) == (person("escalate[bot]"), person("maria"), person("priya"))
 
 
 def test_a_machine_shows_it_whatever_it_is_called() -> None:
     odd = run_fact("maria").model_copy(update={"actor": Person(login="helper", id=9001), "actor_is_bot": True})
-    assert requesters_of(odd)[0] == Person(login="helper[bot]", id=9001)
+    assert requesters_of_run(odd)[0] == Person(login="helper[bot]", id=9001)
 
 
 def test_machines_that_may_ask() -> None:
-    refuse_machines([person("maria"), person("escalate[bot]")], {9001})
-    refuse_machines([person("escalate[bot]")], None)
+    refuse_unknown_machines([person("maria"), person("escalate[bot]")], {9001})
+    refuse_unknown_machines([person("escalate[bot]")], None)
     for asked, apps in [("escalate[bot]", ()), ("github-actions[bot]", {41898282}), ("github-actions[bot]", None)]:
         with pytest.raises(Refusal, match=r"approval\.requester"):
-            refuse_machines([person(asked)], apps)
+            refuse_unknown_machines([person(asked)], apps)
     with pytest.raises(Refusal, match=r"approval\.requester"):
-        refuse_machines([Person(login="escalate[bot]", id=9002)], {9001})
+        refuse_unknown_machines([Person(login="escalate[bot]", id=9002)], {9001})
 
 
 PEOPLE = ("jonas", "priya", "maria")

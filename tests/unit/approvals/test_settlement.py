@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyops_ci.approvals.settlement import read_settlement, settlers, sign_settlement
+from hyops_ci.approvals.settlement import read_settlement, settling_approvers, sign_settlement
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Settlement
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import load_key, new_key, open_envelope
@@ -23,14 +23,14 @@ def people(tmp_path: Path, *names: str) -> dict[str, str]:
 def test_it_reads_back_with_its_signers(tmp_path: Path) -> None:
     known = people(tmp_path, "jonas", "priya")
     keys = [load_key(tmp_path / "jonas.pem"), load_key(tmp_path / "priya.pem")]
-    assert settlers(keys, known, 2) == ("jonas", "priya")
+    assert settling_approvers(keys, known, 2) == ("jonas", "priya")
     assert read_settlement(sign_settlement(WORD, keys), known.values()) == (WORD, tuple(known.values()))
 
 
 def test_one_person_with_two_uses_of_a_key_is_one(tmp_path: Path) -> None:
     known = people(tmp_path, "jonas", "priya")
     with pytest.raises(Refusal, match=r"approval\.quorum") as refused:
-        settlers([load_key(tmp_path / "jonas.pem")] * 2, known, 2)
+        settling_approvers([load_key(tmp_path / "jonas.pem")] * 2, known, 2)
     assert refused.value.exit_code is Exit.APPROVAL
 
 
@@ -38,7 +38,7 @@ def test_a_strangers_key_is_refused(tmp_path: Path) -> None:
     known = people(tmp_path, "jonas")
     people(tmp_path, "stranger")
     with pytest.raises(Refusal, match=r"approval\.key"):
-        settlers([load_key(tmp_path / "stranger.pem")], known, 1)
+        settling_approvers([load_key(tmp_path / "stranger.pem")], known, 1)
 
 
 def test_it_is_no_approval(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import Entry, Manifest
 from hyops_ci.evidence import container
 from hyops_ci.evidence.bundle import ENVELOPE, MANIFEST, envelope
-from hyops_ci.evidence.verify import Verdict, verify
+from hyops_ci.evidence.verify import VerificationResult, verify
 from tests.unit.evidence import scene
 
 CASES = Path(__file__).parents[2] / "cases" / "evidence"
@@ -70,7 +70,7 @@ def forged(bundle: Path, changes: list[dict[str, Any]]) -> Path:
     return to
 
 
-def looked_at(root: Path, case: dict[str, Any]) -> Verdict:
+def looked_at(root: Path, case: dict[str, Any]) -> VerificationResult:
     return verify(forged(scene.sealed(root / "run", root / "b.tar").path, case["changes"]))
 
 

@@ -14,7 +14,7 @@ from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.bundle import Sealed, seal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.scrubbing import changed_at_sealing
-from hyops_ci.evidence.verify import Verdict, verify
+from hyops_ci.evidence.verify import VerificationResult, verify
 from tests.unit.evidence import scene
 
 CANARY = b"canary-9f2c"
@@ -38,7 +38,7 @@ def leaking_run(run: Path) -> None:
         part.note("late", text=CANARY.decode())
 
 
-def verdict_without(run: Path, name: str) -> Verdict:
+def verdict_without(run: Path, name: str) -> VerificationResult:
     """Put the secret into a document, seal, verify."""
     text = (run / name).read_text().replace("INC-4242", "INC-4242 " + CANARY.decode())
     (run / name).write_text(text)

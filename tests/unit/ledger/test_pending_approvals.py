@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.judge import judge
+from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.ledger import MAX_ANSWER, Answer, Tip
@@ -72,9 +72,9 @@ def test_what_waits_is_judged_like_what_is_handed_in(ledger: Ledger) -> None:
     ledger.answer(forged, subject=about, at=at())
     known = ApprovalContext(demand, about, (Person(login="maria"),), moment(at()) + timedelta(minutes=1))
     with pytest.raises(Refusal, match=r"approval\.unsigned"):
-        judge(ledger.answers(about), known)
+        judge_approvals(ledger.answers(about), known)
     give(ledger)
-    (approval,) = judge(ledger.answers(about), known)
+    (approval,) = judge_approvals(ledger.answers(about), known)
     assert approval.approver.login == "jonas"
 
 

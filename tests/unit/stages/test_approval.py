@@ -39,7 +39,7 @@ def handed(gate: Night, monkeypatch: pytest.MonkeyPatch) -> Any:
             seen.update(vars(context))
             return ()
 
-        monkeypatch.setattr(approval, "judge", judge)
+        monkeypatch.setattr(approval, "judge_approvals", judge)
         granted_approvals(checked(gate, world), gate_passed=True)
         return seen
 

@@ -15,7 +15,7 @@ from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.operations.rehearse.scenarios import example_decision
-from hyops_ci.report.approval_page import page
+from hyops_ci.report.approval_page import approval_lines
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import conclude
 from hyops_ci.stages.context import ShiftedClock, World
@@ -89,7 +89,7 @@ def test_a_shorter_lifetime_of_the_host_is_adopted(night: Night) -> None:
     asked = at_the_gate(night, max_approval_lifetime="PT30M")
     assert (asked.lifetime, asked.plan.approval.lifetime) == ("PT30M", "PT60M")
     until = moment(asked.requested_at) + timedelta(minutes=30)
-    assert f"valid until {until:%H:%M:%S}Z" in page(asked)[0]
+    assert f"valid until {until:%H:%M:%S}Z" in approval_lines(asked)[0]
     assert_recovered(night, night.execute(night.signed("jonas"), world=later(night, "execute", 20)))
 
 
@@ -134,7 +134,7 @@ def test_the_check_says_how_many_this_host_demands(night: Night) -> None:
     assert night.plan().state is State.PLANNED
     ended = check(night.folder, night.world("check"))
     assert ended.run is not None
-    assert any("Needs 2." in line for line in page(night.request, demand=ended.run.demand))
+    assert any("Needs 2." in line for line in approval_lines(night.request, demand=ended.run.demand))
 
 
 # ------------------------------------------------------------------------------- what the host took back after the check
