@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,13 +142,9 @@ def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> in
 def _request_bytes(path: Path) -> bytes:
     """The request itself, or the one inside a handover."""
     from hyops_ci.stages.approval import REQUEST
+    from hyops_ci.stages.handover import contents
 
     data = path.read_bytes()
     if path.suffix != ".tar":
         return data
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            member = tar.extractfile(REQUEST)
-            return member.read() if member else b""
-    except (tarfile.TarError, KeyError):
-        return b""  # read as a request it is refused, with the words for that
+    return contents(data).get(REQUEST, b"")  # read as a request, nothing is refused with the words for that

@@ -96,17 +96,17 @@ def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str
 
 def _files(bundle: Path) -> dict[str, bytes]:
     """The files of a bundle. Raises Refusal (exit 11) for what is none."""
+    from hyops_ci.archive import BadArchive
     from hyops_ci.errors import Refusal
     from hyops_ci.evidence.bundle import MANIFEST
-    from hyops_ci.evidence.container import BadContainer
     from hyops_ci.evidence.contents import read_files
 
     try:
         files = read_files(bundle)
         if MANIFEST not in files:
-            raise BadContainer(f"no {MANIFEST} in it")
+            raise BadArchive(f"no {MANIFEST} in it")
         return files
-    except (BadContainer, OSError) as error:
+    except (BadArchive, OSError) as error:
         found = error.strerror if isinstance(error, OSError) else str(error)
         raise Refusal(
             "evidence.read",

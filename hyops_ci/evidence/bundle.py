@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci import __version__, files
+from hyops_ci import __version__, archive, files
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Manifest
 from hyops_ci.contracts.run import Result
-from hyops_ci.evidence import container
 from hyops_ci.evidence.recorder import GENESIS, read_chain
 from hyops_ci.evidence.scrubbing import Scrub, scrub_run
 
@@ -128,7 +127,7 @@ def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], M
     files.remove_drafts(to)  # left by a process that was killed; they may be large
     whole = hashlib.sha256()
     with files.replacing(to, mode=0o644) as out:
-        writer = container.Writer(out, whole.update)
+        writer = archive.Writer(out, whole.update)
         written = [writer.add(path, run_dir / path) for path in bundled_files(run_dir)]
         manifest = close(tuple(Entry(path=each.name, bytes=each.size, sha256=each.sha256) for each in written))
         manifest_bytes = canonical(manifest.document())

@@ -11,17 +11,17 @@ import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from hyops_ci import archive
+from hyops_ci.archive import BadArchive, Member
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
 from hyops_ci.errors import Exit, shown
-from hyops_ci.evidence import container
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
-from hyops_ci.evidence.container import BadContainer, Member
 from hyops_ci.evidence.replay import Facts, json_object, replay
 from hyops_ci.evidence.scrubbing import REDACTIONS
 from hyops_ci.signing.dsse import open_envelope
@@ -71,7 +71,7 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
             problems += _trust(signers, trusted_keys, require_signature)
             facts |= _facts(manifest, signers)
             problems += replay(manifest, {name: member.content for name, member in members.items()}, facts)
-    except BadContainer as error:
+    except BadArchive as error:
         problems.append(str(error))
     except OSError as error:
         problems.append(f"{path}: {error.strerror or 'cannot be read'}")
@@ -85,20 +85,20 @@ def _open(path: Path) -> Iterator[Member]:
         yield from _walk(path)
     elif stat.S_ISREG(mode):
         with path.open("rb") as file:
-            yield from container.read(file)
+            yield from archive.read(file)
     else:
-        raise BadContainer(f"{path} is neither a file nor a folder")
+        raise BadArchive(f"{path} is neither a file nor a folder")
 
 
 def _walk(root: Path) -> Iterator[Member]:
-    """Yield the files of an unpacked bundle. Raises BadContainer for a link or special file."""
+    """Yield the files of an unpacked bundle. Raises BadArchive for a link or special file."""
     for folder, folders, files in os.walk(root, onerror=_raise):
         folders.sort()
         for name in sorted([*files, *(each for each in folders if (Path(folder) / each).is_symlink())]):
             path = Path(folder) / name
             label = path.relative_to(root).as_posix()
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise BadContainer(f"{label} is no plain file")
+                raise BadArchive(f"{label} is no plain file")
             yield _read_plain(path, label)
 
 
@@ -106,7 +106,7 @@ def _read_plain(path: Path, name: str) -> Member:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         hexdigest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
         file.seek(0)
-        content = file.read() if size <= container.KEPT else None
+        content = file.read() if size <= archive.KEPT else None
     return Member(name, size, "sha256:" + hexdigest, content)
 
 
@@ -120,15 +120,14 @@ def _members(stream: Iterator[Member]) -> tuple[list[str], dict[str, Member]]:
     members: dict[str, Member] = {}
     kept = 0
     for member in stream:
-        name = PurePosixPath(member.name)
-        if name.is_absolute() or ".." in name.parts or name.as_posix() != member.name:
-            raise BadContainer(f"{member.name} leads out of the bundle")
-        if member.name in members or len(members) > container.MAX_FILES:
-            raise BadContainer(f"{member.name} is there twice" if member.name in members else "too many files")
-        needed = member.name in _DOCUMENTS or name.parts[0] in ("parts", "approvals")
+        if problem := archive.misplaced(member.name, members):
+            raise BadArchive(f"{member.name} {problem}")
+        if len(members) > archive.MAX_FILES:
+            raise BadArchive("too many files")
+        needed = member.name in _DOCUMENTS or member.name.startswith(("parts/", "approvals/"))
         kept += len(member.content or b"") if needed else 0
         if kept > MAX_KEPT:
-            raise BadContainer("more documents than a run can have")
+            raise BadArchive("more documents than a run can have")
         order.append(member.name)
         members[member.name] = member if needed else Member(member.name, member.size, member.sha256, None)
     return order, members

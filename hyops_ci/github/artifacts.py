@@ -11,9 +11,9 @@ import io
 import stat
 import zipfile
 import zlib
-from pathlib import PurePosixPath
 from typing import Final
 
+from hyops_ci.archive import misplaced
 from hyops_ci.contracts.control import ArtifactFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
@@ -82,12 +82,9 @@ def unzip(data: bytes) -> dict[str, bytes]:
 
 def _check_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> None:
     name = entry.filename
-    path = PurePosixPath(name)
-    as_written = path.as_posix() + "/" * name.endswith("/") == name
-    if path.is_absolute() or ".." in path.parts or not path.parts or not as_written or set(name) & set("\\:") or not name.isprintable():
-        raise BadZip(f"{name[:100]!r} leads out of it")
-    if name in files:
-        raise BadZip(f"{name[:100]} is there twice")
+    elsewhere = "leads out of it" if set(name) & set("\\:") or not name.isprintable() else ""
+    if problem := elsewhere or misplaced(name.removesuffix("/"), files):
+        raise BadZip(f"{name[:100]!r} {problem}")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise BadZip(f"{name[:100]} is no plain file")

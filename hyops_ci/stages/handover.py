@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from hyops_ci import archive
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Refusal
@@ -93,18 +93,16 @@ class RunDir:
 
     def pack(self, to: Path) -> str:
         """Write the folder as one deterministic tar. Answers `sha256:<hex>` of its bytes."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for path in sorted(self.root.rglob("*")):
-                name = path.relative_to(self.root)
-                if not path.is_file() or path.is_symlink() or name.parts[0] in LOCAL or path == to:
-                    continue
-                info = tarfile.TarInfo(name.as_posix())
-                info.size, info.mode = path.stat().st_size, 0o600
-                tar.addfile(info, io.BytesIO(path.read_bytes()))
+        buffer, hasher = io.BytesIO(), hashlib.sha256()
+        writer = archive.Writer(buffer, hasher.update)
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root)
+            if path.is_file() and not path.is_symlink() and name.parts[0] not in LOCAL and path != to:
+                writer.add(name.as_posix(), path)
+        writer.close()
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(buffer.getvalue())
-        return "sha256:" + hashlib.sha256(buffer.getvalue()).hexdigest()
+        return "sha256:" + hasher.hexdigest()
 
 
 def new_run(root: Path) -> RunDir:
@@ -145,36 +143,33 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
 
 
 def contents(handover: bytes) -> dict[str, bytes]:
-    """The files of a handover by name. Raises Refusal (exit 4) for anything that `RunDir.pack` does not write.
+    """Return the files of a handover by name. Raises Refusal (exit 4) for anything that `RunDir.pack` does not write.
 
     Whoever brings a job of their own to the runner brings the digest along, too: so the bytes are judged as a stranger's. Plain files
-    only (a sparse one unpacks to what no disk holds), each once, none above the folder or in its private part.
+    only, each once, none above the folder or in its private part.
     """
     files: dict[str, bytes] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(handover), mode="r:") as tar:
-            for member in tar:
-                name = PurePosixPath(member.name)
-                plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.pax_headers and not tar.pax_headers
-                inside = name.parts and name.as_posix() == member.name and not name.is_absolute() and ".." not in name.parts
-                content = tar.extractfile(member) if plain and inside and member.name.isprintable() else None
-                taken = member.name in files or any(parent.as_posix() in files for parent in name.parents)
-                if content is None or taken or name.parts[0] in LOCAL:
-                    raise Refusal(
-                        "handover.member",
-                        "the handover holds what is no plain file of a run",
-                        exit_code=Exit.POLICY,
-                        found=member.name,
-                        expected="files as the stage before packed them",
-                        fix="start a new run; look who uploaded this artifact",
-                    )
-                files[member.name] = content.read()
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        for member in archive.read(io.BytesIO(handover), keep=MAX_HANDOVER_BYTES):
+            problem = archive.misplaced(member.name, files) or ("is not of this run" if member.name.split("/")[0] in LOCAL else "")
+            if problem or member.content is None or not member.name.isprintable():
+                raise archive.BadMember(f"{member.name} {problem}")
+            files[member.name] = member.content
+    except archive.BadMember as error:
+        raise Refusal(
+            "handover.member",
+            "the handover holds what is no plain file of a run",
+            exit_code=Exit.POLICY,
+            found=str(error),
+            expected="files as the stage before packed them",
+            fix="start a new run; look who uploaded this artifact",
+        ) from None
+    except archive.BadArchive as error:
         raise Refusal(
             "handover.form",
             "the handover is no tar",
             exit_code=Exit.POLICY,
-            found=type(error).__name__,
+            found=str(error),
             expected="the file that the stage before packed",
             fix="start a new run",
         ) from None

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.evidence import container
+from hyops_ci import archive
+from hyops_ci.archive import BadArchive
 from hyops_ci.evidence.bundle import seal
-from hyops_ci.evidence.container import BadContainer
 from hyops_ci.evidence.verify import verify
 from tests.unit.evidence import scene
 
 
 def packed(files: list[tuple[str, Path | bytes]]) -> bytes:
     out = io.BytesIO()
-    writer = container.Writer(out, lambda data: None)
+    writer = archive.Writer(out, lambda data: None)
     for name, source in files:
         writer.add(name, source)
     writer.close()
@@ -80,13 +80,13 @@ def test_a_failure_leaves_no_half_bundle(tmp_path: Path) -> None:
 def test_large_files_are_hashed_beside_the_writing(tmp_path: Path) -> None:
     data = bytes(range(251)) * 30_000
     (tmp_path / "large").write_bytes(data)
-    (member,) = container.read(io.BytesIO(packed([("large", tmp_path / "large")])))
+    (member,) = archive.read(io.BytesIO(packed([("large", tmp_path / "large")])))
     assert (member.size, member.sha256, member.content) == (len(data), "sha256:" + hashlib.sha256(data).hexdigest(), None)
 
 
 def test_a_name_that_ustar_cannot_hold_is_refused() -> None:
     for name in ("x" * 300, "/".join(["d" * 99] * 4)):
-        with pytest.raises(BadContainer):
+        with pytest.raises(BadArchive):
             packed([(name, b"")])
 
 
@@ -97,6 +97,6 @@ NAMES = st.from_regex(r"[a-z0-9]{1,40}(/[a-z0-9._-]{1,40}){0,4}", fullmatch=True
 def test_what_was_written_is_read(files: dict[str, bytes]) -> None:
     whole = packed(sorted(files.items()))
     assert len(whole) % tarfile.RECORDSIZE == 0
-    assert {member.name: member.content for member in container.read(io.BytesIO(whole))} == files
+    assert {member.name: member.content for member in archive.read(io.BytesIO(whole))} == files
     with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
         assert tar.getnames() == sorted(files)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from hyops_ci import archive
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import Entry, Manifest
-from hyops_ci.evidence import container
 from hyops_ci.evidence.bundle import ENVELOPE, MANIFEST, envelope
 from hyops_ci.evidence.verify import VerificationResult, verify
 from tests.unit.evidence import scene
@@ -61,7 +61,7 @@ def forged(bundle: Path, changes: list[dict[str, Any]]) -> Path:
     manifest_bytes = canonical(fitting.document())
     to = bundle.with_name("forged.tar")
     with to.open("wb") as out:
-        writer = container.Writer(out, lambda data: None)
+        writer = archive.Writer(out, lambda data: None)
         for name in sorted(files):
             writer.add(name, files[name])
         writer.add(MANIFEST, manifest_bytes)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyops_ci import archive
 from hyops_ci.contracts.run import State
-from hyops_ci.evidence import container
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import public_of, sign
@@ -84,7 +84,7 @@ def repacked(bundle: Path, change: Callable[[list[tuple[str, bytes]]], list[tupl
         files = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
     to = bundle.with_name("again.tar")
     with to.open("wb") as out:
-        writer = container.Writer(out, lambda data: None)
+        writer = archive.Writer(out, lambda data: None)
         for name, content in change(files):
             writer.add(name, content)
         writer.close()
@@ -98,8 +98,8 @@ def repacked(bundle: Path, change: Callable[[list[tuple[str, bytes]]], list[tupl
         (lambda files: files[1:], "is missing"),
         (lambda files: files[::-1], "order"),
         (lambda files: [*files, files[0]], "twice"),
-        (lambda files: [("../evil", b""), *files], "leads out of the bundle"),
-        (lambda files: [("/etc/evil", b""), *files], "leads out of the bundle"),
+        (lambda files: [("../evil", b""), *files], "leads out of it"),
+        (lambda files: [("/etc/evil", b""), *files], "leads out of it"),
         (lambda files: files[:-1], "no manifest.dsse.json"),
         (lambda files: [f for f in files if f[0] != "manifest.json"], "no manifest.json"),
         (lambda files: [(n, b"[" * 100_000 if n == "manifest.json" else c) for n, c in files], "no manifest"),

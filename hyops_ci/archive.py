@@ -1,7 +1,7 @@
-"""The bundle's container: an uncompressed ustar archive, byte for byte determined by names and contents.
+"""The archive of handover and evidence: an uncompressed ustar, byte for byte determined by names and contents.
 
-It holds sorted regular files with fixed owner, mode and time. The reader rebuilds each header and compares, so that
-every byte that was changed, added or moved is detected.
+It holds regular files with fixed owner, mode and time. The reader rebuilds each header and compares, so that every byte that was
+changed, added or moved is detected, and with them links, sparse files and names in extensions.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 BLOCK: Final = 512
@@ -22,33 +22,47 @@ KEPT: Final = 4 << 20
 """Bytes of a file that a reader may hold in memory."""
 
 
-class BadContainer(ValueError):
-    """Bytes that are not a valid container; the text says where."""
+class BadArchive(ValueError):
+    """Bytes that are not a valid archive; the text says where."""
+
+
+class BadMember(BadArchive):
+    """A member that is not a plain file as we write them, or not in a place for one."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of a container."""
+    """One file of an archive."""
 
     name: str
     size: int
     sha256: str
     content: bytes | None
-    """The bytes, for a file of at most `KEPT` that was read; None for a larger one, or one that was written."""
+    """The bytes, for a file of at most `keep` that was read; None for a larger one, or one that was written."""
+
+
+def misplaced(name: str, taken: Container[str]) -> str:
+    """Return why a file may not be unpacked as `name` beside those `taken`, or an empty text."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or path.as_posix() != name:
+        return "leads out of it"
+    if name in taken:
+        return "is there twice"
+    return "lies below a file" if any(parent.as_posix() in taken for parent in path.parents) else ""
 
 
 def header(name: str, size: int) -> bytes:
-    """Return the 512 header bytes of a file. Raises BadContainer for a name that ustar cannot hold."""
+    """Return the 512 header bytes of a file. Raises BadMember for a name that ustar cannot hold."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
     try:
         return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
     except (ValueError, UnicodeError):
-        raise BadContainer(f"{name[:80]} cannot be named in a bundle") from None
+        raise BadMember(f"{name[:80]} cannot be named in an archive") from None
 
 
 def trailer(written: int) -> bytes:
-    """Return what closes a container of `written` bytes: two zero blocks, padded to tar's record size."""
+    """Return what closes an archive of `written` bytes: two zero blocks, padded to tar's record size."""
     closing = written + 2 * BLOCK
     return bytes(2 * BLOCK + -closing % tarfile.RECORDSIZE)
 
@@ -60,7 +74,7 @@ class Writer:
         self._out, self._update, self._written = out, update, 0
 
     def add(self, name: str, source: Path | bytes) -> Member:
-        """Write one file, and return its size and digest. Raises BadContainer if it shrinks meanwhile, OSError if it cannot be read."""
+        """Write one file, and return its size and digest. Raises BadArchive if it shrinks meanwhile, OSError if it cannot be read."""
         if isinstance(source, bytes):
             return self._add(name, len(source), iter((source,)))
         with source.open("rb") as file:
@@ -86,56 +100,59 @@ class Writer:
         self._written += len(data)
 
 
-def read(stream: BinaryIO) -> Iterator[Member]:
-    """Yield the files of a container in one pass, without writing anything. Raises BadContainer at the first byte that differs."""
+def read(stream: BinaryIO, *, keep: int = KEPT) -> Iterator[Member]:
+    """Yield the files in one pass, without writing anything, those of at most `keep` bytes with their content.
+
+    Raises BadArchive at the first byte that differs. Names are not judged: `misplaced` does.
+    """
     at = 0
     for _ in range(MAX_FILES + 1):
         block = stream.read(BLOCK)
         if block == bytes(BLOCK):
             closing = trailer(at)[BLOCK:]
             if stream.read(len(closing) + 1) != closing:
-                raise BadContainer(f"byte {at}: the end is not the end of a bundle")
+                raise BadArchive(f"byte {at}: the end is not the end of an archive")
             return
-        name, size = _claims(block, at)
+        name, size = _described(block, at)
         if block != header(name, size):
-            raise BadContainer(f"byte {at}: the header of {name[:80]} is not ours")
-        member, padding = _body(stream, name, size)
+            raise BadMember(f"byte {at}: the header of {name[:80]} is not ours")
+        member, padding = _body(stream, name, size, keep)
         if padding != bytes(-size % BLOCK):
-            raise BadContainer(f"byte {at}: bytes after the end of {name[:80]}")
+            raise BadArchive(f"byte {at}: bytes after the end of {name[:80]}")
         yield member
         at += BLOCK + size + len(padding)
-    raise BadContainer(f"more than {MAX_FILES} files")
+    raise BadArchive(f"more than {MAX_FILES} files")
 
 
-def _claims(block: bytes, at: int) -> tuple[str, int]:
+def _described(block: bytes, at: int) -> tuple[str, int]:
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     except (tarfile.HeaderError, ValueError):
-        raise BadContainer(f"byte {at}: no header") from None
+        raise BadArchive(f"byte {at}: no header") from None
     if not info.isreg() or info.size < 0 or len(info.name) > MAX_NAME:
-        raise BadContainer(f"byte {at}: {info.name[:80]} is no plain file")
+        raise BadMember(f"byte {at}: {info.name[:80]} is no plain file")
     return info.name, info.size
 
 
-def _body(stream: BinaryIO, name: str, size: int) -> tuple[Member, bytes]:
+def _body(stream: BinaryIO, name: str, size: int, keep: int) -> tuple[Member, bytes]:
     hasher, left, kept = hashlib.sha256(), size, []
     while left:
         chunk = stream.read(min(CHUNK, left))
         if not chunk:
-            raise BadContainer(f"{name[:80]} is cut off")
+            raise BadArchive(f"{name[:80]} is cut off")
         hasher.update(chunk)
         left -= len(chunk)
-        if size <= KEPT:
+        if size <= keep:
             kept.append(chunk)
-    content = b"".join(kept) if size <= KEPT else None
+    content = b"".join(kept) if size <= keep else None
     return Member(name, size, "sha256:" + hasher.hexdigest(), content), stream.read(-size % BLOCK)
 
 
 def _chunks(file: BinaryIO, size: int, name: str) -> Iterator[bytes]:
-    """Yield exactly `size` bytes: a file that grows is cut, one that shrinks raises BadContainer."""
+    """Yield exactly `size` bytes: a file that grows is cut, one that shrinks raises BadArchive."""
     while size:
         chunk = file.read(min(CHUNK, size))
         if not chunk:
-            raise BadContainer(f"{name[:80]} became shorter while it was sealed")
+            raise BadArchive(f"{name[:80]} became shorter while it was written")
         size -= len(chunk)
         yield chunk
