@@ -101,7 +101,7 @@ def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: 
 
     primary, second = open_ledger(remote, service), open_ledger(standby, service, "DR_STANDBY_TOKEN")
     merged = merge(primary, second, follow=follow)
-    moved = len(merged.moved)
+    moved = len(merged.transitions)
     said = {
         Relation.EQUAL: "nothing to do: both hold the same",
         Relation.BEHIND: f"merged: {remote} went on by {moved} to what {standby} holds; runs on GitHub are no longer blocked",
@@ -109,8 +109,8 @@ def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: 
         if moved
         else "nothing to do: the standby is behind; --follow brings it up",
     }
-    lines = [said[merged.stood], *(f"  {line_of(tip)}" for tip in merged.moved)]
-    document = {"stood": merged.stood.value, "moved": [tip.document() for tip in merged.moved], "tip": primary.tip().document()}
+    lines = [said[merged.relation], *(f"  {line_of(tip)}" for tip in merged.transitions)]
+    document = {"stood": merged.relation.value, "moved": [tip.document() for tip in merged.transitions], "tip": primary.tip().document()}
     emit(output, lines, document)
     return 0
 

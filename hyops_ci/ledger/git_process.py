@@ -1,4 +1,4 @@
-"""One call of `git`: an environment of its own, a time limit that holds, and no secret in argv, files or messages.
+"""One call of `git`: an environment of its own, an enforced time limit, and no secret in argv, files or messages.
 
 Nothing of the user's or the system's configuration is read; no prompt, no hook, no redirect (it would take the token along).
 """
@@ -38,8 +38,8 @@ _SCP: Final = re.compile(r"^[^/:]+:[^/]")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one call said."""
+class GitResult:
+    """What one call returned: exit code, standard output, and standard error without secrets."""
 
     code: int
     out: bytes
@@ -47,12 +47,12 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Standard output as one word or line."""
+        """Standard output as text, without white space around it."""
         return self.out.decode("utf-8", "replace").strip()
 
 
 class Git:
-    """`git` on one bare repository of our own, for one remote."""
+    """Calls of `git` on a local bare repository, for one remote."""
 
     def __init__(self, remote: str, folder: Path, token: str = "") -> None:
         self.remote = _address(remote, token)
@@ -64,8 +64,11 @@ class Git:
             header = {"COUNT": "1", "KEY_0": "http.extraHeader", "VALUE_0": f"Authorization: Basic {basic}"}
             self._environ |= {f"GIT_CONFIG_{name}": value for name, value in header.items()}
 
-    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> Answer:
-        """One call; no answer within `limit` seconds is code 124, and nothing it started is left. Raises Fault without git."""
+    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
+        """Run git once and return its result; code 124 after `limit` seconds, with every process it started killed.
+
+        Raises Fault (exit 12) `ledger.git` where git is not installed.
+        """
         options = [part for option in _OPTIONS for part in ("-c", option)]
         try:
             child = subprocess.Popen(
@@ -87,29 +90,29 @@ class Git:
                 os.killpg(child.pid, signal.SIGKILL)
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
-                return Answer(NO_ANSWER, b"", "no answer in time")
-        return Answer(child.returncode, out, self.safe(err.decode("utf-8", "replace")))
+                return GitResult(NO_ANSWER, b"", "no answer in time")
+        return GitResult(child.returncode, out, self.safe(err.decode("utf-8", "replace")))
 
-    def local(self, *words: str, data: bytes = b"") -> Answer:
-        """A call that stays on this host. Raises Fault (exit 12) when it fails."""
-        answer = self.run(*words, data=data)
-        if answer.code != 0:
+    def local(self, *words: str, data: bytes = b"") -> GitResult:
+        """Run a command that needs no remote. Raises Fault (exit 12) when it fails."""
+        result = self.run(*words, data=data)
+        if result.code != 0:
             raise _broken(
                 "git failed on this host",
-                f"git {words[0]}: {first_line(answer.err)}",
+                f"git {words[0]}: {first_line(result.err)}",
                 "a working git and a writable folder",
                 f"look at {self.folder}; it is only a cache and may be removed",
             )
-        return answer
+        return result
 
     def safe(self, text: str) -> str:
-        """`text` without the token, in both of its forms."""
+        """Return `text` without the token, plain or in base64."""
         for secret in self._hidden:
             text = text.replace(secret, "***")
         return text
 
     def prepare(self) -> None:
-        """Make the repository. It appears whole or not at all, whoever else is making it."""
+        """Create the local repository, completely or not at all; safe with other processes doing the same."""
         if (self.folder / "HEAD").exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -120,14 +123,14 @@ class Git:
 
 
 def first_line(text: str) -> str:
-    """What git says first that means something: an error before a hint, a message before silence."""
+    """Return the most telling line of git's standard error: an error before a hint, else the first line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
-    return next(iter(telling or lines), "no message")
+    errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    return next(iter(errors or lines), "no message")
 
 
 def _address(remote: str, token: str) -> str:
-    """The remote as given; a path made absolute. Raises Refusal (exit 2) where a secret would be seen or sent in the clear."""
+    """Return the remote, a path made absolute. Raises Refusal (exit 2) where a secret would be visible or sent unencrypted."""
     if "://" not in remote and not _SCP.match(remote):
         return str(Path(remote).resolve())
     parts = urlsplit(remote)
@@ -139,7 +142,7 @@ def _address(remote: str, token: str) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The whole environment of git."""
+    """Return the complete environment of git; nothing else is inherited."""
     who: Mapping[str, str] = {"NAME": "dr-dispatch", "EMAIL": "dr-dispatch@localhost"}
     return {
         "PATH": os.environ.get("PATH", os.defpath),

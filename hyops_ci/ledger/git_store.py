@@ -1,6 +1,6 @@
 """The ledger on a Git branch of any remote. Pushing a descendant of what was read is the compare-and-swap; no force, ever.
 
-A push carries a lease: it holds only while the branch is exactly what was read, so that one that was deleted meanwhile is not made again.
+A push carries a lease: it holds only while the branch is exactly what was read, so that a branch deleted meanwhile is not created again.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger import git_errors
-from hyops_ci.ledger.git_process import Answer, Git
+from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.ledger.store import Head
 
 FILE: Final = "tip.json"
 WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
 LONG_WAITS: Final = (10.0, 30.0, 60.0)
-"""Seconds between tries when it asks us to slow down: within two minutes, as for every call to GitHub."""
+"""Seconds between tries under a rate limit: two minutes in all, as for every call to GitHub."""
 HASTE: Final = 15.0
-"""Seconds for one answer of a remote that is only looked at; it is asked once."""
+"""Seconds for one answer of a remote that a run can do without; it is asked once."""
 SEEN: Final = "refs/heads/seen"
 MAX_HISTORY: Final = 20_000
 """Transitions that are read. What is older is beyond the life of any approval or decision that could come again."""
 
 
 class GitStore:
-    """One branch of one remote, with a bare repository of our own in between."""
+    """One branch of one remote, through a local bare repository."""
 
     def __init__(
         self, remote: str, branch: str, cache: Path, token: str = "", sleep: Callable[[float], None] = time.sleep, *, hasty: bool = False
@@ -44,7 +44,10 @@ class GitStore:
         self._head: Head | None = None
 
     def read(self) -> Head | None:
-        """The head with its history. Raises Refusal (exit 5) for content that is no ledger, Fault (exit 12) for no answer."""
+        """Return the head with its history, None where there is no branch.
+
+        Raises Refusal (exit 5) for other content on the branch, Fault (exit 12) for no answer.
+        """
         self._git.prepare()
         listed = self._ask("ls-remote", "--exit-code", "--", self._git.remote, self._ref)
         if listed.code:
@@ -58,20 +61,20 @@ class GitStore:
         return self._head_at(commit)
 
     def recall(self, commit: str) -> Head | None:
-        """The head as this host read it once, from its own copy; None where the copy is gone. Asks nobody."""
+        """Return the head of `commit` from the local copy, None where the copy is gone. The remote is not asked."""
         self._git.prepare()
         there = self._git.run("cat-file", "-e", f"{commit}^{{commit}}").code == 0
         return self._head_at(commit) if there else None
 
     def _head_at(self, commit: str) -> Head:
-        """`commit` and what it grew from, all of it in our copy."""
+        """Return `commit` with its history, from the local copy."""
         listing = self._git.local("rev-list", f"--max-count={MAX_HISTORY}", "--first-parent", commit, "--")
         commits = listing.text.split()
         self._head = Head(commit, self._tips(commits), tuple(commits))
         return self._head
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
-        """Add one commit. None: somebody else came first."""
+        """Add one commit and return its id, None where another process came first."""
         self._git.prepare()
         blob = self._git.local("hash-object", "-w", "--stdin", data=canonical(tip.document())).text
         tree = self._git.local("mktree", data=f"100644 blob {blob}\t{FILE}\n".encode()).text
@@ -79,7 +82,7 @@ class GitStore:
         return commit if self._push(commit, parent) else None
 
     def forward(self, source: GitStore, parent: str | None, commit: str) -> bool:
-        """Move the branch from `parent` to `commit` of `source`: the same commits, none of our own. False: somebody else came first."""
+        """Fast-forward the branch from `parent` to `commit` of `source`. Return False where another process came first."""
         self._git.prepare()
         self._git.local("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", str(source._git.folder), commit)
         return self._push(commit, parent)
@@ -90,38 +93,38 @@ class GitStore:
             raise self._unreadable(commit, f"it has not grown from {parent[:12]}")
         # Git would take the lease for leave to overwrite what it names. Nothing is lost by that: `commit` contains it, see above.
         lease = f"--force-with-lease={self._ref}:{parent or ''}"
-        said = ""
+        output = ""
         for waits in self._tries():
             done = self._git.run("push", "--quiet", "--porcelain", lease, "--", self._git.remote, f"{commit}:{self._ref}")
             if done.code == 0:
                 self._remember(commit)
                 return True
-            said = f"{done.err}\n{done.text}"
-            no = git_errors.refusal(said, self._branch)
-            if no is not None and no.gate != git_errors.RULES:
-                raise no
-            # The branch tells what happened: a lost answer after a push that took effect, a race that somebody else won (also where
+            output = f"{done.err}\n{done.text}"
+            refusal = git_errors.refusal(output, self._branch)
+            if refusal is not None and refusal.gate != git_errors.RULES:
+                raise refusal
+            # The branch shows what happened: a lost answer after a push that took effect, a lost race (also where
             # a rule against force-push was the answer), or nothing yet.
             head = self.read()
             if head is not None and commit in head.commits:
                 return True
             if (head.commit if head is not None else None) != parent:
                 return False
-            if no is not None:
-                raise no
-            self._pause(waits, said)
-        raise git_errors.silent(said, len(self._tries()))
+            if refusal is not None:
+                raise refusal
+            self._pause(waits, output)
+        raise git_errors.unreachable(output, len(self._tries()))
 
     def _tries(self) -> tuple[tuple[float, float] | None, ...]:
         """The pause after each try, short and long; none after the last."""
         return (None,) if self._hasty else (*zip(WAITS, LONG_WAITS, strict=False), None)
 
-    def _pause(self, waits: tuple[float, float] | None, said: str) -> None:
+    def _pause(self, waits: tuple[float, float] | None, output: str) -> None:
         if waits is not None:
-            self._sleep(waits[git_errors.slow_down(said)])
+            self._sleep(waits[git_errors.slow_down(output)])
 
     def _remember(self, commit: str) -> None:
-        """What grew out of this commit was fetched whole. Where another process is writing the same: the next read fetches again."""
+        """Note that this commit and its history are here. If the note is lost to another process, the next read fetches again."""
         self._git.run("update-ref", SEEN, commit)
 
     def _tips(self, commits: list[str]) -> tuple[Tip, ...]:
@@ -134,7 +137,7 @@ class GitStore:
         return tips
 
     def _learn(self, commits: list[str]) -> None:
-        """Read these in one call: `cat-file --batch` answers in the order asked."""
+        """Read these tips in one call: `cat-file --batch` answers in the order asked."""
         asked = "".join(f"{commit}:{FILE}\n" for commit in commits)
         data = self._git.local("cat-file", "--batch", data=asked.encode()).out
         at = 0
@@ -150,18 +153,18 @@ class GitStore:
                 raise self._unreadable(commit, f"{error.error_count()} fields of {FILE} do not fit") from None
             at = start + size + 1
 
-    def _ask(self, *words: str) -> Answer:
-        """A call that talks to the remote, tried again while it does not answer. Code 2 and silence: there is no such branch."""
-        said = ""
+    def _ask(self, *words: str) -> GitResult:
+        """Run a command that needs the remote, retried while it does not answer. Code 2 without a message: there is no such branch."""
+        output = ""
         for waits in self._tries():
             done = self._git.run(*words, limit=HASTE if self._hasty else None)
             if done.code == 0 or (done.code == 2 and not done.err.strip()):
                 return done
-            said = done.err
-            if (no := git_errors.refusal(said, self._branch)) is not None:
-                raise no
-            self._pause(waits, said)
-        raise git_errors.silent(said, len(self._tries()))
+            output = done.err
+            if (refusal := git_errors.refusal(output, self._branch)) is not None:
+                raise refusal
+            self._pause(waits, output)
+        raise git_errors.unreachable(output, len(self._tries()))
 
     def _unreadable(self, commit: str, what: str) -> Refusal:
         return Refusal(
@@ -170,7 +173,7 @@ class GitStore:
             exit_code=Exit.CONFLICT,
             found=f"{self._branch} at {commit[:12]}: {what}",
             expected="tips of this release or an older one",
-            fix="look at the branch; somebody else wrote to it",
+            fix="look at the branch; something else wrote to it",
             docs="ledger.md",
         )
 

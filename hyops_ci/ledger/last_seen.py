@@ -1,4 +1,4 @@
-"""What this host remembers: the last head it saw. A branch that went back, or became another one, is an alarm."""
+"""The last head that this host saw. A branch that was rolled back or replaced is an alarm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
 
 UNREADABLE: Final = "0" * 40
-"""A memory that cannot be read has not forgotten: it alarms."""
+"""Stands for a file that cannot be read: it raises the alarm, as a missing commit would."""
 
 
 class TipMemory:
@@ -21,7 +21,7 @@ class TipMemory:
         self._path = path
 
     def seen(self) -> str | None:
-        """The commit remembered, None for a host that never saw the branch. To be asked before the branch is read."""
+        """Return the commit last seen, None for a host that never saw the branch. Call it before the branch is read."""
         try:
             return str(json.loads(self._path.read_text(encoding="ascii"))["commit"])
         except FileNotFoundError:
@@ -30,7 +30,7 @@ class TipMemory:
             return UNREADABLE
 
     def trusted(self) -> str | None:
-        """As `seen`. Raises Refusal (exit 5) for a memory that cannot be read."""
+        """Return as `seen`. Raises Refusal (exit 5) for a file that cannot be read."""
         if (seen := self.seen()) == UNREADABLE:
             raise alarm(f"{self._path} cannot be read", self._path)
         return seen
@@ -42,7 +42,7 @@ class TipMemory:
         must_hold(seen, head, branch, self._path)
 
     def keep(self, head: Head) -> None:
-        """Remember a head, on disk when this returns. What another process remembered later stays."""
+        """Store a head durably; a newer one that another process stored stays."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with files.locked(self._path.parent, wait=None):
             seen = self.seen()
@@ -61,7 +61,7 @@ def must_hold(seen: str | None, head: Head | None, branch: str, memory: Path | N
 
 
 def alarm(found: str, memory: Path | None = None) -> Refusal:
-    """The one refusal that calls for people at once."""
+    """Return the refusal that needs people at once."""
     forget = f"; only then remove {memory}" if memory is not None else ""
     return Refusal(
         "ledger.alarm",

@@ -21,7 +21,7 @@ from hyops_ci.ledger.store import Head, Store
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
-"""Races lost before giving up; each loss means that somebody else moved the branch."""
+"""Lost races before giving up; each one means that another process moved the branch."""
 
 
 class Ledger:
@@ -33,7 +33,7 @@ class Ledger:
         """The newest head that this process read or made. The next change is tried on top of it: the push fails where the branch moved."""
         self.branch = f"dr-ledger/{service}"
         self.place = place
-        """The remote, as people write it; it holds no credential."""
+        """The remote as it is configured, without credentials."""
 
     @classmethod
     def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "", hasty: bool = False) -> Ledger:
@@ -46,7 +46,7 @@ class Ledger:
         return cls(store, service, TipMemory(state_dir / f"ledger-{key}.json"), remote)
 
     def init(self, home_site: str, at: str) -> Tip:
-        """Make the branch. Raises Refusal (exit 5) where there is one, or was one."""
+        """Create the branch. Raises Refusal (exit 5) where it exists, or this host has seen it."""
         head = self.read()
         if head is not None:
             raise Refusal(
@@ -62,7 +62,7 @@ class Ledger:
         if commit is None:
             raise Refusal(
                 "ledger.exists",
-                "somebody else made it just now",
+                "another process made it at the same time",
                 exit_code=Exit.CONFLICT,
                 found=self.branch,
                 expected="none yet",
@@ -72,11 +72,11 @@ class Ledger:
         return tip
 
     def read(self) -> Head | None:
-        """The head with its history, None where there is no branch.
+        """Return the head with its history, None where there is no branch.
 
         Raises Refusal (exit 5) for another service's branch, or one that has not grown from what this host saw.
         """
-        # What was remembered before the reading must be in it; what others remember meanwhile need not.
+        # What this host had seen before the read must be in it; what other processes see meanwhile need not.
         seen = self._memory.seen() if self._memory is not None else None
         head = self._store.read()
         if self._memory is not None:
@@ -101,25 +101,25 @@ class Ledger:
         return self._head()
 
     def tip(self) -> Tip:
-        """Where the service stands. Raises as `head`."""
+        """Return the newest tip. Raises as `head`."""
         return self._head().tip
 
     def history(self) -> tuple[Tip, ...]:
-        """Every tip, newest first."""
+        """Return every tip, newest first."""
         return self._head().tips
 
     def spent_nonces(self) -> frozenset[str]:
-        """Nonces of every claim there ever was."""
+        """Return the nonces of every claim so far."""
         return self._head().spent_nonces()
 
     def look(self, request: ClaimRequest) -> Tip:
-        """Ask whether this request could claim now, without claiming. Raises what `claim` would."""
+        """Return the tip if this request could claim now; nothing is claimed. Raises what `claim` would."""
         head = self._head()
         rules.may_claim(head.tip, request, rules.history_of(head.tips))
         return head.tip
 
     def claim(self, request: ClaimRequest) -> Claim:
-        """Take the lock. A run that crashed after its claim gets it back, while it has changed nothing. Raises Duplicate or Refusal."""
+        """Take the lock; a crashed run gets its claim back while it has changed nothing. Raises Duplicate or Refusal."""
 
         def next_tip(head: Head) -> Tip | None:
             if rules.is_mine(head.tip, request):
@@ -150,9 +150,9 @@ class Ledger:
         )
 
     def renew(self, claim: Claim, *, at: str) -> Tip:
-        """The claim's run is alive: same state, new time. Ten minutes without a word, and others take it for cut off.
+        """Renew the claim: same state, new time. After ten minutes without renewal other runs take it for cut off.
 
-        Raises Refusal (exit 5) `lock.superseded` where the lock is somebody else's: that is how a drill learns to stop.
+        Raises Refusal (exit 5) `lock.superseded` where another run holds the lock: that is how a drill learns to stop.
         """
 
         def next_tip(head: Head) -> Tip | None:
@@ -169,24 +169,24 @@ class Ledger:
         )
 
     def answer(self, envelope: Any, *, subject: Subject, at: str) -> Tip:
-        """Leave a person's signed answer for the run that asked about `subject`. Whoever holds the lock is not disturbed.
+        """Add a person's signed answer for the run that asked about `subject`. The claim in the tip stays as it is.
 
         An answer that is there already is not added twice. No signature is verified here. Raises Refusal (exit 6) `ledger.answer` for
-        what is no approval, is for another question, repository or ledger, is over or was used, and where 20 wait already.
+        anything but an approval, one for another request, repository or ledger, an expired or used one, and where 20 are pending.
         """
-        letter = pending_approvals.read_letter(envelope)
+        signed = pending_approvals.read_answer(envelope)
 
         def next_tip(head: Head) -> Tip | None:
-            return pending_approvals.answered(head.tip, letter, subject, at, rules.history_of(head.tips).nonces)
+            return pending_approvals.answered(head.tip, signed, subject, at, rules.history_of(head.tips).nonces)
 
-        return self._change(next_tip, letter.title)
+        return self._change(next_tip, signed.title)
 
     def answers(self, asked: Asked) -> tuple[dict[str, Any], ...]:
-        """The envelopes that wait for exactly this decision, plan and check, to be judged by `approvals`. Nobody vouches for them yet."""
+        """Return the pending envelopes for exactly this decision, plan and check; `approvals` verifies them."""
         return tuple(each.document() for each in pending_approvals.waiting_for(self._head().tip, asked))
 
     def take(self, other: Ledger, mine: Head | None, theirs: Head) -> bool:
-        """Go on from the own head to that of `other`, the same commits. False: somebody else came first. For Git remotes only."""
+        """Fast-forward this branch to the head of `other`. Return False where another process came first. For Git remotes only."""
         if not isinstance(self._store, GitStore) or not isinstance(other._store, GitStore):
             raise TypeError("only branches on Git remotes can be brought together")
         done = self._store.forward(other._store, mine.commit if mine is not None else None, theirs.commit)
@@ -195,7 +195,7 @@ class Ledger:
         return done
 
     def recalled(self) -> Head | None:
-        """What this host last saw of the branch, from its own copy. None where it saw nothing, or the copy is gone."""
+        """Return the last head that this host saw, from its own copy; None where there is none."""
         if self._memory is None or not isinstance(self._store, GitStore):
             return None
         seen = self._memory.trusted()

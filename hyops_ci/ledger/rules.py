@@ -62,7 +62,7 @@ class History:
 
 
 def incident(service: str, decision_type: DecisionType, moves: int) -> str:
-    """The incident key."""
+    """Return the incident key: service, kind of decision, and how often the service has moved."""
     return f"{service}:{decision_type}:{moves}"
 
 
@@ -73,17 +73,17 @@ def may_claim(tip: Tip, request: ClaimRequest, history: History) -> None:
         _open_claim(tip, tip.claim, request)
     _position(tip, request)
     if request.decision_id in history.spent:
-        raise refuse(
+        raise conflict(
             "lock.spent",
             "this decision has already acted once",
             f"{request.decision_id} reached a mutating step before",
             "a new decision",
-            "decide again, looking at what is true now",
+            "decide again, from what is true now",
         )
 
 
 def is_mine(tip: Tip, request: ClaimRequest) -> bool:
-    """Whether the tip is this very request's claim, and nothing has been changed under it: a run that crashed gets it back."""
+    """Return whether the tip holds this request's own claim and its run has changed nothing: a crashed run gets its claim back."""
     claim = tip.claim
     if claim is None or tip.mutating or (tip.state or State.CLAIMED) in TERMINAL:
         return False
@@ -94,7 +94,7 @@ def is_mine(tip: Tip, request: ClaimRequest) -> bool:
 def _not_spent(request: ClaimRequest, history: History) -> None:
     for decision_id, source in history.sources:
         if decision_id == request.decision_id and source != request.source_sha256:
-            raise refuse(
+            raise conflict(
                 "lock.conflict",
                 "two different decisions carry one id",
                 f"{decision_id}: {source} before, {request.source_sha256} now",
@@ -123,7 +123,7 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
         return  # a real run takes the lock from a drill, whatever the drill is doing
     if state in TERMINAL:
         raise _unknown(tip, claim, f"ended {state} at {tip.at}")
-    if silent(tip, request.at):
+    if is_stale(tip, request.at):
         if tip.mutating:
             raise _unknown(tip, claim, f"begun, {state} since {tip.at}, no result")
         return  # superseded: it stops at its next push
@@ -136,7 +136,7 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
             expected="one run per incident; an emit-only service repeats itself every 600 s",
             fix=f"none. Follow run {run}",
         )
-    raise refuse(
+    raise conflict(
         "lock.held",
         "another run acts on this service",
         f"epoch {tip.epoch}, run {claim.run_id} ({claim.decision_type}) in {state} since {tip.at}",
@@ -161,7 +161,7 @@ def _position(tip: Tip, request: ClaimRequest) -> None:
             expected=f"position {needed}",
             fix="none",
         )
-    raise refuse(
+    raise conflict(
         "lock.position",
         f"a {request.decision_type} does not fit where the service is",
         where,
@@ -170,28 +170,28 @@ def _position(tip: Tip, request: ClaimRequest) -> None:
     )
 
 
-def silent(tip: Tip, at: str) -> bool:
-    """Whether the tip's run has not been heard of for `PATIENCE`."""
+def is_stale(tip: Tip, at: str) -> bool:
+    """Return whether the tip's run has not reported for `PATIENCE`."""
     return moment(at) - moment(tip.at) >= PATIENCE
 
 
 def _unknown(tip: Tip, claim: Claim, found: str) -> Refusal:
-    return refuse(
+    return conflict(
         "lock.unknown",
-        "an earlier run was cut off and nobody has said what is true",
+        "an earlier run was cut off and its outcome is not settled",
         f"epoch {tip.epoch}, run {claim.run_id}, {found}",
-        "a person's word on which side serves",
+        "a person who settles which site serves",
         "look (two commands of the UNKNOWN text), then hyops-ci ledger settle",
     )
 
 
-def refuse(gate: str, reason: str, found: str, expected: str, fix: str) -> Refusal:
-    """A refusal of this room: exit 5, one page of docs."""
+def conflict(gate: str, reason: str, found: str, expected: str, fix: str) -> Refusal:
+    """Return a refusal of the ledger: exit 5, one page of docs."""
     return Refusal(gate, reason, exit_code=Exit.CONFLICT, found=found, expected=expected, fix=fix, docs="ledger.md")
 
 
 def history_of(tips: Collection[Tip]) -> History:
-    """What all tips of a branch say of spent nonces and decisions."""
+    """Return the spent nonces and decisions of all tips of a branch."""
     claims = [tip.claim for tip in tips if tip.claim is not None]
     return History(
         nonces=frozenset(nonce for claim in claims for nonce in claim.nonces),

@@ -1,4 +1,4 @@
-"""The port between the rules and a branch: read the head and its history, append if nothing came between."""
+"""The interface of a branch: read the head with its history, append a commit if nothing came between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Head:
     commit: str
     tips: tuple[Tip, ...]
     commits: tuple[str, ...]
-    """Ids of the same commits: what tells an older or unrelated head from a newer one."""
+    """Ids of the same commits: they show whether another head is older, newer or unrelated."""
 
     @property
     def tip(self) -> Tip:
@@ -29,18 +29,18 @@ class Head:
 
 
 class Relation(StrEnum):
-    """How one branch stands to another that should be the same."""
+    """How one branch relates to another that should be the same."""
 
     EQUAL = "equal"
     AHEAD = "ahead"
     BEHIND = "behind"
     DIVERGED = "diverged"
-    """They share a past, and each has grown on its own: nobody can merge that but people."""
+    """They share commits and each has others of its own: only people can merge that."""
     UNRELATED = "unrelated"
 
 
 def relation(mine: Head | None, other: Head | None) -> Relation:
-    """How `mine` stands to `other`. A branch that was never made is behind one that was."""
+    """Return how `mine` relates to `other`. A branch that does not exist is behind one that does."""
     if mine is None or other is None:
         return Relation.EQUAL if mine is other else Relation.BEHIND if mine is None else Relation.AHEAD
     if mine.commit == other.commit:
@@ -60,7 +60,7 @@ class Store(Protocol):
         ...
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
-        """Add one commit on `parent` (None: make the branch). Answers its id, or None when somebody else came first.
+        """Add one commit on `parent` (None: make the branch). Return its id, or None when another process came first.
 
         A lost answer is settled by reading: the commit counts if it is in the branch. Raises Refusal or Fault.
         """

@@ -1,4 +1,4 @@
-"""The next tip: how a claim, a step of its run, and a person's word change what the ledger says (docs/design/contracts.md 6)."""
+"""The next tip: how a claim, a step of its run and a settlement change the ledger (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.pending_approvals import left_over
-from hyops_ci.ledger.rules import DONE, ClaimRequest, incident, refuse, silent
+from hyops_ci.ledger.pending_approvals import remaining_answers
+from hyops_ci.ledger.rules import DONE, ClaimRequest, conflict, incident, is_stale
 
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
 """Where a completed real move puts the service. A burst moves nothing."""
@@ -20,7 +20,7 @@ _ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
 
 
 def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:
-    """The tip of a new ledger: the service lives at home, nothing has happened."""
+    """Return the first tip of a ledger: the service runs at its home site, no run has claimed it."""
     return Tip(
         ledger_id=digest({"service": service, "nonce": nonce}),
         service=service,
@@ -33,7 +33,7 @@ def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:
 
 
 def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
-    """The tip after a claim: epoch one higher, nonces spent, answers to the claimed question used up."""
+    """Return the tip after a claim: epoch one higher, nonces spent, answers to the claimed request removed."""
     claim = Claim(
         claim_id=claim_id,
         decision_id=request.decision_id,
@@ -53,7 +53,13 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
         expires_at=request.expires_at,
     )
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
-    cleared = {"bundle_sha256": None, "reason": "", "settled_by": "", "settlement": None, "answers": left_over(tip, request, request.at)}
+    cleared = {
+        "bundle_sha256": None,
+        "reason": "",
+        "settled_by": "",
+        "settlement": None,
+        "answers": remaining_answers(tip, request, request.at),
+    }
     return _with(tip, {**fresh, **cleared})
 
 
@@ -91,7 +97,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
     bundle_sha256, serves, past_no_return = move.get("bundle_sha256"), move.get("serves", ""), move.get("past_no_return", False)
     if tip.claim is None or tip.claim.claim_id != claim.claim_id:
         now = f"epoch {tip.epoch}, run {tip.claim.run_id}" if tip.claim else f"epoch {tip.epoch}, no claim"
-        raise refuse(
+        raise conflict(
             "lock.superseded",
             "another run has taken the lock",
             f"{now}; this run has epoch {claim.epoch}",
@@ -100,7 +106,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
         )
     before = tip.state or State.CLAIMED
     if move.get("unbegun") and tip.mutating:
-        raise refuse(
+        raise conflict(
             "lock.transition",
             "the run has begun in the meantime",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
@@ -108,7 +114,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
             "none: it may still be acting. Its own end counts, or hyops-ci ledger settle",
         )
     if state is not before and not _reachable(before, state):
-        raise refuse(
+        raise conflict(
             "lock.transition",
             "the ledger holds another end of this run",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
@@ -116,7 +122,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
             "keep both bundles; where the truth is unclear: look, then hyops-ci ledger settle",
         )
     if before in TERMINAL and tip.bundle_sha256 and bundle_sha256 and bundle_sha256 != tip.bundle_sha256:
-        raise refuse(
+        raise conflict(
             "lock.transition",
             "the ledger holds another bundle of this run",
             f"{tip.bundle_sha256} in the ledger, {bundle_sha256} now",
@@ -140,10 +146,12 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
     """Return the tip after it was settled. Raises Refusal (exit 5) where nothing is to be settled, or another epoch was meant."""
     epoch, at = said.get("epoch"), said["at"]
     if epoch is not None and epoch != tip.epoch:
-        raise refuse("lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again")
+        raise conflict(
+            "lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again"
+        )
     if not _unsettled(tip, at):
         since = f" since {tip.at}" if tip.claim else ""
-        raise refuse(
+        raise conflict(
             "lock.settle",
             "nothing is to be settled",
             f"epoch {tip.epoch}, state {tip.state or 'none'}{since}",
@@ -172,26 +180,26 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
             exit_code=Exit.USAGE,
             found=f"{where}: {error.errors()[0]['msg']}",
             expected="a site, a reason and a name without control characters",
-            fix="say it again",
+            fix="correct the text",
         ) from None
 
 
 def _with(tip: Tip, update: dict[str, object]) -> Tip:
-    """A tip with other values, validated: what could not be read again would block the service."""
+    """Return a tip with other values, validated: a tip that cannot be read back would block the service."""
     return Tip.model_validate({**dict(tip), **update})
 
 
 def _unsettled(tip: Tip, at: str) -> bool:
-    """Whether only a person can say what is true."""
+    """Return whether a person has to settle the outcome."""
     if tip.claim is None or tip.state in DONE:
         return False
     if tip.state in TERMINAL:
         return tip.state is State.INDETERMINATE or tip.past_no_return
-    return tip.mutating and silent(tip, at)
+    return tip.mutating and is_stale(tip, at)
 
 
 def _reachable(before: State, after: State) -> bool:
-    """Whether the table leads from one to the other. Steps between need no push of their own, except EXECUTING."""
+    """Return whether `after` can be reached. States between need no push of their own, except EXECUTING."""
     seen, edge = {before}, {before}
     while edge:
         edge = {state for each in edge for state in State if may_follow(each, state)} - seen

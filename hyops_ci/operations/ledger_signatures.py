@@ -12,7 +12,7 @@ from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import Approvals
 from hyops_ci.contracts.ledger import Answer, Tip
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.pending_approvals import said_in
+from hyops_ci.ledger.pending_approvals import approval_in
 from hyops_ci.signing.dsse import open_envelope
 
 
@@ -83,7 +83,7 @@ def settlement_of(tip: Tip, approvals: Approvals | None) -> Word | None:
 
 def waiting_on(tip: Tip, approvals: Approvals | None, now: datetime) -> tuple[Waiting, ...]:
     """The answers in a tip, in the order in which they came; what is no approval inside is left out."""
-    found = ((answer, said_in(answer)) for answer in tip.answers)
+    found = ((answer, approval_in(answer)) for answer in tip.answers)
     return tuple(
         Waiting(
             login=said.approver.login,

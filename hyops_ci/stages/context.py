@@ -17,7 +17,7 @@ from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.standby import Chosen, choose
+from hyops_ci.ledger.standby import ChosenLedger, choose
 from hyops_ci.stages.job import Job
 
 TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
@@ -87,7 +87,7 @@ class World:
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
     """The job's identity for an audience; None in a shell."""
 
-    chosen: dict[str, Chosen] = field(default_factory=dict, repr=False, compare=False)
+    chosen: dict[str, ChosenLedger] = field(default_factory=dict, repr=False, compare=False)
     """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
 
     def clock_ahead(self) -> float | None:
@@ -110,14 +110,14 @@ class World:
         """The ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
         return self.ledger_in_use(service).ledger
 
-    def ledger_in_use(self, service: str) -> Chosen:
+    def ledger_in_use(self, service: str) -> ChosenLedger:
         """The first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
 
         Raises Refusal: exit 2 where nothing names its repository, exit 5 while the standby is ahead.
         """
         if service not in self.chosen:
             primary, standby = self._primary(service), self.standby(service)
-            self.chosen[service] = choose(primary, standby, break_glass=not self.job.on_github) if standby else Chosen(primary)
+            self.chosen[service] = choose(primary, standby, break_glass=not self.job.on_github) if standby else ChosenLedger(primary)
             if note := self.chosen[service].note:
                 self.say(note)
         return self.chosen[service]

@@ -47,7 +47,7 @@ def two(tmp_path: Path) -> Two:
     made = Two(tmp_path)
     made.primary.init("onprem", at(-60))
     run(made.primary, 8, -50, State.FAILED)
-    assert merge(made.primary, made.standby, follow=True).stood is Relation.AHEAD
+    assert merge(made.primary, made.standby, follow=True).relation is Relation.AHEAD
     return made
 
 
@@ -97,11 +97,11 @@ def test_each_relation(two: Two, tmp_path: Path) -> None:
 def test_the_primary_goes_on_to_the_standby(two: Two) -> None:
     run(two.standby, 1, 0, State.EXECUTING, State.COMPLETED)
     merged = merge(two.primary, two.standby)
-    assert merged.stood is Relation.BEHIND
-    assert [tip.state for tip in merged.moved] == [State.COMPLETED, State.EXECUTING, State.CLAIMED]
+    assert merged.relation is Relation.BEHIND
+    assert [tip.state for tip in merged.transitions] == [State.COMPLETED, State.EXECUTING, State.CLAIMED]
     assert len(set(two.heads())) == 1, "the same commits"
     assert two.primary.tip().serves == "gcp"
-    assert merge(two.primary, two.standby).stood is Relation.EQUAL
+    assert merge(two.primary, two.standby).relation is Relation.EQUAL
 
 
 def test_a_holder_from_before_learns_that_it_lost(two: Two) -> None:
@@ -116,16 +116,16 @@ def test_a_holder_from_before_learns_that_it_lost(two: Two) -> None:
 
 def test_equal_is_nothing_to_do(two: Two) -> None:
     before = two.heads()
-    assert merge(two.primary, two.standby).moved == ()
+    assert merge(two.primary, two.standby).transitions == ()
     assert two.heads() == before
 
 
 def test_a_standby_that_is_behind_is_left_alone_unless_it_is_to_follow(two: Two) -> None:
     run(two.primary, 1, 0)
     before = two.heads()
-    assert (merge(two.primary, two.standby).stood, two.heads()) == (Relation.AHEAD, before)
+    assert (merge(two.primary, two.standby).relation, two.heads()) == (Relation.AHEAD, before)
     merged = merge(two.primary, two.standby, follow=True)
-    assert [tip.epoch for tip in merged.moved] == [2]
+    assert [tip.epoch for tip in merged.transitions] == [2]
     assert two.heads() == (before[0], before[0])
 
 
@@ -184,7 +184,7 @@ def test_a_merge_over_http_with_a_lost_answer(two: Two) -> None:
     with serving(two.root) as server:
         primary = Ledger.over_git(server.url("primary.git"), SERVICE, state_dir=two.root / "host")
         server.trouble.append("lose-answer")
-        assert merge(primary, two.standby).stood is Relation.BEHIND
+        assert merge(primary, two.standby).relation is Relation.BEHIND
         assert not server.trouble
     assert len(set(two.heads())) == 1
 

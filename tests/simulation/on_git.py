@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.errors import DispatchError
-from hyops_ci.ledger.git_process import NO_ANSWER, Answer, Git
+from hyops_ci.ledger.git_process import NO_ANSWER, Git, GitResult
 from hyops_ci.ledger.git_store import GitStore, create_repository
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.store import Head, Store
@@ -16,7 +16,7 @@ from tests.simulation.night import Night, Process
 from tests.simulation.process import Call, Hand, Host, No, Whole
 
 _TALKING: Final = ("ls-remote", "fetch", "push")
-_SILENCE: Final = Answer(NO_ANSWER, b"", "no answer in time")
+_SILENCE: Final = GitResult(NO_ANSWER, b"", "no answer in time")
 
 
 class FaultyGit(Git):
@@ -24,7 +24,7 @@ class FaultyGit(Git):
 
     fault = ""
 
-    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> Answer:
+    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
         """`lose`: nothing reaches the remote. `lose the answer`: a push does, unanswered; `lose both`: so is the look after it."""
         if not self.fault or words[0] not in _TALKING:
             return super().run(*words, data=data, limit=limit)

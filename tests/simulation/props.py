@@ -12,7 +12,7 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State, may_follow
 from hyops_ci.ledger.ledger import ClaimRequest, Ledger
-from hyops_ci.ledger.standby import Chosen
+from hyops_ci.ledger.standby import ChosenLedger
 from hyops_ci.stages.context import World
 from hyops_ci.stages.job import Job
 from tests.ledger.scene import SERVICE
@@ -98,7 +98,7 @@ class Clock:
 def world_of(hand: Hand, keep: bool = False) -> World:
     """The world of the stages, with this ledger in it."""
     job = Job(run_id=hand.run.run_id, attempt=hand.run.attempt, on_github=True)
-    chosen = {SERVICE: Chosen(cast("Ledger", Asked(hand, keep)))}
+    chosen = {SERVICE: ChosenLedger(cast("Ledger", Asked(hand, keep)))}
     return World(job, Clock(hand), _NOWHERE, _NOWHERE, ledger_remote="", chosen=chosen)
 
 

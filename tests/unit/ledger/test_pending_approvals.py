@@ -20,7 +20,7 @@ from hyops_ci.contracts.plan import ApprovalDemand
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.pending_approvals import read_letter
+from hyops_ci.ledger.pending_approvals import read_answer
 from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
 
 GOOD = signed(subject("sha256:" + "1" * 64))
@@ -112,7 +112,7 @@ def test_the_holder_goes_on_between_answers(ledger: Ledger) -> None:
         ({"payload": "A"}, "payload"),
         ({"payload": "é"}, "payload"),
         ({"payload": 1.5}, "payload"),
-        ({"payload": float("nan")}, "JSON cannot say"),
+        ({"payload": float("nan")}, "JSON cannot hold"),
         ({"and": "more"}, "and"),
         ({"signatures": [{"sig": "A" * 4000}] * 5}, "bytes"),
     ],
@@ -131,7 +131,7 @@ def test_what_is_no_answer_does_not_get_in(change: dict[str, Any], found: str, l
 def test_nothing_else_is_an_answer(value: Any) -> None:
     for envelope in (value, GOOD | {"payload": value}, GOOD | {"signatures": value}, GOOD | {"signatures": [value]}):
         with pytest.raises(Refusal, match=r"ledger\.answer"):
-            read_letter(envelope)
+            read_answer(envelope)
 
 
 def test_a_very_deep_one_is_refused_like_any_other() -> None:
@@ -139,7 +139,7 @@ def test_a_very_deep_one_is_refused_like_any_other() -> None:
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(Refusal, match=r"ledger\.answer"):
-        read_letter({"payload": deep})
+        read_answer({"payload": deep})
 
 
 def test_what_was_put_there_by_hand_blocks_nobody(ledger: Ledger) -> None:
@@ -162,7 +162,7 @@ def test_an_answer_is_as_long_as_it_may_be() -> None:
     for length in range(11_000, 12_200, 300):
         envelope = signed(subject("sha256:" + "1" * 64), comment="x" * length)
         try:
-            letter = read_letter(envelope)
+            read = read_answer(envelope)
         except Refusal:
             continue
-        assert len(json.dumps(letter.answer.document(), separators=(",", ":"))) <= MAX_ANSWER
+        assert len(json.dumps(read.answer.document(), separators=(",", ":"))) <= MAX_ANSWER
