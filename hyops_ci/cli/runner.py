@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
-    from hyops_ci.stages.watch.runner_status import Standing
+    from hyops_ci.stages.watch.runner_status import RunnerStatus
 
 MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
 
@@ -40,12 +40,12 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     from hyops_ci.config.file import read_config
     from hyops_ci.stages.context import SystemClock
     from hyops_ci.stages.watch.queue import Presence
-    from hyops_ci.stages.watch.runner_status import lanes_of, standing
+    from hyops_ci.stages.watch.runner_status import lanes_of, runner_status
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     client = connect_for_runners(repository)
     org = organization or (owner(client) if client else "")
-    found = [standing(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
+    found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
     emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
     silent = any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found)
     return int(Exit.RUNNER if silent else Exit.DONE)
@@ -63,7 +63,7 @@ def owner(client: Client) -> str:
     return found.name.partition("/")[0] if found.owner_kind == "Organization" else ""
 
 
-def lines(one: Standing) -> list[str]:
+def lines(one: RunnerStatus) -> list[str]:
     """A lane as a person reads it (docs/design/texts.md 6)."""
     who = f"{'runner ' + one.lane:<14}"
     agents = sorted({runner.version for runner in one.runners or () if runner.version})

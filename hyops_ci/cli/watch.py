@@ -58,15 +58,17 @@ def command(options: WatchOptions, output: str) -> int:
     """
     from hyops_ci.cli.connect import connect, connect_for_runners
     from hyops_ci.cli.github_job import github_world
-    from hyops_ci.stages.watch.queue import Wanted
-    from hyops_ci.stages.watch.stage import Order, watch
+    from hyops_ci.stages.watch.queue import ExpectedJob
+    from hyops_ci.stages.watch.stage import WatchRequest, watch
 
     world = github_world(None, on_runner=False)
     labels, names, group = listed(options.runs_on, at_least=1), listed(options.runner_names), options.runner_group
-    wanted = Wanted(job=options.job, attempt=world.job.attempt, labels=labels, names=names, group=group, limit=options.limit)
-    order = Order(options.which, wanted, options.runner_ref, options.lane, options.bootstrap_reason, options.gate, options.organization)
+    expected = ExpectedJob(job=options.job, attempt=world.job.attempt, labels=labels, names=names, group=group, limit=options.limit)
+    request = WatchRequest(
+        options.which, expected, options.runner_ref, options.lane, options.bootstrap_reason, options.gate, options.organization
+    )
     client, runners = world.github or connect(world.job.repository), connect_for_runners(world.job.repository)
-    watched = watch(order, client, world, runners=runners, tell=lambda found: tell(found, output))
+    watched = watch(request, client, world, runners=runners, report=lambda found: report(found, output))
     return watched.refusal.exit_code if watched.refusal else 0
 
 
@@ -90,7 +92,7 @@ def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
     )
 
 
-def tell(watched: Watched, output: str) -> None:
+def report(watched: Watched, output: str) -> None:
     """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.contracts.run import State

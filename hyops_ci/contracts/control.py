@@ -56,6 +56,10 @@ class JobFact(Model):
     completed_at: str = ""
     url: str = ""
 
+    def is_called(self, name: str) -> bool:
+        """Return whether a workflow gives the job this name. GitHub prefixes the calling job's: `dr / Report`."""
+        return self.name == name or self.name.endswith(f" / {name}")
+
 
 class ReviewFact(Model):
     """One answer in a run's review history. GitHub gives it no time (docs/design/github.md 2)."""

@@ -29,10 +29,10 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
     "denied": (S.DENIED, 6, "DENIED by jonas", UNTOUCHED),
     "expired": (S.EXPIRED, 6, "NOBODY APPROVED by ", UNTOUCHED),
     "unsigned": (S.UNSIGNED, 6, "WAITING FOR A SIGNATURE", UNTOUCHED),
-    "no-runner": (S.NO_RUNNER, 7, "REFUSED hyops.env-dir: ", UNTOUCHED),
+    "no-runner": (S.NO_RUNNER, 7, "REFUSED hyops.env-dir (exit 7): ", UNTOUCHED),
     "secrets-down": (S.FAILED, 8, "STOPPED before clients moved: secrets.file: ", ("primary", "onprem", 0, 1, S.FAILED)),
-    "preflight-blocked": (S.BLOCKED, 9, "REFUSED states.ok: ", UNTOUCHED),
-    "restore-skipped": (S.BLOCKED, 4, "REFUSED restore.skipped: clients would move to a database from ", UNTOUCHED),
+    "preflight-blocked": (S.BLOCKED, 9, "REFUSED states.ok (exit 9): ", UNTOUCHED),
+    "restore-skipped": (S.BLOCKED, 4, "REFUSED restore.skipped (exit 4): clients would move to a database from ", UNTOUCHED),
     "failed-step": (
         S.FAILED,
         9,

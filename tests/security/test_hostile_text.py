@@ -28,8 +28,8 @@ from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown, summary_lines
 from hyops_ci.stages.conclude.stage import Conclusion
 from hyops_ci.stages.plan.stage import Ask, plan
-from hyops_ci.stages.watch.queue import Wanted
-from hyops_ci.stages.watch.stage import Order, watch
+from hyops_ci.stages.watch.queue import ExpectedJob
+from hyops_ci.stages.watch.stage import WatchRequest, watch
 from hyops_ci.text import fenced
 from tests.security.kit import SERVICE, Night
 from tests.support.github.reviews import Review
@@ -126,8 +126,8 @@ def taken(night: Night, name: str) -> Conclusion:
     night.start(actor="maria")
     job = night.run.add_job(f"dr / {CHECK}", ["self-hosted", "gcp-ops-runner"])
     job.take(night.repository.add_runner(name, ["gcp-ops-runner"]))
-    wanted = Wanted(job=CHECK, attempt=1, labels=("self-hosted", "gcp-ops-runner"), names=("gcp-ops-runner-01",))
-    found = watch(Order("check", wanted, "gcp-ops-runner"), night.client(), night.world("plan"))
+    wanted = ExpectedJob(job=CHECK, attempt=1, labels=("self-hosted", "gcp-ops-runner"), names=("gcp-ops-runner-01",))
+    found = watch(WatchRequest("check", wanted, "gcp-ops-runner"), night.client(), night.world("plan"))
     assert night.plan().state is State.PLANNED
     return night.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
 

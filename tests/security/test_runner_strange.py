@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, State
-from hyops_ci.stages.watch.queue import Verdict, Wanted
-from hyops_ci.stages.watch.stage import Order, Watched, watch
+from hyops_ci.stages.watch.queue import ExpectedJob, Verdict
+from hyops_ci.stages.watch.stage import Watched, WatchRequest, watch
 from tests.security.kit import RUNNER, Night, assert_refused
 from tests.support.github.runners import Runner
 
@@ -20,7 +20,9 @@ def watched(night: Night, runner: Runner, **wanted: Any) -> Watched:
     """The check's job is in the queue, and this runner has just taken it."""
     night.run.add_job(f"dr / {CHECK}", LABELS).take(runner)
     return watch(
-        Order("check", Wanted(**{"job": CHECK, "attempt": 1, "labels": LABELS, "names": (RUNNER,), **wanted}), "gcp-ops-runner"),
+        WatchRequest(
+            "check", ExpectedJob(**{"job": CHECK, "attempt": 1, "labels": LABELS, "names": (RUNNER,), **wanted}), "gcp-ops-runner"
+        ),
         night.client(),
         night.world("plan"),
     )

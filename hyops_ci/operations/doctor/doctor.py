@@ -36,7 +36,7 @@ from hyops_ci.stages.plan.stage import Ask, keep_decision, ledger_position, take
 from hyops_ci.stages.planned_run import narrowed, planned_run
 from hyops_ci.stages.preview import authority_of, look
 from hyops_ci.stages.watch.queue import Presence
-from hyops_ci.stages.watch.runner_status import standing
+from hyops_ci.stages.watch.runner_status import runner_status
 
 NO_GITHUB = "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check"
 
@@ -151,7 +151,7 @@ def _standing(told: Diagnosis, intake: Intake, config: DispatchConfig, runners: 
     if runners is None:
         return
     lane = lane_settings(config, action_for(config, intake.decision.service, intake.decision.decision_type).lane)
-    seen = told.ask("runner", lambda: standing(lane, runners, world.clock.now()))
+    seen = told.ask("runner", lambda: runner_status(lane, runners, world.clock.now()))
     if seen is None:
         return
     versions = " and ".join(dict.fromkeys(runner.version for runner in seen.runners or () if runner.version))

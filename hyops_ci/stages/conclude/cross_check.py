@@ -87,7 +87,7 @@ def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
 
 def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
     """The job of this name, alone or below the caller's job (`dr / Plan failover`). None where none or several are."""
-    fits = [job for job in found if job.name == name or job.name.endswith(f" / {name}")]
+    fits = [job for job in found if job.is_called(name)]
     return fits[0] if len(fits) == 1 else None
 
 

@@ -1,8 +1,8 @@
-"""Waiting for a runner: what one look after another at a run's jobs comes to (docs/design/github.md 3).
+"""Wait for a runner: a state machine over polls of a run's jobs (docs/design/github.md 3).
 
-Pure: looks with their times go in, a line to say and at last a verdict come out. Two rules hold whatever is seen. Only time
-in which GitHub calls the job `queued` counts, never `waiting` (for a review), `pending` (for a slot) or time nobody looked.
-And what cannot be seen is no reason to stop a recovery: without knowledge the verdict is `unknown`.
+Pure: polls with their times go in, a line to print and at last a verdict come out. Two rules always hold. Only time in which
+GitHub calls the job `queued` counts, never `waiting` (for a review), `pending` (for a slot) or time without a poll.
+And missing knowledge never stops a recovery: then the verdict is `unknown`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from hyops_ci.contracts.control import JobFact
 
 LIMIT: Final = 120
-"""Seconds in the queue after which nobody will come. GitHub itself takes up to 60 to offer a job again (F3)."""
+"""Seconds in the queue after which no runner will come. GitHub itself takes up to 60 to offer a job again (F3)."""
 BUSY_LIMIT: Final = 1800
 """Seconds that a runner may be busy with something else."""
 UNTIL: Final = 3900
@@ -25,7 +25,7 @@ UNSEEN_LIMIT: Final = 600
 NAMELESS_LIMIT: Final = 60
 """Seconds in which GitHub may show a job at work without its runner."""
 LONGEST_GAP: Final = 30
-"""Seconds that two looks may count for, however far apart: a pause of GitHub is no silence of the runner."""
+"""Seconds that the time between two polls may count for: an outage of GitHub says nothing about the runner."""
 LINE_EVERY: Final = 30
 """Seconds between two lines that say the same."""
 SELF_HOSTED: Final = "self-hosted"
@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 
 class Presence(StrEnum):
-    """What is known of the runner itself. A job's own token is never told (docs/design/github.md 4)."""
+    """Status of the runner itself. A job's own token may not ask (docs/design/github.md 4)."""
 
     UNKNOWN = "unknown"
     ONLINE = "online"
@@ -56,15 +56,15 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A runner as somebody saw it, and the words for it."""
+class RunnerView:
+    """What is known of a runner, and the text for it."""
 
     presence: Presence = Presence.UNKNOWN
     words: str = ""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExpectedJob:
     """The job that is watched, and the runner that the plan is about."""
 
     job: str
@@ -86,16 +86,16 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look: when (seconds, never going back), the jobs of the attempt or None where GitHub did not answer, and the runner."""
+class Poll:
+    """One poll: when (seconds), the jobs of the attempt or None where GitHub did not answer, and the runner."""
 
     at: float
     jobs: tuple[JobFact, ...] | None
-    runner: Sighting = Sighting()
+    runner: RunnerView = RunnerView()
 
 
 class Phase(StrEnum):
-    """What the latest look showed. The value is what is said of it."""
+    """What the latest poll showed. The value is the text that is printed."""
 
     QUEUED = "queued"
     BUSY = "busy"
@@ -113,128 +113,128 @@ _BOUNDS: Final = {Phase.UNLISTED: UNSEEN_LIMIT, Phase.BLIND: UNSEEN_LIMIT, Phase
 
 
 @dataclass(frozen=True)
-class Wait:
-    """What is remembered from look to look. Times in seconds."""
+class WatchState:
+    """The state of a watch between two polls. Times in seconds, of a clock that never goes back."""
 
     began: float
-    looked: float
+    polled: float
     phase: Phase | None = None
     since: float = 0.0
     """When this phase began."""
     queued: float = 0.0
-    """In the queue with nobody known to be busy; what `limit` is about."""
+    """In the queue while no runner was known to be busy; `limit` applies to it."""
     busy: float = 0.0
     first_queued: float | None = None
-    spoke: float = 0.0
+    reported: float = 0.0
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one look led to: the line is empty where there is nothing new."""
+class Progress:
+    """What one poll led to. The line is empty where there is nothing new."""
 
-    wait: Wait
+    state: WatchState
     line: str = ""
     verdict: Verdict | None = None
     job: JobFact | None = None
     cause: str = ""
 
 
-def begin(at: float) -> Wait:
-    """A watch that has not looked yet."""
-    return Wait(began=at, looked=at)
+def begin(at: float) -> WatchState:
+    """Return the state of a watch before its first poll."""
+    return WatchState(began=at, polled=at)
 
 
-def see(wanted: Wanted, wait: Wait, look: Look) -> Step:
-    """Take one look into account."""
-    found = () if look.jobs is None else named(look.jobs, wanted)
+def advance(expected: ExpectedJob, state: WatchState, poll: Poll) -> Progress:
+    """Advance the watch by one poll of the run's jobs."""
+    found = () if poll.jobs is None else candidates(poll.jobs, expected)
     if len(found) > 1:
-        cause = f"{len(found)} jobs of this run are called {wanted.job}: none of them is watched"
-        return Step(wait, cause, Verdict.UNKNOWN, None, cause)
+        cause = f"{len(found)} jobs of this run are called {expected.job}: none of them is watched"
+        return Progress(state, cause, Verdict.UNKNOWN, None, cause)
     job = found[0] if found else None
     if job is not None and job.status in ("in_progress", "completed") and (job.runner_id or job.runner_name):
-        return _taken(wanted, wait, look, job)
+        return _taken(expected, state, poll, job)
     if job is not None and job.status == "completed":
         cause = f"the job ended before a runner had it: {job.conclusion or 'no conclusion'}"
-        return Step(wait, cause, Verdict.ENDED, job, cause)
-    phase = _phase(look, job)
-    now = _counted(wait, phase, look.at)
-    return _ended(wanted, now, look, job) or _told(wanted, wait, now, look, job)
+        return Progress(state, cause, Verdict.ENDED, job, cause)
+    phase = _phase(poll, job)
+    now = _counted(state, phase, poll.at)
+    return _ended(expected, now, poll, job) or _reported(expected, state, now, poll, job)
 
 
-def named(jobs: Sequence[JobFact], wanted: Wanted) -> tuple[JobFact, ...]:
-    """The jobs of this attempt with exactly this name. Below a reusable workflow GitHub writes its callers before it: `dr / Report`."""
-    return tuple(job for job in jobs if job.attempt == wanted.attempt and (job.name == wanted.job or job.name.endswith(f" / {wanted.job}")))
+def candidates(jobs: Sequence[JobFact], expected: ExpectedJob) -> tuple[JobFact, ...]:
+    """Return the jobs of this attempt with exactly the expected name."""
+    return tuple(job for job in jobs if job.attempt == expected.attempt and job.is_called(expected.job))
 
 
-def stranger(wanted: Wanted, job: JobFact) -> str:
-    """Why the runner that took the job is none of the plan's, or empty."""
+def mismatch(expected: ExpectedJob, job: JobFact) -> str:
+    """Return why the runner that took the job is not one of the plan's, or an empty text."""
     who = f"{job.runner_name} (id {job.runner_id}{f', group {job.runner_group}' if job.runner_group else ''})"
-    if wanted.names and job.runner_name.casefold() not in {name.casefold() for name in wanted.names}:
+    if expected.names and job.runner_name.casefold() not in {name.casefold() for name in expected.names}:
         return f"{who} took the job"
-    if wanted.group and job.runner_group.casefold() != wanted.group.casefold():
+    if expected.group and job.runner_group.casefold() != expected.group.casefold():
         return f"{who} took the job"
-    if job.labels and {label.casefold() for label in job.labels} != {label.casefold() for label in wanted.labels}:
+    if job.labels and {label.casefold() for label in job.labels} != {label.casefold() for label in expected.labels}:
         return f"{who} took a job that asks for other labels: {', '.join(job.labels)}"
     return ""
 
 
-def _phase(look: Look, job: JobFact | None) -> Phase:
-    if look.jobs is None:
+def _phase(poll: Poll, job: JobFact | None) -> Phase:
+    if poll.jobs is None:
         return Phase.BLIND
     if job is None:
         return Phase.UNLISTED
     if job.status == "queued":
-        return Phase.BUSY if look.runner.presence is Presence.BUSY else Phase.QUEUED
+        return Phase.BUSY if poll.runner.presence is Presence.BUSY else Phase.QUEUED
     return _HELD.get(job.status, Phase.NAMELESS)
 
 
-def _counted(wait: Wait, phase: Phase, at: float) -> Wait:
-    """The wait one look later: the gap counts where both of its ends were in the queue."""
-    gap = min(max(at - wait.looked, 0.0), LONGEST_GAP) if wait.phase in _COUNTED and phase in _COUNTED else 0.0
+def _counted(state: WatchState, phase: Phase, at: float) -> WatchState:
+    """Add the time since the last poll, if the job was in the queue at both."""
+    gap = min(max(at - state.polled, 0.0), LONGEST_GAP) if state.phase in _COUNTED and phase in _COUNTED else 0.0
     return replace(
-        wait,
-        looked=at,
+        state,
+        polled=at,
         phase=phase,
-        since=wait.since if phase is wait.phase else at,
-        queued=wait.queued + (gap if phase is Phase.QUEUED else 0.0),
-        busy=wait.busy + (gap if phase is Phase.BUSY else 0.0),
-        first_queued=at if wait.first_queued is None and phase in _COUNTED else wait.first_queued,
+        since=state.since if phase is state.phase else at,
+        queued=state.queued + (gap if phase is Phase.QUEUED else 0.0),
+        busy=state.busy + (gap if phase is Phase.BUSY else 0.0),
+        first_queued=at if state.first_queued is None and phase in _COUNTED else state.first_queued,
     )
 
 
-def _taken(wanted: Wanted, wait: Wait, look: Look, job: JobFact) -> Step:
-    now = replace(wait, looked=look.at)
-    if why := stranger(wanted, job):
-        return Step(now, why, Verdict.STRANGER, job, why)
-    after = "at once" if wait.first_queued is None else f"after {look.at - wait.first_queued:.0f} s"
-    return Step(now, f"taken by {job.runner_name} {after}", Verdict.TAKEN, job)
+def _taken(expected: ExpectedJob, state: WatchState, poll: Poll, job: JobFact) -> Progress:
+    now = replace(state, polled=poll.at)
+    if why := mismatch(expected, job):
+        return Progress(now, why, Verdict.STRANGER, job, why)
+    after = "at once" if state.first_queued is None else f"after {poll.at - state.first_queued:.0f} s"
+    return Progress(now, f"taken by {job.runner_name} {after}", Verdict.TAKEN, job)
 
 
-def _ended(wanted: Wanted, now: Wait, look: Look, job: JobFact | None) -> Step | None:
-    """The verdict of time: the limit, the busy limit, or a watch that has seen nothing for too long."""
-    if now.phase is Phase.QUEUED and now.queued >= wanted.limit:
-        return Step(now, f"no runner took the job in {wanted.limit} s", Verdict.MISSING, job, look.runner.words)
-    if now.phase is Phase.BUSY and now.busy >= wanted.busy_limit:
-        return Step(now, f"still busy after {wanted.busy_limit} s", Verdict.BUSY, job, look.runner.words)
-    if now.phase is not None and now.looked - now.since >= _BOUNDS.get(now.phase, wanted.until):
-        return _given_up(now, f"for {now.looked - now.since:.0f} s: {now.phase}", job)
-    if now.looked - now.began >= wanted.until:
-        return _given_up(now, f"{now.looked - now.began:.0f} s are over: {now.phase}", job)
+def _ended(expected: ExpectedJob, now: WatchState, poll: Poll, job: JobFact | None) -> Progress | None:
+    """End the watch by time: the limit, the busy limit, or too long without an answer."""
+    if now.phase is Phase.QUEUED and now.queued >= expected.limit:
+        return Progress(now, f"no runner took the job in {expected.limit} s", Verdict.MISSING, job, poll.runner.words)
+    if now.phase is Phase.BUSY and now.busy >= expected.busy_limit:
+        return Progress(now, f"still busy after {expected.busy_limit} s", Verdict.BUSY, job, poll.runner.words)
+    if now.phase is not None and now.polled - now.since >= _BOUNDS.get(now.phase, expected.until):
+        return _given_up(now, f"for {now.polled - now.since:.0f} s: {now.phase}", job)
+    if now.polled - now.began >= expected.until:
+        return _given_up(now, f"{now.polled - now.began:.0f} s are over: {now.phase}", job)
     return None
 
 
-def _given_up(now: Wait, cause: str, job: JobFact | None) -> Step:
-    return Step(now, f"not watched any more ({cause})", Verdict.UNKNOWN, job, cause)
+def _given_up(now: WatchState, cause: str, job: JobFact | None) -> Progress:
+    return Progress(now, f"not watched any more ({cause})", Verdict.UNKNOWN, job, cause)
 
 
-def _told(wanted: Wanted, before: Wait, now: Wait, look: Look, job: JobFact | None) -> Step:
-    """The line of a change, or of half a minute without one."""
-    if now.phase is before.phase and look.at - before.spoke < LINE_EVERY:
-        return Step(now, job=job)
+def _reported(expected: ExpectedJob, before: WatchState, now: WatchState, poll: Poll, job: JobFact | None) -> Progress:
+    """Add the line to print: after a change of phase, and every half minute without one."""
+    if now.phase is before.phase and poll.at - before.reported < LINE_EVERY:
+        return Progress(now, job=job)
     if now.phase is Phase.QUEUED:
-        line = f"waiting for label {wanted.label}: {now.queued:.0f} of {wanted.limit} s"
+        line = f"waiting for label {expected.label}: {now.queued:.0f} of {expected.limit} s"
     elif now.phase is Phase.BUSY:
-        line = f"{look.runner.words}; waited for: {now.busy:.0f} of {wanted.busy_limit} s"
+        line = f"{poll.runner.words}; waited for: {now.busy:.0f} of {expected.busy_limit} s"
     else:
-        line = f"{now.phase}; not counted, {now.queued:.0f} of {wanted.limit} s so far"
-    return Step(replace(now, spoke=look.at), line, job=job)
+        line = f"{now.phase}; not counted, {now.queued:.0f} of {expected.limit} s so far"
+    return Progress(replace(now, reported=poll.at), line, job=job)

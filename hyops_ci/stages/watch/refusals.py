@@ -9,7 +9,7 @@ from typing import Final
 from hyops_ci.contracts.control import JobFact
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.stages.watch.queue import Presence, Sighting, Step, Verdict, Wanted
+from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict
 
 NOT_KNOWN: Final = "not known whether busy or missing: a job's own token may not list runners"
 _RESTART: Final = "sudo systemctl restart actions.runner.*"
@@ -25,65 +25,66 @@ _WHY_NEVER: Final = (
 )
 
 
-def explain(step: Step, wanted: Wanted, jobs: Sequence[JobFact], sighting: Sighting, runner_ref: str, lane: str = "") -> Refusal | None:
-    """The refusal that a verdict comes to, None for one that stops nothing. `jobs` are those of the last look."""
-    if step.verdict is Verdict.MISSING:
-        return _silent(wanted, jobs, sighting, runner_ref, lane)
-    if step.verdict is Verdict.BUSY:
+def refusal_for(progress: Progress, expected: ExpectedJob, last: Poll, runner_ref: str, lane: str = "") -> Refusal | None:
+    """Return the refusal that a verdict leads to, None for a verdict that stops nothing. `last` is the last poll."""
+    if progress.verdict is Verdict.MISSING:
+        return _silent(expected, last, runner_ref, lane)
+    if progress.verdict is Verdict.BUSY:
         return Refusal(
             "runner.busy",
-            f"the runner was busy with something else for {wanted.busy_limit} s",
+            f"the runner was busy with something else for {expected.busy_limit} s",
             exit_code=Exit.RUNNER,
-            found=sighting.words,
+            found=last.runner.words,
             expected="one online runner that is free, or becomes so in time",
             fix="wait for that job, or cancel it; then a new run. A drill that must never stand in the way: lanes.<lane>.drill_runner_ref",
             docs="runners.md",
         )
-    if step.verdict is Verdict.STRANGER:
+    if progress.verdict is Verdict.STRANGER:
         return Refusal(
             "runner.stranger",
             "a runner that the plan does not know took the job",
             exit_code=Exit.RUNNER,
-            found=step.cause,
-            expected=f"{' or '.join(wanted.names) or runner_ref}, labels [{', '.join(wanted.labels)}]{_group(wanted)}",
+            found=progress.cause,
+            expected=f"{' or '.join(expected.names) or runner_ref}, labels [{', '.join(expected.labels)}]{_group(expected)}",
             fix="take the label from that runner, or list it in lanes.<lane>.names by a pull request; then a new run",
             docs="runners.md",
         )
     return None
 
 
-def cause(jobs: Sequence[JobFact], labels: Sequence[str], sighting: Sighting) -> str:
-    """Why nobody came, as far as anybody can tell."""
-    known = _WHY.get(sighting.presence)
+def likely_cause(last: Poll, labels: Sequence[str]) -> str:
+    """Return why no runner took the job, as far as it can be told from the last poll."""
+    known = _WHY.get(last.runner.presence)
     if known:
-        return f"{sighting.words}; {known}"
-    return _WHY_SINCE if last_answer(jobs, labels) else f"{NOT_KNOWN}; {_WHY_NEVER}"
+        return f"{last.runner.words}; {known}"
+    return _WHY_SINCE if last_finished(last.jobs or (), labels) else f"{NOT_KNOWN}; {_WHY_NEVER}"
 
 
-def last_answer(jobs: Sequence[JobFact], labels: Sequence[str]) -> JobFact | None:
-    """The job of this run that a runner with these labels did last: when it was last alive, and its name."""
-    wanted = {label.casefold() for label in labels}
-    done = [job for job in jobs if job.runner_id and job.completed_at and wanted == {label.casefold() for label in job.labels}]
+def last_finished(jobs: Sequence[JobFact], labels: Sequence[str]) -> JobFact | None:
+    """Return the job of this run that a runner with these labels finished last: when the runner was last alive, and its name."""
+    expected = {label.casefold() for label in labels}
+    done = [job for job in jobs if job.runner_id and job.completed_at and expected == {label.casefold() for label in job.labels}]
     return max(done, key=lambda job: job.completed_at, default=None)
 
 
-def restart(name: str, runner_ref: str, lane: str = "") -> str:
-    """The command that starts the agent of a runner again. The lane follows from a runner's first name where nobody says it."""
+def restart_command(name: str, runner_ref: str, lane: str = "") -> str:
+    """Return the command that restarts the agent of a runner. Without `lane`, the lane whose default runner has this name is meant."""
     row = LANES.get(lane) or next((row for row in LANES.values() if row.runner_ref == runner_ref), ON_PREM)
     return row.remote_command.format(name=shlex.quote(name), command=_RESTART)
 
 
-def _silent(wanted: Wanted, jobs: Sequence[JobFact], sighting: Sighting, runner_ref: str, lane: str) -> Refusal:
-    last = last_answer(jobs, wanted.labels)
-    seen = f"answered the check at {last.completed_at[11:]}, silent since" if last else "answered nothing in this run"
-    name = (last.runner_name if last else "") or next(iter(wanted.names), runner_ref)
+def _silent(expected: ExpectedJob, last: Poll, runner_ref: str, lane: str) -> Refusal:
+    done = last_finished(last.jobs or (), expected.labels)
+    seen = f"answered the check at {done.completed_at[11:]}, silent since" if done else "answered nothing in this run"
+    labels = ", ".join(expected.labels)
+    name = (done.runner_name if done else "") or next(iter(expected.names), runner_ref)
     return Refusal(
         "runner.silent",
-        f"no runner took the job in {wanted.limit} s",
+        f"no runner took the job in {expected.limit} s",
         exit_code=Exit.RUNNER,
-        found=f"labels [{', '.join(wanted.labels)}]; {seen}; job state queued, not pending; likely: {cause(jobs, wanted.labels, sighting)}",
-        expected=f"one online runner with {_counted(wanted.labels)}",
-        fix=f"{restart(name, runner_ref, lane)}; then a new run",
+        found=f"labels [{labels}]; {seen}; job state queued, not pending; likely: {likely_cause(last, expected.labels)}",
+        expected=f"one online runner with {_counted(expected.labels)}",
+        fix=f"{restart_command(name, runner_ref, lane)}; then a new run",
         docs="runners.md",
     )
 
@@ -94,5 +95,5 @@ def _counted(labels: Sequence[str]) -> str:
     return "both labels" if len(labels) == 2 else f"all {len(labels)} labels"
 
 
-def _group(wanted: Wanted) -> str:
-    return f", group {wanted.group}" if wanted.group else ""
+def _group(expected: ExpectedJob) -> str:
+    return f", group {expected.group}" if expected.group else ""

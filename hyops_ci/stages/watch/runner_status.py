@@ -1,4 +1,4 @@
-"""The standing runner of a lane, in one word and one line: what GitHub shows of it, or why nobody knows."""
+"""Status of a lane's self-hosted runner as GitHub reports it, in one word and one line, or why it is not known."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.runner_versions import Schedule, objection, schedule, warning
 from hyops_ci.github.runners import Found, carries, find
-from hyops_ci.stages.watch.queue import Presence, Sighting
+from hyops_ci.stages.watch.queue import Presence, RunnerView
 
 NO_TOKEN = "no token that may list runners (administration: read; a job's own token never has it)"
 
 
-class Standing(Model):
-    """One lane's runner. Absent values are not known, and `not_known` says why."""
+class RunnerStatus(Model):
+    """Status of one lane's runner. Absent values are not known, and `not_known` says why."""
 
     lane: str
     runner_ref: str
@@ -36,15 +36,15 @@ class Standing(Model):
     not_known: tuple[str, ...] = ()
 
 
-def standing(lane: LaneSettings, client: Client | None, now: datetime, org: str = "") -> Standing:
-    """What GitHub shows of one lane's runner.
+def runner_status(lane: LaneSettings, client: Client | None, now: datetime, org: str = "") -> RunnerStatus:
+    """Return the status of one lane's runner.
 
     Raises Refusal for a token that GitHub does not know, Fault (exit 12) where it does not answer.
     """
     found = find(client, names=lane.names, labels=lane.labels, org=org) if client else Found(not_known=(NO_TOKEN,))
     ends, not_known = schedules(client, found) if client else ((), ())
-    seen = sight(found, lane.labels, ends, now)
-    return Standing(
+    seen = best_of(found, lane.labels, ends, now)
+    return RunnerStatus(
         lane=lane.name,
         runner_ref=lane.runner_ref,
         labels=lane.labels,
@@ -59,8 +59,8 @@ def standing(lane: LaneSettings, client: Client | None, now: datetime, org: str 
     )
 
 
-def sight(found: Found, labels: Sequence[str], ends: Sequence[Schedule], now: datetime) -> Sighting:
-    """The best of a lane's runners: one that would take a job now before one that is busy, and that before one that is off."""
+def best_of(found: Found, labels: Sequence[str], ends: Sequence[Schedule], now: datetime) -> RunnerView:
+    """Return the best of a lane's runners: one that would take a job now before one that is busy, and that before one that is off."""
     able = [runner for runner in found.runners if carries(runner, labels)]
     old = {runner.id: objection(runner.version, _end(runner, ends), now) for runner in able}
     for presence, those in (
@@ -70,19 +70,19 @@ def sight(found: Found, labels: Sequence[str], ends: Sequence[Schedule], now: da
     ):
         if those:
             word = "idle" if presence is Presence.ONLINE else presence
-            return Sighting(presence, f"{' and '.join(runner.name for runner in those)} {'is' if len(those) == 1 else 'are'} {word}")
+            return RunnerView(presence, f"{' and '.join(runner.name for runner in those)} {'is' if len(those) == 1 else 'are'} {word}")
     if able:
-        return Sighting(Presence.OUTDATED, f"{able[0].name} is online, but {old[able[0].id]}")
+        return RunnerView(Presence.OUTDATED, f"{able[0].name} is online, but {old[able[0].id]}")
     if found.runners:
         lacking = [label for label in labels if not carries(found.runners[0], (label,))]
-        return Sighting(Presence.ABSENT, f"{found.runners[0].name} is without the label {', '.join(lacking)}")
+        return RunnerView(Presence.ABSENT, f"{found.runners[0].name} is without the label {', '.join(lacking)}")
     if found.complete:
-        return Sighting(Presence.ABSENT, f"GitHub shows no runner {' or '.join(found.unseen_names) or 'with these labels'}")
-    return Sighting(Presence.UNKNOWN, f"not known: {'; '.join(found.not_known)}")
+        return RunnerView(Presence.ABSENT, f"GitHub shows no runner {' or '.join(found.unseen_names) or 'with these labels'}")
+    return RunnerView(Presence.UNKNOWN, f"not known: {'; '.join(found.not_known)}")
 
 
 def schedules(client: Client, found: Found) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
-    """GitHub's schedule for the agent of the first runner with one (one call), and what is not known of it."""
+    """Return GitHub's schedule for the agent of the first runner with one (one call), and what is not known of it."""
     version = next((runner.version for runner in found.runners if runner.version), "")
     if not version:
         return (), (("agent's version: GitHub does not say",) if found.runners else ())
@@ -94,7 +94,7 @@ def schedules(client: Client, found: Found) -> tuple[tuple[Schedule, ...], tuple
 
 
 def _warnings(found: Found, ends: Sequence[Schedule], now: datetime) -> tuple[str, ...]:
-    """What would go wrong one day."""
+    """Return what will go wrong one day."""
     said = []
     for runner in found.runners:
         bad = objection(runner.version, _end(runner, ends), now) or warning(runner.version, _end(runner, ends), now)
@@ -109,7 +109,7 @@ def _end(runner: RunnerFact, ends: Sequence[Schedule]) -> Schedule | None:
 
 
 def lanes_of(config: DispatchConfig, name: str = "") -> tuple[LaneSettings, ...]:
-    """The lanes that are looked at: the enabled ones, or the one with this name; a drill runner of its own follows its lane."""
+    """Return the lanes to look at: the enabled ones, or the one with this name; a drill runner of its own follows its lane."""
     found: list[LaneSettings] = []
     for lane in (lane_settings(config, each) for each in LANES if name in ("", each)):
         if not (lane.enabled or name):

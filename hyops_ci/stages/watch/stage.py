@@ -1,6 +1,6 @@
 """Watch: whether a runner takes the job, and whether it is the plan's (docs/design/workflows.md 2).
 
-look at the jobs of this attempt, again and again -> a verdict -> said -> the run ended, where nobody will come or a stranger came
+poll the jobs of this attempt -> verdict -> report it -> end the run, where no runner or the wrong one took the job
 
 It needs no right to list runners. A watch is not on the way of a recovery: what it cannot see it says, and stops nothing.
 """
@@ -22,28 +22,28 @@ from hyops_ci.github.jobs import at_work, cancel, jobs
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find
 from hyops_ci.stages.context import World
-from hyops_ci.stages.watch.queue import Look, Phase, Presence, Sighting, Step, Verdict, Wait, Wanted, begin, see
-from hyops_ci.stages.watch.refusals import cause, explain
-from hyops_ci.stages.watch.runner_status import schedules, sight
+from hyops_ci.stages.watch.queue import ExpectedJob, Phase, Poll, Presence, Progress, RunnerView, Verdict, WatchState, advance, begin
+from hyops_ci.stages.watch.refusals import likely_cause, refusal_for
+from hyops_ci.stages.watch.runner_status import best_of, schedules
 
 POLL: Final = 10.0
-"""Seconds between two looks while the job is in the queue."""
+"""Seconds between two polls while the job is in the queue."""
 SLOW: Final = 30.0
-"""Between looks while it waits for something that takes its time."""
+"""Seconds between two polls while it waits for something that takes its time."""
 JITTER: Final = 2.0
 ASK_AGAIN: Final = 50.0
-"""Seconds for which it is taken as known what the runner does; short of half the limit, so that the last word is a fresh one."""
+"""Seconds for which the answer about the runner is taken as known; below half the limit, so that the last answer is fresh."""
 BUSY_ASK_AGAIN: Final = 120.0
 MOST_CALLS: Final = 240
 """Of one watch. A job's token has 1,000 an hour for the whole repository (docs/design/github.md 8)."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is watched, and what may be done about it."""
+class WatchRequest:
+    """Which job is watched, and what may be done about it."""
 
     which: Literal["check", "execute"]
-    wanted: Wanted
+    expected: ExpectedJob
     runner_ref: str
     lane: str = ""
     bootstrap_reason: str = ""
@@ -54,7 +54,7 @@ class Order:
 
 
 class Watched(Model):
-    """How a watch ended: what `conclude` is told."""
+    """How a watch ended, as `conclude` gets it."""
 
     watched: Literal["check", "execute"]
     verdict: Verdict
@@ -72,18 +72,23 @@ class Watched(Model):
 
 
 def watch(
-    order: Order, client: Client, world: World, *, runners: Client | None = None, tell: Callable[[Watched], None] = lambda _: None
+    request: WatchRequest,
+    client: Client,
+    world: World,
+    *,
+    runners: Client | None = None,
+    report: Callable[[Watched], None] = lambda _: None,
 ) -> Watched:
     """Watch one job until there is a verdict, and end the run where that is the answer.
 
-    `runners`: GitHub with a token that may list them. `tell` hears the result before the run is ended: the end reaches this job too.
+    `runners`: GitHub with a token that may list them. `report` gets the result before the run is ended: the end reaches this job too.
     """
-    watcher = _Watcher(order, client, world, runners)
-    step, last = watcher.wait()
-    refusal = watcher.refusal(step, last)
-    watched = watcher.watched(step, last, refusal)
+    watcher = _Watcher(request, client, world, runners)
+    progress, last = watcher.poll_until_verdict()
+    refusal = watcher.refusal(progress, last)
+    watched = watcher.result(progress, last, refusal)
     try:
-        tell(watched)
+        report(watched)
     finally:
         if refusal is not None:
             watcher.end_run()
@@ -94,14 +99,14 @@ def watch(
 class _Watcher:
     """One watch at work."""
 
-    order: Order
+    request: WatchRequest
     client: Client
     world: World
     runners: Client | None
     approved_by: tuple[str, ...] = ()
-    sighting: Sighting = field(default_factory=Sighting)
-    asked: float | None = None
-    """When it was last asked what the runner does."""
+    runner: RunnerView = field(default_factory=RunnerView)
+    runner_asked: float | None = None
+    """When GitHub was last asked about the runner."""
 
     @property
     def run_id(self) -> int:
@@ -111,55 +116,55 @@ class _Watcher:
     def calls(self) -> int:
         return self.client.calls + (self.runners.calls if self.runners else 0)
 
-    def wait(self) -> tuple[Step, Look]:
-        """Look until there is a verdict."""
+    def poll_until_verdict(self) -> tuple[Progress, Poll]:
+        """Return the verdict and the poll that led to it."""
         clock = self.world.clock
         before, at_start, first = begin(clock.monotonic()), self.calls, True
-        if self.order.which == "execute":
+        if self.request.which == "execute":
             self.approved_by = self._approvers()
         while True:
-            if before.queued >= self.order.wanted.limit / 2:
-                self._ask_for_the_runner(before.phase)
-            look, stop = self._look()
-            step = Step(before, stop, Verdict.UNKNOWN, cause=stop) if stop else see(self.order.wanted, before, look)
-            if step.verdict is None and self.calls - at_start >= MOST_CALLS:
-                step = _used_up(step)
-            if step.line:
-                self.world.say(self._line(step.line, first=first))
+            if before.queued >= self.request.expected.limit / 2:
+                self._ask_about_runner(before.phase)
+            poll, stop = self._poll()
+            progress = Progress(before, stop, Verdict.UNKNOWN, cause=stop) if stop else advance(self.request.expected, before, poll)
+            if progress.verdict is None and self.calls - at_start >= MOST_CALLS:
+                progress = _used_up(progress)
+            if progress.line:
+                self.world.say(self._line(progress.line, first=first))
                 first = False
-            if step.verdict is not None:
-                return step, look
-            before = step.wait
+            if progress.verdict is not None:
+                return progress, poll
+            before = progress.state
             clock.sleep(_pause(before) + random.uniform(0, JITTER))  # noqa: S311 - jitter, so that many watches do not knock together
 
-    def refusal(self, step: Step, last: Look) -> Refusal | None:
-        """What stops the run, or None. A runner that may be made is no end."""
-        if step.verdict is Verdict.MISSING and self._may_make_one():
-            self.world.say(f"no runner: {self.order.bootstrap_reason} allows to make one")
+    def refusal(self, progress: Progress, last: Poll) -> Refusal | None:
+        """Return the refusal that stops the run, None for a verdict that stops nothing."""
+        if progress.verdict is Verdict.MISSING and self._may_make_one():
+            self.world.say(f"no runner: {self.request.bootstrap_reason} allows to make one")
             return None
-        return explain(step, self.order.wanted, last.jobs or (), last.runner, self.order.runner_ref, self.order.lane)
+        return refusal_for(progress, self.request.expected, last, self.request.runner_ref, self.request.lane)
 
-    def watched(self, step: Step, last: Look, refusal: Refusal | None) -> Watched:
-        """The result."""
-        job, missing = step.job, step.verdict is Verdict.MISSING
-        why = cause(last.jobs or (), self.order.wanted.labels, last.runner) if missing else step.cause
+    def result(self, progress: Progress, last: Poll, refusal: Refusal | None) -> Watched:
+        """Return the result of the watch."""
+        job, missing = progress.job, progress.verdict is Verdict.MISSING
+        why = likely_cause(last, self.request.expected.labels) if missing else progress.cause
         return Watched(
-            watched=self.order.which,
-            verdict=step.verdict or Verdict.UNKNOWN,
-            job=shown(job.name if job else self.order.wanted.job),
-            attempt=self.order.wanted.attempt,
+            watched=self.request.which,
+            verdict=progress.verdict or Verdict.UNKNOWN,
+            job=shown(job.name if job else self.request.expected.job),
+            attempt=self.request.expected.attempt,
             runner_id=job.runner_id if job else 0,
             runner_name=shown(job.runner_name) if job else "",
             runner_group=shown(job.runner_group) if job else "",
             approved_by=tuple(shown(login) for login in self.approved_by),
-            waited_seconds=round(step.wait.queued + step.wait.busy),
+            waited_seconds=round(progress.state.queued + progress.state.busy),
             cause=shown(why),
             calls=self.calls,
             refusal=RefusalRecord.of(refusal) if refusal else None,
         )
 
     def end_run(self) -> None:
-        """Cancel the run. Where that is not allowed, a person is told to, at once."""
+        """Cancel the run. Where that is not allowed, ask a person to, at once."""
         try:
             ended = cancel(self.client, self.run_id)
         except DispatchError as error:
@@ -168,52 +173,52 @@ class _Watcher:
         self.world.say("run cancelled" if ended else "the run had ended already")
 
     def _may_make_one(self) -> bool:
-        return bool(self.order.bootstrap_reason) and self.order.which == "check"
+        return bool(self.request.bootstrap_reason) and self.request.which == "check"
 
-    def _look(self) -> tuple[Look, str]:
-        """One look, and why there is no use in another: a token that may not look will not be allowed to later."""
+    def _poll(self) -> tuple[Poll, str]:
+        """Return one poll, and why another is useless: a token that may not list jobs will not be allowed to later."""
         listed: tuple[JobFact, ...] | None = None
         stop = ""
         try:
-            listed = jobs(self.client, self.run_id, self.order.wanted.attempt)
+            listed = jobs(self.client, self.run_id, self.request.expected.attempt)
         except Forbidden as refusal:
             stop = f"not watched: {refusal.reason}; {refusal.expected}"
         except DispatchError as error:
             self.world.say(f"GitHub: {error.title()}")
-        return Look(self.world.clock.monotonic(), listed, self.sighting), stop
+        return Poll(self.world.clock.monotonic(), listed, self.runner), stop
 
-    def _ask_for_the_runner(self, phase: Phase | None) -> None:
-        """What the runner does, as far as a token can tell, unless that was asked a moment ago."""
+    def _ask_about_runner(self, phase: Phase | None) -> None:
+        """Ask what the runner does, as far as a token can tell, unless that was asked a moment ago."""
         now = self.world.clock.monotonic()
-        if self.asked is not None and now - self.asked < (BUSY_ASK_AGAIN if phase is Phase.BUSY else ASK_AGAIN):
+        if self.runner_asked is not None and now - self.runner_asked < (BUSY_ASK_AGAIN if phase is Phase.BUSY else ASK_AGAIN):
             return
         shown_by = self._tried(self._shown)
-        doing = self._tried(self._seen_at_work) if shown_by.presence in (Presence.BUSY, Presence.UNKNOWN) else Sighting()
-        self.sighting = doing if doing.presence is Presence.BUSY else shown_by
-        self.asked = self.world.clock.monotonic()
+        doing = self._tried(self._seen_at_work) if shown_by.presence in (Presence.BUSY, Presence.UNKNOWN) else RunnerView()
+        self.runner = doing if doing.presence is Presence.BUSY else shown_by
+        self.runner_asked = self.world.clock.monotonic()
 
-    def _tried(self, ask: Callable[[], Sighting]) -> Sighting:
-        """Trouble with a question about the runner is no trouble of the watch: then it is not known."""
+    def _tried(self, ask: Callable[[], RunnerView]) -> RunnerView:
+        """A question about the runner that fails does not fail the watch: then the runner is not known."""
         try:
             return ask()
         except DispatchError as error:
             self.world.say(f"not known whether the runner is busy: {error.title()}")
-            return Sighting()
+            return RunnerView()
 
-    def _shown(self) -> Sighting:
-        """What GitHub shows to a token that may list runners."""
+    def _shown(self) -> RunnerView:
+        """Return what GitHub shows to a token that may list runners."""
         if self.runners is None:
-            return Sighting()
-        found = find(self.runners, names=self.order.wanted.names, labels=self.order.wanted.labels, org=self.order.org)
+            return RunnerView()
+        found = find(self.runners, names=self.request.expected.names, labels=self.request.expected.labels, org=self.request.org)
         ends, _ = schedules(self.runners, found)
-        return sight(found, self.order.wanted.labels, ends, self.world.clock.now())
+        return best_of(found, self.request.expected.labels, ends, self.world.clock.now())
 
-    def _seen_at_work(self) -> Sighting:
-        """A job of another run of this repository that the runner is doing."""
-        wanted = self.order.wanted
-        for job, run_id in at_work(self.client, wanted.labels, wanted.names, self.run_id):
-            return Sighting(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)})")
-        return Sighting()
+    def _seen_at_work(self) -> RunnerView:
+        """Return whether the runner is doing a job of another run of this repository."""
+        expected = self.request.expected
+        for job, run_id in at_work(self.client, expected.labels, expected.names, self.run_id):
+            return RunnerView(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)})")
+        return RunnerView()
 
     def _approvers(self) -> tuple[str, ...]:
         try:
@@ -221,7 +226,7 @@ class _Watcher:
         except DispatchError as error:
             self.world.say(f"not known who approved: {error.title()}")
             return ()
-        gate = self.order.gate.casefold()
+        gate = self.request.gate.casefold()
         yes = [one for one in said if one.state == "approved" and (not gate or gate in map(str.casefold, one.environments))]
         return tuple(dict.fromkeys(one.person.login for one in yes))
 
@@ -234,11 +239,11 @@ class _Watcher:
         )
 
 
-def _pause(wait: Wait) -> float:
-    """Seconds until the next look: soon while a runner may come, slower while something takes its time."""
-    return POLL if wait.phase in (Phase.QUEUED, Phase.UNLISTED, Phase.NAMELESS) else SLOW
+def _pause(state: WatchState) -> float:
+    """Return the seconds until the next poll: few while a runner may come, more while something takes its time."""
+    return POLL if state.phase in (Phase.QUEUED, Phase.UNLISTED, Phase.NAMELESS) else SLOW
 
 
-def _used_up(step: Step) -> Step:
+def _used_up(progress: Progress) -> Progress:
     said = f"{MOST_CALLS} calls of GitHub are used up"
-    return Step(step.wait, f"not watched any more ({said})", Verdict.UNKNOWN, step.job, said)
+    return Progress(progress.state, f"not watched any more ({said})", Verdict.UNKNOWN, progress.job, said)

@@ -10,7 +10,7 @@ from hyops_ci.cli import init, runner
 from hyops_ci.config.settings import lane_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.lanes import CLOUDS, LANES, ON_PREM, ON_PREM_LANES, LaneName, LaneOrNone, TargetCloud
-from hyops_ci.stages.watch.refusals import restart
+from hyops_ci.stages.watch.refusals import restart_command
 
 FAILOVER = {"failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"}}
 
@@ -39,6 +39,6 @@ def test_a_config_may_use_it_and_its_runner_is_restarted_by_its_command(name: st
     )
     lane = lane_settings(config, name)
     assert (lane.enabled, lane.runner_ref) == (True, LANES[name].runner_ref)
-    assert restart("host", lane.runner_ref) == restart("host", "another", name)
-    assert "host" in restart("host", lane.runner_ref)
-    assert restart("host", "a-runner-of-no-lane") == restart("host", "", ON_PREM.name)
+    assert restart_command("host", lane.runner_ref) == restart_command("host", "another", name)
+    assert "host" in restart_command("host", lane.runner_ref)
+    assert restart_command("host", "a-runner-of-no-lane") == restart_command("host", "", ON_PREM.name)

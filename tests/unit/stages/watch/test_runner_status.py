@@ -12,7 +12,7 @@ from hyops_ci.github.api.client import AppKey, Client
 from hyops_ci.github.runner_versions import Schedule
 from hyops_ci.github.runners import Found
 from hyops_ci.stages.watch.queue import Presence
-from hyops_ci.stages.watch.runner_status import sight, standing
+from hyops_ci.stages.watch.runner_status import best_of, runner_status
 from tests.support.clock import START
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
@@ -57,12 +57,12 @@ ENDED = Schedule(version="2.336.0", runtime_ends="2026-11-05T08:04:55Z")
     ],
 )
 def test_the_best_of_a_lanes_runners(found: Found, presence: Presence, words: str) -> None:
-    seen = sight(found, LABELS, (), START)
+    seen = best_of(found, LABELS, (), START)
     assert (seen.presence, seen.words) == (presence, words)
 
 
 def test_an_agent_past_its_date() -> None:
-    assert sight(Found(runners=(runner("free"),)), LABELS, (ENDED,), START).presence is Presence.OUTDATED
+    assert best_of(Found(runners=(runner("free"),)), LABELS, (ENDED,), START).presence is Presence.OUTDATED
 
 
 @pytest.mark.parametrize("names", [(), ("gcp-ops-runner-01",), ("nobody",), tuple(f"ops-{number}" for number in range(50))], ids=len)
@@ -79,7 +79,7 @@ def test_ten_thousand_runners_and_an_app(names: tuple[str, ...], github_fake: Fa
     repository.add_runner("gcp-ops-runner-01", ["gcp-ops-runner"])
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
     client = Client.connect("acme/shop", app=AppKey("31", pem), api_url=github_fake.url)
-    seen = standing(lane(*names), client, START, "acme")
+    seen = runner_status(lane(*names), client, START, "acme")
     assert len(github_fake.calls) <= PLAN_BUDGET
     assert seen.presence is (Presence.ONLINE if not names or "gcp-ops-runner-01" in names else Presence.UNKNOWN)
     assert any("looked at" in said for said in seen.not_known)
@@ -89,6 +89,6 @@ def test_ten_thousand_runners_and_an_app(names: tuple[str, ...], github_fake: Fa
 
 
 def test_nobody_can_look() -> None:
-    seen = standing(lane(), None, START)
+    seen = runner_status(lane(), None, START)
     assert (seen.presence, seen.runners, seen.ambiguous, seen.schedules) == (Presence.UNKNOWN, None, None, None)
     assert "administration: read" in seen.words

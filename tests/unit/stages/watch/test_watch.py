@@ -11,8 +11,8 @@ import pytest
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.context import World
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.watch.queue import Verdict, Wanted
-from hyops_ci.stages.watch.stage import MOST_CALLS, Order, Watched, watch
+from hyops_ci.stages.watch.queue import ExpectedJob, Verdict
+from hyops_ci.stages.watch.stage import MOST_CALLS, Watched, WatchRequest, watch
 from tests.support.clock import Clock
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
@@ -58,16 +58,16 @@ class Night:
 
     def watch(self, which: Any = "check", *, runners: bool = False, order: dict[str, Any] | None = None, **wanted: Any) -> Watched:
         attempt = self.run.attempt.number
-        wish = Wanted(**{"job": CHECK if which == "check" else RECOVER, "attempt": attempt, "labels": LABELS, **wanted})
+        wish = ExpectedJob(**{"job": CHECK if which == "check" else RECOVER, "attempt": attempt, "labels": LABELS, **wanted})
         job = Job(run_id=f"{self.run.id}-{attempt}", attempt=attempt, on_github=True, repository="acme/shop")
         world = World(job, self.clock, self.folder, self.folder, "none", say=self.said.append)
         listing = self.client("administration: read", "organization_self_hosted_runners: read") if runners else None
         return watch(
-            Order(which, wish, "gcp-ops-runner", **(order or {})),
+            WatchRequest(which, wish, "gcp-ops-runner", **(order or {})),
             self.client(*self.permissions),
             world,
             runners=listing,
-            tell=lambda watched: self.told.append((watched, self.run.conclusion)),
+            report=lambda watched: self.told.append((watched, self.run.conclusion)),
         )
 
 
