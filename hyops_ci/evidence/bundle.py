@@ -20,6 +20,7 @@ from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Man
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.recorder import GENESIS, read_chain
 from hyops_ci.evidence.scrubbing import Scrub, scrub_run
+from hyops_ci.signing.dsse import sign as sign_with
 
 MANIFEST: Final = "manifest.json"
 ENVELOPE: Final = "manifest.dsse.json"
@@ -114,11 +115,7 @@ def statement(manifest_bytes: bytes, manifest: Manifest) -> bytes:
 def envelope(manifest_bytes: bytes, manifest: Manifest, sign: Signer | None) -> dict[str, Any]:
     """Return the DSSE envelope of the statement. Without a signer its list of signatures is empty; `environment.json` says why."""
     payload = statement(manifest_bytes, manifest)
-    if sign is not None:
-        return sign(payload, STATEMENT_PAYLOAD)
-    from base64 import b64encode
-
-    return {"payloadType": STATEMENT_PAYLOAD, "payload": b64encode(payload).decode(), "signatures": []}
+    return sign(payload, STATEMENT_PAYLOAD) if sign is not None else sign_with(payload, STATEMENT_PAYLOAD, ())
 
 
 def _write_whole(run_dir: Path, to: Path, close: Callable[[tuple[Entry, ...]], Manifest], sign: Signer | None) -> Sealed:

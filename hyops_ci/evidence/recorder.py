@@ -32,7 +32,7 @@ class BrokenChain(ValueError):
 
 
 class PartRecorder:
-    """The recorder of one stage (port `Recorder`). Every call is on disk when it returns."""
+    """The recorder of one stage. Every call is on disk when it returns."""
 
     def __init__(self, run_dir: Path, stage: str, clock: Clock, redact: Callable[[Any], Any] = lambda value: value) -> None:
         """Open or continue the part of `stage`. Raises BrokenChain if the events do not form a chain, or a later stage has begun."""
