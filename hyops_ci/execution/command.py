@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.errors import Exit, Fault, Refusal
 
-PASSED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "ANSIBLE_COLLECTIONS_PATH")
-"""Names taken from the runner as they are."""
-NEVER: Final = ("ACTIONS_", "GITHUB_", "RUNNER_", "VAULT_", "HYOPS_", "LD_", "PYTHON", "ANSIBLE_VAULT_")
-"""Prefixes that neither `host.env_pass` nor a secret may carry: they steer GitHub, HyOps, the loader or Python."""
 UPDATE_POLICY_NOWHERE: Final = "http://127.0.0.1:9/"
 """HyOps asks this address before it works and may refuse because of the answer; the discard port never answers."""
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -86,18 +83,17 @@ def child_environment(
     """
     passed = tuple(env_pass)
     given = dict(secrets or {})
-    for name in (*passed, *given):
-        if name.startswith(NEVER) or name in PASSED:
-            raise Refusal(
-                "hyops.environment",
-                "a name may not enter HyOps' environment",
-                exit_code=Exit.POLICY,
-                found=name,
-                expected=f"no name of {', '.join(PASSED)} and none that begins with {', '.join(NEVER)}",
-                fix="take it out of host.env_pass or the secret map",
-                docs="hyops.md",
-            )
-    environment = {name: base[name] for name in (*PASSED, *passed) if name in base}
+    for name in [*filter(steers, passed), *filter(steers_as_secret, given)]:
+        raise Refusal(
+            "hyops.environment",
+            "a name may not enter HyOps' environment",
+            exit_code=Exit.POLICY,
+            found=name,
+            expected="names that fill variables, none that steers HyOps, a shell, an interpreter or a tool",
+            fix="take it out of host.env_pass or the secret map",
+            docs="hyops.md",
+        )
+    environment = {name: base[name] for name in (*INHERITED, *passed) if name in base}
     environment.setdefault("PATH", DEFAULT_PATH)
     environment |= {
         "HYOPS_RUNTIME_ROOT": str(runtime.root),

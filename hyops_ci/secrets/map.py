@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
+from hyops_ci.contracts.child_names import steers_as_secret
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.secrets.reference import KEY, PLACE, expand, parse_ref, reserved
+from hyops_ci.secrets.reference import KEY, PLACE, expand, parse_ref
 
 MAX_BYTES: Final = 256 * 1024
 MAX_ROWS: Final = 2000
@@ -145,8 +146,9 @@ def _row(line: str, source: str, number: int) -> Row:
         )
     if not KEY.fullmatch(key):
         raise _refuse("key", source, number, key, "letters, digits and _ (HyOps writes any name; a shell cannot read it)", "rename the key")
-    if why := reserved(key):
-        raise _refuse("reserved", source, number, key, "a name that steers nothing", f"rename the key: {why}")
+    if steers_as_secret(key):
+        fix = "rename the key: this one changes what the child process does"
+        raise _refuse("reserved", source, number, key, "a name that steers nothing", fix)
     if hit := re.search("[{}]", PLACE.sub("", ref)):
         fix = "only these four are replaced, as they stand; HyOps' str.format would fail or reach into objects here"
         raise _refuse("placeholder", source, number, f"{ref} ({hit.group()} left over)", "{env} {scope} {env_key} {env_key_slug}", fix)

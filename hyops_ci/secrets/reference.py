@@ -14,39 +14,6 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
 _FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _MAX_PATH = 200
 
-_STEERING: Final = frozenset(
-    "PATH HOME LANG TMPDIR SHELL IFS ENV BASH_ENV USER LOGNAME PWD CDPATH PS4 PERL5LIB PERL5OPT RUBYOPT NODE_OPTIONS "
-    "SSH_AUTH_SOCK HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE".split()
-)
-_STEERING_PREFIXES: Final = (
-    "LD_",
-    "DYLD_",
-    "PYTHON",
-    "ANSIBLE_",
-    "TERRAGRUNT_",
-    "TG_",
-    "TF_CLI_",
-    "GIT_",
-    "LC_",
-    "BASH_FUNC",
-    "HYOPS_INPUT",
-    "HYOPS_VAULT",
-)
-_OTHERS: Final = ("ACTIONS_", "GITHUB_", "RUNNER_", "VAULT_", "BAO_")
-_HYOPS_SECRET = re.compile(r"HYOPS_[A-Z0-9_]+_(JSON|KEY|TOKEN|PASSWORD|PSK|SECRET)")
-
-
-def reserved(key: str) -> str:
-    """Why `key` may not be a secret's name, or empty. A map is data: it may fill variables, not steer the program that reads them."""
-    upper = key.upper()
-    if upper in _STEERING or upper.startswith(_STEERING_PREFIXES):
-        return "it changes what the child process does"
-    if upper.startswith(_OTHERS):
-        return "the child never gets variables of that family (docs/design/workflows.md 4)"
-    if upper.startswith("HYOPS_") and not _HYOPS_SECRET.fullmatch(upper):
-        return "HyOps reads it as a setting"
-    return ""
-
 
 def slug(key: str) -> str:
     """`{env_key_slug}`: lower case, runs of other characters as one hyphen (HyOps `_slugify_secret_key`)."""

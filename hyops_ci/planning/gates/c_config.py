@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hyops_ci.config.settings import env_of
+from hyops_ci.contracts.child_names import steers
 from hyops_ci.contracts.config import Route
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
@@ -49,6 +50,20 @@ def config_hyops(case: PlanCase) -> Answer:
     except InvalidSpecifier:
         fits = False
     return wanted if fits else No("hyops.versions is no version specifier", wanted, '"==0.1.4"', "correct hyops.versions")
+
+
+@plan_gate("config.env_pass", "contracts 2, hyops 2", Exit.POLICY, "Does no name that the runner hands on steer what HyOps runs?")
+def config_env_pass(case: PlanCase) -> Answer:
+    """`host.env_pass` hands on the runner's own values; a name that steers a shell, a tool or HyOps is refused before anything starts."""
+    if steering := sorted(filter(steers, case.config.host.env_pass)):
+        return No(
+            "host.env_pass names what steers HyOps' process",
+            ", ".join(steering),
+            "names that fill variables, such as HTTPS_PROXY or SSL_CERT_FILE",
+            "take them out of host.env_pass",
+            "hyops.md",
+        )
+    return ", ".join(case.config.host.env_pass)
 
 
 def _overlap(one: Route, other: Route) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyops_ci.secrets.reference import expand, parse_ref, reserved, slug
+from hyops_ci.secrets.reference import expand, parse_ref, slug
 
 
 @pytest.mark.parametrize("key, expected", [("A_KEY", "a-key"), ("__A__B_", "a-b"), ("PG2", "pg2")])
@@ -17,15 +17,3 @@ def test_placeholders_are_replaced_once() -> None:
 def test_a_value_that_is_replaced_cannot_move_the_address() -> None:
     with pytest.raises(ValueError, match="another address"):
         parse_ref("A", "secret/{env}/x", expand("secret/{env}/x", env="data", scope="dr", key="A"))
-
-
-@pytest.mark.parametrize(
-    "key", ["POWERDNS_API_KEY", "PG_BACKUP_S3_ACCESS_KEY_ID", "HCLOUD_TOKEN", "TF_VAR_password", "HYOPS_VYOS_GCS_SA_JSON"]
-)
-def test_ordinary_secret_names_are_free(key: str) -> None:
-    assert reserved(key) == ""
-
-
-@pytest.mark.parametrize("key", ["ld_preload", "Path", "RUNNER_TOKEN", "BAO_TOKEN", "HYOPS_ENV", "HYOPS_NO_PLUGINS", "GIT_SSH_COMMAND"])
-def test_names_that_steer_are_reserved(key: str) -> None:
-    assert reserved(key)
