@@ -1,7 +1,7 @@
 """The local outside of a rehearsal: a repository, a runner, a ledger, an authority and a key, all below one folder.
 
-Whatever config is rehearsed, its host, authority, approvers and probes are replaced by local ones and its envs
-are of class lab: a rehearsal touches nothing real.
+Whatever config is rehearsed, its host, authority, approvers, ledger and probes are replaced by local ones (`local_config`), and the
+env that is rehearsed is of class lab: a rehearsal touches nothing real.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hyops_ci.config.file import read_config
 from hyops_ci.config.settings import data_home, env_of, lane_settings
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.files import write_new
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.secrets.map import builtin_map
+from hyops_ci.operations.rehearse.local_config import Outside, RealHyOps, gather, localized, map_of, write_config
+from hyops_ci.secrets.map import SecretMap
 from hyops_ci.signing.dsse import new_key
 from hyops_ci.stages.context import World, silent
 from hyops_ci.stages.job import local_job
@@ -41,14 +41,6 @@ REQUESTER: Final = "maria"
 APPROVER: Final = "jonas"
 _KEPT: Final = ("PATH", "ANSIBLE_COLLECTIONS_PATH")
 """What of the caller's environment a rehearsal's runner has."""
-
-
-@dataclass(frozen=True)
-class RealHyOps:
-    """A HyOps of this machine that a rehearsal may use: it runs a blueprint of manual gates, which touches nothing."""
-
-    hyops: Path
-    core_root: Path
 
 
 def find_hyops(environ: Mapping[str, str]) -> RealHyOps | None:
@@ -70,6 +62,10 @@ class Site:
     real: RealHyOps | None = None
     """The real CLI instead of the stand-in."""
     envs: list[str] = field(default_factory=list)
+    service: str = ""
+    """The service that is rehearsed."""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Throw-away values of the names in the config's `host.env_pass`."""
 
     @property
     def repository(self) -> Path:
@@ -123,55 +119,54 @@ class Site:
             home=self.runner,
             state_dir=self.root / "host",
             ledger_remote=str(self.root / "ledger.git"),
-            environ={"HOME": str(self.runner), "LANG": "C.UTF-8", **{name: os.environ[name] for name in _KEPT if name in os.environ}},
+            environ=self.passed
+            | {"HOME": str(self.runner), "LANG": "C.UTF-8"}
+            | {name: os.environ[name] for name in _KEPT if name in os.environ},
             say=self.say,
             hyops_line=self.hyops_line,
         )
 
 
-def set_up(site: Site, port: int, config: Path | None = None) -> None:
-    """Make everything below `site.root`: the example's, or `config` with the overlays that lie beside it."""
-    public = new_key(site.key)
+def set_up(site: Site, port: int, config: Path | None = None, service: str = "") -> None:
+    """Make everything below `site.root`: the example's, or `config` with the files that lie beside it.
+
+    `service` is rehearsed; absent, the first one of the config. Raises Refusal (exit 2) for a config that cannot be read.
+    """
     example = EXAMPLE / "gate" if site.real else EXAMPLE
     source = config or example / "dr-dispatch.yml"
     known, raw = read_config(source.read_bytes(), source.name)
-    site.envs = sorted({env_of(service) for service in known.services})
-    _write_repository(site, raw, known, public, port)
-    overlays = source.parent / "dr" if config else example / "overlays"
-    shutil.copytree(overlays, site.repository / ".github" / "dr" / ("" if config else site.envs[0]), dirs_exist_ok=True)
+    first = next((each for each, entry in known.services.items() if entry.failover), next(iter(known.services)))
+    site.service = service if service in known.services else first
+    site.envs = sorted({env_of(each) for each in known.services})
+    site.passed = {name: f"lab-{secrets.token_urlsafe(24)}" for name in known.host.env_pass}
+    outside = Outside(
+        class_of={} if service and service not in known.services else {env_of(site.service): "lab"},
+        hyops=site.real or RealHyOps(site.runner / "hyops", site.runner / "core"),
+        home=site.runner,
+        authority=site.root / "authority.json",
+        approvers={APPROVER: new_key(site.key)},
+        port=port,
+    )
+    write_config(site.repository, localized(raw, known, outside))
+    for line in gather(known, source, example / "overlays", site.repository):
+        site.say(line)
     shutil.copytree(EXAMPLE / "core", site.runner / "core")
     for env in site.envs:
         (site.runner / "envs" / env).mkdir(parents=True)
     write_new(site.runner / "vault-password", secrets.token_hex(16).encode())
-    write_new(site.root / "authority.json", json.dumps(lab_secrets()).encode())
+    write_new(outside.authority, json.dumps(lab_secrets(map_of(known, site.repository))).encode())
     write_launcher(site.runner / "hyops")
     for ref, facts in json.loads((EXAMPLE / "states.json").read_text(encoding="utf-8")).items():
         site.seed_state(ref, facts["age_days"])
     create_repository(site.root / "ledger.git")
-    for service in known.services:
-        ledger = Ledger.over_git(str(site.root / "ledger.git"), service, state_dir=site.root / "host")
-        ledger.init(lane_settings(known, data_home(known, service)).failure_domain, stamp(site.clock.now()))
+    for each in known.services:
+        ledger = Ledger.over_git(str(site.root / "ledger.git"), each, state_dir=site.root / "host")
+        ledger.init(lane_settings(known, data_home(known, each)).failure_domain, stamp(site.clock.now()))
 
 
-def _write_repository(site: Site, raw: dict[str, Any], known: DispatchConfig, public: str, port: int) -> None:
-    """The config with its outside replaced by the local one."""
-    local = dict(raw)
-    local["envs"] = {env: {"class": "lab"} for env in site.envs}
-    hyops = site.real or RealHyOps(site.runner / "hyops", site.runner / "core")
-    local["host"] = {"core_root": str(hyops.core_root), "hyops": str(hyops.hyops), "envs_base": str(site.runner / "envs")}
-    local["host"]["vault_password_file"] = str(site.runner / "vault-password")
-    local["vault"] = {"kind": "file", "site": "gcp", "path": str(site.root / "authority.json")}
-    local["approvals"] = {"channels": ["signed"], "approvers": {APPROVER: public}}
-    probe = {"kind": "tcp", "target": f"127.0.0.1:{port}", "hold": "PT1S", "timeout": "PT5S"}
-    local["verification"] = {service: [probe] for service in known.services}
-    path = site.repository / ".github" / "dr-dispatch.yml"
-    path.parent.mkdir(parents=True)
-    path.write_text(yaml.safe_dump(local, sort_keys=False), encoding="utf-8")
-
-
-def lab_secrets() -> dict[str, str]:
-    """Throw-away values for every name that the built-in map knows."""
-    return {row.key: f"lab-{secrets.token_urlsafe(24)}" for row in builtin_map().rows}
+def lab_secrets(known: SecretMap) -> dict[str, str]:
+    """Throw-away values for every name that the secret map knows."""
+    return {row.key: f"lab-{secrets.token_urlsafe(24)}" for row in known.rows}
 
 
 def write_launcher(path: Path) -> None:

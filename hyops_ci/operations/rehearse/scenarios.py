@@ -88,16 +88,20 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 
 
 def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path | None = None) -> Conclusion:
-    """Take a decision through everything, below `site.root`, which must be empty. `decision` and `config` replace the example's."""
+    """Take a decision through everything, below `site.root`, which must be empty. `decision` and `config` replace the example's.
+
+    Without a decision, the config's first service is rehearsed.
+    """
     night, folder = SCENARIOS[scenario], site.root
     with endpoint() as port:
-        set_up(site, port, config)
+        set_up(site, port, config, _service_of(decision))
         if night.prepare is not None:
             night.prepare(site)
         *before, last = night.actions
         for number, action in enumerate(before, 1):
-            one_run(site, folder / f"run-{number}", example_decision(action, site.clock, number), SCENARIOS["recovered"])
-        content = decision or example_decision(last, site.clock, len(night.actions))
+            made = example_decision(action, site.clock, number, site.service)
+            one_run(site, folder / f"run-{number}", made, SCENARIOS["recovered"])
+        content = decision or example_decision(last, site.clock, len(night.actions), site.service)
         return one_run(site, folder / f"run-{len(night.actions)}", content, night)
 
 
@@ -146,12 +150,24 @@ def at_word(world: World, night: Scenario, site: Site) -> World:
     return replace(world, say=say)
 
 
-def example_decision(action: str, clock: Clock, number: int) -> bytes:
-    """The bundled decision, made now."""
+def _service_of(decision: bytes) -> str:
+    """The service that a decision names, or empty: a record of another form is led to its service by the config's routes."""
+    try:
+        value = json.loads(decision or b"{}")
+    except ValueError:  # also for what is not UTF-8: the plan refuses it with its reason
+        return ""
+    return str(value.get("service", "")) if isinstance(value, dict) else ""
+
+
+def example_decision(action: str, clock: Clock, number: int, service: str = "") -> bytes:
+    """The bundled decision, made now. For a service of another config it names no lane: the config chooses."""
     value = json.loads((EXAMPLE / "decision.json").read_text(encoding="utf-8"))
     value |= {"issued_at": stamp(clock.now().replace(microsecond=0)), "decision_id": f"example-{action}-{number:04d}"}
     if action == "failback":
         value |= {"decision_type": "failback_onprem", "target_cloud": "onprem", "rationale": "the on-prem site is back (rehearsal)"}
     if action == "hold":
         value |= {"decision_type": "hold", "target_cloud": "none", "rationale": "waiting for the power company (rehearsal)"}
+    if service and service != value["service"]:
+        value["service"] = service
+        del value["target_cloud"]
     return json.dumps(value, indent=2).encode()
