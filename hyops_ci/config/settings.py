@@ -115,6 +115,17 @@ def overlay_path(service: str, action: ServiceAction) -> str:
     return action.overlay or f".github/dr/{env_of(service)}/{blueprint}.yml"
 
 
+def production_overlays(config: DispatchConfig, service: str) -> tuple[str, ...]:
+    """Return the paths of all overlays of the same service in other envs of class production, sorted: what a drill must not share."""
+    name = service.partition("/")[0]
+    found = set()
+    for other, entry in config.services.items():
+        same = other.partition("/")[0] == name and other != service
+        if same and env_settings(config, env_of(other)).env_class is EnvClass.PRODUCTION:
+            found |= {overlay_path(other, action) for action in (entry.failover, entry.failback, entry.burst) if action}
+    return tuple(sorted(found))
+
+
 def data_home(config: DispatchConfig, service: str) -> LaneName:
     """The lane where the primary lives in peace: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
     found = config.services[service]

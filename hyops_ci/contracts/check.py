@@ -16,13 +16,11 @@ class RunnerIdentity(Model):
 
     name: Clean = ""
     hostname: Clean = ""
-    labels: tuple[Clean, ...] = ()
     runner_ref: Clean = ""
     os: Clean = ""
     arch: Clean = ""
     user: Clean = ""
     boot_id: Clean = ""
-    agent_version: Clean = ""
     hosted: bool = False
     trusted: bool = False
     """Whether the host pins its callers (trust file present and fitting)."""
@@ -72,7 +70,6 @@ class Check(Document):
     secret_names: tuple[EnvKey, ...] = ()
     authority: Clean = ""
     restore_point: Measured
-    newest_wal: Measured
     gates: tuple[GatePass, ...] = ()
     deviations: tuple[Clean, ...] = ()
     unknown: dict[Short, Short] = {}

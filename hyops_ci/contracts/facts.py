@@ -153,8 +153,6 @@ class PlanFacts(Model):
     requesters: tuple[Person, ...] = ()
     """Everybody who asked, as GitHub says it; the decision's issuer is not repeated here."""
     tip: Tip | None = None
-    bootstrap_reason: str = ""
-    """Why a runner may be made, where somebody asked for that."""
 
 
 class PreflightStep(Model):
@@ -206,11 +204,8 @@ class CheckFacts(Model):
     identities: tuple[BackupIdentity, ...] = ()
     """Of the plan's own blueprint."""
     siblings: tuple[BackupIdentity, ...] = ()
-    """Identities of the production services, for a drill."""
-    env_dir_exists: bool = True
+    """For a drill: of every overlay of the same service in an env of class production."""
+    sibling_specs_missing: tuple[str, ...] = ()
+    """Module refs of those overlays whose spec is not on the runner: what their defaults name is not known."""
     disk_free_bytes: int | None = None
     clock_offset_seconds: float | None = None
-    restore_label: str | None = None
-    """Backup label that `latest` means now, or the named one; None where it cannot be read."""
-    restore_label_age_days: float | None = None
-    retention_days: float | None = None

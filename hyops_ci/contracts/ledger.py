@@ -61,7 +61,6 @@ class Claim(Model):
     run_id: Short
     run_url: Clean = ""
     claimed_at: Utc
-    expires_at: Utc | None = None
 
 
 class Tip(Document):

@@ -45,9 +45,15 @@ class StepClass(StrEnum):
 class Source(Model):
     """Bytes the plan was made of; they travel with it."""
 
-    role: Literal["config", "secret_map", "overlay"]
+    role: Literal["config", "secret_map", "overlay", "sibling"]
+    """`sibling`: for a drill, an overlay of the same service in an env of class production."""
     path: RepoPath
     sha256: Digest
+
+    @property
+    def file(self) -> str:
+        """Where the bytes lie in the folder of the run."""
+        return f"sources/siblings/{self.sha256.partition(':')[2]}" if self.role == "sibling" else f"sources/{self.role}"
 
 
 class Guard(Model):

@@ -182,8 +182,8 @@ def _sources(manifest: Manifest, plan: Plan, contents: Contents) -> Iterator[str
     changed = changed_at_sealing(contents.get(REDACTIONS))
     files = {entry.path: entry.sha256 for entry in manifest.files if entry.path not in changed}
     for source in plan.sources:
-        if files.get(f"sources/{source.role}", source.sha256) != source.sha256:
-            yield f"sources/{source.role} is not what the plan was made of"
+        if files.get(source.file, source.sha256) != source.sha256:
+            yield f"{source.file} is not what the plan was made of"
 
 
 def _digest(document: dict[str, Any]) -> str:

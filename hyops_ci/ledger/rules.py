@@ -47,7 +47,6 @@ class ClaimRequest:
     approvals: tuple[str, ...] = ()
     nonces: tuple[str, ...] = ()
     run_url: str = ""
-    expires_at: str | None = None
 
 
 @dataclass(frozen=True)

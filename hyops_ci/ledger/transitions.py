@@ -50,7 +50,6 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
         run_id=request.run_id,
         run_url=request.run_url,
         claimed_at=request.at,
-        expires_at=request.expires_at,
     )
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
     cleared = {

@@ -37,8 +37,9 @@ def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
         said.append("this host does not pin its callers")
     if facts.hyops_is_stand_in:
         said.append("HyOps is a stand-in: nothing is recovered")
-    if plan.restore_point == "latest" and facts.restore_label is None and any(step.restores for step in plan.steps):
-        said.append("the restore point could not be read before the run")
+    if _restores(plan):
+        which = "which backup is the latest" if plan.restore_point == "latest" else f"whether the repository still has {plan.restore_point}"
+        said.append(f"{which} could not be read before the run")
     return tuple(said)
 
 
@@ -47,7 +48,7 @@ def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
     reasons = {
         "disk": "free space not measured" if facts.disk_free_bytes is None else "",
         "clock": "clock not compared" if facts.clock_offset_seconds is None else "",
-        "retention": "the repository does not say how long it keeps" if facts.retention_days is None else "",
+        "backup": "its age, its retention and the newest WAL: HyOps reads the repository at restore time" if _restores(plan) else "",
         **{step.id: step.why for step in facts.forecast if step.outcome == "unknown"},
     }
     return {name: reason or "no reason given" for name, reason in reasons.items() if reason or name in {step.id for step in plan.steps}}
@@ -69,19 +70,20 @@ def _assemble(plan: Plan, facts: CheckFacts, answers: Answers, run_id: str, chec
         guards=plan.guards,
         secret_names=tuple(sorted(ref.key for ref in plan.secrets.refs)),
         authority=plan.secrets.addresses[0][0] if plan.secrets.addresses else plan.secrets.kind,
-        restore_point=_restore_point(plan, facts),
-        newest_wal=Measured(reason="not measured: no probe of the repository's WAL archive"),
+        restore_point=_restore_point(plan),
         gates=answers.passed,
         deviations=deviations(plan, facts),
         unknown=unknown(plan, facts),
     )
 
 
-def _restore_point(plan: Plan, facts: CheckFacts) -> Measured:
-    if not any(step.restores for step in plan.steps):
+def _restore_point(plan: Plan) -> Measured:
+    if not _restores(plan):
         return Measured(reason="nothing is restored")
-    if facts.restore_label is not None:
-        return Measured(value=facts.restore_label)
     if plan.restore_point != "latest":
         return Measured(value=plan.restore_point)
     return Measured(reason="the newest label is read by HyOps at restore time")
+
+
+def _restores(plan: Plan) -> bool:
+    return any(step.restores for step in plan.steps)

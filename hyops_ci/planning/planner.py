@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hyops_ci.config import settings
 from hyops_ci.contracts.authorities import AUTHORITIES
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig, EnvClass, HostTrust
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.facts import EffectiveBlueprint, PlanFacts
@@ -165,6 +165,8 @@ def warnings(case: PlanCase) -> tuple[str, ...]:
     said = []
     if decision.old_primary == "not-confirmed" and decision.exercise is None:
         said.append("old side not confirmed off: if it lives, there are two primaries; this tool does not fence")
+    if decision.exercise and case.env.env_class is not EnvClass.PRODUCTION and not settings.production_overlays(config, decision.service):
+        said.append("drill: no env of class production has this service here, so nothing was compared with production")
     if not settings.probes_of(config, decision.service, case.blueprint):
         said.append("no verification: the result will be called not proven")
     if any(route.service == decision.service and route.accept_requests for route in config.routes):

@@ -49,7 +49,7 @@ def approval_lines(
     rows = [
         ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.rationale)}"'),
         ("Does", _does(plan, check)),
-        ("Data", f"{_data(plan, check)}; newest WAL: {_measured(check.newest_wal)}"),
+        ("Data", _data(plan, check)),
         ("Old side", _old_side(plan)),
         ("Guards", _guards(check)),
         ("Steps", " | ".join(_step(step) for step in check.steps)),
@@ -97,7 +97,7 @@ def _data(plan: Plan, check: Check) -> str:
     if not any(step.restores for step in plan.steps):
         return "no step puts a backup back"
     if isinstance(check.restore_point.value, str):
-        return f"back to set {shown(check.restore_point.value)} + archived WAL"
+        return f"back to set {shown(check.restore_point.value)} + archived WAL; whether the repository still has it is not known here"
     return f"back to {shown(plan.restore_point)}, which set that is: {_measured(check.restore_point)}"
 
 

@@ -96,7 +96,8 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
             return f"{word} {_where_clients_are(context, refusal.gate + ': ' + refusal.reason if refusal else state.lower())}"
         case State.INDETERMINATE:
             inside = f"cut off inside step {context.step}" if context.step else "cut off, and nobody knows where"
-            return f"{word}. {inside}. Clients may be on either side. Lock KEPT: nothing else can start"
+            where = f"This was a drill of {context.service}" if context.exercise else "Clients may be on either side"
+            return f"{word}. {inside}. {where}. Lock KEPT: nothing else can start"
         case _:
             return f"{word} {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}" if refusal else f"{word} {state}"
 
@@ -104,8 +105,10 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
 def _where_clients_are(context: HeadlineContext, cause: str) -> str:
     when = "after" if context.past_no_return else "before"
     why = f"step {context.step}" if context.step else cause
-    side = "Clients may have moved" if context.past_no_return else f"Clients still point to {context.source_site or 'the old side'}"
     lock = "Lock KEPT until settled" if context.past_no_return else "Lock free"
+    if context.exercise:
+        return f"in a drill of {context.service}: {why}. {lock}"
+    side = "Clients may have moved" if context.past_no_return else f"Clients still point to {context.source_site or 'the old side'}"
     return f"{when} clients moved: {why}. {side}. {lock}"
 
 

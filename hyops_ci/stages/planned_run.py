@@ -100,7 +100,7 @@ def require_plan(folder: RunDir) -> Plan:
     """Return the plan that was handed over. Raises Refusal (exit 4) where a source that arrived is not the one it was made of."""
     plan = folder.read_model("plan.json", Plan)
     for source in plan.sources:
-        found = digest_bytes(folder.read(f"sources/{source.role}"))
+        found = digest_bytes(folder.read(source.file))
         if found != source.sha256:
             raise Refusal(
                 "handover.source",

@@ -59,6 +59,11 @@ def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | 
         runtime, base=context.environ, secrets={name: PRESENT for name, there in names.items() if there}, env_pass=plan.env_pass
     )
     preflight = ask_preflight(run, stage, to_yaml(opened(document, plan.guards)), environment)
+    siblings = [
+        effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, runtime)
+        for source in plan.sources
+        if source.role == "sibling"
+    ]
     states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], now)
     return CheckFacts(
         now=context.clock.now(),
@@ -73,6 +78,8 @@ def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | 
         preflight=preflight,
         forecast=forecast(blueprint, states, preflight, opened=True),
         identities=backup_identities(blueprint),
+        siblings=tuple(identity for each in siblings for identity in backup_identities(each)),
+        sibling_specs_missing=tuple(sorted({ref for each in siblings for ref in each.specs_missing})),
         disk_free_bytes=shutil.disk_usage(root).free,
         clock_offset_seconds=context.clock_ahead(),
     )
@@ -132,7 +139,7 @@ def authority_of(run: PlannedRun, purpose: Purpose) -> SecretAuthority:
 
 
 def identity_of(plan: Plan, context: World) -> RunnerIdentity:
-    """This host, as it knows itself and as GitHub calls it: its runner_ref from its own trust file, its labels unknown.
+    """This host, as it knows itself and as GitHub calls it: its runner_ref from its own trust file. No job is told a runner's labels.
 
     A host whose trust lists the plan's runner is it; one that lists others only is one of those, and the gate says so.
     """
@@ -141,7 +148,6 @@ def identity_of(plan: Plan, context: World) -> RunnerIdentity:
     return RunnerIdentity(
         name=context.job.runner_name,
         hostname=socket.gethostname(),
-        labels=(),
         runner_ref=plan.runner_ref if plan.runner_ref in refs else next(iter(refs), ""),
         os=platform.system(),
         arch=platform.machine(),

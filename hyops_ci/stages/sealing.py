@@ -104,7 +104,7 @@ def deviations_of(check: Check | None, execution: ExecutionState) -> tuple[str, 
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:
     """What nobody has shown. Silence would read as proof."""
     gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
-    if decision is not None and decision.old_primary == "not-confirmed":
+    if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
         gaps.append(f"old side off (not confirmed by {decision.issuer.removeprefix('github:')})")
     return (*gaps, "data loss (no SQL probe set)")
 
@@ -115,14 +115,17 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
         return ()
     form = f"gh workflow run dr.yml -f service={plan.service}"
     match state:
-        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.decision_type == "failover" and not plan.exercise:
+        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.exercise:
+            return (f"what the drill made stays in env {plan.env} until it is destroyed with HyOps",)
+        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.decision_type == "failover":
             return (f"keep {plan.source_site} fenced. Failback: {form} -f action=failback -f reason=...",)
         case State.FAILED | State.CANCELLED:
             return ("start a NEW run, do not re-run this one",)
         case State.INDETERMINATE:
             settle = f'hyops-ci ledger settle --service {plan.service} --serves <site> --reason "what you saw"'
+            sides = f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides"
             return (
-                f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides",
+                f"look what the drill left in env {plan.env}, and that production of the service is as before" if plan.exercise else sides,
                 f"then settle: {settle} --remote <repository> --config .github/dr-dispatch.yml --key <an approver's>",
             )
         case _:

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from hyops_ci.contracts.run import State
-from hyops_ci.operations.rehearse.sandbox import EXAMPLE
+from hyops_ci.operations.rehearse.sandbox import EXAMPLE, Site
 from hyops_ci.operations.rehearse.scenarios import rehearse
+from hyops_ci.stages.context import SystemClock
 
 pytestmark = pytest.mark.e2e
 CONFIGS = sorted((Path(__file__).parents[1] / "cases" / "config" / "accept").iterdir())
@@ -20,7 +21,7 @@ FAILOVER = EXAMPLE / "overlays" / "postgresql-ha-failover-gcp.yml"
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_valid_config_is_rehearsed_to_its_end(config: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    ended = rehearse(tmp_path / "here", config=config, say=said.append)
+    ended = rehearse(Site(tmp_path / "here", SystemClock(), said.append), "recovered", config=config)
     assert ended.result.outcome is State.COMPLETED_WITH_EXCEPTIONS, ended.result.refusal
     first = next(iter(yaml.safe_load(config.read_bytes())["services"]))
     assert ended.result.service == first
@@ -45,7 +46,7 @@ def test_the_files_of_the_configs_own_repository_are_used(tmp_path: Path) -> Non
     overlay = config.parent / "dr" / "prod" / FAILOVER.name
     overlay.write_text(overlay.read_text("utf-8") + "\n# the caller's own\n", encoding="utf-8")
     said: list[str] = []
-    ended = rehearse(tmp_path / "here", config=config, say=said.append)
+    ended = rehearse(Site(tmp_path / "here", SystemClock(), said.append), "recovered", config=config)
     assert ended.result.outcome is State.COMPLETED_WITH_EXCEPTIONS
     assert (tmp_path / "here" / "run-1" / "run" / "sources" / "overlay").read_bytes() == overlay.read_bytes()
     assert not any("example's" in line for line in said)
@@ -53,7 +54,7 @@ def test_the_files_of_the_configs_own_repository_are_used(tmp_path: Path) -> Non
 
 def test_an_overlay_that_is_nowhere_is_named_by_the_plan(tmp_path: Path) -> None:
     config = repository(tmp_path / "caller", ONE.replace("postgresql-ha-failover-gcp", "web-failover-gcp"))
-    ended = rehearse(tmp_path / "here", config=config)
+    ended = rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
     refusal = ended.result.refusal
     assert refusal is not None
     assert (refusal.gate, refusal.found) == ("config.file", ".github/dr/prod/web-failover-gcp.yml is not there")
@@ -63,7 +64,7 @@ def test_an_overlay_that_is_nowhere_is_named_by_the_plan(tmp_path: Path) -> None
 def test_a_path_that_leads_out_is_neither_read_nor_written(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside.yml").write_text("kind: BlueprintSpec\n", encoding="utf-8")
     config = repository(tmp_path / "caller", ONE.replace("@v1}", f"@v1, overlay: {path}}}"))
-    ended = rehearse(tmp_path / "here", config=config)
+    ended = rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
     assert ended.result.refusal is not None
     assert "leads out of the repository" in ended.result.refusal.found
     assert not (tmp_path / "here" / "outside.yml").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.cli.app import main
 from hyops_ci.errors import Refusal
+from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.stages.handover import RunDir, contents, unpack
 from tests.security.kit import Night, assert_recovered, assert_refused, assert_untouched
 
@@ -235,6 +237,20 @@ def test_a_source_that_is_not_the_planned_one(at_the_gate: Night, source: str) -
     assert_refused(
         at_the_gate, at_the_gate.execute(at_the_gate.signed("jonas")), "handover.source", 4, f"the {source} that arrived", problem="sources"
     )
+
+
+def test_productions_overlay_exchanged_for_a_harmless_one(night: Night) -> None:
+    """What a drill is compared with travels with the plan: emptied on the way, the drill could work on production's backup."""
+    overlays = night.site.repository / ".github" / "dr"
+    shutil.copytree(overlays / "lab", overlays / "prod")
+    production = {"failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"}}
+    night.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
+    decision = json.loads(example_decision("failover", night.site.clock, 1))
+    decision["exercise"] = {"kind": "drill", "level": "isolated", "drill_id": "drill-2026-11"}
+    night.plan(json.dumps(decision).encode())
+    (sibling,) = (night.folder.root / "sources" / "siblings").iterdir()
+    sibling.write_bytes(sibling.read_bytes().replace(b"/pgbackrest", b"/elsewhere"))
+    assert_refused(night, night.check(), "handover.source", 4, "the sibling that arrived", problem="sources/siblings/")
 
 
 def test_a_plan_that_was_edited_after_the_check(at_the_gate: Night) -> None:

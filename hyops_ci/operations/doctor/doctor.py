@@ -74,7 +74,7 @@ def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Cli
         case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
         sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
         for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
-            run.write(f"sources/{source.role}", data)
+            run.write(source.file, data)
         _planned(told, case, sources, run, world)
     told.good("config", _written(content, config))
     _standing(told, intake, config, runners, world)

@@ -22,7 +22,7 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "config": (),
     "overlay": ("overlay.", "specs.", "effective.", "restore.pin", "drill.shares"),
     "restore": ("restore.skipped", "commit."),
-    "backup set": ("restore.point",),
+    "backup set": (),
     "runner": ("runner.identity", "trust.runner", "host.disk", "host.clock"),
     "host": ("runner.trust", "trust."),
     "hyops": ("hyops.",),
@@ -128,8 +128,7 @@ def runner_lines(told: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     restores = [step.id for step in plan.steps if step.restores]
     told.good("restore", f"would run: {', '.join(restores)}" if restores else "nothing is restored")
     if restores:
-        text, doubtful = backup_set(plan, facts)
-        told.good("backup set", text, warn=doubtful)
+        told.good("backup set", backup_set(plan), warn=True)
     clock = "" if facts.clock_offset_seconds is None else f", clock {facts.clock_offset_seconds:+.1f} s"
     disk = "free space not known" if facts.disk_free_bytes is None else f"{facts.disk_free_bytes // 1024**3} GiB free"
     name = facts.runner.name or facts.runner.hostname
@@ -142,15 +141,10 @@ def runner_lines(told: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     told.good("states", states(facts))
 
 
-def backup_set(plan: Plan, facts: CheckFacts) -> tuple[str, bool]:
-    """What would be restored, and whether that is worth a warning: a set nearly older than its repository keeps, or one nobody can read."""
-    label, age, kept = facts.restore_label, facts.restore_label_age_days, facts.retention_days
-    if label is None:
-        named = "the newest one" if plan.restore_point == "latest" else f"{plan.restore_point}, as named"
-        return f"{named}; labels of the repository are not readable here, HyOps reads them at restore time", True
-    old = "" if age is None else f", {age:.0f} d old"
-    keeps = "" if kept is None else f", repo keeps {kept:.0f} d"
-    return f"{label}{old}{keeps}", age is not None and kept is not None and age > kept * 0.8
+def backup_set(plan: Plan) -> str:
+    """Return what would be restored. Which backups the repository has is not known before HyOps reads it: that is a warning."""
+    named = "the newest one" if plan.restore_point == "latest" else f"{plan.restore_point}, as named"
+    return f"{named}; labels of the repository are not readable here, HyOps reads them at restore time"
 
 
 def states(facts: CheckFacts) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hyops_ci.config.settings import data_home, lane_settings
 from hyops_ci.contracts.base import moment
-from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType, ExecutionPlane
 from hyops_ci.contracts.lanes import LANES, ON_PREM_LANES
 from hyops_ci.errors import Exit
@@ -99,20 +98,6 @@ def plane_allowed(case: PlanCase) -> Answer:
             )
         notes.append(f"break-glass {plane} until {glass[plane].until}: {glass[plane].reason}")
     return "; ".join(notes)
-
-
-@plan_gate("bootstrap.reason", "anti-drift 2.2", Exit.POLICY, "Is a runner only made for an allowed reason?")
-def bootstrap_reason(case: PlanCase) -> Answer:
-    """Making a runner is for bootstrap, recovery of the runner, and the lab."""
-    reason, allowed = case.facts.bootstrap_reason, case.config.policy.bootstrap_reasons
-    if reason and (reason not in allowed or (reason == "lab-fallback" and case.env.env_class is not EnvClass.LAB)):
-        return No(
-            "no runner is made for this reason",
-            f"bootstrap_reason {reason}, env of class {case.env.env_class}",
-            f"one of {', '.join(allowed) or 'none: policy.bootstrap_reasons is empty'}",
-            "repair the standing runner; runners are not made during an incident",
-        )
-    return ""
 
 
 @plan_gate("gcp.roles", "anti-drift 2.1", Exit.POLICY, "Are GCP's project roles named apart?")

@@ -66,6 +66,48 @@ def config_env_pass(case: PlanCase) -> Answer:
     return ", ".join(case.config.host.env_pass)
 
 
+@plan_gate("config.evidence", "contracts 2, contracts 7", Exit.POLICY, "Can this release sign evidence as the config says?")
+def config_evidence(case: PlanCase) -> Answer:
+    """`vault-transit` has a place in the config and no signer behind it yet: a bundle that was to be signed would not be."""
+    policy = case.config.evidence
+    if policy.signer == "vault-transit":
+        return No("no evidence is signed by Vault in this release", "evidence.signer: vault-transit", "host-key or none", _SIGNER)
+    if policy.signer == "host-key" and not policy.key:
+        return No("the evidence's key is not named", "evidence.signer: host-key without evidence.key", "the path of a key file", _SIGNER)
+    return "not signed" if policy.signer == "none" else f"signed with {policy.key}"
+
+
+_SIGNER = "set evidence: {signer: host-key, key: <path on the runner>}, or leave evidence out"
+
+
+@plan_gate("config.probe", "contracts 2", Exit.POLICY, "Can this release run every probe of the service?")
+def config_probe(case: PlanCase) -> Answer:
+    """A probe of kind `command` has a place in the config and nothing that runs it yet: it would prove nothing."""
+    probes = case.config.verification.get(case.decision.service, ())
+    if commands := [probe.target for probe in probes if probe.kind == "command"]:
+        return No(
+            "no probe of kind command is run in this release",
+            f"verification.{case.decision.service}: {', '.join(commands)}",
+            "probes of kind tcp, dns or http",
+            "replace it by a tcp, dns or http probe of the same service",
+        )
+    return f"{len(probes)} probes"
+
+
+@plan_gate("config.bootstrap", "anti-drift 2.2", Exit.POLICY, "Does the config allow only what this release can do for a runner?")
+def config_bootstrap(case: PlanCase) -> Answer:
+    """No run makes a runner in this release: a reason that would allow it promises what nobody does."""
+    if reasons := case.config.policy.bootstrap_reasons:
+        return No(
+            "no runner is made by this release",
+            f"policy.bootstrap_reasons: {', '.join(reasons)}",
+            "no reason: the standing runner is repaired before or after an incident",
+            "remove policy.bootstrap_reasons",
+            "runners.md",
+        )
+    return ""
+
+
 def _overlap(one: Route, other: Route) -> bool:
     names = ("decision_type", "module_ref", "runtime_env", "desired", "target_kind", "target_ref", "target_env")
     for name in names:

@@ -41,53 +41,49 @@ def commit_skipped(case: CheckCase) -> Answer:
     return ""
 
 
-@check_gate("restore.point", "contracts 3", Exit.POLICY, "Is the restore point there, and still kept?")
-def restore_point(case: CheckCase) -> Answer:
-    """Where it can be read: the label exists, and is younger than the repository keeps."""
-    facts, wanted = case.facts, case.plan.restore_point
-    if not any(step.restores for step in case.plan.steps):
-        return "nothing is restored"
-    if facts.restore_label is None:
-        return "restore point not readable here"
-    if wanted not in ("latest", facts.restore_label):
-        return No("the restore point is another one", facts.restore_label, wanted, "name a label that the repository has")
-    age, kept = facts.restore_label_age_days, facts.retention_days
-    if age is not None and kept is not None and not age < kept:
-        return No(
-            "the restore point is older than the repository keeps",
-            f"{facts.restore_label}, {age:.0f} d old",
-            f"younger than {kept:.0f} d",
-            "-f restore=<label> with a younger one",
-        )
-    return facts.restore_label
-
-
 @check_gate("drill.shares", "contracts 3", Exit.POLICY, "Does a drill share nothing with production?")
 def drill_shares(case: CheckCase) -> Answer:
     """Never the same backup repository, path and stanza; never a DNS name or a state instance of production."""
     if not case.plan.exercise:
         return "no drill"
-    for own in case.facts.identities:
-        for other in case.facts.siblings:
-            if what := _shared(own, other):
+    if missing := case.facts.sibling_specs_missing:
+        return No(
+            "what production uses is not known here",
+            f"no spec of {', '.join(missing)}, which production's overlays name",
+            f"specs below {case.plan.core_root}/modules",
+            "install the HyOps release that has them; their defaults name backups and states",
+        )
+    pairs = [(own, other) for own in case.facts.identities for other in case.facts.siblings]
+    for shared in (_backup, _endpoint, _state_instance):  # the worst first
+        for own, other in pairs:
+            if what := shared(own, other):
                 return No(
                     "the drill would work on what production uses",
                     f"{own.step}: {what}, as production's {other.step}",
                     "a backup path, stanza, DNS name and state instance of its own",
                     f"name them apart in {case.plan.overlay}, in a pull request",
                 )
+    if not case.facts.siblings:
+        return "nothing to compare with: no env of class production has this service"
     return f"{len(case.facts.siblings)} production identities compared"
 
 
-def _shared(own: BackupIdentity, other: BackupIdentity) -> str:
+def _backup(own: BackupIdentity, other: BackupIdentity) -> str:
+    """What both archive to, in words, or empty: two clusters in one stanza destroy each other's WAL archive."""
     mine, theirs = (own.repository, own.path, own.stanza), (other.repository, other.path, other.stanza)
     if own.repository and mine == theirs:
         return f"repository {own.repository}, path {own.path or '(default)'}, stanza {own.stanza or '(default)'}"
-    if own.dns_name and own.dns_name.lower().rstrip(".") == other.dns_name.lower().rstrip("."):
-        return f"DNS name {own.dns_name}"
-    if own.state_instance and canonical_ref(own.state_instance) == canonical_ref(other.state_instance):
-        return f"state {own.state_instance}"
     return ""
+
+
+def _endpoint(own: BackupIdentity, other: BackupIdentity) -> str:
+    same = own.dns_name.lower().rstrip(".") == other.dns_name.lower().rstrip(".")
+    return f"DNS name {own.dns_name}" if own.dns_name and same else ""
+
+
+def _state_instance(own: BackupIdentity, other: BackupIdentity) -> str:
+    same = canonical_ref(own.state_instance) == canonical_ref(other.state_instance)
+    return f"state {own.state_instance}" if own.state_instance and same else ""
 
 
 def _forecast(case: CheckCase, step: PlannedStep) -> StepForecast:

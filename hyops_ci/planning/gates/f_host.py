@@ -15,15 +15,13 @@ MAX_CLOCK_OFFSET: Final = 60.0
 
 @check_gate("runner.identity", "anti-drift 2.7, workflows 6", Exit.RUNNER, "Did the planned runner answer?")
 def runner_identity(case: CheckCase) -> Answer:
-    """The host's own `runner_ref`, every planned label it knows of, a listed name; a hosted machine is never a recovery runner."""
+    """The host's own `runner_ref`, a listed name; a hosted machine is never a recovery runner. GitHub alone compares labels."""
     runner, plan = case.facts.runner, case.plan
     fix = "stop the run; look who else carries these labels (docs/adopt.md)"
     if runner.hosted:
         return No("a GitHub-hosted machine took the job", runner.name or runner.hostname, f"runner {plan.runner_ref}", fix)
     if runner.runner_ref and runner.runner_ref != plan.runner_ref:
         return No("another runner took the job", f"{runner.name}: {runner.runner_ref}", plan.runner_ref, fix)
-    if runner.labels and (missing := [label for label in plan.runs_on if label not in runner.labels]):
-        return No("the runner lacks a planned label", f"{runner.name} without {', '.join(missing)}", ", ".join(plan.runs_on), fix)
     if plan.runner_names and runner.name not in plan.runner_names:
         return No("a runner answered that the config does not list", runner.name, " or ".join(plan.runner_names), fix)
     if not (runner.runner_ref or runner.name or plan.env_class is EnvClass.LAB):
@@ -68,20 +66,6 @@ def hyops_version(case: CheckCase) -> Answer:
             "hyops.md",
         )
     return found
-
-
-@check_gate("hyops.env", "hyops 1", Exit.HYOPS, "Does the env exist on the runner?")
-def hyops_env(case: CheckCase) -> Answer:
-    """HyOps would make a missing env without a word, and then find no state in it."""
-    if not case.facts.env_dir_exists:
-        return No(
-            "the env does not exist on this runner",
-            f"no folder of env {case.plan.env} below {case.plan.envs_base or 'the HyOps home'}",
-            "the env with its states",
-            "bring the env to this runner (docs/hyops.md); HyOps would make an empty one",
-            "hyops.md",
-        )
-    return ""
 
 
 @check_gate("host.disk", "contracts 3", Exit.RUNNER, "Is there room to work?")

@@ -85,8 +85,20 @@ def refuse_rerun(job: Job) -> None:
 
 
 def refuse_unfit_job(plan: Plan, context: World) -> None:
-    """Neither a re-run, nor a debugging job where production's secrets are (docs/design/workflows.md 4). Raises Refusal."""
+    """Neither a re-run, nor a drill of the check alone, nor a debugging job where production's secrets are.
+
+    Raises Refusal (docs/design/workflows.md 4).
+    """
     refuse_rerun(context.job)
+    if plan.exercise == "check":
+        raise Refusal(
+            "drill.level",
+            "this drill ends with its check",
+            exit_code=Exit.POLICY,
+            found=f"exercise check of {plan.service}, whose job was started all the same",
+            expected="no recovery: the check is the whole drill",
+            fix="nothing is to be done; for a recovery into an env of class drill, decide with level isolated",
+        )
     if context.job.step_debug and plan.env_class is EnvClass.PRODUCTION:
         raise Refusal(
             "run.debug",

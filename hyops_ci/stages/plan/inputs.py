@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.file import CONFIG_PATH
-from hyops_ci.config.settings import action_for, env_of, env_settings, overlay_path
+from hyops_ci.config.settings import action_for, env_of, env_settings, overlay_path, production_overlays
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
@@ -61,6 +61,16 @@ def read_overlay(repository: Path, config: DispatchConfig, intake: Intake) -> tu
     content = read_source(repository, path)
     blueprint = read_blueprint(read_yaml(content, path), digest_bytes(content))
     return content, blueprint, Source(role="overlay", path=path, sha256=digest_bytes(content))
+
+
+def sibling_sources(repository: Path, config: DispatchConfig, decision: Decision) -> list[tuple[Source, bytes]]:
+    """Return, for a drill, production's overlays of the same service, as committed: the runner compares them and has no checkout."""
+    found = []
+    for path in production_overlays(config, decision.service) if decision.exercise else ():
+        content = read_source(repository, path)
+        read_blueprint(read_yaml(content, path), digest_bytes(content))
+        found.append((Source(role="sibling", path=path, sha256=digest_bytes(content)), content))
+    return found
 
 
 def secret_refs(

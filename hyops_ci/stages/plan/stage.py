@@ -27,7 +27,7 @@ from hyops_ci.stages.approval import GATE, keep_envelopes
 from hyops_ci.stages.context import ShiftedClock, World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
-from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
+from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
 from hyops_ci.stages.plan.overdue import end_overdue
 from hyops_ci.stages.planned_run import read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
@@ -79,10 +79,15 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: World) -> None:
     case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust)
     answers = ask_all("plan", case)
     folder.write_json("gates.json", answers.document())
-    sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), overlay_source, map_source)
-    made = planner.plan(case, answers, digest_bytes(config_bytes), sources)
-    for source, content in zip(sources, (config_bytes, overlay, map_bytes), strict=True):
-        folder.write(f"sources/{source.role}", content)
+    contents = [
+        (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), config_bytes),
+        (overlay_source, overlay),
+        (map_source, map_bytes),
+        *sibling_sources(ask.repository, config, intake.decision),
+    ]
+    made = planner.plan(case, answers, digest_bytes(config_bytes), [source for source, _ in contents])
+    for source, content in contents:
+        folder.write(source.file, content)
     folder.write_model("plan.json", made)
     if context.github is not None:
         headroom = context.github.headroom

@@ -111,7 +111,7 @@ def test_the_page_answers_the_questions_of_the_texts() -> None:
     assert all(line[10] == " " != line[11] for line in lines[1:])
     text = "\n".join(lines)
     assert "moves clients in postgresql_dns_cutover (step 5 of 6: point of no return)" in text
-    assert "newest WAL: not measured" in text
+    assert "whether the repository still has it is not known here" in text
     assert "NOT CONFIRMED off" in text
     assert "jonas or priya (not maria)." in text
 

@@ -130,7 +130,6 @@ def check(of: Plan, **changes: Any) -> Check:
         "secret_names": ["PG_PASSWORD"],
         "authority": "https://vault.example.net",
         "restore_point": {"value": "20261123-020003F"},
-        "newest_wal": {"reason": "the repository was not read"},
     }
     fields["steps"].insert(0, {"id": of.steps[0].id, "outcome": "skip", "why": "exists"})
     return Check.model_validate_json(json.dumps(fields | changes))

@@ -155,7 +155,7 @@ def check_facts(set_up: Stage, made: Plan) -> CheckFacts:
     blueprint = read_blueprint(opened(set_up.document, made.guards), set_up.sha256, specs)
     found: dict[str, Any] = {
         "now": NOW.isoformat(),
-        "runner": {"name": "gcp-ops-runner-01", "runner_ref": made.runner_ref, "labels": list(made.runs_on), "trusted": True},
+        "runner": {"name": "gcp-ops-runner-01", "runner_ref": made.runner_ref, "trusted": True},
         "runner_verified": True,
         "hyops_version": "0.1.4",
         "overlay_sha256": set_up.sha256,
@@ -166,9 +166,6 @@ def check_facts(set_up: Stage, made: Plan) -> CheckFacts:
         "identities": [each.document() for each in backup_identities(blueprint)],
         "disk_free_bytes": 40 * 1024**3,
         "clock_offset_seconds": 0.2,
-        "restore_label": "20261123-020003F",
-        "restore_label_age_days": 0.5,
-        "retention_days": 30.0,
     }
     steps, states = changed.get("preflight_steps", {}), changed.get("states_of", {})
     for step in found["preflight"]["steps"]:

@@ -205,17 +205,18 @@ def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
         return checked(made, check_facts(set_up, made)).digest()
 
     assert digest_of({}) == digest_of({"disk_free_bytes": 9 * 1024**3, "runner": {"name": "another"}})
-    assert digest_of({}) != digest_of({"restore_label": "20261122-020003F"})
     assert digest_of({}) != digest_of({"preflight_steps": {"egress": {"status": "skipped"}}})
 
 
 def test_what_could_not_be_known_is_said() -> None:
-    set_up = stage({"check": {"restore_label": None, "disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
+    set_up = stage({"check": {"disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
     made = set_up.plan()
     report = checked(made, check_facts(set_up, made))
     assert report.restore_point.value is None
     assert report.restore_point.reason
     assert report.unknown["disk"] == "free space not measured"
+    assert "newest WAL" in report.unknown["backup"]
+    assert "which backup is the latest could not be read before the run" in report.deviations
     assert "this host does not pin its callers" in report.deviations
 
 

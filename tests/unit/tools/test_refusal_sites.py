@@ -111,7 +111,7 @@ def test_every_id_that_a_page_names_exists() -> None:
         for line in page.read_text("utf-8").splitlines():
             for name in re.findall(r"^\| `([a-z]+(?:\.[a-z-]+)+)` \| \d", line) if page.name != "refusals.md" else ():
                 assert name in ids(), f"{page.name}: {name}"
-            for name in re.findall(r"REFUSED ([a-z]+\.[a-z.-]+)", line):
+            for name in re.findall(r"REFUSED ([a-z]+\.[a-z._-]+)", line):
                 assert name in ids() | events or name.partition(".")[0] not in families, f"{page.name}: {name}"
 
 
@@ -131,7 +131,7 @@ def test_exit_codes_beside_an_id_are_its_own() -> None:
 
 
 def _rows() -> list[tuple[str, str]]:
-    return re.findall(r"^\| `([a-z.-]+)` \| ([^|]+) \|", refusals_page(DOCS), re.M)
+    return re.findall(r"^\| `([a-z._-]+)` \| ([^|]+) \|", refusals_page(DOCS), re.M)
 
 
 def test_refusals_of_the_setup_are_listed_with_its_exit_code() -> None:
@@ -142,7 +142,7 @@ def test_refusals_of_the_setup_are_listed_with_its_exit_code() -> None:
 
 
 def test_every_id_has_an_exit_code_and_a_text() -> None:
-    rows = re.findall(r"^\| `([a-z.-]+)` \| ([^|]*) \| ((?:[^|]|\\\|)*) \|", refusals_page(DOCS), re.M)
+    rows = re.findall(r"^\| `([a-z._-]+)` \| ([^|]*) \| ((?:[^|]|\\\|)*) \|", refusals_page(DOCS), re.M)
     assert {row[0] for row in rows} == ids()
     assert len(rows) > 200
     assert [row for row in rows if not row[1].strip() or len(row[2].strip()) < 5] == []

@@ -42,7 +42,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def runner(**changes: Any) -> dict[str, Any]:
-    usual = {"name": "gcp-ops-runner-01", "hostname": "vm", "labels": [], "runner_ref": "gcp-ops-runner", "os": "Linux", "arch": "x86_64"}
+    usual = {"name": "gcp-ops-runner-01", "hostname": "vm", "runner_ref": "gcp-ops-runner", "os": "Linux", "arch": "x86_64"}
     return {**usual, "user": "hyops", "boot_id": "", "hosted": False, "trusted": True, **changes}
 
 

@@ -1,0 +1,249 @@
+"""Every fact that a gate, a forecast or a finding reads has a writer: plan and check of real sites are watched, nothing is made by hand.
+
+A field that keeps its default in all of these scenarios fails the test: then the gate that reads it refuses on paper only.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import hyops_ci
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.facts import CheckFacts, PlanFacts
+from hyops_ci.operations.rehearse.scenarios import DNS, example_decision
+from hyops_ci.planning.case import Gate
+from hyops_ci.stages.plan.stage import Ask, Form, plan
+from tests.security.kit import GATE, SERVICE, Night, a_night
+from tests.support.github import faults
+from tests.support.github.repositories import plain_rule, pull_request_rule
+
+pytestmark = pytest.mark.e2e
+SOURCE = Path(hyops_ci.__file__).parent
+READERS = [*(SOURCE / "planning").rglob("*.py"), SOURCE / "blueprints" / "forecast.py", SOURCE / "operations" / "doctor" / "report.py"]
+OVERLAY = ".github/dr/lab/postgresql-ha-failover-gcp.yml"
+Seen = dict[tuple[str, str], list[Any]]
+
+
+def fields(model: type[BaseModel], known: dict[str, type[BaseModel]] | None = None) -> dict[str, type[BaseModel]]:
+    """Return the model and every model below it, by name."""
+    known = {} if known is None else known
+    known[model.__name__] = model
+    for info in model.model_fields.values():
+        for each in models_in(info.annotation):
+            if each.__name__ not in known:
+                fields(each, known)
+    return known
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from models_in(each)
+
+
+def read_names() -> set[str]:
+    """Return the names of all attributes that the readers of facts look at."""
+    nodes = (node for path in READERS for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+
+def keep(value: Any, seen: Seen) -> None:
+    """Add every field of the models in `value` to what was seen."""
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            found = getattr(value, name)
+            seen[type(value).__name__, name].append(found)
+            keep(found, seen)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            keep(each, seen)
+
+
+def written(info: FieldInfo, values: list[Any]) -> bool:
+    """Return whether these values can only come from a writer: one is not the default; of a flag without default, both are there."""
+    if info.is_required():
+        return set(values) == {True, False} if info.annotation is bool else bool(values)
+    return any(value != info.get_default(call_default_factory=True) for value in values)
+
+
+# ------------------------------------------------------------------------------------------------------------- scenarios
+
+
+def edit(night: Night, change: Callable[[dict[str, Any]], object], path: str = OVERLAY) -> None:
+    """Edit a YAML file of the repository."""
+    document = yaml.safe_load((night.site.repository / path).read_text("utf-8"))
+    change(document)
+    (night.site.repository / path).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def pinned_host(night: Night) -> None:
+    """A host with a trust file, whose caller is compared with it; the recovery, and the way back from it."""
+    night.pinned = True
+    night.come_to_the_gate()
+    night.execute(night.signed("jonas"))
+    night.start(actor="maria")
+    night.plan(example_decision("failback", night.site.clock, 2))
+
+
+def strange_machine(night: Night) -> None:
+    """A hosted machine takes the check; an App asked."""
+    night.fake.add_user("escalate[bot]", kind="Bot", number=41898)
+    night.start(actor="escalate[bot]")
+    night.plan()
+    night.check(runner_environment="github-hosted")
+
+
+def guarded(night: Night) -> None:
+    """Environments with teams, waits and bypass; a branch with rules; no code owner of what decides."""
+    team = night.fake.add_team("acme/dr-approvers", members=["priya"])
+    night.repository.add_environment(GATE, reviewers=[team], wait_timer=5, branches=["main", "release/*"], can_admins_bypass=True)
+    night.repository.protect(rules=[pull_request_rule(reviews=2), plain_rule("deletion"), plain_rule("non_fast_forward")])
+    owners = night.site.repository / ".github" / "CODEOWNERS"
+    owners.write_text("/docs/ @acme/writers\n", encoding="utf-8")
+    night.approvers("jonas", channels=("signed", "environment"))
+    night.plan()
+
+
+def classic(night: Night) -> None:
+    """A branch protected the old way, an environment with a reviewer."""
+    night.repository.protect(rules=[])
+    night.approvers("jonas", channels=("signed", "environment"))
+    night.plan()
+
+
+def settled(night: Night) -> None:
+    """A drill that was cut off, what a person said of it afterwards, and the next decision."""
+    night.site.script({DNS: {"cut_off": True}})
+    night.plan(drill(night, 1))
+    night.check()
+    night.execute(night.signed("jonas"))
+    night.start(actor="maria")
+    night.plan()
+    night.ledger().settle(
+        serves="onprem", home_site="onprem", reason="looked: on-prem serves", settled_by="jonas", at=stamp(night.site.clock.now())
+    )
+    night.start(actor="maria")
+    night.plan()
+
+
+def drill(night: Night, number: int) -> bytes:
+    """A drill's decision, made now."""
+    decision = json.loads(example_decision("failover", night.site.clock, number))
+    return json.dumps(decision | {"exercise": {"kind": "drill", "level": "isolated", "drill_id": "drill-2026-11"}}).encode()
+
+
+def unanswered(night: Night) -> None:
+    """GitHub tells neither of environments nor of the branch's rules."""
+    night.approvers("jonas", channels=("signed", "environment"))
+    for path in ("/repos/{owner}/{repo}/environments/{environment_name}", "/repos/{owner}/{repo}/rules/branches/{branch}"):
+        night.fake.inject(faults.answer(403), on=f"GET {path}", times=None)
+    night.plan()
+
+
+def from_a_shell(night: Night) -> None:
+    """No GitHub at all."""
+    plan(Ask(night.site.repository, form=Form("failover", SERVICE, "INC-4242")), night.folder, night.site.world())
+
+
+def blocked_runner(night: Night) -> None:
+    """An upstream state is gone, a state that a step would write is old; HyOps' clock is not GitHub's."""
+    night.site.seed_state("platform/postgresql-ha#postgresql_restore_gcp_dr", 71)
+    night.site.forget_state("org/gcp/wan-hub-network")
+    night.plan()
+    night.check()
+
+
+def odd_overlay(night: Night) -> None:
+    """Keys that HyOps does not know, and everything that a step may say."""
+
+    def change(document: dict[str, Any]) -> None:
+        document["steps"][1] |= {"optional": True, "verify_state_on_skip": True, "with_deps": True, "action": "apply", "typo": 1}
+
+    edit(night, change)
+    night.plan()
+
+
+def drill_with_another_blueprint(night: Night) -> None:
+    """Production's overlays travel with the plan of a drill; one of them names a module that this runner has no spec of."""
+    path = night.site.repository / ".github" / "dr" / "prod" / "postgresql-ha-failover-gcp.yml"
+    path.parent.mkdir()
+    path.write_bytes((night.site.repository / OVERLAY).read_bytes())
+    failback = path.with_name("postgresql-ha-failback-onprem.yml")
+    failback.write_text(path.read_text("utf-8").replace("platform/gcp/platform-vm", "platform/onprem/other-vm"), encoding="utf-8")
+    production = {
+        "failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"},
+        "failback": {"lane": "onprem", "blueprint": "dr/postgresql-ha-failback-onprem@v1"},
+    }
+    night.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
+    night.plan(drill(night, 1))
+    night.check()
+
+
+def broken_hyops(night: Night) -> None:
+    """HyOps says its version, and then nothing that can be read; a module's spec is gone; the endpoint has a name."""
+    edit(night, lambda document: document["steps"][2]["inputs"].update(endpoint_dns_name="pg.lab.example.net"))
+    night.plan()
+    shutil.rmtree(night.site.runner / "core" / "modules" / "org")
+    (night.site.runner / "hyops").write_text("#!/bin/sh\necho 0.1.4\n", encoding="utf-8")
+    night.check()
+
+
+SCENARIOS: dict[str, Callable[[Night], object]] = {
+    each.__name__: each
+    for each in (
+        pinned_host,
+        strange_machine,
+        guarded,
+        classic,
+        settled,
+        unanswered,
+        from_a_shell,
+        blocked_runner,
+        odd_overlay,
+        drill_with_another_blueprint,
+        broken_hyops,
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What the gates were shown in all scenarios."""
+    values: Seen = defaultdict(list)
+    ask = Gate.__call__
+
+    def watched(gate: Gate[Any], case: Any) -> Any:
+        for part in (case.facts, getattr(case, "blueprint", None)):
+            keep(part, values)
+        return ask(gate, case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gate, "__call__", watched)
+        for name, act in SCENARIOS.items():
+            with a_night(tmp_path_factory.mktemp(name)) as night:
+                act(night)
+    return values
+
+
+def test_every_fact_that_is_read_has_a_writer(seen: Seen) -> None:
+    read = read_names()
+    models = fields(PlanFacts) | fields(CheckFacts)
+    unwritten = [
+        f"{model}.{name}"
+        for model, kind in models.items()
+        for name, info in kind.model_fields.items()
+        if name in read and name not in ("api_version", "kind") and not written(info, seen[model, name])
+    ]
+    assert not unwritten, "no scenario gives these a value of their own: " + ", ".join(unwritten)
