@@ -18,14 +18,14 @@ from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD
 from hyops_ci.contracts.plan import ApprovalDemand
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import public_of, sign
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
-PLAN = scene.plan()
-CHECK = scene.check(PLAN)
-SUBJECT = scene.subject(PLAN, CHECK)
+PLAN = sample_run.plan()
+CHECK = sample_run.check(PLAN)
+SUBJECT = sample_run.subject(PLAN, CHECK)
 NOW = datetime.fromisoformat("2026-11-23T03:09:19+00:00")
 MARIA = Person(login="maria", id=11)
-KEYS = {"jonas": scene.JONAS, "priya": scene.PRIYA, "maria": scene.Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)}
+KEYS = {"jonas": sample_run.JONAS, "priya": sample_run.PRIYA, "maria": sample_run.Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)}
 CASES = Path(__file__).parents[2] / "cases" / "approvals"
 
 
@@ -41,17 +41,17 @@ def envelope(given: dict[str, Any]) -> object:
         return given["raw"]
     given = dict(given)
     keys = [KEYS[name] for name in given.pop("signed_by", ["jonas"])]
-    subject = scene.subject(PLAN, CHECK, **given.pop("subject", {}))
-    return scene.signed(scene.approval(subject, given.pop("login", "jonas"), **given), *keys)
+    subject = sample_run.subject(PLAN, CHECK, **given.pop("subject", {}))
+    return sample_run.signed(sample_run.approval(subject, given.pop("login", "jonas"), **given), *keys)
 
 
 def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
-    demand = scene.plan(approval=PLAN.approval.document() | case.get("demand", {})).approval
+    demand = sample_run.plan(approval=PLAN.approval.document() | case.get("demand", {})).approval
     return judge_approvals(
         [envelope(each) for each in case["answers"]],
         ApprovalContext(
             demand,
-            scene.subject(PLAN, CHECK, **case.get("expected", {})),
+            sample_run.subject(PLAN, CHECK, **case.get("expected", {})),
             requesters=(MARIA,),
             now=datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z")),
             spent_nonces=case.get("spent", []),
@@ -91,8 +91,8 @@ def test_self_approval_reads_like_the_texts() -> None:
 
 
 def test_a_signature_for_another_kind_is_none() -> None:
-    payload = canonical(scene.approval(SUBJECT).document())
-    other = sign(payload, STATEMENT_PAYLOAD, [scene.JONAS])
+    payload = canonical(sample_run.approval(SUBJECT).document())
+    other = sign(payload, STATEMENT_PAYLOAD, [sample_run.JONAS])
     for forged in (other, other | {"payloadType": APPROVAL_PAYLOAD}):
         with pytest.raises(Refusal) as refused:
             judge_approvals([forged], context(MARIA))
@@ -100,8 +100,8 @@ def test_a_signature_for_another_kind_is_none() -> None:
 
 
 def test_a_key_outside_its_window_does_not_count() -> None:
-    key = public_of(scene.JONAS)
-    answers = [scene.signed(scene.approval(SUBJECT))]
+    key = public_of(sample_run.JONAS)
+    answers = [sample_run.signed(sample_run.approval(SUBJECT))]
     day = timedelta(days=1)
     for window in ((NOW + day, None), (None, NOW - day), (None, NOW)):
         with pytest.raises(Refusal, match=r"approval\.time"):
@@ -110,9 +110,9 @@ def test_a_key_outside_its_window_does_not_count() -> None:
 
 
 def test_one_key_under_two_logins_is_one_person() -> None:
-    key = public_of(scene.JONAS)
+    key = public_of(sample_run.JONAS)
     demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "jo": key}})
-    answers = [scene.signed(scene.approval(SUBJECT, login), scene.JONAS) for login in ("jonas", "jo")]
+    answers = [sample_run.signed(sample_run.approval(SUBJECT, login), sample_run.JONAS) for login in ("jonas", "jo")]
     with pytest.raises(Refusal, match=r"approval\.quorum") as refused:
         judge_approvals(answers, context(MARIA, demand=demand))
     assert refused.value.reason == "1 of 2 approvals"
@@ -121,16 +121,16 @@ def test_one_key_under_two_logins_is_one_person() -> None:
 
 
 def test_a_review_on_github_is_weighed_alike() -> None:
-    review = scene.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
+    review = sample_run.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
     assert count_approvals([review], context(MARIA)) == (review,)
     for login, number in (("Maria", 0), ("maria-renamed", 11)):
-        own = scene.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
+        own = sample_run.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
         with pytest.raises(Refusal, match=r"approval\.self"):
             count_approvals([own], context(MARIA))
 
 
 LOGINS = [f"person-{n}" for n in range(4)]
-PRIVATE = {login: scene.Ed25519PrivateKey.from_private_bytes(bytes([n + 10]) * 32) for n, login in enumerate(LOGINS)}
+PRIVATE = {login: sample_run.Ed25519PrivateKey.from_private_bytes(bytes([n + 10]) * 32) for n, login in enumerate(LOGINS)}
 
 
 @given(
@@ -142,7 +142,7 @@ PRIVATE = {login: scene.Ed25519PrivateKey.from_private_bytes(bytes([n + 10]) * 3
 def test_quorum_counts_people(votes: list[tuple[str, str]], quorum: int, requester: str, known: set[str]) -> None:
     approvers = {login: public_of(PRIVATE[login]) for login in known}
     demand = PLAN.approval.model_copy(update={"quorum": quorum, "approvers": approvers})
-    answers = [scene.signed(scene.approval(SUBJECT, login, verdict=verdict), PRIVATE[login]) for login, verdict in votes]
+    answers = [sample_run.signed(sample_run.approval(SUBJECT, login, verdict=verdict), PRIVATE[login]) for login, verdict in votes]
     denied = any(login in known and verdict == "deny" for login, verdict in votes)
     people = {login for login, verdict in votes if verdict == "approve" and login in known} - {requester}
     if not denied and len(people) >= quorum:
@@ -165,4 +165,4 @@ def test_nothing_but_a_refusal_comes_of_garbage(data: object) -> None:
     ]
     for mutation in mutations:
         with pytest.raises(Refusal):
-            judge_approvals([mutation(scene.signed(scene.approval(SUBJECT)))], context())
+            judge_approvals([mutation(sample_run.signed(sample_run.approval(SUBJECT)))], context())

@@ -16,16 +16,16 @@ from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.errors import Refusal
 from hyops_ci.report.approval_page import EarlierRuns, approval_lines
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
-PLAN = scene.plan()
-CHECK = scene.check(PLAN)
+PLAN = sample_run.plan()
+CHECK = sample_run.check(PLAN)
 END = moment(CHECK.checked_at)
 MARIA, JONAS = Person(login="maria", id=11), Person(login="jonas", id=12)
 
 
 def request(**changes: Any) -> ApprovalRequest:
-    given: dict[str, Any] = {"subject": scene.subject(PLAN, CHECK), "requesters": (MARIA,), "rationale": "INC-4242"}
+    given: dict[str, Any] = {"subject": sample_run.subject(PLAN, CHECK), "requesters": (MARIA,), "rationale": "INC-4242"}
     given |= {"requested_at": CHECK.checked_at, "lifetime": PLAN.approval.lifetime, "plan": PLAN, "check": CHECK}
     return ApprovalRequest(**(given | changes))
 
@@ -36,32 +36,33 @@ def content(of: ApprovalRequest, **changes: Any) -> bytes:
 
 def test_what_is_asked_is_answered_and_counts() -> None:
     asked = read_request(content(request()))
-    envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END + timedelta(minutes=4), comment="dark", accepted_risks=["ledger-fork"])
-    seen = scene.subject(PLAN, CHECK, accepted_risks=["ledger-fork"])
+    now, risks = END + timedelta(minutes=4), ["ledger-fork"]
+    envelope = answer(asked, "approve", JONAS, sample_run.JONAS, now=now, comment="dark", accepted_risks=risks)
+    seen = sample_run.subject(PLAN, CHECK, accepted_risks=["ledger-fork"])
     at = END + timedelta(minutes=5)
     (approval,) = judge_approvals([envelope], ApprovalContext(PLAN.approval, seen, (MARIA,), at, requested_at=END))
-    assert (approval.approver, approval.comment, approval.subject.nonce) == (JONAS, "dark", scene.NONCE)
+    assert (approval.approver, approval.comment, approval.subject.nonce) == (JONAS, "dark", sample_run.NONCE)
     assert moment(approval.expires_at) == END + timedelta(hours=1)
-    no = answer(asked, "deny", MARIA, scene.PRIYA, now=at)
+    no = answer(asked, "deny", MARIA, sample_run.PRIYA, now=at)
     assert json.loads(base64.b64decode(no["payload"]))["verdict"] == "deny"
 
 
 def test_no_yes_to_an_own_or_an_old_question() -> None:
     with pytest.raises(Refusal, match=r"approval\.self"):
-        answer(request(), "approve", Person(login="MARIA"), scene.JONAS, now=END)
+        answer(request(), "approve", Person(login="MARIA"), sample_run.JONAS, now=END)
     with pytest.raises(Refusal, match=r"approval\.expired"):
-        answer(request(), "approve", JONAS, scene.JONAS, now=END + timedelta(hours=1))
+        answer(request(), "approve", JONAS, sample_run.JONAS, now=END + timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"plan": scene.plan(lane="azure").document()},
-        {"check": scene.check(PLAN, restore_point={"value": "another"}).document()},
+        {"plan": sample_run.plan(lane="azure").document()},
+        {"check": sample_run.check(PLAN, restore_point={"value": "another"}).document()},
         {"lifetime": "PT99H"},
-        {"subject": scene.subject(PLAN, CHECK, service="other/prod").document()},
-        {"subject": scene.subject(PLAN, CHECK, decision_type="failback_onprem").document()},
-        {"subject": scene.subject(PLAN, CHECK, decision_digest=scene.ZERO).document()},
+        {"subject": sample_run.subject(PLAN, CHECK, service="other/prod").document()},
+        {"subject": sample_run.subject(PLAN, CHECK, decision_type="failback_onprem").document()},
+        {"subject": sample_run.subject(PLAN, CHECK, decision_digest=sample_run.ZERO).document()},
     ],
 )
 def test_a_request_that_shows_something_else_is_not_signed(changed: dict[str, Any]) -> None:
@@ -70,8 +71,8 @@ def test_a_request_that_shows_something_else_is_not_signed(changed: dict[str, An
 
 
 def test_a_check_of_another_plan_is_not_signed() -> None:
-    of_another = scene.check(scene.plan(lane="azure"))
-    subject = scene.subject(PLAN, CHECK, check_digest=of_another.digest())
+    of_another = sample_run.check(sample_run.plan(lane="azure"))
+    subject = sample_run.subject(PLAN, CHECK, check_digest=of_another.digest())
     with pytest.raises(Refusal, match=r"approval\.request") as refused:
         read_request(content(request(), check=of_another.document(), subject=subject.document()))
     assert refused.value.found.startswith("check or lifetime")
@@ -79,7 +80,7 @@ def test_a_check_of_another_plan_is_not_signed() -> None:
 
 def test_a_host_may_shorten_what_the_plan_asks_for() -> None:
     asked = read_request(content(request(), lifetime="PT30M"))
-    envelope = answer(asked, "approve", JONAS, scene.JONAS, now=END)
+    envelope = answer(asked, "approve", JONAS, sample_run.JONAS, now=END)
     said = json.loads(base64.b64decode(envelope["payload"]))
     assert moment(said["expires_at"]) == END + timedelta(minutes=30)
     assert approval_lines(asked)[0].split("valid until ")[1][:9] == f"{END + timedelta(minutes=30):%H:%M:%S}Z"
@@ -99,7 +100,7 @@ def test_no_request_gives_a_traceback(data: bytes) -> None:
 
 
 def shown(earlier: EarlierRuns | None = None, **changes: Any) -> list[str]:
-    return approval_lines(request().model_copy(update={"requested_at": stamp(scene.START)} | changes), earlier=earlier)
+    return approval_lines(request().model_copy(update={"requested_at": stamp(sample_run.START)} | changes), earlier=earlier)
 
 
 def test_the_page_answers_the_questions_of_the_texts() -> None:
@@ -117,7 +118,7 @@ def test_the_page_answers_the_questions_of_the_texts() -> None:
 
 
 def test_what_nobody_knows_is_said() -> None:
-    unread = scene.check(PLAN, restore_point={"reason": "no state"}, states=[], secret_names=[], unknown={"clock": "no answer"})
+    unread = sample_run.check(PLAN, restore_point={"reason": "no state"}, states=[], secret_names=[], unknown={"clock": "no answer"})
     text = "\n".join(shown(check=unread))
     for words in ("which set that is: not measured (no state)", "states not confirmed", "secret names not confirmed"):
         assert words in text
@@ -126,8 +127,8 @@ def test_what_nobody_knows_is_said() -> None:
 
 
 def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
-    loose = scene.check(PLAN, runner={"name": "r"}, deviations=["this host does not pin its callers"])
-    text = "\n".join(shown(check=loose, plan=scene.plan(warnings=["no probe"])))
+    loose = sample_run.check(PLAN, runner={"name": "r"}, deviations=["this host does not pin its callers"])
+    text = "\n".join(shown(check=loose, plan=sample_run.plan(warnings=["no probe"])))
     assert "Deviation  no probe" in text
     assert "Deviation  this host does not pin its callers" in text
 
@@ -139,7 +140,7 @@ def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
 
 
 def test_nobody_left_to_approve() -> None:
-    alone = scene.plan(
+    alone = sample_run.plan(
         approval=PLAN.approval.document() | {"channels": ["signed"], "approvers": {"maria": PLAN.approval.approvers["jonas"]}}
     )
     assert "NOBODY IS LEFT (not maria)" in "\n".join(shown(plan=alone))

@@ -24,15 +24,15 @@ from hyops_ci.approvals.reviews import approvals_of, nonce_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.control import ReviewFact, RunFact
 from hyops_ci.errors import Exit, Refusal
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 CASES = Path(__file__).parents[2] / "cases" / "reviews"
-PLAN = scene.plan()
-CHECK = scene.check(PLAN)
-SUBJECT = scene.subject(PLAN, CHECK)
+PLAN = sample_run.plan()
+CHECK = sample_run.check(PLAN)
+SUBJECT = sample_run.subject(PLAN, CHECK)
 ASKED_AT = "2026-11-23T03:05:02Z"
 NUMBERS = {"jonas": 1001, "priya": 1002, "maria": 1003, "escalate[bot]": 9001, "github-actions[bot]": 41898282}
-KEYS = {"jonas": scene.JONAS, "priya": scene.PRIYA}
+KEYS = {"jonas": sample_run.JONAS, "priya": sample_run.PRIYA}
 
 
 def cases(folder: str) -> list[Any]:
@@ -57,9 +57,9 @@ def review(said: dict[str, Any]) -> ReviewFact:
 
 
 def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
-    demand = scene.plan(approval=PLAN.approval.document() | {"channels": ["environment"]} | case.get("demand", {})).approval
+    demand = sample_run.plan(approval=PLAN.approval.document() | {"channels": ["environment"]} | case.get("demand", {})).approval
     requesters = [person(each) for each in case.get("requesters", ["maria"])]
-    moved, now = scene.subject(PLAN, CHECK, **case.get("asked", {})), datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z"))
+    moved, now = sample_run.subject(PLAN, CHECK, **case.get("asked", {})), datetime.fromisoformat(case.get("now", "2026-11-23T03:09:19Z"))
     asked = ApprovalRequest(
         subject=moved,
         requesters=tuple(requesters),
@@ -71,10 +71,10 @@ def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
     reviews = approvals_of(
         [review(each) for each in case.get("reviews", [])], asked, run_id=212, attempt=case.get("attempt", 1), observed_at=now
     )
-    signed = [scene.signed(scene.approval(SUBJECT, each), KEYS[each]) for each in case.get("signed", [])]
+    signed = [sample_run.signed(sample_run.approval(SUBJECT, each), KEYS[each]) for each in case.get("signed", [])]
     context = ApprovalContext(
         demand,
-        scene.subject(PLAN, CHECK, **case.get("expected", {})),
+        sample_run.subject(PLAN, CHECK, **case.get("expected", {})),
         requesters=tuple(requesters),
         now=now,
         spent_nonces=[nonce_of(212, "dr-prod", person(each)) for each in case.get("spent", [])],

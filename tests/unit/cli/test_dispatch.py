@@ -17,7 +17,7 @@ from hyops_ci.operations.dispatch import follow
 from tests.support.github.fixture import github_fake
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 from tests.unit.operations.dispatch.dispatching import RUN, Caller, bundle, caller, decision, recovers
 
 __all__ = ["github_fake"]
@@ -200,7 +200,7 @@ def test_a_run_is_followed_to_its_verified_end(call: Call, here: Caller, tmp_pat
 def test_the_exit_code_of_the_run_becomes_the_commands(call: Call, here: Caller, tmp_path: Path) -> None:
     root, to = tmp_path / "run", tmp_path / "evidence.tar"
     root.mkdir()
-    scene.small(root, to)
+    sample_run.small(root, to)
     here.starts(recovers(to.read_bytes()))
     said = call(*FORM, "--wait")
     assert (said.code, said.outputs["exit_code"], said.outputs["outcome"]) == (3, "3", "REJECTED")

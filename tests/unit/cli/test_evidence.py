@@ -12,10 +12,10 @@ from hyops_ci.cli.app import main
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.signing.dsse import public_of, sign
 from tests.unit.cli.test_dispatch import Said, outputs_in
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 TRUST = Path(__file__).parents[2] / "cases" / "contracts" / "accept" / "host-trust" / "full.json"
-KEY = scene.JONAS
+KEY = sample_run.JONAS
 Call = Callable[..., Said]
 
 
@@ -23,7 +23,7 @@ Call = Callable[..., Said]
 def bundle(tmp_path: Path) -> Path:
     (tmp_path / "run").mkdir()
     to = tmp_path / "evidence.tar"
-    scene.sealed(tmp_path / "run", to, sign=lambda payload, kind: sign(payload, kind, [KEY]))
+    sample_run.sealed(tmp_path / "run", to, sign=lambda payload, kind: sign(payload, kind, [KEY]))
     return to
 
 
@@ -77,7 +77,7 @@ def test_a_changed_byte_says_nothing_about_the_outcome(call: Call, bundle: Path)
 
 def test_a_trust_file_names_the_keys_that_count(call: Call, bundle: Path, tmp_path: Path) -> None:
     assert call(bundle, "--require-signature").code == 11
-    assert call(bundle, "--require-signature", "--trust", trust(tmp_path, public_of(scene.PRIYA))).code == 11
+    assert call(bundle, "--require-signature", "--trust", trust(tmp_path, public_of(sample_run.PRIYA))).code == 11
     assert call(bundle, "--require-signature", "--trust", trust(tmp_path, public_of(KEY))).code == 0
     (tmp_path / "none.json").write_text("{}")
     assert call(bundle, "--trust", tmp_path / "none.json").code == 2

@@ -14,7 +14,7 @@ from hyops_ci import archive
 from hyops_ci.archive import BadArchive
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.verify import verify
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 
 def packed(files: list[tuple[str, Path | bytes]]) -> bytes:
@@ -27,15 +27,16 @@ def packed(files: list[tuple[str, Path | bytes]]) -> bytes:
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = scene.sealed(tmp_path / "a", tmp_path / "a.tar")
-    second = scene.sealed(tmp_path / "b", tmp_path / "b.tar")
+    first = sample_run.sealed(tmp_path / "a", tmp_path / "a.tar")
+    second = sample_run.sealed(tmp_path / "b", tmp_path / "b.tar")
     assert first.sha256 == second.sha256 == "sha256:" + hashlib.sha256(first.path.read_bytes()).hexdigest()
-    again = scene.seal(tmp_path / "a", scene.result(*scene.recovered(tmp_path / "c")), to=tmp_path / "again.tar", clock=scene.StoryClock())
+    result = sample_run.result(*sample_run.recovered_run(tmp_path / "c"))
+    again = sample_run.seal(tmp_path / "a", result, to=tmp_path / "again.tar", clock=sample_run.SetClock())
     assert again.sha256 == first.sha256
 
 
 def test_an_ordinary_tar_reads_it(tmp_path: Path) -> None:
-    path = scene.sealed(tmp_path / "run", tmp_path / "b.tar").path
+    path = sample_run.sealed(tmp_path / "run", tmp_path / "b.tar").path
     with tarfile.open(path) as tar:
         members = tar.getmembers()
         manifest = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
@@ -46,35 +47,35 @@ def test_an_ordinary_tar_reads_it(tmp_path: Path) -> None:
 
 def test_what_is_private_stays_here_and_links_are_not_followed(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    scene.write(run, "private/key", b"canary")
+    sample_run.write(run, "private/key", b"canary")
     (run / "link").symlink_to("/etc/passwd")
-    sealed = scene.sealed(run, tmp_path / "b.tar")
+    sealed = sample_run.sealed(run, tmp_path / "b.tar")
     assert b"canary" not in sealed.path.read_bytes()
     assert not {"link", "private/key"} & {entry.path for entry in sealed.manifest.files}
 
 
 def test_a_secret_that_got_this_far_is_taken_out_and_said(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    of, seen = scene.recovered(run)
-    scene.write(run, "hyops/log.txt", b"password canary-1\n")
+    of, seen = sample_run.recovered_run(run)
+    sample_run.write(run, "hyops/log.txt", b"password canary-1\n")
     clean = lambda data: data.replace(b"canary-1", b"***")  # noqa: E731
-    path = seal(run, scene.result(of, seen), to=tmp_path / "b.tar", clock=scene.StoryClock(), scrub=clean).path
+    path = seal(run, sample_run.result(of, seen), to=tmp_path / "b.tar", clock=sample_run.SetClock(), scrub=clean).path
     assert b"canary" not in path.read_bytes()
     assert json.loads((run / "redactions.json").read_text()) == {"changed_at_sealing": ["hyops/log.txt"]}
     assert verify(path).ok
 
 
 def test_a_failure_leaves_no_half_bundle(tmp_path: Path) -> None:
-    of, seen = scene.recovered(tmp_path / "run")
+    of, seen = sample_run.recovered_run(tmp_path / "run")
 
     def broken(payload: bytes, kind: str) -> dict[str, object]:
         raise RuntimeError("no authority")
 
     to = tmp_path / "out" / "b.tar"
     with pytest.raises(RuntimeError):
-        seal(tmp_path / "run", scene.result(of, seen), to=to, clock=scene.StoryClock(), sign=broken)
+        seal(tmp_path / "run", sample_run.result(of, seen), to=to, clock=sample_run.SetClock(), sign=broken)
     assert list(to.parent.iterdir()) == []
-    assert verify(seal(tmp_path / "run", scene.result(of, seen), to=to, clock=scene.StoryClock()).path).ok
+    assert verify(seal(tmp_path / "run", sample_run.result(of, seen), to=to, clock=sample_run.SetClock()).path).ok
 
 
 def test_large_files_are_hashed_beside_the_writing(tmp_path: Path) -> None:

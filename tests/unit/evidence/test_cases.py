@@ -15,7 +15,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import Entry, Manifest
 from hyops_ci.evidence.bundle import ENVELOPE, MANIFEST, envelope
 from hyops_ci.evidence.verify import VerificationResult, verify
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 CASES = Path(__file__).parents[2] / "cases" / "evidence"
 
@@ -71,7 +71,7 @@ def forged(bundle: Path, changes: list[dict[str, Any]]) -> Path:
 
 
 def looked_at(root: Path, case: dict[str, Any]) -> VerificationResult:
-    return verify(forged(scene.sealed(root / "run", root / "b.tar").path, case["changes"]))
+    return verify(forged(sample_run.sealed(root / "run", root / "b.tar").path, case["changes"]))
 
 
 @pytest.mark.parametrize("case", cases("accept"))

@@ -11,20 +11,20 @@ from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 RTO = Objective(rto="PT30M")
 
 
 def figures(root: Path, objective: Objective | None = RTO, approved: bool = True, **changes: Any) -> dict[str, Any]:
-    of = scene.plan()
-    seen = scene.check(of)
-    approvals = [scene.approval(scene.subject(of, seen))] if approved else []
-    return objectives(read_chain(root), scene.result(of, seen, **changes), objective, approvals)
+    of = sample_run.plan()
+    seen = sample_run.check(of)
+    approvals = [sample_run.approval(sample_run.subject(of, seen))] if approved else []
+    return objectives(read_chain(root), sample_run.result(of, seen, **changes), objective, approvals)
 
 
 def test_a_recovery_is_split_by_who_was_waited_for(tmp_path: Path) -> None:
-    scene.recovered(tmp_path)
+    sample_run.recovered_run(tmp_path)
     document = figures(tmp_path)
     assert {name: value["seconds"] for name, value in document["figures"].items()} == {
         "request_to_proven": 27 * 60 + 27,
@@ -39,7 +39,7 @@ def test_a_recovery_is_split_by_who_was_waited_for(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_has_a_reason_and_no_figure(tmp_path: Path) -> None:
-    scene.recovered(tmp_path)
+    sample_run.recovered_run(tmp_path)
     unproven = figures(tmp_path, proven=[])
     assert unproven["figures"]["request_to_proven"] == {"seconds": None, "reason": "nothing was proven"}
     assert unproven["rto"] == {"objective": 1800, "met": None, "reason": "nothing was proven"}
@@ -50,18 +50,18 @@ def test_what_was_not_measured_has_a_reason_and_no_figure(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("state", "code"), [(State.FAILED, 9), (State.INDETERMINATE, 10), (State.DENIED, 6)])
 def test_a_run_that_stopped_proves_nothing(tmp_path: Path, state: State, code: int) -> None:
-    scene.record(tmp_path, scene.StoryClock(), scene._STORY[:8])
+    sample_run.record(tmp_path, sample_run.SetClock(), sample_run._TRANSITIONS[:8])
     document = figures(tmp_path, outcome=state.value, exit_code=code)
     assert document["figures"]["request_to_proven"]["reason"] == f"the run ended {state}"
     assert document["figures"]["hyops_only"] == {"seconds": None, "reason": "hyops.deploy has no result"}
 
 
 def test_clocks_that_disagree_give_no_figure(tmp_path: Path) -> None:
-    scene.recovered(tmp_path)
-    of = scene.plan()
-    seen = scene.check(of)
+    sample_run.recovered_run(tmp_path)
+    of = sample_run.plan()
+    seen = sample_run.check(of)
     late = moment("2026-11-23T03:31:58Z") + timedelta(hours=1)
-    found = objectives(read_chain(tmp_path), scene.result(of, seen), RTO, [], late)
+    found = objectives(read_chain(tmp_path), sample_run.result(of, seen), RTO, [], late)
     assert found["figures"]["request_to_proven"] == {"seconds": None, "reason": "the clocks of two hosts disagree"}
 
 
@@ -70,7 +70,7 @@ def test_no_events_at_all(tmp_path: Path) -> None:
 
 
 def test_preflight_and_deploy_both_count(tmp_path: Path) -> None:
-    clock = scene.StoryClock()
+    clock = sample_run.SetClock()
     with PartRecorder(tmp_path, "execute", clock) as part:
         for name in ("hyops.preflight", "hyops.deploy"):
             part.intent(name)

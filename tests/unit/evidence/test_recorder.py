@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.contracts.run import TERMINAL, TRANSITIONS, State, may_follow
 from hyops_ci.evidence.recorder import GENESIS, BrokenChain, PartRecorder, chain, read_chain
-from tests.unit.evidence.scene import StoryClock
+from tests.unit.evidence.sample_run import SetClock
 
 
 def names(root: Path) -> list[str]:
@@ -21,10 +21,10 @@ def names(root: Path) -> list[str]:
 
 
 def test_parts_chain_in_the_order_of_the_stages(tmp_path: Path) -> None:
-    with PartRecorder(tmp_path, "plan", StoryClock()) as part:
+    with PartRecorder(tmp_path, "plan", SetClock()) as part:
         part.enter(State.RECEIVED)
         part.note("n", value=1)
-    with PartRecorder(tmp_path, "check", StoryClock()) as part:
+    with PartRecorder(tmp_path, "check", SetClock()) as part:
         assert part.state is State.RECEIVED
         part.enter(State.PLANNED)
     events = list(read_chain(tmp_path))
@@ -35,7 +35,7 @@ def test_parts_chain_in_the_order_of_the_stages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [None, *State])
 def test_only_the_table_is_walked(tmp_path: Path, before: State | None) -> None:
-    with PartRecorder(tmp_path, "plan", StoryClock()) as part:
+    with PartRecorder(tmp_path, "plan", SetClock()) as part:
         for after in State:
             part.state = before
             legal = after is State.RECEIVED if before is None else may_follow(before, after)
@@ -52,20 +52,20 @@ def test_every_walk_over_the_table_reads_back(data: st.DataObject, tmp_path_fact
     walked = [State.RECEIVED]
     while walked[-1] not in TERMINAL:
         walked.append(data.draw(st.sampled_from(sorted(TRANSITIONS[walked[-1]]))))
-    with PartRecorder(root, "plan", StoryClock()) as part:
+    with PartRecorder(root, "plan", SetClock()) as part:
         for state in walked:
             part.enter(state)
     assert names(root) == walked
 
 
 def test_a_torn_line_is_cut_off_and_said(tmp_path: Path) -> None:
-    with PartRecorder(tmp_path, "execute", StoryClock()) as part:
+    with PartRecorder(tmp_path, "execute", SetClock()) as part:
         part.enter(State.RECEIVED)
     path = tmp_path / "parts/execute/events.jsonl"
     path.write_bytes(path.read_bytes() + b'{"seq":1,"at":"20')
     with pytest.raises(BrokenChain, match="ends inside a line"):
         list(read_chain(tmp_path))
-    with PartRecorder(tmp_path, "conclude", StoryClock()) as part:
+    with PartRecorder(tmp_path, "conclude", SetClock()) as part:
         assert part.state is State.RECEIVED
     events = list(read_chain(tmp_path))
     assert [(event.stage, event.name, event.data) for event in events[1:]] == [("conclude", "journal.torn", {"bytes": 17})]
@@ -73,7 +73,7 @@ def test_a_torn_line_is_cut_off_and_said(tmp_path: Path) -> None:
 
 def test_redaction_happens_before_the_disk(tmp_path: Path) -> None:
     hide = lambda value: json.loads(json.dumps(value).replace("canary", "***"))  # noqa: E731
-    with PartRecorder(tmp_path, "plan", StoryClock(), hide) as part:
+    with PartRecorder(tmp_path, "plan", SetClock(), hide) as part:
         part.note("n", text="a canary")
     assert b"canary" not in (tmp_path / "parts/plan/events.jsonl").read_bytes()
 
@@ -91,7 +91,7 @@ def test_redaction_happens_before_the_disk(tmp_path: Path) -> None:
     ],
 )
 def test_a_changed_chain_is_broken(tmp_path: Path, change: object) -> None:
-    with PartRecorder(tmp_path, "plan", StoryClock()) as part:
+    with PartRecorder(tmp_path, "plan", SetClock()) as part:
         part.enter(State.RECEIVED)
         part.enter(State.PLANNED)
         part.note("n")
@@ -112,8 +112,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from hyops_ci.evidence.recorder import PartRecorder
-from tests.unit.evidence.scene import StoryClock
-with PartRecorder(Path(sys.argv[1]), "plan", StoryClock()) as part:
+from tests.unit.evidence.sample_run import SetClock
+with PartRecorder(Path(sys.argv[1]), "plan", SetClock()) as part:
     number = 0
     while True:
         part.note("n", number=number)
@@ -129,7 +129,7 @@ def test_what_was_said_to_be_written_survives_kill_9(tmp_path: Path) -> None:
         said = [int(writer.stdout.readline()) for _ in range(20)]
         writer.send_signal(signal.SIGKILL)
         said += [int(line) for line in writer.stdout if line.endswith("\n")]
-    with PartRecorder(tmp_path, "conclude", StoryClock()):
+    with PartRecorder(tmp_path, "conclude", SetClock()):
         pass
     kept = [event.data["number"] for event in read_chain(tmp_path) if event.stage == "plan"]
     assert kept[: len(said)] == said

@@ -15,7 +15,7 @@ from hyops_ci.evidence.bundle import Sealed, seal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.scrubbing import changed_at_sealing
 from hyops_ci.evidence.verify import VerificationResult, verify
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 CANARY = b"canary-9f2c"
 
@@ -25,16 +25,16 @@ def hide(data: bytes) -> bytes:
 
 
 def sealed(run: Path, to: Path) -> Sealed:
-    of = scene.plan()
-    return seal(run, scene.result(of, scene.check(of)), to=to, clock=scene.StoryClock(), scrub=hide)
+    of = sample_run.plan()
+    return seal(run, sample_run.result(of, sample_run.check(of)), to=to, clock=sample_run.SetClock(), scrub=hide)
 
 
 def leaking_run(run: Path) -> None:
     """A recovered run with a secret in a log and in an event of its last stage."""
-    scene.recovered(run)
-    scene.write(run, "hyops/log.txt", b"password " + CANARY + b"\n")
-    scene.write(run, "redactions.json", {"counts": {"PG_PASSWORD": 3}})
-    with PartRecorder(run, "execute", scene.StoryClock()) as part:
+    sample_run.recovered_run(run)
+    sample_run.write(run, "hyops/log.txt", b"password " + CANARY + b"\n")
+    sample_run.write(run, "redactions.json", {"counts": {"PG_PASSWORD": 3}})
+    with PartRecorder(run, "execute", sample_run.SetClock()) as part:
         part.note("late", text=CANARY.decode())
 
 
@@ -63,28 +63,28 @@ def test_what_redaction_counted_before_stays(tmp_path: Path) -> None:
 
 
 def test_a_decision_with_a_secret_in_it_still_verifies(tmp_path: Path) -> None:
-    scene.recovered(tmp_path / "run")
+    sample_run.recovered_run(tmp_path / "run")
     verdict = verdict_without(tmp_path / "run", "decision.json")
     assert verdict.problems == ()
     assert "decision.json" in verdict.facts["redacted"]
 
 
 def test_counts_alone_excuse_nothing(tmp_path: Path) -> None:
-    of, _ = scene.recovered(tmp_path / "run")
-    scene.write(tmp_path / "run", "redactions.json", {"counts": {}, "changed_at_sealing": ["decision.json", "sources/config.bak"]})
-    scene.write(tmp_path / "run", f"sources/{of.sources[0].role}", b"other\n")
+    of, _ = sample_run.recovered_run(tmp_path / "run")
+    sample_run.write(tmp_path / "run", "redactions.json", {"counts": {}, "changed_at_sealing": ["decision.json", "sources/config.bak"]})
+    sample_run.write(tmp_path / "run", f"sources/{of.sources[0].role}", b"other\n")
     assert "sources/config is not what the plan was made of" in verify(sealed(tmp_path / "run", tmp_path / "b.tar").path).problems
 
 
 def test_an_event_that_cannot_be_cleaned_says_only_that_it_was(tmp_path: Path) -> None:
-    with PartRecorder(tmp_path / "run", "plan", scene.StoryClock()) as part:
+    with PartRecorder(tmp_path / "run", "plan", sample_run.SetClock()) as part:
         part.enter(State.RECEIVED)
         part.note("n", text="x")
         part.enter(State.REJECTED, why="x")
     when = "2026-11-23T03:04:31Z"
-    ended = Result(run_id=scene.RUN, outcome=State.REJECTED, exit_code=3, headline="x", started_at=when, ended_at=when)
+    ended = Result(run_id=sample_run.RUN, outcome=State.REJECTED, exit_code=3, headline="x", started_at=when, ended_at=when)
     breaks = lambda data: data.replace(b'"x"', b'"') if b"manifest" not in data else data  # noqa: E731
-    bundle = seal(tmp_path / "run", ended, to=tmp_path / "b.tar", clock=scene.StoryClock(), scrub=breaks)
+    bundle = seal(tmp_path / "run", ended, to=tmp_path / "b.tar", clock=sample_run.SetClock(), scrub=breaks)
     said = [(event.name, event.data) for event in read_chain(tmp_path / "run")]
     assert said == [("RECEIVED", {}), ("redacted", {"redacted": "all of it"}), ("REJECTED", {"redacted": "all of it"})]
     assert verify(bundle.path).problems == ("result.json is no Result: 1 fields do not fit",)
@@ -145,7 +145,7 @@ def test_sealing_survives_kill_9_at_every_file_it_touches(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "events.jsonl", "a/../../x", "."])
 def test_a_stage_keeps_files_in_its_own_part(tmp_path: Path, path: str) -> None:
-    with PartRecorder(tmp_path, "check", scene.StoryClock()) as part:
+    with PartRecorder(tmp_path, "check", sample_run.SetClock()) as part:
         part.keep("logs/a.txt", b"a")
         with pytest.raises(ValueError, match="no place"):
             part.keep(path, b"x")
@@ -153,8 +153,8 @@ def test_a_stage_keeps_files_in_its_own_part(tmp_path: Path, path: str) -> None:
 
 
 def test_a_part_does_not_go_on_behind_a_later_one(tmp_path: Path) -> None:
-    scene.record(tmp_path, scene.StoryClock(), scene._STORY[:3])
+    sample_run.record(tmp_path, sample_run.SetClock(), sample_run._TRANSITIONS[:3])
     with pytest.raises(ValueError, match="cannot go on after check has begun"):
-        PartRecorder(tmp_path, "plan", scene.StoryClock())
+        PartRecorder(tmp_path, "plan", sample_run.SetClock())
     with pytest.raises(ValueError, match="no stage"):
-        PartRecorder(tmp_path, "watch", scene.StoryClock())
+        PartRecorder(tmp_path, "watch", sample_run.SetClock())

@@ -16,16 +16,16 @@ from hyops_ci.contracts.run import State
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import public_of, sign
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 
 def by_jonas(payload: bytes, kind: str) -> dict[str, object]:
-    return sign(payload, kind, [scene.JONAS])
+    return sign(payload, kind, [sample_run.JONAS])
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return scene.sealed(tmp_path / "run", tmp_path / "b.tar", by_jonas).path
+    return sample_run.sealed(tmp_path / "run", tmp_path / "b.tar", by_jonas).path
 
 
 def unpacked(bundle: Path) -> Path:
@@ -49,17 +49,17 @@ def test_a_bundle_holds(bundle: Path) -> None:
 
 
 def test_a_signature_is_asked_for(bundle: Path, tmp_path: Path) -> None:
-    key = public_of(scene.JONAS)
+    key = public_of(sample_run.JONAS)
     assert verify(bundle, trusted_keys=[key], require_signature=True).ok
-    assert "no trusted key" in verify(bundle, trusted_keys=[public_of(scene.PRIYA)], require_signature=True).problems[0]
-    unsigned = scene.small(tmp_path / "small", tmp_path / "s.tar").path
+    assert "no trusted key" in verify(bundle, trusted_keys=[public_of(sample_run.PRIYA)], require_signature=True).problems[0]
+    unsigned = sample_run.small(tmp_path / "small", tmp_path / "s.tar").path
     assert verify(unsigned).ok
     assert verify(unsigned, trusted_keys=[key], require_signature=True).exit_code == 11
 
 
 @pytest.mark.parametrize("signer", [None, by_jonas], ids=["unsigned", "signed"])
 def test_every_single_changed_byte_is_seen(tmp_path: Path, signer: Callable[[bytes, str], dict[str, object]] | None) -> None:
-    path = scene.small(tmp_path / "run", tmp_path / "b.tar", signer).path
+    path = sample_run.small(tmp_path / "run", tmp_path / "b.tar", signer).path
     whole = bytearray(path.read_bytes())
     assert verify(path).ok
     with path.open("r+b", buffering=0) as file:
@@ -72,7 +72,7 @@ def test_every_single_changed_byte_is_seen(tmp_path: Path, signer: Callable[[byt
 
 
 def test_every_change_of_length_is_seen(tmp_path: Path) -> None:
-    path = scene.small(tmp_path / "run", tmp_path / "b.tar").path
+    path = sample_run.small(tmp_path / "run", tmp_path / "b.tar").path
     whole = path.read_bytes()
     for changed in (whole + b"\0", whole + bytes(512), whole[:-512], whole[:-1], whole[512:], b"", whole * 2):
         path.write_bytes(changed)
@@ -116,11 +116,11 @@ def test_a_repacked_bundle_is_seen(bundle: Path, change: Callable[[object], obje
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [
-        ("check.json", lambda d: d | {"plan_digest": scene.ZERO}, "check.json looked at another plan"),
+        ("check.json", lambda d: d | {"plan_digest": sample_run.ZERO}, "check.json looked at another plan"),
         ("decision.json", lambda d: d | {"rationale": "other"}, "not the decision that was planned"),
         ("claim.json", lambda d: d | {"epoch": 6}, "later epoch"),
         ("claim.json", lambda d: d | {"nonces": []}, "nonce"),
-        ("claim.json", lambda d: d | {"plan_digest": scene.ZERO}, "claim.json: plan_digest"),
+        ("claim.json", lambda d: d | {"plan_digest": sample_run.ZERO}, "claim.json: plan_digest"),
         ("plan.json", lambda d: d | {"lane": "azure"}, "plan_digest is not that of the bundle"),
         ("claim.json", lambda d: d | {"approvals": []}, "cites other approvals"),
         ("approvals/envelopes.json", lambda d: [], "holds no signature of jonas's key"),
@@ -135,33 +135,33 @@ def test_a_repacked_bundle_is_seen(bundle: Path, change: Callable[[object], obje
 )
 def test_documents_that_contradict_each_other(tmp_path: Path, name: str, change: Callable[[object], object], problem: str) -> None:
     run = tmp_path / "run"
-    of, seen = scene.recovered(run)
-    scene.write(run, name, change(json.loads((run / name).read_text() if (run / name).exists() else "{}")))
-    seal(run, scene.result(of, seen), to=tmp_path / "b.tar", clock=scene.StoryClock())
+    of, seen = sample_run.recovered_run(run)
+    sample_run.write(run, name, change(json.loads((run / name).read_text() if (run / name).exists() else "{}")))
+    seal(run, sample_run.result(of, seen), to=tmp_path / "b.tar", clock=sample_run.SetClock())
     assert problem in "\n".join(verify(tmp_path / "b.tar").problems)
 
 
 def test_a_result_that_the_events_do_not_tell(tmp_path: Path) -> None:
-    sealed = scene.sealed(tmp_path / "run", tmp_path / "b.tar", outcome="COMPLETED")
+    sealed = sample_run.sealed(tmp_path / "run", tmp_path / "b.tar", outcome="COMPLETED")
     assert "the events end in COMPLETED_WITH_EXCEPTIONS, the manifest says COMPLETED" in verify(sealed.path).problems
 
 
 def test_events_that_were_shortened(tmp_path: Path) -> None:
-    root, clock = tmp_path / "run", scene.StoryClock()
-    of, seen = scene.recovered(root)
-    seal(root, scene.result(of, seen), to=tmp_path / "b.tar", clock=clock)
+    root, clock = tmp_path / "run", sample_run.SetClock()
+    of, seen = sample_run.recovered_run(root)
+    seal(root, sample_run.result(of, seen), to=tmp_path / "b.tar", clock=clock)
     events = unpacked(tmp_path / "b.tar") / "parts/execute/events.jsonl"
     events.write_bytes(b"\n".join(events.read_bytes().splitlines()[:-1]) + b"\n")
     assert "the events do not end where the manifest says" in verify(tmp_path / "b").problems
 
 
 def test_moves_off_the_table_are_seen(tmp_path: Path) -> None:
-    root, clock = tmp_path / "run", scene.StoryClock()
-    scene.record(root, clock, (("plan", "03:04:31", State.RECEIVED),))
-    with scene.PartRecorder(root, "execute", clock) as recorder:
+    root, clock = tmp_path / "run", sample_run.SetClock()
+    sample_run.record(root, clock, (("plan", "03:04:31", State.RECEIVED),))
+    with sample_run.PartRecorder(root, "execute", clock) as recorder:
         recorder._write("transition", "COMPLETED", {})
     when = "2026-11-23T03:04:31Z"
-    done = scene.Result(run_id=scene.RUN, outcome=State.COMPLETED, exit_code=0, headline="x", started_at=when, ended_at=when)
+    done = sample_run.Result(run_id=sample_run.RUN, outcome=State.COMPLETED, exit_code=0, headline="x", started_at=when, ended_at=when)
     path = seal(root, done, to=tmp_path / "b.tar", clock=clock).path
     assert "event 1: a run does not go from RECEIVED to COMPLETED" in verify(path).problems
 
@@ -201,7 +201,7 @@ def test_nothing_raises(data: bytes, tmp_path_factory: pytest.TempPathFactory) -
 def test_nothing_raises_near_a_bundle(at: int, data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp()
     if not (base / "near.tar").exists():
-        scene.sealed(base / "near", base / "near.tar")
+        sample_run.sealed(base / "near", base / "near.tar")
     whole = (base / "near.tar").read_bytes()
     changed = whole[:at] + data + whole[at + len(data) :]
     (base / "changed.tar").write_bytes(changed)

@@ -16,7 +16,7 @@ from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 EVIL = "</style></dd><script>alert(1)</script>`````\u202e\x1b[31m\n# heading <img src=x onerror=y>"
 
@@ -40,7 +40,7 @@ class Outline(HTMLParser):
 
 
 def files(root: Path, **changes: object) -> dict[str, bytes]:
-    scene.told(root, **changes)
+    sample_run.complete_run(root, **changes)
     return read_files(root)
 
 
@@ -131,8 +131,8 @@ def test_every_end_has_a_page(tmp_path: Path, outcome: str) -> None:
 
 
 def test_a_container_and_its_folder_read_alike(tmp_path: Path) -> None:
-    of, seen = scene.told(tmp_path / "run")
-    path = seal(tmp_path / "run", scene.result(of, seen), to=tmp_path / "b.tar", clock=scene.StoryClock()).path
+    of, seen = sample_run.complete_run(tmp_path / "run")
+    path = seal(tmp_path / "run", sample_run.result(of, seen), to=tmp_path / "b.tar", clock=sample_run.SetClock()).path
     packed = read_files(path)
     assert "no manifest" not in html(packed)
     assert {name: packed[name] for name in packed if not name.startswith("manifest")} == read_files(tmp_path / "run")
@@ -147,7 +147,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size
 def test_nothing_in_a_bundle_breaks_a_report(name: str, content: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp() / "report"
     if not base.exists():
-        scene.told(base)
+        sample_run.complete_run(base)
     given = read_files(base) | {name: content if isinstance(content, bytes) else json.dumps(content).encode()}
     assert not Outline(html(given)).open
     assert markdown(given)

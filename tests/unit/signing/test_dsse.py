@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import Refusal
 from hyops_ci.signing.dsse import load_key, new_key, open_envelope, pae, public_of, read_envelopes, sign
-from tests.unit.evidence.scene import JONAS, PRIYA
+from tests.unit.evidence.sample_run import JONAS, PRIYA
 
 KIND = "application/vnd.test+json"
 BOTH = (public_of(JONAS), public_of(PRIYA))

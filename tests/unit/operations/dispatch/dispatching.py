@@ -14,11 +14,11 @@ from hyops_ci.github.api.client import Client
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 NAME = "acme/recovery"
 REPOSITORY_ID = 4711
-"""With run 212 the decision's id of the bundle that `scene` seals: `manual-4711-212`."""
+"""With run 212 the decision's id of the bundle that `sample_run` seals: `manual-4711-212`."""
 RUN = 212
 FILE = """\
 name: Disaster recovery
@@ -111,7 +111,7 @@ def bundle(folder: Path, **changes: Any) -> bytes:
     """The sealed bundle of run 212-1."""
     root = folder / "run"
     root.mkdir(parents=True)
-    scene.sealed(root, folder / "evidence.tar", **changes)
+    sample_run.sealed(root, folder / "evidence.tar", **changes)
     return (folder / "evidence.tar").read_bytes()
 
 

@@ -22,7 +22,7 @@ from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.job import Job
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
-from tests.unit.evidence import scene
+from tests.unit.evidence import sample_run
 
 __all__ = ["github_fake"]
 JONAS = Person(login="jonas", id=1002)
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A sealed recovery of run 212-1, with a review in place of the signature, and the runner that checked."""
     root = tmp_path_factory.mktemp("bundle")
     (root / "run").mkdir()
-    scene.sealed(root / "run", root / "evidence.tar")
+    sample_run.sealed(root / "run", root / "evidence.tar")
     files = dict(read_files(root / "evidence.tar"))
     said = json.loads(files["approvals/jonas.json"]) | {"channel": "environment", "approver": {"login": "jonas", "id": 1002}}
     files["approvals/jonas.json"] = json.dumps({key: value for key, value in said.items() if key not in ("key_id",)}).encode()
@@ -149,7 +149,7 @@ def test_a_report_whose_evidence_github_contradicts_is_red(
 ) -> None:
     (tmp_path / "run").mkdir()
     path = tmp_path / "evidence.tar"
-    scene.sealed(tmp_path / "run", path)
+    sample_run.sealed(tmp_path / "run", path)
     result = Result.model_validate_json(read_files(path)["result.json"])
     ended = Conclusion(result, path, "sha256:" + "0" * 64, verify(path), path)
     github_fake.add_user("maria")

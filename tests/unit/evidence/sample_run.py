@@ -1,4 +1,4 @@
-"""A whole run on disk, with figures of the texts: what the tests of evidence and approvals are made from."""
+"""A complete run on disk, for the tests of evidence, approvals and reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NONCE = "5f" * 16
 RUN = "212-1"
 
 
-class StoryClock:
+class SetClock:
     """A clock that a test sets; time passes only where it says so."""
 
     def __init__(self, at: datetime = START) -> None:
@@ -43,7 +43,7 @@ class StoryClock:
         self.at += timedelta(seconds=seconds)
 
     def set(self, clock: str) -> None:
-        """Move to HH:MM:SS of the night."""
+        """Move to HH:MM:SS of the day of the run."""
         self.at = datetime.fromisoformat(f"2026-11-23T{clock}+00:00")
 
 
@@ -216,7 +216,7 @@ def claim(of: Plan, seen: Check) -> Claim:
     )
 
 
-_STORY = (
+_TRANSITIONS = (
     ("plan", "03:04:31", State.RECEIVED),
     ("plan", "03:04:39", State.PLANNED),
     ("check", "03:05:02", State.CHECKED),
@@ -230,8 +230,8 @@ _STORY = (
 )
 
 
-def record(root: Path, clock: StoryClock, story: tuple[tuple[str, str, State], ...] = _STORY) -> None:
-    for stage, at, state in story:
+def record(root: Path, clock: SetClock, transitions: tuple[tuple[str, str, State], ...] = _TRANSITIONS) -> None:
+    for stage, at, state in transitions:
         clock.set(at)
         with PartRecorder(root, stage, clock) as recorder:
             if state is State.VERIFYING:
@@ -241,7 +241,7 @@ def record(root: Path, clock: StoryClock, story: tuple[tuple[str, str, State], .
                 recorder.intent("hyops.deploy")
 
 
-def recovered(root: Path) -> tuple[Plan, Check]:
+def recovered_run(root: Path) -> tuple[Plan, Check]:
     """A run that recovered the service, ready to be sealed but for its result."""
     of = plan()
     seen = check(of)
@@ -252,30 +252,30 @@ def recovered(root: Path) -> tuple[Plan, Check]:
     write(root, "claim.json", claim(of, seen))
     write(root, "approvals/jonas.json", approval(subject(of, seen)))
     write(root, "approvals/envelopes.json", [signed(approval(subject(of, seen)))])
-    record(root, StoryClock())
+    record(root, SetClock())
     return of, seen
 
 
 def sealed(root: Path, to: Path, sign: Signer | None = None, **changes: Any) -> Sealed:
     """The same, sealed."""
-    of, seen = recovered(root)
-    return seal(root, result(of, seen, **changes), to=to, clock=StoryClock(), sign=sign)
+    of, seen = recovered_run(root)
+    return seal(root, result(of, seen, **changes), to=to, clock=SetClock(), sign=sign)
 
 
 def small(root: Path, to: Path, sign: Signer | None = None) -> Sealed:
-    """The smallest whole bundle: a run that was refused at once."""
-    record(root, StoryClock(), (("plan", "03:04:31", State.RECEIVED), ("plan", "03:04:32", State.REJECTED)))
+    """The smallest bundle: a run that was refused at once."""
+    record(root, SetClock(), (("plan", "03:04:31", State.RECEIVED), ("plan", "03:04:32", State.REJECTED)))
     ended = stamp(START)
     refused = Result(run_id=RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=ended, ended_at=ended)
-    return seal(root, refused, to=to, clock=StoryClock(), sign=sign)
+    return seal(root, refused, to=to, clock=SetClock(), sign=sign)
 
 
-def told(root: Path, **changes: Any) -> tuple[Plan, Check]:
+def complete_run(root: Path, **changes: Any) -> tuple[Plan, Check]:
     """A recovered run with everything that a report shows, its result included."""
     from hyops_ci.evidence.objectives import objectives
     from hyops_ci.evidence.recorder import read_chain
 
-    of, seen = recovered(root)
+    of, seen = recovered_run(root)
     ended = result(of, seen, **changes)
     moments = (("03:09:40", 1), ("03:09:41", 131), ("03:12:22", 845), ("03:26:30", 58), ("03:27:30", 170), ("03:30:20", 39))
     lines = []
