@@ -22,7 +22,7 @@ BY_HAND: Final = (
 )
 
 
-class _Twice(ValueError):
+class DuplicateKey(ValueError):
     """A key that stands twice in one object."""
 
 
@@ -40,8 +40,8 @@ def read_object(data: bytes, what: str = "the record") -> dict[str, Any]:
         _refuse("encoding", "begins with a byte order mark", "U+FEFF", "UTF-8 without a byte order mark", f"send {what} as it was written")
     _check_depth(text)
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
-    except _Twice as error:
+        value = json.loads(text, object_pairs_hook=each_key_once, parse_int=_integer)
+    except DuplicateKey as error:
         _refuse("duplicate-key", "a key stands twice", str(error), "each key once", f"send {what} as it was written")
     except (ValueError, RecursionError) as error:
         found = str(error) if isinstance(error, ValueError) else "nested without end"
@@ -52,11 +52,12 @@ def read_object(data: bytes, what: str = "the record") -> dict[str, Any]:
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object from its pairs, as the hook of `json.loads`. Raises DuplicateKey."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _Twice(f"key {key!r}")
+            raise DuplicateKey(f"key {key!r}")
         found[key] = value
     return found
 

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Never
-
-import yaml
+from typing import Any, Never
 
 from hyops_ci.errors import Exit, Refusal
-
-MAX_BYTES: Final = 1 << 20
-_BOOLEAN: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
-_RESOLVED_IN_1_2: Final = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe types; `on`, `yes`, `off` and dates stay text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _RESOLVED_IN_1_2]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(f"^(?:{_BOOLEAN.pattern})$"), list("tTfF"))
+from hyops_ci.parsing.yaml_loader import Yaml12Loader, YamlError, load
 
 
 @dataclass(frozen=True)
@@ -39,15 +22,13 @@ class Input:
 
 def read_workflow(data: bytes, path: str) -> dict[str, Any]:
     """The mapping in a workflow file. Raises Refusal (exit 2) `workflow.file` for what GitHub could not read either."""
-    if len(data) > MAX_BYTES:
-        _refuse(path, f"{len(data)} bytes")
+    document, found = None, ""
     try:
-        document = yaml.load(data.decode("utf-8"), Loader=_Loader)  # noqa: S506 - the loader is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        _refuse(path, f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}" if mark else str(error.problem))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        _refuse(path, str(error).partition("\n")[0] or type(error).__name__)
+        document = load(data, Yaml12Loader)
+    except YamlError as error:
+        found = str(error)
+    if found:
+        _refuse(path, found)
     if not isinstance(document, dict):
         _refuse(path, "nothing" if document is None else f"a {type(document).__name__}")
     return document

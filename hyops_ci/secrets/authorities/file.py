@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.strict_json import DuplicateKey, each_key_once
+from hyops_ci.parsing.yaml_loader import StrictLoader, YamlError, load
 from hyops_ci.secrets.port import Access
 from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
 
@@ -65,45 +67,26 @@ class FileAuthority:
             data = self._path.read_bytes()
         except OSError as error:
             raise _refuse(self._path, f"{error.strerror}", "a readable file") from None
-        if len(data) > MAX_BYTES:
-            raise _refuse(self._path, f"{len(data)} bytes", f"at most {MAX_BYTES} bytes")
-        content: object = None
-        try:
-            text = data.decode("utf-8")
-            content = json.loads(text, object_pairs_hook=_once) if text.lstrip().startswith("{") else _yaml(text)
-            problem = "" if isinstance(content, dict) and all(isinstance(key, str) for key in content) else "no object of names and values"
-        except ValueError as error:
-            # The parser's own words could quote a value.
-            problem = str(error) if isinstance(error, _Twice) else "neither JSON nor YAML"
+        content, problem = _parsed(data)
+        if not problem and not (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
+            problem = "no object of names and values"
         if problem or not isinstance(content, dict):
-            raise _refuse(self._path, problem, "one object of names and values")
+            raise _refuse(self._path, problem, "one object of names and values, each name once")
         return content
 
 
-class _Twice(ValueError):
-    """A name that occurs twice."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise _Twice(f"{name} occurs twice")
-    return dict(pairs)
-
-
-def _yaml(text: str) -> object:
-    import yaml
-
+def _parsed(data: bytes) -> tuple[object, str]:
+    """The value of a JSON or YAML text, or the problem. The words of the parsers could quote a secret, so they are not used."""
+    if len(data) > MAX_BYTES:
+        return None, f"{len(data)} bytes, at most {MAX_BYTES}"
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if isinstance(node, yaml.MappingNode):
-            _once([(str(key.value), None) for key, _ in node.value])
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        # Its message quotes the line at fault, which may hold a value.
-        pass
-    raise ValueError("not YAML")
+        return (json.loads(data, object_pairs_hook=each_key_once) if data.lstrip().startswith(b"{") else load(data, StrictLoader)), ""
+    except DuplicateKey as error:
+        return None, f"{error} stands twice"
+    except YamlError as error:
+        return None, f"{error.where}neither JSON nor YAML"
+    except (ValueError, RecursionError):
+        return None, "neither JSON nor YAML"
 
 
 def _refuse(path: Path, found: str, expected: str, exit_code: Exit = Exit.SECRETS) -> Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.parsing.strict_yaml import MAX_BYTES, read_yaml
+from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.parsing.yaml_loader import MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,33 @@ from hyops_ci.parsing.strict_yaml import MAX_BYTES, read_yaml
 )
 def test_plain_yaml(data: bytes, value: Any) -> None:
     assert read_yaml(data, "x.yml") == value
+
+
+BASE_60 = (b"22:22", b"-1:0", b"+190:20:30", b"190:20:30.15", b"0:0.", b"52:54:00:12:34:56", b"1_0:59")
+"""What YAML 1.1 takes for numbers, as `ssh: 22:22` or an address of a network card: HyOps would, and its reader would not see it."""
+
+
+@pytest.mark.parametrize("text", ["08:30", "0:30", "22:60", "80:8080", "52:54:00:ab:34:56", "1:", "a:1", "1::2", "2001:db8::1", "12:3 0"])
+def test_text_with_colons_that_is_no_number(text: str) -> None:
+    if text.endswith(":"):
+        assert read_yaml(f"a: '{text}'".encode(), "x.yml") == {"a": text}
+        return
+    assert read_yaml(f"a: {text}".encode(), "x.yml") == yaml.safe_load(f"a: {text}") == {"a": text}
+
+
+@pytest.mark.parametrize("number", BASE_60)
+def test_these_are_numbers_to_others(number: bytes) -> None:
+    assert isinstance(yaml.safe_load(number), int | float)
+    assert read_yaml(b"'" + number + b"'", "x.yml") == number.decode()
+
+
+def test_a_megabyte_of_base_60_takes_no_time() -> None:
+    """Converting it would take minutes: quadratic time."""
+    begun = time.monotonic()
+    with pytest.raises(Refusal) as caught:
+        read_yaml(b"a: 1" + b":1" * (500 * 1024), "x.yml")
+    assert "base 60" in caught.value.found
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(
@@ -67,6 +96,7 @@ def test_plain_yaml(data: bytes, value: Any) -> None:
         (b"x: 0x" + b"f" * 5000, "/x: a number"),
         (b"a: " + b"9" * 5000, ""),
         (b"a: 'x" + b"y" * MAX_BYTES, "bytes"),
+        *((b"a: " + number + b"\n", "line 1, column 4: a number in base 60: write it in quotes") for number in BASE_60),
     ],
 )
 def test_what_could_be_read_two_ways(data: bytes, found: str) -> None:

@@ -42,13 +42,16 @@ def test_json_and_yaml(tmp_path: Path, text: str) -> None:
     [
         ("A_KEY: canary value", "secrets.file", "no B_KEY"),
         ("A_KEY: 42\nB_KEY: canary", "secrets.value", "A_KEY: is a number"),
-        ("A_KEY: 2026-11-23\nB_KEY: canary", "secrets.value", "A_KEY: is no text"),
-        ("A_KEY: canary\nA_KEY: canary\n", "secrets.file", "A_KEY occurs twice"),
-        ('{"A_KEY": "canary", "A_KEY": "canary"}', "secrets.file", "A_KEY occurs twice"),
+        ("A_KEY: canary\nA_KEY: canary\n", "secrets.file", "line 2, column 1: neither JSON nor YAML"),
+        ('{"A_KEY": "canary", "A_KEY": "canary"}', "secrets.file", "key 'A_KEY' stands twice"),
+        ("A_KEY: &a canary\nB_KEY: *a\n", "secrets.file", "line 2, column 8: neither JSON nor YAML"),
+        ("A_KEY: 22:22:22\nB_KEY: canary\n", "secrets.file", "line 1, column 8: neither JSON nor YAML"),
+        ("[" * 100_000, "secrets.file", "neither JSON nor YAML"),
+        ('{"A_KEY": ' + "[" * 100_000, "secrets.file", "neither JSON nor YAML"),
         ("- canary", "secrets.file", "no object"),
         ("canary", "secrets.file", "no object"),
         ("", "secrets.file", "no object"),
-        ("1: canary", "secrets.file", "no object"),
+        ("1: canary", "secrets.file", "line 1, column 1: neither JSON nor YAML"),
         ('{"A_KEY": "canary"', "secrets.file", "neither JSON nor YAML"),
         ("A_KEY: [canary", "secrets.file", "neither JSON nor YAML"),
         ("A_KEY: !!python/object:os.system canary", "secrets.file", "neither JSON nor YAML"),
@@ -64,6 +67,11 @@ def test_bad_files_are_refused_without_their_content(tmp_path: Path, text: str |
     assert says in shown
     assert "canary" not in shown
     assert "canary" not in repr(refused.value.__context__)
+
+
+def test_a_date_is_the_text_that_it_is_written_as(tmp_path: Path) -> None:
+    lab = authority(tmp_path, "A_KEY: 2026-11-23\nB_KEY: '22:22:22'\n")
+    assert [secret.value for secret in lab.read(REFS)] == ["2026-11-23", "22:22:22"]
 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from hyops_ci.github.actions.workflow_file import Input, dispatch_inputs, event_
 
 
 def test_on_is_a_word_and_so_are_yes_and_dates() -> None:
-    text = b"on: push\na: yes\nb: off\nc: true\nd: False\ne: 2026-12-01\nf: 7\ng: 'true'\n"
-    expected = {"on": "push", "a": "yes", "b": "off", "c": True, "d": False, "e": "2026-12-01", "f": 7, "g": "true"}
+    text = b"on: push\na: yes\nb: off\nc: true\nd: False\ne: 2026-12-01\nf: 7\ng: 'true'\nh: 22:22\n"
+    expected = {"on": "push", "a": "yes", "b": "off", "c": True, "d": False, "e": "2026-12-01", "f": 7, "g": "true", "h": "22:22"}
     assert read_workflow(text, "dr.yml") == expected
 
 
@@ -30,7 +30,7 @@ def test_anchors_are_allowed_as_github_allows_them() -> None:
         (b"- a\n", "a list"),
         (b"plain\n", "a str"),
         (b"a: [1\n", "line 2, column 1"),
-        (b"a: \xff\n", "utf-8"),
+        (b"a: \xff\n", "byte 3 is no UTF-8"),
         (b"a: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
         (b"[" * 5000, "recursion"),
         (b"#" * (1 << 20) + b"#", "1048577 bytes"),
