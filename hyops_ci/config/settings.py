@@ -6,7 +6,6 @@ A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader fin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, Probe, ServiceAction
@@ -232,16 +231,3 @@ def action_for(config: DispatchConfig, service: str, decision_type: DecisionType
             docs="adopt.md",
         )
     return found
-
-
-def leaves(value: object, at: str = "") -> Iterator[tuple[str, object]]:
-    """(JSON pointer, value) of every value that holds no other, in order."""
-    items: Iterable[tuple[object, object]] = ()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    else:
-        yield at, value
-    for key, item in items:
-        yield from leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Never
 
 from hyops_ci.contracts.limits import MAX_INT
@@ -88,7 +88,7 @@ def _check_depth(text: str) -> None:
 
 def _check_values(value: dict[str, Any]) -> None:
     """Numbers that JSON cannot say, integers that JavaScript cannot hold, halves of characters: by JSON pointer."""
-    for pointer, leaf in leaves(value):
+    for pointer, leaf in leaves(value, keys=True):
         if isinstance(leaf, str) and halved(leaf):
             _refuse(
                 "surrogate",
@@ -112,17 +112,19 @@ def _check_values(value: dict[str, Any]) -> None:
             )
 
 
-def leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """JSON pointer and value of every key and every scalar inside `value`."""
+def leaves(value: object, at: str = "", *, keys: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield JSON pointer and value of everything inside `value` that holds nothing else; with `keys` the keys of each object, too."""
+    items: Iterable[tuple[object, object]] = ()
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield at, key
-            yield from leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from leaves(item, f"{at}/{index}")
+        items = value.items()
+        if keys:
+            yield from ((at, key) for key in value)
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
     else:
         yield at, value
+    for key, item in items:
+        yield from leaves(item, f"{at}/{str(key).replace('~', '~0').replace('/', '~1')}", keys=keys)
 
 
 def halved(text: str) -> bool:

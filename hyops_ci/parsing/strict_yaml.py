@@ -28,7 +28,7 @@ def read_yaml(data: bytes, what: str) -> Any:
 
 def _check_values(value: Any, what: str) -> None:
     """Numbers and text that JSON cannot say have no digest."""
-    for pointer, leaf in leaves(value):
+    for pointer, leaf in leaves(value, keys=True):
         if isinstance(leaf, str) and halved(leaf):
             _refuse(what, f"{pointer or '/'}: half a character", "whole characters, written as themselves")
         if isinstance(leaf, int | float) and not -MAX_INT <= leaf <= MAX_INT:

@@ -12,7 +12,7 @@ from typing import Final
 
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.file import CONFIG_PATH, read_config
-from hyops_ci.config.settings import env_of, leaves, overlay_path
+from hyops_ci.config.settings import env_of, overlay_path
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import DispatchError, Exit, Refusal
@@ -20,6 +20,7 @@ from hyops_ci.github.codeowners import PLACES, unowned
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
+from hyops_ci.parsing.strict_json import leaves
 from hyops_ci.parsing.strict_yaml import read_yaml
 
 WORKFLOWS: Final = ".github/workflows"

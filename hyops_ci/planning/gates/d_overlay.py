@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyops_ci.config.settings import leaves, overlay_path
+from hyops_ci.config.settings import overlay_path
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.errors import Exit
+from hyops_ci.parsing.strict_json import leaves
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
 from hyops_ci.planning.steps import opened_guards, restores
 
