@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final
 
 _BACKTICKS: Final = re.compile("`{3,}")
@@ -13,6 +14,13 @@ def span(seconds: float) -> str:
     hours, rest = divmod(int(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{left:02d}s" if minutes else f"{left}s"
+
+
+def short_span(length: timedelta) -> str:
+    """Return a length of time without parts that are zero, and without seconds from an hour on: `18h49m`, `15m`, `2m1s`, `0s`."""
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{seconds}s" * (not hours and bool(seconds)) or "0s"
 
 
 def fenced(text: str) -> str:

@@ -20,6 +20,7 @@ from hyops_ci.intake.records import from_record
 from hyops_ci.intake.validate import validate
 from hyops_ci.parsing.model_errors import read_model
 from hyops_ci.parsing.strict_json import BY_HAND, read_object
+from hyops_ci.text import short_span
 
 FUTURE: Final = timedelta(seconds=60)
 """Difference of clocks that is let pass."""
@@ -118,7 +119,7 @@ def check_age(decision: Decision, config: DispatchConfig, now: datetime) -> None
             "intake.future",
             "written in the future",
             exit_code=Exit.DECISION,
-            found=f"{decision.decision_id}, written {decision.issued_at}, {span(issued - now)} ahead of this clock",
+            found=f"{decision.decision_id}, written {decision.issued_at}, {short_span(issued - now)} ahead of this clock",
             expected="a time before now",
             fix="correct the clock of the issuer, or of this host",
         )
@@ -127,8 +128,8 @@ def check_age(decision: Decision, config: DispatchConfig, now: datetime) -> None
             "intake.age",
             "too old to act on",
             exit_code=Exit.DECISION,
-            found=f"{decision.decision_id}, written {decision.issued_at}, {span(now - issued)} ago",
-            expected=f"at most {span(limit)}",
+            found=f"{decision.decision_id}, written {decision.issued_at}, {short_span(now - issued)} ago",
+            expected=f"at most {short_span(limit)}",
             fix=f"wait for the next record (10m), or {BY_HAND}",
         )
 
@@ -144,17 +145,10 @@ def check_samples(decision: Decision, config: DispatchConfig, now: datetime) -> 
                 "the record rests on measurements of another time",
                 exit_code=Exit.DECISION,
                 found=f"{decision.decision_id}, {signal.name} of {signal.observed_at}, "
-                + (f"{span(age)} ago" if age > limit else f"{span(-age)} ahead of this clock"),
-                expected=f"at most {span(limit)} old",
+                + (f"{short_span(age)} ago" if age > limit else f"{short_span(-age)} ahead of this clock"),
+                expected=f"at most {short_span(limit)} old",
                 fix=f"correct the clock of the edge or of its Prometheus, or {BY_HAND}",
             )
-
-
-def span(delta: timedelta) -> str:
-    """`18h49m`, `15m`, `42s`."""
-    minutes, secs = divmod(int(delta.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes)) or f"{secs}s"
 
 
 def _from_artifact(artifact: MinimalArtifact, config: DispatchConfig, received_at: datetime) -> Decision:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hyops_ci.text import fenced, span
+from hyops_ci.text import fenced, short_span, span
 
 backticks = st.lists(
     st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
@@ -55,3 +56,10 @@ def test_what_is_no_text_is_spelled_out() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (46, "46s"), (60, "1m00s"), (1647, "27m27s"), (3600, "1h00m"), (3899.9, "1h04m")])
 def test_a_length_of_time(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (0.9, "0s"), (42, "42s"), (121, "2m1s"), (900, "15m"), (3600, "1h"), (3661, "1h1m"), (67740, "18h49m")]
+)
+def test_a_length_of_time_in_short(seconds: float, text: str) -> None:
+    assert short_span(timedelta(seconds=seconds)) == text

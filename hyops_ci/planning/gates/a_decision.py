@@ -9,6 +9,7 @@ from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.text import short_span
 
 CLOCK_SKEW = timedelta(seconds=60)
 
@@ -48,7 +49,7 @@ def decision_future(case: PlanCase) -> Answer:
     if ahead > CLOCK_SKEW:
         return No(
             "the decision is from the future",
-            f"issued_at {case.decision.issued_at}, {_span(ahead)} ahead",
+            f"issued_at {case.decision.issued_at}, {short_span(ahead)} ahead",
             "a time before now",
             "correct the clock of the issuer",
         )
@@ -66,14 +67,14 @@ def decision_lifetime(case: PlanCase) -> Answer:
         return No(
             "the decision lives too long or not at all",
             f"issued {case.decision.issued_at}, expires {case.decision.expires_at}",
-            f"at most {_span(timedelta(seconds=limit))}",
+            f"at most {short_span(timedelta(seconds=limit))}",
             "correct expires_at, or leave it out",
         )
     if expires <= case.facts.now:
         return No(
             "the decision has expired",
-            f"expired {_span(case.facts.now - expires)} ago",
-            f"a decision of the last {_span(timedelta(seconds=limit))}",
+            f"expired {short_span(case.facts.now - expires)} ago",
+            f"a decision of the last {short_span(timedelta(seconds=limit))}",
             "decide again: nothing of an old decision is reused",
         )
     return ""
@@ -103,9 +104,3 @@ def drill_env(case: PlanCase) -> Answer:
             "name a drill service in the config (docs/adopt.md)",
         )
     return ""
-
-
-def _span(delta: timedelta) -> str:
-    minutes, secs = divmod(int(delta.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    return "".join([f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{secs}s" * (not hours and bool(secs))]) or "0s"
