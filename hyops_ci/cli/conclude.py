@@ -54,7 +54,7 @@ def command(output: str) -> int:
             "evidence": str(ended.bundle),
             "evidence_digest": ended.sha256,
             "report": str(ended.report),
-            "github": write_witness(ended),
+            "github": write_github_record(ended),
         },
         output,
     )
@@ -73,14 +73,12 @@ def command(output: str) -> int:
     return ended.exit_code
 
 
-def write_witness(ended: Conclusion) -> str:
-    """GitHub's own word beside the bundle, or an empty name where it gave none."""
-    from hyops_ci.stages.conclude.cross_check import document
-
-    if ended.witness is None:
+def write_github_record(ended: Conclusion) -> str:
+    """Write what GitHub shows of the run beside the bundle. Return the file's name, empty where GitHub was not asked."""
+    if ended.github is None:
         return ""
     path = ended.bundle.with_name("github.json")
-    path.write_text(json.dumps(document(ended.witness), indent=2, sort_keys=True), encoding="utf-8")
+    path.write_text(json.dumps(ended.github.document(), indent=2, sort_keys=True), encoding="utf-8")
     return str(path)
 
 

@@ -130,7 +130,7 @@ def outputs_of(run: RunDir) -> dict[str, str]:
     import json
 
     from hyops_ci.contracts.plan import Plan
-    from hyops_ci.stages.conclude.cross_check import check_job, execute_job
+    from hyops_ci.stages.job import check_job_name, execute_job_name
 
     if not run.has("plan.json"):
         return {}
@@ -145,6 +145,6 @@ def outputs_of(run: RunDir) -> dict[str, str]:
         "check_gate": plan.approval.check_gate,
         "runner_names": json.dumps(list(plan.runner_names)),
         "lane": plan.lane,
-        "check_title": check_job(plan),
-        "title": execute_job(plan),
+        "check_title": check_job_name(plan),
+        "title": execute_job_name(plan),
     }

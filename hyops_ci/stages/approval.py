@@ -1,4 +1,4 @@
-"""What the approver is asked, and what execute compares their answer with: one place, so that both speak of the same."""
+"""The approval request, the answers to it, and whether they suffice: in one module, so that all speak of the same subject."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from hyops_ci.stages.planned_run import CheckedRun, PlannedRun
 REQUEST = "request.json"
 ENVELOPES = "approvals/envelopes.json"
 GATE = "gate.json"
-"""What GitHub said of the approval gate before it was passed."""
+"""The approval gate as GitHub showed it before it was passed."""
 
 
 def ask_for_approval(run: CheckedRun) -> ApprovalRequest:
-    """Write the request of this run, with a nonce of its own."""
+    """Write and return the request of this run, with a nonce of its own."""
     request = ApprovalRequest(
         subject=run.subject.model_copy(update={"nonce": secrets.token_hex(16), "accepted_risks": ()}),
         requesters=run.requesters,
@@ -125,13 +125,13 @@ def refuse_old_decision(run: PlannedRun, now: datetime) -> None:
             "the decision ran out before it was approved",
             exit_code=Exit.APPROVAL,
             found=f"valid until {stamp(until)}, judged at {stamp(now)}",
-            expected="a yes before that time",
+            expected="an approval before that time",
             fix="decide again: nothing of an old decision is reused",
         )
 
 
 def reviewers_in(folder: RunDir) -> tuple[str, ...]:
-    """Who may review at the approval gate, as GitHub told the plan: people, and teams by their names."""
+    """Return who may review at the approval gate, as GitHub told the plan: people, and teams by their names."""
     if not folder.has(GATE):
         return ()
     gate = folder.read_model(GATE, EnvironmentFact)
@@ -146,7 +146,7 @@ def decision_until(run: PlannedRun) -> datetime:
 
 
 def approval_until(request: ApprovalRequest) -> datetime:
-    """Return when an answer to the request stops to count."""
+    """Return when answers to the request stop counting."""
     return moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime))
 
 

@@ -1,4 +1,4 @@
-"""Where a stage runs, as GitHub or a shell says it: read once at the edge, passed on as an argument."""
+"""The job that a stage runs in, as GitHub or a shell describes it, and the names of the jobs of dispatch.yml."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hyops_ci.contracts.base import RunId
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
 
 
@@ -50,20 +51,30 @@ class Job:
 
     @property
     def requesters(self) -> tuple[tuple[str, int], ...]:
-        """Everybody who asked, as (login, id): none of them may approve."""
+        """The people who asked, as (login, id): none of them may approve."""
         people = {self.actor: self.actor_id} if self.actor else {}
         if self.triggering_actor:
             people.setdefault(self.triggering_actor, 0)
         return tuple(people.items())
 
 
+def check_job_name(plan: Plan) -> str:
+    """Return the name that dispatch.yml gives the job that checks `plan`."""
+    return f"Check {plan.runner_ref} (changes nothing)"
+
+
+def execute_job_name(plan: Plan) -> str:
+    """Return the name that dispatch.yml gives the job that carries out `plan`."""
+    return f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}"
+
+
 def local_job(now: datetime, user: str, environ: Mapping[str, str]) -> Job:
-    """A job in a shell: rehearsal, or break-glass with GitHub down."""
+    """Return a job in a shell: rehearsal, or break-glass with GitHub down."""
     return Job(run_id=f"local-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", actor=user, triggering_actor=user, environ=environ)
 
 
 def read_job(environ: Mapping[str, str]) -> Job:
-    """The job that GitHub describes in the environment. Raises Refusal (exit 2) when this is no GitHub job."""
+    """Return the job that GitHub describes in the environment. Raises Refusal (exit 2) outside a GitHub job."""
     if environ.get("GITHUB_ACTIONS") != "true":
         raise Refusal(
             "job.environment",

@@ -1,4 +1,4 @@
-"""Who calls this host: the first thing that check and execute do, before a plan is believed (docs/design/workflows.md 6).
+"""The identity of the calling job: the first thing that check and execute verify, before a plan is trusted (docs/design/workflows.md 6).
 
 the job's own token -> signature -> claims against the host trust -> used once -> Caller
 """
@@ -23,7 +23,7 @@ NOTE: Final = "caller"
 
 
 def require_caller(stage: OnRunner, part: PartRecorder, world: World) -> Caller | None:
-    """The caller, on a host that pins its callers; None where nothing is pinned, and in a shell, where the trust itself stands in.
+    """Return the caller, on a host that pins its callers; None where it pins none, and in a shell, where the trust itself stands in.
 
     Raises Refusal (exit 7) `host.token` or `host.caller`, or Fault (exit 12) where GitHub gives no answer.
     """
@@ -46,13 +46,13 @@ def require_caller(stage: OnRunner, part: PartRecorder, world: World) -> Caller 
 
 
 def require_its_plan(caller: Caller | None, stage: OnRunner, plan: Plan, world: World) -> None:
-    """That the plan which arrived is one that this caller may bring here. Raises Refusal (exit 7) `host.caller`."""
+    """Require that this caller may bring this plan here. Raises Refusal (exit 7) `host.caller`."""
     if caller is not None and world.trust is not None:
         belongs(caller, world.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
 
 
 def own_token(trust: HostTrust, world: World) -> str:
-    """A fresh token of this job for this host. Raises Refusal (exit 7) or Fault (exit 12) `host.token`."""
+    """Return a fresh token of this job for this host. Raises Refusal (exit 7) or Fault (exit 12) `host.token`."""
     try:
         token_for = world.token_for or job_identity(world.environ, sleep=world.clock.sleep)
         return token_for(audience_of(trust))
@@ -62,7 +62,7 @@ def own_token(trust: HostTrust, world: World) -> str:
 
 
 def expected_of(stage: OnRunner, trust: HostTrust, world: World) -> Expected:
-    """What this job must be, beside what the host pins for all: what it says of itself must be what GitHub signed."""
+    """Return what the token must say of this job beside what the host pins: what the job says of itself must be what GitHub signed."""
     job = world.job
     said = {
         "run_id": job.run_id.partition("-")[0],

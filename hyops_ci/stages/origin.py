@@ -1,6 +1,6 @@
-"""Where a decision came from: who asked for it, and when, as GitHub says it of this run or of the one that it resumes.
+"""The origin of a decision: who asked for it, and when, as GitHub shows it for this run or for the one that it resumes.
 
-A resuming run is started by an approver: who asked is whoever started the run that waited (docs/design/contracts.md 5).
+A resuming run is started by an approver: the requester is the person who started the run that waited (docs/design/contracts.md 5).
 Its decision is read again from the bytes of that run as of that run's start, so that it is the very same decision.
 """
 
@@ -38,7 +38,7 @@ class Origin(Model):
 
 
 def origin_of(resume: str, world: World) -> Origin:
-    """The origin of this run. Raises Refusal (exit 6) for a run that may not be resumed by this one."""
+    """Return the origin of this run. Raises Refusal (exit 6) for a run that may not be resumed by this one."""
     job, client = world.job, world.github
     if client is None:
         if resume:
@@ -50,7 +50,7 @@ def origin_of(resume: str, world: World) -> Origin:
     if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
-    require_fit(earlier, this, client)
+    require_same_workflow(earlier, this, client)
     first = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
     return Origin(
         requesters=unique_people((*requesters_of_run(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
@@ -58,28 +58,28 @@ def origin_of(resume: str, world: World) -> Origin:
 
 
 def local_origin(world: World) -> Origin:
-    """Whoever this job's environment names, now: in a shell, and where nobody asks GitHub."""
+    """Return the people that this job's environment names, as of now: in a shell, and where GitHub cannot be asked."""
     people = tuple(Person(login=login, id=number) for login, number in world.job.requesters)
     return Origin(requesters=people, received_at=stamp(world.clock.now().replace(microsecond=0)))
 
 
 def decision_of(origin: Origin, world: World) -> bytes:
-    """The decision's bytes of the run that is resumed; empty where none is."""
+    """Return the decision's bytes of the run that is resumed; empty where none is."""
     if origin.resumes is None or world.github is None:
         return b""
     return handover_of(world.github, origin.resumes, (DECISION,))[DECISION]
 
 
 def origin_in(content: bytes) -> Origin:
-    """What the earlier run knew of its own origin: it may have been resumed itself. Raises Refusal (exit 6)."""
+    """Return the origin that the earlier run recorded: it may have been a resumed one itself. Raises Refusal (exit 6)."""
     try:
         return Origin.model_validate_json(content)
     except ValidationError:
         raise _not_resumable("its origin cannot be read", "a run of this release") from None
 
 
-def require_fit(earlier: RunFact, this: RunFact, client: Client) -> None:
-    """That the earlier run is one of the same reviewed workflow: anybody who can push a branch can make a run that waits.
+def require_same_workflow(earlier: RunFact, this: RunFact, client: Client) -> None:
+    """Require that the earlier run is of the same reviewed workflow: anyone who can push a branch can make a run that waits.
 
     The name of a branch proves little: a tag may be called like it, and GitHub calls a fork's pull request by the fork's branch.
     The commit does: at another one workflow, plan and its digest are others, so that no answer to the earlier run would fit this one.

@@ -1,4 +1,4 @@
-"""How every stage begins and ends: its part of the evidence is open throughout, and whatever stops it is written down."""
+"""Run one stage: open its part of the evidence, and turn a refusal, a cancellation or a bug into a terminal state."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 
-Story = Callable[[PartRecorder], None]
+StageBody = Callable[[PartRecorder], object]
 REFUSAL = "refusal.json"
 
 
 @dataclass(frozen=True)
 class StageEnd:
-    """Where a stage left the run, and what stopped it."""
+    """The state in which a stage left the run, and what stopped it."""
 
     state: State
     refusal: RefusalRecord | None = None
 
 
-def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
-    """Tell one stage's story. A refusal ends the run in the state that it leads to; the record is on disk before this returns."""
+def run_stage(name: str, folder: RunDir, context: World, body: StageBody) -> StageEnd:
+    """Run the body of one stage and return where it left the run. Whatever stops it is on disk before this returns.
+
+    Raises Refusal (exit 11) where the events of the stages before do not chain.
+    """
     try:
-        part = PartRecorder(run.root, name, world.clock)
+        part = PartRecorder(folder.root, name, context.clock)
     except BrokenChain as error:
         raise Refusal(
             "handover.chain",
@@ -40,31 +43,31 @@ def run_stage(name: str, run: RunDir, world: World, story: Story) -> StageEnd:
         ) from None
     with part:
         try:
-            story(part)
+            body(part)
         except DispatchError as error:
-            return stop(part, run, error)
+            return stop(part, folder, error)
         except KeyboardInterrupt:
-            return stop(part, run, _interrupted(part.state))
+            return stop(part, folder, _interrupted(part.state))
         except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must end in a sealed state, not in a lost run
-            return stop(part, run, _bug(error, part.state))
+            return stop(part, folder, _bug(error, part.state))
         return StageEnd(part.state or State.RECEIVED)
 
 
-def stop(part: PartRecorder, run: RunDir, error: DispatchError) -> StageEnd:
-    """Write down what stopped the run and enter the state that this leads to."""
+def stop(part: PartRecorder, folder: RunDir, error: DispatchError) -> StageEnd:
+    """Record what stopped the run, enter the state that this leads to, and return it."""
     record = RefusalRecord.of(error)
     if part.state is None:
         part.enter(State.RECEIVED)
     part.refusal(error.gate, **error.to_json())
-    if part.state in TERMINAL:  # a stage that was started although the run is over changes nothing about its end
+    if part.state in TERMINAL:  # a stage that was started after the run's end changes nothing about it
         return StageEnd(part.state, record)
-    run.write_json(REFUSAL, record.document())
+    folder.write_json(REFUSAL, record.document())
     part.enter(stopped_state(part.state or State.RECEIVED, error))
     return StageEnd(part.state or State.RECEIVED, record)
 
 
 def _interrupted(state: State | None) -> Refusal:
-    """A cancel that came while this process was not waiting for HyOps."""
+    """Return the refusal for a cancellation that came while this process was not waiting for HyOps."""
     return Refusal(
         "run.cancelled",
         "the run was cancelled",
@@ -76,7 +79,7 @@ def _interrupted(state: State | None) -> Refusal:
 
 
 def _bug(error: Exception, state: State | None) -> Fault:
-    """A fault of our own: its kind and place, never its text, which could hold a secret."""
+    """Return the fault for a bug of our own: its kind and place, never its text, which could hold a secret."""
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((each for each in reversed(frames) if "/hyops_ci/" in each.filename), frames[-1])
     place = f"{frame.filename.rpartition('/hyops_ci/')[2]}:{frame.lineno}"

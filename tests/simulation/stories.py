@@ -129,7 +129,7 @@ def conclude(hand: Hand) -> None:
 
 
 def _left(part: Part, folder: Folder, world: World) -> None:
-    """As `settle_state` does."""
+    """As `terminal_state` does."""
     recorder, run = cast("PartRecorder", part), cast("RunDir", folder)
     if part.state is None:
         part.enter(State.RECEIVED)

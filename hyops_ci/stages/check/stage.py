@@ -1,4 +1,4 @@
-"""Check: the chosen runner says what would happen, before a person is asked. Nothing changes, no secret value is read.
+"""Check: the chosen runner reports what would happen, before anyone is asked to approve. Nothing changes, no secret value is read.
 
 caller -> plan -> look -> gates -> report -> request for approval
 """

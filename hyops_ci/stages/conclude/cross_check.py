@@ -5,9 +5,8 @@ docs/design/contracts.md 7: `conclude` adds runner, attempt, reviews and job tim
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,15 +19,15 @@ from hyops_ci.contracts.run import Result
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import jobs
 from hyops_ci.github.reviews import reviews
-from hyops_ci.stages.job import Job
+from hyops_ci.stages.job import Job, check_job_name
 
 M = TypeVar("M", bound=BaseModel)
 ABSENT: Final = "absent"
 UNREADABLE: Final = "unreadable"
 
 
-class Witness(Model):
-    """GitHub's own word on one attempt of a run."""
+class GitHubRecord(Model):
+    """What GitHub itself shows of one attempt of a run (`github.json`, beside the bundle)."""
 
     run_id: int
     attempt: int
@@ -36,31 +35,21 @@ class Witness(Model):
     reviews: tuple[ReviewFact, ...]
 
 
-def witness(job: Job, client: Client) -> Witness:
-    """Ask GitHub. Raises as `Client.ask`."""
+def github_record(job: Job, client: Client) -> GitHubRecord:
+    """Return what GitHub shows of this run. Raises as `Client.ask`."""
     number = job.run_number
-    return Witness(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
+    return GitHubRecord(run_id=number, attempt=job.attempt, jobs=jobs(client, number, job.attempt), reviews=reviews(client, number))
 
 
-def check_job(plan: Plan) -> str:
-    """Name of the job that checks, as dispatch.yml gives it."""
-    return f"Check {plan.runner_ref} (changes nothing)"
-
-
-def execute_job(plan: Plan) -> str:
-    """Name of the job that recovers."""
-    return f"Recover {plan.service} at {plan.target_site}, plan {plan.digest()[7:15]}"
-
-
-def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]:
-    """Where a bundle says otherwise than GitHub. `files` are the bundle's; a document that cannot be read says otherwise, too."""
+def contradictions(files: Mapping[str, bytes], seen: GitHubRecord) -> tuple[str, ...]:
+    """Return where a bundle contradicts GitHub. `files` are the bundle's; a document that cannot be read contradicts, too."""
     result, plan = _read(Result, files, "result.json"), _read(Plan, files, "plan.json")
     runner = _read(RunnerIdentity, files, "runner.json")
     said = [f"{name} of the bundle cannot be read" for name, found in (("result.json", result), ("plan.json", plan)) if found == UNREADABLE]
     if isinstance(result, Result) and result.run_id != f"{seen.run_id}-{seen.attempt}":
         said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
     if isinstance(runner, RunnerIdentity) and isinstance(plan, Plan):
-        took = named(seen.jobs, check_job(plan))  # the check wrote runner.json
+        took = only_job(seen.jobs, check_job_name(plan))  # the check wrote runner.json
         if took is not None and took.runner_name and runner.name and took.runner_name.casefold() != runner.name.casefold():
             said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
     gate = plan.approval.gate if isinstance(plan, Plan) else ""
@@ -70,13 +59,13 @@ def contradictions(files: Mapping[str, bytes], seen: Witness) -> tuple[str, ...]
         approval = _read(Approval, files, name)
         if not isinstance(approval, Approval):
             said.append(f"{name} of the bundle cannot be read")
-        elif approval.channel == "environment" and not any(_is_it(approval, gate, review) for review in seen.reviews):
+        elif approval.channel == "environment" and not any(_same_answer(approval, gate, review) for review in seen.reviews):
             said.append(f"the bundle holds a review of {approval.approver.login} that GitHub does not show")
     return tuple(said)
 
 
 def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
-    """A document of the bundle; ABSENT or UNREADABLE where there is none."""
+    """Return a document of the bundle; ABSENT or UNREADABLE where there is none."""
     if name not in files:
         return ABSENT
     try:
@@ -85,19 +74,13 @@ def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
         return UNREADABLE
 
 
-def named(found: tuple[JobFact, ...], name: str) -> JobFact | None:
-    """The job of this name, alone or below the caller's job (`dr / Plan failover`). None where none or several are."""
-    fits = [job for job in found if job.is_called(name)]
+def only_job(jobs: tuple[JobFact, ...], name: str) -> JobFact | None:
+    """Return the job of this name; None where there is none, or more than one."""
+    fits = [job for job in jobs if job.is_called(name)]
     return fits[0] if len(fits) == 1 else None
 
 
-def _is_it(approval: Approval, gate: str, review: ReviewFact) -> bool:
+def _same_answer(approval: Approval, gate: str, review: ReviewFact) -> bool:
     wanted = "approved" if approval.verdict == "approve" else "rejected"
     there = gate.lower() in (name.lower() for name in review.environments)
     return there and review.state == wanted and review.person.id == approval.approver.id
-
-
-def document(seen: Witness) -> dict[str, Any]:
-    """`github.json`, beside the bundle."""
-    found: dict[str, Any] = json.loads(seen.model_dump_json(exclude_none=True))
-    return found

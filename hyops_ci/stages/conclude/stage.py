@@ -1,4 +1,4 @@
-"""Conclude: verify the evidence, settle what never reached the runner, and say how the run ended.
+"""Conclude: verify the evidence, end what never reached the runner, and report how the run ended.
 
 Order (docs/design/workflows.md 2): plan refused -> ledger tip is our claim without execute's part -> execute's own
 result -> denied -> no runner -> expired -> cancelled.
@@ -21,8 +21,8 @@ from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import VerificationResult, verify
 from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
-from hyops_ci.stages.conclude.cross_check import Witness, contradictions, witness
-from hyops_ci.stages.conclude.unfinished import why_no_further
+from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
+from hyops_ci.stages.conclude.unfinished import stopped_because
 from hyops_ci.stages.context import World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
@@ -39,14 +39,14 @@ class Conclusion:
     sha256: str
     verdict: VerificationResult
     report: Path
-    witness: Witness | None = None
+    github: GitHubRecord | None = None
     """What GitHub shows of the run by itself; None where it was not asked, or did not answer."""
     contradictions: tuple[str, ...] = ()
-    """Where evidence and GitHub do not agree."""
+    """Where evidence and GitHub disagree."""
 
     @property
     def exit_code(self) -> int:
-        """Of the report itself: 0 for evidence that is whole, whatever the outcome; 11 where it, or GitHub, says otherwise."""
+        """Of the report itself: 0 for evidence that verifies, whatever the outcome; 11 where it does not, or GitHub contradicts it."""
         return self.verdict.exit_code or int(Exit.EVIDENCE if self.contradictions else Exit.DONE)
 
 
@@ -70,31 +70,31 @@ def conclude(
     of each job, `watches` what was seen of the jobs while they waited. Raises Refusal (exit 11) for evidence that execute did not seal.
     """
     if evidence is not None:
-        return compared(take_sealed(evidence, digest, context), context)
-    end = settle_state(folder, context, results, watches)
+        return cross_checked(accept_sealed(evidence, digest, context), context)
+    end = terminal_state(folder, context, results, watches)
     execution = recover_state(folder)
     sealed = seal_run(folder, context, end, execution)
     if execution.claim is not None and execution.plan is not None:
         moved, unbegun = execution.past_no_return, not has_begun(folder)
         close_claim(execution.plan, execution.claim, Closing(end.state, sealed.sha256, moved, unbegun), context)
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
-    return compared(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), context)
+    return cross_checked(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), context)
 
 
-def compared(ended: Conclusion, context: World) -> Conclusion:
-    """The conclusion beside GitHub's own word on jobs and reviews. GitHub's silence is said, and changes no end."""
+def cross_checked(ended: Conclusion, context: World) -> Conclusion:
+    """Return the conclusion compared with what GitHub shows of jobs and reviews. If GitHub does not answer, the end stays as it is."""
     if context.github is None:
         return ended
     try:
-        seen = witness(context.job, context.github)
+        seen = github_record(context.job, context.github)
     except DispatchError as error:
         context.say(f"not compared with GitHub: {error.title()}")
         return ended
-    return replace(ended, witness=seen, contradictions=contradictions(read_files(ended.bundle), seen))
+    return replace(ended, github=seen, contradictions=contradictions(read_files(ended.bundle), seen))
 
 
-def take_sealed(evidence: Path, digest: str, context: World) -> Conclusion:
-    """The bundle of execute, compared with the digest that came another way. A ledger that was not told yet is told."""
+def accept_sealed(evidence: Path, digest: str, context: World) -> Conclusion:
+    """Accept the bundle of execute if its digest is the one that came another way, and record its end in the ledger if that is missing."""
     try:
         found = sha256_of(evidence)
     except OSError as error:
@@ -128,20 +128,20 @@ def take_sealed(evidence: Path, digest: str, context: World) -> Conclusion:
 
 
 def write_report(bundle: Path) -> Path:
-    """The HTML report of a bundle, made from its contents alone, beside it."""
+    """Write the HTML report of a bundle beside it, from its contents alone. Return its path."""
     target = bundle.with_suffix(".html")
     target.write_text(html(read_files(bundle)), encoding="utf-8")
     return target
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file's bytes. Raises OSError."""
+    """Return the digest of a file's bytes. Raises OSError."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def settle_state(folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
-    """Bring a run that execute left without a result to its terminal state."""
+def terminal_state(folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
+    """Bring a run that execute left without a result to its terminal state, and return it."""
     left: list[StageEnd] = []
 
     def settle(part: PartRecorder) -> None:
@@ -154,14 +154,14 @@ def settle_state(folder: RunDir, context: World, results: Mapping[str, str], wat
         if part.state in WALK and (end := cut_off(part, folder, context)):
             left.append(end)
             return
-        raise why_no_further(part.state or State.RECEIVED, folder, context, results, watches)
+        raise stopped_because(part.state or State.RECEIVED, folder, context, results, watches)
 
     end = run_stage("conclude", folder, context, settle)
     return left[0] if left else end
 
 
 def has_begun(folder: RunDir) -> bool:
-    """Whether the run's own events, or what the ledger showed of it, reach EXECUTING."""
+    """Return whether the run's own events, or what the ledger showed of it, reach EXECUTING."""
     return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(folder.root))
 
 
@@ -184,4 +184,4 @@ def close_claim(plan: Plan, claim: Claim, closing: Closing, context: World) -> N
             unbegun=closing.unbegun,
         )
     except DispatchError as error:
-        context.say(f"the ledger was not told: {error.title()}")
+        context.say(f"the ledger was not updated: {error.title()}")

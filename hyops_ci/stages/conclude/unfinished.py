@@ -1,4 +1,4 @@
-"""Why a run that was planned or checked went no further, in the order of docs/design/workflows.md 2.
+"""Why a run that was planned or checked did not go on, in the order of docs/design/workflows.md 2.
 
 denied -> no runner -> past its time -> not approved -> cancelled
 """
@@ -19,7 +19,7 @@ from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, re
 from hyops_ci.stages.watch.stage import Watched
 
 
-def why_no_further(
+def stopped_because(
     state: State, folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()
 ) -> DispatchError:
     """Return what ended a run in `state`. `results` is GitHub's result of each job, `watches` what was seen of them."""
@@ -52,7 +52,7 @@ def approval_outcome(run: CheckedRun, until: datetime) -> DispatchError | None:
 
 
 def _no_runner(state: State, watches: Sequence[Watched]) -> Refusal | None:
-    """The watch's own refusal, of the job that this state waited for. It came as text of a job's output: another gate's it cannot be."""
+    """Return the watch's refusal of the job that this state waited for. It came as a job's output: no other gate is accepted."""
     which = "check" if state is State.PLANNED else "execute"
     said = (each.refusal for each in watches if each.watched == which and each.refusal is not None)
     found = next((each for each in said if each.gate.startswith("runner.") and each.exit_code == Exit.RUNNER), None)
@@ -60,7 +60,7 @@ def _no_runner(state: State, watches: Sequence[Watched]) -> Refusal | None:
 
 
 def _too_late(until: datetime, now: datetime, *, approved: bool) -> Refusal | None:
-    """The refusal of a run that was not approved in time, or whose approval was not used in time: also where it was cancelled for that."""
+    """Return the refusal of a run that was not approved, or not started, in time; also where it was cancelled for that."""
     if now < until:
         return None
     return Refusal(

@@ -13,15 +13,15 @@ from hyops_ci.errors import DispatchError
 from hyops_ci.stages.context import World
 
 EVERY: Final = 240.0
-"""Seconds between two words; a claim that is silent for 10 minutes counts as cut off."""
+"""Seconds between two renewals; a claim that was not renewed for 10 minutes counts as cut off."""
 SUPERSEDED: Final = "lock.superseded"
 
 
 @contextmanager
 def heartbeat(claim: Claim, service: str, world: World, lost: Callable[[], object], every: float = EVERY) -> Iterator[None]:
-    """Renew the claim in the background while the block runs. `lost` is called when the lock is somebody else's.
+    """Renew the claim in the background while the block runs. `lost` is called when another run has taken the lock.
 
-    A ledger that does not answer is said, and asked again: the run goes on, the effect is under way.
+    A ledger that does not answer is reported, and asked again: the run goes on, the effect is under way.
     """
     over = threading.Event()
 
@@ -30,7 +30,7 @@ def heartbeat(claim: Claim, service: str, world: World, lost: Callable[[], objec
             try:
                 world.ledger(service).renew(claim, at=stamp(world.clock.now()))
             except DispatchError as error:
-                world.say(f"the ledger was not told that this run is alive: {error.title()}")
+                world.say(f"the ledger does not know that this run is alive: {error.title()}")
                 if error.gate == SUPERSEDED:
                     lost()
                     return

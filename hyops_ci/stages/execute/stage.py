@@ -171,7 +171,7 @@ def record_end(state: ExecutionState, end: State, sha256: str, context: World) -
         )
         bring_standby_up(state.plan.service, context)
     except DispatchError as error:
-        context.say(f"the ledger was not told: {error.title()}. The lock stays until hyops-ci ledger settle")
+        context.say(f"the ledger was not updated: {error.title()}. The lock stays until hyops-ci ledger settle")
 
 
 def bring_standby_up(service: str, context: World) -> None:

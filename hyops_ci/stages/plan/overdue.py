@@ -1,6 +1,6 @@
-"""Runs that wait past the time in which somebody could still approve them: ended here, so that nobody releases one by mistake.
+"""Cancel the runs that wait longer than an approval can count, so that none is released by mistake.
 
-Whoever approved such a run would learn at the claim that it is too late; this is tidying, and its own trouble stops nothing.
+An approval of such a run would be refused at the claim; this only tidies up, and its own errors stop nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ CHECKING: Final = timedelta(minutes=30)
 """How long plan and check may take before the wait for an approval begins."""
 
 
-def end_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[int, ...]:
-    """Cancel the runs of `workflow` (a file's name) that nobody can approve any more. Answers their numbers."""
+def cancel_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[int, ...]:
+    """Cancel the runs of `workflow` (a file's name) that can no longer be approved, and return their numbers."""
     if world.github is None or not workflow:
         return ()
     limit = CHECKING + timedelta(seconds=seconds(config.approvals.lifetime))
@@ -33,11 +33,11 @@ def end_overdue(config: DispatchConfig, workflow: str, world: World) -> tuple[in
     except DispatchError as error:
         world.say(f"runs that wait too long were not looked for: {error.title()}")
         return ()
-    return tuple(run.run_id for run in late if _end(run, world.github, world))
+    return tuple(run.run_id for run in late if _cancel(run, world.github, world))
 
 
-def _end(run: RunFact, client: Client, world: World) -> bool:
-    """End one. That one cannot be ended keeps no other waiting."""
+def _cancel(run: RunFact, client: Client, world: World) -> bool:
+    """Cancel one run. An error with one does not keep the others."""
     try:
         ended = cancel(client, run.run_id)
     except DispatchError as error:

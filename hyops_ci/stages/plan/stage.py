@@ -28,7 +28,7 @@ from hyops_ci.stages.context import ShiftedClock, World
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
-from hyops_ci.stages.plan.overdue import end_overdue
+from hyops_ci.stages.plan.overdue import cancel_overdue
 from hyops_ci.stages.planned_run import read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
 
@@ -59,7 +59,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: World) -> None:
         folder.write(DECISION, ask.decision)
     config_bytes = read_source(ask.repository, ask.config_path)
     config = read_narrowed(config_bytes, ask.config_path, context)
-    end_overdue(config, caller_file(context), context)
+    cancel_overdue(config, caller_file(context), context)
     origin = origin_of(ask.resume, context)
     folder.write_model(ORIGIN, origin)
     intake = take_in(ask, config, context, origin)

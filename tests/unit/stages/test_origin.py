@@ -15,7 +15,7 @@ from hyops_ci.github.runs import run as run_fact
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.handover import RunDir, handover_of
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_fit
+from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_same_workflow
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
@@ -144,9 +144,9 @@ def test_a_run_of_another_kind(
 def test_a_run_of_another_repository(waited: Run, client: Client) -> None:
     """GitHub does not answer with one today; whether it is the same repository is not left to that."""
     fact = run_fact(client, waited.id)
-    require_fit(fact, fact, client)
+    require_same_workflow(fact, fact, client)
     with pytest.raises(Refusal, match=r"run\.resume") as caught:
-        require_fit(fact.model_copy(update={"repository_id": 4712}), fact, client)
+        require_same_workflow(fact.model_copy(update={"repository_id": 4712}), fact, client)
     assert caught.value.found == f"run {waited.id}: repository 4712, not 4711"
 
 

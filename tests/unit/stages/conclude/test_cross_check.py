@@ -16,10 +16,10 @@ from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client
-from hyops_ci.stages.conclude.cross_check import Witness, check_job, contradictions, document, execute_job, named, witness
-from hyops_ci.stages.conclude.stage import Conclusion, compared
+from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record, only_job
+from hyops_ci.stages.conclude.stage import Conclusion, cross_checked
 from hyops_ci.stages.context import SystemClock, World
-from hyops_ci.stages.job import Job
+from hyops_ci.stages.job import Job, check_job_name, execute_job_name
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.evidence import sample_run
@@ -50,15 +50,15 @@ def plan_of(files: dict[str, bytes]) -> Plan:
     return Plan.model_validate_json(files["plan.json"])
 
 
-def seen(files: dict[str, bytes], **changes: Any) -> Witness:
+def seen(files: dict[str, bytes], **changes: Any) -> GitHubRecord:
     """What GitHub shows of that run where nothing is wrong."""
     plan = plan_of(files)
     jobs = tuple(
         JobFact(id=number, name=f"dr / {name}", attempt=1, status="completed", runner_id=7, runner_name="gcp-ops-runner-01")
-        for number, name in enumerate((check_job(plan), execute_job(plan)), 1)
+        for number, name in enumerate((check_job_name(plan), execute_job_name(plan)), 1)
     )
     review = ReviewFact(state="approved", person=JONAS, environments=(plan.approval.gate,))
-    return Witness(**{"run_id": 212, "attempt": 1, "jobs": jobs, "reviews": (review,), **changes})
+    return GitHubRecord(**{"run_id": 212, "attempt": 1, "jobs": jobs, "reviews": (review,), **changes})
 
 
 def test_what_agrees(bundle: dict[str, bytes]) -> None:
@@ -115,11 +115,11 @@ def test_what_cannot_be_read_is_a_contradiction_and_no_fault(name: str, content:
 
 def test_a_job_by_its_name(bundle: dict[str, bytes]) -> None:
     jobs = seen(bundle).jobs
-    name = check_job(plan_of(bundle))
-    assert named(jobs, name) is jobs[0]
-    assert named((*jobs, jobs[0].model_copy(update={"name": name})), name) is None, "of two nobody knows which"
-    assert named(jobs, "Watch") is None
-    assert named((jobs[0].model_copy(update={"name": f"not {name}"}),), name) is None
+    name = check_job_name(plan_of(bundle))
+    assert only_job(jobs, name) is jobs[0]
+    assert only_job((*jobs, jobs[0].model_copy(update={"name": name})), name) is None, "of two nobody knows which"
+    assert only_job(jobs, "Watch") is None
+    assert only_job((jobs[0].model_copy(update={"name": f"not {name}"}),), name) is None
 
 
 def test_github_is_asked_for_this_attempt(github_fake: FakeGitHub) -> None:
@@ -130,17 +130,17 @@ def test_github_is_asked_for_this_attempt(github_fake: FakeGitHub) -> None:
     run.add_job("Recover", environment="dr-prod")
     run.review("jonas")
     client = Client.connect("acme/recovery", token=github_fake.add_token("actions: read"), api_url=github_fake.url)
-    found = witness(Job("212-1", on_github=True), client)
+    found = github_record(Job("212-1", on_github=True), client)
     assert [job.name for job in found.jobs] == ["Check gcp-ops-runner (changes nothing)", "Recover"]
     assert [(review.person.id, review.environments) for review in found.reviews] == [(1002, ("dr-prod",))]
-    assert json.loads(json.dumps(document(found)))["attempt"] == 1
+    assert json.loads(json.dumps(found.document()))["attempt"] == 1
 
 
 def test_names_of_jobs_are_those_of_the_workflow(bundle: dict[str, bytes]) -> None:
     text = (Path(__file__).parents[4] / ".github" / "workflows" / "dispatch.yml").read_text()
     assert "check_title" in text
-    assert check_job(plan_of(bundle)).startswith("Check ")
-    assert execute_job(plan_of(bundle)).startswith("Recover pg-ha/prod at gcp, plan ")
+    assert check_job_name(plan_of(bundle)).startswith("Check ")
+    assert execute_job_name(plan_of(bundle)).startswith("Recover pg-ha/prod at gcp, plan ")
 
 
 @pytest.mark.parametrize(("number", "said", "code"), [(212, 0, 0), (213, 1, 11)])
@@ -156,6 +156,6 @@ def test_a_report_whose_evidence_github_contradicts_is_red(
     github_fake.add_repository("acme/recovery").add_run(number=number, actor="maria")
     client = Client.connect("acme/recovery", token=github_fake.add_token("actions: read"), api_url=github_fake.url)
     world = World(Job(f"{number}-1", on_github=True), SystemClock(), tmp_path, tmp_path, "", github=client)
-    found = compared(ended, world)
-    assert found.witness is not None
+    found = cross_checked(ended, world)
+    assert found.github is not None
     assert (len(found.contradictions), found.exit_code) == (said, code)

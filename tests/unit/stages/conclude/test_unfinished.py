@@ -39,7 +39,9 @@ STAGE_OF = dict.fromkeys((S.RECEIVED,), "plan") | dict.fromkeys((S.PLANNED,), "c
 def gates() -> list[str]:
     """Every gate id that the code names: the first word of a Refusal, a Fault, or a gate's declaration."""
     found: set[str] = set()
-    words = re.compile(r"(?:Refusal|Fault|refuse|_refusal|plan_gate|check_gate|Duplicate)\(\s*\"([a-z-]+\.[a-z-]+)\"")
+    words = re.compile(
+        r"(?:Refusal|Fault|refuse|_refuse|_refusal|approval_refusal|conflict|plan_gate|check_gate|Duplicate)\(\s*\"([a-z-]+\.[a-z-]+)\""
+    )
     for path in Path(hyops_ci.__file__).parent.rglob("*.py"):
         found |= set(words.findall(path.read_text(encoding="utf-8")))
     return sorted(found)

@@ -13,7 +13,7 @@ from hyops_ci.config.file import read_config
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.context import World
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.plan.overdue import end_overdue
+from hyops_ci.stages.plan.overdue import cancel_overdue
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
@@ -63,7 +63,7 @@ def world(github_fake: FakeGitHub, tmp_path: Path, said: list[str]) -> World:
 def test_only_what_nobody_can_approve_any_more(repository: Repository, waits: Callable[..., Run], world: World, said: list[str]) -> None:
     young, late, done, other = waits(89), waits(91), waits(500), waits(500, ".github/workflows/other.yml")
     done.finish()
-    assert end_overdue(CONFIG, "dr.yml", world) == (late.id,)
+    assert cancel_overdue(CONFIG, "dr.yml", world) == (late.id,)
     assert [run.conclusion for run in (young, late, done, other)] == [None, "cancelled", "success", None]
     assert said == [f"run {late.id} waited for an approval that can count no more: cancelled"]
 
@@ -71,13 +71,13 @@ def test_only_what_nobody_can_approve_any_more(repository: Repository, waits: Ca
 def test_the_limit_follows_the_lifetime_of_approvals(waits: Callable[..., Run], world: World) -> None:
     late = waits(91)
     longer = CONFIG.model_copy(update={"approvals": CONFIG.approvals.model_copy(update={"lifetime": "PT120M"})})
-    assert end_overdue(longer, "dr.yml", world) == ()
-    assert end_overdue(CONFIG, "dr.yml", world) == (late.id,)
+    assert cancel_overdue(longer, "dr.yml", world) == ()
+    assert cancel_overdue(CONFIG, "dr.yml", world) == (late.id,)
 
 
 def test_its_own_run_is_never_ended(waits: Callable[..., Run], world: World) -> None:
     own = waits(500)
-    assert end_overdue(CONFIG, "dr.yml", replace(world, job=Job(f"{own.id}-1", on_github=True))) == ()
+    assert cancel_overdue(CONFIG, "dr.yml", replace(world, job=Job(f"{own.id}-1", on_github=True))) == ()
     assert own.conclusion is None
 
 
@@ -86,7 +86,7 @@ def test_one_that_cannot_be_ended_keeps_no_other_waiting(
 ) -> None:
     first, second = waits(200), waits(100)
     github_fake.inject(faults.answer(403, "Resource not accessible by integration"), CANCEL)
-    ended = end_overdue(CONFIG, "dr.yml", world)
+    ended = cancel_overdue(CONFIG, "dr.yml", world)
     assert len(ended) == 1
     assert {first.conclusion, second.conclusion} == {None, "cancelled"}
     assert any("waits too long and was not ended: REFUSED github." in line for line in said)
@@ -95,17 +95,17 @@ def test_one_that_cannot_be_ended_keeps_no_other_waiting(
 def test_one_that_ended_meanwhile_is_not_claimed(github_fake: FakeGitHub, waits: Callable[..., Run], world: World, said: list[str]) -> None:
     waits(200)
     github_fake.inject(faults.answer(409, "Cannot cancel a workflow run that is completed"), CANCEL)
-    assert end_overdue(CONFIG, "dr.yml", world) == ()
+    assert cancel_overdue(CONFIG, "dr.yml", world) == ()
     assert said == []
 
 
 def test_trouble_with_looking_stops_nothing(github_fake: FakeGitHub, waits: Callable[..., Run], world: World, said: list[str]) -> None:
     waits(200)
     github_fake.inject(faults.answer(403, "Resource not accessible by integration"), times=None)
-    assert end_overdue(CONFIG, "dr.yml", world) == ()
+    assert cancel_overdue(CONFIG, "dr.yml", world) == ()
     assert said[-1].startswith("runs that wait too long were not looked for: REFUSED github.")
 
 
 def test_where_there_is_nobody_to_ask(world: World) -> None:
-    assert end_overdue(CONFIG, "dr.yml", replace(world, github=None)) == ()
-    assert end_overdue(CONFIG, "", world) == ()
+    assert cancel_overdue(CONFIG, "dr.yml", replace(world, github=None)) == ()
+    assert cancel_overdue(CONFIG, "", world) == ()

@@ -17,7 +17,7 @@ from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import RefusalRecord, State, may_follow
 from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.approval import keep_envelopes
-from hyops_ci.stages.conclude.unfinished import why_no_further
+from hyops_ci.stages.conclude.unfinished import stopped_because
 from hyops_ci.stages.context import ShiftedClock
 from hyops_ci.stages.watch.queue import Verdict
 from hyops_ci.stages.watch.stage import Watched
@@ -55,7 +55,7 @@ def test_why(path: Path, gate: Night, tmp_path: Path) -> None:
     clock = ShiftedClock(moment(gate.request.requested_at) + timedelta(minutes=case.get("minutes", 0), seconds=1))
     world = replace(world, clock=clock, ledger_remote=str(tmp_path / "gone.git") if case.get("ledger") == "gone" else world.ledger_remote)
     state = State(case["state"])
-    error = why_no_further(state, gate.folder, world, case["results"], [watched(each) for each in case.get("watches", ())])
+    error = stopped_because(state, gate.folder, world, case["results"], [watched(each) for each in case.get("watches", ())])
     expect = case["expect"]
     codes = expect["exit"] if isinstance(expect["exit"], list) else [expect["exit"]]
     assert error.gate == expect["gate"] or (error.gate.startswith(f"{expect['gate']}.") and isinstance(expect["exit"], list)), error
