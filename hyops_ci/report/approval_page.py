@@ -6,7 +6,6 @@ Everything on it comes from plan and check. What was not measured is shown as su
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -20,21 +19,10 @@ _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": 
 _NOT_MEASURED: Final = "not measured"
 
 
-@dataclass(frozen=True)
-class EarlierRuns:
-    """What is known of earlier runs of this service, in words; empty if nothing is known."""
-
-    differs: str = ""
-    """What differs from the last run: `restore set`."""
-    last_drill: str = ""
-    """Length and date of the last drill: `21m40s (2026-11-02)`."""
-
-
 def approval_lines(
     request: ApprovalRequest,
     *,
     demand: ApprovalDemand | None = None,
-    earlier: EarlierRuns | None = None,
     reviewers: Sequence[str] = (),
     run_url: str = "",
 ) -> list[str]:
@@ -43,7 +31,7 @@ def approval_lines(
     `demand` is the one that the host of the run adopted, where that is known; else the plan's. `reviewers` are those of the
     approval gate, as GitHub names them; `run_url` is the page of the run that asks.
     """
-    plan, check, earlier, requested_at = request.plan, request.check, earlier or EarlierRuns(), moment(request.requested_at)
+    plan, check, requested_at = request.plan, request.check, moment(request.requested_at)
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
     until = requested_at + timedelta(seconds=seconds(request.lifetime))
     rows = [
@@ -54,11 +42,10 @@ def approval_lines(
         ("Guards", _guards(check)),
         ("Steps", " | ".join(_step(step) for step in check.steps)),
         ("Checked", _checked(check)),
-        ("Differs", earlier.differs and f"from the last run of this service: {shown(earlier.differs)}"),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
         ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
-        ("Time", f"last drill {shown(earlier.last_drill) or 'never, or not known here'}; objective {_span(plan.objective.rto)}"),
+        ("Time", f"objective {_span(plan.objective.rto)}; how long it will take is not known here"),
         ("Approvers", _approvers(plan, demand or plan.approval, requesters, reviewers, run_url)),
         ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
     ]

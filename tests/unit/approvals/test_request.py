@@ -15,7 +15,7 @@ from hyops_ci.approvals.request import MAX_REQUEST, answer, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.errors import Refusal
-from hyops_ci.report.approval_page import EarlierRuns, approval_lines
+from hyops_ci.report.approval_page import approval_lines
 from tests.unit.evidence import sample_run
 
 PLAN = sample_run.plan()
@@ -99,16 +99,16 @@ def test_no_request_gives_a_traceback(data: bytes) -> None:
         read_request(data)
 
 
-def shown(earlier: EarlierRuns | None = None, **changes: Any) -> list[str]:
-    return approval_lines(request().model_copy(update={"requested_at": stamp(sample_run.START)} | changes), earlier=earlier)
+def shown(**changes: Any) -> list[str]:
+    return approval_lines(request().model_copy(update={"requested_at": stamp(sample_run.START)} | changes))
 
 
 def test_the_page_answers_the_questions_of_the_texts() -> None:
-    lines = shown(earlier=EarlierRuns("restore set", "21m40s (2026-11-02)"))
+    lines = shown()
     assert lines[0].startswith("APPROVE?  FAILOVER pg-ha/prod, onprem -> gcp  ")
     assert lines[0].endswith(f"valid until 04:04:31Z, plan {PLAN.digest()[7:15]}")
     labels = [line[:10].strip() for line in lines[1:]]
-    assert labels == "Asked|Does|Data|Old side|Guards|Steps|Checked|Differs|Time|Approvers|Not now?".split("|")
+    assert labels == "Asked|Does|Data|Old side|Guards|Steps|Checked|Time|Approvers|Not now?".split("|")
     assert all(line[10] == " " != line[11] for line in lines[1:])
     text = "\n".join(lines)
     assert "moves clients in postgresql_dns_cutover (step 5 of 6: point of no return)" in text
@@ -123,7 +123,7 @@ def test_what_nobody_knows_is_said() -> None:
     for words in ("which set that is: not measured (no state)", "states not confirmed", "secret names not confirmed"):
         assert words in text
     assert "Unknown    clock: no answer" in text
-    assert "last drill never, or not known here; objective 30m" in text
+    assert "objective 30m; how long it will take is not known here" in text
 
 
 def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
@@ -134,9 +134,9 @@ def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
 
 
 def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
-    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED", earlier=EarlierRuns("\x1b[31m", "\r")))
+    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED"))
     assert not set(text) & set("\x1b\u202e\r")
-    assert len(text.splitlines()) == 12
+    assert len(text.splitlines()) == 11
 
 
 def test_nobody_left_to_approve() -> None:
