@@ -63,7 +63,7 @@ if ! usable; then
 fi
 
 # The library of exactly this commit, and nothing of the workspace.
-start=("$home/bin/python" -I -c 'import sys; sys.path.insert(0, sys.argv.pop(1)); from hyops_ci.cli.app import main; main()' "$root")
+start=("$home/bin/python" -I "$root/actions/setup/start.py")
 if [ $# -gt 0 ]; then exec "${start[@]}" "$@"; fi
 bin=$(mktemp -d "${RUNNER_TEMP:-/tmp}/hyops-ci.XXXXXXXX")
 {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,39 @@ def test_the_command_is_this_commit_and_nothing_of_the_workspace(tmp_path: Path)
     said = subprocess.run(["hyops-ci", "--version"], cwd=workspace, env=environment, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stderr) == (0, "")
     assert re.match(r"hyops-ci, version \d+\.", said.stdout)
+
+
+def test_what_one_job_compiled_is_used_by_the_next_unless_the_source_is_another(tmp_path: Path) -> None:
+    """Each job has its action downloaded anew, into a folder of its own."""
+    python = setup(tmp_path / "job").outputs["python"]
+    environment = tmp_path / "environment"
+    subprocess.run([python, "-I", "-m", "venv", "--without-pip", "--symlinks", str(environment)], check=True)
+    packages = next((environment / "lib").glob("python3.*/site-packages"))
+    (packages / "all.pth").write_text(str(next((Path(python).parents[1] / "lib").glob("python3.*/site-packages"))))
+
+    def start(checkout: Path) -> str:
+        for part in ("actions/setup", "hyops_ci"):
+            shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        return said_by([environment / "bin" / "python", "-I", checkout / "actions/setup/start.py", "--version"])
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert re.match(r"hyops-ci, version \d+\.", start(first))
+    compiled = {path: path.stat().st_mtime_ns for path in (environment / "compiled").rglob("*.pyc")}
+    assert {path.name.partition(".")[0] for path in compiled} >= {"__init__", "app", "errors"}
+    start(second)
+    assert {path: path.stat().st_mtime_ns for path in (environment / "compiled").rglob("*.pyc")} == compiled
+    assert not [*first.rglob("*.pyc"), *second.rglob("*.pyc")]
+
+    version = second / "hyops_ci" / "__init__.py"
+    version.write_text(version.read_text().replace('__version__ = "', '__version__ = "77.'))
+    os.utime(version, ns=(compiled_at := next(iter(compiled.values())), compiled_at))
+    command = [environment / "bin" / "python", "-I", second / "actions/setup/start.py", "--version"]
+    assert said_by(command).startswith("hyops-ci, version 77."), "another source of the same age"
+
+
+def said_by(command: Sequence[str | Path]) -> str:
+    """What a command printed."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_without_index_and_wheelhouse_it_says_what_is_missing(tmp_path: Path) -> None:
