@@ -8,7 +8,7 @@ import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
-from hyops_ci.ledger.git_process import Answer, Git
+from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.ledger.ledger import Ledger
 from tests.ledger.scene import BRANCH, SERVICE, at, git, request
 
@@ -22,7 +22,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real = Git.run
 
-    def run(self: Git, *words: str, data: bytes = b"", limit: float | None = None) -> Answer:
+    def run(self: Git, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
         made.extend(words[:1] if words[0] in NETWORK else ())
         return real(self, *words, data=data, limit=limit)
 
