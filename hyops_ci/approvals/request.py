@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
@@ -14,6 +13,9 @@ from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import public_of, sign
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAX_REQUEST: Final = 1 << 20
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.signing.dsse import open_envelope, public_of, sign
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 def settling_approvers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str, str], quorum: int) -> tuple[str, ...]:

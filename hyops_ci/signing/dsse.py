@@ -12,14 +12,13 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import write_new
+
+if TYPE_CHECKING:  # loaded where a key is used: most runs neither sign nor get a signature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PREFIX: Final = "ed25519:"
 MAX_ENVELOPE: Final = 256 * 1024
@@ -41,6 +40,9 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def new_key(path: Path) -> str:
     """Create a private key at `path` (PEM, mode 0600, never over an existing file). Returns its public key; raises Refusal (exit 2)."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
@@ -55,6 +57,9 @@ def new_key(path: Path) -> str:
 
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Return the private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         mode = path.stat().st_mode
         data = path.read_bytes()
@@ -73,8 +78,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
 
 def public_of(key: Ed25519PrivateKey) -> str:
     """Return the public key as config and host trust write it: `ed25519:<base64>`."""
-    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    return PREFIX + base64.b64encode(raw).decode()
+    return PREFIX + base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def sign(payload: bytes, payload_type: str, keys: Iterable[Ed25519PrivateKey]) -> dict[str, Any]:
@@ -122,6 +126,9 @@ def read_envelopes(text: str) -> list[Any]:
 
 
 def _verifies(key: str, signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         public = Ed25519PublicKey.from_public_bytes(_decode(key.removeprefix(PREFIX)))
         public.verify(signature, message)
