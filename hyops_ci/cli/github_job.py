@@ -10,7 +10,8 @@ from typing import Final
 from hyops_ci.cli.connect import connect, remote_at, state_dir, token_for
 from hyops_ci.cli.render import hand_on, progress, say, workflow
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.report.text import refusal_lines
 from hyops_ci.stages.context import TRUST_FILE, SystemClock, World

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hyops_ci.cli.connect import remote_at, server_url, state_dir, token_for
 from hyops_ci.cli.render import progress, say
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.stages.context import SystemClock, World
 from hyops_ci.stages.job import local_job
 

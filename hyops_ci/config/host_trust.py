@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from hyops_ci.config.settings import addresses, env_of, env_settings, vault_settings
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import ApprovalDemand, Plan
 from hyops_ci.errors import Exit, Refusal
 

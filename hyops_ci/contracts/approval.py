@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import Clean, Count, Digest, Document, Duration, Model, Name, ServiceId, Short, Utc, text
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Duration, Model, Name, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import Login
 from hyops_ci.contracts.decision import DecisionType
@@ -17,10 +17,7 @@ APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
 """DSSE payload type; one per kind of signed document, so that no signature can be read as another kind."""
 SETTLEMENT_PAYLOAD = "application/vnd.hybridops.settlement.v1+json"
 
-if TYPE_CHECKING:
-    Nonce: TypeAlias = str
-else:
-    Nonce = text(r"^[0-9a-f]{32}$")
+Nonce = Annotated[str, Text(r"^[0-9a-f]{32}$")]
 
 
 class Subject(Model):

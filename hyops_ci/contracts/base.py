@@ -7,9 +7,11 @@ are read again; `moment` and `seconds` give them meaning.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
+from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from hyops_ci.contracts.digest import SHA256, digest
@@ -65,49 +67,37 @@ def duration(whole_seconds: int) -> str:
     return "PT" + parts
 
 
-def text(regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, **schema: Any) -> Any:
-    """A string type: control characters are refused first, then `regex` (anchored) and lengths in characters apply.
+class Text(GroupedMetadata):
+    """What a string must be: `Annotated[str, Text(regex)]`. Control characters are refused first, then `regex` and lengths apply.
 
-    The order matters: `$` matches before a trailing newline in one of our two validators and not in the other.
+    The order matters: `$` matches before a trailing newline in one of our two validators and not in the other. Lengths are in characters;
+    `schema` is added to the published JSON Schema.
     """
-    constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
-    return Annotated[str, constraints, BeforeValidator(_clean), Field(json_schema_extra={**_CLEAN_SCHEMA, **schema})]
+
+    def __init__(self, regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, **schema: Any) -> None:
+        self._constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
+        self._schema = {**_CLEAN_SCHEMA, **schema}
+
+    def __iter__(self) -> Iterator[object]:
+        return iter((self._constraints, BeforeValidator(_clean), Field(json_schema_extra=self._schema)))
 
 
-if TYPE_CHECKING:
-    Clean: TypeAlias = str
-    Short: TypeAlias = str
-    Utc: TypeAlias = str
-    Duration: TypeAlias = str
-    Digest: TypeAlias = str
-    Sha: TypeAlias = str
-    Name: TypeAlias = str
-    ServiceId: TypeAlias = str
-    DecisionId: TypeAlias = str
-    RunId: TypeAlias = str
-    Label: TypeAlias = str
-    EnvKey: TypeAlias = str
-    StateRef: TypeAlias = str
-    BlueprintRef: TypeAlias = str
-    RepoPath: TypeAlias = str
-    Origin: TypeAlias = str
-else:
-    Clean = text()
-    Short = text(at_least=1, at_most=200)
-    Utc = Annotated[text(_MOMENT, format="date-time"), AfterValidator(_calendar)]
-    Duration = text(_DURATION)
-    Digest = text(SHA256)
-    Sha = text(r"^[0-9a-f]{40}$")
-    Name = text(r"^[a-z0-9][a-z0-9-]{0,37}$")
-    ServiceId = text(r"^[a-z0-9-]{1,38}/[a-z0-9-]{1,38}$")
-    DecisionId = text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,127}$")
-    RunId = text(r"^([0-9]{1,20}-[0-9]{1,4}|local-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$")
-    Label = text(r"^[A-Za-z0-9._-]{1,100}$")
-    EnvKey = text(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
-    StateRef = text(r"^[a-z0-9][a-z0-9/_-]{0,127}(#[a-z0-9][a-z0-9_.-]{0,63})?$")
-    BlueprintRef = text(r"^[a-z0-9][a-z0-9/_-]{0,127}@[a-z0-9][a-z0-9._-]{0,31}$")
-    RepoPath = text(r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$")
-    Origin = text(r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$")
+Clean = Annotated[str, Text()]
+Short = Annotated[str, Text(at_least=1, at_most=200)]
+Utc = Annotated[str, Text(_MOMENT, format="date-time"), AfterValidator(_calendar)]
+Duration = Annotated[str, Text(_DURATION)]
+Digest = Annotated[str, Text(SHA256)]
+Sha = Annotated[str, Text(r"^[0-9a-f]{40}$")]
+Name = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}$")]
+ServiceId = Annotated[str, Text(r"^[a-z0-9-]{1,38}/[a-z0-9-]{1,38}$")]
+DecisionId = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,127}$")]
+RunId = Annotated[str, Text(r"^([0-9]{1,20}-[0-9]{1,4}|local-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$")]
+Label = Annotated[str, Text(r"^[A-Za-z0-9._-]{1,100}$")]
+EnvKey = Annotated[str, Text(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+StateRef = Annotated[str, Text(r"^[a-z0-9][a-z0-9/_-]{0,127}(#[a-z0-9][a-z0-9_.-]{0,63})?$")]
+BlueprintRef = Annotated[str, Text(r"^[a-z0-9][a-z0-9/_-]{0,127}@[a-z0-9][a-z0-9._-]{0,31}$")]
+RepoPath = Annotated[str, Text(r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$")]
+Origin = Annotated[str, Text(r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$")]
 # Name: a lane, env or runner. RepoPath: inside the caller's repository (`..` is refused where it is read).
 # Origin: scheme, host and port of a server, nothing that a path could hide in.
 

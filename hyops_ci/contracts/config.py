@@ -7,7 +7,7 @@ with its origin. Defaults that do not depend on names live here.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,30 +25,17 @@ from hyops_ci.contracts.base import (
     Origin,
     RepoPath,
     ServiceId,
-    Sha,
     Short,
+    Text,
     Utc,
-    text,
 )
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.lanes import LaneName
 
-CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
-
-if TYPE_CHECKING:
-    Login: TypeAlias = str
-    PublicKey: TypeAlias = str
-    Issuer: TypeAlias = str
-    WorkflowPath: TypeAlias = str
-else:
-    Login = text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")
-    PublicKey = text(r"^ed25519:[A-Za-z0-9+/]{43}=$")
-    Issuer = text(
-        r"^(https://[A-Za-z0-9.-]{1,253}|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$"
-    )
-    WorkflowPath = text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")
+Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
+PublicKey = Annotated[str, Text(r"^ed25519:[A-Za-z0-9+/]{43}=$")]
 # Login: managed accounts of GitHub Enterprise have an underscore before their company's code.
-# PublicKey: `ed25519:` and the 32 raw bytes in base64. Issuer: as the claim `iss` spells it; in clear on this machine only.
+# PublicKey: `ed25519:` and the 32 raw bytes in base64.
 
 
 class EnvClass(StrEnum):
@@ -249,52 +236,3 @@ class DispatchConfig(Document):
     ledger: LedgerPolicy = LedgerPolicy()
     gcp: GcpProjects | None = None
     routes: tuple[Route, ...] = ()
-
-
-class ApproverTrust(Model):
-    """One approver as the host knows them."""
-
-    id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
-    login: Login
-    key: PublicKey | None = None
-    not_before: Utc | None = None
-    not_after: Utc | None = None
-
-
-class AuthorityTrust(Model):
-    """One authority this host may ask, and as which roles."""
-
-    origin: Origin
-    roles: tuple[Short, ...]
-
-
-class HostTrust(Document):
-    """What a runner accepts, pinned on the host (`/etc/dr-dispatch/trust.json`); config may narrow it, never widen it."""
-
-    kind: Literal["HostTrust"] = "HostTrust"
-    repository_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
-    repository_owner_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
-    ref: Short
-    events: Annotated[tuple[CallerEvent, ...], Field(min_length=1)] = ("workflow_dispatch", "repository_dispatch", "schedule")
-    workflow_shas: Annotated[tuple[Sha, ...], Field(min_length=1)]
-    """Commits of dr-dispatch that callers may pin; two while rolling over."""
-    workflow_ref: WorkflowPath | None = None
-    """`<owner>/dr-dispatch/.github/workflows/dispatch.yml`: the one workflow whose jobs come here."""
-    issuer: Issuer = "https://token.actions.githubusercontent.com"
-    """Who signs the jobs' tokens; on GitHub Enterprise Server `https://<host>/_services/token`."""
-    runner_refs: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """What this host is called; the first is its name in the audience of tokens."""
-    approvers: tuple[ApproverTrust, ...]
-    apps: Annotated[tuple[Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE], ...], Field(max_length=20)] = ()
-    """Numeric user ids of the bots that may start a run (`gh api users/<app>[bot] --jq .id`). None by default."""
-    evidence_keys: tuple[PublicKey, ...] = ()
-    quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
-    max_decision_lifetime: Duration = "PT60M"
-    max_approval_lifetime: Duration = "PT60M"
-    check_gate: Short = "dr-check"
-    """The environment of every check."""
-    gates: dict[Name, Short] = {}
-    """env -> approval gate. On GitHub an env that is not listed is not recovered from this host."""
-    authorities: tuple[AuthorityTrust, ...] = ()
-    ledger: Short | None = None
-    """Path or URL of the ledger that this host takes part in, for `hyops-ci run`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import DecisionId, Document, Model, Name, ServiceId, Short, StateRef, Utc, text
+from hyops_ci.contracts.base import DecisionId, Document, Model, Name, ServiceId, Short, StateRef, Text, Utc
 from hyops_ci.contracts.lanes import TargetCloud
 
 
@@ -56,12 +56,8 @@ class Signal(Model):
     observed_at: Utc | None = None
 
 
-if TYPE_CHECKING:
-    Rationale: TypeAlias = str
-    RestorePoint: TypeAlias = str
-else:
-    Rationale = text(at_least=1, at_most=2000)
-    RestorePoint = text(r"^(latest|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63})$")
+Rationale = Annotated[str, Text(at_least=1, at_most=2000)]
+RestorePoint = Annotated[str, Text(r"^(latest|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63})$")]
 
 
 class Decision(Document):

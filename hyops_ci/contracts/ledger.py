@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Utc, text
+from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import State
 
@@ -20,10 +20,7 @@ MAX_ANSWER = 16 * 1024
 _BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
 """One spelling for the same bytes: padded, and no unused bits at the end."""
 
-if TYPE_CHECKING:
-    Base64: TypeAlias = str
-else:
-    Base64 = text(_BASE64, at_most=MAX_ANSWER)
+Base64 = Annotated[str, Text(_BASE64, at_most=MAX_ANSWER)]
 
 
 class Signature(Model):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, RunId, ServiceId, Utc, text
+from hyops_ci.contracts.base import Clean, Count, Digest, Document, Model, RunId, ServiceId, Text, Utc
 from hyops_ci.contracts.run import State
 
 PREDICATE = "https://hybridops.tech/attestations/dr-run/v1"
 STATEMENT_PAYLOAD = "application/vnd.in-toto+json"
 
-if TYPE_CHECKING:
-    MemberPath: TypeAlias = str
-else:
-    MemberPath = text(r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.#-]{1,100}){0,8}$")
+MemberPath = Annotated[str, Text(r"^[A-Za-z0-9_.-]{1,100}(/[A-Za-z0-9_.#-]{1,100}){0,8}$")]
 
 
 class Entry(Model):

@@ -6,22 +6,17 @@ Carried strictly, interpreted by `intake`. Python's `isoformat` writes the offse
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from hyops_ci.contracts.base import Clean, Model, Short, text
+from hyops_ci.contracts.base import Clean, Model, Short, Text
 from hyops_ci.contracts.lanes import LaneOrNone
 
-if TYPE_CHECKING:
-    RecordTime: TypeAlias = str
-    RecordRef: TypeAlias = str
-    FilePath: TypeAlias = str
-else:
-    _TIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00:00$"
-    RecordTime = Annotated[text(_TIME, format="date-time"), AfterValidator(lambda value: datetime.fromisoformat(value) and value)]
-    RecordRef = text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,199}$")
-    FilePath = text(at_most=1000)
+_TIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00:00$"
+RecordTime = Annotated[str, Text(_TIME, format="date-time"), AfterValidator(lambda value: datetime.fromisoformat(value) and value)]
+RecordRef = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,199}$")]
+FilePath = Annotated[str, Text(at_most=1000)]
 
 MAX_EPOCH: Final = 253402300799
 """The last second of the year 9999, which is where RFC 3339 ends."""

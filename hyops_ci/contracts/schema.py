@@ -9,14 +9,14 @@ from typing import Any, Final
 from jsonschema import FormatChecker
 from pydantic import BaseModel
 
-from hyops_ci.contracts import approval, check, config, decision, ledger, manifest, plan, records, run
+from hyops_ci.contracts import approval, check, config, decision, host_trust, ledger, manifest, plan, records, run
 from hyops_ci.contracts.base import moment
 
 BASE: Final = "https://hybridops.tech/schemas/dr-dispatch/"
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "decision": decision.Decision,
     "dispatch-config": config.DispatchConfig,
-    "host-trust": config.HostTrust,
+    "host-trust": host_trust.HostTrust,
     "plan": plan.Plan,
     "check": check.Check,
     "approval": approval.Approval,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from hyops_ci.config.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
-from hyops_ci.contracts.config import DispatchConfig, HostTrust, ServiceAction
+from hyops_ci.contracts.config import DispatchConfig, ServiceAction
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import GatePass, Plan, SecretRef
 from hyops_ci.errors import Exit, Refusal
 
@@ -84,6 +84,8 @@ class Gate(Generic[C]):
         )
 
 
+FAMILIES: Final = ("decision", "lane", "config", "provenance", "approval", "overlay", "data", "host", "effective", "readiness")
+"""Modules of `planning/gates` in the order in which their gates are asked: the first refusal is the one that ends the stage."""
 PLAN_GATES: Final[list[Gate[PlanCase]]] = []
 CHECK_GATES: Final[list[Gate[CheckCase]]] = []
 
@@ -110,11 +112,9 @@ def _register(
 
 
 def load(kind: Literal["plan", "check"]) -> Sequence[Gate[Any]]:
-    """All gates of one kind, in the order of their modules' names and, inside one, of its lines."""
-    from hyops_ci.planning import gates
-
-    for module in sorted(info.name for info in pkgutil.iter_modules(gates.__path__)):
-        importlib.import_module(f"hyops_ci.planning.gates.{module}")
+    """Return all gates of one kind, in the order of `FAMILIES` and, inside a family, of its lines."""
+    for family in FAMILIES:
+        importlib.import_module(f"hyops_ci.planning.gates.{family}")
     return PLAN_GATES if kind == "plan" else CHECK_GATES
 
 

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from hyops_ci.config import settings
 from hyops_ci.contracts.authorities import AUTHORITIES
-from hyops_ci.contracts.config import DispatchConfig, EnvClass, HostTrust
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.facts import EffectiveBlueprint, PlanFacts
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.lanes import TargetCloud
 from hyops_ci.contracts.plan import (
     MAX_PLAN_BYTES,

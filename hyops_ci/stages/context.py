@@ -12,7 +12,7 @@ from typing import Final
 from typing_extensions import override
 
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.recorder import PartRecorder

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
-from hyops_ci.contracts.config import CallerEvent
 from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.host_trust import CallerEvent
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository

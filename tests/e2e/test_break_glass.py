@@ -18,7 +18,7 @@ from hyops_ci.cli import github_job
 from hyops_ci.cli.app import main
 from hyops_ci.cli.github_job import host_trust
 from hyops_ci.contracts.approval import ApprovalRequest, Person
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.contents import read_files

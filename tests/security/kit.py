@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import ApprovalRequest, Person
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client

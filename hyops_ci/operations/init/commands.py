@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from hyops_ci.config.settings import EnvSettings, addresses, env_of, env_settings, lane_settings, vault_settings
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.planning.protection import Demand, check_demand, demand_of
 

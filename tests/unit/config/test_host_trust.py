@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hyops_ci.config.host_trust import narrow, plan_fits, stricter
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from tests.unit.planning.stagecraft import base, over, stage
 

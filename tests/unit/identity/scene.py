@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.identity.claims import Caller, Expected, accept, audience_of
 from hyops_ci.identity.replay import remember
 from hyops_ci.identity.token import verified

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.claims import Caller, Expected, accept, audience_of, belongs, token_id
 from tests.unit.identity.scene import SAID, SHA, TRUST, Scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.identity import claims, issuer_keys, replay, token
 from tests.unit.identity.test_claims import COMPARED
 

@@ -25,10 +25,11 @@ from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import opened
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.check import Check, StepForecast
-from hyops_ci.contracts.config import DispatchConfig, HostTrust
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import canonical, digest, digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts, upstream_states
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan, SecretRef, Source
 from hyops_ci.planning.case import CheckCase, PlanCase, ask_all
 from hyops_ci.planning.checking import report

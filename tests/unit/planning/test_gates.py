@@ -7,7 +7,7 @@ import pytest
 
 from hyops_ci.contracts.plan import GatePass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.case import CheckCase, Gate, ask_all, load
+from hyops_ci.planning.case import FAMILIES, CheckCase, Gate, ask_all, load
 from tests.unit.planning.stagecraft import CASES, check_facts, checked, stage
 from tests.unit.planning.stagecraft import load as load_case
 from tools.refusal_pages import gates_page
@@ -92,3 +92,9 @@ def test_all_refusals_are_told_and_the_worst_is_raised() -> None:
     with pytest.raises(Refusal) as caught:
         checked(made, facts)
     assert caught.value.gate == "restore.skipped"
+
+
+def test_every_module_of_gates_has_its_place_in_the_order() -> None:
+    modules = {path.stem for path in (ROOT / "hyops_ci" / "planning" / "gates").glob("*.py")} - {"__init__"}
+    assert set(FAMILIES) == modules
+    assert len(set(FAMILIES)) == len(FAMILIES)

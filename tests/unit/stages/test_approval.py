@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages import approval
 from hyops_ci.stages.approval import granted_approvals

@@ -12,7 +12,7 @@ from typing import Any, Literal, Never
 import pytest
 import yaml
 
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal

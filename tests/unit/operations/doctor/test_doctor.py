@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client

@@ -13,7 +13,7 @@ import pytest
 
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.config.host_trust import narrow
-from hyops_ci.contracts.config import HostTrust
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal

@@ -9,7 +9,7 @@ from hyops_ci.contracts.facts import EffectiveBlueprint, EffectiveStep
 from hyops_ci.contracts.lanes import CLOUD_MODULES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
-from hyops_ci.planning.gates.d_overlay import open_ports, public_addresses
+from hyops_ci.planning.gates.overlay import open_ports, public_addresses
 
 READINESS = "post_apply_ssh_readiness"
 
