@@ -63,7 +63,7 @@ def command(options: ApproveOptions, output: str) -> int:
     from hyops_ci.cli.connect import connect, ledger_at, run_at
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import Person
-    from hyops_ci.operations.approve import leave_answer, may_resume, resume, waiting
+    from hyops_ci.operations.approve import may_resume, pending_run, push_answer, resume
     from hyops_ci.signing.dsse import load_key
     from hyops_ci.signing.dsse import new_key as make_key
     from hyops_ci.stages.context import SystemClock
@@ -76,7 +76,7 @@ def command(options: ApproveOptions, output: str) -> int:
         raise click.UsageError("name a run or --request, and --key; or make a key with --new-key")
     place = run_at(options.run) if options.run else None
     client = connect(place.repository) if place else None
-    found = waiting(client, place.run_id) if place and client else None
+    found = pending_run(client, place.run_id) if place and client else None
     asked = found.request if found else read_request(_request_bytes(options.request or Path()))
     _show(asked, found.run.url if found else "")
     private = load_key(options.key)
@@ -93,13 +93,13 @@ def command(options: ApproveOptions, output: str) -> int:
         say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
         click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
         return 0
-    standing = leave_answer(found, envelope, ledger_at(found, place.server, options.ledger), now)
-    say(f"signed and pushed: {verdict} by {login}. {standing.said}")
-    if not (standing.enough or standing.denied):
-        return _told(output, envelope, "", "")
+    status = push_answer(found, envelope, ledger_at(found, place.server, options.ledger), now)
+    say(f"signed and pushed: {verdict} by {login}. {status.summary}")
+    if not (status.enough or status.denied):
+        return _print_result(output, envelope, "", "")
     started = resume(client, found, into, SystemClock())
     say(f"goes on as: {started.url}")
-    return _told(output, envelope, started.url, str(started.run_id or ""))
+    return _print_result(output, envelope, started.url, str(started.run_id or ""))
 
 
 def _show(asked: ApprovalRequest, url: str) -> None:
@@ -130,7 +130,7 @@ def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
     )
 
 
-def _told(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:
+def _print_result(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:
     """The result of an answer that was pushed."""
     if output == "json":
         click.echo(json.dumps({"envelope": envelope, "resumed_by": run_id, "url": url}, indent=2, sort_keys=True))

@@ -14,7 +14,7 @@ from hyops_ci.errors import Exit, Refusal
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
     from hyops_ci.ledger.ledger import Ledger
-    from hyops_ci.operations.approve import Waiting
+    from hyops_ci.operations.approve import PendingRun
 
 TOKENS = ("DR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 """First of these that is set. A job's step gets DR_TOKEN; `gh auth token` gives a person theirs."""
@@ -114,13 +114,13 @@ def state_dir() -> Path:
     return Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
 
 
-def ledger_at(waiting: Waiting, server: str, named: str) -> Ledger:
-    """The ledger of a waiting run, reached with the person's own token. A path or address that somebody named comes first.
+def ledger_at(pending: PendingRun, server: str, named: str) -> Ledger:
+    """Return the ledger of a pending run, reached with the person's own token. A path or address in `named` comes first.
 
     The config that a run carries may name any address: the token goes to GitHub's server only.
     """
     from hyops_ci.ledger.ledger import Ledger
 
-    remote = remote_at(named or waiting.config.ledger.repository or waiting.run.repository, server)
+    remote = remote_at(named or pending.config.ledger.repository or pending.run.repository, server)
     token = token_for(remote, server_url(), *TOKENS)
-    return Ledger.over_git(remote, waiting.request.subject.service, state_dir=state_dir(), token=token)
+    return Ledger.over_git(remote, pending.request.subject.service, state_dir=state_dir(), token=token)

@@ -14,8 +14,8 @@ from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
-    from hyops_ci.operations.dispatch.follow import Outcome
-    from hyops_ci.operations.dispatch.start import Dispatched
+    from hyops_ci.operations.dispatch.follow import RunOutcome
+    from hyops_ci.operations.dispatch.start import DispatchedRun
 
 TIMEOUT = "PT5H30M"
 """Below the six hours of a hosted job, so that the step itself says that the run goes on."""
@@ -59,14 +59,14 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
     from hyops_ci.cli.plan import decision_bytes
     from hyops_ci.cli.render import say
     from hyops_ci.errors import DispatchError, Exit
-    from hyops_ci.operations.dispatch.start import Order, dispatch
+    from hyops_ci.operations.dispatch.start import DispatchRequest, dispatch
     from hyops_ci.stages.context import SystemClock
 
     document: dict[str, Any] = {}
     try:
         _must_be_asked_for(os.environ.get("DR_COMMAND") or "dispatch")
         within, clock = _seconds(options.timeout), SystemClock()
-        order = Order(
+        request = DispatchRequest(
             workflow=options.workflow,
             ref=options.ref,
             decision=decision_bytes(options.decision_text, "", Path()),
@@ -75,8 +75,8 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
             event_type=options.event_type,
         )
         client = connect(options.repository)
-        started = dispatch(order, client, clock, say)
-        document = _document(client, order.workflow, started)
+        started = dispatch(request, client, clock, say)
+        document = _document(client, request.workflow, started)
         _set(document, 0)
         say(f"started {_name(started)}   {started.url}")
         if not options.wait:
@@ -97,7 +97,7 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
     return ended.result.exit_code
 
 
-def _follow(client: Client, started: Dispatched, within: int, cancel_on_timeout: bool) -> Outcome:
+def _follow(client: Client, started: DispatchedRun, within: int, cancel_on_timeout: bool) -> RunOutcome:
     """The verified end of the run."""
     from hyops_ci.cli.render import progress
     from hyops_ci.errors import Exit, Fault
@@ -161,11 +161,11 @@ def _show(output: str, lines: list[str], document: dict[str, Any]) -> None:
     workflow().summary(fenced("\n".join(lines)))
 
 
-def _name(started: Dispatched) -> str:
+def _name(started: DispatchedRun) -> str:
     return f"run {started.run_id}" if started.run_id else "a run"
 
 
-def _document(client: Client, file: str, started: Dispatched) -> dict[str, Any]:
+def _document(client: Client, file: str, started: DispatchedRun) -> dict[str, Any]:
     return {
         "run_id": started.run_id,
         "run_url": started.url,
@@ -180,7 +180,7 @@ def _document(client: Client, file: str, started: Dispatched) -> dict[str, Any]:
     }
 
 
-def _ended(ended: Outcome) -> dict[str, Any]:
+def _ended(ended: RunOutcome) -> dict[str, Any]:
     return {
         "outcome": ended.result.outcome.value,
         "exit_code": ended.result.exit_code,
@@ -201,7 +201,7 @@ def _started_lines(document: dict[str, Any]) -> list[str]:
     return [f"STARTED {which}", *(f"  {name:<10} {text}" for name, text in rows if text)]
 
 
-def _ended_lines(ended: Outcome, started: Dispatched) -> list[str]:
+def _ended_lines(ended: RunOutcome, started: DispatchedRun) -> list[str]:
     from hyops_ci.report.text import summary_lines
 
     evidence = f"artifact {ended.artifact} of run {started.run_id}, {ended.digest}, verified"

@@ -39,16 +39,16 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
     world = shell_world(checkout_config(repository), ledger=ledger, trust=host_trust())
     named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
     world = with_github(world) if named else world
-    told = doctor(service, action, repository, world, restore=restore, runners=connect_for_runners() if named else None)
+    report = doctor(service, action, repository, world, restore=restore, runners=connect_for_runners() if named else None)
     document = {
         "service": service,
         "action": action,
-        "lines": [{"status": line.status, "topic": line.topic, "text": line.text} for line in told.told()],
-        "refused": [error.to_json() for error in told.refused],
-        "verdict": told.verdict(),
+        "lines": [{"status": line.status, "topic": line.topic, "text": line.text} for line in report.by_topic()],
+        "refused": [error.to_json() for error in report.refused],
+        "verdict": report.verdict(),
     }
-    emit(output, [*(line.words() for line in told.told()), told.verdict()], document)
-    return told.exit_code
+    emit(output, [*(line.text_line() for line in report.by_topic()), report.verdict()], document)
+    return report.exit_code
 
 
 def with_github(world: World) -> World:

@@ -15,7 +15,7 @@ from hyops_ci.contracts.lanes import CLOUDS
 
 if TYPE_CHECKING:
     from hyops_ci.operations.init.commands import Adopter
-    from hyops_ci.operations.init.files import Adopted
+    from hyops_ci.operations.init.files import InitResult
 
 CORE = Path("/opt/hybridops/core/app")
 
@@ -59,20 +59,22 @@ def command(options: InitOptions, output: str) -> int:
     Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
     """
     from hyops_ci.cli.render import emit
-    from hyops_ci.operations.init.files import Wish, adopt
+    from hyops_ci.operations.init.files import InitRequest, adopt
 
     if options.release and not re.fullmatch("[0-9a-f]{40}", options.release):
         raise click.UsageError("--release is a commit: 40 hex digits")
     env = options.service.partition("/")[2]
     own = Path(os.environ.get("HOME") or "/") / ".hybridops" / "envs" / env / "config" / "blueprints"
     blueprints = (own, options.core_root / "blueprints")
-    wish = Wish(options.service, options.vault, options.site, options.lane, options.failover, options.failback, blueprints=blueprints)
-    done = adopt(wish, options.into, adopter(options))
-    emit(output, told(done, options.service), document(done))
+    request = InitRequest(
+        options.service, options.vault, options.site, options.lane, options.failover, options.failback, blueprints=blueprints
+    )
+    done = adopt(request, options.into, adopter(options))
+    emit(output, lines_of(done, options.service), document(done))
     return 0
 
 
-def told(done: Adopted, service: str) -> list[str]:
+def lines_of(done: InitResult, service: str) -> list[str]:
     """What was done, and what is left, in the order in which it is done."""
     lines = [*(f"wrote   {name}" for name in done.written), *(f"kept    {name}" for name in done.kept)]
     lines += [f"MISSING {name}" for name in done.missing]
@@ -81,12 +83,12 @@ def told(done: Adopted, service: str) -> list[str]:
         lines += ["", f"add to {place}", text]
     for number, (title, text) in enumerate(done.blocks, 1):
         lines += ["", f"## {number}. {title}", text.rstrip()]
-    if done.open_words:
-        lines += ["", f"replace {', '.join(done.open_words)}"]
+    if done.placeholders:
+        lines += ["", f"replace {', '.join(done.placeholders)}"]
     return [*lines, "", f"then    hyops-ci environment check; hyops-ci runner status; on each runner: hyops-ci doctor --service {service}"]
 
 
-def document(done: Adopted) -> dict[str, object]:
+def document(done: InitResult) -> dict[str, object]:
     """The result as JSON."""
     return {
         "written": done.written,
@@ -95,7 +97,7 @@ def document(done: Adopted) -> dict[str, object]:
         "fill": done.fill,
         "additions": [{"to": place, "text": text} for place, text in done.additions],
         "blocks": [{"title": title, "text": text} for title, text in done.blocks],
-        "open_words": done.open_words,
+        "placeholders": done.placeholders,
     }
 
 

@@ -25,13 +25,13 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     """Where the service stands, who acts on it, and which signed words are there."""
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
-    from hyops_ci.operations.ledger_signatures import settlement_of, waiting_on
+    from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of
 
     approvals = read_config(config.read_bytes(), str(config))[0].approvals if config else None
     ledger = open_ledger(remote, service)
     tips = ledger.history() if whole else (ledger.tip(),)
     newest = tips[0]
-    word, answers = settlement_of(newest, approvals), waiting_on(newest, approvals, datetime.now(UTC))
+    word, answers = settlement_of(newest, approvals), pending_approvals(newest, approvals, datetime.now(UTC))
     lines = [line_of(newest)]
     if newest.bundle_sha256 and newest.claim:
         lines.append(f"  bundle     {newest.bundle_sha256}, sealed by run {newest.claim.run_id}")

@@ -28,7 +28,7 @@ class RehearseOptions:
 
 
 @click.command("rehearse")
-@click.option("--scenario", default="recovered", show_default=True, help="How the night goes; `list` prints the names.")
+@click.option("--scenario", default="recovered", show_default=True, help="What happens; `list` prints the names.")
 @click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision instead of the example's.")
 @click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A dr-dispatch.yml instead of the example's.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Where to work; a new temporary folder when absent.")
@@ -49,7 +49,7 @@ def command(options: RehearseOptions, output: str) -> int:
 
     scenario, folder = options.scenario, options.folder
     if scenario == "list":
-        click.echo("\n".join(f"{name:<18} {night.story}" for name, night in SCENARIOS.items()))
+        click.echo("\n".join(f"{name:<18} {chosen.description}" for name, chosen in SCENARIOS.items()))
         return 0
     if scenario not in SCENARIOS:
         raise click.UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
@@ -58,12 +58,12 @@ def command(options: RehearseOptions, output: str) -> int:
     place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
     place = place.resolve()
     content = options.decision.read_bytes() if options.decision else b""
-    night = SCENARIOS[scenario]
-    real = None if options.stand_in or night.scripted or options.config else find_hyops(os.environ)
+    chosen = SCENARIOS[scenario]
+    real = None if options.stand_in or chosen.scripted or options.config else find_hyops(os.environ)
     which = (
         f"HyOps is the real one, {real.hyops}, with gates that touch nothing" if real else "HyOps is a STAND-IN: nothing will be recovered"
     )
-    say(f"rehearsal {scenario}: {night.story}. {which}")
+    say(f"rehearsal {scenario}: {chosen.description}. {which}")
     clock = ShiftedClock(options.at) if options.at else SystemClock()
     site = Site(place, clock, progress, say if options.verbose else silent, real)
     ended = rehearse(site, scenario, decision=content, config=options.config)

@@ -1,6 +1,6 @@
-"""Answering: a person reads what a run waits for and says yes or no with their key; the run that resumes is started for them.
+"""Approve a run that waits for signatures: read its request, push a signed answer, start the run that resumes it.
 
-Nothing that is read here is trusted for it: the answer binds decision, plan and check by digest, and is judged at the claim.
+The answer binds decision, plan and check by digest, and is verified at the claim: nothing read here has to be trusted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ INPUT: Final = "resume"
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingRun:
     """A run that waits for signatures, with what it asks."""
 
     run: RunFact
@@ -49,16 +49,16 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Whether the answers that are there carry the run, and what is missing."""
+class AnswerStatus:
+    """Whether the pending answers suffice for the run, and what is missing."""
 
     enough: bool
     denied: bool
-    said: str
+    summary: str
 
 
-def waiting(client: Client, number: int) -> Waiting:
-    """What run `number` asks its approvers. Raises Refusal where it asks nothing, or something else than it shows."""
+def pending_run(client: Client, number: int) -> PendingRun:
+    """Return run `number` with its request. Raises Refusal where it has none, or one for another repository or channel."""
     run = run_fact(client, number)
     held = handover_of(client, run, (REQUEST, CONFIG))
     request = read_request(held[REQUEST])
@@ -69,29 +69,29 @@ def waiting(client: Client, number: int) -> Waiting:
             exit_code=Exit.APPROVAL,
             found=f"repository {request.subject.repository_id}",
             expected=f"{run.repository_id}, {run.repository}",
-            fix="sign nothing; look who uploaded the artifact",
+            fix="sign nothing; find out what uploaded the artifact",
         )
     if "signed" not in request.plan.approval.channels:
         raise Refusal(
             "approve.channel",
-            "this run is answered on GitHub, by no signature",
+            "this run is approved on GitHub, not by a signature",
             exit_code=Exit.APPROVAL,
             found=f"approval gate {request.plan.approval.gate}, channels {', '.join(request.plan.approval.channels)}",
             expected="channel signed in the config that this run was planned with",
             fix=f"{run.url}: Review deployments, {request.plan.approval.gate}",
             docs="approvals.md",
         )
-    return Waiting(run, request, read_config(held[CONFIG])[0])
+    return PendingRun(run, request, read_config(held[CONFIG])[0])
 
 
-def may_resume(client: Client, asked: Waiting) -> Workflow:
-    """The workflow that will go on, asked before anything is signed. Raises Refusal (exit 2) for one that cannot be told what it resumes.
+def may_resume(client: Client, pending: PendingRun) -> Workflow:
+    """Return the workflow that will resume the run; asked before anything is signed.
 
-    A file that this token may not read is left to GitHub's own answer.
+    A file that this token may not read is left to GitHub. Raises Refusal (exit 2) for a workflow without the input that resumes a run.
     """
-    into = workflow(client, PurePosixPath(asked.run.path).name)
+    into = workflow(client, PurePosixPath(pending.run.path).name)
     try:
-        file = read_workflow(file_at(client, into.path, asked.run.branch), into.path)
+        file = read_workflow(file_at(client, into.path, pending.run.branch), into.path)
     except (Forbidden, NotFound):
         return into
     declared = dispatch_inputs(file)
@@ -103,70 +103,70 @@ def may_resume(client: Client, asked: Waiting) -> Workflow:
     if lacks:
         raise Refusal(
             "approve.resume",
-            "the workflow cannot be told which run goes on; nothing was signed",
+            "the workflow has no input for the run that it resumes; nothing was signed",
             exit_code=Exit.USAGE,
-            found=f"{into.path} at {asked.run.branch} has {' and '.join(lacks)}",
+            found=f"{into.path} at {pending.run.branch} has {' and '.join(lacks)}",
             expected=f"an input {INPUT}, handed on to dispatch.yml",
             fix=f'add `{INPUT}: {{type: string, default: ""}}` below on.workflow_dispatch.inputs, and `{INPUT}: ${{{{ inputs.{INPUT} }}}}` '
-            "below the job's with; tonight: --sign-only, and its line as the approvals input of a new run",
+            "below the job's with; until then: --sign-only, and its line as the approvals input of a new run",
             docs="approvals.md",
         )
     return into
 
 
-def leave_answer(asked: Waiting, envelope: Mapping[str, Any], ledger: Ledger, now: datetime) -> Standing:
-    """Push the answer to the ledger branch unless it waits there already, and weigh all that are there. Raises as `Ledger.answer`."""
-    said = said_in(envelope, asked)
-    if said is None or not any(said_in(each, asked) == said for each in ledger.answers(asked.request.subject)):
-        ledger.answer(envelope, subject=asked.request.subject, at=stamp(now))
-    with _after_the_answer(asked, "what it is worth beside others is not known"):
-        waiting, spent = ledger.answers(asked.request.subject), ledger.spent_nonces()
+def push_answer(pending: PendingRun, envelope: Mapping[str, Any], ledger: Ledger, now: datetime) -> AnswerStatus:
+    """Push the answer to the ledger branch unless it is there, and return whether all answers suffice. Raises as `Ledger.answer`."""
+    said = signed_approval(envelope, pending)
+    if said is None or not any(signed_approval(each, pending) == said for each in ledger.answers(pending.request.subject)):
+        ledger.answer(envelope, subject=pending.request.subject, at=stamp(now))
+    with _after_push(pending, "whether the answers suffice is not known"):
+        waiting, spent = ledger.answers(pending.request.subject), ledger.spent_nonces()
     try:
-        known = ApprovalContext(asked.request.plan.approval, asked.request.subject, asked.request.requesters, now, spent_nonces=spent)
+        known = ApprovalContext(pending.request.plan.approval, pending.request.subject, pending.request.requesters, now, spent_nonces=spent)
         granted = judge_approvals(waiting, known)
     except Refusal as error:
-        return Standing(enough=False, denied=error.gate == "approval.denied", said=f"{error.reason}: {error.expected}")
-    return Standing(enough=True, denied=False, said=f"approved by {' and '.join(each.approver.login for each in granted)}")
+        return AnswerStatus(enough=False, denied=error.gate == "approval.denied", summary=f"{error.reason}: {error.expected}")
+    return AnswerStatus(enough=True, denied=False, summary=f"approved by {' and '.join(each.approver.login for each in granted)}")
 
 
-def said_in(envelope: Mapping[str, Any], asked: Waiting) -> dict[str, Any] | None:
-    """What an approver's own key says in an envelope, whenever that was; None for anything else. Two equal ones are one answer."""
+def signed_approval(envelope: Mapping[str, Any], pending: PendingRun) -> dict[str, Any] | None:
+    """Return the approval in an envelope that its approver's own key signed, without its time; None for anything else."""
     try:
-        found = open_envelope(dict(envelope), APPROVAL_PAYLOAD, asked.request.plan.approval.approvers.values())
+        found = open_envelope(dict(envelope), APPROVAL_PAYLOAD, pending.request.plan.approval.approvers.values())
         said = Approval.model_validate_json(found.payload)
     except ValueError:
         return None
-    mine = asked.request.plan.approval.approvers.get(said.approver.login) in found.signers
+    mine = pending.request.plan.approval.approvers.get(said.approver.login) in found.signers
     return said.model_copy(update={"observed_at": said.requested_at}).document() if mine else None
 
 
-def resume(client: Client, asked: Waiting, into: Workflow, clock: Clock) -> Started:
-    """Start the run that goes on where this one waits: the same workflow, on its branch.
+def resume(client: Client, pending: PendingRun, into: Workflow, clock: Clock) -> Started:
+    """Start the run that resumes this one: the same workflow, on its branch.
 
-    Never started twice: a run that resumes this one already, and has not failed, is that run. Raises what starting raises, with
-    the word that the answer is in the ledger, and what is left to do.
+    A run that resumes this one already, and has not failed, is returned instead. Raises as `start`, with a note that the answer is
+    in the ledger, and what is left to do.
     """
-    number = str(asked.run.run_id)
-    with _after_the_answer(asked, "the run that goes on was not started"):
+    number = str(pending.run.run_id)
+    with _after_push(pending, "the run that resumes it was not started"):
         found = [
             each
             for each in runs_by_title(client, into.file, f"{INPUT} {number} ")
-            if each.run_id > asked.run.run_id and (each.status != "completed" or each.conclusion == "success")
+            if each.run_id > pending.run.run_id and (each.status != "completed" or each.conclusion == "success")
         ]
         if found:
             return Started(found[0].run_id, found[0].url)
-        return start(client, into, ref=asked.run.branch, inputs={INPUT: number}, mark=f"{INPUT} {number} ", clock=clock)
+        return start(client, into, ref=pending.run.branch, inputs={INPUT: number}, mark=f"{INPUT} {number} ", clock=clock)
 
 
 @contextmanager
-def _after_the_answer(asked: Waiting, left: str) -> Iterator[None]:
-    """Trouble after the push says what is done, and how the rest is done."""
+def _after_push(pending: PendingRun, left: str) -> Iterator[None]:
+    """Add to an error after the push what is done already, and how the rest is done."""
     try:
         yield
     except DispatchError as error:
         unknown = error.gate == "dispatch.unknown"
         kind = Fault if isinstance(error, Fault) else Refusal
-        command = f"gh workflow run {PurePosixPath(asked.run.path).name} --ref {asked.run.branch} -f {INPUT}={asked.run.run_id}"
+        command = f"gh workflow run {PurePosixPath(pending.run.path).name} --ref {pending.run.branch} -f {INPUT}={pending.run.run_id}"
         raise kind(
             error.gate,
             f"your answer is in the ledger; {error.reason if unknown else f'{left}: {error.reason}'}",

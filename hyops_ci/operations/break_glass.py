@@ -1,4 +1,4 @@
-"""Run: the same stages one after another from a shell on the runner, for the night when GitHub is down (break-glass).
+"""Break-glass: the same stages one after another from a shell on the runner, while GitHub is down.
 
 The host trust takes GitHub's place: without it there is no run; two approvals are the least.
 """
@@ -21,21 +21,21 @@ from hyops_ci.stages.sealing import bundle_path
 
 
 def require_trust(trust: HostTrust | None) -> HostTrust:
-    """The host's trust. Raises Refusal (exit 4) where there is none."""
+    """Return the host's trust. Raises Refusal (exit 4) where there is none."""
     if trust is None:
         raise Refusal(
             "trust.missing",
-            "this host does not say whom it trusts",
+            "no approver is trusted on this host",
             exit_code=Exit.POLICY,
             found="no /etc/dr-dispatch/trust.json",
             expected="a trust file of root: without GitHub it is all that says who may do what",
-            fix="write it on a quiet day (schemas/host-trust.v1.schema.json); tonight: HyOps by hand, docs/never.md",
+            fix="write it before it is needed (schemas/host-trust.v1.schema.json); now: HyOps by hand, docs/never.md",
         )
     return trust
 
 
 def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
-    """One decision as far as it gets, in this process."""
+    """Run all stages for one decision in this process, and return its conclusion."""
     run = new_run(folder / "run")
     end = plan(ask, run, world)
     checked = check(run, world).run if end.state is State.PLANNED else None

@@ -1,4 +1,4 @@
-"""Every environment that a config names: what it must do, what GitHub says of it, and what repairs it."""
+"""Compare the environments that a config names with their state on GitHub, and print the commands that repair them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ approvals:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One environment beside its demand."""
+class EnvironmentReport:
+    """One environment: what the config demands of it and what GitHub has."""
 
     role: str
     """`gate` of an approval, or `check`."""
@@ -36,7 +36,7 @@ class Looked:
     fact: EnvironmentFact
     lacking: tuple[Lack, ...]
     instead: str = ""
-    """What stands in for it: signed approvals. Then a lack stops nothing."""
+    """What replaces it: signed approvals. Then a lack is a warning."""
     repository: str = ""
 
     @property
@@ -46,7 +46,7 @@ class Looked:
 
     @property
     def repair(self) -> str:
-        """What to paste; empty for one that needs none, or that nobody could read."""
+        """Commands to paste; empty where nothing is lacking, or the environment could not be read."""
         if not self.lacking or not self.fact.readable:
             return ""
         if self.demand.reviewers and self.fact.private and not (self.fact.reviewers or self.fact.teams):
@@ -69,27 +69,27 @@ class Looked:
         }
 
 
-def environments(config: DispatchConfig, client: Client) -> tuple[Looked, ...]:
+def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentReport, ...]:
     """Every approval gate of the config, then every environment of checks; each is asked for once. Raises what `Client.ask` raises."""
     about = repository(client)
     envs = envs_of(config)
     facts: dict[str, EnvironmentFact] = {}
 
-    def looked(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> Looked:
+    def report(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> EnvironmentReport:
         known = demand.name.lower()
         fact = facts[known] = facts.get(known) or environment(client, demand.name, private=about.private)
-        return Looked(role, users, demand, fact, tuple(lacks(fact, demand)), instead, about.name)
+        return EnvironmentReport(role, users, demand, fact, tuple(lacks(fact, demand)), instead, about.name)
 
-    gates = [looked("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]
+    gates = [report("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]
     checks = [
-        looked("check", check_demand(name, [env.env_class for env in users], about.default_branch), tuple(env.name for env in users))
+        report("check", check_demand(name, [env.env_class for env in users], about.default_branch), tuple(env.name for env in users))
         for name in sorted({env.check_gate for env in envs})
         if (users := [env for env in envs if env.check_gate == name])
     ]
     return (*gates, *checks)
 
 
-def words(each: Looked) -> list[str]:
+def lines_of(each: EnvironmentReport) -> list[str]:
     """One environment as a person reads it (docs/design/texts.md 6): a line, or one for each lack."""
     head = f"{each.role} {', '.join(each.envs)}"
     if not each.lacking:

@@ -1,4 +1,4 @@
-"""Who stands behind what a ledger holds: the word that settled it, and the answers that wait, as far as a config's keys can tell."""
+"""Verify the signatures stored in a ledger tip (settlement, pending approvals) with the config's public keys."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hyops_ci.signing.dsse import open_envelope
 
 
 @dataclass(frozen=True)
-class Word:
-    """A settlement: who is said to have given it, and whether their keys did. `verified` is None where there was no key to try."""
+class SettlementSignature:
+    """Who settled, and whether their keys signed it. `verified` is None without keys to verify with."""
 
     by: str
     signed: bool
@@ -26,15 +26,15 @@ class Word:
 
     @property
     def line(self) -> str:
-        """The same for people."""
+        """As text."""
         if not self.signed:
             return f"by {self.by}, unsigned: the approval is in the evidence of the run that settled"
-        return f"signed by {self.by}, verified" if self.verified else f"signed by {self.by}, as it says; not verified: no config given"
+        return f"signed by {self.by}, verified" if self.verified else f"signed by {self.by}, as it claims; not verified: no config given"
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """An answer that no run has claimed with: what it says of itself, and whether the key of its author signed it."""
+class PendingApproval:
+    """An answer that no run has used yet: what it claims, and whether its author's key signed it."""
 
     login: str
     verdict: str
@@ -45,7 +45,7 @@ class Waiting:
 
     @property
     def line(self) -> str:
-        """The same for people."""
+        """As text."""
         who = {
             True: f"{self.login} (verified)",
             False: f"NOT {self.login}: their key did not sign it",
@@ -55,50 +55,50 @@ class Waiting:
         return f"{self.verdict} of plan {self.plan_digest[7:15]}, {until}; {who[self.verified]}"
 
     def document(self) -> dict[str, Any]:
-        """The JSON value."""
+        """Return the JSON value."""
         return {**vars(self)}
 
 
-def settlement_of(tip: Tip, approvals: Approvals | None) -> Word | None:
-    """The word that settled this tip; None where nothing was settled.
+def settlement_of(tip: Tip, approvals: Approvals | None) -> SettlementSignature | None:
+    """Return who settled this tip, None where it was not settled.
 
-    Raises Refusal (exit 5) `ledger.settlement` where the config's approvers did not sign exactly this, or not enough of them.
+    Raises Refusal (exit 5) `ledger.settlement` where the config's approvers did not sign exactly this settlement, or too few did.
     """
     if not tip.settled_by:
         return None
     if tip.settlement is None or approvals is None:
-        return Word(tip.settled_by, signed=tip.settlement is not None)
+        return SettlementSignature(tip.settled_by, signed=tip.settlement is not None)
     try:
-        word, keys = read_settlement(tip.settlement, approvals.approvers.values())
+        settlement, keys = read_settlement(tip.settlement, approvals.approvers.values())
     except ValueError as error:
         raise _wrong(tip, f"it cannot be read: {error}", approvals) from None
     names = ("service", "ledger_id", "epoch", "serves", "reason")
-    if differs := [name for name in names if getattr(word, name) != getattr(tip, name)]:
+    if differs := [name for name in names if getattr(settlement, name) != getattr(tip, name)]:
         raise _wrong(tip, f"what was signed has another {', another '.join(differs)}", approvals)
     people = [login for login, key in approvals.approvers.items() if key in keys]
     if len(people) < approvals.quorum:
-        raise _wrong(tip, f"{len(people)} of {approvals.quorum} signed it: {', '.join(people) or 'nobody'}", approvals)
-    return Word(", ".join(people), signed=True, verified=True)
+        raise _wrong(tip, f"{len(people)} of {approvals.quorum} signed it: {', '.join(people) or 'none'}", approvals)
+    return SettlementSignature(", ".join(people), signed=True, verified=True)
 
 
-def waiting_on(tip: Tip, approvals: Approvals | None, now: datetime) -> tuple[Waiting, ...]:
-    """The answers in a tip, in the order in which they came; what is no approval inside is left out."""
+def pending_approvals(tip: Tip, approvals: Approvals | None, now: datetime) -> tuple[PendingApproval, ...]:
+    """Return the pending approvals of a tip, in the order in which they came; other content is left out."""
     found = ((answer, approval_in(answer)) for answer in tip.answers)
     return tuple(
-        Waiting(
+        PendingApproval(
             login=said.approver.login,
             verdict=said.verdict,
             plan_digest=said.subject.plan_digest,
             expires_at=said.expires_at,
             over=now >= moment(said.expires_at),
-            verified=_is_theirs(answer, said, approvals),
+            verified=_verified(answer, said, approvals),
         )
         for answer, said in found
         if said is not None
     )
 
 
-def _is_theirs(answer: Answer, said: Approval, approvals: Approvals | None) -> bool | None:
+def _verified(answer: Answer, said: Approval, approvals: Approvals | None) -> bool | None:
     if approvals is None:
         return None
     key = approvals.approvers.get(said.approver.login)
@@ -108,10 +108,10 @@ def _is_theirs(answer: Answer, said: Approval, approvals: Approvals | None) -> b
 def _wrong(tip: Tip, found: str, approvals: Approvals) -> Refusal:
     return Refusal(
         "ledger.settlement",
-        "the word that settled this ledger is not its approvers'",
+        "this ledger was settled without the signatures of its approvers",
         exit_code=Exit.CONFLICT,
         found=f"epoch {tip.epoch}, serves from {tip.serves}, settled by {tip.settled_by}: {found}",
-        expected=f"this, signed by {approvals.quorum} of {', '.join(approvals.approvers) or 'nobody: none is named'}",
+        expected=f"this, signed by {approvals.quorum} of {', '.join(approvals.approvers) or 'approvers: the config names none'}",
         fix="find out who wrote it (ledger show --history, the repository's audit log), and which side serves, before anything runs",
         docs="ledger.md",
     )

@@ -16,7 +16,7 @@ from hyops_ci.secrets.port import Purpose
 from tests.secrets.conftest import KEYS, REFS, VALUES, open_as
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER
 from tests.support.openbao import ROOT_TOKEN, OpenBao, TokenFor, bao_binary
-from tests.unit.operations.init.adopting import block, blueprints, wish
+from tests.unit.operations.init.adopting import block, blueprints, request
 
 pytestmark = pytest.mark.bao
 
@@ -46,7 +46,7 @@ def test_the_printed_roles_do_what_a_run_needs_and_no_more(own_bao: OpenBao, tmp
         own_bao.admin.sys.delete_policy(role)
     (tmp_path / "checkout").mkdir()
     core = blueprints(tmp_path / "blueprints")
-    done = adopt(wish(core), tmp_path / "checkout", adopter())
+    done = adopt(request(core), tmp_path / "checkout", adopter())
     assert f"oidc_discovery_url={ISSUER} " in block(done, "who issues"), "it needs the internet; the server knows the test's key"
     paste(own_bao, tmp_path, block(done, "policies and roles"))
 
@@ -64,7 +64,7 @@ def test_the_printed_roles_do_what_a_run_needs_and_no_more(own_bao: OpenBao, tmp
     # A second env, with an environment of checks of its own: the first one's check goes on.
     config = tmp_path / "checkout" / ".github" / "dr-dispatch.yml"
     config.write_text(config.read_text() + "envs: {stage: {check_environment: look}}\n")
-    done = adopt(wish(core, "pg-ha/stage"), tmp_path / "checkout", replace(adopter(), release=""))
+    done = adopt(request(core, "pg-ha/stage"), tmp_path / "checkout", replace(adopter(), release=""))
     paste(own_bao, tmp_path, block(done, "policies and roles"))
     for environment in ("dr-check", "look"):
         check = open_as(own_bao, Purpose.CHECK, token_for=TokenFor(own_bao, {"environment": environment}))

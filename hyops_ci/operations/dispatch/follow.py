@@ -1,6 +1,6 @@
-"""Follow a run to its end, and fetch what it came to: progress in a person's words, evidence verified before it is believed.
+"""Follow a run to its end, print its progress, and fetch and verify its evidence.
 
-Nothing here holds the run: whoever stops following has stopped nothing (docs/design/texts.md 3).
+To stop following stops nothing: the run goes on (docs/design/texts.md 3).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ BUNDLE: Final = "evidence.tar"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a followed run ended, by its own evidence."""
+class RunOutcome:
+    """How a followed run ended, from its verified evidence."""
 
     result: Result
     digest: str
@@ -65,16 +65,16 @@ def follow(
     Raises Fault (exit 12) `dispatch.deadline`: the run goes on, unless `cancel_on_timeout`.
     """
     until = clock.monotonic() + within
-    told, since, said_at = "", clock.monotonic(), -LINE_EVERY
+    shown_state, since, said_at = "", clock.monotonic(), -LINE_EVERY
     while True:
         try:
             fact, state = _look(client, run_id)
         except Refusal:
-            say(f"run {run_id} goes on; nobody here may look at it any longer")
+            say(f"run {run_id} goes on; this token may no longer read it")
             raise
         now = clock.monotonic()
-        if state != told:
-            told, since, said_at = state, now, now
+        if state != shown_state:
+            shown_state, since, said_at = state, now, now
             say(state)
         elif now - said_at >= LINE_EVERY:
             said_at = now
@@ -87,7 +87,7 @@ def follow(
         clock.sleep(min(pace * random.uniform(1.0, 1.2), max(until - now, 0.1)))  # noqa: S311 - jitter
 
 
-def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> Outcome:
+def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome:
     """What a run that has ended came to. `decision_id`: of the decision that it must have been about.
 
     Raises Refusal: `dispatch.startup` (exit 2) for a run that never began; exit 11 where evidence is missing, does not
@@ -115,7 +115,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> Outcome:
         problems += _of_another(result, fact, decision_id)
     if problems or result is None:
         raise _does_not_verify(fact, name, problems or ["no result in it"])
-    return Outcome(result, digest_bytes(files[BUNDLE]), name, json.loads(inside.get("objectives.json", b"{}")))
+    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json.loads(inside.get("objectives.json", b"{}")))
 
 
 # ------------------------------------------------------------------------------------------------- where a run is
@@ -218,7 +218,7 @@ def _does_not_verify(fact: RunFact, name: str, problems: list[str]) -> Refusal:
 
 
 def _too_late(client: Client, run_id: int, state: str, within: int, cancel_it: bool) -> Fault:
-    done = "it was told to end" if cancel_it and cancel(client, run_id) else "the run goes on, nothing was cancelled"
+    done = "the run was cancelled" if cancel_it and cancel(client, run_id) else "the run goes on, nothing was cancelled"
     return Fault(
         "dispatch.deadline",
         f"the run has not ended in time; {done}",

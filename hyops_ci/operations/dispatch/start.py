@@ -2,7 +2,7 @@
 
 decision or form -> what is sent -> the workflow takes it -> it is started, once -> which run that is
 
-The dispatched workflow plans for itself: nothing that is found here is believed there.
+The dispatched workflow makes its own plan and trusts nothing that was found here.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _NAMEABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
-class Order:
-    """What somebody asks for: one of `decision`, `decision_ref` and `form`, and where it goes."""
+class DispatchRequest:
+    """What to dispatch (one of `decision`, `decision_ref` and `form`), and to which workflow."""
 
     workflow: str = "dr.yml"
     ref: str = ""
@@ -49,8 +49,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Dispatched:
-    """What was started, and what it was given."""
+class DispatchedRun:
+    """The run that was started, and the decision it was started with."""
 
     run_id: int | None
     """None where several runs could be it."""
@@ -63,8 +63,8 @@ class Dispatched:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What is known of the decision before it is sent."""
+class _Message:
+    """What is sent, and what is known of the decision in it."""
 
     inputs: dict[str, str]
     decision_id: str = ""
@@ -74,48 +74,50 @@ class _Given:
     """What the run's name will hold, if the workflow puts it there."""
 
 
-def dispatch(order: Order, client: Client, clock: Clock, say: Callable[[str], None]) -> Dispatched:
+def dispatch(request: DispatchRequest, client: Client, clock: Clock, say: Callable[[str], None]) -> DispatchedRun:
     """Start the workflow. Raises Refusal before anything was sent, and as `github.dispatch.start`."""
-    given = _given(order, client, clock)
-    if order.event_type:
-        check_event(order.event_type, {"decision": given.document}, instead=_by_reference(order, client, given.decision_id, event=True))
+    message = _message(request, client, clock)
+    if request.event_type:
+        check_event(
+            request.event_type, {"decision": message.document}, instead=_by_reference(request, client, message.decision_id, event=True)
+        )
     else:
-        check_inputs(given.inputs, instead=_by_reference(order, client, given.decision_id))
-    into = workflow(client, order.workflow)
-    ref = order.ref or repository(client).default_branch
-    if order.decision_ref:
-        _must_be_tip(client, ref, order.decision_ref)
-    given = _fitted(given, _file(client, into, ref, say), order, f"{into.path} at {ref}")
-    started = _start(order, given, into, ref, client, clock)
-    named = given.decision_id or (f"manual-{repository(client).id}-{started.run_id}" if started.run_id else "")
-    return Dispatched(started.run_id, started.url, ref, named, given.source_sha256)
+        check_inputs(message.inputs, instead=_by_reference(request, client, message.decision_id))
+    target = workflow(client, request.workflow)
+    ref = request.ref or repository(client).default_branch
+    if request.decision_ref:
+        _must_be_tip(client, ref, request.decision_ref)
+    message = _checked(message, _file(client, target, ref, say), request, f"{target.path} at {ref}")
+    started = _start(request, message, target, ref, client, clock)
+    named = message.decision_id or (f"manual-{repository(client).id}-{started.run_id}" if started.run_id else "")
+    return DispatchedRun(started.run_id, started.url, ref, named, message.source_sha256)
 
 
-def _start(order: Order, given: _Given, into: Workflow, ref: str, client: Client, clock: Clock) -> Started:
-    if order.event_type:
-        payload = {"decision": given.document}
-        return start_by_event(client, into, event_type=order.event_type, payload=payload, mark=given.mark, clock=clock)
-    return start(client, into, ref=ref, inputs=given.inputs, mark=given.mark, clock=clock)
+def _start(request: DispatchRequest, message: _Message, target: Workflow, ref: str, client: Client, clock: Clock) -> Started:
+    if request.event_type:
+        payload = {"decision": message.document}
+        return start_by_event(client, target, event_type=request.event_type, payload=payload, mark=message.mark, clock=clock)
+    return start(client, target, ref=ref, inputs=message.inputs, mark=message.mark, clock=clock)
 
 
 # -------------------------------------------------------------------------------------------- what is to be sent
 
 
-def _given(order: Order, client: Client, clock: Clock) -> _Given:
-    ways = {"a decision": order.decision, "a decision_ref": order.decision_ref, "a form": order.form.action}
+def _message(request: DispatchRequest, client: Client, clock: Clock) -> _Message:
+    ways = {"a decision": request.decision, "a decision_ref": request.decision_ref, "a form": request.form.action}
     used = [name for name, value in ways.items() if value]
     if len(used) != 1:
         _refuse("kind", "exactly one way to say what is decided", " and ".join(used) or "none", " or ".join(ways), "leave the others out")
-    if order.event_type and not order.decision:
+    if request.event_type and not request.decision:
         _refuse("kind", "an event carries the decision itself", used[0], "a decision", "leave --event-type out, or send the decision")
-    if order.event_type and order.ref:
-        _refuse("ref", "an event always starts the default branch", f"ref {order.ref}", "no ref", "leave --ref out")
-    if order.form.action:
-        return _of_form(order.form, clock)
-    return _of_bytes(order.decision or _at(client, order.decision_ref), order.decision_ref)
+    if request.event_type and request.ref:
+        _refuse("ref", "an event always starts the default branch", f"ref {request.ref}", "no ref", "leave --ref out")
+    if request.form.action:
+        return _of_form(request.form, clock)
+    return _of_bytes(request.decision or _committed(client, request.decision_ref), request.decision_ref)
 
 
-def _of_form(form: Form, clock: Clock) -> _Given:
+def _of_form(form: Form, clock: Clock) -> _Message:
     """A person's form, judged as the plan will judge it. Number, login and time are the run's own."""
     read_form(form, repository_id=1, run_id="1", login="someone", created_at=stamp(clock.now().replace(microsecond=0)))
     usual, inputs = Form(), {"action": form.action, "service": form.service, "reason": form.reason}
@@ -123,23 +125,23 @@ def _of_form(form: Form, clock: Clock) -> _Given:
         inputs["restore"] = form.restore
     if form.old_primary not in ("", usual.old_primary):
         inputs["old_primary"] = form.old_primary
-    return _Given(inputs, mark=form.reason.strip())
+    return _Message(inputs, mark=form.reason.strip())
 
 
-def _of_bytes(data: bytes, ref: str) -> _Given:
+def _of_bytes(data: bytes, ref: str) -> _Message:
     """A decision or record as it stands; validated, and its bytes unchanged."""
     kind = validate(data, "the decision")
     document = read_object(data, "the decision")
     name = str(document[ID.get(kind, "decision_id")])
     inputs = {"decision_ref": ref} if ref else {"decision": data.decode("utf-8")}
-    return _Given(inputs, decision_id(name), document, digest_bytes(data), name)
+    return _Message(inputs, decision_id(name), document, digest_bytes(data), name)
 
 
-def _at(client: Client, ref: str) -> bytes:
+def _committed(client: Client, ref: str) -> bytes:
     """The bytes of a committed decision."""
     found = _REFERENCE.fullmatch(ref)
     if found is None or ".." in found["path"].split("/"):
-        _refuse("ref", "that names no committed file", ref, "path@sha, the sha in 40 hex digits", "git rev-parse HEAD prints it")
+        _refuse("ref", "not the name of a committed file", ref, "path@sha, the sha in 40 hex digits", "git rev-parse HEAD prints it")
     return file_at(client, found["path"], found["sha"])
 
 
@@ -154,10 +156,10 @@ def _must_be_tip(client: Client, ref: str, reference: str) -> None:
         )
 
 
-def _by_reference(order: Order, client: Client, name: str, *, event: bool = False) -> str:
+def _by_reference(request: DispatchRequest, client: Client, name: str, *, event: bool = False) -> str:
     """How a decision travels that is too large to be sent."""
     path = f".github/dr/decisions/{name if _NAMEABLE.fullmatch(name) else 'decision'}.json"
-    where = f"--repository {client.repository} --workflow {order.workflow}{f' --ref {order.ref}' * bool(order.ref)}"
+    where = f"--repository {client.repository} --workflow {request.workflow}{f' --ref {request.ref}' * bool(request.ref)}"
     return (
         f"{'an event cannot carry it; ' * event}commit it and send its place: git add {path} && git commit -m Decision && git push && "
         f"hyops-ci dispatch {where} --decision-ref {path}@$(git rev-parse HEAD)"
@@ -167,32 +169,34 @@ def _by_reference(order: Order, client: Client, name: str, *, event: bool = Fals
 # ------------------------------------------------------------------------------------------- what the workflow takes
 
 
-def _file(client: Client, into: Workflow, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+def _file(client: Client, target: Workflow, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The workflow's file at the ref; None where this token may not read it, or the ref is not there: GitHub judges then."""
     try:
-        data = file_at(client, into.path, ref)
+        data = file_at(client, target.path, ref)
     except (Forbidden, NotFound) as error:
-        say(f"{into.path} at {ref} cannot be read ({error.gate}): whether it takes what is sent, GitHub says")
+        say(f"{target.path} at {ref} cannot be read ({error.gate}): whether it takes what is sent, GitHub says")
         return None
-    return read_workflow(data, into.path)
+    return read_workflow(data, target.path)
 
 
-def _fitted(given: _Given, file: dict[str, Any] | None, order: Order, where: str) -> _Given:
+def _checked(message: _Message, file: dict[str, Any] | None, request: DispatchRequest, where: str) -> _Message:
     """What is sent, in the form that the workflow takes. Raises Refusal (exit 2) `dispatch.inputs` or `dispatch.event`."""
     if file is None:
-        return given
-    if order.event_type:
+        return message
+    if request.event_type:
         types = event_types(file)
-        if types is None or (types and order.event_type not in types):
+        if types is None or (types and request.event_type not in types):
             found = f"{where} listens to {', '.join(types or ()) or 'no repository_dispatch'}"
-            _refuse("event", "the event would start nothing", found, order.event_type, "name a type of the workflow, or another --workflow")
-        return given
+            _refuse(
+                "event", "the event would start nothing", found, request.event_type, "name a type of the workflow, or another --workflow"
+            )
+        return message
     declared = dispatch_inputs(file)
-    # Not believed by anybody: it makes the run's name say which decision it is about.
-    name = {"reason": given.decision_id} if given.source_sha256 and "reason" in (declared or {}) else {}
-    inputs = {**given.inputs, **name}
+    # Used for the run's name only, which then shows the decision.
+    name = {"reason": message.decision_id} if message.source_sha256 and "reason" in (declared or {}) else {}
+    inputs = {**message.inputs, **name}
     check_declared(inputs, declared, where)
-    return replace(given, inputs=inputs)
+    return replace(message, inputs=inputs)
 
 
 def _refuse(rule: str, reason: str, found: str, expected: str, fix: str) -> Never:

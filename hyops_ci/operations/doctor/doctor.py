@@ -48,36 +48,36 @@ def doctor(
 
     `runners`: GitHub with a token that may list runners, where there is one.
     """
-    told = Diagnosis(action, service)
+    report = Diagnosis(action, service)
     with tempfile.TemporaryDirectory(prefix="dr-doctor-") as folder:
         here = replace(world, state_dir=_memory(world.state_dir, Path(folder) / "memory"), chosen={})
         ask = Ask(repository, form=Form(action, service, "a look by hand", restore))
-        _diagnose(told, ask, RunDir(Path(folder) / "run"), here, runners)
-    return told
+        _diagnose(report, ask, RunDir(Path(folder) / "run"), here, runners)
+    return report
 
 
-def _diagnose(told: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Client | None) -> None:
-    content = told.ask("config", lambda: read_source(ask.repository, ask.config_path))
-    said = told.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
-    config = told.ask("host", lambda: narrowed(said[0], world)) or said[0] if said is not None else None
+def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Client | None) -> None:
+    content = report.ask("config", lambda: read_source(ask.repository, ask.config_path))
+    said = report.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
+    config = report.ask("host", lambda: narrowed(said[0], world)) or said[0] if said is not None else None
     origin = local_origin(world)
-    intake = told.ask("config", lambda: _taken(ask, config, world, origin)) if config is not None else None
+    intake = report.ask("config", lambda: _taken(ask, config, world, origin)) if config is not None else None
     if content is None or said is None or config is None or intake is None:
         return
     keep_decision(run, intake)
-    found = told.ask("overlay", lambda: read_overlay(ask.repository, config, intake))
-    refs = told.ask("secrets", lambda: secret_refs(ask.repository, config, intake, found[1])) if found else None
-    tip = _ledger(told, intake, config, world)
+    found = report.ask("overlay", lambda: read_overlay(ask.repository, config, intake))
+    refs = report.ask("secrets", lambda: secret_refs(ask.repository, config, intake, found[1])) if found else None
+    tip = _ledger(report, intake, config, world)
     if found is not None and refs is not None:
         overlay, blueprint, overlay_source = found
-        facts = _facts(told, ask, intake, config, origin, tip, world)
+        facts = _facts(report, ask, intake, config, origin, tip, world)
         case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
         sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
         for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
             run.write(source.file, data)
-        _planned(told, case, sources, run, world)
-    told.good("config", _written(content, config))
-    _standing(told, intake, config, runners, world)
+        _planned(report, case, sources, run, world)
+    report.add_ok("config", _written(content, config))
+    _standing(report, intake, config, runners, world)
 
 
 def _taken(ask: Ask, config: DispatchConfig | None, world: World, origin: Origin) -> Intake:
@@ -88,80 +88,82 @@ def _taken(ask: Ask, config: DispatchConfig | None, world: World, origin: Origin
     return intake
 
 
-def _ledger(told: Diagnosis, intake: Intake, config: DispatchConfig, world: World) -> Tip | None:
+def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: World) -> Tip | None:
     """Where the service is, and whether it may move from there."""
-    tip = told.ask("lock", lambda: ledger_position(intake, config, world))
+    tip = report.ask("lock", lambda: ledger_position(intake, config, world))
     if tip is not None:
-        lock_line(told, tip)
-    elif isinstance(told.refused[-1], Fault):
+        lock_line(report, tip)
+    elif isinstance(report.refused[-1], Fault):
         return None  # it does not answer: waited for once
     with suppress(DispatchError):  # the line of the lock says why there is none to read
-        drill_line(told, world.ledger(told.service).history(), world.clock.now())
+        drill_line(report, world.ledger(report.service).history(), world.clock.now())
     return tip
 
 
-def _facts(told: Diagnosis, ask: Ask, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
+def _facts(report: Diagnosis, ask: Ask, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
     """What GitHub says of branch and gates; where it does not answer, that is the answer, and the rest is asked without it."""
-    known = told.ask("gate", lambda: plan_facts(ask.repository, intake, config, origin, tip, world))
+    known = report.ask("gate", lambda: plan_facts(ask.repository, intake, config, origin, tip, world))
     return known or plan_facts(ask.repository, intake, config, origin, tip, replace(world, github=None))
 
 
-def _planned(told: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: World) -> None:
+def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: World) -> None:
     """What the gates of the plan say and, where it can be drawn, those of the check."""
     answers = ask_all("plan", case)
     if case.facts.gate is None and case.config.approvals.channels == ("environment",):
         answers = _without(answers, "approval.gate")
-        told.good("gate", NO_GITHUB, warn=True)
-    told.judge(answers)
+        report.add_ok("gate", NO_GITHUB, warn=True)
+    report.add_answers(answers)
     for topic in ("gate", "vault"):
-        told.good(topic, note_of(answers, topic) or "as demanded")
-    plan = told.ask("config", lambda: planner.assemble(case, sources[0].sha256, sources, answers.passed))
+        report.add_ok(topic, note_of(answers, topic) or "as demanded")
+    plan = report.ask("config", lambda: planner.assemble(case, sources[0].sha256, sources, answers.passed))
     if plan is not None:
-        _checked(told, plan, run, world)
+        _checked(report, plan, run, world)
     else:
-        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with a runner")
-        told.good("runner", "not looked at: there is no plan to look with", warn=True)
+        report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with a runner")
+        report.add_ok("runner", "not looked at: there is no plan to look with", warn=True)
 
 
-def _checked(told: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
+def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
     """What this host says. The names at the authority are asked apart: a host without a job's identity may not ask."""
     required = [ref.key for ref in plan.secrets.refs]
     names = dict.fromkeys(required, True)
-    planned = told.ask("host", lambda: planned_run(plan, run, world))
+    planned = report.ask("host", lambda: planned_run(plan, run, world))
     if planned is None:
-        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
+        report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return
     if world.token_for is None and AUTHORITIES[plan.secrets.kind].remote:
-        told.good("secrets", f"{len(required)} names, not asked: only a job of the pinned workflow may (action check on GitHub)", warn=True)
+        report.add_ok(
+            "secrets", f"{len(required)} names, not asked: only a job of the pinned workflow may (action check on GitHub)", warn=True
+        )
     else:
-        asked = told.ask("secrets", lambda: check_names(plan.secrets, authority_of(planned, Purpose.CHECK), required))
+        asked = report.ask("secrets", lambda: check_names(plan.secrets, authority_of(planned, Purpose.CHECK), required))
         names = names if asked is None else asked
-    facts: CheckFacts | None = told.ask("hyops", lambda: look(planned, "check", known_names=names))
+    facts: CheckFacts | None = report.ask("hyops", lambda: look(planned, "check", known_names=names))
     if facts is None:
-        told.good("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
+        report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return
     answers = ask_all("check", CheckCase(plan, facts))
-    told.judge(answers)
-    told.good("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
-    runner_lines(told, plan, facts)
+    report.add_answers(answers)
+    report.add_ok("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
+    runner_lines(report, plan, facts)
 
 
-def _standing(told: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: World) -> None:
+def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: World) -> None:
     """What GitHub shows of the lane's runner, where somebody gave a token that may ask."""
     if runners is None:
         return
     lane = lane_settings(config, action_for(config, intake.decision.service, intake.decision.decision_type).lane)
-    seen = told.ask("runner", lambda: runner_status(lane, runners, world.clock.now()))
+    seen = report.ask("runner", lambda: runner_status(lane, runners, world.clock.now()))
     if seen is None:
         return
     versions = " and ".join(dict.fromkeys(runner.version for runner in seen.runners or () if runner.version))
-    told.say(
+    report.add(
         "ok" if seen.presence in (Presence.ONLINE, Presence.BUSY) else "warn",
         "runner",
         f"on GitHub: {seen.words}{f', agent {versions}' if versions else ''}",
     )
     for warning in seen.warnings:
-        told.say("warn", "runner", warning)
+        report.add("warn", "runner", warning)
 
 
 def _written(content: bytes, config: DispatchConfig) -> str:

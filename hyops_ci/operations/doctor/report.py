@@ -1,4 +1,4 @@
-"""What a look by hand found, as the lines of docs/design/texts.md 6: one for each topic where all is well, one for each no."""
+"""The report of the doctor, as the lines of docs/design/texts.md 6: one for each topic without a finding, one for each failed check."""
 
 from __future__ import annotations
 
@@ -33,71 +33,71 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "lock": ("lock.", "ledger."),
     "drill": (),
 }
-"""Topic -> the gates whose answers it sums up, in the order in which topics are told. A gate of no topic is the config's."""
+"""Topic -> the gates whose answers it sums up, in the order in which topics are report. A gate of no topic is the config's."""
 DRILL_AGE: Final = timedelta(days=100)
-"""A drill older than a quarter says little of tonight."""
+"""A drill older than a quarter proves little."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One answer."""
+    """One line of the report."""
 
     status: Status
     topic: str
     text: str
 
-    def words(self) -> str:
-        """As a person reads it."""
+    def text_line(self) -> str:
+        """As text."""
         return f"{self.status:<5} {self.topic:<11} {self.text}"
 
 
 @dataclass
 class Diagnosis:
-    """All answers, and every no in the order in which a run would meet it."""
+    """All lines, and every refusal in the order in which a run would meet it."""
 
     action: str
     service: str
     lines: list[Line] = field(default_factory=list)
     refused: list[DispatchError] = field(default_factory=list)
 
-    def say(self, status: Status, topic: str, text: str) -> None:
-        """One answer more."""
+    def add(self, status: Status, topic: str, text: str) -> None:
+        """Add a line."""
         self.lines.append(Line(status, topic, text))
 
     def ask(self, topic: str, question: Callable[[], T]) -> T | None:
-        """The answer, or None where it was a no, which is then kept: under its gate's topic, or under this one."""
+        """Return the answer; None where the question was refused, which is then reported under its gate's topic, else under this one."""
         try:
             return question()
         except DispatchError as error:
             known = topic_of(error.gate)
-            self.refuse(topic if known == "config" else known, error)
+            self.fail(topic if known == "config" else known, error)
             return None
 
-    def refuse(self, topic: str, error: DispatchError) -> None:
-        """A no, kept once. One that asks for nothing (exit 0: this incident is handled) is worth a warning."""
+    def fail(self, topic: str, error: DispatchError) -> None:
+        """Report a refusal, once. One with exit 0 (this incident is handled) is a warning."""
         if any((each.gate, each.found) == (error.gate, error.found) for each in self.refused):
             return
         self.refused.append(error)
         said = f"{error.gate}: {error.reason}"
-        self.say("FAIL" if error.exit_code else "warn", topic, f"{said}; {error.found}" if error.found else said)
+        self.add("FAIL" if error.exit_code else "warn", topic, f"{said}; {error.found}" if error.found else said)
 
-    def judge(self, answers: Answers) -> None:
-        """Every no of these gates, each under its topic."""
+    def add_answers(self, answers: Answers) -> None:
+        """Report every refusal of these gates, each under its topic."""
         for refusal in answers.refused:
-            self.refuse(topic_of(refusal.gate), refusal)
+            self.fail(topic_of(refusal.gate), refusal)
 
-    def good(self, topic: str, text: str, *, warn: bool = False) -> None:
-        """What is said of a topic where nothing was wrong with it."""
+    def add_ok(self, topic: str, text: str, *, warn: bool = False) -> None:
+        """Add the line of a topic that has no finding."""
         if not any(line.topic == topic for line in self.lines):
-            self.say("warn" if warn else "ok", topic, text)
+            self.add("warn" if warn else "ok", topic, text)
 
-    def told(self) -> list[Line]:
-        """All answers, by topic."""
+    def by_topic(self) -> list[Line]:
+        """Return all lines, in the order of topics."""
         order = list(TOPICS)
         return sorted(self.lines, key=lambda line: order.index(line.topic))
 
     def verdict(self) -> str:
-        """The last line: what would happen now."""
+        """Return the last line: what would happen now."""
         if not self.refused:
             return f"A {self.action} now would be planned and checked: nothing seen from here stands in its way"
         first, more = self.refused[0], f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
@@ -107,38 +107,38 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """That of the first no."""
+        """Exit code of the first refusal; 0 without one."""
         return int(self.refused[0].exit_code) if self.refused else 0
 
 
 def topic_of(gate: str) -> str:
-    """Where a gate's answer belongs."""
+    """Return the topic of a gate."""
     exact = next((topic for topic, prefixes in TOPICS.items() if gate in prefixes), "")
     return exact or next((topic for topic, prefixes in TOPICS.items() if any(gate.startswith(each) for each in prefixes)), "config")
 
 
 def note_of(answers: Answers, topic: str) -> str:
-    """What the gates of a topic say of their yes."""
+    """Return the first note of the passed gates of a topic."""
     return next((each.note for each in answers.passed if topic_of(each.id) == topic and each.note), "")
 
 
-def runner_lines(told: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
-    """What this host is and has, where nothing is wrong with it."""
-    told.good("overlay", "committed = on runner, 0 CHANGE_ME inputs, guards closed")
+def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
+    """Add the lines on this host for topics without a finding."""
+    report.add_ok("overlay", "committed = on runner, 0 CHANGE_ME inputs, guards closed")
     restores = [step.id for step in plan.steps if step.restores]
-    told.good("restore", f"would run: {', '.join(restores)}" if restores else "nothing is restored")
+    report.add_ok("restore", f"would run: {', '.join(restores)}" if restores else "nothing is restored")
     if restores:
-        told.good("backup set", backup_set(plan), warn=True)
+        report.add_ok("backup set", backup_set(plan), warn=True)
     clock = "" if facts.clock_offset_seconds is None else f", clock {facts.clock_offset_seconds:+.1f} s"
     disk = "free space not known" if facts.disk_free_bytes is None else f"{facts.disk_free_bytes // 1024**3} GiB free"
     name = facts.runner.name or facts.runner.hostname
     who = f"{name} is {plan.runner_ref}" if facts.runner.trusted else f"{name}, taken for {plan.runner_ref}"
-    told.good("runner", f"{who}, {disk}{clock}")
+    report.add_ok("runner", f"{who}, {disk}{clock}")
     pins = facts.runner_verified
-    told.good("host", "pins its callers (trust.json)" if pins else "does not pin its callers (trust.json)", warn=not pins)
+    report.add_ok("host", "pins its callers (trust.json)" if pins else "does not pin its callers (trust.json)", warn=not pins)
     stand_in = facts.hyops_is_stand_in
-    told.good("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
-    told.good("states", states(facts))
+    report.add_ok("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
+    report.add_ok("states", states(facts))
 
 
 def backup_set(plan: Plan) -> str:
@@ -148,7 +148,7 @@ def backup_set(plan: Plan) -> str:
 
 
 def states(facts: CheckFacts) -> str:
-    """How many of the states that must be there are, and how old the oldest is."""
+    """Return how many of the required states are there, and the age of the oldest."""
     known = {canonical_ref(state.ref): state for state in facts.states}
     needed = [known.get(ref) for ref in dict.fromkeys(canonical_ref(ref) for _, ref in upstream_states(facts.blueprint.steps))]
     good = [state for state in needed if state is not None and state.status == "ok"]
@@ -156,23 +156,23 @@ def states(facts: CheckFacts) -> str:
     return f"{len(good)} of {len(needed)}{f', oldest {span(max(ages))}' if ages else ''}"
 
 
-def lock_line(told: Diagnosis, tip: Tip) -> None:
-    """Who holds the service, and where it is."""
+def lock_line(report: Diagnosis, tip: Tip) -> None:
+    """Add the line on the lock: the run that holds it, and where the service runs."""
     claim = tip.claim if tip.state not in TERMINAL else None
     who = "free" if claim is None else f"held by run {claim.run_id} ({tip.state})"
     where = f"{tip.position.replace('_', ' ')} {tip.serves}".rstrip()
-    told.good("lock", f"{who}, epoch {tip.epoch}, {where}", warn=claim is not None)
+    report.add_ok("lock", f"{who}, epoch {tip.epoch}, {where}", warn=claim is not None)
 
 
-def drill_line(told: Diagnosis, history: Sequence[Tip], now: datetime) -> None:
-    """When a drill of this service last came to its end, and how."""
+def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None:
+    """Add the line on the last drill of this service that ended."""
     last = next((each for each in history if each.claim is not None and each.claim.drill and each.state in TERMINAL), None)
     if last is None:
-        told.good("drill", "never run", warn=True)
+        report.add_ok("drill", "never run", warn=True)
         return
     age, passed = now - moment(last.at), last.state in DONE
     how = "passed" if passed else f"ended {last.state}"
-    told.good("drill", f"{how} {stamp(moment(last.at))}, {age.days} d ago", warn=not passed or age > DRILL_AGE)
+    report.add_ok("drill", f"{how} {stamp(moment(last.at))}, {age.days} d ago", warn=not passed or age > DRILL_AGE)
 
 
 def span(seconds: int) -> str:

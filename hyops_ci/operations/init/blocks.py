@@ -10,7 +10,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.commands import Adopter, envs_of
-from hyops_ci.operations.init.vault_roles import Caller, issuer, policy, role
+from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
 from hyops_ci.stages.plan.inputs import read_source
 
@@ -62,7 +62,7 @@ def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adop
     A role that other envs of the config share (the check's is one role for all) is written for all of them: what is written last counts.
     """
     known = secret_map(config, vault, repository)
-    caller = Caller(
+    caller = CallerWorkflow(
         str(adopter.repository_id or commands.REPOSITORY_ID),
         str(adopter.owner_id or commands.OWNER_ID),
         f"refs/heads/{adopter.default_branch}",

@@ -1,6 +1,6 @@
 """What a new service needs around it, as text to paste: environments, branch rules, host trust, runner (docs/design/texts.md 7).
 
-Pure: what is not known is written as a word in capitals, and `open_words` finds them.
+Pure: what is not known is written as a word in capitals, and `placeholders` finds them.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def numbers(text: str) -> str:
     return re.sub(rf'"({_NUMBERS})"', r"\1", text)
 
 
-def open_words(text: str) -> tuple[str, ...]:
+def placeholders(text: str) -> tuple[str, ...]:
     """Words in capitals that somebody has to replace, in order, each once."""
     return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|A_REVIEWER|{_NUMBERS})\b", text)))
 

@@ -1,4 +1,4 @@
-"""Adopt: a service gets its config, its caller workflow and its overlays, and the blocks that somebody pastes elsewhere.
+"""Write the config, the caller workflow and the overlays of a service, and collect the blocks that are pasted elsewhere.
 
 Nothing that is there already is changed, and nothing outside the checkout is touched.
 """
@@ -32,8 +32,8 @@ FILL: Final = "CHANGE_ME"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is to be adopted, and how. What only a new config needs may be absent where there is one."""
+class InitRequest:
+    """The service to set up. Fields that only a new config needs may be empty where there is one."""
 
     service: str
     vault: str = ""
@@ -47,48 +47,48 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Adopted:
-    """What was written, what was kept, what is to be pasted, and what only a person knows."""
+class InitResult:
+    """What was written and kept, what is to be pasted, and what a person has to fill in."""
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
     missing: tuple[str, ...]
-    """Files that nobody could write: overlays that were not found."""
+    """Files that could not be written: overlays that were not found."""
     fill: tuple[str, ...]
     """What a person fills in: inputs of overlays, the commit in the workflow."""
     additions: tuple[tuple[str, str], ...]
     """(file, lines) for files that exist and lack something."""
     blocks: tuple[tuple[str, str], ...]
     """(title, text to paste)."""
-    open_words: tuple[str, ...] = field(default=())
+    placeholders: tuple[str, ...] = field(default=())
 
 
-def adopt(wish: Wish, repository: Path, adopter: Adopter) -> Adopted:
+def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResult:
     """Write what is missing below `repository`. Raises Refusal (exit 2) for a service that no config can name, or an unreadable config."""
     there = existing_config(repository)
-    if not (wish.vault and wish.site) and (there is None or there.vault is None):
+    if not (request.vault and request.site) and (there is None or there.vault is None):
         raise _refuse("nothing says where the authority is", "its address, and the site it stands in", "name --vault and --site")
-    wanted = read_config(config_for(wish, adopter).encode(), f"the config for {wish.service}")[0]
+    wanted = read_config(config_for(request, adopter).encode(), f"the config for {request.service}")[0]
     config = _joined(there, wanted) if there is not None else wanted
     adopter = _known(adopter, repository, config)
     checkout = Checkout(repository.resolve())
-    checkout.put(CONFIG_PATH, config_for(wish, adopter).encode())
+    checkout.put(CONFIG_PATH, config_for(request, adopter).encode())
     caller = next(iter(callers(repository)), WORKFLOW_PATH)
     checkout.put(caller, caller_workflow(adopter).encode())
     owners = next((place for place in PLACES if (repository / place).exists()), PLACES[0])
     checkout.put(owners, commands.code_owners(adopter).encode())
-    missing = copy_overlays(wish, config, checkout)
-    blocks = blocks_of(config, wish.service, adopter, repository)
-    additions = [*_to_config(wish, there, wanted), *_to_owners(checkout.root / owners, owners, adopter)]
+    missing = copy_overlays(request, config, checkout)
+    blocks = blocks_of(config, request.service, adopter, repository)
+    additions = [*_to_config(request, there, wanted), *_to_owners(checkout.root / owners, owners, adopter)]
     pasted = "\n".join([*(text for _, text in blocks), *(text for _, text in additions), *checkout.texts()])
-    return Adopted(
+    return InitResult(
         tuple(checkout.written),
         tuple(checkout.kept),
         tuple(missing),
-        tuple(_to_fill(wish, config, checkout.root, caller)),
+        tuple(_to_fill(request, config, checkout.root, caller)),
         tuple(additions),
         blocks,
-        commands.open_words(pasted),
+        commands.placeholders(pasted),
     )
 
 
@@ -98,15 +98,15 @@ def existing_config(repository: Path) -> DispatchConfig | None:
     return read_config(path.read_bytes(), CONFIG_PATH)[0] if path.exists() else None
 
 
-def config_for(wish: Wish, adopter: Adopter) -> str:
+def config_for(request: InitRequest, adopter: Adopter) -> str:
     """The smallest config that has this service."""
     return commands.config_text(
-        wish.service,
-        lane=wish.lane,
-        failover=_failover(wish),
-        failback=wish.failback,
-        vault=wish.vault or "https://vault.invalid",
-        site=wish.site or wish.lane,
+        request.service,
+        lane=request.lane,
+        failover=_failover(request),
+        failback=request.failback,
+        vault=request.vault or "https://vault.invalid",
+        site=request.site or request.lane,
         adopter=adopter,
     )
 
@@ -157,17 +157,17 @@ class Checkout:
         return [(self.root / name).read_text(encoding="utf-8", errors="replace") for name in self.written]
 
 
-def copy_overlays(wish: Wish, config: DispatchConfig, checkout: Checkout) -> list[str]:
+def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checkout) -> list[str]:
     """The overlays of the service, from the first folder that has them. Answers those that were found nowhere."""
     missing = []
-    for path, blueprint in overlays_of(config, wish.service):
+    for path, blueprint in overlays_of(config, request.service):
         name = blueprint.partition("@")[0].rpartition("/")[2]
-        places = [place for folder in wish.blueprints for place in (folder / f"{name}.yml", folder / blueprint / "blueprint.yml")]
+        places = [place for folder in request.blueprints for place in (folder / f"{name}.yml", folder / blueprint / "blueprint.yml")]
         source = next((place for place in places if place.is_file()), None)
         if source is not None or (checkout.root / path).exists():
             checkout.put(path, source.read_bytes() if source else b"")
         else:
-            missing.append(f"{path} (hyops blueprint init --env {env_of(wish.service)} --ref {blueprint}, then copy it)")
+            missing.append(f"{path} (hyops blueprint init --env {env_of(request.service)} --ref {blueprint}, then copy it)")
     return missing
 
 
@@ -178,12 +178,12 @@ def overlays_of(config: DispatchConfig, service: str) -> list[tuple[str, str]]:
     return list({overlay_path(service, action): action.blueprint for action in actions}.items())
 
 
-def _to_fill(wish: Wish, config: DispatchConfig, root: Path, caller: str) -> list[str]:
+def _to_fill(request: InitRequest, config: DispatchConfig, root: Path, caller: str) -> list[str]:
     """What is written and not yet true: inputs that nobody filled in, and the commit that the caller pins."""
     found = []
     if UNPINNED[:40] in (root / caller).read_text(encoding="utf-8", errors="replace"):
         found.append(f"{caller}: the commit of the release, behind dispatch.yml@")
-    for path, _ in overlays_of(config, wish.service):
+    for path, _ in overlays_of(config, request.service):
         if not (root / path).is_file():
             continue
         content = (root / path).read_bytes()
@@ -198,14 +198,14 @@ def _to_fill(wish: Wish, config: DispatchConfig, root: Path, caller: str) -> lis
     return found
 
 
-def _to_config(wish: Wish, there: DispatchConfig | None, wanted: DispatchConfig) -> list[tuple[str, str]]:
+def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: DispatchConfig) -> list[tuple[str, str]]:
     """The lines that the config lacks for this service."""
-    if there is None or wish.service in there.services:
+    if there is None or request.service in there.services:
         return []
-    lines = commands.service_lines(wish.service, lane=wish.lane, failover=_failover(wish), failback=wish.failback)
+    lines = commands.service_lines(request.service, lane=request.lane, failover=_failover(request), failback=request.failback)
     found = [(f"{CONFIG_PATH}, below services:", "\n".join(lines))]
     if there.vault is None:
-        found.append((CONFIG_PATH, f'vault: {{address: "{wish.vault}", site: {wish.site}}}'))
+        found.append((CONFIG_PATH, f'vault: {{address: "{request.vault}", site: {request.site}}}'))
     for lane, said in wanted.lanes.items():
         if lane not in there.lanes:
             found.append((f"{CONFIG_PATH}, below lanes:", f"  {lane}: {{enabled: {str(bool(said.enabled)).lower()}}}"))
@@ -241,8 +241,8 @@ def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopte
     return replace(adopter, keys=keys, reviewers=people)
 
 
-def _failover(wish: Wish) -> str:
-    return wish.failover or f"dr/postgresql-ha-failover-{wish.lane}@v1"
+def _failover(request: InitRequest) -> str:
+    return request.failover or f"dr/postgresql-ha-failover-{request.lane}@v1"
 
 
 def _refuse(found: str, expected: str, fix: str) -> Refusal:

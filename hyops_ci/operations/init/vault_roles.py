@@ -16,7 +16,7 @@ OWN: Final = (("auth/token/lookup-self", "read"), ("auth/token/revoke-self", "up
 
 
 @dataclass(frozen=True)
-class Caller:
+class CallerWorkflow:
     """The workflow whose jobs may log in. Ids are GitHub's numbers, as text where they are not known yet."""
 
     repository_id: str
@@ -44,7 +44,7 @@ def issuer(url: str, auth_path: str) -> str:
     return f"{enable}\nvault write {auth_path}/config oidc_discovery_url={url} bound_issuer={url}\n"
 
 
-def role(name: str, caller: Caller, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:
+def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:
     """The command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow."""
     claims: dict[str, object] = {
         "repository_id": caller.repository_id,

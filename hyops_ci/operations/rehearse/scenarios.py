@@ -35,23 +35,23 @@ DNS: Final = "postgresql_dns_cutover"
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way in which a night can go; each changes one thing."""
+    """One rehearsed course of events; each scenario changes one thing."""
 
-    story: str
+    description: str
     actions: tuple[str, ...] = ("failover",)
-    """The decisions made, one after the other; the last one is the scenario's."""
+    """The decisions, one after the other; the last one is reported."""
     prepare: Callable[[Site], object] | None = None
     answer: str = "approve"
     """`approve`, `deny`, or nothing."""
     waits: timedelta = timedelta()
-    """How long nobody answers."""
+    """How long the approval is waited for."""
     at: str = ""
-    """A word of a progress line at which `then` happens."""
+    """Text of the progress line at which `then` is called."""
     then: Callable[[Site], object] | None = None
 
     @property
     def scripted(self) -> bool:
-        """Whether HyOps must do something that only the stand-in can be told to do."""
+        """Whether the scenario needs the stand-in: the real HyOps cannot be made to fail on demand."""
         return self.prepare is not None or bool(self.at) or len(self.actions) > 1
 
 
@@ -62,9 +62,9 @@ def _cancel(_: Site) -> None:
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "recovered": Scenario("everything goes as planned"),
-    "denied": Scenario("the approver says no", answer="deny"),
-    "expired": Scenario("nobody answers in time", answer="", waits=timedelta(hours=2)),
-    "unsigned": Scenario("nobody has signed yet", answer=""),
+    "denied": Scenario("the approver denies", answer="deny"),
+    "expired": Scenario("no approval in time", answer="", waits=timedelta(hours=2)),
+    "unsigned": Scenario("not signed yet", answer=""),
     "no-runner": Scenario("the runner does not hold the env", prepare=Site.lose_envs),
     "secrets-down": Scenario("the authority is gone after the check", at="lock taken", then=Site.lose_authority),
     "preflight-blocked": Scenario("an upstream state is missing", prepare=lambda site: site.forget_state("org/gcp/wan-hub-network")),
@@ -88,24 +88,24 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 
 
 def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path | None = None) -> Conclusion:
-    """Take a decision through everything, below `site.root`, which must be empty. `decision` and `config` replace the example's.
+    """Run the scenario below `site.root`, which must be empty, and return its conclusion. `decision` and `config` replace the example's.
 
     Without a decision, the config's first service is rehearsed.
     """
-    night, folder = SCENARIOS[scenario], site.root
+    chosen, folder = SCENARIOS[scenario], site.root
     with endpoint() as port:
         set_up(site, port, config, _service_of(decision))
-        if night.prepare is not None:
-            night.prepare(site)
-        *before, last = night.actions
+        if chosen.prepare is not None:
+            chosen.prepare(site)
+        *before, last = chosen.actions
         for number, action in enumerate(before, 1):
             made = example_decision(action, site.clock, number, site.service)
             one_run(site, folder / f"run-{number}", made, SCENARIOS["recovered"])
-        content = decision or example_decision(last, site.clock, len(night.actions), site.service)
-        return one_run(site, folder / f"run-{len(night.actions)}", content, night)
+        content = decision or example_decision(last, site.clock, len(chosen.actions), site.service)
+        return one_run(site, folder / f"run-{len(chosen.actions)}", content, chosen)
 
 
-def one_run(site: Site, folder: Path, decision: bytes, night: Scenario) -> Conclusion:
+def one_run(site: Site, folder: Path, decision: bytes, scenario: Scenario) -> Conclusion:
     """Plan, check, approve, execute, conclude: one decision as far as it gets."""
     world, run = site.world(), RunDir(folder / "run")
     end = plan(Ask(site.repository, decision), run, world)
@@ -115,11 +115,11 @@ def one_run(site: Site, folder: Path, decision: bytes, night: Scenario) -> Concl
     approvals = ""
     if end.state is State.CHECKED:
         site.say("checked: nothing was changed, no secret was read")
-        approvals = approve(site, run, night.answer)
-    if night.waits:
-        world = replace(world, clock=ShiftedClock(site.clock.now() + night.waits))
+        approvals = approve(site, run, scenario.answer)
+    if scenario.waits:
+        world = replace(world, clock=ShiftedClock(site.clock.now() + scenario.waits))
     if approvals:
-        execute(run, at_word(world, night, site), approvals)
+        execute(run, with_event(world, scenario, site), approvals)
     return conclude_here(run, world)
 
 
@@ -128,24 +128,24 @@ def approve(site: Site, run: RunDir, verdict: str) -> str:
     if verdict not in ("approve", "deny"):
         return ""
     request = run.read_model("request.json", ApprovalRequest)
-    word: Literal["approve", "deny"] = "deny" if verdict == "deny" else "approve"
-    comment = "not tonight: the site is coming back" if word == "deny" else "rehearsal"
-    envelope = answer(request, word, Person(login=APPROVER), load_key(site.key), now=site.clock.now(), comment=comment)
-    site.say(f"{'denied' if word == 'deny' else 'approved'} by {APPROVER}, with a throw-away key")
+    answered: Literal["approve", "deny"] = "deny" if verdict == "deny" else "approve"
+    comment = "not now: the site is coming back" if answered == "deny" else "rehearsal"
+    envelope = answer(request, answered, Person(login=APPROVER), load_key(site.key), now=site.clock.now(), comment=comment)
+    site.say(f"{'denied' if answered == 'deny' else 'approved'} by {APPROVER}, with a throw-away key")
     return json.dumps([envelope])
 
 
-def at_word(world: World, night: Scenario, site: Site) -> World:
-    """The same world, in which something happens when a progress line first holds the scenario's word."""
-    if not night.at:
+def with_event(world: World, scenario: Scenario, site: Site) -> World:
+    """Return the context with a `say` that calls the scenario's event once, at the first line that holds its text."""
+    if not scenario.at:
         return world
     done: list[bool] = []
 
     def say(line: str) -> None:
         world.say(line)
-        if night.then is not None and night.at in line and not done:
+        if scenario.then is not None and scenario.at in line and not done:
             done.append(True)
-            night.then(site)
+            scenario.then(site)
 
     return replace(world, say=say)
 

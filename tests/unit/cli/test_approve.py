@@ -227,7 +227,7 @@ def test_pushed_and_not_started_says_what_is_done_and_what_is_left(desk: Desk, m
     desk.night.fake.inject(faults.answer(403, "Resource not accessible by personal access token"), START)
     said = desk.approve("jonas")
     assert said.code != 0
-    assert "your answer is in the ledger; the run that goes on was not started: " in said.err
+    assert "your answer is in the ledger; the run that resumes it was not started: " in said.err
     assert f"gh workflow run dr.yml --ref main -f resume={desk.night.run.id}" in said.err
     assert (len(desk.answers), desk.started) == (1, [])
     assert desk.approve("jonas").code == 0, "what is left is done by the same command"

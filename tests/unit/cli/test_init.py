@@ -65,7 +65,7 @@ def test_the_first_and_the_second_time(init: Init) -> None:
 
 def test_as_json(init: Init) -> None:
     said = json.loads(init(*NEW, "--format", "json").out)
-    assert set(said) == {"written", "kept", "missing", "fill", "additions", "blocks", "open_words"}
+    assert set(said) == {"written", "kept", "missing", "fill", "additions", "blocks", "placeholders"}
     assert len(said["written"]) == 5
     assert all(set(block) == {"title", "text"} for block in said["blocks"])
 
@@ -86,7 +86,7 @@ def test_ids_are_looked_up(init: Init, github_fake: FakeGitHub, monkeypatch: pyt
         github_fake.add_user(login, number=number)
     said = init(*NEW, "--reviewer", "jonas", "--key", f"priya={KEY}", "--release", RELEASE, "--format", "json")
     done = json.loads(said.out)
-    assert done["open_words"] == []
+    assert done["placeholders"] == []
     text = "\n".join(block["text"] for block in done["blocks"])
     assert '"reviewers": [{"type": "User", "id": 1002}, {"type": "User", "id": 1003}]' in text
     assert '"repository_id": 4711,' in text

@@ -192,7 +192,7 @@ def test_a_settlement_is_verified_against_the_config(call: Call, ledger: Ledger,
     words = ("--service", SERVICE, "--serves", "gcp", "--reason", "dig shows gcp", "--config", config, "--key", tmp_path / "jonas.pem")
     assert call("settle", *words).code == 0
     unread = call("show", "--service", SERVICE)
-    assert "  settled    signed by jonas, as it says; not verified: no config given" in unread.out.splitlines()
+    assert "  settled    signed by jonas, as it claims; not verified: no config given" in unread.out.splitlines()
     shown = call("show", "--service", SERVICE, "--config", config)
     assert "  settled    signed by jonas, verified" in shown.out.splitlines()
     assert "failed_over, serves from gcp  free  nobody  dig shows gcp" in shown.out
@@ -207,7 +207,7 @@ def test_a_settlement_is_verified_against_the_config(call: Call, ledger: Ledger,
         ({"serves": "frankfurt"}, "jonas", "another serves"),
         ({"ledger_id": "sha256:" + "e" * 64}, "jonas", "another ledger_id"),
         ({"reason": "another"}, "jonas", "another reason"),
-        ({}, "stranger", "0 of 1 signed it: nobody"),
+        ({}, "stranger", "0 of 1 signed it: none"),
         (None, "jonas", "it cannot be read"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.runs import run as look
-from hyops_ci.operations.dispatch.follow import LINE_EVERY, PACE, SLOW_PACE, Outcome, fetch, follow
+from hyops_ci.operations.dispatch.follow import LINE_EVERY, PACE, SLOW_PACE, RunOutcome, fetch, follow
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.runs import Run
@@ -117,7 +117,7 @@ def test_the_deadline_leaves_the_run_alone(here: Caller, run: Run) -> None:
 
 
 def test_the_deadline_ends_the_run_where_that_was_asked(here: Caller, run: Run) -> None:
-    with pytest.raises(Fault, match="it was told to end"):
+    with pytest.raises(Fault, match="the run was cancelled"):
         followed(here, within=30, cancel_on_timeout=True)
     assert (run.conclusion, len(here.fake.made(CANCEL))) == ("cancelled", 1)
 
@@ -132,13 +132,13 @@ def test_a_token_that_may_not_look_is_refused(github_fake: FakeGitHub) -> None:
     here.repository.add_run(number=RUN)
     with pytest.raises(Refusal, match=r"github\.permission"):
         followed(here)
-    assert here.said == ["run 212 goes on; nobody here may look at it any longer"]
+    assert here.said == ["run 212 goes on; this token may no longer read it"]
 
 
 # --------------------------------------------------------------------------------------------- what it came to
 
 
-def fetched(here: Caller, decision_id: str = DECISION_ID) -> Outcome:
+def fetched(here: Caller, decision_id: str = DECISION_ID) -> RunOutcome:
     return fetch(here.client, look(here.client, RUN), decision_id=decision_id)
 
 

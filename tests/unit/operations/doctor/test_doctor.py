@@ -48,7 +48,9 @@ def look(site: Site, world: World | None = None, **options: Any) -> Diagnosis:
     before, values = files(site.root), secrets_of(site)
     found = doctor(SERVICE, options.pop("action", "failover"), site.repository, world or site.world(), **options)
     assert files(site.root) == before
-    said = "\n".join([*(line.words() for line in found.told()), found.verdict(), *(json.dumps(each.to_json()) for each in found.refused)])
+    said = "\n".join(
+        [*(line.text_line() for line in found.by_topic()), found.verdict(), *(json.dumps(each.to_json()) for each in found.refused)]
+    )
     assert [value for value in values if value in said] == []
     return found
 
@@ -64,7 +66,7 @@ def secrets_of(site: Site) -> list[str]:
 
 
 def words(found: Diagnosis, *topics: str) -> list[str]:
-    return [line.words() for line in found.told() if not topics or line.topic in topics]
+    return [line.text_line() for line in found.by_topic() if not topics or line.topic in topics]
 
 
 def change(site: Site, path: str, edit: Callable[[Any], object]) -> None:
@@ -93,7 +95,7 @@ def trust(**changes: Any) -> HostTrust:
 def test_all_is_well(site: Site) -> None:
     site.seed_state("org/gcp/wan-hub-network", 50)
     found = look(site)
-    assert [line.topic for line in found.told()] == list(TOPICS)
+    assert [line.topic for line in found.by_topic()] == list(TOPICS)
     assert (found.exit_code, [line for line in found.lines if line.status == "FAIL"]) == (0, [])
     lines = words(found, *(topic for topic in TOPICS if topic not in ("config", "runner")))
     assert lines == [
@@ -173,7 +175,7 @@ def test_one_thing_wrong(name: str, site: Site) -> None:
     breaks, topic, gate, code = WRONG[name]
     breaks(site)
     found = look(site)
-    failed = [line for line in found.told() if line.status == "FAIL"]
+    failed = [line for line in found.by_topic() if line.status == "FAIL"]
     assert topic in [line.topic for line in failed], words(found)
     if gate:
         assert gate in [error.gate for error in found.refused]
@@ -188,7 +190,7 @@ def test_several_things_wrong_are_all_told(site: Site) -> None:
     site.forget_state("org/gcp/wan-hub-network")
     lose_name(site)
     found = look(site)
-    assert {"restore", "secrets", "states"} <= {line.topic for line in found.told() if line.status == "FAIL"}
+    assert {"restore", "secrets", "states"} <= {line.topic for line in found.by_topic() if line.status == "FAIL"}
     assert found.verdict().startswith("A failover now would be REFUSED at restore.skipped (and ")
 
 
@@ -357,6 +359,6 @@ def tell(shared: Shared, path: str, content: bytes) -> None:
         for name, text in shared.texts.items():
             (shared.site.repository / name).write_text(text)
     assert found.lines
-    assert all(line.words().isprintable() for line in found.told())
+    assert all(line.text_line().isprintable() for line in found.by_topic())
     assert all(isinstance(error, Refusal) or error.exit_code for error in found.refused)
     assert found.verdict()

@@ -74,15 +74,15 @@ def test_every_gate_has_its_topic() -> None:
 def test_topics_are_told_in_their_order_whatever_was_asked_first() -> None:
     found = told()
     for topic in reversed(TOPICS):
-        found.good(topic, "well")
-    assert [line.topic for line in found.told()] == list(TOPICS)
+        found.add_ok(topic, "well")
+    assert [line.topic for line in found.by_topic()] == list(TOPICS)
 
 
 def test_a_topic_with_a_no_has_no_yes() -> None:
     found = told()
-    found.judge(Answers((), (no("states.ok"), no("lane.enabled"))))
-    found.good("states", "5 of 5")
-    assert [line.words() for line in found.told()] == [
+    found.add_answers(Answers((), (no("states.ok"), no("lane.enabled"))))
+    found.add_ok("states", "5 of 5")
+    assert [line.text_line() for line in found.by_topic()] == [
         "FAIL  config      lane.enabled: why lane.enabled; what",
         "FAIL  states      states.ok: why states.ok; what",
     ]
@@ -96,13 +96,13 @@ def test_a_no_under_its_gates_topic_or_where_it_was_asked() -> None:
 
     assert found.ask("hyops", lambda: raises("secrets.file")) is None
     assert found.ask("overlay", lambda: raises("config.file")) is None
-    assert [line.topic for line in found.told()] == ["overlay", "secrets"]
+    assert [line.topic for line in found.by_topic()] == ["overlay", "secrets"]
 
 
 def test_the_same_no_is_told_once() -> None:
     found = told()
-    found.refuse("host", no("trust.looser"))
-    found.refuse("hyops", no("trust.looser"))
+    found.fail("host", no("trust.looser"))
+    found.fail("hyops", no("trust.looser"))
     assert len(found.lines) == len(found.refused) == 1
 
 
@@ -113,16 +113,16 @@ def test_the_last_line_is_about_the_first_no() -> None:
     found = told()
     assert found.verdict().startswith("A failover now would be planned and checked")
     assert found.exit_code == 0
-    found.refuse("restore", no("restore.skipped"))
+    found.fail("restore", no("restore.skipped"))
     assert found.verdict() == "A failover now would be REFUSED at restore.skipped. Fix: do"
-    found.refuse("hyops", no("hyops.version", Exit.HYOPS))
+    found.fail("hyops", no("hyops.version", Exit.HYOPS))
     assert found.verdict() == "A failover now would be REFUSED at restore.skipped (and 1 more). Fix: do"
     assert found.exit_code == 4
 
 
 def test_what_is_handled_already_is_no_failure() -> None:
     found = told()
-    found.refuse("lock", no("lock.duplicate", Exit.DONE))
+    found.fail("lock", no("lock.duplicate", Exit.DONE))
     assert [line.status for line in found.lines] == ["warn"]
     assert found.verdict() == "A failover now would do nothing, lock.duplicate: why lock.duplicate"
     assert found.exit_code == 0
@@ -143,7 +143,7 @@ def test_what_is_handled_already_is_no_failure() -> None:
 def test_the_lock(found: Tip, line: str) -> None:
     diagnosis = told()
     lock_line(diagnosis, found)
-    assert [each.words() for each in diagnosis.lines] == [line]
+    assert [each.text_line() for each in diagnosis.lines] == [line]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_the_lock(found: Tip, line: str) -> None:
 def test_the_last_drill(history: tuple[Tip, ...], line: str) -> None:
     diagnosis = told()
     drill_line(diagnosis, history, NOW)
-    assert [each.words() for each in diagnosis.lines] == [line]
+    assert [each.text_line() for each in diagnosis.lines] == [line]
 
 
 @pytest.mark.parametrize(

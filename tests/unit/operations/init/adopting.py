@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.operations.init.files import Adopted, Wish
+from hyops_ci.operations.init.files import InitRequest, InitResult
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 
 SERVICE = "pg-ha/prod"
@@ -27,13 +27,13 @@ def blueprints(folder: Path) -> Path:
     return folder
 
 
-def wish(folder: Path, service: str = SERVICE, **changes: str) -> Wish:
+def request(folder: Path, service: str = SERVICE, **changes: str) -> InitRequest:
     """A service that goes to GCP, with overlays to copy."""
     said = {"vault": "https://vault.example.net", "site": "gcp", **changes}
-    return Wish(service, blueprints=(folder,), **said)  # type: ignore[arg-type]
+    return InitRequest(service, blueprints=(folder,), **said)  # type: ignore[arg-type]
 
 
-def block(done: Adopted, words: str) -> str:
+def block(done: InitResult, words: str) -> str:
     """The one block with these words in its title."""
     [text] = [text for title, text in done.blocks if words in title]
     return text

@@ -18,7 +18,7 @@ from hyops_ci.operations.init.commands import (
     gate_command,
     ledger_remote,
     numbers,
-    open_words,
+    placeholders,
     runner_commands,
     trust_document,
 )
@@ -55,7 +55,7 @@ def test_keys_open_the_signed_channel_beside_the_environment() -> None:
 def test_whoever_replaces_the_word_of_a_person_has_a_number_there(login: str) -> None:
     [(_, word)] = Adopter(reviewers=((login, 0),)).people()
     command = gate_command("acme/shop", Demand("dr-prod", 1, "main"), [{"type": "User", "id": word}])
-    assert open_words(command) == (word,)
+    assert placeholders(command) == (word,)
     body = command.split("<<'JSON'\n")[1].partition("\nJSON\n")[0].replace(str(word), "1002")
     assert json.loads(body)["reviewers"] == [{"type": "User", "id": 1002}]
 
@@ -63,7 +63,7 @@ def test_whoever_replaces_the_word_of_a_person_has_a_number_there(login: str) ->
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=5))
 def test_text_that_is_no_open_word_stays_text(document: dict[str, str]) -> None:
     written = json.dumps(document)
-    if not open_words(written):
+    if not placeholders(written):
         assert numbers(written) == written
 
 

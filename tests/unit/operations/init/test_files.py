@@ -33,7 +33,7 @@ from hyops_ci.stages.plan.stage import Ask, plan
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.support.github.validation import validate_request
-from tests.unit.operations.init.adopting import KEY, KNOWN, REFS, RELEASE, SERVICE, block, blueprints, filled, posted, wish
+from tests.unit.operations.init.adopting import KEY, KNOWN, REFS, RELEASE, SERVICE, block, blueprints, filled, posted, request
 
 __all__ = ["github_fake"]
 
@@ -60,17 +60,17 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def test_an_empty_checkout_gets_everything(checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     assert done.written == (CONFIG_PATH, WORKFLOW_PATH, PLACES[0], FAILOVER, FAILBACK)
-    assert (done.kept, done.missing, done.fill, done.additions, done.open_words) == ((), (), (), (), ())
+    assert (done.kept, done.missing, done.fill, done.additions, done.placeholders) == ((), (), (), (), ())
     assert set(files(checkout)) == set(done.written)
     assert len((checkout / CONFIG_PATH).read_text().splitlines()) == 5
     assert (checkout / PLACES[0]).read_text() == "/.github/ @jonas @priya\n"
 
 
 def test_the_second_time_keeps_everything_and_says_the_same(checkout: Path, core: Path) -> None:
-    first, before = adopt(wish(core), checkout, KNOWN), files(checkout)
-    again = adopt(wish(core, vault="", site=""), checkout, replace(KNOWN, release=""))
+    first, before = adopt(request(core), checkout, KNOWN), files(checkout)
+    again = adopt(request(core, vault="", site=""), checkout, replace(KNOWN, release=""))
     assert (again.written, again.kept) == ((), first.written)
     assert files(checkout) == before
     assert again.blocks == first.blocks, "the commit is the one that the workflow pins"
@@ -82,7 +82,7 @@ def test_what_is_there_is_never_written_over(path: str, checkout: Path, core: Pa
     target.parent.mkdir(parents=True)
     text = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}}}\n"
     target.write_text(text)
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     assert target.read_text() == text
     assert path in done.kept
     assert path not in done.written
@@ -91,7 +91,7 @@ def test_what_is_there_is_never_written_over(path: str, checkout: Path, core: Pa
 def test_nothing_is_written_through_a_link(checkout: Path, core: Path, tmp_path: Path) -> None:
     (checkout / ".github").mkdir()
     (checkout / CONFIG_PATH).symlink_to(tmp_path / "elsewhere.yml")
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     assert CONFIG_PATH in done.kept
     assert not (tmp_path / "elsewhere.yml").exists()
 
@@ -100,13 +100,13 @@ def test_a_folder_that_leads_out_of_the_checkout_is_refused(checkout: Path, core
     (tmp_path / "outside").mkdir()
     (checkout / ".github").symlink_to(tmp_path / "outside")
     with pytest.raises(Refusal, match=r"init\.file") as refused:
-        adopt(wish(core), checkout, KNOWN)
+        adopt(request(core), checkout, KNOWN)
     assert refused.value.exit_code == Exit.USAGE
     assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_an_overlay_that_nobody_has_is_named_with_the_command_that_makes_it(checkout: Path, tmp_path: Path) -> None:
-    done = adopt(wish(tmp_path / "nothing"), checkout, KNOWN)
+    done = adopt(request(tmp_path / "nothing"), checkout, KNOWN)
     assert [line.split(" (")[0] for line in done.missing] == [FAILOVER, FAILBACK]
     assert f"hyops blueprint init --env prod --ref {REFS[0]}" in done.missing[0]
 
@@ -115,7 +115,7 @@ def test_the_envs_own_overlay_comes_before_the_shipped_one(checkout: Path, core:
     own = tmp_path / "own"
     own.mkdir()
     (own / "postgresql-ha-failover-gcp.yml").write_text("steps: []\n")
-    adopt(replace(wish(core), blueprints=(own, core)), checkout, KNOWN)
+    adopt(replace(request(core), blueprints=(own, core)), checkout, KNOWN)
     assert (checkout / FAILOVER).read_text() == "steps: []\n"
     assert (checkout / FAILBACK).read_bytes() == (core / REFS[1] / "blueprint.yml").read_bytes()
 
@@ -123,7 +123,7 @@ def test_the_envs_own_overlay_comes_before_the_shipped_one(checkout: Path, core:
 def test_what_is_left_to_fill_in_is_named(checkout: Path, core: Path) -> None:
     place = core / REFS[0] / "blueprint.yml"
     place.write_text(place.read_text().replace("zone: europe-west2-a", "zone: CHANGE_ME_ZONE"))
-    done = adopt(wish(core), checkout, Adopter())
+    done = adopt(request(core), checkout, Adopter())
     assert done.fill == (
         f"{WORKFLOW_PATH}: the commit of the release, behind dispatch.yml@",
         f"{FAILOVER}: 1 inputs hold CHANGE_ME: gcp_pg_vms/zone",
@@ -131,14 +131,14 @@ def test_what_is_left_to_fill_in_is_named(checkout: Path, core: Path) -> None:
 
 
 def test_a_config_without_the_service_gets_lines_to_add(checkout: Path, core: Path) -> None:
-    adopt(wish(core), checkout, KNOWN)
+    adopt(request(core), checkout, KNOWN)
     before = (checkout / CONFIG_PATH).read_text()
-    done = adopt(wish(core, "erp/prod", lane="azure"), checkout, KNOWN)
+    done = adopt(request(core, "erp/prod", lane="azure"), checkout, KNOWN)
     assert (checkout / CONFIG_PATH).read_text() == before
     [(below_services, service), (below_lanes, lane)] = done.additions
     assert (below_services, below_lanes) == (f"{CONFIG_PATH}, below services:", f"{CONFIG_PATH}, below lanes:")
     (checkout / CONFIG_PATH).write_text(before.replace("services:\n", f"services:\n{service}\n") + f"lanes:\n{lane}\n")
-    again = adopt(wish(core, "erp/prod", lane="azure"), checkout, KNOWN)
+    again = adopt(request(core, "erp/prod", lane="azure"), checkout, KNOWN)
     assert again.additions == ()
     assert again.blocks == done.blocks, "what was printed before the lines were added was already right"
     assert "lane azure" in "".join(title for title, _ in done.blocks)
@@ -148,23 +148,23 @@ def test_a_config_without_an_authority_gets_that_line_too(checkout: Path, core: 
     (checkout / ".github").mkdir()
     (checkout / CONFIG_PATH).write_text(f"services: {{erp/prod: {{failover: {{lane: gcp, blueprint: {REFS[0]}}}}}}}\n")
     with pytest.raises(Refusal, match=r"init\.file"):
-        adopt(wish(core, vault=""), checkout, KNOWN)
+        adopt(request(core, vault=""), checkout, KNOWN)
     assert set(files(checkout)) == {CONFIG_PATH}
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     assert done.additions[1] == (CONFIG_PATH, 'vault: {address: "https://vault.example.net", site: gcp}')
 
 
 def test_a_new_config_needs_an_authority_and_its_site(checkout: Path, core: Path) -> None:
     for lacking in ("vault", "site"):
         with pytest.raises(Refusal, match=r"init\.file"):
-            adopt(wish(core, **{lacking: ""}), checkout, KNOWN)
+            adopt(request(core, **{lacking: ""}), checkout, KNOWN)
     assert files(checkout) == {}
 
 
 @pytest.mark.parametrize("service", ["pg-ha", "", "Pg/Prod", "../x/y", "pg ha/prod", "pg-ha/prod: {}"])
 def test_a_service_that_no_config_can_name(service: str, checkout: Path, core: Path) -> None:
     with pytest.raises(Refusal) as refused:
-        adopt(wish(core, service), checkout, KNOWN)
+        adopt(request(core, service), checkout, KNOWN)
     assert refused.value.exit_code == Exit.USAGE
     assert files(checkout) == {}
 
@@ -173,7 +173,7 @@ def test_a_config_that_cannot_be_read_is_refused_before_anything_is_written(chec
     (checkout / ".github").mkdir()
     (checkout / CONFIG_PATH).write_text("services: [\n")
     with pytest.raises(Refusal):
-        adopt(wish(core), checkout, KNOWN)
+        adopt(request(core), checkout, KNOWN)
     assert set(files(checkout)) == {CONFIG_PATH}
 
 
@@ -181,7 +181,7 @@ def test_a_caller_under_another_name_is_the_caller(checkout: Path, core: Path) -
     other = checkout / ".github/workflows/recover.yml"
     other.parent.mkdir(parents=True)
     other.write_text(f"jobs:\n  dr:\n    uses: mirror/dr-dispatch/.github/workflows/dispatch.yml@{RELEASE} # v1\n")
-    done = adopt(wish(core), checkout, replace(KNOWN, release=""))
+    done = adopt(request(core), checkout, replace(KNOWN, release=""))
     assert ".github/workflows/recover.yml" in done.kept
     assert not (checkout / WORKFLOW_PATH).exists()
     trust = json.loads(block(done, "lane gcp: what its host").split("\n", 1)[1].removesuffix("\nJSON\n"))
@@ -192,11 +192,11 @@ def test_a_caller_under_another_name_is_the_caller(checkout: Path, core: Path) -
 def test_code_owners_elsewhere_are_not_put_out_of_force(place: str, checkout: Path, core: Path) -> None:
     (checkout / place).parent.mkdir(exist_ok=True)
     (checkout / place).write_text("/src/ @dev\n")
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     assert not (checkout / PLACES[0]).exists(), "GitHub would look at this one only"
     assert done.additions == ((f"{place}, at its end", "/.github/ @jonas @priya"),)
     (checkout / place).write_text("* @acme/leads\n")
-    assert adopt(wish(core), checkout, KNOWN).additions == ()
+    assert adopt(request(core), checkout, KNOWN).additions == ()
 
 
 # --------------------------------------------------------------------------------------------- taken by what it is for
@@ -204,7 +204,7 @@ def test_code_owners_elsewhere_are_not_put_out_of_force(place: str, checkout: Pa
 
 @pytest.mark.parametrize("adopter", [KNOWN, Adopter()], ids=["known", "unknown"])
 def test_github_takes_every_block_that_is_for_it(adopter: Adopter, checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, adopter)
+    done = adopt(request(core), checkout, adopter)
     sent = [each for _, text in done.blocks for each in posted(filled(text))]
     for method, path, body in sent:
         validate_request(method, path, {}, body)
@@ -219,15 +219,15 @@ def test_github_takes_every_block_that_is_for_it(adopter: Adopter, checkout: Pat
 
 
 def test_every_word_to_replace_is_named(checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, Adopter(reviewers=(("jonas", 0),)))
+    done = adopt(request(core), checkout, Adopter(reviewers=(("jonas", 0),)))
     words = {"OWNER/REPOSITORY", "ID_OF_JONAS", "REPOSITORY_ID", "OWNER_ID", "COMMIT_OF_THE_RELEASE"}
-    assert set(done.open_words) == words
-    assert set(adopt(wish(core), checkout, Adopter()).open_words) == words - {"ID_OF_JONAS"} | {"ID_OF_REVIEWER_1"}
+    assert set(done.placeholders) == words
+    assert set(adopt(request(core), checkout, Adopter()).placeholders) == words - {"ID_OF_JONAS"} | {"ID_OF_REVIEWER_1"}
 
 
 @pytest.mark.parametrize("adopter", [replace(KNOWN, keys={"jonas": KEY}), Adopter(reviewers=(("jonas", 0),), keys={"jonas": KEY})])
 def test_the_host_takes_its_trust_and_the_trust_takes_the_config(adopter: Adopter, checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, adopter)
+    done = adopt(request(core), checkout, adopter)
     config = read_config((checkout / CONFIG_PATH).read_bytes())[0]
     for lane, runner in (("gcp", "gcp-ops-runner"), ("onprem", "proxmox-ops-runner")):
         text = filled(block(done, f"lane {lane}: what its host"))
@@ -239,14 +239,14 @@ def test_the_host_takes_its_trust_and_the_trust_takes_the_config(adopter: Adopte
 
 
 def test_a_trust_says_what_is_no_default(checkout: Path, core: Path) -> None:
-    adopt(wish(core), checkout, KNOWN)
+    adopt(request(core), checkout, KNOWN)
     extra = (
         "lanes: {gcp: {runner_ref: a-runner, drill_runner_ref: a-drill}}\n"
         "envs: {prod: {check_environment: look}}\n"
         "approvals: {lifetime: PT90M}\n"
     )
     (checkout / CONFIG_PATH).write_text((checkout / CONFIG_PATH).read_text() + extra)
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     text = block(done, "lane gcp: what its host").split("<<'JSON'\n")[1].removesuffix("\nJSON\n")
     trust = read_trust(text.encode(), "trust.json")
     assert trust.runner_refs == ("a-runner", "a-drill")
@@ -256,8 +256,8 @@ def test_a_trust_says_what_is_no_default(checkout: Path, core: Path) -> None:
 
 
 def test_a_second_env_keeps_the_roles_of_the_first(checkout: Path, core: Path) -> None:
-    adopt(wish(core), checkout, KNOWN)
-    done = adopt(wish(core, "pg-ha/stage"), checkout, KNOWN)
+    adopt(request(core), checkout, KNOWN)
+    done = adopt(request(core, "pg-ha/stage"), checkout, KNOWN)
     vault = block(done, "policies and roles")
     check = vault.split("vault policy write dr-check")[1].split("POLICY")[1]
     assert "hybridops/prod/dns" in check
@@ -271,21 +271,21 @@ def test_a_second_env_keeps_the_roles_of_the_first(checkout: Path, core: Path) -
 
 
 def test_a_ledger_elsewhere_is_made_and_protected_there(checkout: Path, core: Path) -> None:
-    adopt(wish(core), checkout, KNOWN)
+    adopt(request(core), checkout, KNOWN)
     known = (checkout / CONFIG_PATH).read_text()
     for said, remote, protects in (
         ("acme/ledger", "https://github.com/acme/ledger", "repos/acme/ledger/rulesets"),
         ("/srv/ledger.git", "/srv/ledger.git", "git -C /srv/ledger.git config receive.denyDeletes true"),
     ):
         (checkout / CONFIG_PATH).write_text(f"{known}ledger: {{repository: {said}}}\n")
-        done = adopt(wish(core), checkout, KNOWN)
+        done = adopt(request(core), checkout, KNOWN)
         assert f"hyops-ci ledger init --remote {remote} --service pg-ha/prod --home onprem\n" in block(done, "The ledger")
         assert protects in block(done, "The ledger")
         assert f'"ledger": "{remote}"' in block(done, "lane gcp: what its host")
 
 
 def test_enterprise_server_has_its_own_addresses(checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, replace(KNOWN, server="https://ghe.example.net"))
+    done = adopt(request(core), checkout, replace(KNOWN, server="https://ghe.example.net"))
     assert "bound_issuer=https://ghe.example.net/_services/token" in block(done, "who issues")
     assert '"issuer": "https://ghe.example.net/_services/token"' in block(done, "lane gcp: what its host")
     assert "--url https://ghe.example.net/acme/recovery" in block(done, "lane gcp: registration")
@@ -293,14 +293,14 @@ def test_enterprise_server_has_its_own_addresses(checkout: Path, core: Path) -> 
 
 @pytest.mark.parametrize("words", ["registration", "what its host", "approval gate", "The ledger", "policies and roles"])
 def test_a_shell_reads_every_block(words: str, checkout: Path, core: Path) -> None:
-    done = adopt(wish(core), checkout, KNOWN)
+    done = adopt(request(core), checkout, KNOWN)
     for text in (text for title, text in done.blocks if words in title):
         subprocess.run(["bash", "-n"], input=text.encode(), check=True)
 
 
 @pytest.mark.parametrize("release", [RELEASE, ""])
 def test_the_caller_is_a_workflow_that_can_be_started(release: str, checkout: Path, core: Path) -> None:
-    adopt(wish(core), checkout, replace(KNOWN, release=release))
+    adopt(request(core), checkout, replace(KNOWN, release=release))
     path = checkout / WORKFLOW_PATH
     document = read_workflow(path.read_bytes(), WORKFLOW_PATH)
     assert {"action", "service", "reason", "resume"} <= set(dispatch_inputs(document) or {})
@@ -326,7 +326,7 @@ def test_the_template_travels_in_the_wheel(tmp_path: Path) -> None:
 
 def test_what_init_writes_is_planned(github_fake: FakeGitHub, checkout: Path, core: Path, tmp_path: Path) -> None:
     """Written, committed, pasted into GitHub and the ledger: then a failover of the service is PLANNED, with class production."""
-    adopt(wish(core), checkout, KNOWN)
+    adopt(request(core), checkout, KNOWN)
     people = [github_fake.add_user(login, number=number) for login, number in KNOWN.reviewers]
     repository = github_fake.add_repository("acme/recovery", number=4711)
     sha = repository.commit(files(checkout))

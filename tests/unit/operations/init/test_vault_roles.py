@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hyops_ci.operations.init.vault_roles import Caller, issuer, policy, role
+from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
 
 PAGE = Path(__file__).parents[4] / "docs" / "vault-role.md"
 PATHS = [f"hybridops/prod/{name}" for name in ("postgresql-ha", "postgresql-ha-backup", "dns", "wan-edge", "platform")]
-CALLER = Caller("4242", "77", "refs/heads/main", "hybridops/dr-dispatch/.github/workflows/dispatch.yml", ("3f2a" + "0" * 36,))
+CALLER = CallerWorkflow("4242", "77", "refs/heads/main", "hybridops/dr-dispatch/.github/workflows/dispatch.yml", ("3f2a" + "0" * 36,))
 
 
 def test_the_blocks_are_those_of_the_page() -> None:

@@ -21,7 +21,7 @@ from hyops_ci.stages.plan.inputs import MAX_SOURCE, code_owners_text, gates_on_g
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
-from tests.unit.operations.init.adopting import KNOWN, blueprints, wish
+from tests.unit.operations.init.adopting import KNOWN, blueprints, request
 
 __all__ = ["github_fake"]
 CONFIG = ".github/dr-dispatch.yml"
@@ -33,7 +33,7 @@ WORKFLOW = ".github/workflows/dr.yml"
 def checkout(tmp_path: Path) -> Path:
     """What `init` writes."""
     (tmp_path / "checkout").mkdir()
-    adopt(wish(blueprints(tmp_path / "blueprints")), tmp_path / "checkout", KNOWN)
+    adopt(request(blueprints(tmp_path / "blueprints")), tmp_path / "checkout", KNOWN)
     return tmp_path / "checkout"
 
 
