@@ -13,7 +13,7 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
-    from hyops_ci.cli.github_job import arrive, github_world, leave, tell_gates
+    from hyops_ci.cli.github_job import arrive, github_context, leave, tell_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.report.approval_page import approval_lines
@@ -22,7 +22,7 @@ def command(output: str) -> int:
     from hyops_ci.text import fenced
 
     run, config = arrive(os.environ, "check")
-    world = github_world(config, on_runner=True)
+    world = github_context(config, on_runner=True)
     end = check(run, world)
     tell_gates(run, "gates-check.json")
     outputs = {"ready": "false"}

@@ -24,14 +24,14 @@ def command(output: str) -> int:
 
     Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
     """
-    from hyops_ci.cli.github_job import arrive, github_world
+    from hyops_ci.cli.github_job import arrive, github_context
     from hyops_ci.cli.render import hand_on, say, workflow
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.report.text import markdown, summary_lines
     from hyops_ci.stages.conclude.stage import conclude
 
     run, config = arrive(os.environ, "conclude")
-    world = github_world(config, on_runner=False)
+    world = github_context(config, on_runner=False)
     evidence = os.environ.get("DR_EVIDENCE", "")
     ended = conclude(
         run,

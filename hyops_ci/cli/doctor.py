@@ -12,7 +12,7 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.context import World
+    from hyops_ci.stages.context import RunContext
 
 
 @click.command("doctor")
@@ -33,10 +33,10 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
     from hyops_ci.cli.connect import connect_for_runners
     from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import emit
-    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.cli.shell import shell_context
     from hyops_ci.operations.doctor.doctor import doctor
 
-    world = shell_world(checkout_config(repository), ledger=ledger, trust=host_trust())
+    world = shell_context(checkout_config(repository), ledger=ledger, trust=host_trust())
     named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
     world = with_github(world) if named else world
     report = doctor(service, action, repository, world, restore=restore, runners=connect_for_runners() if named else None)
@@ -51,7 +51,7 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
     return report.exit_code
 
 
-def with_github(world: World) -> World:
+def with_github(world: RunContext) -> RunContext:
     """The world with GitHub in it where a token is at hand; without another word the ledger is the repository's own."""
     from hyops_ci.cli.connect import TOKENS, connect, remote_at, server_url
 

@@ -14,7 +14,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.report.text import refusal_lines
-from hyops_ci.stages.context import TRUST_FILE, SystemClock, World
+from hyops_ci.stages.context import TRUST_FILE, RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
 from hyops_ci.stages.runner import StageEnd
@@ -28,11 +28,11 @@ def job_folder(environ: Mapping[str, str], job: Job, stage: str) -> Path:
     return Path(environ.get("RUNNER_TEMP") or "/tmp") / "dr-dispatch" / f"{job.run_id}-{stage}"  # noqa: S108 - RUNNER_TEMP is always there on GitHub
 
 
-def github_world(config: DispatchConfig | None, *, on_runner: bool) -> World:
+def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunContext:
     """The world of a step. Only a job on the standing runner has a host that may pin its callers."""
     job = read_job(os.environ)
     remote = remote_at((config.ledger.repository if config else None) or job.repository, job.server_url)
-    return World(
+    return RunContext(
         job=job,
         clock=SystemClock(),
         home=Path(os.environ.get("HOME") or "/"),

@@ -48,7 +48,7 @@ class PlanOptions:
 @gather(PlanOptions)
 def command(options: PlanOptions, form: Form, output: str) -> int:
     """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
-    from hyops_ci.cli.github_job import checkout_config, github_world, job_folder, leave, tell_gates
+    from hyops_ci.cli.github_job import checkout_config, github_context, job_folder, leave, tell_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
     from hyops_ci.report.text import refusal_lines
@@ -66,14 +66,14 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
     )
     config = checkout_config(repository)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        world = github_world(config, on_runner=False)
+        world = github_context(config, on_runner=False)
         run = new_run(job_folder(os.environ, world.job, "plan") / "run")
         end = plan(ask, run, world)
         tell_gates(run, "gates.json")
         return leave(run, end, outputs_of(run), output)
-    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.cli.shell import shell_context
 
-    world = shell_world(config)
+    world = shell_context(config)
     world = replace(world, clock=ShiftedClock(options.at)) if options.at else world
     run = new_run((options.folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
     end = plan(ask, run, world)

@@ -45,7 +45,7 @@ def command(options: RehearseOptions, output: str) -> int:
     """
     from hyops_ci.operations.rehearse.sandbox import Site, find_hyops
     from hyops_ci.operations.rehearse.scenarios import SCENARIOS, rehearse
-    from hyops_ci.stages.context import ShiftedClock, SystemClock, silent
+    from hyops_ci.stages.context import ShiftedClock, SystemClock, no_output
 
     scenario, folder = options.scenario, options.folder
     if scenario == "list":
@@ -65,7 +65,7 @@ def command(options: RehearseOptions, output: str) -> int:
     )
     say(f"rehearsal {scenario}: {chosen.description}. {which}")
     clock = ShiftedClock(options.at) if options.at else SystemClock()
-    site = Site(place, clock, progress, say if options.verbose else silent, real)
+    site = Site(place, clock, progress, say if options.verbose else no_output, real)
     ended = rehearse(site, scenario, decision=content, config=options.config)
     code = conclusion(ended, output)
     say("this was a rehearsal: nothing outside its folder was touched, and no service was recovered")

@@ -41,12 +41,12 @@ def command(
     """
     from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import conclusion, say
-    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.cli.shell import shell_context
     from hyops_ci.operations.break_glass import break_glass, require_trust
     from hyops_ci.stages.plan.stage import Ask
 
     trust = require_trust(host_trust())
-    world = shell_world(checkout_config(repository), trust=trust, min_quorum=2)
+    world = shell_context(checkout_config(repository), trust=trust, min_quorum=2)
     content = decision.read_bytes() if decision else b""
     ask = Ask(repository, content, form, approvals=_joined(approvals))
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))

@@ -27,9 +27,9 @@ def check_secrets(folder: Path, output: str) -> int:
     """Say which names of the plan the authority has: as the job inside GitHub, else with `vault.break_glass` of the config."""
     import os
 
-    from hyops_ci.cli.github_job import github_world, host_trust, sealed_config
+    from hyops_ci.cli.github_job import github_context, host_trust, sealed_config
     from hyops_ci.cli.render import emit
-    from hyops_ci.cli.shell import shell_world
+    from hyops_ci.cli.shell import shell_context
     from hyops_ci.secrets.port import Purpose
     from hyops_ci.secrets.sync import check_names
     from hyops_ci.stages.handover import RunDir
@@ -39,7 +39,7 @@ def check_secrets(folder: Path, output: str) -> int:
     run = RunDir(folder)
     plan, config = require_plan(run), sealed_config(run)
     inside = os.environ.get("GITHUB_ACTIONS") == "true"
-    world = github_world(config, on_runner=True) if inside else shell_world(config, trust=host_trust())
+    world = github_context(config, on_runner=True) if inside else shell_context(config, trust=host_trust())
     names = check_names(plan.secrets, authority_of(planned_run(plan, run, world), Purpose.CHECK), [ref.key for ref in plan.secrets.refs])
     missing = [name for name, there in names.items() if not there]
     lines = [f"{len(names) - len(missing)} of {len(names)} names, values not read", *(f"  missing    {name}" for name in missing)]

@@ -10,16 +10,16 @@ from hyops_ci.cli.connect import remote_at, server_url, state_dir, token_for
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.job import local_job
 
 
-def shell_world(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> World:
+def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> RunContext:
     """This user on this host. The ledger is the one named, the host's, or the config's."""
     clock, configured = SystemClock(), (config.ledger.repository if config else None) or ""
     named = ledger or (trust.ledger if trust else None) or ""
     remote = named or (remote_at(configured, server_url()) if configured else "")
-    return World(
+    return RunContext(
         job=local_job(clock.now(), getuser(), os.environ),
         clock=clock,
         home=Path(os.environ.get("HOME") or "/"),

@@ -57,11 +57,11 @@ def command(options: WatchOptions, output: str) -> int:
     DR_TOKEN needs actions: write. With DR_RUNNER_TOKEN, or DR_APP_ID and DR_APP_KEY_FILE, it also knows whether the runner is online.
     """
     from hyops_ci.cli.connect import connect, connect_for_runners
-    from hyops_ci.cli.github_job import github_world
+    from hyops_ci.cli.github_job import github_context
     from hyops_ci.stages.watch.queue import ExpectedJob
     from hyops_ci.stages.watch.stage import WatchRequest, watch
 
-    world = github_world(None, on_runner=False)
+    world = github_context(None, on_runner=False)
     labels, names, group = listed(options.runs_on, at_least=1), listed(options.runner_names), options.runner_group
     expected = ExpectedJob(job=options.job, attempt=world.job.attempt, labels=labels, names=names, group=group, limit=options.limit)
     request = WatchRequest(

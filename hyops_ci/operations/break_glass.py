@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.approval import may_proceed
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion, conclude, sha256_of
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir, new_run
 from hyops_ci.stages.plan.stage import Ask, plan
@@ -34,7 +34,7 @@ def require_trust(trust: HostTrust | None) -> HostTrust:
     return trust
 
 
-def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
+def break_glass(ask: Ask, folder: Path, world: RunContext) -> Conclusion:
     """Run all stages for one decision in this process, and return its conclusion."""
     run = new_run(folder / "run")
     end = plan(ask, run, world)
@@ -44,7 +44,7 @@ def break_glass(ask: Ask, folder: Path, world: World) -> Conclusion:
     return conclude_here(run, world)
 
 
-def conclude_here(run: RunDir, world: World) -> Conclusion:
+def conclude_here(run: RunDir, world: RunContext) -> Conclusion:
     """Conclude in the same process: what execute sealed is taken by its digest, as between two jobs."""
     sealed = bundle_path(run)
     evidence = sealed if sealed.exists() else None

@@ -1,4 +1,4 @@
-"""What a stage needs from outside, made once at the edge (`cli/`, `rehearse`): clock, host, identity, ledger."""
+"""What a stage needs from outside, made once by the command line or a rehearsal: job, clock, host trust, ledger, GitHub."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class SystemClock:
     """This host's time."""
 
     def now(self) -> datetime:
-        """The present instant, UTC, to the microsecond."""
+        """Return the present instant, UTC, to the microsecond."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Return seconds on a clock that never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -48,17 +48,17 @@ class ShiftedClock(SystemClock):
 
     @override
     def now(self) -> datetime:
-        """The shifted instant, UTC."""
+        """Return the shifted instant, UTC."""
         return datetime.now(UTC) + self._shift
 
 
-def silent(_: str) -> None:
-    """Nobody listens."""
+def no_output(_: str) -> None:
+    """Print nothing."""
 
 
 @dataclass(frozen=True)
-class World:
-    """The outside of one stage. Identities are callables that fetch one; no value in it is shown by `repr`."""
+class RunContext:
+    """Where one stage of a run works. Identities are callables that fetch one; no value of a secret is shown by `repr`."""
 
     job: Job
     clock: Clock
@@ -74,10 +74,10 @@ class World:
     standby_token: str = field(default="", repr=False)
     """Its own token: the job's is for the first."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    say: Callable[[str], None] = silent
-    """One line of progress."""
-    hyops_line: Callable[[str], None] = silent
-    """One line of HyOps' own output, already behind `hyops | `."""
+    say: Callable[[str], None] = no_output
+    """Prints one line of progress."""
+    hyops_line: Callable[[str], None] = no_output
+    """Prints one line of HyOps' own output, already prefixed with `hyops | `."""
     trust: HostTrust | None = None
     """What this host accepts, where it pins its callers."""
     github: Client | None = None
@@ -91,7 +91,7 @@ class World:
     """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
 
     def clock_ahead(self) -> float | None:
-        """Seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""
+        """Return the seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""
         if self.github is None:
             return None
         try:
@@ -102,16 +102,16 @@ class World:
         return self.github.ahead
 
     def judged_at(self) -> datetime:
-        """The instant that lifetimes are judged at: by the later of this host's clock and GitHub's (docs/design/contracts.md 5)."""
+        """Return the instant that lifetimes are judged at: by the later of this host's clock and GitHub's (docs/design/contracts.md 5)."""
         now, ahead = self.clock.now(), self.clock_ahead()
         return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
 
     def ledger(self, service: str) -> Ledger:
-        """The ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
+        """Return the ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
         return self.ledger_in_use(service).ledger
 
     def ledger_in_use(self, service: str) -> ChosenLedger:
-        """The first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
+        """Return the first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
 
         Raises Refusal: exit 2 where nothing names its repository, exit 5 while the standby is ahead.
         """
@@ -123,7 +123,7 @@ class World:
         return self.chosen[service]
 
     def standby(self, service: str) -> Ledger | None:
-        """The second ledger of a service. From GitHub it is asked once and quickly: that a job cannot reach it is the usual case."""
+        """Return the second ledger of a service. From GitHub it is asked once and quickly: a job usually cannot reach it."""
         if not self.standby_remote:
             return None
         return Ledger.over_git(self.standby_remote, service, state_dir=self.state_dir, token=self.standby_token, hasty=self.job.on_github)
@@ -132,7 +132,7 @@ class World:
         if not self.ledger_remote:
             raise Refusal(
                 "ledger.remote",
-                "nobody says where the ledger is",
+                "no ledger is configured",
                 exit_code=Exit.USAGE,
                 found="no ledger in the host trust, no ledger.repository in the config",
                 expected="a path or URL of the repository that holds dr-ledger/*",

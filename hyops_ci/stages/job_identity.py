@@ -16,54 +16,54 @@ from hyops_ci.identity.issuer_keys import IssuerKeys
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.identity.replay import remember
 from hyops_ci.identity.token import no_token, verified
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 
 OnRunner = Literal["check", "execute"]
 NOTE: Final = "caller"
 
 
-def require_caller(stage: OnRunner, part: PartRecorder, world: World) -> Caller | None:
+def require_caller(stage: OnRunner, part: PartRecorder, context: RunContext) -> Caller | None:
     """Return the caller, on a host that pins its callers; None where it pins none, and in a shell, where the trust itself stands in.
 
     Raises Refusal (exit 7) `host.token` or `host.caller`, or Fault (exit 12) where GitHub gives no answer.
     """
-    trust = world.trust
-    if trust is None or not world.job.on_github:
+    trust = context.trust
+    if trust is None or not context.job.on_github:
         return None
     keys = IssuerKeys(
         trust.issuer,
-        world.state_dir,
-        world.clock.now(),
-        environment=world.environ,
-        sleep=world.clock.sleep,
+        context.state_dir,
+        context.clock.now(),
+        environment=context.environ,
+        sleep=context.clock.sleep,
     )
-    now = world.clock.now().timestamp()
-    claims = verified(own_token(trust, world), keys, issuer=trust.issuer, audience=audience_of(trust), now=now)
-    caller = accept(claims, trust, expected_of(stage, trust, world), keys=keys.source)
-    remember(world.state_dir, caller.token_id, expires=claims["exp"], now=now, sleep=world.clock.sleep)
+    now = context.clock.now().timestamp()
+    claims = verified(own_token(trust, context), keys, issuer=trust.issuer, audience=audience_of(trust), now=now)
+    caller = accept(claims, trust, expected_of(stage, trust, context), keys=keys.source)
+    remember(context.state_dir, caller.token_id, expires=claims["exp"], now=now, sleep=context.clock.sleep)
     part.note(NOTE, **caller.evidence())
     return caller
 
 
-def require_its_plan(caller: Caller | None, stage: OnRunner, plan: Plan, world: World) -> None:
+def require_its_plan(caller: Caller | None, stage: OnRunner, plan: Plan, context: RunContext) -> None:
     """Require that this caller may bring this plan here. Raises Refusal (exit 7) `host.caller`."""
-    if caller is not None and world.trust is not None:
-        belongs(caller, world.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
+    if caller is not None and context.trust is not None:
+        belongs(caller, context.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
 
 
-def own_token(trust: HostTrust, world: World) -> str:
+def own_token(trust: HostTrust, context: RunContext) -> str:
     """Return a fresh token of this job for this host. Raises Refusal (exit 7) or Fault (exit 12) `host.token`."""
     try:
-        token_for = world.token_for or job_identity(world.environ, sleep=world.clock.sleep)
+        token_for = context.token_for or job_identity(context.environ, sleep=context.clock.sleep)
         return token_for(audience_of(trust))
     except DispatchError as error:
         problem = no_token(error)
     raise problem
 
 
-def expected_of(stage: OnRunner, trust: HostTrust, world: World) -> Expected:
+def expected_of(stage: OnRunner, trust: HostTrust, context: RunContext) -> Expected:
     """Return what the token must say of this job beside what the host pins: what the job says of itself must be what GitHub signed."""
-    job = world.job
+    job = context.job
     said = {
         "run_id": job.run_id.partition("-")[0],
         "run_attempt": str(job.attempt),

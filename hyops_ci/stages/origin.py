@@ -20,7 +20,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import handover_of
 
 ORIGIN = "origin.json"
@@ -37,13 +37,13 @@ class Origin(Model):
     resumes: RunFact | None = None
 
 
-def origin_of(resume: str, world: World) -> Origin:
+def origin_of(resume: str, context: RunContext) -> Origin:
     """Return the origin of this run. Raises Refusal (exit 6) for a run that may not be resumed by this one."""
-    job, client = world.job, world.github
+    job, client = context.job, context.github
     if client is None:
         if resume:
             raise _not_resumable("nothing to ask GitHub with", "a job with actions: read")
-        return local_origin(world)
+        return local_origin(context)
     this = run_fact(client, job.run_number)
     if not resume:
         return Origin(requesters=requesters_of_run(this), received_at=this.created_at, run=this)
@@ -57,17 +57,17 @@ def origin_of(resume: str, world: World) -> Origin:
     )
 
 
-def local_origin(world: World) -> Origin:
+def local_origin(context: RunContext) -> Origin:
     """Return the people that this job's environment names, as of now: in a shell, and where GitHub cannot be asked."""
-    people = tuple(Person(login=login, id=number) for login, number in world.job.requesters)
-    return Origin(requesters=people, received_at=stamp(world.clock.now().replace(microsecond=0)))
+    people = tuple(Person(login=login, id=number) for login, number in context.job.requesters)
+    return Origin(requesters=people, received_at=stamp(context.clock.now().replace(microsecond=0)))
 
 
-def decision_of(origin: Origin, world: World) -> bytes:
+def decision_of(origin: Origin, context: RunContext) -> bytes:
     """Return the decision's bytes of the run that is resumed; empty where none is."""
-    if origin.resumes is None or world.github is None:
+    if origin.resumes is None or context.github is None:
         return b""
-    return handover_of(world.github, origin.resumes, (DECISION,))[DECISION]
+    return handover_of(context.github, origin.resumes, (DECISION,))[DECISION]
 
 
 def origin_in(content: bytes) -> Origin:

@@ -21,7 +21,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.claims import Caller
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job_identity import OnRunner, require_its_plan
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin
@@ -34,7 +34,7 @@ class PlannedRun:
     """A plan with everything it was made of, at the place where it is to be checked or carried out."""
 
     folder: RunDir
-    context: World
+    context: RunContext
     plan: Plan
     decision: Decision
     config: DispatchConfig
@@ -59,7 +59,7 @@ class PlannedRun:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger of the plan's service. Raises as `World.ledger_in_use`."""
+        """The ledger of the plan's service. Raises as `RunContext.ledger_in_use`."""
         return self.context.ledger(self.plan.service)
 
     @cached_property
@@ -113,7 +113,7 @@ def require_plan(folder: RunDir) -> Plan:
     return plan
 
 
-def planned_run(plan: Plan, folder: RunDir, context: World, *, stage: OnRunner = "check", caller: Caller | None = None) -> PlannedRun:
+def planned_run(plan: Plan, folder: RunDir, context: RunContext, *, stage: OnRunner = "check", caller: Caller | None = None) -> PlannedRun:
     """Return the run of `plan` under this host's trust.
 
     Raises Refusal where the caller may not bring this plan here (exit 7), where the plan is for another host (exit 7), or where
@@ -133,7 +133,7 @@ def checked_run(run: PlannedRun, check: Check | None = None) -> CheckedRun:
     return CheckedRun(**known, check=check or run.folder.read_model("check.json", Check))
 
 
-def narrowed(config: DispatchConfig, context: World) -> DispatchConfig:
+def narrowed(config: DispatchConfig, context: RunContext) -> DispatchConfig:
     """Return the config as far as this host allows it, with at least the quorum of this context. Raises Refusal (exit 4)."""
     known = narrow(config, context.trust) if context.trust is not None else config
     if known.approvals.quorum >= context.min_quorum:
@@ -141,7 +141,7 @@ def narrowed(config: DispatchConfig, context: World) -> DispatchConfig:
     return known.model_copy(update={"approvals": known.approvals.model_copy(update={"quorum": context.min_quorum})})
 
 
-def read_narrowed(content: bytes, path: str, context: World) -> DispatchConfig:
+def read_narrowed(content: bytes, path: str, context: RunContext) -> DispatchConfig:
     """Return the config in `content` under this host's trust. Raises Refusal: exit 2 for a bad file, exit 4 for a looser one."""
     return narrowed(read_config(content, path)[0], context)
 

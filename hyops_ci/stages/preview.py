@@ -32,7 +32,7 @@ from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job_identity import OnRunner
 from hyops_ci.stages.planned_run import PlannedRun
 
@@ -138,7 +138,7 @@ def authority_of(run: PlannedRun, purpose: Purpose) -> SecretAuthority:
     return open_authority(plan.secrets, Access(plan.env_class, purpose, token_for, glass.path if glass else ""))
 
 
-def identity_of(plan: Plan, context: World) -> RunnerIdentity:
+def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:
     """This host, as it knows itself and as GitHub calls it: its runner_ref from its own trust file. No job is told a runner's labels.
 
     A host whose trust lists the plan's runner is it; one that lists others only is one of those, and the gate says so.

@@ -10,7 +10,7 @@ from hyops_ci.contracts.run import TERMINAL, RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
 from hyops_ci.report.headline import stopped_state
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 
 StageBody = Callable[[PartRecorder], object]
@@ -25,7 +25,7 @@ class StageEnd:
     refusal: RefusalRecord | None = None
 
 
-def run_stage(name: str, folder: RunDir, context: World, body: StageBody) -> StageEnd:
+def run_stage(name: str, folder: RunDir, context: RunContext, body: StageBody) -> StageEnd:
     """Run the body of one stage and return where it left the run. Whatever stops it is on disk before this returns.
 
     Raises Refusal (exit 11) where the events of the stages before do not chain.

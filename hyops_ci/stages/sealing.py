@@ -18,7 +18,7 @@ from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.planned_run import evidence_policy
@@ -28,7 +28,7 @@ from hyops_ci.text import span
 BUNDLE = "evidence.tar"
 
 
-def seal_run(folder: RunDir, context: World, end: StageEnd, execution: ExecutionState) -> Sealed:
+def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Sealed:
     """Write what the run came to, and seal it into `<folder>/../evidence.tar`."""
     result = result_of(folder, context, end, execution)
     objective = execution.plan.objective if execution.plan else None
@@ -65,7 +65,7 @@ def bundle_path(folder: RunDir) -> Path:
     return folder.root.parent / BUNDLE
 
 
-def result_of(folder: RunDir, context: World, end: StageEnd, execution: ExecutionState) -> Result:
+def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Result:
     """`result.json`: one document for people, outputs and the verifier."""
     events = list(read_chain(folder.root))
     decision = folder.read_model("decision.json", Decision) if folder.has("decision.json") else None
@@ -132,7 +132,7 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
             return ()
 
 
-def headline_context(folder: RunDir, context: World, end: StageEnd, execution: ExecutionState, deviations: int) -> HeadlineContext:
+def headline_context(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState, deviations: int) -> HeadlineContext:
     """Return what the headline names."""
     plan, now = execution.plan, context.clock.now()
     reached = execution.outcome.reached if execution.outcome else None
@@ -185,7 +185,7 @@ def _outcome_refusal(state: State, execution: ExecutionState) -> RefusalRecord |
     return RefusalRecord(gate=gate, reason="; ".join(execution.outcome.reasons)[:400], exit_code=int(EXIT_OF[state]))
 
 
-def environment_of(context: World) -> dict[str, Any]:
+def environment_of(context: RunContext) -> dict[str, Any]:
     """Facts of the place that an auditor asks for."""
     from hyops_ci import __version__
 

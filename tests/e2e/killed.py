@@ -12,12 +12,12 @@ from typing import Any, Never
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.rehearse.sandbox import Site
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.execute import stage
 from hyops_ci.stages.handover import RunDir
 
 
-def world_of(folder: Path, run: RunDir) -> World:
+def world_of(folder: Path, run: RunDir) -> RunContext:
     """The world of the run that was planned in `folder`."""
     world = Site(folder, SystemClock()).world()
     return replace(world, job=replace(world.job, run_id=run.read_json("job.json")["run_id"]))

@@ -28,7 +28,7 @@ from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.secrets.map import builtin_map, refs_for
 from hyops_ci.signing.dsse import load_key, new_key
 from hyops_ci.stages.conclude.stage import Conclusion
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask
 from tests.support.openbao import start_openbao
@@ -56,7 +56,7 @@ class Runner:
         known = yaml.safe_load(self.config.read_text())
         self.config.write_text(yaml.safe_dump({**known, **fields}))
 
-    def world(self, **trust: object) -> World:
+    def world(self, **trust: object) -> RunContext:
         known = HostTrust.model_validate_json(json.dumps({**self.trust, **trust}))
         return replace(self.site.world(), trust=known, min_quorum=2)
 

@@ -29,7 +29,7 @@ from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
 from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion, conclude
-from hyops_ci.stages.context import ShiftedClock, SystemClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock, SystemClock
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -95,7 +95,7 @@ class Night:
 
     # --------------------------------------------------------------------------------------------------- stages
 
-    def world(self, stage: Stage, **job: Any) -> World:
+    def world(self, stage: Stage, **job: Any) -> RunContext:
         """The outside of one job of the run, as GitHub describes it to the job."""
         attempt = self.run.attempt
         known: dict[str, Any] = {
@@ -142,7 +142,9 @@ class Night:
         token = self.fake.add_token("actions: write", "contents: write", "metadata: read", repositories=[self.repository])
         return Client.connect(CALLER, token=token, api_url=self.fake.url, sleep=lambda _: None)
 
-    def plan(self, decision: bytes = b"", *, resume: str = "", approvals: str = "", world: World | None = None, **job: Any) -> StageEnd:
+    def plan(
+        self, decision: bytes = b"", *, resume: str = "", approvals: str = "", world: RunContext | None = None, **job: Any
+    ) -> StageEnd:
         """A person's form, unless there is a decision or a run to resume."""
         form = Form() if decision or resume else Form("failover", SERVICE, "INC-4242")
         ask = Ask(self.site.repository, decision, form, resume=resume, approvals=approvals)
@@ -151,7 +153,7 @@ class Night:
     def check(self, **job: Any) -> StageEnd:
         return check(self.folder, self.world("check", **job))
 
-    def execute(self, *envelopes: Mapping[str, Any], world: World | None = None, **job: Any) -> StageEnd:
+    def execute(self, *envelopes: Mapping[str, Any], world: RunContext | None = None, **job: Any) -> StageEnd:
         return execute(self.folder, world or self.world("execute", **job), json.dumps(envelopes) if envelopes else "")
 
     def conclude(self, results: Mapping[str, str] | None = None, **more: Any) -> Conclusion:

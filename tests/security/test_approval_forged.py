@@ -14,7 +14,7 @@ from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, SETTLEMENT_PAYLOAD, Approval, Person
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.signing.dsse import sign
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from tests.security.kit import Night, assert_recovered, assert_refused
 
 Envelope = dict[str, Any]
@@ -181,7 +181,7 @@ def test_an_administrator_bypasses_the_gate(night: Night) -> None:
 # -------------------------------------------------------------------------------------------------------- quorum
 
 
-def two(night: Night) -> World:
+def two(night: Night) -> RunContext:
     """The world of execute in which two people are needed, as by break-glass."""
     return replace(night.world("execute"), min_quorum=2)
 

@@ -17,7 +17,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.signing.dsse import sign
-from hyops_ci.stages.context import ShiftedClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.handover import RunDir
 from tests.security.kit import CHECK_GATE, GATE, SERVICE, Night, assert_recovered, assert_refused
@@ -91,7 +91,7 @@ def test_a_yes_after_its_use(night: Night) -> None:
     assert night.ledger().tip().epoch == 1
 
 
-def later(night: Night, minutes: int) -> World:
+def later(night: Night, minutes: int) -> RunContext:
     world = night.world("execute")
     return replace(world, clock=ShiftedClock(world.clock.now() + timedelta(minutes=minutes)))
 

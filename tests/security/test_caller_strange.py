@@ -11,12 +11,12 @@ from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.stages.check.stage import check
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job_identity import OnRunner, require_caller
 from tests.security.kit import Night, assert_recovered, assert_refused
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"
-Change = Callable[[Night, World, OnRunner], World]
+Change = Callable[[Night, RunContext, OnRunner], RunContext]
 
 
 def minted(night: Night, audience: str, iss: str = "") -> str:
@@ -28,7 +28,7 @@ def minted(night: Night, audience: str, iss: str = "") -> str:
 def says(**claims: str | None) -> Change:
     """GitHub signs something else about the attacker's job than about the one that the host waits for."""
 
-    def change(night: Night, world: World, _: OnRunner) -> World:
+    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
         night.issuer.claims |= claims
         return world
 
@@ -38,14 +38,14 @@ def says(**claims: str | None) -> Change:
 def of_a_branch(**claims: str) -> Change:
     """Honest about its ref: its own environment says the same as its token."""
 
-    def change(night: Night, world: World, _: OnRunner) -> World:
+    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
         night.issuer.claims |= {"ref": "refs/heads/let-me-in", "ref_protected": "false", **claims}
         return replace(world, job=replace(world.job, ref="refs/heads/let-me-in"))
 
     return change
 
 
-def stolen(night: Night, world: World, stage: OnRunner) -> World:
+def stolen(night: Night, world: RunContext, stage: OnRunner) -> RunContext:
     """The token of a true job, out of a log or a process list, after that job used it here."""
     token = minted(night, AUDIENCE)
     thief = replace(world, token_for=lambda _: token)
@@ -55,18 +55,18 @@ def stolen(night: Night, world: World, stage: OnRunner) -> World:
 
 
 def for_another(audience: str) -> Change:
-    def change(night: Night, world: World, _: OnRunner) -> World:
+    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
         return replace(world, token_for=lambda _: minted(night, audience))
 
     return change
 
 
-def own_issuer(night: Night, world: World, _: OnRunner) -> World:
+def own_issuer(night: Night, world: RunContext, _: OnRunner) -> RunContext:
     """The attacker runs a token service: the job's environment is theirs, the host's trust is not."""
     return replace(world, token_for=lambda audience: minted(night, audience, iss="https://evil.example.net"))
 
 
-def no_token(_: Night, world: World, __: OnRunner) -> World:
+def no_token(_: Night, world: RunContext, __: OnRunner) -> RunContext:
     """A branch workflow without `id-token: write`."""
     return replace(world, environ={name: value for name, value in world.environ.items() if not name.startswith("ACTIONS_")})
 

@@ -13,7 +13,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State, may_follow
 from hyops_ci.ledger.ledger import ClaimRequest, Ledger
 from hyops_ci.ledger.standby import ChosenLedger
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import Job
 from tests.ledger.scene import SERVICE
 from tests.simulation.process import Hand, moment_of
@@ -95,11 +95,11 @@ class Clock:
         raise NotImplementedError
 
 
-def world_of(hand: Hand, keep: bool = False) -> World:
+def world_of(hand: Hand, keep: bool = False) -> RunContext:
     """The world of the stages, with this ledger in it."""
     job = Job(run_id=hand.run.run_id, attempt=hand.run.attempt, on_github=True)
     chosen = {SERVICE: ChosenLedger(cast("Ledger", Asked(hand, keep)))}
-    return World(job, Clock(hand), _NOWHERE, _NOWHERE, ledger_remote="", chosen=chosen)
+    return RunContext(job, Clock(hand), _NOWHERE, _NOWHERE, ledger_remote="", chosen=chosen)
 
 
 def plan_of(hand: Hand) -> Plan:

@@ -23,7 +23,7 @@ from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.conclude.crashed import WALK, cut_off
 from hyops_ci.stages.conclude.stage import Closing, close_claim
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.heartbeat import SUPERSEDED
 from hyops_ci.stages.execute.stage import record_end, refuse_unfit_job
 from hyops_ci.stages.execution_state import ExecutionState
@@ -78,7 +78,7 @@ def execute(hand: Hand) -> None:
         record_end(execution, part.state, BUNDLE, world)
 
 
-def _story(hand: Hand, world: World, execution: ExecutionState, part: Part) -> None:
+def _story(hand: Hand, world: RunContext, execution: ExecutionState, part: Part) -> None:
     ledger, run = world.ledger(SERVICE), hand.run
     part.enter(State.RECEIVED)
     ledger.look(ask_for(run, _stamp(world)))
@@ -101,7 +101,7 @@ def _story(hand: Hand, world: World, execution: ExecutionState, part: Part) -> N
     part.enter(ended.state)
 
 
-def _see_through(hand: Hand, world: World, claim: Claim) -> Ended:
+def _see_through(hand: Hand, world: RunContext, claim: Claim) -> Ended:
     """HyOps and the heartbeat beside it: who is told that the lock is gone cancels."""
     hand.ask(Call("start", claim=claim))
     while (answer := hand.ask(Call("wait", claim=claim))) == BEAT:
@@ -128,7 +128,7 @@ def conclude(hand: Hand) -> None:
         close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), world)
 
 
-def _left(part: Part, folder: Folder, world: World) -> None:
+def _left(part: Part, folder: Folder, world: RunContext) -> None:
     """As `terminal_state` does."""
     recorder, run = cast("PartRecorder", part), cast("RunDir", folder)
     if part.state is None:
@@ -193,5 +193,5 @@ def _nothing_done() -> Iterator[None]:
         return
 
 
-def _stamp(world: World) -> str:
+def _stamp(world: RunContext) -> str:
     return stamp(world.clock.now())

@@ -28,7 +28,7 @@ from hyops_ci.planning import planner
 from hyops_ci.planning.case import Answers, CheckCase, PlanCase, ask_all
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
@@ -42,7 +42,7 @@ NO_GITHUB = "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check"
 
 
 def doctor(
-    service: str, action: str, repository: Path, world: World, *, restore: str = "latest", runners: Client | None = None
+    service: str, action: str, repository: Path, world: RunContext, *, restore: str = "latest", runners: Client | None = None
 ) -> Diagnosis:
     """Ask everything that plan and check would ask about `service`, in a run's folder that is gone afterwards.
 
@@ -56,7 +56,7 @@ def doctor(
     return report
 
 
-def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: World, runners: Client | None) -> None:
+def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runners: Client | None) -> None:
     content = report.ask("config", lambda: read_source(ask.repository, ask.config_path))
     said = report.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
     config = report.ask("host", lambda: narrowed(said[0], world)) or said[0] if said is not None else None
@@ -70,7 +70,12 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: World, runners: C
     tip = _ledger(report, intake, config, world)
     if found is not None and refs is not None:
         overlay, blueprint, overlay_source = found
-        facts = _facts(report, ask, intake, config, origin, tip, world)
+
+        def facts_in(context: RunContext) -> PlanFacts:
+            return plan_facts(ask.repository, intake, config, origin, tip, context)
+
+        # Where GitHub does not answer, that is the answer, and the rest is asked without it.
+        facts = report.ask("gate", lambda: facts_in(world)) or facts_in(replace(world, github=None))
         case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
         sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
         for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
@@ -80,7 +85,7 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: World, runners: C
     _standing(report, intake, config, runners, world)
 
 
-def _taken(ask: Ask, config: DispatchConfig | None, world: World, origin: Origin) -> Intake:
+def _taken(ask: Ask, config: DispatchConfig | None, world: RunContext, origin: Origin) -> Intake:
     """The decision of this look, for a service that the config knows."""
     assert config is not None  # noqa: S101 - asked with one only
     intake = take_in(ask, config, world, origin)
@@ -88,7 +93,7 @@ def _taken(ask: Ask, config: DispatchConfig | None, world: World, origin: Origin
     return intake
 
 
-def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: World) -> Tip | None:
+def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: RunContext) -> Tip | None:
     """Where the service is, and whether it may move from there."""
     tip = report.ask("lock", lambda: ledger_position(intake, config, world))
     if tip is not None:
@@ -100,13 +105,7 @@ def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: Wo
     return tip
 
 
-def _facts(report: Diagnosis, ask: Ask, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
-    """What GitHub says of branch and gates; where it does not answer, that is the answer, and the rest is asked without it."""
-    known = report.ask("gate", lambda: plan_facts(ask.repository, intake, config, origin, tip, world))
-    return known or plan_facts(ask.repository, intake, config, origin, tip, replace(world, github=None))
-
-
-def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: World) -> None:
+def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: RunContext) -> None:
     """What the gates of the plan say and, where it can be drawn, those of the check."""
     answers = ask_all("plan", case)
     if case.facts.gate is None and case.config.approvals.channels == ("environment",):
@@ -123,7 +122,7 @@ def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run
         report.add_ok("runner", "not looked at: there is no plan to look with", warn=True)
 
 
-def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
+def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> None:
     """What this host says. The names at the authority are asked apart: a host without a job's identity may not ask."""
     required = [ref.key for ref in plan.secrets.refs]
     names = dict.fromkeys(required, True)
@@ -148,7 +147,7 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: World) -> None:
     runner_lines(report, plan, facts)
 
 
-def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: World) -> None:
+def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: RunContext) -> None:
     """What GitHub shows of the lane's runner, where somebody gave a token that may ask."""
     if runners is None:
         return

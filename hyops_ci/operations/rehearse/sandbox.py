@@ -33,7 +33,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.rehearse.local_config import Outside, RealHyOps, gather, localized, map_of, write_config
 from hyops_ci.secrets.map import SecretMap
 from hyops_ci.signing.dsse import new_key
-from hyops_ci.stages.context import World, silent
+from hyops_ci.stages.context import RunContext, no_output
 from hyops_ci.stages.job import local_job
 
 EXAMPLE: Final = Path(__file__).resolve().parent / "example"
@@ -57,8 +57,8 @@ class Site:
 
     root: Path
     clock: Clock
-    say: Callable[[str], None] = silent
-    hyops_line: Callable[[str], None] = silent
+    say: Callable[[str], None] = no_output
+    hyops_line: Callable[[str], None] = no_output
     real: RealHyOps | None = None
     """The real CLI instead of the stand-in."""
     envs: list[str] = field(default_factory=list)
@@ -111,9 +111,9 @@ class Site:
         """The authority is gone."""
         (self.root / "authority.json").unlink()
 
-    def world(self) -> World:
+    def world(self) -> RunContext:
         """The outside of one run."""
-        return World(
+        return RunContext(
             job=replace(local_job(self.clock.now(), REQUESTER, {}), actor_id=1001),
             clock=self.clock,
             home=self.runner,

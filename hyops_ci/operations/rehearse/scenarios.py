@@ -24,7 +24,7 @@ from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, endpoi
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion
-from hyops_ci.stages.context import ShiftedClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask, plan
@@ -135,7 +135,7 @@ def approve(site: Site, run: RunDir, verdict: str) -> str:
     return json.dumps([envelope])
 
 
-def with_event(world: World, scenario: Scenario, site: Site) -> World:
+def with_event(world: RunContext, scenario: Scenario, site: Site) -> RunContext:
     """Return the context with a `say` that calls the scenario's event once, at the first line that holds its text."""
     if not scenario.at:
         return world

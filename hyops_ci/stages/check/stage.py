@@ -13,7 +13,7 @@ from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
 from hyops_ci.planning.case import CheckCase, ask_all
 from hyops_ci.stages.approval import ask_for_approval, refuse_old_decision
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
@@ -29,14 +29,14 @@ class CheckEnd(StageEnd):
     """The run as it was checked; None where it was refused."""
 
 
-def check(folder: RunDir, context: World) -> CheckEnd:
+def check(folder: RunDir, context: RunContext) -> CheckEnd:
     """Check the planned run in `folder`, which then holds the report and the request for approval, or the refusal."""
     checked: list[CheckedRun] = []
     end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context)))
     return CheckEnd(end.state, end.refusal, checked[0] if checked else None)
 
 
-def _check(part: PartRecorder, folder: RunDir, context: World) -> CheckedRun:
+def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRun:
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())

@@ -22,7 +22,7 @@ from hyops_ci.execution.outcome import Observed, Outcome, judge
 from hyops_ci.execution.run_handle import Supervisor
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import REFUSAL, StageEnd
@@ -40,7 +40,7 @@ WALK: Final = (
 EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 
 
-def cut_off(part: PartRecorder, folder: RunDir, context: World) -> StageEnd | None:
+def cut_off(part: PartRecorder, folder: RunDir, context: RunContext) -> StageEnd | None:
     """The end of a run whose execute said none, or None where it never held a claim. Enters the states up to it."""
     plan = folder.read_model("plan.json", Plan)
     ledger = context.ledger(plan.service)
@@ -77,7 +77,7 @@ def _is_of(tip: Tip, run_id: str) -> bool:
     return holder.partition("-")[0] == asker.partition("-")[0]
 
 
-def _closed(ledger: Ledger, claim: Claim, context: World) -> Tip:
+def _closed(ledger: Ledger, claim: Claim, context: RunContext) -> Tip:
     """Say that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
 
     Answers what the ledger says after that: this end; or that the run has begun in the meantime, or that the lock is another's.

@@ -23,7 +23,7 @@ from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
 from hyops_ci.stages.conclude.unfinished import stopped_because
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
@@ -62,7 +62,7 @@ class Closing:
 
 
 def conclude(
-    folder: RunDir, context: World, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
 ) -> Conclusion:
     """Verify what execute sealed, or seal what never got that far.
 
@@ -81,7 +81,7 @@ def conclude(
     return cross_checked(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), context)
 
 
-def cross_checked(ended: Conclusion, context: World) -> Conclusion:
+def cross_checked(ended: Conclusion, context: RunContext) -> Conclusion:
     """Return the conclusion compared with what GitHub shows of jobs and reviews. If GitHub does not answer, the end stays as it is."""
     if context.github is None:
         return ended
@@ -93,7 +93,7 @@ def cross_checked(ended: Conclusion, context: World) -> Conclusion:
     return replace(ended, github=seen, contradictions=contradictions(read_files(ended.bundle), seen))
 
 
-def accept_sealed(evidence: Path, digest: str, context: World) -> Conclusion:
+def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusion:
     """Accept the bundle of execute if its digest is the one that came another way, and record its end in the ledger if that is missing."""
     try:
         found = sha256_of(evidence)
@@ -140,7 +140,7 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def terminal_state(folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
+def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
     """Bring a run that execute left without a result to its terminal state, and return it."""
     left: list[StageEnd] = []
 
@@ -165,7 +165,7 @@ def has_begun(folder: RunDir) -> bool:
     return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(folder.root))
 
 
-def close_claim(plan: Plan, claim: Claim, closing: Closing, context: World) -> None:
+def close_claim(plan: Plan, claim: Claim, closing: Closing, context: RunContext) -> None:
     """Record the last transition of a claim, where the runner did not get to it. Its own trouble is shown, and changes no end."""
     try:
         ledger = context.ledger(plan.service)

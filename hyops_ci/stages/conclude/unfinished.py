@@ -13,14 +13,14 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.stages.approval import REQUEST, approval_until, decision_until, granted_approvals
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.watch.stage import Watched
 
 
 def stopped_because(
-    state: State, folder: RunDir, context: World, results: Mapping[str, str], watches: Sequence[Watched] = ()
+    state: State, folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Watched] = ()
 ) -> DispatchError:
     """Return what ended a run in `state`. `results` is GitHub's result of each job, `watches` what was seen of them."""
     cancelled = "cancelled" in results.values()

@@ -10,7 +10,7 @@ from typing import Final
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.errors import DispatchError
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 
 EVERY: Final = 240.0
 """Seconds between two renewals; a claim that was not renewed for 10 minutes counts as cut off."""
@@ -18,7 +18,7 @@ SUPERSEDED: Final = "lock.superseded"
 
 
 @contextmanager
-def heartbeat(claim: Claim, service: str, world: World, lost: Callable[[], object], every: float = EVERY) -> Iterator[None]:
+def heartbeat(claim: Claim, service: str, context: RunContext, lost: Callable[[], object], every: float = EVERY) -> Iterator[None]:
     """Renew the claim in the background while the block runs. `lost` is called when another run has taken the lock.
 
     A ledger that does not answer is reported, and asked again: the run goes on, the effect is under way.
@@ -28,9 +28,9 @@ def heartbeat(claim: Claim, service: str, world: World, lost: Callable[[], objec
     def beat() -> None:
         while not over.wait(every):
             try:
-                world.ledger(service).renew(claim, at=stamp(world.clock.now()))
+                context.ledger(service).renew(claim, at=stamp(context.clock.now()))
             except DispatchError as error:
-                world.say(f"the ledger does not know that this run is alive: {error.title()}")
+                context.say(f"the ledger does not know that this run is alive: {error.title()}")
                 if error.gate == SUPERSEDED:
                     lost()
                     return

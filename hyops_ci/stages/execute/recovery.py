@@ -33,7 +33,7 @@ from hyops_ci.redaction import Redactor, scrub_patterns
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.planned_run import CheckedRun
@@ -208,7 +208,7 @@ class StepProgress:
     """Turns HyOps' lines into progress that a person reads and steps that the evidence keeps."""
 
     plan: Plan
-    context: World
+    context: RunContext
     steps: list[dict[str, Any]]
     part: PartRecorder
     begun: dict[str, datetime] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from hyops_ci.planning.case import CheckCase, ask_all
 from hyops_ci.planning.checking import report
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -37,7 +37,7 @@ from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 
 
-def execute(folder: RunDir, context: World, approvals: str = "") -> StageEnd:
+def execute(folder: RunDir, context: RunContext, approvals: str = "") -> StageEnd:
     """Carry out the run in `folder`, seal it, and record its end in the ledger. `approvals` is the JSON text of the signed envelopes."""
     state = ExecutionState(redactor=Redactor({}))
     end = run_stage("execute", folder, context, lambda part: _execute(part, folder, context, approvals, state))
@@ -48,7 +48,7 @@ def execute(folder: RunDir, context: World, approvals: str = "") -> StageEnd:
     return end
 
 
-def _execute(part: PartRecorder, folder: RunDir, context: World, approvals: str, state: ExecutionState) -> None:
+def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals: str, state: ExecutionState) -> None:
     caller = require_caller("execute", part, context)
     plan = state.plan = require_plan(folder)
     refuse_unfit_job(plan, context)
@@ -84,7 +84,7 @@ def refuse_rerun(job: Job) -> None:
         )
 
 
-def refuse_unfit_job(plan: Plan, context: World) -> None:
+def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
     """Neither a re-run, nor a drill of the check alone, nor a debugging job where production's secrets are.
 
     Raises Refusal (docs/design/workflows.md 4).
@@ -156,7 +156,7 @@ def take_claim(run: CheckedRun, approvals: Sequence[Approval]) -> Claim:
     return claim
 
 
-def record_end(state: ExecutionState, end: State, sha256: str, context: World) -> None:
+def record_end(state: ExecutionState, end: State, sha256: str, context: RunContext) -> None:
     """Record the last transition, with the bundle's digest. Where that fails the claim stays open: the next run will ask."""
     if state.claim is None or state.plan is None:
         return
@@ -174,7 +174,7 @@ def record_end(state: ExecutionState, end: State, sha256: str, context: World) -
         context.say(f"the ledger was not updated: {error.title()}. The lock stays until hyops-ci ledger settle")
 
 
-def bring_standby_up(service: str, context: World) -> None:
+def bring_standby_up(service: str, context: RunContext) -> None:
     """Give the standby what the ledger in use has: it is worth as much as it knows. Its own trouble is said, and changes nothing."""
     standby, used = context.standby(service), context.ledger_in_use(service)
     if standby is None or used.risks:

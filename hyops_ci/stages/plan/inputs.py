@@ -22,7 +22,7 @@ from hyops_ci.github.repository import repository as repository_fact
 from hyops_ci.intake.decision import Intake
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.map import builtin_bytes, builtin_map, read_map, refs_for
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.origin import Origin
 
 MAX_SOURCE = 1024 * 1024
@@ -88,12 +88,12 @@ def secret_refs(
     return refs, Source(role="secret_map", path=path or "builtin.csv", sha256=digest_bytes(content)), content
 
 
-def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, world: World) -> PlanFacts:
+def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, context: RunContext) -> PlanFacts:
     """What the gates look at beside decision, config and overlay: GitHub's word on branch and environments, and the ledger's."""
-    ref = ref_fact(repository, intake, config, world)
-    gate, check_gate = gates_on_github(intake.decision, config, world, private=ref.private)
+    ref = ref_fact(repository, intake, config, context)
+    gate, check_gate = gates_on_github(intake.decision, config, context, private=ref.private)
     return PlanFacts(
-        now=world.clock.now(),
+        now=context.clock.now(),
         ref=ref,
         gate=gate,
         check_gate=check_gate,
@@ -103,25 +103,25 @@ def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin:
 
 
 def gates_on_github(
-    decision: Decision, config: DispatchConfig, world: World, *, private: bool | None = None
+    decision: Decision, config: DispatchConfig, context: RunContext, *, private: bool | None = None
 ) -> tuple[EnvironmentFact | None, EnvironmentFact | None]:
     """(approval gate, environment of the check) as GitHub says; None where there is no GitHub to ask, or nobody relies on it.
 
     `private`: whether the repository is, where that is known; it saves a call.
     """
-    if world.github is None:
+    if context.github is None:
         return None, None
     env = env_settings(config, env_of(decision.service))
-    gate = environment(world.github, env.gate, private=private) if "environment" in config.approvals.channels else None
-    return gate, environment(world.github, env.check_gate, private=private)
+    gate = environment(context.github, env.gate, private=private) if "environment" in config.approvals.channels else None
+    return gate, environment(context.github, env.check_gate, private=private)
 
 
-def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, world: World) -> RefFact:
+def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, context: RunContext) -> RefFact:
     """The commit that config and overlay were read at, as GitHub says it; in a shell the host trust stands in."""
-    job = world.job
+    job = context.job
     if not job.on_github:
-        return RefFact(local=True) if world.github is None else default_branch(world.github)
-    if world.github is None:
+        return RefFact(local=True) if context.github is None else default_branch(context.github)
+    if context.github is None:
         default = bool(job.default_branch) and job.ref == f"refs/heads/{job.default_branch}"
         return RefFact(commit=job.sha, ref=job.ref, default_branch=default, protected=job.ref_protected)
     action = action_for(config, intake.decision.service, intake.decision.decision_type)
@@ -129,7 +129,7 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, world: Wo
     paths = (CONFIG_PATH, overlay_path(intake.decision.service, action), workflow)
     owners = code_owners_text(repository)
     return branch_fact(
-        world.github,
+        context.github,
         ref=job.ref,
         sha=job.sha,
         default_branch=job.default_branch,

@@ -24,7 +24,7 @@ from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import ask_all
 from hyops_ci.stages.approval import GATE, keep_envelopes
-from hyops_ci.stages.context import ShiftedClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
@@ -47,12 +47,12 @@ class Ask:
     """Number of the run that waited for signatures, whose decision this run carries on."""
 
 
-def plan(ask: Ask, folder: RunDir, context: World) -> StageEnd:
+def plan(ask: Ask, folder: RunDir, context: RunContext) -> StageEnd:
     """Plan what is asked; `folder` then holds decision, plan, sources and gates, or the refusal."""
     return run_stage("plan", folder, context, lambda part: _plan(part, ask, folder, context))
 
 
-def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: World) -> None:
+def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> None:
     part.enter(State.RECEIVED, run_id=context.job.run_id, requesters=[login for login, _ in context.job.requesters])
     folder.write_json("job.json", job_facts(context))
     if ask.decision:  # kept before it is read: also what is refused is evidence
@@ -95,7 +95,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: World) -> None:
     part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
 
 
-def take_in(ask: Ask, config: DispatchConfig, context: World, origin: Origin) -> Intake:
+def take_in(ask: Ask, config: DispatchConfig, context: RunContext, origin: Origin) -> Intake:
     """The decision, from exactly one of the ways in. What it lacks in time is the time at which GitHub received it."""
     form, ways = ask.form, [bool(ask.decision), bool(ask.form.action), bool(ask.resume)]
     if sum(ways) != 1:
@@ -122,7 +122,7 @@ def keep_decision(folder: RunDir, intake: Intake) -> None:
     folder.write_model("decision.json", intake.decision)
 
 
-def ledger_position(intake: Intake, config: DispatchConfig, context: World) -> Tip:
+def ledger_position(intake: Intake, config: DispatchConfig, context: RunContext) -> Tip:
     """Where the service stands. Raises Refusal where the ledger already knows this incident, or forbids the move."""
     decision = intake.decision
     ledger = context.ledger(decision.service)
@@ -142,12 +142,12 @@ def ledger_position(intake: Intake, config: DispatchConfig, context: World) -> T
     return ledger.look(request)
 
 
-def caller_file(context: World) -> str:
+def caller_file(context: RunContext) -> str:
     """Name of the caller's workflow file; empty where the job does not say."""
     return context.job.workflow_ref.partition("@")[0].rpartition("/")[2]
 
 
-def job_facts(context: World) -> dict[str, object]:
+def job_facts(context: RunContext) -> dict[str, object]:
     """Who asked, and where this runs: facts of GitHub for the evidence."""
     job = context.job
     names = (

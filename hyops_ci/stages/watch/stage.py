@@ -21,7 +21,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import at_work, cancel, jobs
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.watch.queue import ExpectedJob, Phase, Poll, Presence, Progress, RunnerView, Verdict, WatchState, advance, begin
 from hyops_ci.stages.watch.refusals import likely_cause, refusal_for
 from hyops_ci.stages.watch.runner_status import best_of, schedules
@@ -74,7 +74,7 @@ class Watched(Model):
 def watch(
     request: WatchRequest,
     client: Client,
-    world: World,
+    context: RunContext,
     *,
     runners: Client | None = None,
     report: Callable[[Watched], None] = lambda _: None,
@@ -83,7 +83,7 @@ def watch(
 
     `runners`: GitHub with a token that may list them. `report` gets the result before the run is ended: the end reaches this job too.
     """
-    watcher = _Watcher(request, client, world, runners)
+    watcher = _Watcher(request, client, context, runners)
     progress, last = watcher.poll_until_verdict()
     refusal = watcher.refusal(progress, last)
     watched = watcher.result(progress, last, refusal)
@@ -101,7 +101,7 @@ class _Watcher:
 
     request: WatchRequest
     client: Client
-    world: World
+    context: RunContext
     runners: Client | None
     approved_by: tuple[str, ...] = ()
     runner: RunnerView = field(default_factory=RunnerView)
@@ -110,7 +110,7 @@ class _Watcher:
 
     @property
     def run_id(self) -> int:
-        return self.world.job.run_number
+        return self.context.job.run_number
 
     @property
     def calls(self) -> int:
@@ -118,7 +118,7 @@ class _Watcher:
 
     def poll_until_verdict(self) -> tuple[Progress, Poll]:
         """Return the verdict and the poll that led to it."""
-        clock = self.world.clock
+        clock = self.context.clock
         before, at_start, first = begin(clock.monotonic()), self.calls, True
         if self.request.which == "execute":
             self.approved_by = self._approvers()
@@ -130,7 +130,7 @@ class _Watcher:
             if progress.verdict is None and self.calls - at_start >= MOST_CALLS:
                 progress = _used_up(progress)
             if progress.line:
-                self.world.say(self._line(progress.line, first=first))
+                self.context.say(self._line(progress.line, first=first))
                 first = False
             if progress.verdict is not None:
                 return progress, poll
@@ -140,7 +140,7 @@ class _Watcher:
     def refusal(self, progress: Progress, last: Poll) -> Refusal | None:
         """Return the refusal that stops the run, None for a verdict that stops nothing."""
         if progress.verdict is Verdict.MISSING and self._may_make_one():
-            self.world.say(f"no runner: {self.request.bootstrap_reason} allows to make one")
+            self.context.say(f"no runner: {self.request.bootstrap_reason} allows to make one")
             return None
         return refusal_for(progress, self.request.expected, last, self.request.runner_ref, self.request.lane)
 
@@ -168,9 +168,9 @@ class _Watcher:
         try:
             ended = cancel(self.client, self.run_id)
         except DispatchError as error:
-            self.world.say(f"CANCEL THIS RUN BY HAND: gh run cancel {self.run_id}   ({error.title()}; {error.expected})")
+            self.context.say(f"CANCEL THIS RUN BY HAND: gh run cancel {self.run_id}   ({error.title()}; {error.expected})")
             return
-        self.world.say("run cancelled" if ended else "the run had ended already")
+        self.context.say("run cancelled" if ended else "the run had ended already")
 
     def _may_make_one(self) -> bool:
         return bool(self.request.bootstrap_reason) and self.request.which == "check"
@@ -184,25 +184,25 @@ class _Watcher:
         except Forbidden as refusal:
             stop = f"not watched: {refusal.reason}; {refusal.expected}"
         except DispatchError as error:
-            self.world.say(f"GitHub: {error.title()}")
-        return Poll(self.world.clock.monotonic(), listed, self.runner), stop
+            self.context.say(f"GitHub: {error.title()}")
+        return Poll(self.context.clock.monotonic(), listed, self.runner), stop
 
     def _ask_about_runner(self, phase: Phase | None) -> None:
         """Ask what the runner does, as far as a token can tell, unless that was asked a moment ago."""
-        now = self.world.clock.monotonic()
+        now = self.context.clock.monotonic()
         if self.runner_asked is not None and now - self.runner_asked < (BUSY_ASK_AGAIN if phase is Phase.BUSY else ASK_AGAIN):
             return
         shown_by = self._tried(self._shown)
         doing = self._tried(self._seen_at_work) if shown_by.presence in (Presence.BUSY, Presence.UNKNOWN) else RunnerView()
         self.runner = doing if doing.presence is Presence.BUSY else shown_by
-        self.runner_asked = self.world.clock.monotonic()
+        self.runner_asked = self.context.clock.monotonic()
 
     def _tried(self, ask: Callable[[], RunnerView]) -> RunnerView:
         """A question about the runner that fails does not fail the watch: then the runner is not known."""
         try:
             return ask()
         except DispatchError as error:
-            self.world.say(f"not known whether the runner is busy: {error.title()}")
+            self.context.say(f"not known whether the runner is busy: {error.title()}")
             return RunnerView()
 
     def _shown(self) -> RunnerView:
@@ -211,7 +211,7 @@ class _Watcher:
             return RunnerView()
         found = find(self.runners, names=self.request.expected.names, labels=self.request.expected.labels, org=self.request.org)
         ends, _ = schedules(self.runners, found)
-        return best_of(found, self.request.expected.labels, ends, self.world.clock.now())
+        return best_of(found, self.request.expected.labels, ends, self.context.clock.now())
 
     def _seen_at_work(self) -> RunnerView:
         """Return whether the runner is doing a job of another run of this repository."""
@@ -224,7 +224,7 @@ class _Watcher:
         try:
             said = reviews(self.client, self.run_id)
         except DispatchError as error:
-            self.world.say(f"not known who approved: {error.title()}")
+            self.context.say(f"not known who approved: {error.title()}")
             return ()
         gate = self.request.gate.casefold()
         yes = [one for one in said if one.state == "approved" and (not gate or gate in map(str.casefold, one.environments))]

@@ -82,7 +82,7 @@ def test_a_service_that_is_none(service: str, site: Site, capsys: pytest.Capture
 def test_a_ledger_that_nobody_named_is_one_no_among_the_answers(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     said = ask(site, capsys, ledger=False)
     assert said.code == 2
-    assert "FAIL  lock        ledger.remote: nobody says where the ledger is" in said.out
+    assert "FAIL  lock        ledger.remote: no ledger is configured" in said.out
     assert "ok    restore" in said.out
 
 

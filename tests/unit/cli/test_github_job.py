@@ -14,7 +14,7 @@ import yaml
 from hyops_ci.approvals.request import answer
 from hyops_ci.cli import github_job
 from hyops_ci.cli.app import main
-from hyops_ci.cli.github_job import github_world
+from hyops_ci.cli.github_job import github_context
 from hyops_ci.config.file import read_config
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.config import LedgerPolicy
@@ -400,6 +400,6 @@ def test_the_jobs_token_goes_to_githubs_server_only(named: str | None, token: st
         monkeypatch.setenv(name, value)
     smallest = read_config(b"services: {pg-ha/lab: {failover: {lane: gcp, blueprint: dr/x@v1}}}")[0]
     config = smallest.model_copy(update={"ledger": LedgerPolicy(repository=named)})
-    world = github_world(config, on_runner=False)
+    world = github_context(config, on_runner=False)
     assert world.ledger_token == token
     assert world.ledger_remote.endswith(named or "acme/recovery")

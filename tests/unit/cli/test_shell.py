@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyops_ci.cli.shell import shell_world
+from hyops_ci.cli.shell import shell_context
 from hyops_ci.config.file import read_config
 
 SERVICES = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}}}\n"
@@ -24,11 +24,11 @@ SERVICES = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgres
 def test_the_ledger(said: str, named: str, remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://ghe.example.net")
     config, _ = read_config((SERVICES + said).encode())
-    assert shell_world(config, ledger=named).ledger_remote == remote
+    assert shell_context(config, ledger=named).ledger_remote == remote
 
 
 def test_without_a_config_nobody_says_where_the_ledger_is() -> None:
-    assert shell_world(None).ledger_remote == ""
+    assert shell_context(None).ledger_remote == ""
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_a_token_goes_to_githubs_server_or_where_a_person_says(
     monkeypatch.setenv("GITHUB_SERVER_URL", "https://ghe.example.net")
     monkeypatch.setenv("DR_TOKEN", "ghp_mine")
     config, _ = read_config((SERVICES + f'ledger: {{repository: "{repository}"}}').encode())
-    assert shell_world(config, ledger=named).ledger_token == token
+    assert shell_context(config, ledger=named).ledger_token == token

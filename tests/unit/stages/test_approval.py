@@ -14,7 +14,7 @@ from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages import approval
 from hyops_ci.stages.approval import granted_approvals
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
 from tests.security.kit import SERVICE, Night, a_night
 
@@ -32,7 +32,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 def handed(gate: Night, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Judge in a context, and return what the judge was handed."""
 
-    def of(world: World) -> dict[str, Any]:
+    def of(world: RunContext) -> dict[str, Any]:
         seen: dict[str, Any] = {}
 
         def judge(_: Any, context: ApprovalContext, **__: Any) -> tuple[()]:
@@ -46,7 +46,7 @@ def handed(gate: Night, monkeypatch: pytest.MonkeyPatch) -> Any:
     return of
 
 
-def checked(gate: Night, world: World) -> CheckedRun:
+def checked(gate: Night, world: RunContext) -> CheckedRun:
     return checked_run(planned_run(require_plan(gate.folder), gate.folder, world))
 
 
@@ -86,7 +86,7 @@ def test_what_the_host_pins_is_told(gate: Night, handed: Any) -> None:
 
 def test_the_later_of_both_clocks_counts(gate: Night, handed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = gate.world("execute")
-    monkeypatch.setattr(World, "clock_ahead", lambda _: -300.0)
+    monkeypatch.setattr(RunContext, "clock_ahead", lambda _: -300.0)
     assert handed(world)["now"] - world.clock.now() > timedelta(seconds=290)
 
 

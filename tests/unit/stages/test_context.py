@@ -15,15 +15,15 @@ from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.standby import RISK
-from hyops_ci.stages.context import ShiftedClock, SystemClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock, SystemClock
 from hyops_ci.stages.job import local_job
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SERVICE = "pg-ha/lab"
 
 
-def world(tmp_path: Path, **changes: Any) -> World:
-    made = World(
+def world(tmp_path: Path, **changes: Any) -> RunContext:
+    made = RunContext(
         job=local_job(NOW, "maria", {}),
         clock=ShiftedClock(NOW),
         home=tmp_path,

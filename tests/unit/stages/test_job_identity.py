@@ -25,7 +25,7 @@ from hyops_ci.operations.rehearse.scenarios import approve, example_decision
 from hyops_ci.planning.case import CheckCase, ask_all
 from hyops_ci.planning.checking import report
 from hyops_ci.stages.check.stage import check
-from hyops_ci.stages.context import ShiftedClock, SystemClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock, SystemClock
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -53,7 +53,7 @@ class Host:
     approvals: str = ""
     touched: list[str] = field(default_factory=list)
 
-    def world(self, stage: str, **job: Any) -> World:
+    def world(self, stage: str, **job: Any) -> RunContext:
         """The outside of a job on this host."""
         self.issuer.claims = {"environment": ENVIRONMENT[stage], "sha": "c" * 40}
         known = {
@@ -75,7 +75,7 @@ class Host:
         trust = HostTrust.model_validate_json(json.dumps(self.trust))
         return replace(usual, job=Job(**{**known, **job}), environ=environ, trust=trust, clock=clock)
 
-    def tell(self, stage: str, world: World) -> StageEnd:
+    def tell(self, stage: str, world: RunContext) -> StageEnd:
         return check(self.run, world) if stage == "check" else execute(self.run, world, self.approvals)
 
     def come_to(self, stage: str) -> None:
@@ -101,7 +101,7 @@ class Host:
 
             return spring
 
-        monkeypatch.setattr(World, "ledger", trap("ledger"))
+        monkeypatch.setattr(RunContext, "ledger", trap("ledger"))
         for module in ("check", "execute"):
             for name in ("require_plan", "planned_run"):
                 monkeypatch.setattr(f"hyops_ci.stages.{module}.stage.{name}", trap("plan"))
@@ -176,27 +176,27 @@ def test_a_caller_that_fits_goes_through_with_its_facts_in_the_evidence(host: Ho
     assert_stands_nowhere(host, tmp_path)
 
 
-Change = Callable[[Host, World], World]
+Change = Callable[[Host, RunContext], RunContext]
 
 
 def says(**claims: str | None) -> Change:
-    def change(host: Host, world: World) -> World:
+    def change(host: Host, world: RunContext) -> RunContext:
         host.issuer.claims |= claims
         return world
 
     return change
 
 
-def without_permission(host: Host, world: World) -> World:
+def without_permission(host: Host, world: RunContext) -> RunContext:
     return replace(world, environ={name: value for name, value in world.environ.items() if not name.startswith("ACTIONS_")})
 
 
-def denied_by_github(host: Host, world: World) -> World:
+def denied_by_github(host: Host, world: RunContext) -> RunContext:
     host.issuer.refusals = [403]
     return world
 
 
-def replayed(host: Host, world: World) -> World:
+def replayed(host: Host, world: RunContext) -> RunContext:
     """Somebody got hold of the token that this job's own check has used, or will use."""
     token = host.issuer.mint(AUDIENCE, **host.issuer.claims)
     replay = replace(world, token_for=lambda audience: token)
@@ -206,19 +206,19 @@ def replayed(host: Host, world: World) -> World:
     return replay
 
 
-def expired(host: Host, world: World) -> World:
+def expired(host: Host, world: RunContext) -> RunContext:
     host.issuer.lifetime = -600
     return world
 
 
-def forged(host: Host, world: World) -> World:
+def forged(host: Host, world: RunContext) -> RunContext:
     from tests.support.issuer import signing_key
 
     key = replace(signing_key("key-2"), kid="key-1")
     return replace(world, token_for=lambda audience: key.mint(audience, iss=host.issuer.url, **host.issuer.claims))
 
 
-def asked_for_vault(host: Host, world: World) -> World:
+def asked_for_vault(host: Host, world: RunContext) -> RunContext:
     return replace(world, token_for=lambda _: host.issuer.mint("https://vault.example.net", **host.issuer.claims))
 
 

@@ -12,7 +12,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.runs import run as run_fact
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, handover_of
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_same_workflow
@@ -62,17 +62,17 @@ def leaves(run: Run, tmp_path: Path, origin: bytes | None = None, decision: byte
 
 
 @pytest.fixture
-def resuming(repository: Repository, client: Client, tmp_path: Path) -> Callable[..., World]:
+def resuming(repository: Repository, client: Client, tmp_path: Path) -> Callable[..., RunContext]:
     """The world of a run that priya started."""
 
-    def make(**options: Any) -> World:
+    def make(**options: Any) -> RunContext:
         run = repository.add_run(WORKFLOW, **{"actor": "priya", **options})
-        return World(Job(f"{run.id}-1", on_github=True, actor="priya"), SystemClock(), tmp_path, tmp_path, "", github=client)
+        return RunContext(Job(f"{run.id}-1", on_github=True, actor="priya"), SystemClock(), tmp_path, tmp_path, "", github=client)
 
     return make
 
 
-def refused(resume: str, world: World) -> Refusal:
+def refused(resume: str, world: RunContext) -> Refusal:
     with pytest.raises(Refusal) as caught:
         origin_of(resume, world)
     assert caught.value.found
@@ -82,7 +82,7 @@ def refused(resume: str, world: World) -> Refusal:
 # ------------------------------------------------------------------------------------------------------- its own
 
 
-def test_a_run_of_its_own(resuming: Callable[..., World], repository: Repository) -> None:
+def test_a_run_of_its_own(resuming: Callable[..., RunContext], repository: Repository) -> None:
     world = resuming(created_at=FIRST)
     found = origin_of("", world)
     assert (found.requesters, found.received_at, found.resumes) == ((PRIYA,), FIRST, None)
@@ -90,14 +90,14 @@ def test_a_run_of_its_own(resuming: Callable[..., World], repository: Repository
     assert decision_of(found, world) == b""
 
 
-def test_whoever_triggered_another_attempt_asked_too(resuming: Callable[..., World], repository: Repository) -> None:
+def test_whoever_triggered_another_attempt_asked_too(resuming: Callable[..., RunContext], repository: Repository) -> None:
     world = resuming()
     list(repository.runs.values())[-1].rerun("jonas")
     assert origin_of("", world).requesters == (PRIYA, JONAS)
 
 
 def test_in_a_shell_the_environment_says_who(tmp_path: Path) -> None:
-    world = World(Job("local-20261123T030431Z-0badcafe", actor="maria", actor_id=1001), SystemClock(), tmp_path, tmp_path, "")
+    world = RunContext(Job("local-20261123T030431Z-0badcafe", actor="maria", actor_id=1001), SystemClock(), tmp_path, tmp_path, "")
     assert origin_of("", world).requesters == (MARIA,)
     assert refused("212", world).gate == "run.resume"
 
@@ -105,7 +105,7 @@ def test_in_a_shell_the_environment_says_who(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------- resumed
 
 
-def test_who_asked_first_stays_who_asked(waited: Run, resuming: Callable[..., World]) -> None:
+def test_who_asked_first_stays_who_asked(waited: Run, resuming: Callable[..., RunContext]) -> None:
     world = resuming()
     found = origin_of(str(waited.id), world)
     assert found.requesters == (MARIA,), "whoever starts the run that goes on is its approver"
@@ -115,7 +115,7 @@ def test_who_asked_first_stays_who_asked(waited: Run, resuming: Callable[..., Wo
     assert decision_of(found, world) == b'{"kind": "Decision"}'
 
 
-def test_a_chain_of_resumed_runs_loses_nobody(repository: Repository, resuming: Callable[..., World], tmp_path: Path) -> None:
+def test_a_chain_of_resumed_runs_loses_nobody(repository: Repository, resuming: Callable[..., RunContext], tmp_path: Path) -> None:
     second = repository.add_run(WORKFLOW, actor="jonas")
     leaves(second, tmp_path, Origin(requesters=(MARIA,), received_at=FIRST).model_dump_json().encode())
     assert origin_of(str(second.id), resuming()).requesters == (JONAS, MARIA)
@@ -131,7 +131,7 @@ def test_a_chain_of_resumed_runs_loses_nobody(repository: Repository, resuming: 
     ],
 )
 def test_a_run_of_another_kind(
-    changes: dict[str, Any], word: str, repository: Repository, resuming: Callable[..., World], tmp_path: Path
+    changes: dict[str, Any], word: str, repository: Repository, resuming: Callable[..., RunContext], tmp_path: Path
 ) -> None:
     repository.commit({"x": "y"}, "topic")
     other = repository.add_run(WORKFLOW, **{"actor": "maria", "sha": repository.head, **changes})
@@ -150,7 +150,7 @@ def test_a_run_of_another_repository(waited: Run, client: Client) -> None:
     assert caught.value.found == f"run {waited.id}: repository 4712, not 4711"
 
 
-def test_a_run_of_another_workflow(repository: Repository, resuming: Callable[..., World], tmp_path: Path) -> None:
+def test_a_run_of_another_workflow(repository: Repository, resuming: Callable[..., RunContext], tmp_path: Path) -> None:
     other = repository.add_run(".github/workflows/mine.yml", actor="maria")
     leaves(other, tmp_path)
     error = refused(str(other.id), resuming())
@@ -158,27 +158,27 @@ def test_a_run_of_another_workflow(repository: Repository, resuming: Callable[..
 
 
 @pytest.mark.parametrize("resume", ["x", "-1", "1.5", "../212", " 212", "212\n", "\u00b2", "9" * 5000])
-def test_what_is_no_number(resume: str, resuming: Callable[..., World]) -> None:
+def test_what_is_no_number(resume: str, resuming: Callable[..., RunContext]) -> None:
     assert refused(resume, resuming()).gate == "run.resume"
 
 
-def test_itself(repository: Repository, resuming: Callable[..., World]) -> None:
+def test_itself(repository: Repository, resuming: Callable[..., RunContext]) -> None:
     world = resuming()
     assert refused(world.job.run_id.partition("-")[0], world).gate == "run.resume"
 
 
-def test_a_run_that_is_not_there(resuming: Callable[..., World]) -> None:
+def test_a_run_that_is_not_there(resuming: Callable[..., RunContext]) -> None:
     assert refused("999999", resuming()).gate.startswith("github.")
 
 
-def test_a_run_that_left_nothing(repository: Repository, resuming: Callable[..., World]) -> None:
+def test_a_run_that_left_nothing(repository: Repository, resuming: Callable[..., RunContext]) -> None:
     run = repository.add_run(WORKFLOW, actor="maria")
     error = refused(str(run.id), resuming())
     assert (error.gate, error.exit_code) == ("artifact.missing", Exit.EVIDENCE)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"requesters": [], "received_at": "yesterday"}'])
-def test_an_origin_that_cannot_be_read(content: bytes, repository: Repository, resuming: Callable[..., World], tmp_path: Path) -> None:
+def test_an_origin_that_cannot_be_read(content: bytes, repository: Repository, resuming: Callable[..., RunContext], tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"run\.resume"):
         origin_in(content)
     run = repository.add_run(WORKFLOW, actor="maria")
@@ -189,7 +189,7 @@ def test_an_origin_that_cannot_be_read(content: bytes, repository: Repository, r
 # ------------------------------------------------------------------------------------------------------ handover
 
 
-def test_documents_by_name(waited: Run, resuming: Callable[..., World], client: Client) -> None:
+def test_documents_by_name(waited: Run, resuming: Callable[..., RunContext], client: Client) -> None:
     run = origin_of(str(waited.id), resuming()).resumes
     assert run is not None
     held = handover_of(client, run, (ORIGIN, DECISION))
@@ -217,7 +217,7 @@ def test_a_handover_without_end_is_not_read(waited: Run, client: Client, monkeyp
 @pytest.mark.parametrize(
     "files", [{}, {"other.tar": b""}, {"handover.tar": b""}, {"handover.tar": b"no tar" * 200}, {"handover.tar": b"\0" * 10240}]
 )
-def test_an_artifact_that_is_something_else(files: dict[str, bytes], repository: Repository, resuming: Callable[..., World]) -> None:
+def test_an_artifact_that_is_something_else(files: dict[str, bytes], repository: Repository, resuming: Callable[..., RunContext]) -> None:
     run = repository.add_run(WORKFLOW, actor="maria")
     run.add_artifact(f"dr-check-{run.id}-1", files)
     error = refused(str(run.id), resuming())

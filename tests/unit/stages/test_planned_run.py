@@ -18,7 +18,7 @@ from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.report.approval_page import approval_lines
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import conclude
-from hyops_ci.stages.context import ShiftedClock, World
+from hyops_ci.stages.context import RunContext, ShiftedClock
 from tests.security.kit import Night, Stage, a_night, assert_recovered, assert_refused
 
 SILENT: dict[str, Any] = {"channels": ["signed"]}
@@ -33,7 +33,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
         yield made
 
 
-def later(night: Night, stage: Stage, minutes: float) -> World:
+def later(night: Night, stage: Stage, minutes: float) -> RunContext:
     """The context of a job that runs so many minutes later, with a token of that time."""
     world = night.world(stage)
     clock = ShiftedClock(world.clock.now() + timedelta(minutes=minutes))

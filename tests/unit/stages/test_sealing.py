@@ -9,7 +9,7 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import new_key
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import local_job
@@ -19,11 +19,11 @@ from hyops_ci.stages.sealing import seal_run, signer_of
 CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\nevidence: {signer: %s, key: '%s'}\n"
 
 
-def recorded(tmp_path: Path, signer: str, key: Path) -> tuple[RunDir, World]:
+def recorded(tmp_path: Path, signer: str, key: Path) -> tuple[RunDir, RunContext]:
     run = RunDir(tmp_path / "run")
     run.write("sources/config", (CONFIG % (signer, key)).encode())
     clock = SystemClock()
-    return run, World(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path / "state", str(tmp_path / "none.git"))
+    return run, RunContext(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path / "state", str(tmp_path / "none.git"))
 
 
 def test_a_host_key_signs(tmp_path: Path) -> None:

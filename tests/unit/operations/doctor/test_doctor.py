@@ -23,7 +23,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.doctor.doctor import doctor
 from hyops_ci.operations.doctor.report import TOPICS, Diagnosis
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, set_up
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from tests.ledger.scene import request
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
@@ -43,7 +43,7 @@ def site(tmp_path: Path) -> Site:
     return made
 
 
-def look(site: Site, world: World | None = None, **options: Any) -> Diagnosis:
+def look(site: Site, world: RunContext | None = None, **options: Any) -> Diagnosis:
     """The diagnosis; nothing on the site, its ledger included, is another than before, and no value of a secret was told."""
     before, values = files(site.root), secrets_of(site)
     found = doctor(SERVICE, options.pop("action", "failover"), site.repository, world or site.world(), **options)
@@ -248,7 +248,7 @@ def environment(site: Site) -> None:
     change(site, CONFIG, lambda config: config.update(approvals={"channels": ["environment"]}))
 
 
-def asking(site: Site, fake: FakeGitHub, **options: Any) -> World:
+def asking(site: Site, fake: FakeGitHub, **options: Any) -> RunContext:
     token = fake.add_token("actions: read", "contents: read", "metadata: read")
     client = Client.connect("acme/recovery", token=token, api_url=fake.url, sleep=lambda seconds: None, **options)
     return replace(site.world(), github=client)

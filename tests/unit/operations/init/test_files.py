@@ -26,7 +26,7 @@ from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.init.commands import Adopter
 from hyops_ci.operations.init.files import WORKFLOW_PATH, adopt, template
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.plan.stage import Ask, plan
@@ -357,7 +357,7 @@ def test_what_init_writes_is_planned(github_fake: FakeGitHub, checkout: Path, co
     )
     token = github_fake.add_token("actions: write", "contents: write", "metadata: read")
     client = Client.connect("acme/recovery", token=token, api_url=github_fake.url)
-    world = World(job, clock, tmp_path, tmp_path / "host", str(tmp_path / "ledger.git"), github=client)
+    world = RunContext(job, clock, tmp_path, tmp_path / "host", str(tmp_path / "ledger.git"), github=client)
     ended = plan(Ask(checkout, form=Form("failover", SERVICE, "INC-4242 power lost")), folder := RunDir(tmp_path / "run"), world)
     assert ended.refusal is None
     assert ended.state is State.PLANNED

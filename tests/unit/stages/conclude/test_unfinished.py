@@ -23,7 +23,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline, stopped_headline, stopped_state
 from hyops_ci.report.text import summary_lines
 from hyops_ci.stages.conclude.crashed import WALK, recover_state
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.execute.stage import refuse_unfit_job
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir, new_run
@@ -97,9 +97,9 @@ def test_a_headline_is_one_clean_line(state: State, error: DispatchError) -> Non
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> RunContext:
     job = Job(run_id="local-20261123T030431Z-0badcafe", actor="maria")
-    return World(job=job, clock=SystemClock(), home=tmp_path, state_dir=tmp_path / "host", ledger_remote="")
+    return RunContext(job=job, clock=SystemClock(), home=tmp_path, state_dir=tmp_path / "host", ledger_remote="")
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def folders(tmp_path: Path) -> list[Iterator[Path]]:
     return [(tmp_path / f"run-{number}" for number in count())]
 
 
-def walked_to(run: RunDir, state: State, world: World) -> None:
+def walked_to(run: RunDir, state: State, world: RunContext) -> None:
     """The events of a run that got as far as `state`."""
     way = (S.RECEIVED, S.PLANNED, *WALK)
     for each in way[: way.index(state) + 1]:
@@ -119,7 +119,7 @@ def walked_to(run: RunDir, state: State, world: World) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.sampled_from(OPEN), error=errors)
 def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
-    before: State, error: DispatchError, world: World, folders: list[Iterator[Path]]
+    before: State, error: DispatchError, world: RunContext, folders: list[Iterator[Path]]
 ) -> None:
     run = RunDir(next(folders[0]) / "run")
     walked_to(run, before, world)
@@ -141,7 +141,7 @@ def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
     assert all("\n" not in line for line in lines)
 
 
-def test_a_fault_of_our_own_names_its_place_and_never_its_text(world: World, tmp_path: Path) -> None:
+def test_a_fault_of_our_own_names_its_place_and_never_its_text(world: RunContext, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
 
     def story(_: PartRecorder) -> None:
@@ -154,7 +154,7 @@ def test_a_fault_of_our_own_names_its_place_and_never_its_text(world: World, tmp
     assert b"hunter2" not in sealed.path.read_bytes()
 
 
-def test_an_interrupt_is_a_cancel(world: World, tmp_path: Path) -> None:
+def test_an_interrupt_is_a_cancel(world: RunContext, tmp_path: Path) -> None:
     def story(part: PartRecorder) -> None:
         part.enter(S.RECEIVED)
         raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def test_an_interrupt_is_a_cancel(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("over", sorted(TERMINAL))
-def test_a_stage_after_the_end_leaves_the_end_as_it_was(over: State, world: World, tmp_path: Path) -> None:
+def test_a_stage_after_the_end_leaves_the_end_as_it_was(over: State, world: RunContext, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     way = next(state for state in reversed((S.RECEIVED, S.PLANNED, *WALK)) if may_follow(state, over))
     walked_to(run, way, world)
@@ -179,7 +179,7 @@ def test_a_stage_after_the_end_leaves_the_end_as_it_was(over: State, world: Worl
     assert not run.has("refusal.json")
 
 
-def test_events_that_do_not_hold_together_are_refused(world: World, tmp_path: Path) -> None:
+def test_events_that_do_not_hold_together_are_refused(world: RunContext, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     walked_to(run, S.CHECKED, world)
     events = run.root / "parts" / "plan" / "events.jsonl"
@@ -202,13 +202,13 @@ def test_what_is_left_of_a_run_that_never_began(tmp_path: Path) -> None:
     assert recover_state(RunDir(tmp_path / "run")) == ExecutionState()
 
 
-def test_words_of_a_run_without_a_plan(world: World, tmp_path: Path) -> None:
+def test_words_of_a_run_without_a_plan(world: RunContext, tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     assert headline_context(run, world, StageEnd(S.REJECTED), ExecutionState(), 0).service == ""
 
 
 @pytest.mark.parametrize("env_class", list(EnvClass))
-def test_step_debug_is_refused_in_production_only(env_class: EnvClass, world: World) -> None:
+def test_step_debug_is_refused_in_production_only(env_class: EnvClass, world: RunContext) -> None:
     plan = Plan.model_construct(env_class=env_class)
     debugging = replace(world, job=replace(world.job, step_debug=True))
     if env_class is EnvClass.PRODUCTION:
@@ -221,7 +221,7 @@ def test_step_debug_is_refused_in_production_only(env_class: EnvClass, world: Wo
 
 
 @pytest.mark.parametrize("attempt", [2, 3, 100])
-def test_a_rerun_is_refused_and_nobody_is_told_to_sign(attempt: int, world: World) -> None:
+def test_a_rerun_is_refused_and_nobody_is_told_to_sign(attempt: int, world: RunContext) -> None:
     with pytest.raises(Refusal) as refused:
         refuse_unfit_job(Plan.model_construct(env_class=EnvClass.LAB), replace(world, job=replace(world.job, attempt=attempt)))
     assert stopped_state(S.CHECKED, refused.value) is S.BLOCKED

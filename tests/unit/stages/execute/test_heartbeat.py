@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.job import local_job
 
@@ -51,8 +51,8 @@ def beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Renewing) -> t
     said: list[str] = []
     lost: list[str] = []
     clock = SystemClock()
-    world = World(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path, "none", say=said.append)
-    monkeypatch.setattr(World, "ledger", lambda self, service: ledger)
+    world = RunContext(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path, "none", say=said.append)
+    monkeypatch.setattr(RunContext, "ledger", lambda self, service: ledger)
     with heartbeat(CLAIM, "pg/lab", replace(world), lambda: lost.append("lost"), every=0.01):
         assert ledger.enough.wait(10)
     return said, lost

@@ -15,7 +15,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake, read_form
 from hyops_ci.intake.form import Form
 from hyops_ci.operations.init.files import adopt
-from hyops_ci.stages.context import SystemClock, World
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.plan.inputs import MAX_SOURCE, code_owners_text, gates_on_github, read_overlay, read_source, ref_fact, secret_refs
 from tests.support.github.fixture import github_fake
@@ -135,7 +135,7 @@ def repository(github_fake: FakeGitHub, checkout: Path) -> Repository:
 
 
 @pytest.fixture
-def world(github_fake: FakeGitHub, repository: Repository, tmp_path: Path) -> World:
+def world(github_fake: FakeGitHub, repository: Repository, tmp_path: Path) -> RunContext:
     token = github_fake.add_token("actions: read", "contents: read", "metadata: read")
     client = Client.connect("acme/recovery", token=token, api_url=github_fake.url, sleep=lambda _: None)
     job = Job(
@@ -148,20 +148,20 @@ def world(github_fake: FakeGitHub, repository: Repository, tmp_path: Path) -> Wo
         ref_protected=True,
         workflow_ref=f"acme/recovery/{WORKFLOW}@refs/heads/main",
     )
-    return World(job, SystemClock(), tmp_path, tmp_path, "", github=client)
+    return RunContext(job, SystemClock(), tmp_path, tmp_path, "", github=client)
 
 
-def test_the_branch_as_github_says_it(checkout: Path, config: DispatchConfig, intake: Intake, world: World) -> None:
+def test_the_branch_as_github_says_it(checkout: Path, config: DispatchConfig, intake: Intake, world: RunContext) -> None:
     found = ref_fact(checkout, intake, config, world)
     assert (found.default_branch, found.protected, found.unowned, found.commit) == (True, True, (), world.job.sha)
 
 
-def test_paths_of_this_very_run_must_be_owned(checkout: Path, config: DispatchConfig, intake: Intake, world: World) -> None:
+def test_paths_of_this_very_run_must_be_owned(checkout: Path, config: DispatchConfig, intake: Intake, world: RunContext) -> None:
     (checkout / ".github" / "CODEOWNERS").write_text("/.github/dr-dispatch.yml @jonas\n")
     assert ref_fact(checkout, intake, config, world).unowned == (OVERLAY, WORKFLOW)
 
 
-def test_a_job_without_a_token_believes_its_environment(checkout: Path, config: DispatchConfig, intake: Intake, world: World) -> None:
+def test_a_job_without_a_token_believes_its_environment(checkout: Path, config: DispatchConfig, intake: Intake, world: RunContext) -> None:
     alone = replace(world, github=None)
     found = ref_fact(checkout, intake, config, alone)
     assert (found.default_branch, found.protected, found.rules) == (True, True, None)
@@ -172,7 +172,7 @@ def test_a_job_without_a_token_believes_its_environment(checkout: Path, config: 
 
 
 def test_in_a_shell_the_host_stands_in_or_github_is_asked_for_its_default_branch(
-    checkout: Path, config: DispatchConfig, intake: Intake, world: World
+    checkout: Path, config: DispatchConfig, intake: Intake, world: RunContext
 ) -> None:
     shell = replace(world, job=Job("local-20261123T030431Z-0badcafe"), github=None)
     assert ref_fact(checkout, intake, config, shell).local
@@ -181,7 +181,7 @@ def test_in_a_shell_the_host_stands_in_or_github_is_asked_for_its_default_branch
 
 
 def test_gates_are_asked_for_where_somebody_relies_on_them(
-    github_fake: FakeGitHub, config: DispatchConfig, intake: Intake, world: World
+    github_fake: FakeGitHub, config: DispatchConfig, intake: Intake, world: RunContext
 ) -> None:
     gate, check = gates_on_github(intake.decision, config, world)
     assert gate is not None
@@ -197,7 +197,7 @@ def test_gates_are_asked_for_where_somebody_relies_on_them(
 
 
 def test_branch_and_gates_of_a_plan_in_seven_calls(
-    github_fake: FakeGitHub, checkout: Path, config: DispatchConfig, intake: Intake, world: World
+    github_fake: FakeGitHub, checkout: Path, config: DispatchConfig, intake: Intake, world: RunContext
 ) -> None:
     ref = ref_fact(checkout, intake, config, world)
     gates_on_github(intake.decision, config, world, private=ref.private)

@@ -11,7 +11,7 @@ import pytest
 
 from hyops_ci.config.file import read_config
 from hyops_ci.github.api.client import Client
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.plan.overdue import cancel_overdue
 from tests.support.github import faults
@@ -54,13 +54,15 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def world(github_fake: FakeGitHub, tmp_path: Path, said: list[str]) -> World:
+def world(github_fake: FakeGitHub, tmp_path: Path, said: list[str]) -> RunContext:
     token = github_fake.add_token("actions: write", "metadata: read")
     client = Client.connect("acme/recovery", token=token, api_url=github_fake.url, sleep=lambda _: None)
-    return World(Job("1-1", on_github=True), StandingClock(NOW), tmp_path, tmp_path, "", github=client, say=said.append)
+    return RunContext(Job("1-1", on_github=True), StandingClock(NOW), tmp_path, tmp_path, "", github=client, say=said.append)
 
 
-def test_only_what_nobody_can_approve_any_more(repository: Repository, waits: Callable[..., Run], world: World, said: list[str]) -> None:
+def test_only_what_nobody_can_approve_any_more(
+    repository: Repository, waits: Callable[..., Run], world: RunContext, said: list[str]
+) -> None:
     young, late, done, other = waits(89), waits(91), waits(500), waits(500, ".github/workflows/other.yml")
     done.finish()
     assert cancel_overdue(CONFIG, "dr.yml", world) == (late.id,)
@@ -68,21 +70,21 @@ def test_only_what_nobody_can_approve_any_more(repository: Repository, waits: Ca
     assert said == [f"run {late.id} waited for an approval that can count no more: cancelled"]
 
 
-def test_the_limit_follows_the_lifetime_of_approvals(waits: Callable[..., Run], world: World) -> None:
+def test_the_limit_follows_the_lifetime_of_approvals(waits: Callable[..., Run], world: RunContext) -> None:
     late = waits(91)
     longer = CONFIG.model_copy(update={"approvals": CONFIG.approvals.model_copy(update={"lifetime": "PT120M"})})
     assert cancel_overdue(longer, "dr.yml", world) == ()
     assert cancel_overdue(CONFIG, "dr.yml", world) == (late.id,)
 
 
-def test_its_own_run_is_never_ended(waits: Callable[..., Run], world: World) -> None:
+def test_its_own_run_is_never_ended(waits: Callable[..., Run], world: RunContext) -> None:
     own = waits(500)
     assert cancel_overdue(CONFIG, "dr.yml", replace(world, job=Job(f"{own.id}-1", on_github=True))) == ()
     assert own.conclusion is None
 
 
 def test_one_that_cannot_be_ended_keeps_no_other_waiting(
-    github_fake: FakeGitHub, waits: Callable[..., Run], world: World, said: list[str]
+    github_fake: FakeGitHub, waits: Callable[..., Run], world: RunContext, said: list[str]
 ) -> None:
     first, second = waits(200), waits(100)
     github_fake.inject(faults.answer(403, "Resource not accessible by integration"), CANCEL)
@@ -92,20 +94,22 @@ def test_one_that_cannot_be_ended_keeps_no_other_waiting(
     assert any("waits too long and was not ended: REFUSED github." in line for line in said)
 
 
-def test_one_that_ended_meanwhile_is_not_claimed(github_fake: FakeGitHub, waits: Callable[..., Run], world: World, said: list[str]) -> None:
+def test_one_that_ended_meanwhile_is_not_claimed(
+    github_fake: FakeGitHub, waits: Callable[..., Run], world: RunContext, said: list[str]
+) -> None:
     waits(200)
     github_fake.inject(faults.answer(409, "Cannot cancel a workflow run that is completed"), CANCEL)
     assert cancel_overdue(CONFIG, "dr.yml", world) == ()
     assert said == []
 
 
-def test_trouble_with_looking_stops_nothing(github_fake: FakeGitHub, waits: Callable[..., Run], world: World, said: list[str]) -> None:
+def test_trouble_with_looking_stops_nothing(github_fake: FakeGitHub, waits: Callable[..., Run], world: RunContext, said: list[str]) -> None:
     waits(200)
     github_fake.inject(faults.answer(403, "Resource not accessible by integration"), times=None)
     assert cancel_overdue(CONFIG, "dr.yml", world) == ()
     assert said[-1].startswith("runs that wait too long were not looked for: REFUSED github.")
 
 
-def test_where_there_is_nobody_to_ask(world: World) -> None:
+def test_where_there_is_nobody_to_ask(world: RunContext) -> None:
     assert cancel_overdue(CONFIG, "dr.yml", replace(world, github=None)) == ()
     assert cancel_overdue(CONFIG, "", world) == ()

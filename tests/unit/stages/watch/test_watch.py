@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.github.api.client import Client
-from hyops_ci.stages.context import World
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.watch.queue import ExpectedJob, Verdict
 from hyops_ci.stages.watch.stage import MOST_CALLS, Watched, WatchRequest, watch
@@ -60,7 +60,7 @@ class Night:
         attempt = self.run.attempt.number
         wish = ExpectedJob(**{"job": CHECK if which == "check" else RECOVER, "attempt": attempt, "labels": LABELS, **wanted})
         job = Job(run_id=f"{self.run.id}-{attempt}", attempt=attempt, on_github=True, repository="acme/shop")
-        world = World(job, self.clock, self.folder, self.folder, "none", say=self.said.append)
+        world = RunContext(job, self.clock, self.folder, self.folder, "none", say=self.said.append)
         listing = self.client("administration: read", "organization_self_hosted_runners: read") if runners else None
         return watch(
             WatchRequest(which, wish, "gcp-ops-runner", **(order or {})),
