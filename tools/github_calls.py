@@ -39,7 +39,7 @@ def page(root: Path, commands: Mapping[str, str]) -> str:
         )
         rows.append(f"| `{each.method} {each.path}` | {each.permission} | {who or 'the library'} | {each.why} |")
     rows += ["", *_TROUBLE, "| gate | exit | what it says | what to do |", "|---|---|---|---|"]
-    rows += [f"| `{gate}` | {exit_code} | {reason} | {fix} |" for gate, exit_code, reason, fix in errors.gates()]
+    rows += [f"| `{gate}` | {exit_code} | {reason} | {fix} |" for gate, exit_code, reason, fix in errors.error_table()]
     return "\n".join([*rows, ""]).replace("<", "&lt;")
 
 

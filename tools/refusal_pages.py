@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 
 from hyops_ci.contracts.run import ENDINGS, Ending
 from hyops_ci.errors import Exit
-from hyops_ci.github.api.errors import gates as github_refusals
+from hyops_ci.github.api.errors import error_table as github_refusals
 from hyops_ci.planning.case import Answer, load
 from tools.markdown import cell, section_link
 from tools.refusal_sites import Site, by_gate, sites, texts

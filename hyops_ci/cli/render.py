@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyops_ci.errors import DispatchError, Exit
-from hyops_ci.github.actions.commands import Workflow, plain
+from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.text import fenced
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def say(line: str) -> None:
 
 def _for_log(text: str) -> str:
     """As it is in a shell; in a job without anything that the runner would obey."""
-    return plain(text) if workflow().active else text
+    return without_commands(text) if workflow().active else text
 
 
 def progress(line: str) -> None:
@@ -64,16 +64,16 @@ def progress(line: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(told)
 
 
-def workflow() -> Workflow:
+def workflow() -> WorkflowCommands:
     """The workflow commands of this step, on stderr: GitHub's runner reads either stream, and stdout is for the result."""
     path = os.environ.get("GITHUB_OUTPUT")
-    return _of_step(path) if path else Workflow(os.environ)
+    return _of_step(path) if path else WorkflowCommands(os.environ)
 
 
 @lru_cache(maxsize=1)
-def _of_step(_: str) -> Workflow:
+def _of_step(_: str) -> WorkflowCommands:
     """One for each step: its output file is its own, and it remembers masks and counts annotations."""
-    return Workflow(os.environ)
+    return WorkflowCommands(os.environ)
 
 
 def refuse(error: DispatchError, argv: Sequence[str]) -> int:

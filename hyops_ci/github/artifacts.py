@@ -33,12 +33,12 @@ class BadZip(ValueError):
     """A zip that no step of ours uploaded; the text says why."""
 
 
-def artifact(client: Client, run_id: int, name: str) -> dict[str, bytes]:
+def artifact_files(client: Client, run_id: int, name: str) -> dict[str, bytes]:
     """The files of one artifact of a run, by their names inside it.
 
     Raises Refusal (exit 11): `artifact.missing`, `artifact.expired`, `artifact.digest`, `artifact.zip`, `github.size`.
     """
-    fact = find(client, run_id, name)
+    fact = find_artifact(client, run_id, name)
     data = client.download(ARTIFACT, most_bytes=MOST_PACKED, artifact_id=fact.id)
     found = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if fact.sha256 and found != fact.sha256:
@@ -49,7 +49,7 @@ def artifact(client: Client, run_id: int, name: str) -> dict[str, bytes]:
         raise _refusal("zip", "no step of dr-dispatch uploaded this", name, str(error), "a plain zip of files", "look who did") from None
 
 
-def find(client: Client, run_id: int, name: str) -> ArtifactFact:
+def find_artifact(client: Client, run_id: int, name: str) -> ArtifactFact:
     """The artifact of a run with exactly this name. Raises Refusal (exit 11) `artifact.missing` or `artifact.expired`."""
     found = [_fact(each) for each in client.pages(ARTIFACTS, "artifacts", params={"name": name}, most=1, run_id=run_id)]
     # GitHub keeps one of a name per run. Of several, as over attempts of other tools, the newest counts.

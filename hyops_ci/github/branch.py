@@ -13,8 +13,8 @@ from typing import Any, Final
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import NotFound
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import NotFound
 from hyops_ci.github.codeowners import PLACES, unowned
 from hyops_ci.github.repository import repository
 
@@ -23,7 +23,7 @@ WATCHED: Final = (".github/dr-dispatch.yml", ".github/workflows/dr.yml", ".githu
 """Paths that decide a run, where the caller knows none better."""
 
 
-def ref(
+def ref_fact(
     client: Client, *, ref: str, sha: str, default_branch: str = "", code_owners: str | None = None, paths: Sequence[str] = WATCHED
 ) -> RefFact:
     """The facts of a ref such as `refs/heads/main` at a commit.

@@ -16,9 +16,9 @@ from typing import Any, Final, Never
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import Input
-from hyops_ci.github.api.answers import Unanswered
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKFLOW
+from hyops_ci.github.api.responses import Unanswered
 
 MAX_INPUTS: Final = 25
 MAX_SIZE: Final = 65_535
@@ -30,7 +30,7 @@ _FILE: Final = re.compile(r"[A-Za-z0-9._-]{1,100}\.ya?ml")
 
 
 @dataclass(frozen=True)
-class Workflow:
+class DispatchTarget:
     """A workflow that can be started."""
 
     file: str
@@ -48,7 +48,7 @@ class Started:
     url: str
 
 
-def workflow(client: Client, file: str) -> Workflow:
+def dispatch_target(client: Client, file: str) -> DispatchTarget:
     """The workflow of that file. Raises Refusal: `dispatch.workflow` (exit 2) for one that is disabled or cannot be named so."""
     if not _FILE.fullmatch(file):
         _refuse(
@@ -67,7 +67,7 @@ def workflow(client: Client, file: str) -> Workflow:
             "an active workflow",
             f"gh workflow enable {file} --repo {client.repository}; GitHub disables those of idle repositories",
         )
-    return Workflow(file, found["path"], f"{found['html_url'].partition('/blob/')[0]}/actions/workflows/{file}")
+    return DispatchTarget(file, found["path"], f"{found['html_url'].partition('/blob/')[0]}/actions/workflows/{file}")
 
 
 def check_inputs(inputs: Mapping[str, str], *, instead: str) -> None:
@@ -116,7 +116,7 @@ def check_declared(inputs: Mapping[str, str], declared: Mapping[str, Input] | No
             )
 
 
-def start(client: Client, into: Workflow, *, ref: str, inputs: Mapping[str, str], mark: str, clock: Clock) -> Started:
+def start(client: Client, into: DispatchTarget, *, ref: str, inputs: Mapping[str, str], mark: str, clock: Clock) -> Started:
     """Start a run by `workflow_dispatch`, and answer which. `mark` is a text that stands in the run's name, for finding it again.
 
     Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not answer and no run can be told to be ours.
@@ -131,7 +131,9 @@ def start(client: Client, into: Workflow, *, ref: str, inputs: Mapping[str, str]
     return _look_for(client, into, "workflow_dispatch", before, mark, clock, None)
 
 
-def start_by_event(client: Client, into: Workflow, *, event_type: str, payload: Mapping[str, Any], mark: str, clock: Clock) -> Started:
+def start_by_event(
+    client: Client, into: DispatchTarget, *, event_type: str, payload: Mapping[str, Any], mark: str, clock: Clock
+) -> Started:
     """Start what listens to an event, and answer which run of `into` that is. Raises as `start`."""
     before, lost = _newest(client, into), None
     try:
@@ -141,13 +143,13 @@ def start_by_event(client: Client, into: Workflow, *, event_type: str, payload: 
     return _look_for(client, into, "repository_dispatch", before, mark, clock, lost)
 
 
-def _newest(client: Client, into: Workflow) -> int:
+def _newest(client: Client, into: DispatchTarget) -> int:
     """The number of the workflow's last run: ours will be a higher one. Clocks need not agree for that."""
     found = client.ask(RUNS, workflow=into.file, params={"per_page": 1})["workflow_runs"]
     return max((int(run["id"]) for run in found), default=0)
 
 
-def _look_for(client: Client, into: Workflow, event: str, before: int, mark: str, clock: Clock, lost: Unanswered | None) -> Started:
+def _look_for(client: Client, into: DispatchTarget, event: str, before: int, mark: str, clock: Clock, lost: Unanswered | None) -> Started:
     """The run that was started after `before`. With `lost` it is not even certain that there is one, so only its mark counts."""
     fresh: list[dict[str, Any]] = []
     for fresh in _looks(client, into, event, before, clock, lost):
@@ -162,7 +164,7 @@ def _look_for(client: Client, into: Workflow, event: str, before: int, mark: str
 
 
 def _looks(
-    client: Client, into: Workflow, event: str, before: int, clock: Clock, lost: Unanswered | None
+    client: Client, into: DispatchTarget, event: str, before: int, clock: Clock, lost: Unanswered | None
 ) -> Iterator[list[dict[str, Any]]]:
     """The workflow's runs since `before`, look by look. Trouble with looking is no trouble with what was started."""
     for wait in LOOKS:
@@ -176,7 +178,7 @@ def _looks(
         yield [run for run in found if int(run["id"]) > before]
 
 
-def _unknown(into: Workflow, fresh: list[dict[str, Any]], mark: str, lost: Unanswered) -> Fault:
+def _unknown(into: DispatchTarget, fresh: list[dict[str, Any]], mark: str, lost: Unanswered) -> Fault:
     seen = ", ".join(f"{run['id']} {run.get('display_title', '')!r}" for run in fresh[:5])
     named = f"; runs since then: {seen or 'none'}; none is known by {mark!r}" if mark else "; its runs cannot be listed"
     return Fault(

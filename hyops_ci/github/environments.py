@@ -9,8 +9,8 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import NotFound
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import NotFound
 from hyops_ci.github.repository import repository
 
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from hyops_ci.contracts.control import JobFact
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import Conflict
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.api.errors import read_as
+from hyops_ci.github.api.errors import reading
+from hyops_ci.github.api.responses import Conflict
 
 MOST_PAGES: Final = 3
 """Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""
@@ -19,7 +19,7 @@ MOST_RUNS: Final = 5
 
 def jobs(client: Client, run_id: int, attempt: int) -> tuple[JobFact, ...]:
     """All jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
-    with read_as(endpoints.JOBS):
+    with reading(endpoints.JOBS):
         found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
         return tuple(job_fact(each) for each in found)
 
@@ -33,7 +33,7 @@ def cancel(client: Client, run_id: int) -> bool:
     return True
 
 
-def at_work(client: Client, labels: Collection[str], names: Collection[str], but: int) -> tuple[tuple[JobFact, int], ...]:
+def jobs_in_progress(client: Client, labels: Collection[str], names: Collection[str], but: int) -> tuple[tuple[JobFact, int], ...]:
     """Jobs of this repository's other runs that a lane's runner is doing now, each with its run's id.
 
     Its runners are those with `names`, where there are any, else whoever took a job that asks for all `labels`. At most `MOST_RUNS` + 1
@@ -41,7 +41,7 @@ def at_work(client: Client, labels: Collection[str], names: Collection[str], but
     found does not mean that nobody is at work.
     """
     found: list[tuple[JobFact, int]] = []
-    with read_as(endpoints.REPOSITORY_RUNS):
+    with reading(endpoints.REPOSITORY_RUNS):
         runs = client.ask(endpoints.REPOSITORY_RUNS, params={"status": "in_progress", "per_page": 100})["workflow_runs"]
         for run in [run for run in runs if run["id"] != but][:MOST_RUNS]:
             listed = client.ask(endpoints.JOBS, params={"per_page": 100}, run_id=run["id"], attempt=run.get("run_attempt", 1))

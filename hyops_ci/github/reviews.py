@@ -11,7 +11,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
 
-NOBODY: Final = Person(login="ghost")
+GHOST: Final = Person(login="ghost")
 """How GitHub shows an account that is gone. It has no id here, so its yes counts for nothing; its no counts."""
 
 
@@ -43,7 +43,7 @@ def read_review(record: Mapping[str, Any]) -> ReviewFact:
     comment = str(record.get("comment") or "")
     return ReviewFact(
         state=record["state"],
-        person=Person(login=user["login"], id=user["id"]) if user else NOBODY,
+        person=Person(login=user["login"], id=user["id"]) if user else GHOST,
         bot=bool(user) and user.get("type") == "Bot",
         comment=comment,
         environments=tuple(str(each["name"]) for each in record["environments"]),

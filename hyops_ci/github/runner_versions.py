@@ -13,7 +13,7 @@ from typing import Final
 from hyops_ci.contracts.base import Model, moment
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.api.errors import read_as
+from hyops_ci.github.api.errors import reading
 
 TO_REGISTER: Final = "2.329.0"
 """GitHub registers none below it."""
@@ -42,7 +42,7 @@ def schedule(client: Client, version: str) -> Schedule | None:
     found = client.exists(endpoints.DEPRECATION, version=version.removeprefix("v"))
     if found is None:
         return None
-    with read_as(endpoints.DEPRECATION):
+    with reading(endpoints.DEPRECATION):
         runtime, registration = found.get("runtime_deprecates_at"), found.get("registration_deprecates_at")
         return Schedule(version=version, runtime_ends=_time(runtime), registration_ends=_time(registration))
 

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.control import RunnerFact
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import Forbidden, NotFound
 from hyops_ci.github.api.client import PAGE, Client
-from hyops_ci.github.api.errors import read_as
+from hyops_ci.github.api.errors import reading
+from hyops_ci.github.api.responses import Forbidden, NotFound
 
 MOST_CALLS: Final = 5
 """Of one search: an App's login takes two more and an agent's version one, and a plan has a budget of eight."""
@@ -24,7 +24,7 @@ MOST_NAMES: Final = 3
 Scope = Literal["repository", "organization"]
 
 
-class Found(Model):
+class LaneRunners(Model):
     """What GitHub shows of one lane's runners."""
 
     runners: tuple[RunnerFact, ...] = ()
@@ -51,14 +51,16 @@ class Found(Model):
     named: bool = False
 
 
-def find(client: Client, *, names: Sequence[str], labels: Sequence[str], org: str = "", most_calls: int = MOST_CALLS) -> Found:
+def find_runners(
+    client: Client, *, names: Sequence[str], labels: Sequence[str], org: str = "", most_calls: int = MOST_CALLS
+) -> LaneRunners:
     """The runners of a lane: by the names of the config first, then by labels; both without regard to case, as GitHub compares labels.
 
     `org`: the organization whose runner groups may serve the repository too. Raises Refusal for a token that GitHub does not know,
     Fault (exit 12) where it does not answer; what a token may not see is `not_known`.
     """
     search = _Search(client, {name.casefold() for name in names}, {label.casefold() for label in labels}, org, most_calls)
-    with read_as(endpoints.RUNNERS):
+    with reading(endpoints.RUNNERS):
         search.by_name(names)
         search.by_listing()
         return search.found(names)
@@ -113,11 +115,11 @@ class _Search:
             if scope not in self.closed and self.looked_at.get(scope, 0) < self.totals.get(scope, 1):
                 self.not_known.append(self._not_reached(scope))
 
-    def found(self, names: Sequence[str]) -> Found:
+    def found(self, names: Sequence[str]) -> LaneRunners:
         """The result."""
         carrying = [runner for runner in self.seen.values() if self.labels <= {label.casefold() for label in runner.labels}]
         listed = [runner for runner in self.seen.values() if runner.name.casefold() in self.names]
-        return Found(
+        return LaneRunners(
             runners=tuple(listed if self.names else carrying),
             others=tuple(runner for runner in carrying if runner not in listed) if self.names else (),
             unseen_names=tuple(name for name in names if not self._has(name)),

@@ -11,13 +11,13 @@ from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Fault
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.api.errors import read_as
+from hyops_ci.github.api.errors import reading
 
 
 def run(client: Client, run_id: int) -> RunFact:
     """The run at its latest attempt. Raises what `Client.ask` raises, and Fault (exit 12) for an answer of another form."""
     found = client.ask(endpoints.RUN, run_id=run_id)
-    with read_as(endpoints.RUN):
+    with reading(endpoints.RUN):
         return read_run(found)
 
 

@@ -81,14 +81,14 @@ def token_id(claims: Mapping[str, object]) -> str:
     return "sha256:" + sha256(f"{claims['iss']}\n{claims['jti']}".encode()).hexdigest()
 
 
-def accept(claims: Mapping[str, object], trust: HostTrust, expected: Expected, *, keys: str = "") -> Caller:
+def accept_caller(claims: Mapping[str, object], trust: HostTrust, expected: Expected, *, keys: str = "") -> Caller:
     """The caller, if every claim fits. `claims` are those of a verified token. Raises Refusal (exit 7) `host.caller`."""
     differs = [
         (claim, _shown(claims.get(claim)), allowed) for claim, allowed in _demands(trust, expected) if not _fits(claim, claims, allowed)
     ]
     if differs:
         names = list(dict.fromkeys(claim for claim, _, _ in differs))
-        raise refuse(
+        raise caller_refusal(
             "this host does not accept this caller: " + ", ".join(names),
             found="; ".join(dict.fromkeys(f"{claim} {found}" for claim, found, _ in differs)),
             expected="; ".join(f"{claim} {' or '.join(allowed) or 'one that the host lists'}" for claim, _, allowed in differs),
@@ -113,33 +113,33 @@ def accept(claims: Mapping[str, object], trust: HostTrust, expected: Expected, *
     )
 
 
-def belongs(caller: Caller, trust: HostTrust, *, env: str, commit: str, approved: bool) -> None:
+def require_plan(caller: Caller, trust: HostTrust, *, env: str, commit: str, approved: bool) -> None:
     """That the accepted caller may bring this plan: `env`, and the `commit` its config was read at (empty: not known).
 
     `approved` asks for the env's own gate. Raises Refusal (exit 7) `host.caller`.
     """
     gate = trust.gates.get(env)
     if gate is None:
-        raise refuse(
+        raise caller_refusal(
             f"this host does not recover env {env}",
             found=f"env {env} in the plan",
             expected=" or ".join(sorted(trust.gates)) or "an env in `gates` of the trust file: there is none",
             fix=f"as root on the host, add {env} and its approval gate to gates in /etc/dr-dispatch/trust.json",
         )
     if approved and caller.environment != gate:
-        raise refuse(
+        raise caller_refusal(
             "the job was held by the gate of another env",
             found=f"environment {caller.environment}, env {env} in the plan",
             expected=f"environment {gate}",
             fix=_FIXES["environment"],
         )
     if commit and caller.sha != commit:
-        raise refuse(
+        raise caller_refusal(
             "the plan was made at another commit", found=f"sha {caller.sha or ABSENT}", expected=f"sha {commit}", fix=_FIXES["sha"]
         )
 
 
-def refuse(reason: str, *, found: str, expected: str, fix: str) -> Refusal:
+def caller_refusal(reason: str, *, found: str, expected: str, fix: str) -> Refusal:
     """A caller that the host does not take."""
     return Refusal("host.caller", reason, exit_code=Exit.RUNNER, found=found, expected=expected, fix=fix, docs="host-trust.md")
 

@@ -15,7 +15,7 @@ from typing import Final
 from hyops_ci import files
 from hyops_ci.errors import Refusal
 from hyops_ci.files import UnsafeFile
-from hyops_ci.identity.token import LEEWAY, refuse
+from hyops_ci.identity.token import LEEWAY, token_refusal
 
 NAME: Final = "seen-tokens.json"
 PATIENCE: Final = 10.0
@@ -23,7 +23,7 @@ PATIENCE: Final = 10.0
 MAX_BYTES: Final = 1024 * 1024
 
 
-def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Callable[[float], None] = time.sleep) -> None:
+def spend_token(folder: Path, token_id: str, *, expires: int, now: float, sleep: Callable[[float], None] = time.sleep) -> None:
     """Note that a token was used; it stays noted until it can no longer be valid. `expires` and `now` in seconds since the epoch.
 
     Raises Refusal (exit 7) `host.token` for a token that was used before, and for a memory that cannot be trusted.
@@ -35,7 +35,7 @@ def remember(folder: Path, token_id: str, *, expires: int, now: float, sleep: Ca
         with files.locked(path.with_suffix(".lock"), make=True, wait=PATIENCE, sleep=sleep):
             seen = {known: until for known, until in _read(path).items() if until + 2 * LEEWAY > now}
             if token_id in seen:
-                raise refuse(
+                raise token_refusal(
                     "this token was used before",
                     found=f"token {token_id[:19]}..., accepted by this host before; {max(expires - now, 0):.0f} s left of it",
                     expected="a fresh token: each counts once",
@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, int]:
 
 
 def _no_memory(path: Path, found: str) -> Refusal:
-    return refuse(
+    return token_refusal(
         "this host cannot tell a token that was used before",
         found=found,
         expected="a file of the runner's user that nobody else can write",

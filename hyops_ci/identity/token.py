@@ -26,7 +26,7 @@ REQUIRED: Final = ("iss", "aud", "exp", "nbf", "iat", "jti")
 _NEW_RUN: Final = "start a new run"
 
 
-def verified(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: float) -> dict[str, Any]:
+def verify_token(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: float) -> dict[str, Any]:
     """The claims of a token that `issuer` signed for `audience` and that is valid at `now` (seconds since the epoch).
 
     `key_of` gives the issuer's key of a `kid`, or None. Raises Refusal (exit 7) `host.token`, and what `key_of` raises.
@@ -34,7 +34,7 @@ def verified(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: floa
     kid = _key_id(token)
     key = key_of(kid)
     if key is None:
-        raise refuse(
+        raise token_refusal(
             "signed with a key that the issuer does not have",
             found=f"kid {kid}",
             expected=f"a key of {issuer}",
@@ -47,12 +47,12 @@ def verified(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: floa
     return claims
 
 
-def refuse(reason: str, *, found: str, expected: str, fix: str = _NEW_RUN) -> Refusal:
+def token_refusal(reason: str, *, found: str, expected: str, fix: str = _NEW_RUN) -> Refusal:
     """A token that proves nothing."""
     return Refusal("host.token", reason, exit_code=Exit.RUNNER, found=found, expected=expected, fix=fix, docs="host-trust.md")
 
 
-def no_token(error: DispatchError) -> DispatchError:
+def token_unavailable(error: DispatchError) -> DispatchError:
     """What kept the job from asking for its token, in this gate's words; a service that did not answer stays a Fault (exit 12)."""
     code = error.exit_code if error.exit_code is Exit.UNAVAILABLE else Exit.RUNNER
     reason = error.reason if code is Exit.UNAVAILABLE else "this job cannot prove to this host who calls"
@@ -65,14 +65,14 @@ def _key_id(token: str) -> str:
     """The `kid` of a token whose header fits. Raises Refusal."""
     header, problem = _header(token)
     if problem:
-        raise refuse("no token", found=problem, expected=f"a token signed with {ALGORITHM}")
+        raise token_refusal("no token", found=problem, expected=f"a token signed with {ALGORITHM}")
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm != ALGORITHM:
-        raise refuse("signed in a way that proves nothing here", found=f"alg {str(algorithm)[:40]}", expected=f"alg {ALGORITHM}")
+        raise token_refusal("signed in a way that proves nothing here", found=f"alg {str(algorithm)[:40]}", expected=f"alg {ALGORITHM}")
     if "crit" in header or "b64" in header:
-        raise refuse("a header that nobody here understands", found="crit or b64 in the header", expected="alg, kid and typ")
+        raise token_refusal("a header that nobody here understands", found="crit or b64 in the header", expected="alg, kid and typ")
     if not isinstance(kid, str) or not 1 <= len(kid) <= 200:
-        raise refuse("the token does not say which key signed it", found="no kid", expected="the kid of a key of the issuer")
+        raise token_refusal("the token does not say which key signed it", found="no kid", expected="the kid of a key of the issuer")
     return kid
 
 
@@ -97,18 +97,18 @@ def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str
     try:
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=issuer, audience=audience, options=options)
     except jwt.InvalidSignatureError:
-        return {}, refuse("the signature does not fit", found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix=forged)
+        return {}, token_refusal("the signature does not fit", found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix=forged)
     except jwt.MissingRequiredClaimError as error:
-        return {}, refuse("the token lacks what it must say", found=f"no {error.claim}", expected=", ".join(REQUIRED))
+        return {}, token_refusal("the token lacks what it must say", found=f"no {error.claim}", expected=", ".join(REQUIRED))
     except jwt.InvalidIssuerError:
-        return {}, refuse("issued by somebody else", found=_said(token, "iss"), expected=f"iss {issuer}")
+        return {}, token_refusal("issued by somebody else", found=_said(token, "iss"), expected=f"iss {issuer}")
     except jwt.InvalidAudienceError:
-        return {}, refuse("the token is meant for somebody else", found=_said(token, "aud"), expected=f"aud {audience}")
+        return {}, token_refusal("the token is meant for somebody else", found=_said(token, "aud"), expected=f"aud {audience}")
     except (jwt.PyJWTError, ValueError, RecursionError):
-        return {}, refuse("the token cannot be read", found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix=forged)
+        return {}, token_refusal("the token cannot be read", found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix=forged)
     jti = claims["jti"]
     if not isinstance(jti, str) or not 1 <= len(jti) <= 500:
-        return {}, refuse("the token has no id", found=f"jti of type {type(jti).__name__}", expected="an id, so that it counts once")
+        return {}, token_refusal("the token has no id", found=f"jti of type {type(jti).__name__}", expected="an id, so that it counts once")
     return claims, None
 
 
@@ -125,15 +125,15 @@ def _check_times(claims: Mapping[str, object], now: float) -> None:
     for name in ("exp", "nbf", "iat"):
         value = claims[name]
         if not isinstance(value, int) or isinstance(value, bool):
-            raise refuse("a time that is none", found=f"{name} of type {type(value).__name__}", expected="whole seconds since 1970")
+            raise token_refusal("a time that is none", found=f"{name} of type {type(value).__name__}", expected="whole seconds since 1970")
         times[name] = value
     clock = "the clock of the host: timedatectl; then a new run"
     if now >= times["exp"] + LEEWAY:
-        raise refuse("the token has expired", found=f"exp {now - times['exp']:.0f} s ago", expected="a fresh token", fix=clock)
+        raise token_refusal("the token has expired", found=f"exp {now - times['exp']:.0f} s ago", expected="a fresh token", fix=clock)
     for name in ("nbf", "iat"):
         if now < times[name] - LEEWAY:
-            raise refuse(
+            raise token_refusal(
                 "the token is not valid yet", found=f"{name} in {times[name] - now:.0f} s", expected="a time in the past", fix=clock
             )
     if not 0 < times["exp"] - times["iat"] <= MAX_LIFETIME:
-        raise refuse("the token would live too long", found=f"{times['exp'] - times['iat']} s", expected=f"at most {MAX_LIFETIME} s")
+        raise token_refusal("the token would live too long", found=f"{times['exp'] - times['iat']} s", expected=f"at most {MAX_LIFETIME} s")

@@ -23,10 +23,10 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
-from hyops_ci.github.api.answers import Forbidden, NotFound
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import Forbidden, NotFound
 from hyops_ci.github.contents import file_at
-from hyops_ci.github.dispatch import Started, Workflow, start, workflow
+from hyops_ci.github.dispatch import DispatchTarget, Started, dispatch_target, start
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.github.runs import runs_by_title
 from hyops_ci.ledger.ledger import Ledger
@@ -84,12 +84,12 @@ def pending_run(client: Client, number: int) -> PendingRun:
     return PendingRun(run, request, read_config(held[CONFIG])[0])
 
 
-def may_resume(client: Client, pending: PendingRun) -> Workflow:
+def may_resume(client: Client, pending: PendingRun) -> DispatchTarget:
     """Return the workflow that will resume the run; asked before anything is signed.
 
     A file that this token may not read is left to GitHub. Raises Refusal (exit 2) for a workflow without the input that resumes a run.
     """
-    into = workflow(client, PurePosixPath(pending.run.path).name)
+    into = dispatch_target(client, PurePosixPath(pending.run.path).name)
     try:
         file = read_workflow(file_at(client, into.path, pending.run.branch), into.path)
     except (Forbidden, NotFound):
@@ -140,7 +140,7 @@ def signed_approval(envelope: Mapping[str, Any], pending: PendingRun) -> dict[st
     return said.model_copy(update={"observed_at": said.requested_at}).document() if mine else None
 
 
-def resume(client: Client, pending: PendingRun, into: Workflow, clock: Clock) -> Started:
+def resume(client: Client, pending: PendingRun, into: DispatchTarget, clock: Clock) -> Started:
     """Start the run that resumes this one: the same workflow, on its branch.
 
     A run that resumes this one already, and has not failed, is returned instead. Raises as `start`, with a note that the answer is

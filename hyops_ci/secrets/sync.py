@@ -18,7 +18,7 @@ from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.secrets.bundle import Bundle, open_bundle
 from hyops_ci.secrets.password import Password
 from hyops_ci.secrets.port import SecretAuthority
-from hyops_ci.secrets.values import settle
+from hyops_ci.secrets.values import normalize
 
 
 class SyncedSecret(Model):
@@ -74,7 +74,7 @@ def sync(
         refs = chosen_refs(plan, required)
         with open_bundle(bundle_path, password) as bundle:
             secrets = authority.read(refs) if refs else ()
-            settled = settle({secret.key: secret.value for secret in secrets})
+            settled = normalize({secret.key: secret.value for secret in secrets})
             written = bundle.merge(settled.values)
     finally:
         authority.close()

@@ -41,14 +41,14 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class NormalizedValues:
     """Values that HyOps will read back as they are, and what was done to get there."""
 
     values: Mapping[str, str] = field(repr=False)
     notes: tuple[str, ...] = ()
 
 
-def settle(raw: Mapping[str, object]) -> Settled:
+def normalize(raw: Mapping[str, object]) -> NormalizedValues:
     """All of `raw` in the form that is stored, or one Refusal (exit 8) `secrets.value` naming every key at fault.
 
     The one change ever made: a single-line value loses one trailing line end (`kv put KEY=@file` leaves it; HyOps' own
@@ -58,27 +58,27 @@ def settle(raw: Mapping[str, object]) -> Settled:
     notes: list[str] = []
     faults: list[str] = []
     for key, value in sorted(raw.items()):
-        if fault := why_not_text(value):
+        if fault := text_fault(value):
             faults.append(f"{key}: {fault}")
             continue
         text = _without_final_newline(str(value))
         if text != value:
             notes.append(f"{key}: one trailing line end dropped")
-        if fault := why_not(key, text):
+        if fault := value_fault(key, text):
             faults.append(f"{key}: {fault}")
         values[key] = text
     if faults:
         raise refuse_values(faults)
-    return Settled(values, tuple(notes))
+    return NormalizedValues(values, tuple(notes))
 
 
-def why_not_text(value: object) -> str:
+def text_fault(value: object) -> str:
     """Why `value` is not text, or empty. Numbers and objects have more than one spelling."""
     kinds = {bool: "true or false", int: "a number", float: "a number", dict: "an object", list: "a list", type(None): "null"}
     return "" if isinstance(value, str) else f"is {kinds.get(type(value), 'no text')}, not text"
 
 
-def why_not(key: str, value: str) -> str:
+def value_fault(key: str, value: str) -> str:
     """Why HyOps would read another value, or why this one cannot be hidden; empty when it is fine. Tells nothing of the value."""
     if not value:
         return "is empty"

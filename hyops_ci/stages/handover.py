@@ -19,7 +19,7 @@ from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.artifacts import artifact
+from hyops_ci.github.artifacts import artifact_files
 
 M = TypeVar("M", bound=Model)
 MAX_HANDOVER_BYTES = 16 * 1024 * 1024
@@ -199,9 +199,9 @@ def newest(client: Client, run: RunFact) -> tuple[str, dict[str, bytes]]:
     for attempt in range(run.attempt, 1, -1):
         name = f"dr-check-{run.run_id}-{attempt}"
         try:
-            return name, artifact(client, run.run_id, name)
+            return name, artifact_files(client, run.run_id, name)
         except Refusal as error:
             if error.gate != "artifact.missing":
                 raise
     name = f"dr-check-{run.run_id}-1"
-    return name, artifact(client, run.run_id, name)
+    return name, artifact_files(client, run.run_id, name)

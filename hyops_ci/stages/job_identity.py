@@ -11,11 +11,11 @@ from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.identity.claims import Caller, Expected, accept, audience_of, belongs
+from hyops_ci.identity.claims import Caller, Expected, accept_caller, audience_of, require_plan
 from hyops_ci.identity.issuer_keys import IssuerKeys
 from hyops_ci.identity.oidc_request import job_identity
-from hyops_ci.identity.replay import remember
-from hyops_ci.identity.token import no_token, verified
+from hyops_ci.identity.replay import spend_token
+from hyops_ci.identity.token import token_unavailable, verify_token
 from hyops_ci.stages.context import RunContext
 
 OnRunner = Literal["check", "execute"]
@@ -38,9 +38,9 @@ def require_caller(stage: OnRunner, part: PartRecorder, context: RunContext) -> 
         sleep=context.clock.sleep,
     )
     now = context.clock.now().timestamp()
-    claims = verified(own_token(trust, context), keys, issuer=trust.issuer, audience=audience_of(trust), now=now)
-    caller = accept(claims, trust, expected_of(stage, trust, context), keys=keys.source)
-    remember(context.state_dir, caller.token_id, expires=claims["exp"], now=now, sleep=context.clock.sleep)
+    claims = verify_token(own_token(trust, context), keys, issuer=trust.issuer, audience=audience_of(trust), now=now)
+    caller = accept_caller(claims, trust, expected_of(stage, trust, context), keys=keys.source)
+    spend_token(context.state_dir, caller.token_id, expires=claims["exp"], now=now, sleep=context.clock.sleep)
     part.note(NOTE, **caller.evidence())
     return caller
 
@@ -48,7 +48,7 @@ def require_caller(stage: OnRunner, part: PartRecorder, context: RunContext) -> 
 def require_its_plan(caller: Caller | None, stage: OnRunner, plan: Plan, context: RunContext) -> None:
     """Require that this caller may bring this plan here. Raises Refusal (exit 7) `host.caller`."""
     if caller is not None and context.trust is not None:
-        belongs(caller, context.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
+        require_plan(caller, context.trust, env=plan.env, commit=plan.config_commit, approved=stage == "execute")
 
 
 def own_token(trust: HostTrust, context: RunContext) -> str:
@@ -57,7 +57,7 @@ def own_token(trust: HostTrust, context: RunContext) -> str:
         token_for = context.token_for or job_identity(context.environ, sleep=context.clock.sleep)
         return token_for(audience_of(trust))
     except DispatchError as error:
-        problem = no_token(error)
+        problem = token_unavailable(error)
     raise problem
 
 

@@ -21,7 +21,7 @@ from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
-from hyops_ci.github.actions.commands import Workflow, plain
+from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.intake.form import Form
 from hyops_ci.report.approval_page import approval_lines
 from hyops_ci.report.html import html
@@ -81,9 +81,9 @@ def outside_of_fences(text: str) -> str:
 def commands(lines: list[str]) -> str:
     """What the runner reads of one annotation and a few lines of log."""
     stream = io.StringIO()
-    Workflow({"GITHUB_ACTIONS": "true"}, stream).annotate("error", lines[0], "\n".join(lines))
+    WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream).annotate("error", lines[0], "\n".join(lines))
     for line in lines:
-        stream.write(plain(line) + "\n")
+        stream.write(without_commands(line) + "\n")
     return stream.getvalue()
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final, Literal, TextIO
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, Part, assemble
+from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, SummaryPart, assemble
 from hyops_ci.redaction import MIN_FORM, forms
 
-__all__ = ["MAX_SUMMARY_BYTES", "Note", "Part", "Workflow", "plain"]
+__all__ = ["MAX_SUMMARY_BYTES", "Annotation", "SummaryPart", "WorkflowCommands", "without_commands"]
 
 Level = Literal["error", "warning", "notice"]
 MAX_TITLE: Final = 200
@@ -47,7 +47,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def plain(text: str) -> str:
+def without_commands(text: str) -> str:
     """`text` for a log, with nothing in it that the runner takes for a command.
 
     It reads `::command::` at the beginning of a line, white space aside, and the older `##[command]` anywhere in one.
@@ -56,7 +56,7 @@ def plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Note:
+class Annotation:
     """One annotation. Of too many the heaviest are shown."""
 
     level: Level
@@ -65,7 +65,7 @@ class Note:
     weight: int = 0
 
 
-class Workflow:
+class WorkflowCommands:
     """The commands of one step. `environ` names the command files; without them this writes nothing.
 
     It counts the annotations that it made, so a step has one of it. `stream` defaults to stderr.
@@ -85,17 +85,17 @@ class Workflow:
 
     def annotate(self, level: Level, title: str, message: str) -> None:
         """One annotation on the run; newlines and `%` are escaped, so that no text becomes a command."""
-        self.notes([Note(level, title, message)])
+        self.notes([Annotation(level, title, message)])
 
-    def notes(self, notes: Iterable[Note]) -> None:
+    def notes(self, notes: Iterable[Annotation]) -> None:
         """Annotations, heaviest first. More of a level than GitHub keeps of this step become one that counts them."""
         ordered = sorted(notes, key=lambda note: -note.weight)
         for level in ("error", "warning", "notice"):
-            of_level: list[Note] = [note for note in ordered if note.level == level]
+            of_level: list[Annotation] = [note for note in ordered if note.level == level]
             room = MAX_NOTES - self._notes[level]
             if len(of_level) > room > 0:
                 more = len(of_level) - room + 1
-                of_level = [*of_level[: room - 1], Note(level, f"and {more} more in the summary", of_level[room - 1].title)]
+                of_level = [*of_level[: room - 1], Annotation(level, f"and {more} more in the summary", of_level[room - 1].title)]
             for note in of_level[:room]:
                 self._notes[level] += 1
                 self._command(f"{level} title={_property(note.title[:MAX_TITLE])}", note.message[:MAX_MESSAGE])
@@ -143,14 +143,14 @@ class Workflow:
 
     # -------------------------------------------------------------------------------------------- summary and log
 
-    def summary(self, markdown: str | Sequence[Part]) -> None:
+    def summary(self, markdown: str | Sequence[SummaryPart]) -> None:
         """Append to the job summary: one text, or parts of which the heaviest come first. Cut where GitHub would show nothing at all."""
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         if not path:
             return
         file = Path(path)
         had = file.stat().st_size if file.exists() else 0
-        text = assemble([Part(markdown)] if isinstance(markdown, str) else markdown, MAX_SUMMARY_BYTES - had)
+        text = assemble([SummaryPart(markdown)] if isinstance(markdown, str) else markdown, MAX_SUMMARY_BYTES - had)
         with file.open("a", encoding="utf-8", errors="replace") as out:
             out.write(text)
 

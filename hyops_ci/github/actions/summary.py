@@ -13,14 +13,14 @@ _OPENS: Final = re.compile("(?m)^(`{3,})[a-z]*$")
 
 
 @dataclass(frozen=True)
-class Part:
+class SummaryPart:
     """One block of a summary; the heaviest come first, and stay when there is no room for all."""
 
     markdown: str
     weight: int = 0
 
 
-def assemble(parts: Sequence[Part], room: int) -> str:
+def assemble(parts: Sequence[SummaryPart], room: int) -> str:
     """The parts as one text of at most `room` bytes, heaviest first. What found no room is counted at the end."""
     kept, left_out = list[str](), 0
     for part in sorted(parts, key=lambda each: -each.weight):

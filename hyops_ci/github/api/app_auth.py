@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.errors import read_as
+from hyops_ci.github.api.errors import reading
 
 if TYPE_CHECKING:
     from github import Auth
@@ -47,7 +47,7 @@ class AppKey:
         return signer
 
 
-class AsApp(Protocol):
+class AppClient(Protocol):
     """Whoever speaks to GitHub as the App itself."""
 
     @property
@@ -63,11 +63,11 @@ class AsApp(Protocol):
 class Installation:
     """The App's installation on one repository."""
 
-    def __init__(self, client: AsApp, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
+    def __init__(self, client: AppClient, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
         self.client = client
         self._permissions, self._now = dict(permissions), now
         self._token, self._ends = "", 0.0
-        with read_as(endpoints.INSTALLATION):
+        with reading(endpoints.INSTALLATION):
             self.number = int(client.ask(endpoints.INSTALLATION)["id"])
 
     def token(self) -> str:
@@ -75,7 +75,7 @@ class Installation:
         if self._now() > self._ends - EARLY:
             body = {"permissions": self._permissions} if self._permissions else None
             answer = self.client.ask(endpoints.INSTALLATION_TOKEN, body=body, installation=self.number)
-            with read_as(endpoints.INSTALLATION_TOKEN):
+            with reading(endpoints.INSTALLATION_TOKEN):
                 ends = datetime.fromisoformat(answer["expires_at"]).timestamp()
                 self._token, self._ends = str(answer["token"]), ends
         return self._token

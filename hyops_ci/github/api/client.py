@@ -18,15 +18,15 @@ from urllib.parse import quote, urlencode, urlsplit
 from hyops_ci import __version__
 from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.api.answers import Answer, NotFound, Unanswered, pause
 from hyops_ci.github.api.app_auth import AppKey, Installation
 from hyops_ci.github.api.endpoints import Endpoint
-from hyops_ci.github.api.errors import explain, misunderstood
-from hyops_ci.github.api.exchange import DOWNLOAD_SECONDS, LIMITS, exchange, fetched
+from hyops_ci.github.api.errors import error_for, malformed
+from hyops_ci.github.api.exchange import DOWNLOAD_SECONDS, LIMITS, fetch, request
+from hyops_ci.github.api.responses import NotFound, Response, Unanswered, rate_limit_wait
 from hyops_ci.http.client import HttpClient, Limits
 from hyops_ci.http.retry import Backoff, repeat
 
-__all__ = ["API", "PATIENCE", "AppKey", "Client", "Headroom"]
+__all__ = ["API", "PATIENCE", "AppKey", "Client", "RateLimit"]
 
 API: Final = "https://api.github.com"
 PATIENCE: Final = 120.0
@@ -44,7 +44,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 
 
 @dataclass
-class Headroom:
+class RateLimit:
     """How many calls the token has left, as the last answer said."""
 
     remaining: int | None = None
@@ -70,7 +70,7 @@ class Client:
     ) -> None:
         """`authorization` gives the header's value for the next request. `connect` makes clients from a token or an App's key."""
         self.repository = repository
-        self.headroom = Headroom()
+        self.rate_limit = RateLimit()
         self.ahead: float | None = None
         """Seconds by which this host's clock is ahead of GitHub's, by the Date of the last answer; None before any."""
         self._now = now
@@ -142,7 +142,7 @@ class Client:
             found = self.ask(endpoint, params={**(params or {}), "per_page": PAGE, "page": page}, **path)
             items = (found.get(key) if isinstance(found, dict) else None) if key else found
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise misunderstood(
+                raise malformed(
                     endpoint, self._path(endpoint, path), f"page {page} holds no list {f'called {key}' if key else 'of things'}"
                 )
             yield from items
@@ -156,14 +156,14 @@ class Client:
         """
         found: bytes | None = None
 
-        def once() -> Answer:
+        def once() -> Response:
             nonlocal found
             # Asked anew each time: the place that GitHub names is good for a minute.
             place = self._answer(endpoint, None, None, path, redirected=True).headers.get("location", "")
             http = HttpClient(Limits(DOWNLOAD_SECONDS, LIMITS.connect, most_bytes), monotonic=self._monotonic)
-            found, trouble = fetched(http, place)
+            found, problem = fetch(http, place)
             http.close()
-            return Answer(0 if found is None else 200, trouble=trouble)
+            return Response(0 if found is None else 200, problem=problem)
 
         self._repeat(endpoint, self._path(endpoint, path), self._monotonic() + PATIENCE, once)
         return found or b""
@@ -176,40 +176,42 @@ class Client:
             return None
 
     def _missing(self, endpoint: Endpoint, path: Mapping[str, object]) -> Callable[[str], Fault]:
-        return lambda name: misunderstood(endpoint, self._path(endpoint, path), f"no {name}")
+        return lambda name: malformed(endpoint, self._path(endpoint, path), f"no {name}")
 
     def _answer(
         self, endpoint: Endpoint, params: Mapping[str, str | int] | None, body: Any, path: Mapping[str, object], *, redirected: bool = False
-    ) -> Answer:
+    ) -> Response:
         """One answer without trouble, after as many attempts as patience allows."""
         place, until = self._path(endpoint, path), self._monotonic() + PATIENCE
 
-        def once() -> Answer:
+        def once() -> Response:
             answer = self._once(endpoint, place, params, body, max(1.0, min(LIMITS.seconds, until - self._monotonic())))
             if redirected and answer.status == 302:
                 return answer
-            if endpoint.once and answer.passing and not answer.without_effect:
-                raise Unanswered(endpoint, place, answer.said)
+            if endpoint.once and answer.transient and not answer.without_effect:
+                raise Unanswered(endpoint, place, answer.outcome)
             return answer
 
         return self._repeat(endpoint, place, until, once, expected=302 if redirected else None)
 
-    def _repeat(self, endpoint: Endpoint, place: str, until: float, once: Callable[[], Answer], *, expected: int | None = None) -> Answer:
+    def _repeat(
+        self, endpoint: Endpoint, place: str, until: float, once: Callable[[], Response], *, expected: int | None = None
+    ) -> Response:
         """Ask until an answer is as expected. Raises what it comes to where no attempt helps, or fits before `until`."""
         answer = repeat(
             once,
-            lambda answer: answer.passing or answer.limited,
+            lambda answer: answer.transient or answer.rate_limited,
             sleep=self._sleep,
             backoff=BACKOFF,
-            asked=pause,
+            asked=rate_limit_wait,
             fits=lambda _, wait: self._monotonic() + wait < until,
-            announce=lambda answer, wait: self._say(f"GitHub: {answer.said}; trying again in {int(wait)} s"),
+            announce=lambda answer, wait: self._say(f"GitHub: {answer.outcome}; trying again in {int(wait)} s"),
         )
-        if answer.status != expected if expected else not answer.fine:
-            raise explain(endpoint, answer, place)
+        if answer.status != expected if expected else not answer.ok:
+            raise error_for(endpoint, answer, place)
         return answer
 
-    def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any, seconds: float) -> Answer:
+    def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any, seconds: float) -> Response:
         """One request. Network trouble is an answer of status 0."""
         if endpoint.once:
             # A kept connection may end just when it is used, and then it is not known what was heard.
@@ -218,9 +220,9 @@ class Client:
         query = f"?{urlencode(params)}" if params else ""
         data = None if body is None else json.dumps(body)
         self._sent += 1
-        answer = exchange(self._http, endpoint.method, f"{self._api_url}{place}{query}", headers, data, seconds)
+        answer = request(self._http, endpoint.method, f"{self._api_url}{place}{query}", headers, data, seconds)
         if (remaining := answer.number("x-ratelimit-remaining")) is not None:
-            self.headroom = Headroom(remaining, answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-reset"))
+            self.rate_limit = RateLimit(remaining, answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-reset"))
         if (date := answer.date) is not None:
             self.ahead = self._now() - date
         return answer

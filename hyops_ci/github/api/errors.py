@@ -11,20 +11,31 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.api.answers import Answer, Conflict, Forbidden, NotFound, Rejected, Unanswered, Unauthorized, asked, pause, said_at
 from hyops_ci.github.api.endpoints import APP_KEY, INSTALLATION, Endpoint
+from hyops_ci.github.api.responses import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Response,
+    Unanswered,
+    Unauthorized,
+    call_text,
+    rate_limit_wait,
+    server_time,
+)
 
 WITHOUT_GITHUB: Final = (
     "with GitHub down, on the runner: hyops-ci run --action failover --service <name>/<env> --reason ... --repository <checkout>"
 )
 
 
-def explain(endpoint: Endpoint, answer: Answer, place: str) -> Refusal | Fault:
+def error_for(endpoint: Endpoint, answer: Response, place: str) -> Refusal | Fault:
     """Return the refusal or fault that an answer comes to."""
     message = answer.message
-    found = f"{asked(endpoint, place)}: {answer.said}{f', {message}' if message else ''}"
-    if answer.limited:
-        free = datetime.fromtimestamp(said_at(answer) + min(pause(answer) or 0.0, 86400.0), UTC)
+    found = f"{call_text(endpoint, place)}: {answer.outcome}{f', {message}' if message else ''}"
+    if answer.rate_limited:
+        free = datetime.fromtimestamp(server_time(answer) + min(rate_limit_wait(answer) or 0.0, 86400.0), UTC)
         return Fault(
             "github.limit",
             "this token has asked GitHub too much",
@@ -34,7 +45,7 @@ def explain(endpoint: Endpoint, answer: Answer, place: str) -> Refusal | Fault:
             fix=f"a new run after that, or a token of its own for this; not waiting, on the runner: {WITHOUT_GITHUB.partition(': ')[2]}",
             docs="github-api.md",
         )
-    if answer.passing:
+    if answer.transient:
         return Fault(
             "github.unreachable",
             "GitHub does not answer",
@@ -45,7 +56,7 @@ def explain(endpoint: Endpoint, answer: Answer, place: str) -> Refusal | Fault:
             docs="github-api.md",
         )
     kind, gate, code, reason, expected, fix = _meaning(endpoint, answer)
-    permission = accepted(answer) or endpoint.permission
+    permission = permissions_named(answer) or endpoint.permission
     return kind(
         gate,
         reason,
@@ -57,28 +68,28 @@ def explain(endpoint: Endpoint, answer: Answer, place: str) -> Refusal | Fault:
     )
 
 
-def accepted(answer: Answer) -> str:
+def permissions_named(answer: Response) -> str:
     """The permissions that GitHub names beside a refusal: `a=read,b=read; c=write` is (a and b) or c. Empty where it names none."""
     return answer.headers.get("x-accepted-github-permissions", "").replace("=", ": ").replace("; ", " or ").replace(",", " and ")
 
 
 @contextmanager
-def read_as(endpoint: Endpoint) -> Iterator[None]:
+def reading(endpoint: Endpoint) -> Iterator[None]:
     """Inside, an answer with other kinds of values than its description promises is a Fault (exit 12), not a traceback."""
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         # Its text would repeat the value, and the value may be a token.
-        raise misunderstood(endpoint, "", type(error).__name__) from None
+        raise malformed(endpoint, "", type(error).__name__) from None
 
 
-def misunderstood(endpoint: Endpoint, place: str, found: str) -> Fault:
+def malformed(endpoint: Endpoint, place: str, found: str) -> Fault:
     """An answer that is fine, and not what GitHub's description says."""
     return Fault(
         "github.answer",
         "GitHub's answer is not what its API describes",
         exit_code=Exit.UNAVAILABLE,
-        found=f"{asked(endpoint, place)}: {found}",
+        found=f"{call_text(endpoint, place)}: {found}",
         expected="what docs.github.com/rest describes",
         fix=f"see that GITHUB_API_URL is GitHub's; {WITHOUT_GITHUB}",
         docs="github-api.md",
@@ -149,7 +160,7 @@ _OTHER: Final[_Meaning] = (
 )
 
 
-def _meaning(endpoint: Endpoint, answer: Answer) -> _Meaning:
+def _meaning(endpoint: Endpoint, answer: Response) -> _Meaning:
     if endpoint.permission == APP_KEY and answer.status in {401, 404}:
         return _APP if answer.status == 401 else _NOT_INSTALLED
     if answer.status in {301, 302, 307, 308}:
@@ -162,10 +173,10 @@ def _meaning(endpoint: Endpoint, answer: Answer) -> _Meaning:
     return meaning
 
 
-def gates() -> Iterator[tuple[str, int, str, str]]:
+def error_table() -> Iterator[tuple[str, int, str, str]]:
     """Gate, exit code, reason and fix of everything that GitHub can say no with, for the docs."""
     for _, gate, code, reason, _, fix in (*_MEANINGS.values(), _APP, _NOT_INSTALLED, _MOVED, _OTHER):
         yield gate, int(code), reason, fix.format(permission="...")
-    troubles = (explain(INSTALLATION, Answer(0), ""), explain(INSTALLATION, Answer(429), ""))
-    for error in (*troubles, Unanswered(INSTALLATION, "", ""), misunderstood(INSTALLATION, "", "")):
+    troubles = (error_for(INSTALLATION, Response(0), ""), error_for(INSTALLATION, Response(429), ""))
+    for error in (*troubles, Unanswered(INSTALLATION, "", ""), malformed(INSTALLATION, "", "")):
         yield error.gate, int(error.exit_code), error.reason, error.fix

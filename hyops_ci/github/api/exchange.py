@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.api.answers import Answer
+from hyops_ci.github.api.responses import Response
 from hyops_ci.http.client import HttpClient, Limits, Reply
 
 LIMITS: Final = Limits(seconds=20.0, connect=10.0, max_bytes=16 << 20)
@@ -18,19 +18,19 @@ DOWNLOAD_SECONDS: Final = 60.0
 HOPS: Final = 3
 
 
-def exchange(http: HttpClient, method: str, url: str, headers: Mapping[str, str], data: str | None, seconds: float) -> Answer:
+def request(http: HttpClient, method: str, url: str, headers: Mapping[str, str], data: str | None, seconds: float) -> Response:
     """Return GitHub's answer, without the token that was sent, should anybody on the way repeat it."""
     reply = http.send(method, url, headers=headers, data=data, seconds=seconds)
     if not reply.status:
-        return Answer(0, trouble=_trouble(reply), unsent=reply.unsent)
+        return Response(0, problem=_trouble(reply), unsent=reply.unsent)
     token = headers["Authorization"].rpartition(" ")[2]
-    answer = Answer(reply.status, reply.headers, reply.body.decode("utf-8", "replace").replace(token, "***"))
-    if answer.fine and not _complete(answer, method):
-        return Answer(0, trouble=f"HTTP {answer.status} with an answer that was cut off, or is no JSON")
+    answer = Response(reply.status, reply.headers, reply.body.decode("utf-8", "replace").replace(token, "***"))
+    if answer.ok and not _complete(answer, method):
+        return Response(0, problem=f"HTTP {answer.status} with an answer that was cut off, or is no JSON")
     return answer
 
 
-def fetched(http: HttpClient, url: str) -> tuple[bytes | None, str]:
+def fetch(http: HttpClient, url: str) -> tuple[bytes | None, str]:
     """Return the bytes at an address, or None and why there are none this time. No token is sent along.
 
     Raises Refusal for more bytes than the limit of `http` (exit 11), and for an address in the clear (exit 2).
@@ -53,7 +53,7 @@ def fetched(http: HttpClient, url: str) -> tuple[bytes | None, str]:
     return None, f"sent on {HOPS} times instead of bytes"
 
 
-def _complete(answer: Answer, method: str) -> bool:
+def _complete(answer: Response, method: str) -> bool:
     """Whether its text is whole JSON. A GET never gets an empty one."""
     try:
         return answer.document() is not None or method != "GET"

@@ -26,9 +26,9 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.github.actions.startup_failure import NOT_KNOWN, explain_startup
 from hyops_ci.github.actions.workflow_file import read_workflow
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import Forbidden, NotFound
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.artifacts import artifact
+from hyops_ci.github.api.responses import Forbidden, NotFound
+from hyops_ci.github.artifacts import artifact_files
 from hyops_ci.github.contents import file_at
 from hyops_ci.github.jobs import cancel, jobs
 from hyops_ci.github.runs import run
@@ -97,7 +97,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         raise _never_began(client, fact)
     name = f"dr-evidence-{fact.run_id}-{fact.attempt}"
     try:
-        files = artifact(client, fact.run_id, name)
+        files = artifact_files(client, fact.run_id, name)
     except Refusal as error:
         if error.gate != "artifact.missing":
             raise

@@ -17,11 +17,20 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
-from hyops_ci.github.api.answers import Forbidden, NotFound
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import BRANCH
+from hyops_ci.github.api.responses import Forbidden, NotFound
 from hyops_ci.github.contents import file_at
-from hyops_ci.github.dispatch import Started, Workflow, check_declared, check_event, check_inputs, start, start_by_event, workflow
+from hyops_ci.github.dispatch import (
+    DispatchTarget,
+    Started,
+    check_declared,
+    check_event,
+    check_inputs,
+    dispatch_target,
+    start,
+    start_by_event,
+)
 from hyops_ci.github.repository import repository
 from hyops_ci.intake.decision import read_form
 from hyops_ci.intake.form import Form
@@ -83,7 +92,7 @@ def dispatch(request: DispatchRequest, client: Client, clock: Clock, say: Callab
         )
     else:
         check_inputs(message.inputs, instead=_by_reference(request, client, message.decision_id))
-    target = workflow(client, request.workflow)
+    target = dispatch_target(client, request.workflow)
     ref = request.ref or repository(client).default_branch
     if request.decision_ref:
         _must_be_tip(client, ref, request.decision_ref)
@@ -93,7 +102,7 @@ def dispatch(request: DispatchRequest, client: Client, clock: Clock, say: Callab
     return DispatchedRun(started.run_id, started.url, ref, named, message.source_sha256)
 
 
-def _start(request: DispatchRequest, message: _Message, target: Workflow, ref: str, client: Client, clock: Clock) -> Started:
+def _start(request: DispatchRequest, message: _Message, target: DispatchTarget, ref: str, client: Client, clock: Clock) -> Started:
     if request.event_type:
         payload = {"decision": message.document}
         return start_by_event(client, target, event_type=request.event_type, payload=payload, mark=message.mark, clock=clock)
@@ -169,7 +178,7 @@ def _by_reference(request: DispatchRequest, client: Client, name: str, *, event:
 # ------------------------------------------------------------------------------------------- what the workflow takes
 
 
-def _file(client: Client, target: Workflow, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+def _file(client: Client, target: DispatchTarget, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The workflow's file at the ref; None where this token may not read it, or the ref is not there: GitHub judges then."""
     try:
         data = file_at(client, target.path, ref)

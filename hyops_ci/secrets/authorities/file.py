@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.strict_json import DuplicateKey, each_key_once
 from hyops_ci.parsing.yaml_loader import StrictLoader, YamlError, load
 from hyops_ci.secrets.port import Access
-from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
+from hyops_ci.secrets.values import Secret, refuse_values, text_fault
 
 MAX_BYTES: Final = 1024 * 1024
 
@@ -55,7 +55,7 @@ class FileAuthority:
         content = self._load()
         if missing := [ref.key for ref in refs if ref.key not in content]:
             raise _refuse(self._path, f"no {', '.join(missing)}", "every name of the plan", exit_code=Exit.SECRETS)
-        if faults := [f"{ref.key}: {fault}" for ref in refs if (fault := why_not_text(content[ref.key]))]:
+        if faults := [f"{ref.key}: {fault}" for ref in refs if (fault := text_fault(content[ref.key]))]:
             raise refuse_values(faults)
         return [Secret(ref.key, content[ref.key]) for ref in refs]
 

@@ -49,7 +49,7 @@ class JwtLogin:
         auth = answer.body.get("auth")
         if answer.ok and isinstance(auth, dict) and isinstance(token := auth.get("client_token"), str) and token:
             return token
-        raise explain(answer, role=self.role, auth_path=self.auth_path, origin=api.origin, jwt=jwt)
+        raise login_refusal(answer, role=self.role, auth_path=self.auth_path, origin=api.origin, jwt=jwt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class TokenFileLogin:
         return token
 
 
-def explain(answer: VaultReply, *, role: str, auth_path: str, origin: str, jwt: str) -> Refusal:
+def login_refusal(answer: VaultReply, *, role: str, auth_path: str, origin: str, jwt: str) -> Refusal:
     """Why a JWT login was refused, with what the token said about the claim at fault and never the token."""
     sent = sent_claims(jwt)
     said = _without(answer.errors, jwt) or f"HTTP {answer.status}"
@@ -137,7 +137,7 @@ def sent_claims(token: str) -> dict[str, object]:
         return {}
 
 
-def check_token(facts: Mapping[str, object], *, max_ttl: int, login: Login) -> Refusal | None:
+def token_fault(facts: Mapping[str, object], *, max_ttl: int, login: Login) -> Refusal | None:
     """Why a token (its own `lookup-self` data) is not as limited as demanded, or None.
 
     It lives at most `max_ttl` seconds, holds no general policy and can be revoked.

@@ -14,10 +14,10 @@ from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Fault, Refusal, shown
 from hyops_ci.http.client import Limits
 from hyops_ci.secrets.address import check_address
-from hyops_ci.secrets.authorities.login import JwtLogin, Login, TokenFileLogin, check_token, refuse_lookup
+from hyops_ci.secrets.authorities.login import JwtLogin, Login, TokenFileLogin, refuse_lookup, token_fault
 from hyops_ci.secrets.authorities.vault_api import LIMITS, Unreachable, VaultApi, VaultReply
 from hyops_ci.secrets.port import Access, Purpose
-from hyops_ci.secrets.values import Secret, refuse_values, why_not_text
+from hyops_ci.secrets.values import Secret, refuse_values, text_fault
 
 T = TypeVar("T")
 _PATH = re.compile(r"[A-Za-z0-9_.@-]+(/[A-Za-z0-9_.@-]+)+")
@@ -139,7 +139,7 @@ class VaultAuthority:
         self._entered.append(api)
         facts = api.ask("get", "auth/token/lookup-self")
         refusal = (
-            check_token(facts.data, max_ttl=self._max_ttl, login=self._login) if facts.ok else refuse_lookup(self._login, _words(facts))
+            token_fault(facts.data, max_ttl=self._max_ttl, login=self._login) if facts.ok else refuse_lookup(self._login, _words(facts))
         )
         if refusal:
             self.close()
@@ -171,7 +171,7 @@ class VaultAuthority:
             for ref in wanted:
                 if absent or ref.field not in fields:
                     missing.append(f"{ref.key}: {absent or f'no field {ref.field} in {path} (version {version})'}")
-                elif fault := why_not_text(fields[ref.field]):
+                elif fault := text_fault(fields[ref.field]):
                     faults.append(f"{ref.key}: {fault}")
                 else:
                     secrets.append(Secret(ref.key, fields[ref.field], version))

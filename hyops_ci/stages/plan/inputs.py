@@ -15,7 +15,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import SecretRef, Source
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.branch import ref as branch_fact
+from hyops_ci.github.branch import ref_fact as branch_fact
 from hyops_ci.github.codeowners import PLACES
 from hyops_ci.github.environments import environment
 from hyops_ci.github.repository import repository as repository_fact

@@ -90,7 +90,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
         folder.write(source.file, content)
     folder.write_model("plan.json", made)
     if context.github is not None:
-        headroom = context.github.headroom
+        headroom = context.github.rate_limit
         part.note("github", calls=context.github.calls, remaining=headroom.remaining, limit=headroom.limit)
     part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
 

@@ -14,7 +14,7 @@ from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.runner_versions import Schedule, objection, schedule, warning
-from hyops_ci.github.runners import Found, carries, find
+from hyops_ci.github.runners import LaneRunners, carries, find_runners
 from hyops_ci.stages.watch.queue import Presence, RunnerView
 
 NO_TOKEN = "no token that may list runners (administration: read; a job's own token never has it)"
@@ -41,7 +41,7 @@ def runner_status(lane: LaneSettings, client: Client | None, now: datetime, org:
 
     Raises Refusal for a token that GitHub does not know, Fault (exit 12) where it does not answer.
     """
-    found = find(client, names=lane.names, labels=lane.labels, org=org) if client else Found(not_known=(NO_TOKEN,))
+    found = find_runners(client, names=lane.names, labels=lane.labels, org=org) if client else LaneRunners(not_known=(NO_TOKEN,))
     ends, not_known = schedules(client, found) if client else ((), ())
     seen = best_of(found, lane.labels, ends, now)
     return RunnerStatus(
@@ -59,7 +59,7 @@ def runner_status(lane: LaneSettings, client: Client | None, now: datetime, org:
     )
 
 
-def best_of(found: Found, labels: Sequence[str], ends: Sequence[Schedule], now: datetime) -> RunnerView:
+def best_of(found: LaneRunners, labels: Sequence[str], ends: Sequence[Schedule], now: datetime) -> RunnerView:
     """Return the best of a lane's runners: one that would take a job now before one that is busy, and that before one that is off."""
     able = [runner for runner in found.runners if carries(runner, labels)]
     old = {runner.id: objection(runner.version, _end(runner, ends), now) for runner in able}
@@ -81,7 +81,7 @@ def best_of(found: Found, labels: Sequence[str], ends: Sequence[Schedule], now: 
     return RunnerView(Presence.UNKNOWN, f"not known: {'; '.join(found.not_known)}")
 
 
-def schedules(client: Client, found: Found) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
+def schedules(client: Client, found: LaneRunners) -> tuple[tuple[Schedule, ...], tuple[str, ...]]:
     """Return GitHub's schedule for the agent of the first runner with one (one call), and what is not known of it."""
     version = next((runner.version for runner in found.runners if runner.version), "")
     if not version:
@@ -93,7 +93,7 @@ def schedules(client: Client, found: Found) -> tuple[tuple[Schedule, ...], tuple
     return ((end,), ()) if end else ((), (f"schedule of agent {version}: GitHub has none",))
 
 
-def _warnings(found: Found, ends: Sequence[Schedule], now: datetime) -> tuple[str, ...]:
+def _warnings(found: LaneRunners, ends: Sequence[Schedule], now: datetime) -> tuple[str, ...]:
     """Return what will go wrong one day."""
     said = []
     for runner in found.runners:

@@ -16,11 +16,11 @@ from hyops_ci.contracts.base import Clean, Count, Model
 from hyops_ci.contracts.control import JobFact
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.errors import DispatchError, Refusal, shown
-from hyops_ci.github.api.answers import Forbidden
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.jobs import at_work, cancel, jobs
+from hyops_ci.github.api.responses import Forbidden
+from hyops_ci.github.jobs import cancel, jobs, jobs_in_progress
 from hyops_ci.github.reviews import reviews
-from hyops_ci.github.runners import find
+from hyops_ci.github.runners import find_runners
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.watch.queue import ExpectedJob, Phase, Poll, Presence, Progress, RunnerView, Verdict, WatchState, advance, begin
 from hyops_ci.stages.watch.refusals import likely_cause, refusal_for
@@ -209,14 +209,14 @@ class _Watcher:
         """Return what GitHub shows to a token that may list runners."""
         if self.runners is None:
             return RunnerView()
-        found = find(self.runners, names=self.request.expected.names, labels=self.request.expected.labels, org=self.request.org)
+        found = find_runners(self.runners, names=self.request.expected.names, labels=self.request.expected.labels, org=self.request.org)
         ends, _ = schedules(self.runners, found)
         return best_of(found, self.request.expected.labels, ends, self.context.clock.now())
 
     def _seen_at_work(self) -> RunnerView:
         """Return whether the runner is doing a job of another run of this repository."""
         expected = self.request.expected
-        for job, run_id in at_work(self.client, expected.labels, expected.names, self.run_id):
+        for job, run_id in jobs_in_progress(self.client, expected.labels, expected.names, self.run_id):
             return RunnerView(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)})")
         return RunnerView()
 

@@ -17,7 +17,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github import artifacts
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import ARTIFACT, ARTIFACTS, Endpoint
-from hyops_ci.github.artifacts import BadZip, artifact, unzip
+from hyops_ci.github.artifacts import BadZip, artifact_files, unzip
 
 NAME = "dr-evidence-212-1"
 
@@ -63,7 +63,7 @@ def item(data: bytes, **changes: Any) -> dict[str, Any]:
 
 def refused(client: Client) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        artifact(client, 212, NAME)
+        artifact_files(client, 212, NAME)
     assert caught.value.exit_code is Exit.EVIDENCE
     return caught.value
 
@@ -71,17 +71,17 @@ def refused(client: Client) -> Refusal:
 def test_the_files_of_an_artifact() -> None:
     files = {"evidence.tar": b"t" * 3_000_000, "report.html": b"<html>", "hyops/a.log": b""}
     data = packed(files)
-    assert artifact(Stored(item(data), data=data), 212, NAME) == files
+    assert artifact_files(Stored(item(data), data=data), 212, NAME) == files
 
 
 def test_an_older_server_gives_no_digest() -> None:
     data = packed({"a": b"1"}, zipfile.ZIP_STORED)
-    assert artifact(Stored(item(data, digest=None), data=data), 212, NAME) == {"a": b"1"}
+    assert artifact_files(Stored(item(data, digest=None), data=data), 212, NAME) == {"a": b"1"}
 
 
 def test_only_the_exact_name_counts_and_the_newest_of_it() -> None:
     data = packed({"a": b"1"})
-    assert artifact(Stored(item(b"other", id=9), item(data, id=12), data=data), 212, NAME) == {"a": b"1"}
+    assert artifact_files(Stored(item(b"other", id=9), item(data, id=12), data=data), 212, NAME) == {"a": b"1"}
     assert refused(Stored(item(data, name=NAME + "0"))).gate == "artifact.missing"
     assert refused(Stored()).gate == "artifact.missing"
 

@@ -6,9 +6,9 @@ import pytest
 
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Fault
-from hyops_ci.github.api.answers import NotFound
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.branch import read_rules, ref
+from hyops_ci.github.api.responses import NotFound
+from hyops_ci.github.branch import read_rules, ref_fact
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository, plain_rule, pull_request_rule
@@ -32,7 +32,7 @@ def looked(fake: FakeGitHub, repository: Repository, **changes: str) -> tuple[Re
     token = fake.add_token("contents: read", "metadata: read")
     client = Client.connect("acme/shop", token=token, api_url=fake.url, sleep=lambda _: None)
     asked = {"ref": "refs/heads/main", "sha": repository.head, "code_owners": "* @acme/leads", "default_branch": "main"}
-    return ref(client, **asked | changes), client
+    return ref_fact(client, **asked | changes), client
 
 
 def test_a_branch_that_a_ruleset_guards(github_fake: FakeGitHub, repository: Repository) -> None:
@@ -101,7 +101,7 @@ def test_no_repository_is_a_refusal_and_no_answer_a_fault(github_fake: FakeGitHu
     slept: list[float] = []
     client = Client.connect("acme/shop", token=token, api_url=github_fake.url, sleep=slept.append, monotonic=lambda: sum(slept))
     with pytest.raises(Fault, match="does not answer"):
-        ref(client, ref="refs/heads/main", sha=repository.head)
+        ref_fact(client, ref="refs/heads/main", sha=repository.head)
 
 
 @pytest.mark.parametrize("place", [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"])
@@ -111,17 +111,17 @@ def test_code_owners_are_those_of_the_runs_commit(github_fake: FakeGitHub, repos
     repository.protect()
     token = github_fake.add_token("contents: read")
     client = Client.connect("acme/shop", token=token, api_url=github_fake.url, sleep=lambda _: None)
-    assert ref(client, ref="refs/heads/main", sha=sha).unowned == ()
-    assert ".github/dr-dispatch.yml" in (ref(client, ref="refs/heads/main", sha=repository.head).unowned or ())
+    assert ref_fact(client, ref="refs/heads/main", sha=sha).unowned == ()
+    assert ".github/dr-dispatch.yml" in (ref_fact(client, ref="refs/heads/main", sha=repository.head).unowned or ())
 
 
 def test_no_code_owners_file_owns_nothing_and_an_unreadable_one_is_not_known(github_fake: FakeGitHub, repository: Repository) -> None:
     repository.protect()
     token = github_fake.add_token("contents: read")
     client = Client.connect("acme/shop", token=token, api_url=github_fake.url, sleep=lambda _: None)
-    assert ref(client, ref="refs/heads/main", sha=repository.head, paths=["a", "b"]).unowned == ("a", "b")
+    assert ref_fact(client, ref="refs/heads/main", sha=repository.head, paths=["a", "b"]).unowned == ("a", "b")
     github_fake.inject(faults.answer(403), on=CONTENT)
-    found = ref(client, ref="refs/heads/main", sha=repository.head)
+    found = ref_fact(client, ref="refs/heads/main", sha=repository.head)
     assert (found.unowned, found.note) == (None, "code owners: github.permission")
 
 

@@ -17,14 +17,14 @@ from hyops_ci.github.dispatch import (
     LOOKS,
     MAX_INPUTS,
     MAX_SIZE,
+    DispatchTarget,
     Started,
-    Workflow,
     check_declared,
     check_event,
     check_inputs,
+    dispatch_target,
     start,
     start_by_event,
-    workflow,
 )
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
@@ -80,7 +80,7 @@ def titled(repository: Repository, title: str) -> None:
 
 
 def started(client: Client, clock: StandingClock, mark: str = MARK, **inputs: str) -> Started:
-    return start(client, workflow(client, "dr.yml"), ref="main", inputs=inputs, mark=mark, clock=clock)
+    return start(client, dispatch_target(client, "dr.yml"), ref="main", inputs=inputs, mark=mark, clock=clock)
 
 
 def sent(fake: FakeGitHub, operation: str = SEND) -> int:
@@ -115,7 +115,7 @@ def test_github_answers_with_the_run(client: Client, clock: StandingClock, repos
 
 def test_what_github_refuses_is_refused(client: Client, clock: StandingClock, github_fake: FakeGitHub) -> None:
     with pytest.raises(Refusal) as caught:
-        start(client, workflow(client, "dr.yml"), ref="no-such-branch", inputs={}, mark="", clock=clock)
+        start(client, dispatch_target(client, "dr.yml"), ref="no-such-branch", inputs={}, mark="", clock=clock)
     assert "No ref found" in caught.value.found
     assert sent(github_fake) == 1
 
@@ -223,7 +223,7 @@ def test_a_limit_turned_it_away_at_the_door_so_it_is_sent_again(client: Client, 
 
 
 def by_event(client: Client, clock: StandingClock, payload: Mapping[str, Any]) -> Started:
-    into = workflow(client, "dr.yml")
+    into = dispatch_target(client, "dr.yml")
     return start_by_event(client, into, event_type="dr-decision", payload=payload, mark=MARK, clock=clock)
 
 
@@ -260,19 +260,19 @@ def refused(call: Callable[[], object]) -> Refusal:
 
 
 def test_a_workflow_that_github_does_not_start(client: Client, repository: Repository) -> None:
-    assert workflow(client, "dr.yml") == Workflow(
+    assert dispatch_target(client, "dr.yml") == DispatchTarget(
         "dr.yml", ".github/workflows/dr.yml", "https://github.com/acme/recovery/actions/workflows/dr.yml"
     )
     repository.workflows[0].state = "disabled_inactivity"
-    error = refused(lambda: workflow(client, "dr.yml"))
+    error = refused(lambda: dispatch_target(client, "dr.yml"))
     assert (error.gate, "disabled inactivity" in error.found) == ("dispatch.workflow", True)
     with pytest.raises(Refusal, match=r"github\.missing"):
-        workflow(client, "other.yml")
+        dispatch_target(client, "other.yml")
 
 
 @pytest.mark.parametrize("name", ["", "dr", "../dr.yml", ".github/workflows/dr.yml", "dr.yml\n", "d r.yml", "x" * 101 + ".yml"])
 def test_a_name_that_is_no_file_of_workflows(name: str, client: Client, github_fake: FakeGitHub) -> None:
-    assert refused(lambda: workflow(client, name)).gate == "dispatch.workflow"
+    assert refused(lambda: dispatch_target(client, name)).gate == "dispatch.workflow"
     assert github_fake.calls == []
 
 

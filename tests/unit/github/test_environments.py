@@ -10,7 +10,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.branch import ref
+from hyops_ci.github.branch import ref_fact
 from hyops_ci.github.environments import _pattern, environment
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
@@ -173,7 +173,7 @@ def test_branch_and_both_environments_take_seven_calls_at_most(
     for name in ("dr-prod", "dr-check") if there else ():
         repository.add_environment(name, branches=branches)
     client = connect(github_fake, "actions: read", "contents: read")
-    found = ref(client, ref="refs/heads/main", sha=repository.head, default_branch="main", code_owners="")
+    found = ref_fact(client, ref="refs/heads/main", sha=repository.head, default_branch="main", code_owners="")
     for name in ("dr-prod", "dr-check"):
         environment(client, name, private=found.private)
     assert client.calls <= 7

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hyops_ci.errors import Exit, Fault
-from hyops_ci.github.api.answers import Forbidden
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.jobs import MOST_RUNS, at_work, cancel, jobs
+from hyops_ci.github.api.responses import Forbidden
+from hyops_ci.github.jobs import MOST_RUNS, cancel, jobs, jobs_in_progress
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
@@ -93,7 +93,7 @@ def test_who_is_at_work_in_other_runs(github_fake: FakeGitHub, repository: Repos
     other.add_job("Drill", ("SELF-HOSTED", "GCP-ops-runner", "extra")).take(busy)
     other.add_job("Report", LABELS)
     build.add_job("Build", ("self-hosted",)).take(repository.add_runner("build", []))
-    found = at_work(connect(github_fake), LABELS, (), mine.id)
+    found = jobs_in_progress(connect(github_fake), LABELS, (), mine.id)
     assert [(job.name, job.runner_name, run_id) for job, run_id in found] == [("Drill", "gcp-ops-runner-01", other.id)]
 
 
@@ -101,7 +101,7 @@ def test_a_busy_repository_costs_a_bounded_number_of_calls(github_fake: FakeGitH
     for _ in range(40):
         repository.add_run().add_job("Build").take()
     client = connect(github_fake)
-    assert at_work(client, LABELS, (), 0) == ()
+    assert jobs_in_progress(client, LABELS, (), 0) == ()
     assert client.calls == MOST_RUNS + 1
 
 

@@ -9,8 +9,8 @@ from urllib3.connection import HTTPConnection
 
 from hyops_ci.errors import Exit
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import Forbidden, Unanswered
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import Forbidden, Unanswered
 from tests.support.github import faults
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import BAD_GATEWAY, Asking, Time, failed, said

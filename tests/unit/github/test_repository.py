@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyops_ci.github.api.answers import NotFound
+from hyops_ci.github.api.responses import NotFound
 from hyops_ci.github.repository import person_id, repository
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import Asking

@@ -8,7 +8,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.control import ReviewFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
-from hyops_ci.github.reviews import NOBODY, read_review, reviews
+from hyops_ci.github.reviews import GHOST, read_review, reviews
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.reviews import Review
@@ -57,7 +57,7 @@ def test_a_bot_is_one(github_fake: FakeGitHub, repository: Repository) -> None:
 
 def test_an_account_that_is_gone_has_no_number() -> None:
     record = {"state": "rejected", "user": None, "comment": None, "environments": [{"name": "dr-prod"}]}
-    assert read_review(record) == ReviewFact(state="rejected", person=NOBODY, environments=("dr-prod",))
+    assert read_review(record) == ReviewFact(state="rejected", person=GHOST, environments=("dr-prod",))
 
 
 class Odd(Client):

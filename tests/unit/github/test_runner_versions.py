@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hyops_ci.github.api.answers import Forbidden
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import Forbidden
 from hyops_ci.github.runner_versions import Schedule, objection, older, schedule, warning
 from tests.support.github.fixture import github_fake
 from tests.support.github.runners import RunnerVersion

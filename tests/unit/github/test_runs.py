@@ -6,8 +6,8 @@ import pytest
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Fault
-from hyops_ci.github.api.answers import NotFound
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.responses import NotFound
 from hyops_ci.github.runs import read_run, run, runs_by_title, waiting_runs
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository

@@ -26,9 +26,9 @@ from typing import Any
 import yaml
 
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.identity.claims import Caller, Expected, accept, audience_of
-from hyops_ci.identity.replay import remember
-from hyops_ci.identity.token import verified
+from hyops_ci.identity.claims import Caller, Expected, accept_caller, audience_of
+from hyops_ci.identity.replay import spend_token
+from hyops_ci.identity.token import verify_token
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER, WORKFLOW_SHA, SigningKey, signing_key
 
 CASES = Path(__file__).parents[2] / "cases" / "caller"
@@ -97,12 +97,12 @@ class Scene:
         def key_of(kid: str) -> Any:
             return known[kid].private.public_key() if kid in known else None
 
-        claims = verified(token, key_of, issuer=trust.issuer, audience=audience_of(trust), now=NOW)
+        claims = verify_token(token, key_of, issuer=trust.issuer, audience=audience_of(trust), now=NOW)
         gates = (trust.check_gate,) if self.stage == "check" else tuple(trust.gates.values())
         said = {name: value for name, value in {**SAID, **self.said}.items() if value}
-        caller = accept(claims, trust, Expected(gates, self.stage == "execute", said), keys="issuer")
+        caller = accept_caller(claims, trust, Expected(gates, self.stage == "execute", said), keys="issuer")
         for _ in range(1 + self.used):
-            remember(folder, caller.token_id, expires=claims["exp"], now=NOW)
+            spend_token(folder, caller.token_id, expires=claims["exp"], now=NOW)
         return caller
 
 

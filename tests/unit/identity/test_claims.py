@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.identity.claims import Caller, Expected, accept, audience_of, belongs, token_id
+from hyops_ci.identity.claims import Caller, Expected, accept_caller, audience_of, require_plan, token_id
 from tests.unit.identity.scene import SAID, SHA, TRUST, Scene
 
 COMPARED = (
@@ -45,7 +45,7 @@ def expected(stage: str) -> Expected:
 
 
 def judged(claims: dict[str, Any], stage: str) -> Caller:
-    return accept(claims, trust(), expected(stage))
+    return accept_caller(claims, trust(), expected(stage))
 
 
 @given(stage=st.sampled_from(["check", "execute"]), claim=st.sampled_from(COMPARED), value=anything)
@@ -128,9 +128,9 @@ def accepted(stage: str) -> Caller:
 
 
 def test_a_plan_of_its_env_and_commit_belongs_to_it() -> None:
-    belongs(accepted("execute"), trust(), env="prod", commit=SHA, approved=True)
-    belongs(accepted("execute"), trust(), env="prod", commit="", approved=True)
-    belongs(accepted("check"), trust(), env="lab", commit=SHA, approved=False)
+    require_plan(accepted("execute"), trust(), env="prod", commit=SHA, approved=True)
+    require_plan(accepted("execute"), trust(), env="prod", commit="", approved=True)
+    require_plan(accepted("check"), trust(), env="lab", commit=SHA, approved=False)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_plan_of_its_env_and_commit_belongs_to_it() -> None:
 )
 def test_any_other_plan_is_refused(stage: str, env: str, commit: str, found: str, wanted: str) -> None:
     with pytest.raises(Refusal) as refused:
-        belongs(accepted(stage), trust(), env=env, commit=commit, approved=stage == "execute")
+        require_plan(accepted(stage), trust(), env=env, commit=commit, approved=stage == "execute")
     assert (refused.value.gate, refused.value.exit_code) == ("host.caller", Exit.RUNNER)
     assert (refused.value.found, refused.value.expected) == (found, wanted)
     assert refused.value.fix
@@ -153,11 +153,11 @@ def test_any_other_plan_is_refused(stage: str, env: str, commit: str, found: str
 
 def test_a_caller_without_a_commit_brings_no_plan_of_one() -> None:
     with pytest.raises(Refusal, match=r"host\.caller") as refused:
-        belongs(replace(accepted("check"), sha=""), trust(), env="prod", commit=SHA, approved=False)
+        require_plan(replace(accepted("check"), sha=""), trust(), env="prod", commit=SHA, approved=False)
     assert refused.value.found == "sha absent"
 
 
 def test_a_host_without_gates_says_so() -> None:
     with pytest.raises(Refusal, match=r"host\.caller") as refused:
-        belongs(accepted("check"), trust(gates={}), env="prod", commit="", approved=False)
+        require_plan(accepted("check"), trust(gates={}), env="prod", commit="", approved=False)
     assert "there is none" in refused.value.expected

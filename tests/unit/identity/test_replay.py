@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.identity.replay import NAME, remember
+from hyops_ci.identity.replay import NAME, spend_token
 from hyops_ci.identity.token import LEEWAY
 
 NOW = 1_795_440_994.0
 
 
 def test_once_and_not_twice(tmp_path: Path) -> None:
-    remember(tmp_path / "state", "sha256:a", expires=int(NOW) + 300, now=NOW)
-    remember(tmp_path / "state", "sha256:b", expires=int(NOW) + 300, now=NOW)
+    spend_token(tmp_path / "state", "sha256:a", expires=int(NOW) + 300, now=NOW)
+    spend_token(tmp_path / "state", "sha256:b", expires=int(NOW) + 300, now=NOW)
     with pytest.raises(Refusal) as refused:
-        remember(tmp_path / "state", "sha256:a", expires=int(NOW) + 300, now=NOW + 60)
+        spend_token(tmp_path / "state", "sha256:a", expires=int(NOW) + 300, now=NOW + 60)
     assert (refused.value.gate, refused.value.exit_code) == ("host.token", Exit.RUNNER)
     path = tmp_path / "state" / NAME
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -35,10 +35,10 @@ def test_once_and_not_twice(tmp_path: Path) -> None:
 
 def test_it_is_forgotten_only_when_it_can_no_longer_be_valid(tmp_path: Path) -> None:
     expires = int(NOW) + 300
-    remember(tmp_path, "sha256:a", expires=expires, now=NOW)
+    spend_token(tmp_path, "sha256:a", expires=expires, now=NOW)
     with pytest.raises(Refusal, match="used before"):
-        remember(tmp_path, "sha256:a", expires=expires, now=expires + LEEWAY)
-    remember(tmp_path, "sha256:b", expires=expires + 600, now=expires + 2 * LEEWAY)
+        spend_token(tmp_path, "sha256:a", expires=expires, now=expires + LEEWAY)
+    spend_token(tmp_path, "sha256:b", expires=expires + 600, now=expires + 2 * LEEWAY)
     assert set(json.loads((tmp_path / NAME).read_text())) == {"sha256:b"}
 
 
@@ -52,16 +52,16 @@ def test_within_its_life_a_token_counts_once_in_any_order(used: list[tuple[str, 
         now += step
         if name in counted:
             with pytest.raises(Refusal, match="used before"):
-                remember(folder, name, expires=counted[name], now=now)
+                spend_token(folder, name, expires=counted[name], now=now)
         else:
             counted[name] = int(now) + 5000
-            remember(folder, name, expires=counted[name], now=now)
+            spend_token(folder, name, expires=counted[name], now=now)
 
 
 def try_once(folder: str, start: object, won: object) -> None:
     start.wait()  # type: ignore[attr-defined]
     try:
-        remember(Path(folder), "sha256:raced", expires=int(NOW) + 300, now=NOW)
+        spend_token(Path(folder), "sha256:raced", expires=int(NOW) + 300, now=NOW)
     except Refusal:
         return
     with won.get_lock():  # type: ignore[attr-defined]
@@ -106,7 +106,7 @@ def full(path: Path) -> Path:
 def test_a_memory_that_cannot_be_trusted_refuses(spoil: Callable[[Path], object], tmp_path: Path) -> None:
     spoil(tmp_path / NAME)
     with pytest.raises(Refusal) as refused:
-        remember(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)
+        spend_token(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)
     assert (refused.value.gate, refused.value.exit_code) == ("host.token", Exit.RUNNER)
     assert "cannot tell" in refused.value.reason
     assert NAME.partition(".")[0] in refused.value.fix
@@ -115,7 +115,7 @@ def test_a_memory_that_cannot_be_trusted_refuses(spoil: Callable[[Path], object]
 def test_a_place_that_cannot_be_written_refuses(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     with pytest.raises(Refusal, match="cannot tell"):
-        remember(tmp_path / "state", "sha256:b", expires=int(NOW) + 300, now=NOW)
+        spend_token(tmp_path / "state", "sha256:b", expires=int(NOW) + 300, now=NOW)
 
 
 def test_a_lock_that_is_not_given_back_is_not_waited_for_without_end(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for_without_end(tmp_path: P
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         with pytest.raises(Refusal, match="cannot tell") as refused:
-            remember(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW, sleep=slept.append)
+            spend_token(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW, sleep=slept.append)
     finally:
         os.close(handle)
     assert "locked for 10 s" in refused.value.found
@@ -132,7 +132,7 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for_without_end(tmp_path: P
 
 
 def test_a_crash_before_the_last_step_leaves_the_old_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remember(tmp_path, "sha256:a", expires=int(NOW) + 300, now=NOW)
+    spend_token(tmp_path, "sha256:a", expires=int(NOW) + 300, now=NOW)
 
     def crash(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -140,7 +140,7 @@ def test_a_crash_before_the_last_step_leaves_the_old_memory(tmp_path: Path, monk
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", crash)
         with pytest.raises(Refusal, match="cannot tell"):
-            remember(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)
+            spend_token(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)
     with pytest.raises(Refusal, match="used before"):
-        remember(tmp_path, "sha256:a", expires=int(NOW) + 300, now=NOW)
-    remember(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)
+        spend_token(tmp_path, "sha256:a", expires=int(NOW) + 300, now=NOW)
+    spend_token(tmp_path, "sha256:b", expires=int(NOW) + 300, now=NOW)

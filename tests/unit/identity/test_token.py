@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.identity.token import LEEWAY, MAX_CHARACTERS, no_token, verified
+from hyops_ci.identity.token import LEEWAY, MAX_CHARACTERS, token_unavailable, verify_token
 from tests.support.issuer import ISSUER, signing_key
 from tests.unit.identity.scene import NOW, Scene, assemble
 from tests.unit.identity.test_caller_cases import assert_no_token
@@ -18,7 +18,7 @@ AUDIENCE = "dr-dispatch:gcp-ops-runner"
 
 
 def read(token: str, now: float = NOW) -> dict[str, Any]:
-    return verified(
+    return verify_token(
         token, lambda kid: signing_key().private.public_key() if kid == "key-1" else None, issuer=ISSUER, audience=AUDIENCE, now=now
     )
 
@@ -57,14 +57,14 @@ def test_it_is_valid_from_its_beginning_to_its_end_and_not_a_second_longer(now: 
 
 def test_a_service_that_does_not_answer_stays_a_fault() -> None:
     fault = Fault("secrets.oidc", "GitHub gave none", exit_code=Exit.UNAVAILABLE, found="HTTP 503", expected="an answer", fix="wait")
-    told = no_token(fault)
+    told = token_unavailable(fault)
     assert isinstance(told, Fault)
     assert (told.gate, told.exit_code, told.found, told.fix) == ("host.token", Exit.UNAVAILABLE, "HTTP 503", "wait")
 
 
 def test_a_job_without_the_permission_is_refused() -> None:
     refusal = Refusal("secrets.oidc", "why", exit_code=Exit.SECRETS, found="not set", expected="id-token: write", fix="grant it")
-    told = no_token(refusal)
+    told = token_unavailable(refusal)
     assert isinstance(told, Refusal)
     assert (told.gate, told.exit_code, told.fix) == ("host.token", Exit.RUNNER, "grant it")
 

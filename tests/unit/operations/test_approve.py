@@ -11,7 +11,7 @@ import pytest
 
 from hyops_ci.contracts.control import RunFact
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.github.api.answers import Forbidden
+from hyops_ci.github.api.responses import Forbidden
 from hyops_ci.github.dispatch import Started
 from hyops_ci.operations import approve
 from hyops_ci.operations.approve import PendingRun, may_resume, pending_run, push_answer, resume, signed_approval

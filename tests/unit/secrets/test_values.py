@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.secrets.bundle_text import parse, render
-from hyops_ci.secrets.values import MAX_ENTRY_BYTES, Secret, settle, why_not
+from hyops_ci.secrets.values import MAX_ENTRY_BYTES, Secret, normalize, value_fault
 from tests.unit.secrets.cases import case_files
 
 
 @pytest.mark.parametrize("path", case_files("accept", "value-*.json"), ids=lambda path: path.stem)
 def test_accepts_and_the_bundle_gives_it_back(path: Path) -> None:
     case = json.loads(path.read_text())
-    settled = settle({"A_KEY": case["value"]})
+    settled = normalize({"A_KEY": case["value"]})
     assert settled.values == {"A_KEY": case["stored"]}
     assert bool(settled.notes) == case["note"]
     assert parse(render(settled.values)) == settled.values
@@ -26,7 +26,7 @@ def test_accepts_and_the_bundle_gives_it_back(path: Path) -> None:
 def test_refuses_by_name_and_shows_nothing(path: Path) -> None:
     case = json.loads(path.read_text())
     with pytest.raises(Refusal) as refused:
-        settle({"GOOD_KEY": "a value that is fine", "A_KEY": case["value"]})
+        normalize({"GOOD_KEY": "a value that is fine", "A_KEY": case["value"]})
     text = "\n".join(refused.value.lines()) + repr(refused.value)
     assert refused.value.gate == "secrets.value"
     assert refused.value.exit_code is Exit.SECRETS
@@ -38,7 +38,7 @@ def test_refuses_by_name_and_shows_nothing(path: Path) -> None:
 
 def test_every_key_at_fault_is_named_at_once() -> None:
     with pytest.raises(Refusal) as refused:
-        settle({"B_KEY": "", "A_KEY": "short", "C_KEY": "long enough"})
+        normalize({"B_KEY": "", "A_KEY": "short", "C_KEY": "long enough"})
     assert refused.value.found.startswith("A_KEY: is shorter")
     assert "B_KEY: is empty" in refused.value.found
     assert "C_KEY" not in refused.value.found
@@ -46,21 +46,21 @@ def test_every_key_at_fault_is_named_at_once() -> None:
 
 def test_what_no_environment_can_carry() -> None:
     room = MAX_ENTRY_BYTES - len("A_KEY=")
-    assert why_not("A_KEY", "x" * room) == ""
-    assert "too long" in why_not("A_KEY", "x" * (room + 1))
-    assert "too long" in why_not("A_KEY", "é" * (room // 2 + 1))
+    assert value_fault("A_KEY", "x" * room) == ""
+    assert "too long" in value_fault("A_KEY", "x" * (room + 1))
+    assert "too long" in value_fault("A_KEY", "é" * (room // 2 + 1))
 
 
 def test_a_secret_prints_as_name_and_version() -> None:
     secret = Secret("A_KEY", "canary-5f1d", "7")
     assert repr(secret) == str(secret) == "Secret(key='A_KEY', version='7')"
-    assert "canary" not in repr(settle({"A_KEY": "canary-5f1d"}))
+    assert "canary" not in repr(normalize({"A_KEY": "canary-5f1d"}))
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z_][A-Z0-9_]{0,12}", fullmatch=True), st.text(min_size=8, max_size=60), max_size=4))
 def test_what_is_accepted_survives_the_bundle(values: dict[str, str]) -> None:
     try:
-        settled = settle(values)
+        settled = normalize(values)
     except Refusal:
         return
     assert parse(render(settled.values)) == settled.values

@@ -13,12 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.actions.commands import MASKED_BY_GITHUB, MAX_NOTES, MAX_OUTPUT, Note, Workflow, plain
+from hyops_ci.github.actions.commands import MASKED_BY_GITHUB, MAX_NOTES, MAX_OUTPUT, Annotation, WorkflowCommands, without_commands
 from tests.unit.github import runner
 from tests.unit.github.runner import KNOWN, Runner
 
 ROOT = Path(__file__).parents[4]
-Said = Callable[[Workflow], object]
+Said = Callable[[WorkflowCommands], object]
 
 
 class Step:
@@ -28,7 +28,7 @@ class Step:
         self.stream = io.StringIO()
         self.output, self.shown = folder / "output", folder / "summary"
         files = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(self.output), "GITHUB_STEP_SUMMARY": str(self.shown)}
-        self.flow = Workflow(files | environ, self.stream)
+        self.flow = WorkflowCommands(files | environ, self.stream)
 
     @property
     def log(self) -> Runner:
@@ -64,7 +64,7 @@ hostile = st.lists(
 @given(hostile, hostile)
 def test_an_annotation_is_one_command_whatever_the_text(title: str, message: str) -> None:
     stream = io.StringIO()
-    Workflow({"GITHUB_ACTIONS": "true"}, stream).annotate("error", title, message)
+    WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream).annotate("error", title, message)
     read = Runner().read(stream.getvalue())
     (command,) = read.commands
     assert (command.name, list(command.properties), read.log) == ("error", ["title"], [])
@@ -74,15 +74,15 @@ def test_an_annotation_is_one_command_whatever_the_text(title: str, message: str
 
 
 def test_up_to_ten_of_a_level_are_shown(step: Step) -> None:
-    step.flow.notes([Note("warning", f"w{n}", "m") for n in range(10)] + [Note("error", "e", "m")])
+    step.flow.notes([Annotation("warning", f"w{n}", "m") for n in range(10)] + [Annotation("error", "e", "m")])
     assert [command.name for command in step.log.commands] == ["error", *["warning"] * 10]
 
 
 @given(st.lists(st.integers(-5, 5), min_size=11, max_size=40))
 def test_of_too_many_the_worst_are_shown_and_the_rest_is_counted(weights: list[int]) -> None:
     stream = io.StringIO()
-    flow = Workflow({"GITHUB_ACTIONS": "true"}, stream)
-    flow.notes([Note("error", f"{weight}", "m", weight) for weight in weights])
+    flow = WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream)
+    flow.notes([Annotation("error", f"{weight}", "m", weight) for weight in weights])
     titles = [command.properties["title"] for command in Runner().read(stream.getvalue()).commands]
     assert titles == [str(weight) for weight in sorted(weights, reverse=True)[:9]] + [f"and {len(weights) - 9} more in the summary"]
 
@@ -91,7 +91,7 @@ def test_ten_are_for_the_whole_step(step: Step) -> None:
     """GitHub would keep the first ten and drop the others without a word."""
     for number in range(8):
         step.flow.annotate("notice", f"n{number}", "m")
-    step.flow.notes([Note("notice", "a", "1"), Note("notice", "b", "2", 5), Note("notice", "c", "3")])
+    step.flow.notes([Annotation("notice", "a", "1"), Annotation("notice", "b", "2", 5), Annotation("notice", "c", "3")])
     step.flow.annotate("notice", "late", "m")
     step.flow.annotate("error", "of another level", "m")
     titles = [command.properties["title"] for command in step.log.commands]
@@ -108,18 +108,18 @@ def test_ten_are_for_the_whole_step(step: Step) -> None:
 @example("###[[error]]")
 @given(hostile)
 def test_no_plain_text_is_a_command(text: str) -> None:
-    assert Runner().read(plain(text)).commands == []
+    assert Runner().read(without_commands(text)).commands == []
 
 
 @given(st.text(st.characters(exclude_characters=":#")))
 def test_plain_text_without_commands_stays_as_it_is(text: str) -> None:
-    assert plain(text) == text
+    assert without_commands(text) == text
 
 
 @given(hostile)
 def test_a_group_is_one_command_and_ends(title: str) -> None:
     stream = io.StringIO()
-    flow = Workflow({"GITHUB_ACTIONS": "true"}, stream)
+    flow = WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream)
     with flow.group(title):
         stream.write("inside\n")
     read = Runner().read(stream.getvalue())
@@ -238,8 +238,8 @@ def test_no_output_is_dropped_silently(mask: str, data: st.DataObject) -> None:
 )
 def test_nothing_is_said_outside_github(said: Said, capfd: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    said(Workflow({}, stream))
-    said(Workflow({}))
+    said(WorkflowCommands({}, stream))
+    said(WorkflowCommands({}))
     assert (stream.getvalue(), *capfd.readouterr()) == ("", "", "")
 
 

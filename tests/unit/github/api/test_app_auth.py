@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import NotFound, Unauthorized
 from hyops_ci.github.api.client import AppKey, Client
+from hyops_ci.github.api.responses import NotFound, Unauthorized
 from tests.support.github import faults
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import TOKEN, Asking, Scripted, Time, failed, said

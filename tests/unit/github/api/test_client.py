@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import Answer, Conflict, Forbidden, NotFound, Rejected, Unauthorized
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.errors import WITHOUT_GITHUB
+from hyops_ci.github.api.responses import Conflict, Forbidden, NotFound, Rejected, Response, Unauthorized
 from hyops_ci.http.client import HttpClient, Reply
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import BAD_GATEWAY, FINE, TOKEN, Asking, Scripted, Time, failed, said
@@ -255,7 +255,7 @@ def test_a_primary_limit_that_lasts_is_said_at_once(asking: Asking, time: Time) 
         "  docs     github-api.md",
     ]
     assert (client.calls, time.slept) == (1, [])
-    assert (client.headroom.remaining, client.headroom.limit) == (0, 1000)
+    assert (client.rate_limit.remaining, client.rate_limit.limit) == (0, 1000)
 
 
 def test_a_limit_that_does_not_end_is_not_waited_for_longer_than_two_minutes(asking: Asking, time: Time) -> None:
@@ -268,7 +268,7 @@ def test_odd_headers_are_no_numbers(value: str, asking: Asking) -> None:
     odd = dict.fromkeys(("X-RateLimit-Remaining", "X-RateLimit-Limit", "X-RateLimit-Reset"), value)
     client = asking(said(200, {"id": 77}, {name: text.encode().decode("latin-1") for name, text in odd.items()}))
     assert client.ask(endpoints.REPOSITORY)["id"] == 77
-    assert client.headroom.remaining is None
+    assert client.rate_limit.remaining is None
 
 
 def test_headroom_is_what_the_last_answer_said(github_fake: FakeGitHub, connected: Asking) -> None:
@@ -276,8 +276,8 @@ def test_headroom_is_what_the_last_answer_said(github_fake: FakeGitHub, connecte
     client = connected(github_fake.url, github_fake.add_token("metadata: read"))
     client.ask(endpoints.REPOSITORY)
     client.ask(endpoints.REPOSITORY)
-    assert (client.headroom.remaining, client.headroom.limit, client.calls) == (998, 1000, 2)
-    assert client.headroom.resets_at is not None
+    assert (client.rate_limit.remaining, client.rate_limit.limit, client.calls) == (998, 1000, 2)
+    assert client.rate_limit.resets_at is not None
 
 
 # ----------------------------------------------------------------------------------------------- what answers hold
@@ -356,7 +356,7 @@ def test_a_full_last_page_is_followed_by_an_empty_one(asking: Asking) -> None:
     [("Tue, 24 Nov 2026 12:00:00 GMT", 30.0), ("Tue, 24 Nov 2026 12:01:00 GMT", -30.0), ("yesterday", None), ("", None)],
 )
 def test_the_clock_is_compared_with_githubs(date: str, ahead: float | None) -> None:
-    answer = Answer(200, {"date": date} if date else {}, "{}")
+    answer = Response(200, {"date": date} if date else {}, "{}")
     here = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC).timestamp()
     assert (None if answer.date is None else here - answer.date) == ahead
 

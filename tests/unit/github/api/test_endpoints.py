@@ -21,7 +21,7 @@ from hyops_ci.github import jobs as github_jobs
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import AppKey, Client
 from hyops_ci.github.api.endpoints import APP_KEY, ENDPOINTS, Endpoint
-from hyops_ci.github.dispatch import Workflow
+from hyops_ci.github.dispatch import DispatchTarget
 from hyops_ci.operations.dispatch import follow
 from tests.support.github import description, routing
 from tests.support.github.repositories import Repository
@@ -62,8 +62,8 @@ class Site:
     person: Client
     clock: StandingClock
 
-    def workflow(self) -> Workflow:
-        return dispatch.workflow(self.client, "dr.yml")
+    def workflow(self) -> DispatchTarget:
+        return dispatch.dispatch_target(self.client, "dr.yml")
 
     def as_app(self) -> None:
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -93,26 +93,26 @@ REF: Final = {"ref": "refs/heads/main", "default_branch": "main"}
 ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
     "REPOSITORY": lambda site: repository.repository(site.client),
     "USER": lambda site: repository.person_id(site.client, "maria"),
-    "BRANCH": lambda site: branch.ref(site.client, sha=site.repository.head, **REF),
-    "BRANCH_RULES": lambda site: branch.ref(site.client, sha=site.repository.head, **REF),
+    "BRANCH": lambda site: branch.ref_fact(site.client, sha=site.repository.head, **REF),
+    "BRANCH_RULES": lambda site: branch.ref_fact(site.client, sha=site.repository.head, **REF),
     "CONTENT": lambda site: contents.file_at(site.client, WORKFLOW, "main"),
     "ENVIRONMENT": lambda site: environments.environment(site.client, "dr-prod", private=True),
     "BRANCH_POLICIES": lambda site: environments.environment(site.client, "dr-prod", private=True),
     "RUN": lambda site: runs.run(site.client, site.run.id),
     "RUNS": lambda site: runs.waiting_runs(site.client, "dr.yml"),
-    "REPOSITORY_RUNS": lambda site: github_jobs.at_work(site.client, ["dr"], [], 0),
+    "REPOSITORY_RUNS": lambda site: github_jobs.jobs_in_progress(site.client, ["dr"], [], 0),
     "JOBS": lambda site: github_jobs.jobs(site.client, site.run.id, 1),
     "REVIEWS": lambda site: reviews.reviews(site.client, site.run.id),
     "PENDING": follow_run,
     "CANCEL": lambda site: github_jobs.cancel(site.client, site.run.id),
-    "ARTIFACTS": lambda site: artifacts.find(site.client, site.run.id, "dr-plan"),
-    "ARTIFACT": lambda site: artifacts.artifact(site.client, site.run.id, "dr-plan"),
+    "ARTIFACTS": lambda site: artifacts.find_artifact(site.client, site.run.id, "dr-plan"),
+    "ARTIFACT": lambda site: artifacts.artifact_files(site.client, site.run.id, "dr-plan"),
     "WORKFLOW": Site.workflow,
     "DISPATCH": start,
     "REPOSITORY_DISPATCH": start_by_event,
-    "RUNNERS": lambda site: runners.find(site.person, names=[], labels=["dr"], org="acme"),
-    "ORG_RUNNERS": lambda site: runners.find(site.person, names=["dr-1"], labels=["dr"], org="acme"),
-    "RUNNER_GROUPS": lambda site: runners.find(site.person, names=[], labels=["dr"], org="acme"),
+    "RUNNERS": lambda site: runners.find_runners(site.person, names=[], labels=["dr"], org="acme"),
+    "ORG_RUNNERS": lambda site: runners.find_runners(site.person, names=["dr-1"], labels=["dr"], org="acme"),
+    "RUNNER_GROUPS": lambda site: runners.find_runners(site.person, names=[], labels=["dr"], org="acme"),
     "DEPRECATION": lambda site: runner_versions.schedule(site.person, "2.336.0"),
     "INSTALLATION": Site.as_app,
     "INSTALLATION_TOKEN": Site.as_app,

@@ -13,9 +13,9 @@ import pytest
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api import client as client_module
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.answers import NotFound
 from hyops_ci.github.api.exchange import LIMITS
-from hyops_ci.github.artifacts import artifact
+from hyops_ci.github.api.responses import NotFound
+from hyops_ci.github.artifacts import artifact_files
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import FINE, TOKEN, Asking, Scripted, Time, failed, said
 
@@ -106,7 +106,7 @@ def test_an_artifact_from_its_name_to_its_files(github_fake: FakeGitHub, connect
     run.add_artifact("dr-plan-1", {"plan.json": b"{}"})
     run.add_artifact("dr-plan-2", {"plan.json": b"[]"})
     client = connected(github_fake.url, github_fake.add_token("actions: read"))
-    assert artifact(client, run.id, "dr-plan-2") == {"plan.json": b"[]"}
+    assert artifact_files(client, run.id, "dr-plan-2") == {"plan.json": b"[]"}
 
 
 def test_bytes_that_do_not_come_are_asked_for_anew(asking: Asking, scripted: Scripted, time: Time) -> None:

@@ -10,7 +10,7 @@ from hyops_ci.config.settings import LaneSettings
 from hyops_ci.contracts.control import RunnerFact
 from hyops_ci.github.api.client import AppKey, Client
 from hyops_ci.github.runner_versions import Schedule
-from hyops_ci.github.runners import Found
+from hyops_ci.github.runners import LaneRunners
 from hyops_ci.stages.watch.queue import Presence
 from hyops_ci.stages.watch.runner_status import best_of, runner_status
 from tests.support.clock import START
@@ -37,32 +37,36 @@ ENDED = Schedule(version="2.336.0", runtime_ends="2026-11-05T08:04:55Z")
 @pytest.mark.parametrize(
     ("found", "presence", "words"),
     [
-        (Found(runners=(OFF, WORKING, OLD, runner("free"))), Presence.ONLINE, "free is idle"),
-        (Found(runners=(OFF, WORKING, OLD)), Presence.BUSY, "working is busy"),
-        (Found(runners=(OFF, OLD)), Presence.OFFLINE, "off is offline"),
+        (LaneRunners(runners=(OFF, WORKING, OLD, runner("free"))), Presence.ONLINE, "free is idle"),
+        (LaneRunners(runners=(OFF, WORKING, OLD)), Presence.BUSY, "working is busy"),
+        (LaneRunners(runners=(OFF, OLD)), Presence.OFFLINE, "off is offline"),
         (
-            Found(runners=(OLD,)),
+            LaneRunners(runners=(OLD,)),
             Presence.OUTDATED,
             "old-one is online, but agent 2.320.0 is below 2.329.0, the oldest that GitHub registers",
         ),
-        (Found(runners=(runner("unsaid", version=""),)), Presence.ONLINE, "unsaid is idle"),
-        (Found(runners=(runner("a", labels=("self-hosted",)),), named=True), Presence.ABSENT, "a is without the label gcp-ops-runner"),
-        (Found(unseen_names=("a", "b"), named=True), Presence.ABSENT, "GitHub shows no runner a or b"),
-        (Found(), Presence.ABSENT, "GitHub shows no runner with these labels"),
+        (LaneRunners(runners=(runner("unsaid", version=""),)), Presence.ONLINE, "unsaid is idle"),
         (
-            Found(unseen_names=("a",), named=True, not_known=("first 1 of 2 looked at",)),
+            LaneRunners(runners=(runner("a", labels=("self-hosted",)),), named=True),
+            Presence.ABSENT,
+            "a is without the label gcp-ops-runner",
+        ),
+        (LaneRunners(unseen_names=("a", "b"), named=True), Presence.ABSENT, "GitHub shows no runner a or b"),
+        (LaneRunners(), Presence.ABSENT, "GitHub shows no runner with these labels"),
+        (
+            LaneRunners(unseen_names=("a",), named=True, not_known=("first 1 of 2 looked at",)),
             Presence.UNKNOWN,
             "not known: first 1 of 2 looked at",
         ),
     ],
 )
-def test_the_best_of_a_lanes_runners(found: Found, presence: Presence, words: str) -> None:
+def test_the_best_of_a_lanes_runners(found: LaneRunners, presence: Presence, words: str) -> None:
     seen = best_of(found, LABELS, (), START)
     assert (seen.presence, seen.words) == (presence, words)
 
 
 def test_an_agent_past_its_date() -> None:
-    assert best_of(Found(runners=(runner("free"),)), LABELS, (ENDED,), START).presence is Presence.OUTDATED
+    assert best_of(LaneRunners(runners=(runner("free"),)), LABELS, (ENDED,), START).presence is Presence.OUTDATED
 
 
 @pytest.mark.parametrize("names", [(), ("gcp-ops-runner-01",), ("nobody",), tuple(f"ops-{number}" for number in range(50))], ids=len)

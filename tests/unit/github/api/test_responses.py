@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault
-from hyops_ci.github.api.answers import Answer, Unanswered, asked, pause
 from hyops_ci.github.api.endpoints import DISPATCH, ENDPOINTS, ENVIRONMENT, INSTALLATION, INSTALLATION_TOKEN, RUNNERS
-from hyops_ci.github.api.errors import accepted, explain, misunderstood, read_as
+from hyops_ci.github.api.errors import error_for, malformed, permissions_named, reading
+from hyops_ci.github.api.responses import Response, Unanswered, call_text, rate_limit_wait
 
 NOW = datetime(2026, 11, 23, 3, 4, 31, tzinfo=UTC)
 DATE = format_datetime(NOW, usegmt=True)
 SPENT = {"date": DATE, "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 90)}
 
 
-def with_message(status: int, message: str, **headers: str) -> Answer:
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps({"message": message}))
+def with_message(status: int, message: str, **headers: str) -> Response:
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps({"message": message}))
 
 
 # ----------------------------------------------------------------------------------------------------- how long
@@ -30,33 +30,33 @@ def with_message(status: int, message: str, **headers: str) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
-        (Answer(0, trouble="no answer"), None),
-        (Answer(500), None),
-        (Answer(599), None),
-        (Answer(429), 60.0),
-        (Answer(429, {"retry-after": "120"}), 120.0),
-        (Answer(403, SPENT), 90.0),
-        (Answer(403, {**SPENT, "retry-after": "3"}), 3.0),
-        (Answer(403, {**SPENT, "x-ratelimit-reset": "0"}), 1.0),
-        (Answer(403, {**SPENT, "x-ratelimit-reset": "soon"}), 60.0),
+        (Response(0, problem="no answer"), None),
+        (Response(500), None),
+        (Response(599), None),
+        (Response(429), 60.0),
+        (Response(429, {"retry-after": "120"}), 120.0),
+        (Response(403, SPENT), 90.0),
+        (Response(403, {**SPENT, "retry-after": "3"}), 3.0),
+        (Response(403, {**SPENT, "x-ratelimit-reset": "0"}), 1.0),
+        (Response(403, {**SPENT, "x-ratelimit-reset": "soon"}), 60.0),
         (with_message(403, "You have exceeded a secondary rate limit"), 60.0),
         (with_message(403, "Resource not accessible by integration"), None),
-        (Answer(403, {"x-ratelimit-remaining": "12"}), None),
-        (Answer(301), None),
-        (Answer(400), None),
-        (Answer(404, SPENT), None),
-        (Answer(422), None),
+        (Response(403, {"x-ratelimit-remaining": "12"}), None),
+        (Response(301), None),
+        (Response(400), None),
+        (Response(404, SPENT), None),
+        (Response(422), None),
     ],
 )
-def test_how_long_to_wait(answer: Answer, seconds: float | None) -> None:
-    assert pause(answer) == seconds
+def test_how_long_to_wait(answer: Response, seconds: float | None) -> None:
+    assert rate_limit_wait(answer) == seconds
 
 
 @pytest.mark.parametrize(
     ("answer", "without_effect"),
-    [(Answer(0), False), (Answer(0, unsent=True), True), (Answer(502), False), (Answer(429), True), (Answer(403, SPENT), True)],
+    [(Response(0), False), (Response(0, unsent=True), True), (Response(502), False), (Response(429), True), (Response(403, SPENT), True)],
 )
-def test_what_certainly_did_nothing(answer: Answer, without_effect: bool) -> None:
+def test_what_certainly_did_nothing(answer: Response, without_effect: bool) -> None:
     assert answer.without_effect is without_effect
 
 
@@ -81,11 +81,11 @@ def test_what_certainly_did_nothing(answer: Answer, without_effect: bool) -> Non
     ],
 )
 def test_githubs_own_words(text: str, message: str) -> None:
-    assert Answer(422, {}, text).message == message
+    assert Response(422, {}, text).message == message
 
 
 def test_a_text_is_not_shown_by_repr() -> None:
-    assert "canary-8f21" not in repr(Answer(201, {}, '{"token": "canary-8f21"}'))
+    assert "canary-8f21" not in repr(Response(201, {}, '{"token": "canary-8f21"}'))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_text_is_not_shown_by_repr() -> None:
     ],
 )
 def test_permissions_that_github_names(header: str, words: str) -> None:
-    assert accepted(Answer(403, {"x-accepted-github-permissions": header})) == words
+    assert permissions_named(Response(403, {"x-accepted-github-permissions": header})) == words
 
 
 # ------------------------------------------------------------------------------------------------- word by word
@@ -166,7 +166,7 @@ PLACE = "/repos/acme/dr/environments/dr-prod"
             ],
         ),
         (
-            Answer(0, trouble="no answer (ReadTimeout)"),
+            Response(0, problem="no answer (ReadTimeout)"),
             [
                 "FAILED github.unreachable (exit 12): GitHub does not answer",
                 f"  found    GET {PLACE}: no answer (ReadTimeout)",
@@ -175,7 +175,7 @@ PLACE = "/repos/acme/dr/environments/dr-prod"
             ],
         ),
         (
-            Answer(403, SPENT),
+            Response(403, SPENT),
             [
                 "FAILED github.limit (exit 12): this token has asked GitHub too much",
                 f"  found    GET {PLACE}: HTTP 403; free again at 03:06:01Z",
@@ -185,8 +185,8 @@ PLACE = "/repos/acme/dr/environments/dr-prod"
         ),
     ],
 )
-def test_every_refusal_word_by_word(answer: Answer, lines: list[str]) -> None:
-    error = explain(ENVIRONMENT, answer, PLACE)
+def test_every_refusal_word_by_word(answer: Response, lines: list[str]) -> None:
+    error = error_for(ENVIRONMENT, answer, PLACE)
     assert error.lines() == [*lines, "  docs     github-api.md"]
 
 
@@ -201,7 +201,7 @@ def test_an_unanswered_call_word_by_word() -> None:
 
 
 def test_an_answer_of_another_shape_word_by_word() -> None:
-    assert misunderstood(RUNNERS, "/repos/acme/dr/actions/runners", "no total_count").lines() == [
+    assert malformed(RUNNERS, "/repos/acme/dr/actions/runners", "no total_count").lines() == [
         "FAILED github.answer (exit 12): GitHub's answer is not what its API describes",
         "  found    GET /repos/acme/dr/actions/runners: no total_count",
         "  expected what docs.github.com/rest describes",
@@ -219,20 +219,20 @@ def test_an_answer_of_another_shape_word_by_word() -> None:
     ],
 )
 def test_an_app_is_told_about_itself(endpoint: object, status: int, reason: str) -> None:
-    error = explain(endpoint, Answer(status), "/x")  # type: ignore[arg-type]
+    error = error_for(endpoint, Response(status), "/x")  # type: ignore[arg-type]
     assert (error.gate, error.reason) == ("github.app", reason)
 
 
 @pytest.mark.parametrize("error", [KeyError("a"), IndexError(), TypeError(), AttributeError(), ValueError("canary-8f21 is no time")])
 def test_reading_ends_in_a_fault_that_repeats_no_value(error: Exception) -> None:
-    with pytest.raises(Fault) as caught, read_as(INSTALLATION_TOKEN):
+    with pytest.raises(Fault) as caught, reading(INSTALLATION_TOKEN):
         raise error
     assert caught.value.found == f"POST /app/installations/{{installation}}/access_tokens: {type(error).__name__}"
     assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
 
 
 def test_a_refusal_inside_reading_stays_what_it_is() -> None:
-    with pytest.raises(Fault, match=r"github\.unanswered"), read_as(RUNNERS):
+    with pytest.raises(Fault, match=r"github\.unanswered"), reading(RUNNERS):
         raise Unanswered(DISPATCH, "", "nothing")
 
 
@@ -251,15 +251,17 @@ headers = st.dictionaries(
     st.text() | st.dictionaries(st.sampled_from(["message", "errors"]), st.text() | st.lists(st.text())).map(json.dumps),
 )
 def test_whatever_comes_is_explained_on_single_lines(endpoint: object, status: int, told: dict[str, str], text: str) -> None:
-    answer = Answer(status, told, text)
-    wait = pause(answer)
+    answer = Response(status, told, text)
+    wait = rate_limit_wait(answer)
     assert wait is None or wait >= 1
-    error = explain(endpoint, answer, "/repos/acme/dr/x")  # type: ignore[arg-type]
+    error = error_for(endpoint, answer, "/repos/acme/dr/x")  # type: ignore[arg-type]
     assert isinstance(error, DispatchError)
     assert all(line.isprintable() for line in error.lines())
     assert error.exit_code in Exit
-    assert (error.exit_code is Exit.UNAVAILABLE) is (answer.passing or answer.limited), "exit 12 for what may pass, and for nothing else"
+    assert (error.exit_code is Exit.UNAVAILABLE) is (answer.transient or answer.rate_limited), (
+        "exit 12 for what may pass, and for nothing else"
+    )
 
 
 def test_without_a_place_the_endpoint_itself_is_named() -> None:
-    assert asked(ENVIRONMENT) == "GET /repos/{repo}/environments/{name}"
+    assert call_text(ENVIRONMENT) == "GET /repos/{repo}/environments/{name}"

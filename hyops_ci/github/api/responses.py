@@ -13,7 +13,7 @@ from typing import Any, Final, Never
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.endpoints import Endpoint
 
-UNSAID: Final = 60.0
+UNSTATED_WAIT: Final = 60.0
 """Seconds to wait for a limit that does not say how long it lasts (GitHub docs, *Rate limits for the REST API*)."""
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 
@@ -39,28 +39,28 @@ class Rejected(Refusal):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Status (0: none), headers in lower case, and the text. `trouble` says why there is none, or none that can be read."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False)
-    trouble: str = ""
+    problem: str = ""
     unsent: bool = False
     """The request never left: no connection came about."""
 
     @property
-    def fine(self) -> bool:
+    def ok(self) -> bool:
         """Whether it is a success."""
         return 200 <= self.status < 300
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether the next try may find it different: no answer, or one of GitHub's own failures."""
         return self.status == 0 or self.status >= 500
 
     @property
-    def limited(self) -> bool:
+    def rate_limited(self) -> bool:
         """Whether a rate limit is what stopped it. GitHub says so with 429, or with 403 and a header or a word."""
         if self.status == 429:
             return True
@@ -70,12 +70,12 @@ class Answer:
     @property
     def without_effect(self) -> bool:
         """Whether the call certainly did nothing: it never left, or a limit turned it away at the door."""
-        return self.unsent or self.limited
+        return self.unsent or self.rate_limited
 
     @property
-    def said(self) -> str:
+    def outcome(self) -> str:
         """What came back, in a few words."""
-        return self.trouble or f"HTTP {self.status}"
+        return self.problem or f"HTTP {self.status}"
 
     @property
     def message(self) -> str:
@@ -110,8 +110,8 @@ class Answer:
         `missing` makes what is raised when a field is looked up that is not there.
         """
 
-        def found(pairs: list[tuple[str, Any]]) -> Found:
-            return Found(pairs, missing)
+        def found(pairs: list[tuple[str, Any]]) -> ResponseObject:
+            return ResponseObject(pairs, missing)
 
         try:
             return json.loads(self.text, parse_constant=_no_number, object_pairs_hook=found) if self.text.strip() else None
@@ -119,7 +119,7 @@ class Answer:
             raise ValueError("nested without end") from None
 
 
-class Found(dict[str, Any]):
+class ResponseObject(dict[str, Any]):
     """An object of an answer. What its description promises and it lacks is a fault that names the field, wherever it is looked up."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]], missing: Callable[[str], Exception]) -> None:
@@ -142,31 +142,31 @@ class Unanswered(Fault):
             "github.unanswered",
             "GitHub did not say whether it did what was asked",
             exit_code=Exit.UNAVAILABLE,
-            found=f"{asked(endpoint, place)}: {said}",
+            found=f"{call_text(endpoint, place)}: {said}",
             expected="an answer",
             fix="look at the Actions page before asking again",
             docs="github-api.md",
         )
 
 
-def pause(answer: Answer) -> float | None:
+def rate_limit_wait(answer: Response) -> float | None:
     """Return the seconds after which a rate limit lets calls through again, None for an answer that no limit stopped."""
-    if not answer.limited:
+    if not answer.rate_limited:
         return None
     if (after := answer.number("retry-after")) is not None:
         return max(float(after), 1.0)
     reset = answer.number("x-ratelimit-reset")
     if answer.headers.get("x-ratelimit-remaining") == "0" and reset is not None:
-        return max(reset - said_at(answer), 1.0)
-    return UNSAID
+        return max(reset - server_time(answer), 1.0)
+    return UNSTATED_WAIT
 
 
-def asked(endpoint: Endpoint, place: str = "") -> str:
+def call_text(endpoint: Endpoint, place: str = "") -> str:
     """The call in a person's words; `place` is its path as it was asked, quoted."""
     return f"{endpoint.method} {place or endpoint.path}"
 
 
-def said_at(answer: Answer) -> float:
+def server_time(answer: Response) -> float:
     """When GitHub said it, by its own clock: the time of a reset is GitHub's too, and a host's clock may be wrong."""
     try:
         return parsedate_to_datetime(answer.headers["date"]).timestamp()
