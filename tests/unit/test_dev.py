@@ -68,6 +68,12 @@ def test_no_python_is_said_in_one_line(checkout: Path) -> None:
     assert done.stderr.splitlines() == ["dev: no Python 3.11 or newer with venv on the PATH (Debian: apt-get install python3 python3-venv)"]
 
 
+def test_a_python_that_was_named_is_the_one_or_none(checkout: Path) -> None:
+    done = dev(checkout, "run", "true", python="python3.2")
+    assert done.returncode == 2
+    assert done.stderr == "dev: PYTHON=python3.2 cannot be used: Python 3.11 or newer with venv is needed\n"
+
+
 @pytest.mark.parametrize(("arguments", "code"), [(["help"], 0), ([], 2), (["no-such"], 2)])
 def test_the_commands_are_listed(checkout: Path, arguments: list[str], code: int) -> None:
     done = dev(checkout, *arguments)
