@@ -16,15 +16,15 @@ from hyops_ci.ledger import rules, transitions
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages.conclude import crashed
-from tests.simulation.choosing import Choice
-from tests.simulation.exhaustive import SCENES, search
-from tests.simulation.happening import Stage
-from tests.simulation.judge import BROKEN, EFFECTS, HOLDERS, Violation
-from tests.simulation.night import Budget, Night, beginning
+from tests.simulation.backends import InMemory
+from tests.simulation.choices import Choice
+from tests.simulation.exhaustive import RUN_SETS, search
+from tests.simulation.invariants import BROKEN, EFFECTS, HOLDERS, Violation
 from tests.simulation.on_git import OnGit
-from tests.simulation.placing import InMemory
 from tests.simulation.process import Run
-from tests.simulation.wandering import recorded, walk
+from tests.simulation.random_walk import recorded, walk
+from tests.simulation.state import Budget, SimState, initial_state
+from tests.simulation.step import Simulator
 
 SEEDS = range(20_000, 20_200)  # not those of the benchmark
 MOST = 1200
@@ -34,22 +34,22 @@ MOST = 1200
 def test_random_schedules(tmp_path: Path) -> None:
     bundles = 0
     for seed in SEEDS:
-        told = recorded(seed, Stage(), tmp_path, bundles=seed % 10 == 0) if seed % 5 == 0 else walk(seed, Stage())
-        assert not told.violations, f"python -m bench schedules --seed {seed}"
-        bundles += told.bundles
+        schedule = recorded(seed, Simulator(), tmp_path, bundles=seed % 10 == 0) if seed % 5 == 0 else walk(seed, Simulator())
+        assert not schedule.violations, f"python -m bench schedules --seed {seed}"
+        bundles += schedule.bundles
     assert bundles > 15
 
 
 def test_random_schedules_on_a_real_repository(tmp_path: Path) -> None:
     for seed in SEEDS[:4]:
-        told = recorded(seed, Stage(OnGit(tmp_path / f"git-{seed}")), tmp_path, bundles=True)
-        assert not told.violations, f"python -m bench schedules --seed {seed} --git"
+        schedule = recorded(seed, Simulator(OnGit(tmp_path / f"git-{seed}")), tmp_path, bundles=True)
+        assert not schedule.violations, f"python -m bench schedules --seed {seed} --git"
 
 
 def test_a_seed_is_a_schedule() -> None:
-    one, other = (walk(20_007, Stage()) for _ in range(2))
+    one, other = (walk(20_007, Simulator()) for _ in range(2))
     assert one.taken == other.taken
-    assert one.night.head == other.night.head
+    assert one.sim.head == other.sim.head
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_seed_is_a_schedule() -> None:
     ],
 )
 def test_every_night_of_two_runs(scene: str, budget: Budget, states: int) -> None:
-    found = search(SCENES[scene], budget)
+    found = search(RUN_SETS[scene], budget)
     assert not found.violations
     assert found.states > states
 
@@ -150,7 +150,7 @@ def test_a_planted_fault_is_found_in_the_nights_of_two(
     plant: Plant, kind: str, scene: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    assert kind in {violation.kind for violation, _ in search(SCENES[scene], budget, most=60).violations}
+    assert kind in {violation.kind for violation, _ in search(RUN_SETS[scene], budget, most=60).violations}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_planted_fault_is_found_by_chance(plant: Plant, kind: str, monkeypatch
     plant(monkeypatch)
     kinds: set[str] = set()
     for seed in range(MOST):
-        kinds.update(each.kind for each in walk(seed, Stage()).violations)
+        kinds.update(each.kind for each in walk(seed, Simulator()).violations)
         if kind in kinds:
             return
     pytest.fail(f"{MOST} schedules, and only {kinds or 'nothing'}")
@@ -177,7 +177,7 @@ def test_a_lost_runner_and_a_conclude_that_believes_what_it_read(monkeypatch: py
     real = transitions.advanced
     monkeypatch.setattr(crashed, "_closed", lambda ledger, claim, world: ledger.tip())
     monkeypatch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "unbegun": False}))
-    found = search(SCENES["same incident"], Budget(faults=1), most=1)
+    found = search(RUN_SETS["same incident"], Budget(faults=1), most=1)
     assert {violation.kind for violation, _ in found.violations} & {EFFECTS, HOLDERS}
 
 
@@ -190,33 +190,33 @@ def test_the_history_may_only_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         return (cut if new is not head else head), answer
 
     monkeypatch.setattr(InMemory, "answer", shortened)
-    assert Violation(BROKEN, "the branch did not just grow") in [each for seed in range(20) for each in walk(seed, Stage()).violations]
+    assert Violation(BROKEN, "the branch did not just grow") in [each for seed in range(20) for each in walk(seed, Simulator()).violations]
 
 
 # ------------------------------------------------------------------------- a run that GitHub lost sight of
-def told(night: Night, *steps: str) -> Night:
-    """The night after these choices, in which nothing may be wrong; `go on 0 x 3` is three of one kind."""
+def schedule(sim: SimState, *steps: str) -> SimState:
+    """The sim after these choices, in which nothing may be wrong; `go on 0 x 3` is three of one kind."""
     for step in steps:
         words, _, times = step.partition(" x ")
         what, _, who = words.rpartition(" ")
         for _ in range(int(times or 1)):
-            night, wrong = Stage().play(night, Choice(what, int(who)))
+            sim, wrong = Simulator().step(sim, Choice(what, int(who)))
             assert not wrong
-    return night
+    return sim
 
 
 @pytest.fixture
-def claimed() -> Night:
+def claimed() -> SimState:
     """A run that holds its claim and is about to push EXECUTING."""
-    night = told(beginning((Run(0, 0),), Budget(faults=1), people=0), "begin 0", "go on 0 x 3")
-    assert night.processes[0].state is State.PREFLIGHT_PASSED
-    return night
+    sim = schedule(initial_state((Run(0, 0),), Budget(faults=1), people=0), "begin 0", "go on 0 x 3")
+    assert sim.processes[0].state is State.PREFLIGHT_PASSED
+    return sim
 
 
-def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: Night) -> None:
-    night = told(claimed, "crash before 0", "find nothing 1", "go on 1 x 4")
-    assert night.processes[1].over
-    assert [(tip.state, tip.bundle_sha256 is not None) for tip in night.head.tips] == [
+def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: SimState) -> None:
+    sim = schedule(claimed, "crash before 0", "find nothing 1", "go on 1 x 4")
+    assert sim.processes[1].over
+    assert [(tip.state, tip.bundle_sha256 is not None) for tip in sim.head.tips] == [
         (State.FAILED, True),
         (State.FAILED, False),
         (State.CLAIMED, False),
@@ -224,16 +224,16 @@ def test_conclude_closes_the_claim_of_a_dead_run_and_adds_the_bundle(claimed: Ni
     ]
 
 
-def test_a_lost_run_that_was_closed_stops_at_its_next_push(claimed: Night) -> None:
-    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1 x 2", "go on 0 x 3")
-    assert night.head.tip.state is State.FAILED
-    assert night.processes[0].state is State.FAILED
-    assert not night.hyops
+def test_a_lost_run_that_was_closed_stops_at_its_next_push(claimed: SimState) -> None:
+    sim = schedule(claimed, "lose sight 0", "find nothing 1", "go on 1 x 2", "go on 0 x 3")
+    assert sim.head.tip.state is State.FAILED
+    assert sim.processes[0].state is State.FAILED
+    assert not sim.hyops
 
 
-def test_a_lost_run_that_begins_while_conclude_looks_is_unknown(claimed: Night) -> None:
-    night = told(claimed, "lose sight 0", "find nothing 1", "go on 1", "go on 0", "go on 1 x 6")
-    assert night.processes[1].over
-    assert night.processes[1].sealed is State.INDETERMINATE
-    assert (night.head.tip.state, night.head.tip.mutating) == (State.INDETERMINATE, True)
-    assert night.processes[0].state is State.EXECUTING
+def test_a_lost_run_that_begins_while_conclude_looks_is_unknown(claimed: SimState) -> None:
+    sim = schedule(claimed, "lose sight 0", "find nothing 1", "go on 1", "go on 0", "go on 1 x 6")
+    assert sim.processes[1].over
+    assert sim.processes[1].sealed is State.INDETERMINATE
+    assert (sim.head.tip.state, sim.head.tip.mutating) == (State.INDETERMINATE, True)
+    assert sim.processes[0].state is State.EXECUTING

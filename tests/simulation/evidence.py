@@ -12,9 +12,9 @@ from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import verify
 from tests.ledger.scene import SERVICE
-from tests.simulation.judge import BROKEN, Violation
-from tests.simulation.night import Process
+from tests.simulation.invariants import BROKEN, Violation
 from tests.simulation.process import Entered, moment_of
+from tests.simulation.state import Process
 
 
 class _Clock:
@@ -101,7 +101,7 @@ class Evidence:
         self.sealed_runs.add(run.number)
 
     def close(self, runs: int) -> list[Violation]:
-        """The night is over: what is wrong with what was written."""
+        """Return the violations in the evidence, once the simulation is over."""
         for folder in list(self._parts):
             self._close(folder)
         for run in sorted(set(range(runs)) - self.sealed_runs):

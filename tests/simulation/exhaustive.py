@@ -12,20 +12,20 @@ from typing import Final
 
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.ledger.store import Head
-from tests.simulation.choosing import Choice, choices
-from tests.simulation.happening import Stage
-from tests.simulation.judge import Violation
-from tests.simulation.naming import of_branch
-from tests.simulation.night import Budget, Night, Process, beginning
+from tests.simulation.choices import Choice, choices
+from tests.simulation.invariants import Violation
 from tests.simulation.process import No, Run
-from tests.simulation.wandering import ended
+from tests.simulation.random_walk import ended
+from tests.simulation.state import Budget, Process, SimState, initial_state
+from tests.simulation.state_keys import of_branch
+from tests.simulation.step import Simulator
 
-SCENES: Final[dict[str, tuple[Run, ...]]] = {
+RUN_SETS: Final[dict[str, tuple[Run, ...]]] = {
     "same incident": (Run(0, 0, nonce=0), Run(1, 1, nonce=1, host="gcp-2")),
     "two incidents": (Run(0, 0, nonce=0), Run(1, 1, DecisionType.FAILBACK_ONPREM, nonce=1, host="onprem")),
     "a drill and a real run": (Run(0, 0, drill=True, nonce=0, host="gcp-2"), Run(1, 1, nonce=1)),
 }
-"""Two runs each, on hosts of their own: the ledger is all that stands between them."""
+"""Two runs each, on hosts of their own: only the ledger coordinates them."""
 BUDGET: Final = Budget(faults=1, jumps=1, beats=1)
 
 
@@ -35,23 +35,23 @@ class Search:
 
     states: int = 0
     steps: int = 0
-    nights: int = 0
+    simulations: int = 0
     """Ends reached: states in which nothing more can happen."""
     violations: list[tuple[Violation, tuple[Choice, ...]]] = field(default_factory=list)
 
 
 @dataclass
-class Recalling(Stage):
-    """A stage that runs no process twice over the same answers: in most nights only the other process has moved."""
+class CachingSimulator(Simulator):
+    """A simulator that caches processes by their answers: in most states only the other process has moved."""
 
     ran: dict[tuple[int, Hashable, int], tuple[Process, Process]] = field(default_factory=dict)
     """By the process itself (kept here, so that no other takes its number), the answer and the time."""
 
-    def _run(self, night: Night, process: Process, answer: object) -> tuple[Night, Process]:
-        key = (id(process), _exactly(answer), night.now)
+    def _run(self, sim: SimState, process: Process, answer: object) -> tuple[SimState, Process]:
+        key = (id(process), _exactly(answer), sim.now)
         if key not in self.ran:
-            self.ran[key] = (process, super()._run(night, process, answer)[1])
-        return night, self.ran[key][1]
+            self.ran[key] = (process, super()._run(sim, process, answer)[1])
+        return sim, self.ran[key][1]
 
     def unseen(self, process: Process) -> Process:
         """The same process, and GitHub has lost sight of it."""
@@ -81,22 +81,22 @@ def _exactly(answer: object) -> Hashable:
             raise TypeError(f"no key for {answer!r}")
 
 
-def search(runs: tuple[Run, ...], budget: Budget = BUDGET, stage: Stage | None = None, most: int = 40) -> Search:
+def search(runs: tuple[Run, ...], budget: Budget = BUDGET, simulator: Simulator | None = None, most: int = 40) -> Search:
     """All states that two runs can get to; stops at `most` violations, each with the choices that lead there."""
-    stage, found = stage or Recalling(), Search()
-    first = beginning(runs, budget)
+    simulator, found = simulator or CachingSimulator(), Search()
+    first = initial_state(runs, budget)
     seen: set[Hashable] = {key_of(first)}
     path: list[Choice] = []
     stack = [(first, list(choices(first)))]
     while stack and len(found.violations) < most:
-        night, left = stack[-1]
+        sim, left = stack[-1]
         if not left:
             stack.pop()
             if path:
                 path.pop()
             continue
         choice = left.pop()
-        after, wrong = stage.play(night, choice)
+        after, wrong = simulator.step(sim, choice)
         found.steps += 1
         found.violations += [(each, (*path, choice)) for each in wrong]
         key = key_of(after)
@@ -105,7 +105,7 @@ def search(runs: tuple[Run, ...], budget: Budget = BUDGET, stage: Stage | None =
         seen.add(key)
         then = list(choices(after))
         if not [each for each in then if each.what != "clock jumps"]:
-            found.nights += 1
+            found.simulations += 1
             found.violations += [(each, (*path, choice)) for each in ended(after)]
         if wrong:
             continue
@@ -115,15 +115,15 @@ def search(runs: tuple[Run, ...], budget: Budget = BUDGET, stage: Stage | None =
     return found
 
 
-def key_of(night: Night) -> Hashable:
-    """All of a night that its future depends on."""
+def key_of(sim: SimState) -> Hashable:
+    """Return the parts of a state that its future depends on."""
     return (
-        of_branch(night.head),
-        night.budget,
-        night.now,
-        night.serves,
-        night.beats,
-        night.hyops,
-        night.overtaken,
-        tuple(each.name_on(night.head) for each in night.processes),
+        of_branch(sim.head),
+        sim.budget,
+        sim.now,
+        sim.serves,
+        sim.beats,
+        sim.hyops,
+        sim.overtaken,
+        tuple(each.name_on(sim.head) for each in sim.processes),
     )

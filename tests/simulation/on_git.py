@@ -12,8 +12,8 @@ from hyops_ci.ledger.git_store import GitStore, create_repository
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.store import Head, Store
 from tests.ledger.scene import BRANCH
-from tests.simulation.night import Night, Process
-from tests.simulation.process import Call, Hand, Host, No, Whole
+from tests.simulation.process import AppendStore, Call, Host, No, Replay
+from tests.simulation.state import Process, SimState
 
 _TALKING: Final = ("ls-remote", "fetch", "push")
 _SILENCE: Final = GitResult(NO_ANSWER, b"", "no answer in time")
@@ -46,16 +46,16 @@ class OnGit:
         self._judge = self._store("judge")
         self._twice = False
 
-    def begin(self, night: Night) -> Night:
-        """The night, on the head that the repository has."""
-        self._judge.append(None, night.head.tip, "init")
+    def begin(self, sim: SimState) -> SimState:
+        """Return the state on the head that the repository has."""
+        self._judge.append(None, sim.head.tip, "init")
         head = self._judge.read()
         assert head is not None
-        return replace(night, head=head)
+        return replace(sim, head=head)
 
-    def store(self, hand: Hand) -> Store:
+    def store(self, replay: Replay) -> Store:
         """The store that the process's ledger works on: its calls are answered below."""
-        return Whole(hand)
+        return AppendStore(replay)
 
     def memory(self, commits: dict[str, str], host: str) -> Host:
         """The host's real memory, in its real file."""

@@ -109,15 +109,15 @@ class Entered:
 
 
 @dataclass
-class Hand:
-    """What a story holds: ledger, clock, evidence and host, answered from the log as far as it goes."""
+class Replay:
+    """The world of a process (ledger, clock, evidence, host), replayed from its log of answers as far as that goes."""
 
     run: Run
     log: list[object]
     inner: list[object]
     now: int
     host: Host | None
-    store_of: Callable[[Hand], Store]
+    store_of: Callable[[Replay], Store]
     trail: list[Entered] = field(default_factory=list)
     sealed: State | None = None
     known: Head | None = None
@@ -132,7 +132,7 @@ class Hand:
         return self._at < len(self.log)
 
     def clock(self) -> int:
-        """Seconds since the night began; asked once, as a process does."""
+        """Seconds since the simulation began; asked once, as a process does."""
         return cast("int", self.once(lambda: self.now))
 
     def once(self, act: Callable[[], object]) -> object:
@@ -163,7 +163,7 @@ class Hand:
             self.inner.append(act())
         return self.inner[self._inside - 1]
 
-    def over_ledger(self, act: Callable[[Ledger], T], keep: bool = True) -> T:
+    def on_ledger(self, act: Callable[[Ledger], T], keep: bool = True) -> T:
         """One operation of the real ledger, which goes on from the head that the process knows since the one before.
 
         What it answered is kept only where the story looks at it; the head that is known after it stands before it in the log.
@@ -192,51 +192,51 @@ class Hand:
         self.trail.append(Entered(stage, state, self.clock(), refusal))
 
 
-class Link:
+class PushStore:
     """The remote end of the in-memory store: each call is one that the process can be stopped at."""
 
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
 
     def read(self) -> Head | None:
         """The head."""
-        return cast("Head | None", self._hand.inside(Call("read")))
+        return cast("Head | None", self._replay.inside(Call("read")))
 
     def push(self, parent: str | None, commit: str, tip: Tip) -> bool:
         """Whether it was the next one."""
-        return bool(self._hand.inside(Call("push", parent, commit, tip)))
+        return bool(self._replay.inside(Call("push", parent, commit, tip)))
 
 
-class Whole:
+class AppendStore:
     """A store whose two calls are answered whole, by a store that the schedule holds: the Git one."""
 
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
 
     def read(self) -> Head | None:
         """The head."""
-        return cast("Head | None", self._hand.inside(Call("read")))
+        return cast("Head | None", self._replay.inside(Call("read")))
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
         """One commit more, or None."""
-        return cast("str | None", self._hand.inside(Call("append", parent, "", tip, message)))
+        return cast("str | None", self._replay.inside(Call("append", parent, "", tip, message)))
 
 
 class _Memory(TipMemory):
     """The host's memory, asked through the log."""
 
-    def __init__(self, hand: Hand) -> None:
+    def __init__(self, replay: Replay) -> None:
         super().__init__(Path("memory"))
-        self._hand = hand
+        self._replay = replay
 
     def seen(self) -> str | None:
-        assert self._hand.host is not None
-        return cast("str | None", self._hand.inside_once(self._hand.host.seen))
+        assert self._replay.host is not None
+        return cast("str | None", self._replay.inside_once(self._replay.host.seen))
 
     def keep(self, head: Head) -> None:
-        host = self._hand.host
+        host = self._replay.host
         assert host is not None
-        self._hand.inside_once(lambda: host.keep(head))
+        self._replay.inside_once(lambda: host.keep(head))
 
 
 def _given(answer: object) -> object:
@@ -249,7 +249,7 @@ LOST: Final = No(Lost(), "lost")
 
 
 def moment_of(seconds: int) -> datetime:
-    """A moment of the night."""
+    """A moment of the simulation."""
     return START + timedelta(seconds=seconds)
 
 

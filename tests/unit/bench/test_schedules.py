@@ -13,23 +13,23 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.ledger.store import Head
 from tests import simulation as schedules
 from tests.simulation import exhaustive
-from tests.simulation.choosing import Choice, choices
-from tests.simulation.exhaustive import SCENES, key_of
-from tests.simulation.happening import Stage
-from tests.simulation.night import Budget, Night, Process, beginning
+from tests.simulation.choices import Choice, choices
+from tests.simulation.exhaustive import RUN_SETS, key_of
+from tests.simulation.state import Budget, Process, SimState, initial_state
+from tests.simulation.step import Simulator
 
 
-def exact(night: Night) -> Hashable:
-    """All of a night, history included."""
+def exact(sim: SimState) -> Hashable:
+    """All of a sim, history included."""
     return (
-        night.head.commit,
-        night.budget,
-        night.now,
-        night.serves,
-        night.beats,
-        night.hyops,
-        night.overtaken,
-        *map(whole, night.processes),
+        sim.head.commit,
+        sim.budget,
+        sim.now,
+        sim.serves,
+        sim.beats,
+        sim.hyops,
+        sim.overtaken,
+        *map(whole, sim.processes),
     )
 
 
@@ -54,16 +54,16 @@ def answered(answer: object) -> object:
     ],
 )
 def test_states_that_are_merged_have_one_future(scene: str, budget: Budget) -> None:
-    first, stage = beginning(SCENES[scene], budget), Stage()
+    first, simulator = initial_state(RUN_SETS[scene], budget), Simulator()
     seen, stack = {exact(first)}, [first]
     futures: dict[tuple[Hashable, Choice], Hashable] = {}
     open_: dict[Hashable, list[Choice]] = {}
     while stack:
-        night = stack.pop()
-        key, possible = key_of(night), list(choices(night))
+        sim = stack.pop()
+        key, possible = key_of(sim), list(choices(sim))
         assert open_.setdefault(key, possible) == possible
         for choice in possible:
-            after, wrong = stage.play(night, choice)
+            after, wrong = simulator.step(sim, choice)
             future = (key_of(after), tuple(wrong))
             assert futures.setdefault((key, choice), future) == future
             if (name := exact(after)) not in seen:
@@ -73,7 +73,9 @@ def test_states_that_are_merged_have_one_future(scene: str, budget: Budget) -> N
 
 
 def test_a_process_is_not_run_twice_over_the_same_answers() -> None:
-    plain, recalling = (exhaustive.search(SCENES["two incidents"], Budget(), stage) for stage in (Stage(), exhaustive.Recalling()))
+    plain, recalling = (
+        exhaustive.search(RUN_SETS["two incidents"], Budget(), simulator) for simulator in (Simulator(), exhaustive.CachingSimulator())
+    )
     assert (plain.states, plain.steps) == (recalling.states, recalling.steps)
 
 
@@ -87,9 +89,9 @@ def test_a_schedule_is_told_by_its_seed(more: list[str], capsys: pytest.CaptureF
 
 
 def test_tips_that_differ_are_told_apart() -> None:
-    night = beginning(SCENES["same incident"], Budget())
-    assert isinstance(night.head.tip, Tip)
-    assert key_of(night) != key_of(beginning(SCENES["same incident"], Budget(faults=1)))
+    sim = initial_state(RUN_SETS["same incident"], Budget())
+    assert isinstance(sim.head.tip, Tip)
+    assert key_of(sim) != key_of(initial_state(RUN_SETS["same incident"], Budget(faults=1)))
 
 
 def test_the_last_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

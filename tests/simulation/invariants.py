@@ -25,7 +25,7 @@ EFFECTS, HOLDERS, BROKEN = "double_effects", "double_holders", "broken"
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that must never be."""
+    """One violated invariant."""
 
     kind: str
     text: str
@@ -33,7 +33,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class HyOps:
-    """One start of HyOps, and what is true of it whether or not anybody knows."""
+    """One start of HyOps, and what is true of it, known or not."""
 
     run: int
     decision: str
@@ -45,7 +45,7 @@ class HyOps:
     ended: State | None = None
     """How it ended, None where it was killed or goes on."""
     known: bool = False
-    """Its run was told of that end."""
+    """Its run knew of that end."""
     forgiven: bool = False
     """A person has settled it."""
     cancelled: bool = False
@@ -54,7 +54,7 @@ class HyOps:
 
 
 def over(tip: Tip) -> bool:
-    """Whether the tip's claim binds nobody: none, done, or stopped before clients moved."""
+    """Whether the tip's claim binds no other run: none, done, or stopped before clients moved."""
     stopped = tip.state is not None and tip.state not in TRANSITIONS and tip.state is not State.INDETERMINATE
     return tip.claim is None or tip.state in GOOD or (stopped and not tip.past_no_return)
 

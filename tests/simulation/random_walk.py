@@ -9,12 +9,12 @@ from pathlib import Path
 
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
-from tests.simulation.choosing import Choice, choices
+from tests.simulation.choices import Choice, choices
 from tests.simulation.evidence import Evidence
-from tests.simulation.happening import FAULTS, Stage
-from tests.simulation.judge import BROKEN, Violation
-from tests.simulation.night import Budget, Night, beginning
+from tests.simulation.invariants import BROKEN, Violation
 from tests.simulation.process import Run
+from tests.simulation.state import Budget, SimState, initial_state
+from tests.simulation.step import FAULTS, Simulator
 
 MOST = 2000
 """Choices after which a schedule counts as endless; the longest take about 150."""
@@ -25,45 +25,45 @@ class Schedule:
     """One schedule, walked to its end."""
 
     seed: int
-    night: Night
+    sim: SimState
     taken: tuple[Choice, ...]
     violations: tuple[Violation, ...]
     bundles: int = 0
     """Bundles that were sealed, and verify."""
 
 
-def walk(seed: int, stage: Stage) -> Schedule:
+def walk(seed: int, simulator: Simulator) -> Schedule:
     """The schedule of a seed. Stops at the first thing that must not be."""
     chance = random.Random(seed)
-    night, taken, found = stage.place.begin(_night(chance)), list[Choice](), list[Violation]()
-    mood, last = _mood(chance), 0
-    stage.remembers = chance.random() < 0.7
-    while not found and (open_ := list(choices(night))):
+    sim, taken, found = simulator.backend.begin(_random_state(chance)), list[Choice](), list[Violation]()
+    weights, last = _weights(chance), 0
+    simulator.remembers = chance.random() < 0.7
+    while not found and (open_ := list(choices(sim))):
         if all(each.what in ("clock jumps", "host forgets") for each in open_):
             break
-        choice = _pick(chance, open_, mood, last)
+        choice = _pick(chance, open_, weights, last)
         last = choice.who if not choice.what.startswith(("hyops", "clock", "host")) else last
         choice = replace(choice, ticks=chance.choice((0, 0, 1, 5, 30)))
-        night, found = stage.play(night, choice)
+        sim, found = simulator.step(sim, choice)
         taken.append(choice)
         if len(taken) > MOST:
             found = [Violation(BROKEN, "no end in sight")]
-    return Schedule(seed, night, tuple(taken), tuple(found or ended(night)))
+    return Schedule(seed, sim, tuple(taken), tuple(found or ended(sim)))
 
 
-def recorded(seed: int, stage: Stage, folder: Path, bundles: bool) -> Schedule:
+def recorded(seed: int, simulator: Simulator, folder: Path, bundles: bool) -> Schedule:
     """The same with evidence, in `folder`, which is gone afterwards; with `bundles` sealed and verified."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         evidence = Evidence(Path(name), bundles)
-        stage.witness = evidence
-        told = walk(seed, stage)
-        wrong = evidence.close(len(told.night.beats))
-        return replace(told, violations=told.violations or tuple(wrong), bundles=evidence.bundles)
+        simulator.observer = evidence
+        schedule = walk(seed, simulator)
+        wrong = evidence.close(len(schedule.sim.beats))
+        return replace(schedule, violations=schedule.violations or tuple(wrong), bundles=evidence.bundles)
 
 
 @dataclass(frozen=True)
-class Mood:
-    """What a night is like, as chances."""
+class Weights:
+    """Probabilities of one schedule."""
 
     stay: float
     """That the same process goes on."""
@@ -75,8 +75,8 @@ class Mood:
     """That a run begins before any other goes on: many dispatches at one moment."""
 
 
-def _mood(chance: random.Random) -> Mood:
-    return Mood(
+def _weights(chance: random.Random) -> Weights:
+    return Weights(
         stay=chance.choice((0.0, 0.3, 0.7, 0.95)),
         trouble=chance.uniform(0.02, 0.3),
         hurry=chance.choice((0.03, 0.1, 0.4, 0.8)),
@@ -84,27 +84,27 @@ def _mood(chance: random.Random) -> Mood:
     )
 
 
-def _pick(chance: random.Random, open_: list[Choice], mood: Mood, last: int) -> Choice:
-    """Trouble now and then; else often the same process again, so that nights are told as well as tangled."""
+def _pick(chance: random.Random, open_: list[Choice], weights: Weights, last: int) -> Choice:
+    """Trouble now and then; else often the same process again, so that there are orderly schedules as well as tangled ones."""
     bad = [each for each in open_ if each.what in FAULTS]
     rare = [each for each in open_ if each.what in ("clock jumps", "host forgets")]
     good = [each for each in open_ if each not in bad and each not in rare]
-    if bad and (not good or chance.random() < mood.trouble):
+    if bad and (not good or chance.random() < weights.trouble):
         return chance.choice(bad)
     if rare and (not good or chance.random() < 0.1):
         return chance.choice(rare)
     slow = [each for each in good if each.what.startswith("hyops") or each.what == "beat"]
     rest = [each for each in good if each not in slow]
-    if slow and (not rest or chance.random() < mood.hurry):
+    if slow and (not rest or chance.random() < weights.hurry):
         return chance.choice(slow)
     begin = [each for each in rest if each.what == "begin"]
-    if begin and chance.random() < mood.rush:
+    if begin and chance.random() < weights.rush:
         return chance.choice(begin)
     same = [each for each in rest if each.who == last]
-    return chance.choice(same if same and chance.random() < mood.stay else rest)
+    return chance.choice(same if same and chance.random() < weights.stay else rest)
 
 
-def _night(chance: random.Random) -> Night:
+def _random_state(chance: random.Random) -> SimState:
     """Two to four runs that have something to do with one another."""
     runs: list[Run] = []
     for number in range(chance.choice((2, 2, 3, 3, 4))):
@@ -134,13 +134,13 @@ def _night(chance: random.Random) -> Night:
         subtle=True,
     )
     answered = tuple(run for run in runs if chance.random() < 0.2)
-    return beginning(tuple(runs), budget, people=chance.choice((0, 1, 1, 2)), answered=answered)
+    return initial_state(tuple(runs), budget, people=chance.choice((0, 1, 1, 2)), answered=answered)
 
 
-def ended(night: Night) -> list[Violation]:
-    """What is wrong with how a night ended: every run ends in a legal terminal state, sealed by one of its jobs."""
-    found = [Violation(BROKEN, f"{each.role} of run {each.run.number} broke: {each.broken}") for each in night.processes if each.broken]
-    for execute, conclude in zip(night.processes[::2], night.processes[1::2], strict=False):
+def ended(sim: SimState) -> list[Violation]:
+    """Return the violations at the end: every run ends in a legal terminal state, sealed by one of its jobs."""
+    found = [Violation(BROKEN, f"{each.role} of run {each.run.number} broke: {each.broken}") for each in sim.processes if each.broken]
+    for execute, conclude in zip(sim.processes[::2], sim.processes[1::2], strict=False):
         if execute.role != "execute":
             break
         state: State | None = None
@@ -151,6 +151,6 @@ def ended(night: Night) -> list[Violation]:
         ends = [process.sealed for process in (execute, conclude) if process.sealed is not None]
         if not ends or any(end not in TERMINAL for end in ends):
             found.append(Violation(BROKEN, f"run {execute.run.number} came to no end: {ends or state}"))
-        if not (conclude.over or execute.told):
+        if not (conclude.over or execute.schedule):
             found.append(Violation(BROKEN, f"run {execute.run.number} was never concluded"))
     return found

@@ -1,13 +1,13 @@
-"""What may happen next in a night."""
+"""The scheduling choices that are open in a state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.simulation import judge
-from tests.simulation.night import Night, Process
+from tests.simulation import invariants
 from tests.simulation.process import time_of
+from tests.simulation.state import Process, SimState
 
 
 @dataclass(frozen=True)
@@ -22,45 +22,45 @@ class Choice:
         return f"{self.what}({self.who})" + (f"+{self.ticks}s" if self.ticks else "")
 
 
-def choices(night: Night) -> Iterator[Choice]:
-    """Everything that may happen next; nothing, and the night is over."""
-    for index, process in enumerate(night.processes):
+def choices(sim: SimState) -> Iterator[Choice]:
+    """Everything that may happen next; nothing when the simulation is over."""
+    for index, process in enumerate(sim.processes):
         if not process.over:
-            yield from _of_process(night, index, process)
-    for number, hyops in enumerate(night.hyops):
+            yield from _of_process(sim, index, process)
+    for number, hyops in enumerate(sim.hyops):
         if hyops.going:
             yield Choice("hyops fails", number)
             yield Choice("hyops cancelled" if hyops.cancelled else "hyops done", number)
-            if night.budget.subtle and not hyops.drill:
+            if sim.budget.subtle and not hyops.drill:
                 yield Choice("hyops moves clients and fails", number)
-    if night.budget.jumps:
+    if sim.budget.jumps:
         yield Choice("clock jumps")
-    if night.budget.forgets:
+    if sim.budget.forgets:
         yield from (Choice("host forgets", number) for number in range(4))
 
 
-def _of_process(night: Night, index: int, process: Process) -> Iterator[Choice]:
-    call, faults = process.call, night.budget.faults
+def _of_process(sim: SimState, index: int, process: Process) -> Iterator[Choice]:
+    call, faults = process.call, sim.budget.faults
     if call is None:
         return
     match call.name:
         case "begin":
-            yield from (Choice(what, index) for what in _beginnings(night, index, process))
+            yield from (Choice(what, index) for what in _beginnings(sim, index, process))
             return
         case "wait" | "cancel":
-            if not night.works(process.run.number):
+            if not sim.works(process.run.number):
                 yield Choice("go on", index)
-            elif call.name == "wait" and night.beats[process.run.number] < night.budget.beats:
+            elif call.name == "wait" and sim.beats[process.run.number] < sim.budget.beats:
                 yield Choice("beat", index)
-            if faults and night.budget.subtle and call.name == "wait":
+            if faults and sim.budget.subtle and call.name == "wait":
                 yield Choice("interrupt", index)
         case _:
             yield Choice("go on", index)
     if faults and process.role != "person":
-        yield from (Choice(what, index) for what in _faults(night, process, call.name))
+        yield from (Choice(what, index) for what in _faults(sim, process, call.name))
 
 
-def _faults(night: Night, process: Process, call: str) -> Iterator[str]:
+def _faults(sim: SimState, process: Process, call: str) -> Iterator[str]:
     """What may go wrong at a call."""
     yield "crash before"
     if call in ("push", "append", "start"):
@@ -71,21 +71,21 @@ def _faults(night: Night, process: Process, call: str) -> Iterator[str]:
         yield "lose the answer"
     if process.role == "execute" and not process.unseen:
         yield "lose sight"
-    if night.budget.subtle and process.role == "execute":
+    if sim.budget.subtle and process.role == "execute":
         yield "power cut"
 
 
-def _beginnings(night: Night, index: int, process: Process) -> Iterator[str]:
+def _beginnings(sim: SimState, index: int, process: Process) -> Iterator[str]:
     """How a process that has not begun may begin."""
     if process.role in ("execute", "approver"):
         yield "begin"
         return
     if process.role == "person":
-        if _to_be_settled(night):
+        if _to_be_settled(sim):
             yield "begin"
         return
-    execute = night.processes[index - 1]
-    if execute.told and not night.budget.subtle:
+    execute = sim.processes[index - 1]
+    if execute.schedule and not sim.budget.subtle:
         return
     if execute.over and execute.sealed is not None:
         yield "find the bundle"
@@ -95,12 +95,12 @@ def _beginnings(night: Night, index: int, process: Process) -> Iterator[str]:
         yield "find nothing"
 
 
-def _to_be_settled(night: Night) -> bool:
+def _to_be_settled(sim: SimState) -> bool:
     """Whether a person who looks at ledger, GitHub and HyOps finds a run that was cut off and is at rest."""
-    tip = night.head.tip
-    if tip.claim is None or not judge.unsettled(tip, time_of(night.now)):
+    tip = sim.head.tip
+    if tip.claim is None or not invariants.unsettled(tip, time_of(sim.now)):
         return False
-    for process in night.processes:
+    for process in sim.processes:
         if process.role == "execute" and process.run.run_id == tip.claim.run_id:
-            return process.over and not night.works(process.run.number)
+            return process.over and not sim.works(process.run.number)
     return False

@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hyops_ci.ledger.store import Head, Store
-from tests.simulation.night import Night, Process
-from tests.simulation.process import LOST, Call, Hand, Host, Link
+from tests.simulation.process import LOST, Call, Host, PushStore, Replay
+from tests.simulation.state import Process, SimState
 from tests.support.ref_store import RefStore, grown
 
 HOSTS: Final = ("gcp", "onprem", "gcp-2", "onprem-2")
 
 
-class Place(Protocol):
+class Backend(Protocol):
     """Where the branch is, and how a process reaches it."""
 
-    def begin(self, night: Night) -> Night:
-        """The night, on the branch as it is there."""
+    def begin(self, sim: SimState) -> SimState:
+        """Return the state on the branch as it is there."""
         ...
 
-    def store(self, hand: Hand) -> Store:
+    def store(self, replay: Replay) -> Store:
         """The store that the process's ledger works on."""
         ...
 
     def memory(self, commits: dict[str, str], host: str) -> Host:
-        """What a host remembers; `commits` is for a place that keeps none itself."""
+        """What a host remembers; `commits` is for a backend that keeps none itself."""
         ...
 
     def forget(self, host: str) -> None:
@@ -40,20 +40,20 @@ class Place(Protocol):
 class InMemory:
     """The branch as a value."""
 
-    def begin(self, night: Night) -> Night:
+    def begin(self, sim: SimState) -> SimState:
         """As it is."""
-        return night
+        return sim
 
     def memory(self, commits: dict[str, str], host: str) -> Host:
         """One of them."""
         return Memory(commits, host)
 
     def forget(self, host: str) -> None:
-        """It is in the night."""
+        """It is part of the state."""
 
-    def store(self, hand: Hand) -> Store:
+    def store(self, replay: Replay) -> Store:
         """The store that pushes and looks."""
-        return RefStore(Link(hand))
+        return RefStore(PushStore(replay))
 
     def answer(self, head: Head, process: Process, call: Call, how: str) -> tuple[Head, object]:
         """A read, or a push that takes effect unless it is lost on the way there."""

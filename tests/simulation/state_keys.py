@@ -1,4 +1,4 @@
-"""What a night's future depends on, as values that are equal where the future is.
+"""Keys of states: values that are equal where the future of two states is equal.
 
 A branch goes by its tip and by who claimed and who acted, not by the way it came to be; a process by its answers, as far as it builds on
 them. When a process looked at the clock counts only while what it looked for goes on.
@@ -12,8 +12,8 @@ from functools import lru_cache
 
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.ledger.store import Head
+from tests.simulation.model import Ended, Found, Seen
 from tests.simulation.process import No
-from tests.simulation.stories import Ended, Found, Seen
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a run's processes do, in the order of the stages, with the library's own code wherever it needs no HyOps.
 
 From the library: the ledger and its rules, `refuse_unfit_job`, `record_end`, `stopped_state`; of conclude `cut_off` and `close_claim`.
-Written here, after `stages/runner.py`, `stages/execute/stage.py` and `stages/execute/recovery.py`: the order of it all.
+Written here, after `stages/runner.py`, `stages/execute/stage.py` and `stages/execute/recovery.py`: the order of the calls.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from hyops_ci.stages.execute.stage import record_end, refuse_unfit_job
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from tests.ledger.scene import SERVICE, at, signed
-from tests.simulation.process import Call, Hand, Run, ask_for, moment_of
-from tests.simulation.props import Asked, Folder, Part, plan_of, world_of
+from tests.simulation.fixtures import Folder, LedgerProxy, Part, plan_of, world_of
+from tests.simulation.process import Call, Replay, Run, ask_for, moment_of
 
 BUNDLE: Final = "sha256:" + "b" * 64
 DONE: Final = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a person sees who looks: which side serves, and at which epoch the ledger stood."""
+    """What a person finds: the site that serves, and the epoch of the ledger."""
 
     serves: str
     epoch: int
@@ -68,63 +68,63 @@ BEAT: Final = "beat"
 """The answer to a process that waits for HyOps: four minutes have passed."""
 
 
-def execute(hand: Hand) -> None:
-    """Plan, check and execute of one run, told as `stages/runner.py` and `stages/execute/stage.py` do."""
-    hand.ask(Call("begin"))
-    world, execution, part = world_of(hand), ExecutionState(plan=plan_of(hand)), Part(hand, "plan", None)
-    _stage(part, lambda: _story(hand, world, execution, part))
-    hand.sealed = part.state
+def execute(replay: Replay) -> None:
+    """Plan, check and execute of one run, in order as `stages/runner.py` and `stages/execute/stage.py` do."""
+    replay.ask(Call("begin"))
+    world, execution, part = world_of(replay), ExecutionState(plan=plan_of(replay)), Part(replay, "plan", None)
+    _stage(part, lambda: _recover(replay, world, execution, part))
+    replay.sealed = part.state
     if part.state is not None:
         record_end(execution, part.state, BUNDLE, world)
 
 
-def _story(hand: Hand, world: RunContext, execution: ExecutionState, part: Part) -> None:
-    ledger, run = world.ledger(SERVICE), hand.run
+def _recover(replay: Replay, world: RunContext, execution: ExecutionState, part: Part) -> None:
+    ledger, run = world.ledger(SERVICE), replay.run
     part.enter(State.RECEIVED)
     ledger.look(ask_for(run, _stamp(world)))
     part.enter(State.PLANNED)
     part.stage = "check"
     part.enter(State.CHECKED)
     part.stage = "execute"
-    refuse_unfit_job(plan_of(hand), world)
+    refuse_unfit_job(plan_of(replay), world)
     part.enter(State.APPROVED)
-    hand.ask(Call("lock"))
+    replay.ask(Call("lock"))
     claim = execution.claim = ledger.claim(ask_for(run, _stamp(world)))
     for state in (State.CLAIMED, State.SECRETS_READY, State.PREFLIGHT_PASSED):
         part.enter(state)
     ledger.advance(claim, State.EXECUTING, at=_stamp(world), mutating=True)
     part.enter(State.EXECUTING)
-    ended = _see_through(hand, world, claim)
+    ended = _see_through(replay, world, claim)
     execution.outcome = Outcome(ended.state, (), (), (), ended.moved)
     if ended.state in DONE:
         part.enter(State.VERIFYING)
     part.enter(ended.state)
 
 
-def _see_through(hand: Hand, world: RunContext, claim: Claim) -> Ended:
-    """HyOps and the heartbeat beside it: who is told that the lock is gone cancels."""
-    hand.ask(Call("start", claim=claim))
-    while (answer := hand.ask(Call("wait", claim=claim))) == BEAT:
+def _see_through(replay: Replay, world: RunContext, claim: Claim) -> Ended:
+    """HyOps and its heartbeat: a process whose claim is gone cancels HyOps."""
+    replay.ask(Call("start", claim=claim))
+    while (answer := replay.ask(Call("wait", claim=claim))) == BEAT:
         try:
             world.ledger(SERVICE).renew(claim, at=_stamp(world))
         except DispatchError as error:
             if error.gate == SUPERSEDED:
-                return cast("Ended", hand.ask(Call("cancel", claim=claim)))
+                return cast("Ended", replay.ask(Call("cancel", claim=claim)))
     return cast("Ended", answer)
 
 
-def conclude(hand: Hand) -> None:
+def conclude(replay: Replay) -> None:
     """The last job of a run, wherever the run stopped."""
-    found, world, plan = cast("Found", hand.ask(Call("begin"))), world_of(hand, keep=True), plan_of(hand)
+    found, world, plan = cast("Found", replay.ask(Call("begin"))), world_of(replay, keep=True), plan_of(replay)
     if found.sealed and found.last is not None:
         if found.claim is not None:
             close_claim(plan, found.claim, Closing(found.last, BUNDLE, found.moved), world)
         return
-    part, folder = Part(hand, "conclude", found.last), Folder(plan, found.claim)
+    part, folder = Part(replay, "conclude", found.last), Folder(plan, found.claim)
     _stage(part, lambda: _left(part, folder, world))
-    hand.sealed = part.state
+    replay.sealed = part.state
     if folder.claim is not None and part.state is not None:
-        unbegun = not found.begun and State.EXECUTING not in [each.state for each in hand.trail]
+        unbegun = not found.begun and State.EXECUTING not in [each.state for each in replay.trail]
         close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), world)
 
 
@@ -138,21 +138,26 @@ def _left(part: Part, folder: Folder, world: RunContext) -> None:
     raise Refusal("run.cancelled", "the run was cancelled", exit_code=Exit.CANCELLED)
 
 
-def settle(hand: Hand) -> None:
-    """A person looks, and says which side serves."""
-    seen = cast("Seen", hand.ask(Call("begin")))
+def settle(replay: Replay) -> None:
+    """A person finds out and settles which site serves."""
+    seen = cast("Seen", replay.ask(Call("begin")))
     with _nothing_done():
-        Asked(hand).settle(
-            serves=seen.serves, home_site="onprem", reason="looked", settled_by="jonas", at=stamp(moment_of(hand.clock())), epoch=seen.epoch
+        LedgerProxy(replay).settle(
+            serves=seen.serves,
+            home_site="onprem",
+            reason="looked",
+            settled_by="jonas",
+            at=stamp(moment_of(replay.clock())),
+            epoch=seen.epoch,
         )
 
 
-def approve(hand: Hand) -> None:
-    """A person leaves a signed yes for a run, whoever holds the lock at that moment."""
-    hand.ask(Call("begin"))
-    about, envelope = _yes_to(hand.run)
+def approve(replay: Replay) -> None:
+    """A person pushes a signed approval for a run, at any moment."""
+    replay.ask(Call("begin"))
+    about, envelope = _yes_to(replay.run)
     with _nothing_done():
-        Asked(hand).answer(envelope, about, stamp(moment_of(hand.clock())))
+        LedgerProxy(replay).answer(envelope, about, stamp(moment_of(replay.clock())))
 
 
 @lru_cache(maxsize=64)
@@ -173,7 +178,7 @@ def _yes_to(run: Run) -> tuple[Subject, dict[str, Any]]:
 
 
 def _stage(part: Part, story: Callable[[], None]) -> None:
-    """As `run_stage` does: whatever stops the story leads to a state."""
+    """As `run_stage` does: every error leads to a terminal state."""
     try:
         story()
     except DispatchError as error:

@@ -1,6 +1,6 @@
-"""One night of one service as a value: the branch, the clock, the processes, HyOps, the hosts.
+"""The simulated state of one service as a value: the branch, the clock, the processes, HyOps, the hosts.
 
-What can happen next is in `choosing`, what it does in `happening`.
+What can happen next is in `choices`, what it does in `step`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.ledger.store import Head
 from hyops_ci.ledger.transitions import first_tip
 from tests.ledger.scene import SERVICE, at
-from tests.simulation import naming
-from tests.simulation.judge import HyOps
+from tests.simulation import state_keys
+from tests.simulation.invariants import HyOps
+from tests.simulation.model import Ended, Found
 from tests.simulation.process import Call, Entered, No, Run
-from tests.simulation.stories import Ended, Found
 from tests.support.ref_store import grown, name_of
 
 Role: TypeAlias = Literal["execute", "conclude", "person", "approver"]
@@ -54,8 +54,8 @@ class Process:
         return self.call is None or not self.alive
 
     @cached_property
-    def told(self) -> bool:
-        """Whether it came to its own end, and the ledger heard of it where there was something to hear."""
+    def schedule(self) -> bool:
+        """Whether it came to its own end, and reported to the ledger where it had to."""
         return self.alive and self.call is None and not isinstance(self.log[-1], No)
 
     @property
@@ -72,14 +72,14 @@ class Process:
     def name(self) -> Hashable:
         """Equal for processes with the same future on the same branch, apart from what `name_on` adds."""
         if self.call is None or not self.alive:
-            return (self.alive, self.sealed, self.state, self.claim is not None, self.told)
+            return (self.alive, self.sealed, self.state, self.claim is not None, self.schedule)
         clock = self.log[-1] if self.log and isinstance(self.log[-1], int) else None
-        known = None if self.known is None else naming.of_branch(self.known)
-        now = (self.call.name, self.unseen, clock, known, tuple(naming.of_answer(each) for each in self.inner))
+        known = None if self.known is None else state_keys.of_branch(self.known)
+        now = (self.call.name, self.unseen, clock, known, tuple(state_keys.of_answer(each) for each in self.inner))
         acts = self.role == "execute" and self.state in ACTING and self.call.name != "start"
         if acts or self.sealed is not None:  # what led here does not matter any more
-            return (*now, self.sealed, self.state, tuple(naming.of_answer(each) for each in self.log if isinstance(each, _KEPT)))
-        return (*now, naming.of_log(self.log))
+            return (*now, self.sealed, self.state, tuple(state_keys.of_answer(each) for each in self.log if isinstance(each, _KEPT)))
+        return (*now, state_keys.of_log(self.log))
 
     def name_on(self, head: Head) -> Hashable:
         """The name, and how what it read and pushed stands to the branch now."""
@@ -91,14 +91,14 @@ class Process:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may go wrong from here on."""
+    """How many faults may still happen."""
 
     faults: int = 0
     """Crashes, lost answers, runners that GitHub loses sight of."""
     jumps: int = 0
     """Times that the clock jumps past the patience."""
     beats: int = 1
-    """Words of a run that is alive, per run."""
+    """Heartbeats of a live run, per run."""
     forgets: int = 0
     """Times that a host loses its memory."""
     subtle: bool = False
@@ -106,8 +106,8 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Night:
-    """Everything there is, at one moment. For each run its processes stand at `2n` (execute) and `2n + 1` (conclude); people follow."""
+class SimState:
+    """The state at one moment. For each run its processes stand at `2n` (execute) and `2n + 1` (conclude); people follow."""
 
     head: Head
     budget: Budget
@@ -143,13 +143,13 @@ class Night:
                 yield process.run.number, process.run.drill
 
 
-def beginning(runs: tuple[Run, ...], budget: Budget, people: int = 1, answered: tuple[Run, ...] = ()) -> Night:
-    """A quiet night: the service is at home, every run is still to come; so are people who settle, and signed answers to some runs."""
+def initial_state(runs: tuple[Run, ...], budget: Budget, people: int = 1, answered: tuple[Run, ...] = ()) -> SimState:
+    """Return the state before anything happens: no run, settlement or signed answer of `answered` has come yet."""
     tip = first_tip(SERVICE, "a" * 32, "onprem", at())
     pairs = (Process(run, role) for run in runs for role in _ROLES)
     persons = (Process(Run(len(runs) + number, 9000 + number), "person") for number in range(people))
     approvers = (Process(run, "approver") for run in answered)
-    return Night(
+    return SimState(
         grown(None, name_of(None, tip, "init"), tip),
         budget,
         (*pairs, *persons, *approvers),
