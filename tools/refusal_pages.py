@@ -13,7 +13,7 @@ from typing import Final, Literal, get_args
 from hyops_ci.contracts.run import ENDINGS, Ending
 from hyops_ci.errors import Exit
 from hyops_ci.github.api.errors import error_table as github_refusals
-from hyops_ci.planning.case import Answer, load
+from hyops_ci.planning.case import GateOutcome, load
 from tools.markdown import cell, section_link
 from tools.refusal_sites import Site, by_gate, sites, texts
 
@@ -118,7 +118,7 @@ def _each() -> Iterator[tuple[str, str, str, str]]:
 
 def _of_gates() -> Iterator[Site]:
     """Yield the gates of plan and check, with the failures that their own functions return."""
-    failure = next(kind for kind in get_args(Answer) if kind is not str).__name__
+    failure = next(kind for kind in get_args(GateOutcome) if kind is not str).__name__
     for kind, _ in KINDS:
         for gate in load(kind):
             tree = ast.parse(inspect.getsource(gate.ask))

@@ -1,4 +1,4 @@
-"""What would happen to each step if the run started now: HyOps' own word first, then the states (docs/design/contracts.md 5)."""
+"""What would happen to each step if the run started now: HyOps' own preflight first, then the states (docs/design/contracts.md 5)."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
 
 
 def merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Origin]]:
-    """`given` over `defaults`, mappings merged at every depth. Answers the inputs and the origin of each leaf by JSON pointer."""
+    """`given` over `defaults`, mappings merged at every depth. Return the inputs and the origin of each leaf by JSON pointer."""
     origins: dict[str, Origin] = {}
     return _merge(defaults, given, "", origins), origins
 

@@ -26,7 +26,7 @@ def read_config(data: bytes, path: str = CONFIG_PATH) -> tuple[DispatchConfig, A
 
 
 def read_trust(data: bytes, path: str) -> HostTrust:
-    """The host trust. Raises Refusal (exit 2): a trust file that cannot be read trusts nobody."""
+    """Return the host trust. Raises Refusal (exit 2) for a file that cannot be read: then no caller is trusted."""
     return _read(read_yaml(data, path), HostTrust, "host-trust", path)
 
 

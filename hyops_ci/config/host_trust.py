@@ -15,7 +15,7 @@ from hyops_ci.errors import Exit, Refusal
 def narrow(config: DispatchConfig, trust: HostTrust) -> DispatchConfig:
     """The config under this host: limits that the file leaves open become the host's where those are stricter.
 
-    What the file says itself and is looser is no oversight to repair but a Refusal (`trust.looser`, exit 4).
+    A value that the file gives itself and that is looser is not adjusted: Refusal (`trust.looser`, exit 4).
     """
     if looser := next(_looser(config, trust), None):
         raise _refuse(*looser)

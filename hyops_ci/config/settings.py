@@ -37,7 +37,7 @@ class LaneSettings:
 
 @dataclass(frozen=True)
 class EnvSettings:
-    """One env, nothing left open. `known` is false for an env that the config never says a word about."""
+    """One env, nothing left open. `known` is false for an env that no service of the config is in."""
 
     name: str
     env_class: EnvClass
@@ -99,7 +99,7 @@ def env_settings(config: DispatchConfig, name: str) -> EnvSettings:
 
 
 def action_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction | None:
-    """How a service carries out this type of decision; None where the config has no word for it."""
+    """How a service carries out this type of decision; None where the config does not have it."""
     found = config.services.get(service)
     name = ACTIONS.get(decision_type)
     if found is None or name is None:
@@ -134,7 +134,7 @@ def data_home(config: DispatchConfig, service: str) -> LaneName:
 
 
 def sites_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> tuple[str, str]:
-    """(site that the service leaves, site that it goes to), from the config alone: what was observed is no part of a plan."""
+    """(site that the service leaves, site that it goes to), from the config alone: observed facts are not part of a plan."""
     home = lane_settings(config, data_home(config, service)).failure_domain
     action = action_of(config, service, decision_type)
     target = lane_settings(config, action.lane).failure_domain if action else home
@@ -145,7 +145,7 @@ def sites_of(config: DispatchConfig, service: str, decision_type: DecisionType) 
 
 
 def addresses(config: DispatchConfig) -> tuple[tuple[str, str], ...]:
-    """(origin, site) of every address of the authority, in the order tried; the site is empty where it is not said."""
+    """(origin, site) of every address of the authority, in the order tried; the site is empty where it is not given."""
     vault = config.vault
     if vault is None:
         return ()
@@ -214,7 +214,7 @@ def objective_of(config: DispatchConfig, service: str) -> Objective:
 
 
 def action_for(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction:
-    """As `action_of`. Raises Refusal `config.service` (exit 4) for a service or action that the config does not know."""
+    """Return the action, as `action_of`. Raises Refusal `config.service` (exit 4) for a service or action that the config does not know."""
     found = action_of(config, service, decision_type)
     if found is None:
         known = ", ".join(

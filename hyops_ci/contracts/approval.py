@@ -50,7 +50,7 @@ class Person(Model):
     def among(self, people: Iterable[Person]) -> bool:
         """Whether one of `people` may be this one: by id, or by login in any case, which is how GitHub compares them.
 
-        A login that another account took over counts as its first owner, too: where nobody can tell, it is the same person.
+        A login that another account took over counts as its first owner, too: where that cannot be decided, both are the same person.
         """
         return any(self.login.lower() == each.login.lower() or (self.id and self.id == each.id) for each in people)
 
@@ -86,13 +86,13 @@ class ApprovalRequest(Document):
 
 
 class Settlement(Document):
-    """What is true after a run that was cut off, said by people who looked."""
+    """What is true after a run that was cut off, stated by the people who looked."""
 
     kind: Literal["Settlement"] = "Settlement"
     service: ServiceId
     ledger_id: Digest
     epoch: Count
-    """Of the claim that is settled; a later one needs a word of its own."""
+    """Of the claim that is settled; a later one needs a settlement of its own."""
     serves: Name
     reason: Annotated[Clean, Field(min_length=1, max_length=500)]
     at: Utc

@@ -39,7 +39,7 @@ def _calendar(value: str) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The instant a document's time names, in UTC. Raises ValueError for what is no RFC 3339 UTC time."""
+    """The instant a document's time names, in UTC. Raises ValueError for any other text than an RFC 3339 UTC time."""
     if not re.fullmatch(_MOMENT, text, re.ASCII):
         raise ValueError("must be an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z")
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)

@@ -30,7 +30,7 @@ class DrMode(StrEnum):
 
 
 class ExecutionPlane(StrEnum):
-    """HyOps' access modes. `workstation-direct` can be said, so that the refusal can name it (docs/design/anti-drift.md 2.4)."""
+    """HyOps' access modes. `workstation-direct` is accepted here, so that a gate can refuse it by name (docs/design/anti-drift.md 2.4)."""
 
     RUNNER_LOCAL = "runner-local"
     PRIVATE_OVERLAY = "private-overlay"

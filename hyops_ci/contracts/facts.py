@@ -1,4 +1,4 @@
-"""What rooms learn about the world, in the form in which stages hand it to other rooms. No fact is digested."""
+"""Observed facts, in the form in which stages pass them to other packages. No fact is part of a digest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyops_ci.contracts.check import RunnerIdentity, StateFact, StepForecast
 from hyops_ci.contracts.ledger import Tip
 
 GUARDS: Final = ("restore_confirm", "confirm", "promote_confirm", "destroy_confirm")
-"""Inputs that stand for a person's word (HyOps module specs): closed when false."""
+"""Inputs that stand for a person's confirmation (HyOps module specs): closed when false."""
 ASSERTIONS: Final = "assertions"
 """Statements of a manual gate (HyOps `core/shared/manual-gate`); each is a guard, named `assertions.<name>`."""
 RESTORE_PIN: Final = "restore_set"
@@ -42,7 +42,7 @@ class BranchRules(Model):
     """Whether one of these must come from the owner of what is changed."""
     dismiss_stale: bool = False
     last_push: bool = False
-    """Whether somebody other than the last one to push must approve."""
+    """Whether another person than the last to push must approve."""
     no_deletion: bool = False
     no_force_push: bool = False
 
@@ -60,11 +60,11 @@ class RefFact(Model):
     classic: bool = False
     """Guarded by a branch protection rule, whose terms only administrators may read."""
     rules: BranchRules | None = None
-    """None where nobody asked, or GitHub did not tell."""
+    """None where GitHub was not asked, or did not answer."""
     unowned: tuple[str, ...] | None = None
     """Paths that decide a run and that no code owner has; None where that is not known."""
     private: bool | None = None
-    """Of the repository; None where nobody asked."""
+    """Of the repository; None where GitHub was not asked."""
     note: str = ""
 
 

@@ -24,7 +24,7 @@ Base64 = Annotated[str, Text(_BASE64, at_most=MAX_ANSWER)]
 
 
 class Signature(Model):
-    """One signature of an envelope. The key id is a hint: whoever verifies tries every key that they trust."""
+    """One signature of an envelope. The key id is a hint: the verifier tries every key that it trusts."""
 
     keyid: Short | None = None
     sig: Base64
@@ -83,6 +83,6 @@ class Tip(Document):
     reason: Clean = ""
     settled_by: Clean = ""
     settlement: dict[str, Any] | None = None
-    """The signed word that settled it: a DSSE envelope."""
+    """The signed settlement: a DSSE envelope."""
     answers: Annotated[tuple[Answer, ...], Field(max_length=MAX_ANSWERS)] = ()
-    """What people said to runs that ask, on its way to the run that will claim. Not yet judged."""
+    """Signed approvals and denials that wait for the run that will claim. Not yet verified."""

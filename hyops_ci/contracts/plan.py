@@ -103,7 +103,7 @@ class SecretPlan(Model):
 
 
 class ApprovalDemand(Model):
-    """What must be said, by how many of whom, on which channel."""
+    """The approvals that a run needs: how many, by whom, on which channel."""
 
     required: bool = True
     gate: Short

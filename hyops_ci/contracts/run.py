@@ -49,7 +49,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     S.EXECUTING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.VERIFYING}),
     S.VERIFYING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.COMPLETED, S.COMPLETED_WITH_EXCEPTIONS}),
 }
-"""Legal moves. A state that is no key is terminal. The evidence verifier replays this table."""
+"""Legal moves. A state without an entry is terminal. The evidence verifier replays this table."""
 
 TERMINAL: Final = frozenset(State) - TRANSITIONS.keys()
 

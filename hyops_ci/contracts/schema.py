@@ -40,7 +40,7 @@ FORMATS: Final = FormatChecker(formats=())
 
 @FORMATS.checks("date-time", raises=ValueError)
 def is_moment(value: object) -> bool:
-    """Whether a string is an instant; what is no string is another keyword's business."""
+    """Return whether a string is an instant; other types pass, another keyword judges them."""
     return not isinstance(value, str) or moment(value.removesuffix("+00:00") + "Z" * value.endswith("+00:00")) is not None
 
 
@@ -62,7 +62,7 @@ def _closed(node: Any) -> Any:
 
 
 def export(folder: Path, *, check: bool) -> list[str]:
-    """Write every schema into `folder`, or only compare. Answers the names that are missing, stale or left over."""
+    """Write every schema into `folder`, or only compare. Return the names that are missing, stale or left over."""
     wanted = {f"{kind}.v1.schema.json": json.dumps(schema(kind), indent=2, sort_keys=True) + "\n" for kind in MODELS}
     there = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))} if folder.is_dir() else {}
     stale = sorted({name for name, text in wanted.items() if there.get(name) != text} | (there.keys() - wanted.keys()))

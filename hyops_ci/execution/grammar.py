@@ -51,7 +51,7 @@ class PreflightLine:
 
 @dataclass(frozen=True, slots=True)
 class FinalLine:
-    """`blueprint=... status=...`: the last word. `status` is `ok failed cancelled skeleton`; a skeleton counts no steps."""
+    """`blueprint=... status=...`: the last line. `status` is `ok failed cancelled skeleton`; a skeleton counts no steps."""
 
     blueprint: str
     status: str

@@ -25,7 +25,7 @@ Record = dict[str, Any]
 
 
 class Stop(StrEnum):
-    """Why HyOps was asked to stop; empty when nobody asked."""
+    """Why HyOps was asked to stop; empty when it was not."""
 
     NOT_ASKED = ""
     CANCEL = "cancel"

@@ -30,7 +30,7 @@ class StepResult:
     id: str
     step_class: StepClass
     status: StepStatus | None
-    """The last word of HyOps on it; None for a step that never began."""
+    """HyOps' last status of it; None for a step that never began."""
     reason: str = ""
     run_id: str = ""
     """HyOps run of this step, when it is newer than the start."""
@@ -69,7 +69,7 @@ class Observed:
     ended: Ended | None
 
 
-def judge(seen: Observed) -> Outcome:
+def determine_outcome(seen: Observed) -> Outcome:
     """Apply the rules, the gravest first."""
     steps = tuple(_step_result(step, seen) for step in seen.planned)
     state, reason = _unknown(seen, steps) or _stopped(seen) or _incomplete(seen, steps) or (State.COMPLETED, "every step is ok")
@@ -129,7 +129,7 @@ def _unknown(seen: Observed, steps: Sequence[StepResult]) -> Verdict | None:
 
 
 def _stopped(seen: Observed) -> Verdict | None:
-    """FAILED or CANCELLED, by HyOps' own word."""
+    """FAILED or CANCELLED, as HyOps itself says."""
     ended, final = seen.ended, _final(seen.lines)
     if ended is None:
         return None

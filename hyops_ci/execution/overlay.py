@@ -1,4 +1,4 @@
-"""The runtime copy of the overlay: lent to HyOps for one run, guards opened, gone afterwards (docs/design/workflows.md 4).
+"""The runtime copy of the overlay: written for one run, guards opened, removed afterwards (docs/design/workflows.md 4).
 
 HyOps reads `--file` only below `<root>/config/blueprints` (HyOps `blueprint/command.py`). The committed
 overlay keeps its guards closed; the copy exists for as long as the run does, readable by its owner alone.
@@ -22,14 +22,14 @@ _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 
 
 def overlay_path(root: Path, run_id: str) -> Path:
-    """Where the copy of a run lies: `<root>/config/blueprints/dr-dispatch-<run>.yml`. Raises ValueError for what is no run id."""
+    """Where the copy of a run lies: `<root>/config/blueprints/dr-dispatch-<run>.yml`. Raises ValueError for any other text."""
     if not _RUN.fullmatch(run_id):
         raise ValueError("a run id is letters, digits and dashes")
     return root / "config" / "blueprints" / f"{PREFIX}{run_id}.yml"
 
 
-def lend(root: Path, run_id: str, content: bytes) -> Path:
-    """Make the copy (0600). Whoever lends it removes it: `lent_overlay`, or the supervisor (`remove_after`).
+def write_overlay(root: Path, run_id: str, content: bytes) -> Path:
+    """Write the copy (0600). `runtime_overlay` or the supervisor (`remove_after`) removes it.
 
     Raises Refusal (`hyops.overlay`, exit 4) when the folder leads elsewhere or the copy exists already.
     """
@@ -43,19 +43,19 @@ def lend(root: Path, run_id: str, content: bytes) -> Path:
 
 
 @contextmanager
-def lent_overlay(root: Path, run_id: str, content: bytes) -> Iterator[Path]:
+def runtime_overlay(root: Path, run_id: str, content: bytes) -> Iterator[Path]:
     """The copy, there for the length of the block and removed however the block ends.
 
-    A killed process removes nothing: the supervisor removes the copy then, and `sweep` what is left of both.
+    A killed process removes nothing: the supervisor removes the copy then, and `remove_leftovers` what is left of both.
     """
-    path = lend(root, run_id, content)
+    path = write_overlay(root, run_id, content)
     try:
         yield path
     finally:
         path.unlink(missing_ok=True)
 
 
-def sweep(root: Path, *, keep: Iterable[str] = ()) -> tuple[Path, ...]:
+def remove_leftovers(root: Path, *, keep: Iterable[str] = ()) -> tuple[Path, ...]:
     """Remove copies that killed runs left behind, except those of the run ids in `keep`; the paths removed.
 
     Called at the start of a run, under the host lock: no other run of this env is alive then.
@@ -83,7 +83,7 @@ def _own_folder(root: Path, folder: Path) -> None:
 def _refused(found: str, expected: str) -> Refusal:
     return Refusal(
         "hyops.overlay",
-        "the overlay cannot be lent to HyOps",
+        "the overlay cannot be copied for HyOps",
         exit_code=Exit.POLICY,
         found=found,
         expected=expected,

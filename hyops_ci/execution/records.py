@@ -39,7 +39,7 @@ def state_reference(step: PlannedStep) -> str:
 def state_path(root: Path, reference: str) -> Path:
     """The file of a module state, under its second name where only that exists.
 
-    An instance has a file of its own, and then `latest.json` is not written. Raises ValueError for what is no reference.
+    An instance has a file of its own, and then `latest.json` is not written. Raises ValueError for any other text.
     """
     module, _, instance = reference.partition("#")
     instance = instance.lower()
@@ -118,7 +118,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _word(value: object) -> str:
-    """A short plain word of a file that somebody else wrote, or nothing."""
+    """A short plain value of a file that HyOps wrote, or empty."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
 
 

@@ -1,9 +1,9 @@
 """Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (docs/design/workflows.md 4).
 
-    run = Supervisor.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
-    ended = run.see_through()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
+    run = SupervisedRun.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
+    ended = run.wait_past_cancel()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
 
-Whatever happens to this process, the journal in `run_dir` says what HyOps did: `Supervisor.attach(run_dir)`.
+Whatever happens to this process, the journal in `run_dir` says what HyOps did: `SupervisedRun.attach(run_dir)`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hyops_ci.execution import journal, processes
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import Ended, JournalView
 from hyops_ci.execution.streams import LineSplitter, printable
-from hyops_ci.execution.supervisor import MAX_OUTPUT, Order
+from hyops_ci.execution.supervisor import MAX_OUTPUT, SupervisorOrder
 
 CANCEL_WAIT: Final = 9.0
 """Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
@@ -41,15 +41,15 @@ OnStep = Callable[[HyOpsLine, datetime], object]
 
 
 class Condition(StrEnum):
-    """What can be said of a run."""
+    """Condition of a supervised run."""
 
     RUNNING = "running"
     FINISHED = "finished"
     UNKNOWN = "unknown"
-    """No final answer and nobody who could still give one."""
+    """No final record, and no process left that could write one."""
 
 
-class Supervisor:
+class SupervisedRun:
     """One supervised HyOps command, from its caller's side."""
 
     def __init__(self, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> None:
@@ -76,7 +76,7 @@ class Supervisor:
         linger: float = 2.0,
         max_output: int = MAX_OUTPUT,
         hold: Iterable[int] = (),
-    ) -> Supervisor:
+    ) -> SupervisedRun:
         """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
 
         `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
@@ -86,7 +86,7 @@ class Supervisor:
         started is an `Ended` with `rc` None.
         """
         journal.create(run_dir)
-        order = Order(
+        order = SupervisorOrder(
             run_dir=str(run_dir.resolve()),
             argv=list(argv),
             env=dict(env),
@@ -102,7 +102,7 @@ class Supervisor:
         return cls(run_dir, on_line=on_line, on_step=on_step)
 
     @classmethod
-    def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> Supervisor:
+    def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> SupervisedRun:
         """Find a run again, from any process; `condition` says what is left of it."""
         return cls(run_dir, on_line=on_line, on_step=on_step)
 
@@ -131,7 +131,7 @@ class Supervisor:
                 return self._ended
             time.sleep(POLL)
 
-    def see_through(self, patience: float = CANCEL_WAIT) -> Ended | None:
+    def wait_past_cancel(self, patience: float = CANCEL_WAIT) -> Ended | None:
         """`wait`, with SIGINT and SIGTERM to this process taken as a cancel; then at most `patience` seconds more.
 
         GitHub interrupts a cancelled step, sends SIGTERM 7.5 s and kills 2.5 s later; the supervisor goes on to the
@@ -202,8 +202,8 @@ class Supervisor:
             self._on_line(printable(line))
 
 
-def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
-    """Start the supervisor process and wait for its word that HyOps runs, or for its end."""
+def _launch(order: SupervisorOrder, run_dir: Path, hold: tuple[int, ...]) -> None:
+    """Start the supervisor process and wait until it reports that HyOps runs, or for its end."""
     package_root = str(Path(hyops_ci.__file__).resolve().parents[1])
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
     errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -222,7 +222,7 @@ def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
     try:
         said, _ = process.communicate(json.dumps(asdict(order)).encode())
     except BaseException:
-        # Interrupted in the moment of the start: nobody will hold this run, so it is cancelled before anything else.
+        # Interrupted in the moment of the start: no caller will hold this run, so it is cancelled before anything else.
         _cancel_whatever_started(run_dir)
         raise
     if said != b"ready\n" and journal.read_journal(run_dir).ended is None:
@@ -237,7 +237,7 @@ def _launch(order: Order, run_dir: Path, hold: tuple[int, ...]) -> None:
 
 
 def _cancel_whatever_started(run_dir: Path, limit: float = 5.0) -> None:
-    run, until = Supervisor.attach(run_dir), time.monotonic() + limit
+    run, until = SupervisedRun.attach(run_dir), time.monotonic() + limit
     while not run.cancel() and run.condition is not Condition.FINISHED and time.monotonic() < until:
         time.sleep(POLL)
 

@@ -1,6 +1,6 @@
-"""The supervisor process: starts HyOps, journals it, ends it, and outlives whoever asked for it.
+"""The supervisor process: starts HyOps, journals it, ends it, and outlives its caller.
 
-Started by `supervisor`, which hands over an `Order` through a pipe, so that secrets are in no argv and no file.
+Started by `run_handle`, which passes a `SupervisorOrder` through a pipe, so that secrets are in no argv and no file.
 It leaves the caller's session, so that neither a closed shell nor a killed step takes it along.
 """
 
@@ -35,7 +35,7 @@ _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SupervisorOrder:
     """What the supervisor process is asked to do. Times in seconds."""
 
     run_dir: str
@@ -100,10 +100,10 @@ class Output:
             self._dirty = True
 
 
-class Keeper:
+class Supervisor:
     """Keeps one HyOps process from start to end."""
 
-    def __init__(self, order: Order, redactor: Redactor) -> None:
+    def __init__(self, order: SupervisorOrder, redactor: Redactor) -> None:
         self._order, self._redactor, self._redact = order, redactor, redactor.text
         run_dir = Path(order.run_dir)
         self._journal = JournalWriter(run_dir)
@@ -114,7 +114,7 @@ class Keeper:
         self._strongest = 0
         self._rc: int | None = None
 
-    def keep(self, ready: Callable[[], None]) -> Ended:
+    def run(self, ready: Callable[[], None]) -> Ended:
         """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
         self._listen()
         began = time.monotonic()
@@ -127,7 +127,7 @@ class Keeper:
         else:
             ready()
             self._stay(began)
-            # An interrupt that nobody handles ends Python itself: still an end by its own hand, between two steps.
+            # An unhandled interrupt ends Python itself: HyOps ended by itself, between two steps.
             own_hand = self._rc is not None and (self._rc >= 0 or self._rc == -signal.SIGINT) and self._strongest < 2
             ended = Ended(rc=self._rc, by_itself=own_hand, stop=self._stop, strays=self._end_strays())
         for output in self._outputs.values():
@@ -255,7 +255,7 @@ class Keeper:
 def serve(order_stream: BinaryIO) -> None:
     """Run as the supervisor process: read the order, keep HyOps, leave the final answer in the journal."""
     data = json.load(order_stream)
-    order = Order(**{**data, "remove_after": tuple(data["remove_after"])})
+    order = SupervisorOrder(**{**data, "remove_after": tuple(data["remove_after"])})
     held = hold_lock(Path(order.run_dir))
     processes.become_subreaper()
 
@@ -264,7 +264,7 @@ def serve(order_stream: BinaryIO) -> None:
             os.write(1, b"ready\n")
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 
-    Keeper(order, Redactor(order.secrets)).keep(ready)
+    Supervisor(order, Redactor(order.secrets)).run(ready)
     os.close(held)
 
 

@@ -26,7 +26,7 @@ LOOK_TIMEOUT: Final = 3.0
 NOTHING_TO_PROVE: Final = "no probe is configured"
 
 
-class NotThere(Exception):
+class ProbeFailed(Exception):
     """One look that failed; the text says what was seen."""
 
 
@@ -62,7 +62,7 @@ class Verification:
         return tuple(result.text for result in self.results if not result.proven) or (() if self.results else (NOTHING_TO_PROVE,))
 
 
-def verify(probes: Sequence[Probe], clock: Clock, *, interval: float = INTERVAL) -> Verification:
+def run_probes(probes: Sequence[Probe], clock: Clock, *, interval: float = INTERVAL) -> Verification:
     """Run all probes side by side; takes as long as the slowest (at most its `timeout` plus its `hold`)."""
     if not probes:
         return Verification(())
@@ -81,7 +81,7 @@ def _hold(probe: Probe, clock: Clock, interval: float) -> ProbeResult:
         looks += 1
         try:
             seen = look(probe)
-        except NotThere as gone:
+        except ProbeFailed as gone:
             if held_since is not None:
                 text = f"{probe.target}: was there, gone after {now - held_since:.0f} s: {gone}"
                 return ProbeResult(probe.kind, probe.target, False, text, looks)
@@ -101,7 +101,7 @@ def _look_tcp(probe: Probe) -> str:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_TIMEOUT):
             return f"TCP {probe.target} open"
     except (OSError, ValueError, OverflowError) as error:
-        raise NotThere(_said(error)) from None
+        raise ProbeFailed(_said(error)) from None
 
 
 def _look_dns(probe: Probe) -> str:
@@ -109,7 +109,7 @@ def _look_dns(probe: Probe) -> str:
     for resolver in probe.resolvers or ("",):
         answers = _resolve(probe.target, resolver)
         if probe.expect and answers != {probe.expect}:
-            raise NotThere(f"{resolver or 'system resolver'} says {', '.join(sorted(answers))}")
+            raise ProbeFailed(f"{resolver or 'system resolver'} says {', '.join(sorted(answers))}")
     where = f"{len(probe.resolvers)} resolvers" if probe.resolvers else "the system resolver"
     return f"{probe.target} = {probe.expect or 'an address'} on {where}"
 
@@ -120,7 +120,7 @@ def _resolve(name: str, resolver: str) -> set[str]:
         try:
             return {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
         except (OSError, UnicodeError) as error:
-            raise NotThere(f"system resolver: {_said(error)}") from None
+            raise ProbeFailed(f"system resolver: {_said(error)}") from None
     import dns.exception
     import dns.message
     import dns.name
@@ -135,9 +135,9 @@ def _resolve(name: str, resolver: str) -> set[str]:
             reply, _ = dns.query.udp_with_fallback(query, address.strip("[]"), timeout=LOOK_TIMEOUT, port=int(port))
             answers |= {item.to_text() for rrset in reply.answer if rrset.rdtype == kind for item in rrset}
     except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise NotThere(f"{resolver}: {_said(error)}") from None
+        raise ProbeFailed(f"{resolver}: {_said(error)}") from None
     if not answers:
-        raise NotThere(f"{resolver} knows no address")
+        raise ProbeFailed(f"{resolver} knows no address")
     return answers
 
 
@@ -153,9 +153,9 @@ def _look_http(probe: Probe) -> str:
         finally:
             connection.close()
     except (KeyError, ValueError, OSError, http.client.HTTPException) as error:
-        raise NotThere(_said(error)) from None
+        raise ProbeFailed(_said(error)) from None
     if (str(status) != probe.expect) if probe.expect else not 200 <= status < 300:
-        raise NotThere(f"status {status}")
+        raise ProbeFailed(f"status {status}")
     return f"{probe.target} answers {status}"
 
 

@@ -1,4 +1,4 @@
-"""Which kind of document an object is: told by its content, never by a file name; two readings possible is no reading."""
+"""Which kind of document an object is: from its content, never from a file name; an object that could be two kinds is refused."""
 
 from __future__ import annotations
 

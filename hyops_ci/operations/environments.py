@@ -12,7 +12,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.repository import repository
 from hyops_ci.operations.init.commands import envs_of, gate_command
-from hyops_ci.planning.protection import Demand, Lack, able, check_demand, demand_of, lacks, remarks
+from hyops_ci.planning.protection import Demand, Shortfall, check_demand, demand_of, eligible_reviewers, remarks, shortfalls
 
 KEYS: Final = """\
 # .github/dr-dispatch.yml, in a pull request (its review is the second person); keys: hyops-ci approve --new-key FILE
@@ -34,7 +34,7 @@ class EnvironmentReport:
     """The envs of the config that use it."""
     demand: Demand
     fact: EnvironmentFact
-    lacking: tuple[Lack, ...]
+    lacking: tuple[Shortfall, ...]
     instead: str = ""
     """What replaces it: signed approvals. Then a lack is a warning."""
     repository: str = ""
@@ -78,7 +78,7 @@ def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentRep
     def report(role: str, demand: Demand, users: tuple[str, ...], instead: str = "") -> EnvironmentReport:
         known = demand.name.lower()
         fact = facts[known] = facts.get(known) or environment(client, demand.name, private=about.private)
-        return EnvironmentReport(role, users, demand, fact, tuple(lacks(fact, demand)), instead, about.name)
+        return EnvironmentReport(role, users, demand, fact, tuple(shortfalls(fact, demand)), instead, about.name)
 
     gates = [report("gate", _gate(env, about.default_branch), (env.name,), _signed(config)) for env in envs]
     checks = [
@@ -93,7 +93,7 @@ def lines_of(each: EnvironmentReport) -> list[str]:
     """One environment as a person reads it (docs/design/texts.md 6): a line, or one for each lack."""
     head = f"{each.role} {', '.join(each.envs)}"
     if not each.lacking:
-        who = able(each.fact, ())
+        who = eligible_reviewers(each.fact, ())
         said = "; ".join([", ".join(who), *remarks(each.fact, each.demand)] if each.demand.reviewers else remarks(each.fact, each.demand))
         return [f"{each.mark:<5} {head:<14} {each.fact.name}: {said}"]
     lines = [f"{each.mark:<5} {head:<14} {lack.found}; expected {lack.expected}" for lack in each.lacking]

@@ -1,4 +1,4 @@
-"""What a gate looks at, and how it says no."""
+"""What a gate looks at, its outcome, and the registry in which every gate has its place."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class CheckCase:
 
 
 @dataclass(frozen=True)
-class No:
-    """A refusal in the making: the gate adds its id and family."""
+class GateFailure:
+    """Why a gate failed. The gate adds its id and exit code."""
 
     reason: str
     found: str
@@ -58,8 +58,8 @@ class No:
     docs: str = ""
 
 
-Answer = str | No
-"""A note on why it passes (may be empty), or a No."""
+GateOutcome = str | GateFailure
+"""A note on why it passes (may be empty), or a failure."""
 C = TypeVar("C", PlanCase, CheckCase)
 
 
@@ -72,7 +72,7 @@ class Gate(Generic[C]):
     """Where the rule comes from: sections of `docs/design/`, such as `contracts 1, anti-drift 5`."""
     exit_code: Exit
     question: str
-    ask: Callable[[C], Answer]
+    ask: Callable[[C], GateOutcome]
 
     def __call__(self, case: C) -> GatePass | Refusal:
         """The gate's answer to one case."""
@@ -90,20 +90,24 @@ PLAN_GATES: Final[list[Gate[PlanCase]]] = []
 CHECK_GATES: Final[list[Gate[CheckCase]]] = []
 
 
-def plan_gate(gate_id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[PlanCase], Answer]], Gate[PlanCase]]:
+def plan_gate(
+    gate_id: str, reference: str, exit_code: Exit, question: str
+) -> Callable[[Callable[[PlanCase], GateOutcome]], Gate[PlanCase]]:
     """Register a function as a plan gate."""
     return _register(PLAN_GATES, gate_id, reference, exit_code, question)
 
 
-def check_gate(gate_id: str, reference: str, exit_code: Exit, question: str) -> Callable[[Callable[[CheckCase], Answer]], Gate[CheckCase]]:
+def check_gate(
+    gate_id: str, reference: str, exit_code: Exit, question: str
+) -> Callable[[Callable[[CheckCase], GateOutcome]], Gate[CheckCase]]:
     """Register a function as a check gate."""
     return _register(CHECK_GATES, gate_id, reference, exit_code, question)
 
 
 def _register(
     gates: list[Gate[Any]], gate_id: str, reference: str, exit_code: Exit, question: str
-) -> Callable[[Callable[[Any], Answer]], Gate[Any]]:
-    def take(ask: Callable[[Any], Answer]) -> Gate[Any]:
+) -> Callable[[Callable[[Any], GateOutcome]], Gate[Any]]:
+    def take(ask: Callable[[Any], GateOutcome]) -> Gate[Any]:
         gate: Gate[Any] = Gate(gate_id, reference, exit_code, question, ask)
         gates.append(gate)
         return gate
@@ -119,8 +123,8 @@ def load(kind: Literal["plan", "check"]) -> Sequence[Gate[Any]]:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What all gates of one kind said."""
+class GateResults:
+    """The results of all gates of one kind."""
 
     passed: tuple[GatePass, ...]
     refused: tuple[Refusal, ...] = field(default=())
@@ -130,9 +134,9 @@ class Answers:
         return {"passed": [each.document() for each in self.passed], "refused": [each.to_json() for each in self.refused]}
 
 
-def ask_all(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> Answers:
-    """Ask every gate; nobody has to fix one refusal to learn of the next."""
+def run_gates(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> GateResults:
+    """Run every gate, so that one run shows all refusals and not the first alone."""
     answers = [gate(case) for gate in load(kind)]
-    return Answers(
+    return GateResults(
         tuple(each for each in answers if isinstance(each, GatePass)), tuple(each for each in answers if isinstance(each, Refusal))
     )

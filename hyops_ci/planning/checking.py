@@ -9,10 +9,10 @@ from hyops_ci.contracts.check import Check, ModuleFact
 from hyops_ci.contracts.facts import CheckFacts
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.case import Answers, CheckCase
+from hyops_ci.planning.case import CheckCase, GateResults
 
 
-def report(case: CheckCase, answers: Answers, *, run_id: str, checked_at: str) -> Check:
+def report(case: CheckCase, answers: GateResults, *, run_id: str, checked_at: str) -> Check:
     """Return the check report of a plan that every gate let pass. Raises the first Refusal of `answers`, the worst first."""
     if answers.refused:
         raise answers.refused[0]
@@ -31,7 +31,7 @@ def report(case: CheckCase, answers: Answers, *, run_id: str, checked_at: str) -
 
 
 def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
-    """What lets a run through and must be said: the run carries it to its end."""
+    """Return the deviations of this check: they do not stop the run, and its result repeats them."""
     said = []
     if not facts.runner_verified:
         said.append("this host does not pin its callers")
@@ -44,7 +44,7 @@ def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
 
 
 def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
-    """What could not be known, with the reason: never 0 or false in its place."""
+    """Return what could not be measured, by name, with the reason: never 0 or false in its place."""
     reasons = {
         "disk": "free space not measured" if facts.disk_free_bytes is None else "",
         "clock": "clock not compared" if facts.clock_offset_seconds is None else "",
@@ -54,7 +54,7 @@ def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
     return {name: reason or "no reason given" for name, reason in reasons.items() if reason or name in {step.id for step in plan.steps}}
 
 
-def _assemble(plan: Plan, facts: CheckFacts, answers: Answers, run_id: str, checked_at: str) -> Check:
+def _assemble(plan: Plan, facts: CheckFacts, answers: GateResults, run_id: str, checked_at: str) -> Check:
     blueprint = facts.blueprint
     specs = {step.module_ref: step.spec_sha256 for step in blueprint.steps}
     return Check(

@@ -34,7 +34,7 @@ from hyops_ci.contracts.plan import (
 )
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import steps
-from hyops_ci.planning.case import Answers, PlanCase
+from hyops_ci.planning.case import GateResults, PlanCase
 
 PREFLIGHT_TIMEOUT: Final = "PT15M"
 DEPLOY_TIMEOUT: Final = "PT4H"
@@ -71,7 +71,7 @@ def case_of(
     return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs))
 
 
-def plan(case: PlanCase, answers: Answers, config_digest: str, sources: Sequence[Source]) -> Plan:
+def plan(case: PlanCase, answers: GateResults, config_digest: str, sources: Sequence[Source]) -> Plan:
     """Return the plan of a case that every gate let pass. Raises the first Refusal of `answers`, in the order of the gates."""
     if answers.refused:
         raise answers.refused[0]

@@ -1,4 +1,4 @@
-"""What an environment must do before its job may recover something, what one lacks, and what got weaker. Pure.
+"""What an environment must do before its job may recover something, what one shortfalls, and what got weaker. Pure.
 
 GitHub makes a missing environment by itself, without any rule, when a job names it first (docs/design/github.md 1):
 whatever is missing or cannot be read protects nothing.
@@ -19,7 +19,7 @@ TIER = "repository private, GitHub tier probably without reviewers there"
 
 @dataclass(frozen=True)
 class Demand:
-    """What one environment must do. `reviewers` 0: nobody has to say yes (an environment of checks)."""
+    """What one environment must do. `reviewers` 0: no review is demanded (an environment of checks)."""
 
     name: str
     reviewers: int
@@ -36,60 +36,60 @@ def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: st
 
 
 def check_demand(name: str, classes: Collection[EnvClass], default_branch: str) -> Demand:
-    """What an environment of checks must do for the envs that use it: nobody reviews it; of production, its job is the default branch's."""
+    """What an environment of checks must do for the envs that use it: no reviewer; for production, the default branch only."""
     used_by = EnvClass.PRODUCTION if EnvClass.PRODUCTION in classes else EnvClass.LAB
     return demand_of(name, 0, used_by, default_branch)
 
 
 @dataclass(frozen=True)
-class Lack:
-    """One thing that an environment does not do."""
+class Shortfall:
+    """One rule that an environment lacks."""
 
     found: str
     expected: str
 
 
-def able(fact: EnvironmentFact, requesters: Sequence[Person]) -> list[str]:
-    """Who may say yes: reviewers who did not ask, and teams, of which nobody here knows the members."""
+def eligible_reviewers(fact: EnvironmentFact, requesters: Sequence[Person]) -> list[str]:
+    """Return who may approve: reviewers who did not ask, and teams, whose members are not known here."""
     return [*(each.login for each in fact.reviewers if not each.among(requesters)), *(f"team {slug}" for slug in fact.teams)]
 
 
-def lacks(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person] = ()) -> list[Lack]:
-    """What is missing, worst first; empty for an environment that does all that is demanded."""
+def shortfalls(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person] = ()) -> list[Shortfall]:
+    """Return what is missing, worst first; empty for an environment that meets the demand."""
     if not fact.readable:
-        return [Lack(f"{demand.name}: {fact.note or 'no answer'}", "an environment whose rules can be read")]
+        return [Shortfall(f"{demand.name}: {fact.note or 'no answer'}", "an environment whose rules can be read")]
     if not fact.exists:
         hint = f"; {TIER}" if fact.private and demand.reviewers else ""
-        return [Lack(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _somebody(demand))]
+        return [Shortfall(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _somebody(demand))]
     if fact.name.lower() != demand.name.lower():
-        return [Lack(f"{fact.name} exists, {demand.name} was not asked for", f"the rules of {demand.name}")]
+        return [Shortfall(f"{fact.name} exists, {demand.name} was not asked for", f"the rules of {demand.name}")]
     return [*_people(fact, demand, requesters), *_branches(fact, demand)]
 
 
-def _people(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person]) -> Iterator[Lack]:
+def _people(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person]) -> Iterator[Shortfall]:
     if not demand.reviewers:
         return
-    named, left = len(fact.reviewers) + len(fact.teams), able(fact, requesters)
+    named, left = len(fact.reviewers) + len(fact.teams), eligible_reviewers(fact, requesters)
     if len(left) < demand.reviewers:
         count = _count(named, "reviewer") if named == len(left) else f"{_count(len(left), 'reviewer')} besides the requester"
-        yield Lack(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _somebody(demand))
+        yield Shortfall(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _somebody(demand))
     if named and not fact.prevent_self_review:
-        yield Lack(f"{fact.name}: self-review allowed", "self-review prevented")
+        yield Shortfall(f"{fact.name}: self-review allowed", "self-review prevented")
 
 
-def _branches(fact: EnvironmentFact, demand: Demand) -> Iterator[Lack]:
+def _branches(fact: EnvironmentFact, demand: Demand) -> Iterator[Shortfall]:
     if not demand.branch or fact.protected_branches:
         return
     if fact.branches is None:
-        yield Lack(f"{fact.name}: any branch may pass", f"{demand.branch} only")
+        yield Shortfall(f"{fact.name}: any branch may pass", f"{demand.branch} only")
     elif demand.branch not in fact.branches:
-        yield Lack(f"{fact.name}: {demand.branch} may not pass, only {', '.join(fact.branches) or 'nothing'}", f"{demand.branch} only")
+        yield Shortfall(f"{fact.name}: {demand.branch} may not pass, only {', '.join(fact.branches) or 'nothing'}", f"{demand.branch} only")
     elif others := [each for each in fact.branches if each != demand.branch]:
-        yield Lack(f"{fact.name}: {', '.join(others)} may pass, too", f"{demand.branch} only")
+        yield Shortfall(f"{fact.name}: {', '.join(others)} may pass, too", f"{demand.branch} only")
 
 
 def remarks(fact: EnvironmentFact, demand: Demand) -> list[str]:
-    """What is no lack and yet worth a word, for an environment that lacks nothing."""
+    """Return remarks on an environment without shortfalls."""
     said = ["protected branches only" if fact.protected_branches else f"{', '.join(fact.branches)} only" if fact.branches else "any branch"]
     if demand.reviewers:
         said.insert(0, "no self-review" if fact.prevent_self_review else "self-review allowed")
@@ -100,7 +100,7 @@ def remarks(fact: EnvironmentFact, demand: Demand) -> list[str]:
     return said
 
 
-def weaker(before: EnvironmentFact, after: EnvironmentFact) -> str:
+def weakened(before: EnvironmentFact, after: EnvironmentFact) -> str:
     """What of an environment's protection was taken off between two looks, in words; empty where nothing was.
 
     A reviewer less is none, as long as one is left; a reviewer more is: the plan was made for other people's yes.

@@ -70,7 +70,7 @@ def closed_guards(blueprint: EffectiveBlueprint) -> tuple[Guard, ...]:
 
 
 def opened_guards(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
-    """`step.input` of guards that the overlay itself opens: a standing yes that nobody gave."""
+    """`step.input` of guards that the overlay itself opens: a standing approval that no approver gave."""
     return tuple(f"{step.id}.{name}" for step in blueprint.steps for name, value in _guards(step) if value is True)
 
 

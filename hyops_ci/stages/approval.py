@@ -16,7 +16,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
 from hyops_ci.ledger.pending_approvals import waiting_for
-from hyops_ci.planning.protection import weaker
+from hyops_ci.planning.protection import weakened
 from hyops_ci.signing.dsse import read_envelopes
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.planned_run import CheckedRun, PlannedRun
@@ -103,7 +103,7 @@ def refuse_weaker_gate(run: CheckedRun, granted: tuple[Approval, ...]) -> None:
     github, gate = run.context.github, run.plan.approval.gate
     if github is None or not run.folder.has(GATE) or not any(each.channel == "environment" for each in granted):
         return
-    lost = weaker(run.folder.read_model(GATE, EnvironmentFact), environment(github, gate))
+    lost = weakened(run.folder.read_model(GATE, EnvironmentFact), environment(github, gate))
     if lost:
         raise Refusal(
             "gate.weaker",

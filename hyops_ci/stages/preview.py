@@ -15,7 +15,7 @@ from typing import Any
 
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
-from hyops_ci.blueprints.guards import opened, to_yaml
+from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.base import seconds
@@ -24,9 +24,9 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
-from hyops_ci.execution.overlay import lent_overlay
+from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_preflight, read_states
-from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
@@ -58,7 +58,7 @@ def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | 
     environment = child_environment(
         runtime, base=context.environ, secrets={name: PRESENT for name, there in names.items() if there}, env_pass=plan.env_pass
     )
-    preflight = ask_preflight(run, stage, to_yaml(opened(document, plan.guards)), environment)
+    preflight = ask_preflight(run, stage, to_yaml(open_guards(document, plan.guards)), environment)
     siblings = [
         effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, runtime)
         for source in plan.sources
@@ -111,8 +111,8 @@ def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> Effective
 def ask_preflight(run: PlannedRun, stage: OnRunner, content: bytes, environment: dict[str, str]) -> PreflightFact:
     """Return HyOps' own answer over the overlay as it would be deployed. The runtime copy is gone when this returns."""
     command, runtime = command_of(run.plan, "preflight"), Runtime.of(run.plan, run.context.home)
-    with lent_overlay(runtime.root, f"{run.context.job.run_id}-{stage}", content) as overlay:
-        asked = Supervisor.start(
+    with runtime_overlay(runtime.root, f"{run.context.job.run_id}-{stage}", content) as overlay:
+        asked = SupervisedRun.start(
             command_line(command, runtime, overlay),
             environment,
             run.folder.private / f"{stage}-preflight",

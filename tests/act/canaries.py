@@ -28,24 +28,24 @@ def leaks(values: dict[str, str], places: Iterator[tuple[str, bytes]]) -> list[s
     wanted = {name: forms(value) for name, value in values.items()}
     found = []
     for place, content in places:
-        for inner, data in opened(place, content):
+        for inner, data in open_guards(place, content):
             found += [f"{name} in {inner}" for name, shapes in wanted.items() if any(shape in data for shape in shapes)]
     return found
 
 
-def opened(place: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+def open_guards(place: str, content: bytes) -> Iterator[tuple[str, bytes]]:
     """The content itself, and what is in it when it is an archive."""
     yield place, content
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():
-                yield from opened(f"{place}!{name}", archive.read(name))
+                yield from open_guards(f"{place}!{name}", archive.read(name))
     elif content[257:262] == b"ustar":
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             for member in archive:
                 file = archive.extractfile(member)
                 if file is not None:
-                    yield from opened(f"{place}!{member.name}", file.read())
+                    yield from open_guards(f"{place}!{member.name}", file.read())
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, bytes]]:

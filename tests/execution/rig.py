@@ -16,8 +16,8 @@ import yaml
 from hyops_ci.contracts.plan import Command, PlannedStep, StepClass
 from hyops_ci.execution import outcome, records
 from hyops_ci.execution.command import Runtime, child_environment, command_line
-from hyops_ci.execution.overlay import lend
-from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.overlay import write_overlay
+from hyops_ci.execution.run_handle import SupervisedRun
 from tests.hyops_double import Double, install
 
 CANARY = "c4n4ry/S3cret+Value=="
@@ -93,26 +93,26 @@ class Rig:
             stdin=subprocess.DEVNULL,
         )
 
-    def start(self, content: bytes, command: Command = DEPLOY, *, secrets: Mapping[str, str] = PLANTED, **options: Any) -> Supervisor:
+    def start(self, content: bytes, command: Command = DEPLOY, *, secrets: Mapping[str, str] = PLANTED, **options: Any) -> SupervisedRun:
         """Lend an overlay and start a planned command under the supervisor, which removes the overlay at its end."""
         self.runs += 1
         run_dir = self.scratch / f"run-{self.runs}"
-        overlay = lend(self.root, f"{self.runs}-1", content)
+        overlay = write_overlay(self.root, f"{self.runs}-1", content)
         argv = command_line(command, self.runtime, overlay)
         usual: dict[str, Any] = {"timeout": 100.0, "on_line": self.printed.append, "remove_after": [overlay]}
-        return Supervisor.start(argv, self.environment(secrets), run_dir, secrets=secrets, **usual | options)
+        return SupervisedRun.start(argv, self.environment(secrets), run_dir, secrets=secrets, **usual | options)
 
     def states(self, *steps: PlannedStep) -> dict[str, Any]:
         """The state of each step now."""
         now = datetime.now(UTC)
         return {step.id: records.read_state(self.root, records.state_reference(step), now) for step in steps}
 
-    def judge(self, run: Supervisor, *steps: PlannedStep) -> outcome.Outcome:
+    def judge(self, run: SupervisedRun, *steps: PlannedStep) -> outcome.Outcome:
         """Wait for the end and judge it."""
         ended = run.wait(110)
         view = run.view()
         assert view.started_at is not None
-        return outcome.judge(outcome.Observed(steps, view.lines, self.states(*steps), view.started_at, ended))
+        return outcome.determine_outcome(outcome.Observed(steps, view.lines, self.states(*steps), view.started_at, ended))
 
 
 def double_rig(tmp_path: Path) -> Rig:

@@ -23,13 +23,13 @@ from hyops_ci.execution import journal, processes
 from hyops_ci.execution.grammar import FinalLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, Stop
 from hyops_ci.execution.outcome import Outcome
-from hyops_ci.execution.run_handle import Condition, Supervisor
+from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from tests.execution.rig import CANARY, Rig, gate, planned
 
 QUICK = {"grace": 0.6, "patience": 0.6, "linger": 0.3}
 
 
-def started(rig: Rig, do: str, **script: object) -> Supervisor:
+def started(rig: Rig, do: str, **script: object) -> SupervisedRun:
     """A run of two steps of which the first misbehaves, begun."""
     assert rig.double
     rig.double.script(grace=5, steps={"a": {"do": do, **script}})
@@ -46,7 +46,7 @@ def until(true: Callable[[], bool], limit: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def finished(run: Supervisor) -> Ended:
+def finished(run: SupervisedRun) -> Ended:
     ended = run.wait(60)
     assert ended is not None
     assert run.condition is Condition.FINISHED
@@ -69,12 +69,12 @@ def test_lines_are_passed_on_in_order_behind_the_prefix(rig: Rig) -> None:
 
 
 def test_a_program_that_is_not_there_never_started(rig: Rig, tmp_path: Path) -> None:
-    run = Supervisor.start(["/nonexistent/hyops"], {}, tmp_path / "run", timeout=5)
+    run = SupervisedRun.start(["/nonexistent/hyops"], {}, tmp_path / "run", timeout=5)
     ended = finished(run)
     assert (ended.rc, ended.error) == (None, "/nonexistent/hyops: No such file or directory")
 
 
-def hyops_lives(run: Supervisor) -> bool:
+def hyops_lives(run: SupervisedRun) -> bool:
     """Whether HyOps itself still runs, with or without its supervisor."""
     pid = run.view().hyops_pid
     process = processes.read_process(pid) if pid else None
@@ -87,21 +87,21 @@ def begun_changes(done: Outcome) -> bool:
 
 
 def test_a_run_that_never_was_is_unknown(tmp_path: Path) -> None:
-    run = Supervisor.attach(tmp_path / "absent")
+    run = SupervisedRun.attach(tmp_path / "absent")
     assert (run.wait(), run.condition, run.cancel(), hyops_lives(run), run.stdout()) == (None, Condition.UNKNOWN, False, False, "")
 
 
 def test_a_run_directory_is_used_once(rig: Rig, tmp_path: Path) -> None:
-    assert finished(Supervisor.start(["/bin/true"], {}, tmp_path / "run", timeout=5)).rc == 0
+    assert finished(SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)).rc == 0
     with pytest.raises(FileExistsError):
-        Supervisor.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
+        SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
 
 
 def test_a_supervisor_that_cannot_start_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Fault, match="did not start"):
-        Supervisor.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
-    assert Supervisor.attach(tmp_path / "run").condition is Condition.UNKNOWN
+        SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
+    assert SupervisedRun.attach(tmp_path / "run").condition is Condition.UNKNOWN
 
 
 def test_a_provider_that_ignores_everything_is_ended_by_hyops(rig: Rig) -> None:
@@ -233,11 +233,11 @@ def test_the_run_directory_is_for_its_owner_alone(rig: Rig) -> None:
 CALLER = """
 import json, sys, time
 from pathlib import Path
-from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.run_handle import SupervisedRun
 argv, env, run_dir, overlay = json.load(sys.stdin)
-run = Supervisor.start(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=[Path(overlay)])
+run = SupervisedRun.start(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=[Path(overlay)])
 print("started", flush=True)
-ended = run.see_through(float(sys.argv[1]))
+ended = run.wait_past_cancel(float(sys.argv[1]))
 print("no answer" if ended is None else f"ended {ended.rc}", flush=True)
 """
 
@@ -275,7 +275,7 @@ def said(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_step_is_a_cancel(rig: Rig, number: signal.Signals) -> None:
     process, run_dir, _ = caller(rig, "hang")
-    run = Supervisor.attach(run_dir)
+    run = SupervisedRun.attach(run_dir)
     until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
     time.sleep(0.3)
     process.send_signal(number)
@@ -286,7 +286,7 @@ def test_a_signal_to_the_step_is_a_cancel(rig: Rig, number: signal.Signals) -> N
 
 def test_a_cancelled_step_does_not_wait_for_ever_and_the_supervisor_goes_on(rig: Rig) -> None:
     process, run_dir, overlay = caller(rig, "stuck", patience=0.3)
-    run = Supervisor.attach(run_dir)
+    run = SupervisedRun.attach(run_dir)
     until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
@@ -321,7 +321,7 @@ def test_a_killed_caller_loses_nothing(rig: Rig) -> None:
     process, run_dir, overlay = caller(rig, "ok", seconds=1.0)
     os.killpg(process.pid, signal.SIGKILL)
     assert (said(process), process.wait(10)) == ("", -signal.SIGKILL)
-    run = Supervisor.attach(run_dir, on_line=rig.printed.append)
+    run = SupervisedRun.attach(run_dir, on_line=rig.printed.append)
     assert (run.condition, overlay.exists()) == (Condition.RUNNING, True)
     assert rig.judge(run, planned("a"), planned("b")).state is State.COMPLETED
     assert rig.printed[-1] == "hyops | blueprint=dr/contract@v1 mode=hybrid status=ok steps=2"
@@ -336,7 +336,7 @@ def test_a_caller_killed_at_any_moment_leaves_all_or_nothing(rig: Rig, delay: fl
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
     said(process)
-    run = Supervisor.attach(run_dir)
+    run = SupervisedRun.attach(run_dir)
     time.sleep(1.0)  # a supervisor that got its order has taken its lock by now
     until(lambda: run.condition is not Condition.RUNNING)
     view = run.view()
@@ -351,7 +351,7 @@ def test_a_killed_caller_can_still_be_cancelled_from_elsewhere(rig: Rig) -> None
     process, run_dir, _ = caller(rig, "hang")
     process.kill()
     assert (said(process), process.wait(10)) == ("", -signal.SIGKILL)
-    run = Supervisor.attach(run_dir)
+    run = SupervisedRun.attach(run_dir)
     until(lambda: any(isinstance(line, StepEvent) for line in run.view().lines))
     time.sleep(0.3)
     assert run.cancel()
@@ -414,7 +414,7 @@ def test_an_interrupt_in_the_moment_of_the_start_cancels(rig: Rig, monkeypatch: 
         patched.setattr(subprocess.Popen, "communicate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             rig.start(rig.content(gate("a")), **QUICK)
-    run = Supervisor.attach(rig.scratch / "run-1")
+    run = SupervisedRun.attach(rig.scratch / "run-1")
     assert finished(run).stop is Stop.CANCEL
 
 
@@ -424,7 +424,7 @@ def test_a_torn_journal_is_read_up_to_the_tear(rig: Rig) -> None:
     whole = path.read_bytes()
     for size in range(0, len(whole), 7):
         path.write_bytes(whole[:size])
-        view = Supervisor.attach(run.run_dir).view()
+        view = SupervisedRun.attach(run.run_dir).view()
         assert view.ended is None
         assert view.lines == read_back(whole)[: len(view.lines)]
     path.write_bytes(whole)

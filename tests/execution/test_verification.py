@@ -17,7 +17,7 @@ import dns.rrset
 import pytest
 
 from hyops_ci.contracts.config import Probe
-from hyops_ci.execution.verification import NOTHING_TO_PROVE, ProbeResult, verify
+from hyops_ci.execution.verification import NOTHING_TO_PROVE, ProbeResult, run_probes
 
 
 class RealClock:
@@ -32,7 +32,7 @@ class RealClock:
 
 
 def look(probe: Probe) -> ProbeResult:
-    return verify([probe], RealClock(), interval=0.05).results[0]
+    return run_probes([probe], RealClock(), interval=0.05).results[0]
 
 
 @contextmanager
@@ -195,8 +195,8 @@ def test_a_command_probe_is_said_to_be_not_run() -> None:
 def test_all_must_hold_and_none_is_not_proven(listener: socket.socket) -> None:
     good = Probe(kind="tcp", target=f"127.0.0.1:{listener.getsockname()[1]}", hold="PT0S")
     bad = Probe(kind="tcp", target=f"127.0.0.1:{free_port()}", timeout="PT0S")
-    both = verify([good, bad], RealClock(), interval=0.05)
+    both = run_probes([good, bad], RealClock(), interval=0.05)
     assert (both.proven, len(both.proofs()), len(both.gaps())) == (False, 1, 1)
-    assert verify([good], RealClock()).proven
-    nothing = verify([], RealClock())
+    assert run_probes([good], RealClock()).proven
+    nothing = run_probes([], RealClock())
     assert (nothing.proven, nothing.gaps()) == (False, (NOTHING_TO_PROVE,))

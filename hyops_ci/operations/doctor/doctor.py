@@ -25,7 +25,7 @@ from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
 from hyops_ci.operations.doctor.report import Diagnosis, drill_line, lock_line, note_of, runner_lines
 from hyops_ci.planning import planner
-from hyops_ci.planning.case import Answers, CheckCase, PlanCase, ask_all
+from hyops_ci.planning.case import CheckCase, GateResults, PlanCase, run_gates
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import RunContext
@@ -107,7 +107,7 @@ def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: Ru
 
 def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: RunContext) -> None:
     """What the gates of the plan say and, where it can be drawn, those of the check."""
-    answers = ask_all("plan", case)
+    answers = run_gates("plan", case)
     if case.facts.gate is None and case.config.approvals.channels == ("environment",):
         answers = _without(answers, "approval.gate")
         report.add_ok("gate", NO_GITHUB, warn=True)
@@ -141,7 +141,7 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
     if facts is None:
         report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return
-    answers = ask_all("check", CheckCase(plan, facts))
+    answers = run_gates("check", CheckCase(plan, facts))
     report.add_answers(answers)
     report.add_ok("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
     runner_lines(report, plan, facts)
@@ -172,9 +172,9 @@ def _written(content: bytes, config: DispatchConfig) -> str:
     return f"{len(lines)} lines, {len(defaults)} defaults (config explain)"
 
 
-def _without(answers: Answers, gate: str) -> Answers:
+def _without(answers: GateResults, gate: str) -> GateResults:
     """The answers without a no of this gate, which nobody here could ask."""
-    return Answers(answers.passed, tuple(each for each in answers.refused if each.gate != gate))
+    return GateResults(answers.passed, tuple(each for each in answers.refused if each.gate != gate))
 
 
 def _memory(state_dir: Path, copy: Path) -> Path:

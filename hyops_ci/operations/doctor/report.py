@@ -14,7 +14,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.rules import DONE
-from hyops_ci.planning.case import Answers
+from hyops_ci.planning.case import GateResults
 
 Status = Literal["ok", "warn", "FAIL"]
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Diagnosis:
         said = f"{error.gate}: {error.reason}"
         self.add("FAIL" if error.exit_code else "warn", topic, f"{said}; {error.found}" if error.found else said)
 
-    def add_answers(self, answers: Answers) -> None:
+    def add_answers(self, answers: GateResults) -> None:
         """Report every refusal of these gates, each under its topic."""
         for refusal in answers.refused:
             self.fail(topic_of(refusal.gate), refusal)
@@ -117,7 +117,7 @@ def topic_of(gate: str) -> str:
     return exact or next((topic for topic, prefixes in TOPICS.items() if any(gate.startswith(each) for each in prefixes)), "config")
 
 
-def note_of(answers: Answers, topic: str) -> str:
+def note_of(answers: GateResults, topic: str) -> str:
     """Return the first note of the passed gates of a topic."""
     return next((each.note for each in answers.passed if topic_of(each.id) == topic and each.note), "")
 

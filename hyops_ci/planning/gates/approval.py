@@ -1,4 +1,4 @@
-"""Gates on who asked, and who may say yes."""
+"""Gates on who asked, and who may approve."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
-from hyops_ci.planning.protection import Demand, Lack, able, demand_of, lacks, remarks
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+from hyops_ci.planning.protection import Demand, Shortfall, demand_of, eligible_reviewers, remarks, shortfalls
 
 WORKFLOW_TOKEN: Final = "github-actions[bot]"
 LOGIN: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?"
@@ -19,7 +19,7 @@ _FIX_UNREAD = "grant `actions: read` to the calling job, then a new run; or add 
 
 
 @plan_gate("approval.requester", "contracts 5", Exit.POLICY, "Did a person ask, or a machine that the host knows?")
-def approval_requester(case: PlanCase) -> Answer:
+def approval_requester(case: PlanCase) -> GateOutcome:
     """A workflow's own token hides who started it, so that its starter could approve; another App must be on the host's list."""
     machines = [each for each in requesters(case) if each.bot]
     if not case.decision.requires_approval or not machines:
@@ -27,7 +27,7 @@ def approval_requester(case: PlanCase) -> Answer:
     known = set(case.trust.apps) if case.trust is not None else set()
     hidden = next((each for each in machines if each.login.lower() == WORKFLOW_TOKEN), None)
     if hidden is not None:
-        return No(
+        return GateFailure(
             "a workflow's own token hides who asked",
             f"asked by {hidden.login}",
             "a person, or an App that the host trust lists",
@@ -39,7 +39,7 @@ def approval_requester(case: PlanCase) -> Answer:
         return f"asked by {names}: the host decides whether it knows it; then it takes a signature, or two approvals"
     strange = [each for each in machines if each.id not in known]
     if strange:
-        return No(
+        return GateFailure(
             "a machine asked that this host does not know",
             "asked by " + ", ".join(f"{each.login} (user id {each.id or 'unknown'})" for each in strange),
             f"a person, or one of {', '.join(map(str, sorted(known))) or 'no App at all'} (apps of the host trust)",
@@ -50,13 +50,13 @@ def approval_requester(case: PlanCase) -> Answer:
 
 
 @plan_gate("approval.gate", "contracts 2, contracts 5, workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
-def approval_gate(case: PlanCase) -> Answer:
+def approval_gate(case: PlanCase) -> GateOutcome:
     """The environment protects as demanded, or signed approvers exist. What cannot be read protects nothing (fail closed)."""
     if not case.decision.requires_approval:
         return "none demanded"
     approvals, people = case.config.approvals, requesters(case)
     signers = sorted(login for login in approvals.approvers if not Person(login=login).among(people)) if _signed(case) else []
-    demand, lacking = gate_demand(case), gate_lacks(case)
+    demand, lacking = gate_demand(case), gate_shortfalls(case)
     holds = "environment" in approvals.channels and not lacking
     if len(signers) >= approvals.quorum:
         signed = f"signed, {approvals.quorum} of {', '.join(signers)}"
@@ -69,7 +69,7 @@ def approval_gate(case: PlanCase) -> Answer:
     if len(signers) + (holds and another_reviewer(case, signers)) >= approvals.quorum:
         return f"{approvals.quorum} of {', '.join((*signers, f'a reviewer of {demand.name}'))}; {_gate_note(case)}"
     also = f"; {lacking[0].found}" if lacking and "environment" in approvals.channels else ""
-    return No(
+    return GateFailure(
         "fewer approvers than the quorum",
         f"{', '.join(signers) or 'nobody'} may approve, quorum {approvals.quorum}; asked by {case.decision.issuer}{also}",
         "as many approvers as the quorum, the requester not counted",
@@ -78,10 +78,10 @@ def approval_gate(case: PlanCase) -> Answer:
     )
 
 
-def _by_environment(case: PlanCase, lacking: Sequence[Lack]) -> Answer:
+def _by_environment(case: PlanCase, lacking: Sequence[Shortfall]) -> GateOutcome:
     """The answer where GitHub's own gate is the only channel."""
     if case.config.approvals.quorum > 1:
-        return No(
+        return GateFailure(
             "GitHub's environments know no quorum",
             f"quorum {case.config.approvals.quorum}, channel environment: one review lets the job through",
             "channel signed",
@@ -91,7 +91,7 @@ def _by_environment(case: PlanCase, lacking: Sequence[Lack]) -> Answer:
         return _gate_note(case)
     gate = case.facts.gate
     unread = gate is None or not gate.readable
-    return No(
+    return GateFailure(
         "protection of the environment could not be read" if unread else f"environment {case.env.gate} stops nobody",
         "; ".join(each.found for each in lacking),
         "; ".join(dict.fromkeys(each.expected for each in lacking)),
@@ -101,9 +101,9 @@ def _by_environment(case: PlanCase, lacking: Sequence[Lack]) -> Answer:
 
 
 def another_reviewer(case: PlanCase, signers: Sequence[str]) -> bool:
-    """Whether the approval gate has a reviewer who is none of the signers: a person, or a team, whose members nobody here knows."""
+    """Whether the approval gate has a reviewer who is none of the signers: a person, or a team, whose members are not known here."""
     gate, others = case.facts.gate, [*requesters(case), *(Person(login=login) for login in signers)]
-    return gate is not None and bool(able(gate, others))
+    return gate is not None and bool(eligible_reviewers(gate, others))
 
 
 def gate_demand(case: PlanCase) -> Demand:
@@ -112,20 +112,20 @@ def gate_demand(case: PlanCase) -> Demand:
     return demand_of(case.env.gate, case.env.reviewers, case.env.env_class, ref.ref if ref.default_branch else "")
 
 
-def gate_lacks(case: PlanCase) -> list[Lack]:
-    """What the approval gate does not do; a gate that nobody asked about does nothing."""
+def gate_shortfalls(case: PlanCase) -> list[Shortfall]:
+    """What the approval gate does not do; a gate that was not looked at protects nothing."""
     if case.facts.gate is None:
-        return [Lack(f"{case.env.gate}: no control plane was asked", "an environment whose rules can be read")]
-    return lacks(case.facts.gate, gate_demand(case), requesters(case))
+        return [Shortfall(f"{case.env.gate}: no control plane was asked", "an environment whose rules can be read")]
+    return shortfalls(case.facts.gate, gate_demand(case), requesters(case))
 
 
 def _gate_note(case: PlanCase) -> str:
     gate, check = case.facts.gate, case.facts.check_gate
     if gate is None:
         return ""
-    said = [f"{gate.name}: {', '.join(able(gate, requesters(case)))}", *remarks(gate, gate_demand(case))]
+    said = [f"{gate.name}: {', '.join(eligible_reviewers(gate, requesters(case)))}", *remarks(gate, gate_demand(case))]
     wanted = Demand(case.env.check_gate, 0, gate_demand(case).branch)
-    said += [each.found for each in lacks(check, wanted)] if check is not None else []
+    said += [each.found for each in shortfalls(check, wanted)] if check is not None else []
     return "; ".join(said)
 
 

@@ -6,15 +6,15 @@ from hyops_ci.config.settings import env_of
 from hyops_ci.contracts.child_names import steers
 from hyops_ci.contracts.config import Route
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 
 
 @plan_gate("config.env", "contracts 2", Exit.POLICY, "Does every env of the config belong to a service?")
-def config_env(case: PlanCase) -> Answer:
-    """An env without a service is a misspelt one: its class would hold for nobody, and the real env is production."""
+def config_env(case: PlanCase) -> GateOutcome:
+    """An env without a service is a misspelt one: no service would have its class, and the real env is production."""
     used = {env_of(service) for service in case.config.services}
     if stray := sorted(set(case.config.envs) - used):
-        return No(
+        return GateFailure(
             "the config speaks of an env that no service is in",
             ", ".join(stray),
             " or ".join(sorted(used)),
@@ -24,13 +24,13 @@ def config_env(case: PlanCase) -> Answer:
 
 
 @plan_gate("route.unique", "contracts 1, contracts 3", Exit.POLICY, "Does each record lead to one service at most?")
-def route_unique(case: PlanCase) -> Answer:
+def route_unique(case: PlanCase) -> GateOutcome:
     """Two routes that one record could fit, to different ends, make the answer a matter of order."""
     routes = case.config.routes
     for index, one in enumerate(routes):
         for other in routes[index + 1 :]:
             if (one.service, one.as_type) != (other.service, other.as_type) and _overlap(one, other):
-                return No(
+                return GateFailure(
                     "one record could take two routes",
                     f"{one.as_type} {one.service} and {other.as_type} {other.service}",
                     "routes that differ in a field both of them give",
@@ -40,7 +40,7 @@ def route_unique(case: PlanCase) -> Answer:
 
 
 @plan_gate("config.hyops", "contracts 2", Exit.POLICY, "Do the accepted HyOps versions make sense?")
-def config_hyops(case: PlanCase) -> Answer:
+def config_hyops(case: PlanCase) -> GateOutcome:
     """`hyops.versions` is a PEP 440 specifier; an empty one would accept anything."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -49,14 +49,14 @@ def config_hyops(case: PlanCase) -> Answer:
         fits = bool(list(SpecifierSet(wanted)))
     except InvalidSpecifier:
         fits = False
-    return wanted if fits else No("hyops.versions is no version specifier", wanted, '"==0.1.4"', "correct hyops.versions")
+    return wanted if fits else GateFailure("hyops.versions is no version specifier", wanted, '"==0.1.4"', "correct hyops.versions")
 
 
 @plan_gate("config.env_pass", "contracts 2, hyops 2", Exit.POLICY, "Does no name that the runner hands on steer what HyOps runs?")
-def config_env_pass(case: PlanCase) -> Answer:
+def config_env_pass(case: PlanCase) -> GateOutcome:
     """`host.env_pass` hands on the runner's own values; a name that steers a shell, a tool or HyOps is refused before anything starts."""
     if steering := sorted(filter(steers, case.config.host.env_pass)):
-        return No(
+        return GateFailure(
             "host.env_pass names what steers HyOps' process",
             ", ".join(steering),
             "names that fill variables, such as HTTPS_PROXY or SSL_CERT_FILE",
@@ -67,13 +67,15 @@ def config_env_pass(case: PlanCase) -> Answer:
 
 
 @plan_gate("config.evidence", "contracts 2, contracts 7", Exit.POLICY, "Can this release sign evidence as the config says?")
-def config_evidence(case: PlanCase) -> Answer:
+def config_evidence(case: PlanCase) -> GateOutcome:
     """`vault-transit` has a place in the config and no signer behind it yet: a bundle that was to be signed would not be."""
     policy = case.config.evidence
     if policy.signer == "vault-transit":
-        return No("no evidence is signed by Vault in this release", "evidence.signer: vault-transit", "host-key or none", _SIGNER)
+        return GateFailure("no evidence is signed by Vault in this release", "evidence.signer: vault-transit", "host-key or none", _SIGNER)
     if policy.signer == "host-key" and not policy.key:
-        return No("the evidence's key is not named", "evidence.signer: host-key without evidence.key", "the path of a key file", _SIGNER)
+        return GateFailure(
+            "the evidence's key is not named", "evidence.signer: host-key without evidence.key", "the path of a key file", _SIGNER
+        )
     return "not signed" if policy.signer == "none" else f"signed with {policy.key}"
 
 
@@ -81,11 +83,11 @@ _SIGNER = "set evidence: {signer: host-key, key: <path on the runner>}, or leave
 
 
 @plan_gate("config.probe", "contracts 2", Exit.POLICY, "Can this release run every probe of the service?")
-def config_probe(case: PlanCase) -> Answer:
+def config_probe(case: PlanCase) -> GateOutcome:
     """A probe of kind `command` has a place in the config and nothing that runs it yet: it would prove nothing."""
     probes = case.config.verification.get(case.decision.service, ())
     if commands := [probe.target for probe in probes if probe.kind == "command"]:
-        return No(
+        return GateFailure(
             "no probe of kind command is run in this release",
             f"verification.{case.decision.service}: {', '.join(commands)}",
             "probes of kind tcp, dns or http",
@@ -95,10 +97,10 @@ def config_probe(case: PlanCase) -> Answer:
 
 
 @plan_gate("config.bootstrap", "anti-drift 2.2", Exit.POLICY, "Does the config allow only what this release can do for a runner?")
-def config_bootstrap(case: PlanCase) -> Answer:
-    """No run makes a runner in this release: a reason that would allow it promises what nobody does."""
+def config_bootstrap(case: PlanCase) -> GateOutcome:
+    """No run makes a runner in this release: a reason that would allow it cannot be acted on."""
     if reasons := case.config.policy.bootstrap_reasons:
-        return No(
+        return GateFailure(
             "no runner is made by this release",
             f"policy.bootstrap_reasons: {', '.join(reasons)}",
             "no reason: the standing runner is repaired before or after an incident",

@@ -6,18 +6,18 @@ from hyops_ci.contracts.check import StateFact, StepForecast
 from hyops_ci.contracts.facts import BackupIdentity, canonical_ref
 from hyops_ci.contracts.plan import PlannedStep, StepClass
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
 
 
 @check_gate("restore.skipped", "contracts 3", Exit.POLICY, "Will every restore run?")
-def restore_skipped(case: CheckCase) -> Answer:
+def restore_skipped(case: CheckCase) -> GateOutcome:
     """A restore that HyOps skips on old state lets the later steps move clients to old data."""
     for step in case.plan.steps:
         said = _forecast(case, step)
         if step.restores and said.outcome in ("skip", "unknown"):
             state = _state(case, step)
             day = state.updated_at[:10] if state and state.updated_at else "an unknown day"
-            return No(
+            return GateFailure(
                 f"clients would move to a database from {day}",
                 f"{step.id} would be SKIPPED: {said.why or 'HyOps says nothing of it'}",
                 "a restore that runs",
@@ -27,12 +27,12 @@ def restore_skipped(case: CheckCase) -> Answer:
 
 
 @check_gate("commit.skipped", "contracts 3", Exit.POLICY, "Will every step that moves clients run?")
-def commit_skipped(case: CheckCase) -> Answer:
+def commit_skipped(case: CheckCase) -> GateOutcome:
     """A skipped commit step would end green with clients where they were."""
     for step in case.plan.steps:
         said = _forecast(case, step)
         if step.step_class is StepClass.COMMIT and said.outcome in ("skip", "unknown"):
-            return No(
+            return GateFailure(
                 "the step that moves clients would not run",
                 f"{step.id} would be SKIPPED: {said.why or 'HyOps says nothing of it'}",
                 "a step that runs",
@@ -42,12 +42,12 @@ def commit_skipped(case: CheckCase) -> Answer:
 
 
 @check_gate("drill.shares", "contracts 3", Exit.POLICY, "Does a drill share nothing with production?")
-def drill_shares(case: CheckCase) -> Answer:
+def drill_shares(case: CheckCase) -> GateOutcome:
     """Never the same backup repository, path and stanza; never a DNS name or a state instance of production."""
     if not case.plan.exercise:
         return "no drill"
     if missing := case.facts.sibling_specs_missing:
-        return No(
+        return GateFailure(
             "what production uses is not known here",
             f"no spec of {', '.join(missing)}, which production's overlays name",
             f"specs below {case.plan.core_root}/modules",
@@ -57,7 +57,7 @@ def drill_shares(case: CheckCase) -> Answer:
     for shared in (_backup, _endpoint, _state_instance):  # the worst first
         for own, other in pairs:
             if what := shared(own, other):
-                return No(
+                return GateFailure(
                     "the drill would work on what production uses",
                     f"{own.step}: {what}, as production's {other.step}",
                     "a backup path, stanza, DNS name and state instance of its own",

@@ -8,7 +8,7 @@ from hyops_ci.contracts.decision import ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint, EffectiveStep
 from hyops_ci.contracts.lanes import CLOUD_MODULES
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
 from hyops_ci.planning.gates.overlay import open_ports, public_addresses
 
 READINESS = "post_apply_ssh_readiness"
@@ -19,11 +19,11 @@ def _fix(case: CheckCase, what: str) -> str:
 
 
 @check_gate("overlay.bytes", "contracts 3", Exit.POLICY, "Is the overlay on the runner the one that was planned?")
-def overlay_bytes(case: CheckCase) -> Answer:
+def overlay_bytes(case: CheckCase) -> GateOutcome:
     """Byte for byte: the runner reads what the plan's digest covers."""
     planned = next((source.sha256 for source in case.plan.sources if source.role == "overlay"), "none")
     if not case.facts.overlay_sha256 == planned == case.facts.blueprint.overlay_sha256:
-        return No(
+        return GateFailure(
             "the overlay on the runner is not the planned one",
             case.facts.overlay_sha256,
             planned,
@@ -33,12 +33,12 @@ def overlay_bytes(case: CheckCase) -> Answer:
 
 
 @check_gate("specs.present", "contracts 3", Exit.HYOPS, "Are all module specs on the runner?")
-def specs_present(case: CheckCase) -> Answer:
-    """Without a spec its defaults are unknown, and nothing can be said of the effective inputs."""
+def specs_present(case: CheckCase) -> GateOutcome:
+    """Without a spec its defaults are unknown, and the effective inputs are unknown, too."""
     missing = case.facts.blueprint.specs_missing
     unread = tuple(sorted({step.module_ref for step in case.facts.blueprint.steps if not step.spec_sha256} - set(missing)))
     if missing or unread:
-        return No(
+        return GateFailure(
             "module specs are missing on the runner",
             ", ".join((missing + unread)[:6]),
             f"specs below {case.plan.core_root}/modules",
@@ -48,12 +48,12 @@ def specs_present(case: CheckCase) -> Answer:
 
 
 @check_gate("effective.plane", "anti-drift 2.4", Exit.POLICY, "Does every step work from the planned plane?")
-def effective_plane(case: CheckCase) -> Answer:
+def effective_plane(case: CheckCase) -> GateOutcome:
     """HyOps' own default is `workstation-direct`; a step that leaves it so was written for a laptop."""
     for step in case.facts.blueprint.steps:
         plane = step.inputs.get("execution_plane")
         if plane is not None and plane != case.plan.execution_plane.value:
-            return No(
+            return GateFailure(
                 "a step works from another plane",
                 f"{step.id}.execution_plane: {plane} ({_origin(step, 'execution_plane')})",
                 case.plan.execution_plane.value,
@@ -63,13 +63,13 @@ def effective_plane(case: CheckCase) -> Answer:
 
 
 @check_gate("effective.bastion", "anti-drift 2.5", Exit.POLICY, "Is no bastion inferred?")
-def effective_bastion(case: CheckCase) -> Answer:
+def effective_bastion(case: CheckCase) -> GateOutcome:
     """A jump host by name, or one that HyOps would find by itself where the target is on-prem (HyOps `connectivity.py`)."""
     if case.plan.execution_plane is ExecutionPlane.BASTION_EXPLICIT:
         return "break-glass: bastion by name"
     for step in case.facts.blueprint.steps:
         if live := live_bastion(step):
-            return No(
+            return GateFailure(
                 "a step would go through a bastion that nobody chose",
                 f"{step.id}.{live}",
                 "ssh_proxy_jump_auto: false, and no ssh_proxy_jump_host",
@@ -98,7 +98,7 @@ def live_bastion(step: EffectiveStep) -> str:
 
 
 @check_gate("effective.ssh", "anti-drift 2.5", Exit.POLICY, "Is the way of SSH said, not inferred?")
-def effective_ssh(case: CheckCase) -> Answer:
+def effective_ssh(case: CheckCase) -> GateOutcome:
     """Left empty, HyOps takes `gcp-iap` for machines of `platform/gcp/platform-vm`, whatever the plane says."""
     plane = case.plan.execution_plane
     for step in case.facts.blueprint.steps:
@@ -107,7 +107,7 @@ def effective_ssh(case: CheckCase) -> Answer:
         implicit = not mode and inventory.partition("#")[0] == "platform/gcp/platform-vm"
         used = "gcp-iap" if implicit else mode
         if used in ("gcp-iap", "bastion-explicit") and used != plane.value:
-            return No(
+            return GateFailure(
                 "a step reaches its targets by another way than planned",
                 f"{step.id}.ssh_access_mode: {used} ({'inferred from ' + inventory if implicit else _origin(step, 'ssh_access_mode')})",
                 f"direct, as {plane.value} means",
@@ -117,21 +117,21 @@ def effective_ssh(case: CheckCase) -> Answer:
 
 
 @check_gate("effective.public", "anti-drift 3", Exit.POLICY, "Do the targets stay private, defaults included?")
-def effective_public(case: CheckCase) -> Answer:
+def effective_public(case: CheckCase) -> GateOutcome:
     """Public addresses and ports open to the world, also where a spec's default opens them."""
     doors = public_addresses(case.facts.blueprint) + open_ports(case.facts.blueprint)
     if doors:
-        return No("targets would be reachable from anywhere", ", ".join(doors[:6]), "private targets", _fix(case, "close them"))
+        return GateFailure("targets would be reachable from anywhere", ", ".join(doors[:6]), "private targets", _fix(case, "close them"))
     return ""
 
 
 @check_gate("effective.steps", "contracts 4", Exit.POLICY, "Are the steps the planned ones?")
-def effective_steps(case: CheckCase) -> Answer:
+def effective_steps(case: CheckCase) -> GateOutcome:
     """Ids and order of the overlay read on the runner equal the plan's."""
     found = _ids(case.facts.blueprint)
     planned = tuple(step.id for step in case.plan.steps)
     if found != planned:
-        return No("the steps are not the planned ones", " ".join(found), " ".join(planned), "start a new run")
+        return GateFailure("the steps are not the planned ones", " ".join(found), " ".join(planned), "start a new run")
     return f"{len(planned)} steps"
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
 
 MIN_FREE_BYTES: Final = 2 * 1024**3
 MAX_CLOCK_OFFSET: Final = 60.0
@@ -14,26 +14,26 @@ MAX_CLOCK_OFFSET: Final = 60.0
 
 
 @check_gate("runner.identity", "anti-drift 2.7, workflows 6", Exit.RUNNER, "Did the planned runner answer?")
-def runner_identity(case: CheckCase) -> Answer:
+def runner_identity(case: CheckCase) -> GateOutcome:
     """The host's own `runner_ref`, a listed name; a hosted machine is never a recovery runner. GitHub alone compares labels."""
     runner, plan = case.facts.runner, case.plan
     fix = "stop the run; look who else carries these labels (docs/adopt.md)"
     if runner.hosted:
-        return No("a GitHub-hosted machine took the job", runner.name or runner.hostname, f"runner {plan.runner_ref}", fix)
+        return GateFailure("a GitHub-hosted machine took the job", runner.name or runner.hostname, f"runner {plan.runner_ref}", fix)
     if runner.runner_ref and runner.runner_ref != plan.runner_ref:
-        return No("another runner took the job", f"{runner.name}: {runner.runner_ref}", plan.runner_ref, fix)
+        return GateFailure("another runner took the job", f"{runner.name}: {runner.runner_ref}", plan.runner_ref, fix)
     if plan.runner_names and runner.name not in plan.runner_names:
-        return No("a runner answered that the config does not list", runner.name, " or ".join(plan.runner_names), fix)
+        return GateFailure("a runner answered that the config does not list", runner.name, " or ".join(plan.runner_names), fix)
     if not (runner.runner_ref or runner.name or plan.env_class is EnvClass.LAB):
-        return No("the runner does not say which one it is", "no name", f"host trust that names {plan.runner_ref}", fix)
+        return GateFailure("the runner does not say which one it is", "no name", f"host trust that names {plan.runner_ref}", fix)
     return runner.name or runner.hostname
 
 
 @check_gate("runner.trust", "contracts 2, workflows 6", Exit.RUNNER, "Does the host pin its callers, where somebody relies on it?")
-def runner_trust(case: CheckCase) -> Answer:
+def runner_trust(case: CheckCase) -> GateOutcome:
     """A host with a trust file must have compared this caller with it. Without one the run carries the deviation."""
     if case.facts.runner.trusted and not case.facts.runner_verified:
-        return No(
+        return GateFailure(
             "the host pins its callers, and this one was not compared",
             f"{case.facts.runner.name}: trust file present, caller not verified",
             "a caller that fits /etc/dr-dispatch/trust.json",
@@ -43,7 +43,7 @@ def runner_trust(case: CheckCase) -> Answer:
 
 
 @check_gate("hyops.version", "contracts 2", Exit.HYOPS, "Is this a HyOps that the config accepts?")
-def hyops_version(case: CheckCase) -> Answer:
+def hyops_version(case: CheckCase) -> GateOutcome:
     """`hyops.versions` is a PEP 440 specifier. A stand-in recovers nothing and runs in class lab only."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
@@ -51,14 +51,16 @@ def hyops_version(case: CheckCase) -> Answer:
     found, wanted = case.facts.hyops_version, case.plan.hyops_versions
     if case.facts.hyops_is_stand_in:
         if case.plan.env_class is not EnvClass.LAB:
-            return No("HyOps is a stand-in", f"{found}, env of class {case.plan.env_class}", "the real HyOps", f"install HyOps {wanted}")
+            return GateFailure(
+                "HyOps is a stand-in", f"{found}, env of class {case.plan.env_class}", "the real HyOps", f"install HyOps {wanted}"
+            )
         return "a stand-in, in the lab"
     try:
         fits = SpecifierSet(wanted).contains(Version(found), prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         fits = False
     if not fits:
-        return No(
+        return GateFailure(
             "this HyOps was not what the config accepts",
             f"{found or 'no version'} at {case.plan.hyops}",
             wanted,
@@ -69,13 +71,13 @@ def hyops_version(case: CheckCase) -> Answer:
 
 
 @check_gate("host.disk", "contracts 3", Exit.RUNNER, "Is there room to work?")
-def host_disk(case: CheckCase) -> Answer:
-    """Free bytes where the env lies; unknown is said, not guessed."""
+def host_disk(case: CheckCase) -> GateOutcome:
+    """Free bytes where the env lies; an unknown value is reported, not guessed."""
     free = case.facts.disk_free_bytes
     if free is None:
         return "free space not measured"
     if free < MIN_FREE_BYTES:
-        return No(
+        return GateFailure(
             "the runner is out of room",
             f"{free // 1024**2} MiB free",
             f"at least {MIN_FREE_BYTES // 1024**2} MiB",
@@ -85,13 +87,13 @@ def host_disk(case: CheckCase) -> Answer:
 
 
 @check_gate("host.clock", "contracts 3", Exit.RUNNER, "Is the runner's clock right?")
-def host_clock(case: CheckCase) -> Answer:
+def host_clock(case: CheckCase) -> GateOutcome:
     """Expiry is judged by it, tokens are too."""
     offset = case.facts.clock_offset_seconds
     if offset is None:
         return "clock not compared"
     if not abs(offset) <= MAX_CLOCK_OFFSET:
-        return No(
+        return GateFailure(
             "the runner's clock is wrong", f"{offset:+.1f} s", f"at most {MAX_CLOCK_OFFSET:.0f} s off", "chronyc makestep, on the runner"
         )
     return f"clock {offset:+.1f} s"

@@ -7,14 +7,14 @@ from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType, ExecutionPlane
 from hyops_ci.contracts.lanes import LANES, ON_PREM_LANES
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 
 
 @plan_gate("lane.enabled", "anti-drift 4, contracts 2", Exit.POLICY, "Is the lane enabled?")
-def lane_enabled(case: PlanCase) -> Answer:
-    """Azure and AWS are off until somebody enables them."""
+def lane_enabled(case: PlanCase) -> GateOutcome:
+    """Azure and AWS are off until the config enables them."""
     if not case.lane.enabled:
-        return No(
+        return GateFailure(
             f"lane {case.lane.name} is not enabled",
             f"{case.decision.decision_type} of {case.decision.service} at {case.lane.name}",
             "one of the enabled lanes " + ", ".join(name for name in LANES if lane_settings(case.config, name).enabled),
@@ -24,21 +24,21 @@ def lane_enabled(case: PlanCase) -> Answer:
 
 
 @plan_gate("lane.mapping", "anti-drift 2.7", Exit.POLICY, "Does each lane have a runner of its own?")
-def lane_mapping(case: PlanCase) -> Answer:
+def lane_mapping(case: PlanCase) -> GateOutcome:
     """Two enabled lanes with one runner or one label set would make the mapping a matter of luck."""
     lane = case.lane
     for name in LANES:
         other = lane_settings(case.config, name)
         same = other.runner_ref == lane.runner_ref or set(other.labels) == set(lane.labels)
         if name != lane.name and other.enabled and same:
-            return No(
+            return GateFailure(
                 "two lanes share one runner",
                 f"{lane.name} and {name}: {lane.runner_ref}, labels {', '.join(lane.labels)}",
                 "one runner and one label set for each lane",
                 f"set lanes.{name}.runner_ref",
             )
     if "self-hosted" not in [label.lower() for label in lane.labels] or len(lane.labels) < 2:
-        return No(
+        return GateFailure(
             "the labels could match a runner of somebody else",
             f"labels {', '.join(lane.labels)}",
             "self-hosted and the runner's own label",
@@ -48,10 +48,10 @@ def lane_mapping(case: PlanCase) -> Answer:
 
 
 @plan_gate("failback.onprem", "anti-drift 2.6", Exit.POLICY, "Does a failback run on-prem?")
-def failback_onprem(case: PlanCase) -> Answer:
+def failback_onprem(case: PlanCase) -> GateOutcome:
     """A failback uses the on-prem runner, never a cloud's."""
     if case.decision.decision_type is DecisionType.FAILBACK_ONPREM and case.lane.name not in ON_PREM_LANES:
-        return No(
+        return GateFailure(
             "a failback runs on the on-prem runner",
             f"failback of {case.decision.service} at lane {case.lane.name}",
             f"lane {' or '.join(ON_PREM_LANES)}",
@@ -61,12 +61,12 @@ def failback_onprem(case: PlanCase) -> Answer:
 
 
 @plan_gate("site.failed", "contracts 3", Exit.POLICY, "Does the runner stand outside the site that may be gone?")
-def site_failed(case: PlanCase) -> Answer:
+def site_failed(case: PlanCase) -> GateOutcome:
     """A failover's runner must survive the failure it answers."""
     home = data_home(case.config, case.decision.service)
     home_domain = lane_settings(case.config, home).failure_domain
     if case.decision.decision_type is DecisionType.FAILOVER and case.lane.failure_domain == home_domain:
-        return No(
+        return GateFailure(
             "the runner stands in the site that failed",
             f"lane {case.lane.name} and data home {home} share the failure domain {home_domain}",
             "a runner in another failure domain",
@@ -76,7 +76,7 @@ def site_failed(case: PlanCase) -> Answer:
 
 
 @plan_gate("plane.allowed", "anti-drift 2.4, anti-drift 2.5", Exit.POLICY, "Is the way to the targets an allowed one?")
-def plane_allowed(case: PlanCase) -> Answer:
+def plane_allowed(case: PlanCase) -> GateOutcome:
     """Planes of the policy, or break-glass with reason and end; the workstation never."""
     planes = {str(step.inputs["execution_plane"]) for step in case.blueprint.steps if step.inputs.get("execution_plane")}
     planes |= {case.decision.execution_plane.value} if case.decision.execution_plane else set()
@@ -85,12 +85,14 @@ def plane_allowed(case: PlanCase) -> Answer:
     notes = []
     for plane in sorted(planes):
         if plane == ExecutionPlane.WORKSTATION_DIRECT:
-            return No("recovery never runs from a workstation", plane, "runner-local", "set execution_plane: runner-local in the overlay")
+            return GateFailure(
+                "recovery never runs from a workstation", plane, "runner-local", "set execution_plane: runner-local in the overlay"
+            )
         if plane in allowed and plane != ExecutionPlane.BASTION_EXPLICIT:
             continue
         if plane not in glass or moment(glass[plane].until) <= case.facts.now:
             until = f", ended {glass[plane].until}" if plane in glass else ""
-            return No(
+            return GateFailure(
                 f"the plane {plane} is not allowed",
                 f"{plane}{until}",
                 f"{', '.join(sorted(allowed))}, or a break-glass entry with reason and until",
@@ -101,11 +103,11 @@ def plane_allowed(case: PlanCase) -> Answer:
 
 
 @plan_gate("gcp.roles", "anti-drift 2.1", Exit.POLICY, "Are GCP's project roles named apart?")
-def gcp_roles(case: PlanCase) -> Answer:
-    """Where the config names GCP projects, host, control and workload are separate fields; one project for all is said aloud."""
+def gcp_roles(case: PlanCase) -> GateOutcome:
+    """Where the config names GCP projects, host, control and workload are separate fields; one project for all is refused."""
     projects = case.config.gcp
     if projects and len({projects.host, projects.control, projects.workload}) == 1:
-        return No(
+        return GateFailure(
             "one GCP project plays every role",
             f"host, control and workload are all {projects.host}",
             "the roles named apart; at least control apart from workload",

@@ -9,7 +9,7 @@ from hyops_ci.config.settings import overlay_path
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.errors import Exit
 from hyops_ci.parsing.strict_json import leaves
-from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 from hyops_ci.planning.steps import opened_guards, restores
 
 ANYWHERE = frozenset({"0.0.0.0/0", "::/0"})
@@ -21,19 +21,19 @@ def _fix(case: PlanCase) -> str:
 
 
 @plan_gate("overlay.ref", "contracts 3", Exit.POLICY, "Is the overlay the one of the configured blueprint?")
-def overlay_ref(case: PlanCase) -> Answer:
+def overlay_ref(case: PlanCase) -> GateOutcome:
     """The overlay's own `blueprint_ref` must be the config's."""
     if case.blueprint.ref != case.action.blueprint:
-        return No("the overlay belongs to another blueprint", case.blueprint.ref, case.action.blueprint, _fix(case))
+        return GateFailure("the overlay belongs to another blueprint", case.blueprint.ref, case.action.blueprint, _fix(case))
     return ""
 
 
 @plan_gate("overlay.placeholder", "contracts 3, hyops 2", Exit.POLICY, "Is every value of the overlay filled in?")
-def overlay_placeholder(case: PlanCase) -> Answer:
+def overlay_placeholder(case: PlanCase) -> GateOutcome:
     """CHANGE_ME in an input reaches HyOps as it stands; in metadata it is normal."""
     left = [f"{step.id}{pointer}" for step in case.blueprint.steps for pointer, value in leaves(step.inputs) if "CHANGE_ME" in str(value)]
     if left:
-        return No(
+        return GateFailure(
             f"{len(left)} inputs were never filled in",
             ", ".join(left[:6]) + (" ..." if len(left) > 6 else ""),
             "0 CHANGE_ME inputs",
@@ -43,19 +43,21 @@ def overlay_placeholder(case: PlanCase) -> Answer:
 
 
 @plan_gate("overlay.keys", "contracts 3, hyops 2", Exit.POLICY, "Does HyOps know every key of the overlay?")
-def overlay_keys(case: PlanCase) -> Answer:
+def overlay_keys(case: PlanCase) -> GateOutcome:
     """HyOps ignores unknown keys in silence; a misspelt one would simply not act."""
     if case.blueprint.unknown_keys:
-        return No("HyOps would ignore parts of the overlay", ", ".join(case.blueprint.unknown_keys[:6]), "known keys only", _fix(case))
+        return GateFailure(
+            "HyOps would ignore parts of the overlay", ", ".join(case.blueprint.unknown_keys[:6]), "known keys only", _fix(case)
+        )
     return ""
 
 
 @plan_gate("overlay.public", "anti-drift 3, contracts 3", Exit.POLICY, "Do the targets stay private?")
-def overlay_public(case: PlanCase) -> Answer:
+def overlay_public(case: PlanCase) -> GateOutcome:
     """No public address on any VM, no port open to the world."""
     open_doors = public_addresses(case.blueprint) + open_ports(case.blueprint)
     if open_doors:
-        return No("targets would be reachable from anywhere", ", ".join(open_doors[:6]), "private targets", _fix(case))
+        return GateFailure("targets would be reachable from anywhere", ", ".join(open_doors[:6]), "private targets", _fix(case))
     return ""
 
 
@@ -83,34 +85,34 @@ def _texts(item: Any) -> list[str]:
 
 
 @plan_gate("overlay.guards", "contracts 3", Exit.POLICY, "Are the guards closed in the committed overlay?")
-def overlay_guards(case: PlanCase) -> Answer:
-    """An open guard in the repository is a standing yes that nobody gave; the run opens exactly the planned ones."""
+def overlay_guards(case: PlanCase) -> GateOutcome:
+    """An open guard in the repository is a standing approval that no approver gave; the run opens exactly the planned ones."""
     opened = opened_guards(case.blueprint)
     if opened:
-        return No(
+        return GateFailure(
             "the committed overlay opens a guard", ", ".join(opened), "guards closed (false): the run opens them once, approved", _fix(case)
         )
     return ""
 
 
 @plan_gate("restore.pin", "contracts 1", Exit.POLICY, "Can the named restore point be pinned?")
-def restore_pin(case: PlanCase) -> Answer:
-    """A label needs a step that restores; otherwise naming one would promise what nobody does."""
+def restore_pin(case: PlanCase) -> GateOutcome:
+    """A label needs a step that restores; otherwise naming one would have no effect."""
     label = case.decision.restore_point
     if label != "latest" and not any(restores(step) for step in case.blueprint.steps):
-        return No(
+        return GateFailure(
             "no step of this blueprint restores", f"restore point {label}, blueprint {case.blueprint.ref}", "latest", "leave the label out"
         )
     return "" if label == "latest" else f"pinned to {label}"
 
 
 @plan_gate("secrets.mapped", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")
-def secrets_mapped(case: PlanCase) -> Answer:
+def secrets_mapped(case: PlanCase) -> GateOutcome:
     """The union of `required_env` over all steps of the overlay; names only."""
     needed = set(case.blueprint.required_env()) - set(case.config.host.env_pass)
     mapped = {ref.key for ref in case.secret_refs}
     if missing := sorted(needed - mapped):
-        return No(
+        return GateFailure(
             f"{len(missing)} of {len(needed)} secrets are not in the secret map",
             ", ".join(missing),
             f"a row for each, in a scope of {', '.join(case.config.vault.profiles) if case.config.vault else 'the config'}",

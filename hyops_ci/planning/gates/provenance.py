@@ -11,16 +11,16 @@ from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, No, PlanCase, plan_gate
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 
 
 @plan_gate("config.ref", "contracts 2", Exit.POLICY, "Were config and overlay read from the protected default branch?")
-def config_ref(case: PlanCase) -> Answer:
+def config_ref(case: PlanCase) -> GateOutcome:
     """Anyone who can push a branch can edit the config on it; only the default branch counts, and only when it is protected."""
     ref = case.facts.ref
     if ref.local:
         if case.trust is None and case.env.env_class is not EnvClass.LAB:
-            return No(
+            return GateFailure(
                 "in a shell, without host trust, nothing vouches for the config",
                 f"no GitHub, no /etc/dr-dispatch/trust.json, env {case.env.name} of class {case.env.env_class}",
                 "host trust on the runner, or class lab",
@@ -28,7 +28,7 @@ def config_ref(case: PlanCase) -> Answer:
             )
         return "in a shell: the host trust stands in" if case.trust else "in a shell, class lab"
     if not ref.default_branch:
-        return No(
+        return GateFailure(
             "the config was not read from the default branch",
             f"ref {ref.ref or 'unknown'}",
             "the default branch",
@@ -36,7 +36,7 @@ def config_ref(case: PlanCase) -> Answer:
         )
     vouched = case.trust is not None and "signed" in case.config.approvals.channels
     if not ref.protected and not vouched:
-        return No(
+        return GateFailure(
             "the branch that holds the config protects nothing",
             f"ref {ref.ref}, not protected{f' ({ref.note})' if ref.note else ''}",
             "a protected default branch; or host trust together with the signed channel",
@@ -46,7 +46,7 @@ def config_ref(case: PlanCase) -> Answer:
     rules = ref.rules
     pushes = rules is not None and not rules.pull_request and not ref.classic
     if pushes and ref.protected and not vouched and case.env.env_class is EnvClass.PRODUCTION:
-        return No(
+        return GateFailure(
             "a push alone changes the config",
             f"ref {ref.ref}, no rule demands a pull request; rules: {rule_words(rules) or 'none of them'}",
             "a pull request for every change, in class production",
@@ -72,7 +72,7 @@ def rule_words(rules: BranchRules | None) -> str:
 
 
 def branch_note(ref: RefFact) -> str:
-    """What guards the branch, and what of `.github/**` nobody has to look at."""
+    """What guards the branch, and which of `.github/**` needs no review."""
     said, rules = ["protected"], ref.rules
     if ref.classic:
         said.append("classic, its terms are for administrators to read")
@@ -93,16 +93,16 @@ _RULESET = "add a branch ruleset: pull request required, code owners over .githu
 
 
 @plan_gate("authority.site", "anti-drift 2.8", Exit.POLICY, "Does the secret authority stand outside the site that may be gone?")
-def authority_site(case: PlanCase) -> Answer:
+def authority_site(case: PlanCase) -> GateOutcome:
     """Secrets that are lost with the primary recover nothing. A failback may ask where the service lives now."""
     vault, home = case.config.vault, data_home(case.config, case.decision.service)
     kind = AUTHORITIES[vault.kind] if vault is not None else None
     if kind is None or (kind.remote and not addresses(case.config)):
-        return No(
+        return GateFailure(
             "no secret authority is configured", "no vault.address", "an address and its site", "add vault: {address: ..., site: ...}"
         )
     if kind.lab_only and case.env.env_class is not EnvClass.LAB:
-        return No(
+        return GateFailure(
             f"secrets come from a {kind.name} in the lab only",
             f"vault.kind {kind.name}, env class {case.env.env_class}",
             "an external authority",
@@ -113,30 +113,30 @@ def authority_site(case: PlanCase) -> Answer:
     failed = lane_settings(case.config, home).failure_domain
     for origin, site in addresses(case.config):
         if case.decision.decision_type is DecisionType.FAILOVER and site in (failed, home):
-            return No(
+            return GateFailure(
                 "the secret authority stands in the site that may be gone",
                 f"{origin} at site {site}",
                 f"a site other than {failed}",
                 "move the authority, or list one outside that site in vault.addresses and remove this one",
             )
         if not site:
-            return No("the authority's site is not said", f"{origin} without a site", "the site it stands in", "add vault.site")
+            return GateFailure("the authority's site is not said", f"{origin} without a site", "the site it stands in", "add vault.site")
     return ", ".join(f"{origin} at {site}" for origin, site in addresses(case.config))
 
 
 @plan_gate("authority.address", "anti-drift 2.8, contracts 3", Exit.POLICY, "Is the authority another host, reached over TLS?")
-def authority_address(case: PlanCase) -> Answer:
+def authority_address(case: PlanCase) -> GateOutcome:
     """Not the runner itself, not in clear; outside class lab."""
     if case.env.env_class is EnvClass.LAB:
         return "class lab"
     for origin, _ in addresses(case.config):
         parts = urlsplit(origin)
         if parts.scheme != "https":
-            return No(
+            return GateFailure(
                 "secrets would travel in clear", origin, "an https address", "give the authority a certificate that the runner trusts"
             )
         if _is_this_host(parts.hostname or "") or (parts.hostname or "").partition(".")[0] in (case.lane.runner_ref, *case.lane.names):
-            return No("the authority would be the runner itself", origin, "another host", "name the authority's own address")
+            return GateFailure("the authority would be the runner itself", origin, "another host", "name the authority's own address")
     return ""
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hyops_ci.contracts.facts import canonical_ref, upstream_states
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import Answer, CheckCase, No, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
 
 
 @check_gate("states.ok", "contracts 3", Exit.HYOPS, "Are the upstream states there?")
-def states_ok(case: CheckCase) -> Answer:
+def states_ok(case: CheckCase) -> GateOutcome:
     """Every state that a step reads and no earlier step publishes has status ok on this runner."""
     status = {canonical_ref(state.ref): state.status for state in case.facts.states}
     needed = upstream_states(case.facts.blueprint.steps)
@@ -17,7 +17,7 @@ def states_ok(case: CheckCase) -> Answer:
     if bad:
         wrong = len({canonical_ref(ref) for _, ref, _ in bad})
         step, ref, word = bad[0]
-        return No(
+        return GateFailure(
             f"{wrong} of {total} upstream states are not ok",
             f"{step}: {ref} is {word}" + (f", and {wrong - 1} more" if wrong > 1 else ""),
             f"the {total} upstream states of env {case.plan.env} on this runner",
@@ -28,12 +28,12 @@ def states_ok(case: CheckCase) -> Answer:
 
 
 @check_gate("secrets.names", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the authority have every secret, by name?")
-def secrets_names(case: CheckCase) -> Answer:
+def secrets_names(case: CheckCase) -> GateOutcome:
     """The union over all steps, inherited defaults included: HyOps' preflight does not look beyond the first blocked step."""
     needed = set(case.facts.blueprint.required_env()) - set(case.plan.env_pass)
     planned = {ref.key for ref in case.plan.secrets.refs}
     if unplanned := sorted(needed - planned):
-        return No(
+        return GateFailure(
             "a step needs a secret that the plan does not fetch",
             ", ".join(unplanned),
             "every name of required_env, the module specs' defaults included, in the overlay",
@@ -41,7 +41,7 @@ def secrets_names(case: CheckCase) -> Answer:
             "secrets.md",
         )
     if missing := sorted(key for key in planned if not case.facts.secret_names.get(key)):
-        return No(
+        return GateFailure(
             f"{len(missing)} of {len(planned)} secrets are not in the authority",
             ", ".join(missing),
             f"{len(planned)} of {len(planned)} names",
@@ -52,14 +52,14 @@ def secrets_names(case: CheckCase) -> Answer:
 
 
 @check_gate("hyops.preflight", "contracts 3", Exit.HYOPS, "Does HyOps itself say that it can start?")
-def hyops_preflight(case: CheckCase) -> Answer:
+def hyops_preflight(case: CheckCase) -> GateOutcome:
     """Exit code, status and every step: ready or skipped. Deferred steps were not examined."""
     preflight = case.facts.preflight
     blocked = [step for step in preflight.steps if step.status == "blocked"]
     waiting = [step for step in preflight.steps if step.status == "deferred"]
     if preflight.rc != 0 or preflight.status != "ok" or blocked or preflight.required_failures:
         first = f"{blocked[0].id}: {blocked[0].reason}" if blocked else preflight.error or f"rc {preflight.rc}, status {preflight.status}"
-        return No(
+        return GateFailure(
             f"HyOps cannot start; {len(blocked)} blocked, {len(waiting)} not examined",
             first,
             "preflight status ok",

@@ -11,7 +11,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
-from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.stages.approval import ask_for_approval, refuse_old_decision
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
@@ -41,7 +41,7 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())
     case = CheckCase(planned.plan, look(planned, "check"))
-    answers = ask_all("check", case)
+    answers = run_gates("check", case)
     folder.write_json("gates-check.json", answers.document())
     folder.write_model("runner.json", case.facts.runner)
     report = checking.report(case, answers, run_id=context.job.run_id, checked_at=stamp(context.clock.now()))

@@ -18,8 +18,8 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, State, may_follow
 from hyops_ci.errors import Fault, Refusal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
-from hyops_ci.execution.outcome import Observed, Outcome, judge
-from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
+from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.context import RunContext
@@ -134,8 +134,8 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
     journal = folder.root / "private" / "deploy"
     if not journal.is_dir():
         return None
-    view = Supervisor.attach(journal).view()
-    seen = judge(Observed(plan.steps, view.lines, {}, view.started_at or datetime.max.replace(tzinfo=UTC), None))
+    view = SupervisedRun.attach(journal).view()
+    seen = determine_outcome(Observed(plan.steps, view.lines, {}, view.started_at or datetime.max.replace(tzinfo=UTC), None))
     said = _judged(folder.root)
     if said is None:
         return seen

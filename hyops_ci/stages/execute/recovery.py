@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci.blueprints.guards import opened, to_yaml
+from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
@@ -21,13 +21,13 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.command import Runtime, child_environment, command_line
 from hyops_ci.execution.grammar import HyOpsLine, StepEvent, StepStatus
-from hyops_ci.execution.outcome import Observed, Outcome, judge
-from hyops_ci.execution.overlay import lent_overlay
+from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
+from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_preflight, read_state, state_reference
-from hyops_ci.execution.run_handle import Supervisor
+from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
-from hyops_ci.execution.verification import verify
+from hyops_ci.execution.verification import run_probes
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.redaction import Redactor, scrub_patterns
 from hyops_ci.secrets.password import read_password
@@ -58,9 +58,9 @@ class Recovery:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
         secrets = self.bring_secrets()
         document = read_yaml(self.run.folder.read("sources/overlay"), self.plan.overlay)
-        content = to_yaml(opened(document, self.plan.guards))
+        content = to_yaml(open_guards(document, self.plan.guards))
         environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
-        with lent_overlay(self.runtime.root, self.context.job.run_id, content) as overlay:
+        with runtime_overlay(self.runtime.root, self.context.job.run_id, content) as overlay:
             hyops = HyOpsCall(overlay, environment, secrets)
             self.preflight(hyops)
             self.part.enter(State.PREFLIGHT_PASSED)
@@ -91,7 +91,7 @@ class Recovery:
         """Ask HyOps' own preflight with the real secrets. Raises Refusal (exit 9)."""
         command = command_of(self.plan, "preflight")
         self.part.intent("hyops.preflight", argv=list(command.argv))
-        asked = Supervisor.start(
+        asked = SupervisedRun.start(
             command_line(command, self.runtime, hyops.overlay),
             hyops.environment,
             self.run.folder.private / "preflight",
@@ -120,7 +120,7 @@ class Recovery:
         command = command_of(plan, "deploy")
         self.part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
         started = clock.now()
-        running = Supervisor.start(
+        running = SupervisedRun.start(
             command_line(command, self.runtime, hyops.overlay),
             hyops.environment,
             self.run.folder.private / "deploy",
@@ -132,11 +132,11 @@ class Recovery:
             hold=(self.lock,),
         )
         with heartbeat(self.claim, plan.service, self.context, running.cancel):
-            ended = running.see_through(STEP_WAIT)
+            ended = running.wait_past_cancel(STEP_WAIT)
         view = running.view()
         states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
         since = view.started_at or started
-        outcome = self.state.outcome = judge(Observed(plan.steps, view.lines, states, since, ended))
+        outcome = self.state.outcome = determine_outcome(Observed(plan.steps, view.lines, states, since, ended))
         self.keep_records(since)
         if outcome.state is State.FAILED:
             self.show_end_of_log(since)
@@ -171,7 +171,7 @@ class Recovery:
             self.part.enter(outcome.state, reasons=list(outcome.reasons))
             return
         self.part.enter(State.VERIFYING)
-        verification = self.state.verification = verify(self.plan.verification, self.context.clock)
+        verification = self.state.verification = run_probes(self.plan.verification, self.context.clock)
         results = verification.results
         self.run.folder.write_json(
             "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]

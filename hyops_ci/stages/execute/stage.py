@@ -17,11 +17,11 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.command import Runtime, require_env
-from hyops_ci.execution.overlay import sweep
+from hyops_ci.execution.overlay import remove_leftovers
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
-from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.checking import report
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
@@ -64,7 +64,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
     with host_lock(root) as lock:
-        part.note("swept", files=[path.name for path in sweep(root)])
+        part.note("swept", files=[path.name for path in remove_leftovers(root)])
         claim = state.claim = take_claim(run, state.approvals)
         part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
         context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
@@ -113,7 +113,7 @@ def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
 def refuse_changed_check(run: CheckedRun) -> None:
     """Look again: what the approver relied on must still be so. Raises Refusal (exit 4)."""
     case = CheckCase(run.plan, look(run, "execute"))
-    now = report(case, ask_all("check", case), run_id=run.context.job.run_id, checked_at=stamp(run.context.clock.now()))
+    now = report(case, run_gates("check", case), run_id=run.context.job.run_id, checked_at=stamp(run.context.clock.now()))
     if now.digest() != run.check.digest():
         before = {step.id: step.outcome for step in run.check.steps}
         differs = [

@@ -22,7 +22,7 @@ from hyops_ci.intake.decision import Intake, read_decision, read_form
 from hyops_ci.intake.form import Form
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
-from hyops_ci.planning.case import ask_all
+from hyops_ci.planning.case import run_gates
 from hyops_ci.stages.approval import GATE, keep_envelopes
 from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
@@ -77,7 +77,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
     case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust)
-    answers = ask_all("plan", case)
+    answers = run_gates("plan", case)
     folder.write_json("gates.json", answers.document())
     contents = [
         (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), config_bytes),

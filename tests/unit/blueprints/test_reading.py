@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.blueprints.guards import opened, to_yaml
+from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.reading import merge, read_blueprint
 from hyops_ci.contracts.facts import EffectiveBlueprint, canonical_ref, upstream_states
 from hyops_ci.contracts.plan import Guard
@@ -76,7 +76,7 @@ def test_opening_sets_exactly_the_planned_inputs_in_a_copy() -> None:
         Guard(step="restore", input="restore_confirm", value=True),
         Guard(step="bare", input="restore_set", value="20261123-020003F"),
     )
-    after = opened(document, guards)
+    after = open_guards(document, guards)
     assert to_yaml(document) == before
     steps = {step["id"]: step.get("inputs") for step in after["steps"]}
     assert steps["gate"] == {"confirm": False, "assertions": {"fenced": True, "other": False}}
@@ -84,7 +84,7 @@ def test_opening_sets_exactly_the_planned_inputs_in_a_copy() -> None:
     assert steps["bare"] == {"restore_set": "20261123-020003F"}
     assert yaml.safe_load(to_yaml(after)) == after
     with pytest.raises(KeyError):
-        opened(document, [Guard(step="nobody", input="confirm", value=True)])
+        open_guards(document, [Guard(step="nobody", input="confirm", value=True)])
 
 
 VALUES = st.recursive(

@@ -16,7 +16,7 @@ from hyops_ci.contracts.plan import PlannedStep, StepClass
 from hyops_ci.contracts.run import State, may_follow
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, StepEvent, StepStatus, read_line
 from hyops_ci.execution.journal import Ended, Stop
-from hyops_ci.execution.outcome import Observed, Outcome, judge
+from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 
 CASES = Path(__file__).parents[2] / "cases" / "execution"
 FOLDERS = ("completed", "failed", "cancelled", "indeterminate")
@@ -61,7 +61,7 @@ def begun_changes(done: Outcome) -> bool:
 )
 def test_cases(path: Path) -> None:
     case = yaml.safe_load(path.read_text())
-    done = judge(observed(case))
+    done = determine_outcome(observed(case))
     assert {
         "state": str(done.state),
         "reason": "; ".join(done.reasons),
@@ -109,7 +109,7 @@ everything = st.builds(
 
 @given(everything)
 def test_success_is_only_what_everything_agrees_on(seen: Observed) -> None:
-    done = judge(seen)
+    done = determine_outcome(seen)
     if done.state not in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
         return
     assert seen.ended is not None
@@ -125,7 +125,7 @@ def test_success_is_only_what_everything_agrees_on(seen: Observed) -> None:
 
 @given(everything)
 def test_a_stop_needs_an_end_by_its_own_hand(seen: Observed) -> None:
-    done = judge(seen)
+    done = determine_outcome(seen)
     if done.state in (State.FAILED, State.CANCELLED):
         assert seen.ended is not None
         assert seen.ended.by_itself or seen.ended.rc is None
@@ -137,7 +137,7 @@ def test_a_stop_needs_an_end_by_its_own_hand(seen: Observed) -> None:
 
 @given(everything)
 def test_every_answer_is_a_legal_move(seen: Observed) -> None:
-    done = judge(seen)
+    done = determine_outcome(seen)
     assert may_follow(State.VERIFYING, done.state)
     assert done.past_no_return <= begun_changes(done)
 
@@ -153,9 +153,9 @@ def full_success() -> tuple[list[HyOpsLine], dict[str, StateFact]]:
 @given(st.integers(0, 8))
 def test_no_line_of_a_success_can_be_missing(index: int) -> None:
     said, states = full_success()
-    assert judge(Observed(STEPS, said, states, STARTED, Ended(0, by_itself=True))).state is State.COMPLETED
+    assert determine_outcome(Observed(STEPS, said, states, STARTED, Ended(0, by_itself=True))).state is State.COMPLETED
     left = said[:index] + said[index + 1 :]
-    done = judge(Observed(STEPS, left, states, STARTED, Ended(0, by_itself=True)))
+    done = determine_outcome(Observed(STEPS, left, states, STARTED, Ended(0, by_itself=True)))
     # A lost `running` changes nothing: `ok` says that it ran. Every other line is needed.
     gone = said[index]
     tolerated = isinstance(gone, StepEvent) and gone.status is StepStatus.RUNNING

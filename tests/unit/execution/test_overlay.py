@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Refusal
-from hyops_ci.execution.overlay import lend, lent_overlay, overlay_path, sweep
+from hyops_ci.execution.overlay import overlay_path, remove_leftovers, runtime_overlay, write_overlay
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_copy_is_there_for_the_block_and_for_its_owner(root: Path) -> None:
-    with lent_overlay(root, "212-1", b"steps: []\n") as path:
+    with runtime_overlay(root, "212-1", b"steps: []\n") as path:
         assert path == root / "config" / "blueprints" / "dr-dispatch-212-1.yml"
         assert path.read_bytes() == b"steps: []\n"
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -27,20 +27,20 @@ def test_the_copy_is_there_for_the_block_and_for_its_owner(root: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_it_is_gone_however_the_block_ends(root: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), lent_overlay(root, "212-1", b"x"):
+    with pytest.raises(error), runtime_overlay(root, "212-1", b"x"):
         raise error
     assert not overlay_path(root, "212-1").exists()
 
 
 def test_it_may_be_gone_already(root: Path) -> None:
-    with lent_overlay(root, "212-1", b"x") as path:
+    with runtime_overlay(root, "212-1", b"x") as path:
         path.unlink()
 
 
 def test_a_copy_is_never_overwritten(root: Path) -> None:
-    lend(root, "212-1", b"first")
-    with pytest.raises(Refusal, match="cannot be lent"):
-        lend(root, "212-1", b"second")
+    write_overlay(root, "212-1", b"first")
+    with pytest.raises(Refusal, match="cannot be copied"):
+        write_overlay(root, "212-1", b"second")
     assert overlay_path(root, "212-1").read_bytes() == b"first"
 
 
@@ -49,7 +49,7 @@ def test_a_link_in_place_of_the_copy_is_not_followed(root: Path, tmp_path: Path)
     path.parent.mkdir(parents=True)
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refusal):
-        lend(root, "212-1", b"x")
+        write_overlay(root, "212-1", b"x")
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -59,7 +59,7 @@ def test_a_folder_that_leads_elsewhere_is_refused(root: Path, tmp_path: Path, li
     (root / link).parent.mkdir(exist_ok=True)
     (root / link).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refusal):
-        lend(root, "212-1", b"x")
+        write_overlay(root, "212-1", b"x")
     assert not list((tmp_path / "elsewhere").rglob("*.yml"))
 
 
@@ -70,16 +70,16 @@ def test_a_run_id_is_a_plain_name(root: Path, run_id: str) -> None:
 
 
 def test_leftovers_are_swept_and_nothing_else(root: Path) -> None:
-    kept = lend(root, "213-1", b"x")
-    left = [lend(root, run_id, b"x") for run_id in ("211-1", "local-20261124T100000Z-0badcafe")]
+    kept = write_overlay(root, "213-1", b"x")
+    left = [write_overlay(root, run_id, b"x") for run_id in ("211-1", "local-20261124T100000Z-0badcafe")]
     others = [kept.parent / "postgresql-ha-failover-gcp.yml", kept.parent / "dr-dispatch-notes.txt"]
     for path in others:
         path.write_text("mine")
     (kept.parent / "dr-dispatch-folder.yml").mkdir()
-    assert sweep(root, keep=["213-1"]) == tuple(sorted(left))
+    assert remove_leftovers(root, keep=["213-1"]) == tuple(sorted(left))
     assert all(path.exists() for path in [kept, *others])
-    assert sweep(root) == (kept,)
+    assert remove_leftovers(root) == (kept,)
 
 
 def test_there_may_be_nothing_to_sweep(root: Path) -> None:
-    assert sweep(root) == ()
+    assert remove_leftovers(root) == ()

@@ -22,7 +22,7 @@ import yaml
 
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
-from hyops_ci.blueprints.guards import opened
+from hyops_ci.blueprints.guards import open_guards
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.check import Check, StepForecast
 from hyops_ci.contracts.config import DispatchConfig
@@ -31,7 +31,7 @@ from hyops_ci.contracts.digest import canonical, digest, digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts, upstream_states
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan, SecretRef, Source
-from hyops_ci.planning.case import CheckCase, PlanCase, ask_all
+from hyops_ci.planning.case import CheckCase, PlanCase, run_gates
 from hyops_ci.planning.checking import report
 from hyops_ci.planning.planner import case_of, plan
 
@@ -105,7 +105,7 @@ class Stage:
 
     def plan(self) -> Plan:
         case = self.plan_case()
-        return plan(case, ask_all("plan", case), self.config_digest, self.sources)
+        return plan(case, run_gates("plan", case), self.config_digest, self.sources)
 
 
 def stage(case: dict[str, Any]) -> Stage:
@@ -145,7 +145,7 @@ def stage(case: dict[str, Any]) -> Stage:
 def checked(made: Plan, facts: CheckFacts) -> Check:
     """The report of a check, as the stage makes it. Raises the first Refusal of its gates."""
     case = CheckCase(made, facts)
-    return report(case, ask_all("check", case), run_id="212-1", checked_at="2026-11-23T03:05:02Z")
+    return report(case, run_gates("check", case), run_id="212-1", checked_at="2026-11-23T03:05:02Z")
 
 
 def check_facts(set_up: Stage, made: Plan) -> CheckFacts:
@@ -153,7 +153,7 @@ def check_facts(set_up: Stage, made: Plan) -> CheckFacts:
     defaults = {ref: inputs for ref, inputs in over(base("specs"), set_up.case.get("spec", {})).items() if inputs is not None}
     specs = {ref: ({"inputs": {"defaults": inputs}}, digest_bytes(canonical(inputs))) for ref, inputs in defaults.items()}
     changed = set_up.case.get("check", {})
-    blueprint = read_blueprint(opened(set_up.document, made.guards), set_up.sha256, specs)
+    blueprint = read_blueprint(open_guards(set_up.document, made.guards), set_up.sha256, specs)
     found: dict[str, Any] = {
         "now": NOW.isoformat(),
         "runner": {"name": "gcp-ops-runner-01", "runner_ref": made.runner_ref, "trusted": True},

@@ -7,7 +7,7 @@ import pytest
 
 from hyops_ci.contracts.plan import GatePass
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.case import FAMILIES, CheckCase, Gate, ask_all, load
+from hyops_ci.planning.case import FAMILIES, CheckCase, Gate, load, run_gates
 from tests.unit.planning.stagecraft import CASES, check_facts, checked, stage
 from tests.unit.planning.stagecraft import load as load_case
 from tools.refusal_pages import gates_page
@@ -65,7 +65,7 @@ def test_every_gate_lets_the_base_pass(base: str) -> None:
     made = set_up.plan()
     siblings = {"check": {"states_of": {}}}
     facts = check_facts(stage({"base": base} | siblings), made)
-    assert [str(refusal) for refusal in ask_all("check", CheckCase(made, facts)).refused] == []
+    assert [str(refusal) for refusal in run_gates("check", CheckCase(made, facts)).refused] == []
 
 
 def test_gate_ids_are_unique_and_dotted() -> None:
@@ -84,7 +84,7 @@ def test_all_refusals_are_told_and_the_worst_is_raised() -> None:
     set_up = stage(case)
     made = set_up.plan()
     facts = check_facts(set_up, made)
-    assert [refusal.gate for refusal in ask_all("check", CheckCase(made, facts)).refused] == [
+    assert [refusal.gate for refusal in run_gates("check", CheckCase(made, facts)).refused] == [
         "restore.skipped",
         "hyops.version",
         "host.disk",

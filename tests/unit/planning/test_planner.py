@@ -13,7 +13,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.plan import MAX_PLAN_BYTES, Guard, StepClass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import planner
-from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.planner import Recorded
 from tests.unit.planning.stagecraft import CASES, Stage, check_facts, checked, load, stage
 
@@ -190,7 +190,7 @@ def test_gates_refuse_and_never_break(inputs: dict[str, Any], step: str, statuse
     except Refusal:
         return
     facts = check_facts(changed, made)
-    answers = ask_all("check", CheckCase(made, facts))
+    answers = run_gates("check", CheckCase(made, facts))
     if answers.refused:
         with pytest.raises(Refusal):
             checked(made, facts)

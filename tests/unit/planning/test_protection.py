@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
-from hyops_ci.planning.protection import Demand, able, demand_of, lacks, remarks, weaker
+from hyops_ci.planning.protection import Demand, demand_of, eligible_reviewers, remarks, shortfalls, weakened
 
 MARIA, JONAS, PRIYA = Person(login="maria", id=1003), Person(login="jonas", id=1001), Person(login="priya", id=1002)
 DEMAND = Demand("dr-prod", 1, "main")
@@ -44,16 +44,16 @@ FACTS = st.builds(
 
 def test_an_environment_of_checks_needs_no_reviewer() -> None:
     demand = Demand("dr-check", 0, "main")
-    assert lacks(fact(name="dr-check", reviewers=(), prevent_self_review=False), demand) == []
+    assert shortfalls(fact(name="dr-check", reviewers=(), prevent_self_review=False), demand) == []
     assert remarks(fact(name="dr-check", reviewers=(), prevent_self_review=False), demand) == ["main only"]
-    [missing] = lacks(fact(name="dr-check", exists=False, private=True), demand)
+    [missing] = shortfalls(fact(name="dr-check", exists=False, private=True), demand)
     assert missing.found == "dr-check does not exist (GitHub would make it, unprotected)"
     assert missing.expected == "dr-check, for main"
 
 
 def test_reviewers_that_share_a_number_with_the_requester_do_not_count() -> None:
     gate = fact(reviewers=(Person(login="maria-at-home", id=1003), JONAS), teams=("leads",))
-    assert able(gate, [MARIA]) == ["jonas", "team leads"]
+    assert eligible_reviewers(gate, [MARIA]) == ["jonas", "team leads"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_reviewers_that_share_a_number_with_the_requester_do_not_count() -> None
 )
 def test_what_got_weaker(changes: dict[str, Any], said: str) -> None:
     before = fact(wait_minutes=5, admins_bypass=False)
-    assert weaker(before, before.model_copy(update={"wait_minutes": 5} | changes)) == said
+    assert weakened(before, before.model_copy(update={"wait_minutes": 5} | changes)) == said
 
 
 def test_only_production_closes_its_gate_to_other_branches() -> None:
@@ -90,20 +90,20 @@ def test_only_production_closes_its_gate_to_other_branches() -> None:
 
 @given(before=FACTS, after=FACTS)
 def test_what_held_and_did_not_weaken_holds(before: EnvironmentFact, after: EnvironmentFact) -> None:
-    if lacks(before, DEMAND) or weaker(before, after):
+    if shortfalls(before, DEMAND) or weakened(before, after):
         return
-    left = lacks(after, DEMAND)
+    left = shortfalls(after, DEMAND)
     assert [each.found for each in left] in ([], [f"dr-prod: main may not pass, only {', '.join(after.branches or ()) or 'nothing'}"]), left
 
 
 @given(same=FACTS)
 def test_nothing_gets_weaker_by_itself(same: EnvironmentFact) -> None:
-    assert weaker(same, same) == "" or not same.readable
+    assert weakened(same, same) == "" or not same.readable
 
 
 @given(fact=FACTS, asked=st.lists(st.sampled_from([MARIA, JONAS, PRIYA]), unique=True))
 def test_an_environment_that_lacks_nothing_does_everything(fact: EnvironmentFact, asked: list[Person]) -> None:
-    if lacks(fact, DEMAND, asked):
+    if shortfalls(fact, DEMAND, asked):
         return
     assert fact.readable
     assert fact.exists

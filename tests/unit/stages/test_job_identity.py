@@ -22,7 +22,7 @@ from hyops_ci.identity.issuer_keys import NAME as KEYS
 from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, endpoint, set_up
 from hyops_ci.operations.rehearse.scenarios import approve, example_decision
-from hyops_ci.planning.case import CheckCase, ask_all
+from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.checking import report
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.context import RunContext, ShiftedClock, SystemClock
@@ -375,5 +375,5 @@ def test_a_stage_that_forgot_to_ask_stops_at_the_gate(stage: Literal["check", "e
     read = planned_run(host.run.read_model("plan.json", Plan), host.run, host.world(stage), stage=stage)
     case = CheckCase(read.plan, look(read, stage))
     with pytest.raises(Refusal) as refused:
-        report(case, ask_all("check", case), run_id="9001-1", checked_at="2026-11-24T03:00:00Z")
+        report(case, run_gates("check", case), run_id="9001-1", checked_at="2026-11-24T03:00:00Z")
     assert (refused.value.gate, refused.value.exit_code) == ("runner.trust", 7)

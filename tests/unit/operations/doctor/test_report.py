@@ -13,7 +13,7 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, backup_set, drill_line, lock_line, span, topic_of
-from hyops_ci.planning.case import Answers, load
+from hyops_ci.planning.case import GateResults, load
 from tests.ledger.scene import SERVICE, at
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -80,7 +80,7 @@ def test_topics_are_told_in_their_order_whatever_was_asked_first() -> None:
 
 def test_a_topic_with_a_no_has_no_yes() -> None:
     found = told()
-    found.add_answers(Answers((), (no("states.ok"), no("lane.enabled"))))
+    found.add_answers(GateResults((), (no("states.ok"), no("lane.enabled"))))
     found.add_ok("states", "5 of 5")
     assert [line.text_line() for line in found.by_topic()] == [
         "FAIL  config      lane.enabled: why lane.enabled; what",
