@@ -38,10 +38,9 @@ class Answer(Model):
     signatures: Annotated[tuple[Signature, ...], Field(min_length=1, max_length=16)]
 
 
-class Claim(Model):
-    """The right to act on one service, held by one run."""
+class ClaimTerms(Model):
+    """What a run claims a service for."""
 
-    claim_id: Short
     decision_id: Short
     decision_type: DecisionType
     drill: bool = False
@@ -51,12 +50,22 @@ class Claim(Model):
     check_digest: Digest
     approvals: tuple[Digest, ...] = ()
     nonces: tuple[Short, ...] = ()
-    """Spent by this claim; no later claim may carry one of them."""
+    """Spent by the claim; no later claim may carry one of them."""
+    run_id: Short
+    run_url: Clean = ""
+
+    def terms(self) -> dict[str, Any]:
+        """Return the fields of these terms, by name."""
+        return {name: getattr(self, name) for name in ClaimTerms.model_fields}
+
+
+class Claim(ClaimTerms):
+    """The right to act on one service, held by one run."""
+
+    claim_id: Short
     epoch: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
     incident: Short
     """service + type + moves: equal for every decision about the same outage."""
-    run_id: Short
-    run_url: Clean = ""
     claimed_at: Utc
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import Claim, Position, Tip
+from hyops_ci.contracts.ledger import Claim, ClaimTerms, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Refusal
 
@@ -28,25 +28,15 @@ class Duplicate(Refusal):
     headline = "ALREADY HANDLED"
 
 
-@dataclass(frozen=True)
-class ClaimRequest:
-    """What a run asks of the ledger. `approvals`, `nonces` and the later digests are empty when it only looks."""
+class ClaimRequest(ClaimTerms):
+    """A run's request for a claim. Approvals, nonces and the later digests are empty when it only asks whether it could have one."""
 
-    service: str
-    decision_id: str
-    decision_type: DecisionType
-    drill: bool
-    source_sha256: str
-    decision_digest: str
-    run_id: str
-    at: str
-    target_site: str
-    home_site: str
-    plan_digest: str = NO_DIGEST
-    check_digest: str = NO_DIGEST
-    approvals: tuple[str, ...] = ()
-    nonces: tuple[str, ...] = ()
-    run_url: str = ""
+    plan_digest: Digest = NO_DIGEST
+    check_digest: Digest = NO_DIGEST
+    service: ServiceId
+    at: Utc
+    target_site: Name
+    home_site: Name
 
 
 @dataclass(frozen=True)
@@ -86,8 +76,7 @@ def is_mine(tip: Tip, request: ClaimRequest) -> bool:
     claim = tip.claim
     if claim is None or tip.mutating or (tip.state or State.CLAIMED) in TERMINAL:
         return False
-    names = ("run_id", "decision_id", "decision_type", "drill", "source_sha256", "decision_digest", "plan_digest", "check_digest")
-    return all(getattr(claim, name) == getattr(request, name) for name in (*names, "approvals", "nonces"))
+    return {**claim.terms(), "run_url": ""} == {**request.terms(), "run_url": ""}
 
 
 def _not_spent(request: ClaimRequest, history: History) -> None:

@@ -35,20 +35,10 @@ def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:
 def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
     """Return the tip after a claim: epoch one higher, nonces spent, answers to the claimed request removed."""
     claim = Claim(
+        **request.terms(),
         claim_id=claim_id,
-        decision_id=request.decision_id,
-        decision_type=request.decision_type,
-        drill=request.drill,
-        source_sha256=request.source_sha256,
-        decision_digest=request.decision_digest,
-        plan_digest=request.plan_digest,
-        check_digest=request.check_digest,
-        approvals=request.approvals,
-        nonces=request.nonces,
         epoch=tip.epoch + 1,
         incident=incident(request.service, request.decision_type, tip.moves),
-        run_id=request.run_id,
-        run_url=request.run_url,
         claimed_at=request.at,
     )
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}

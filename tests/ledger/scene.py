@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +48,7 @@ def request(number: int = 1, **changes: object) -> ClaimRequest:
         check_digest=digest({"check": number}),
         nonces=(f"{number:032x}",),
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return made.model_copy(update=changes)
 
 
 def subject(ledger_id: str, number: int = 1, **changes: Any) -> Subject:

@@ -259,6 +259,7 @@ def time_of(seconds: int) -> str:
     return stamp(moment_of(seconds))
 
 
+@lru_cache(maxsize=1 << 12)
 def ask_for(run: Run, at: str) -> ClaimRequest:
     """What `take_claim` of the stage asks for."""
     digest = f"sha256:{run.decision:032x}{run.source:032x}"
