@@ -1,1 +1,1 @@
-"""The control plane: what GitHub is told and asked."""
+"""GitHub: its REST API, its resources, and the workflow commands of a job."""

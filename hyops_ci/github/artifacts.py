@@ -1,7 +1,7 @@
 """Artifacts of a run: found, compared with the digest that GitHub gives them, and unzipped in memory.
 
-Whoever can push a branch can upload an artifact, so a zip is judged before it is believed: its size packed and
-unpacked, the number of its files, and where each name leads. Nothing is written to the disk.
+Anyone who can push a branch can upload an artifact, so a zip is checked before it is used: its size packed and
+unpacked, the number of its files, and each name. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _ENCRYPTED: Final = 0x1
 
 
 class BadZip(ValueError):
-    """A zip that no step of ours uploaded; the text says why."""
+    """A zip that dr-dispatch did not upload; the text says why."""
 
 
 def artifact_files(client: Client, run_id: int, name: str) -> dict[str, bytes]:
-    """The files of one artifact of a run, by their names inside it.
+    """Return the files of one artifact of a run, by name.
 
     Raises Refusal (exit 11): `artifact.missing`, `artifact.expired`, `artifact.digest`, `artifact.zip`, `github.size`.
     """
@@ -50,7 +50,7 @@ def artifact_files(client: Client, run_id: int, name: str) -> dict[str, bytes]:
 
 
 def find_artifact(client: Client, run_id: int, name: str) -> ArtifactFact:
-    """The artifact of a run with exactly this name. Raises Refusal (exit 11) `artifact.missing` or `artifact.expired`."""
+    """Return the artifact of a run with exactly this name. Raises Refusal (exit 11) `artifact.missing` or `artifact.expired`."""
     found = [_fact(each) for each in client.pages(ARTIFACTS, "artifacts", params={"name": name}, most=1, run_id=run_id)]
     # GitHub keeps one of a name per run. Of several, as over attempts of other tools, the newest counts.
     fits = sorted((each for each in found if each.name == name), key=lambda each: each.id)
@@ -62,7 +62,7 @@ def find_artifact(client: Client, run_id: int, name: str) -> ArtifactFact:
 
 
 def unzip(data: bytes) -> dict[str, bytes]:
-    """The files of a zip by name. Raises BadZip for one that leads out of itself, grows without end, or is none."""
+    """Return the files of a zip by name. Raises BadZip for a name outside, too many bytes or files, or bytes that are not a zip."""
     files: dict[str, bytes] = {}
     left = MOST_UNPACKED
     try:
@@ -93,7 +93,7 @@ def _check_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> None:
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
-    """The bytes of a file, counted as they come: what its header says of its size is a claim."""
+    """Return the bytes of a file, counted while reading: the size in the header is not trusted."""
     chunks: list[bytes] = []
     had = 0
     with archive.open(entry) as file:

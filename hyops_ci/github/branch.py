@@ -1,6 +1,6 @@
-"""What guards the branch that config and overlay were read from: protection, rules, and who owns `.github/**`.
+"""Protection of the branch that config and overlay were read from: branch protection, rulesets, owners of `.github/**`.
 
-Three calls at most with the code owners at hand. Terms of classic protection, and who may bypass a ruleset, are shown to
+At most three calls, with the code owners given. Terms of classic protection, and who may bypass a ruleset, are shown to
 administrators only (GitHub docs, *Permissions required for GitHub Apps*): what is not shown is not taken for granted.
 """
 
@@ -20,15 +20,15 @@ from hyops_ci.github.repository import repository
 
 HEADS: Final = "refs/heads/"
 WATCHED: Final = (".github/dr-dispatch.yml", ".github/workflows/dr.yml", ".github/dr/prod/overlay.yml", ".github/CODEOWNERS")
-"""Paths that decide a run, where the caller knows none better."""
+"""Paths that decide a run, unless the caller names others."""
 
 
 def ref_fact(
     client: Client, *, ref: str, sha: str, default_branch: str = "", code_owners: str | None = None, paths: Sequence[str] = WATCHED
 ) -> RefFact:
-    """The facts of a ref such as `refs/heads/main` at a commit.
+    """Return the facts of a ref such as `refs/heads/main` at a commit.
 
-    `default_branch` is the name that the event gave: where it is not GitHub's word of now, the ref counts as none.
+    `default_branch` is the name that the event gave: if GitHub has another one now, the ref does not count as the default branch.
     `code_owners` is the text of the code owners file at `sha`, empty for none; None asks GitHub. Raises what `Client.ask`
     raises for the repository itself; branch and rules that may not be read protect nothing, with a note.
     """
@@ -67,7 +67,7 @@ def _rules(client: Client, name: str) -> tuple[BranchRules | None, list[str]]:
 
 
 def read_rules(listed: Iterable[Mapping[str, Any]]) -> BranchRules:
-    """All rules of a branch in one. Several rulesets add up: the strictest of each counts."""
+    """Return all rules of a branch as one. Several rulesets add up: the strictest of each counts."""
     kinds: set[str] = set()
     approvals, said = 0, set()
     for rule in listed:
@@ -88,7 +88,7 @@ def read_rules(listed: Iterable[Mapping[str, Any]]) -> BranchRules:
 
 
 def _protection(client: Client, name: str, *, no_rules: bool) -> tuple[bool, bool, list[str]]:
-    """(protected, by classic protection, notes). GitHub says `protected` for a ruleset of any kind, too."""
+    """Return (protected, by classic protection, notes). GitHub reports `protected` for a ruleset of any kind, too."""
     try:
         found = client.ask(endpoints.BRANCH, branch=name)
     except Refusal as error:
@@ -100,7 +100,7 @@ def _protection(client: Client, name: str, *, no_rules: bool) -> tuple[bool, boo
 
 
 def _code_owners(client: Client, sha: str) -> tuple[str | None, list[str]]:
-    """Text of the first code owners file at a commit, in GitHub's order; empty for none."""
+    """Return the text of the first code owners file at a commit, in GitHub's order; empty for none."""
     for place in PLACES:
         try:
             found = client.ask(endpoints.CONTENT, params={"ref": sha}, path=place)

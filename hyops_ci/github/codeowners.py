@@ -1,4 +1,4 @@
-"""Code owners: which of some paths nobody owns (GitHub docs, *About code owners*).
+"""Code owners: which paths have none (GitHub docs, *About code owners*).
 
 Patterns are those of .gitignore without negation and character ranges; the last that matches wins; one without an owner takes a
 path away from the owners before it. Whether an owner exists and may write is not looked at.
@@ -17,24 +17,24 @@ _OWNER: Final = re.compile(r"@[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9._-]+)?|[^@\s
 
 
 def unowned(text: str, paths: Iterable[str]) -> tuple[str, ...]:
-    """Those of `paths` that no owner has."""
+    """Return those of `paths` without an owner."""
     rules = list(_rules(text))
     return tuple(path for path in paths if not next((owned for pattern, owned in reversed(rules) if pattern.fullmatch(path)), False))
 
 
 def _rules(text: str) -> Iterator[tuple[re.Pattern[str], bool]]:
-    """(pattern, whether it names an owner) of each line that GitHub would take."""
+    """Yield (pattern, whether it names an owner) of each line that GitHub would take."""
     for line in text.splitlines():
         words = _WORDS.findall(re.split(r"(?:^|\s)#", line, maxsplit=1)[0])
         if not words or words[0][0] in "![" or "[" in words[0]:
             continue
         owners = words[1:]
-        if all(_OWNER.fullmatch(owner) for owner in owners):  # a line with a word that is no owner is skipped whole
+        if all(_OWNER.fullmatch(owner) for owner in owners):  # a line with a word that is not an owner is skipped
             yield _pattern(words[0]), bool(owners)
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """What a pattern matches, as a whole path from the root."""
+    """Return a pattern of whole paths from the root."""
     bare = re.sub(r"\\(.)", r"\1", pattern).rstrip("/")
     anchored = "/" in bare
     segments = bare.lstrip("/").split("/")

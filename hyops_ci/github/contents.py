@@ -11,7 +11,7 @@ from hyops_ci.github.api.endpoints import CONTENT
 
 
 def file_at(client: Client, path: str, ref: str) -> bytes:
-    """The bytes of a file. Raises as `Client.ask`, and Refusal (exit 2) `github.file` for what is no file of at most 1 MB."""
+    """Return the bytes of a file. Raises as `Client.ask`, and Refusal (exit 2) `github.file` for anything but a file of at most 1 MB."""
     answer = client.ask(CONTENT, path=path, params={"ref": ref})
     # A folder is a list; a link and a submodule are of another type; above 1 MB there is no content.
     if isinstance(answer, dict) and answer.get("type") == "file" and answer.get("encoding") == "base64":

@@ -1,8 +1,8 @@
-"""Starting a workflow, once: sizes judged before anything is sent, the run found again when its number did not come back.
+"""Starting a workflow, once: sizes are checked first, and the run is looked up when the response does not name it.
 
 GitHub answers `workflow_dispatch` with the run since 2026-02-19 (`return_run_details`); older servers, and
-`repository_dispatch` everywhere, say nothing. An answer that was lost is never asked for again: whoever sends twice
-has started two runs, so the list of runs is looked at instead (docs/design/github.md 6).
+`repository_dispatch` everywhere, do not. A request whose response was lost is never repeated, as that could start two
+runs; the list of runs is read instead (docs/design/github.md 6).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class DispatchTarget:
 
 @dataclass(frozen=True)
 class Started:
-    """What was started. `run_id` is None where several runs could be it: then `url` is the page that lists them."""
+    """The run that was started. `run_id` is None where several could be it: then `url` is the page that lists them."""
 
     run_id: int | None
     url: str
 
 
 def dispatch_target(client: Client, file: str) -> DispatchTarget:
-    """The workflow of that file. Raises Refusal: `dispatch.workflow` (exit 2) for one that is disabled or cannot be named so."""
+    """Return the workflow of that file. Raises Refusal (exit 2) `dispatch.workflow` for one that is disabled, or a bad name."""
     if not _FILE.fullmatch(file):
         _refuse(
             "workflow",
@@ -71,14 +71,14 @@ def dispatch_target(client: Client, file: str) -> DispatchTarget:
 
 
 def check_inputs(inputs: Mapping[str, str], *, instead: str) -> None:
-    """That GitHub takes so much. Raises Refusal (exit 2) `dispatch.size`; `instead` says how a large decision travels."""
+    """Require inputs within GitHub's limits. Raises Refusal (exit 2) `dispatch.size`; `instead` is its fix."""
     if len(inputs) > MAX_INPUTS:
         _refuse("size", "more inputs than GitHub takes", f"{len(inputs)}", f"at most {MAX_INPUTS}", "send a decision instead of its fields")
     _check_size(len(_written(inputs)), "characters", "the inputs are", instead)
 
 
 def check_event(event_type: str, payload: Mapping[str, Any], *, instead: str) -> None:
-    """The same of a `repository_dispatch`. Raises Refusal (exit 2) `dispatch.event` or `dispatch.size`."""
+    """Require a `repository_dispatch` within GitHub's limits. Raises Refusal (exit 2) `dispatch.event` or `dispatch.size`."""
     if not 1 <= len(event_type) <= MAX_EVENT_TYPE or not event_type.isprintable():
         expected = f"1 to {MAX_EVENT_TYPE} characters"
         _refuse(
@@ -88,7 +88,7 @@ def check_event(event_type: str, payload: Mapping[str, Any], *, instead: str) ->
 
 
 def check_declared(inputs: Mapping[str, str], declared: Mapping[str, Input] | None, where: str) -> None:
-    """That the workflow takes what is sent: GitHub refuses it too, but not with what would be right.
+    """Require that the workflow declares what is sent: GitHub refuses it too, but does not say what would be right.
 
     `declared` is what its file says (None: no `workflow_dispatch` in it), `where` names the file.
     Raises Refusal (exit 2) `dispatch.inputs`.
@@ -117,9 +117,9 @@ def check_declared(inputs: Mapping[str, str], declared: Mapping[str, Input] | No
 
 
 def start(client: Client, into: DispatchTarget, *, ref: str, inputs: Mapping[str, str], mark: str, clock: Clock) -> Started:
-    """Start a run by `workflow_dispatch`, and answer which. `mark` is a text that stands in the run's name, for finding it again.
+    """Start a run by `workflow_dispatch` and return it. `mark` is a text in the run's name by which it can be found.
 
-    Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not answer and no run can be told to be ours.
+    Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not respond and no run can be identified.
     """
     before = _newest(client, into)
     try:
@@ -134,7 +134,7 @@ def start(client: Client, into: DispatchTarget, *, ref: str, inputs: Mapping[str
 def start_by_event(
     client: Client, into: DispatchTarget, *, event_type: str, payload: Mapping[str, Any], mark: str, clock: Clock
 ) -> Started:
-    """Start what listens to an event, and answer which run of `into` that is. Raises as `start`."""
+    """Start a run of `into` by `repository_dispatch` and return it. Raises as `start`."""
     before, lost = _newest(client, into), None
     try:
         client.ask(REPOSITORY_DISPATCH, body={"event_type": event_type, "client_payload": dict(payload)})
@@ -144,13 +144,13 @@ def start_by_event(
 
 
 def _newest(client: Client, into: DispatchTarget) -> int:
-    """The number of the workflow's last run: ours will be a higher one. Clocks need not agree for that."""
+    """Return the id of the workflow's last run: a new one has a higher id, whatever the clocks say."""
     found = client.ask(RUNS, workflow=into.file, params={"per_page": 1})["workflow_runs"]
     return max((int(run["id"]) for run in found), default=0)
 
 
 def _look_for(client: Client, into: DispatchTarget, event: str, before: int, mark: str, clock: Clock, lost: Unanswered | None) -> Started:
-    """The run that was started after `before`. With `lost` it is not even certain that there is one, so only its mark counts."""
+    """Return the run that was started after `before`. With `lost` there may be none, so only its mark identifies it."""
     fresh: list[dict[str, Any]] = []
     for fresh in _looks(client, into, event, before, clock, lost):
         marked = [run for run in fresh if mark and mark in f"{run.get('display_title', '')}\n{run.get('name', '')}"]
@@ -166,7 +166,7 @@ def _look_for(client: Client, into: DispatchTarget, event: str, before: int, mar
 def _looks(
     client: Client, into: DispatchTarget, event: str, before: int, clock: Clock, lost: Unanswered | None
 ) -> Iterator[list[dict[str, Any]]]:
-    """The workflow's runs since `before`, look by look. Trouble with looking is no trouble with what was started."""
+    """Yield the workflow's runs since `before`, poll by poll. An error of polling is not one of the start, unless `lost`."""
     for wait in LOOKS:
         clock.sleep(wait)
         try:
@@ -183,7 +183,7 @@ def _unknown(into: DispatchTarget, fresh: list[dict[str, Any]], mark: str, lost:
     named = f"; runs since then: {seen or 'none'}; none is known by {mark!r}" if mark else "; its runs cannot be listed"
     return Fault(
         "dispatch.unknown",
-        "nobody knows whether the run was started",
+        "whether the run was started is not known",
         exit_code=Exit.UNAVAILABLE,
         found=f"{lost.found}{named}",
         expected="an answer, or a run that can be told to be this one",

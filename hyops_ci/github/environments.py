@@ -1,4 +1,4 @@
-"""How an environment of the repository protects: reviewers, self-review, wait timer, branches (github-actions, B)."""
+"""Protection of an environment of the repository: reviewers, self-review, wait timer, branches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hyops_ci.github.repository import repository
 
 
 def environment(client: Client, name: str, *, private: bool | None = None) -> EnvironmentFact:
-    """What GitHub says of one environment, in one call; one more for custom branch patterns.
+    """Return the facts of one environment, in one call; one more for custom branch patterns.
 
-    `private`: whether the repository is; None asks for one without reviewers, where it hints at the tier. A refusal is a
-    fact: 404 is an environment that is not there, anything else one that cannot be read. Raises Fault (exit 12) where
-    GitHub does not answer at all.
+    `private`: whether the repository is; None asks, for an environment without reviewers, where it hints at the tier. A
+    refusal is a fact: 404 is an environment that is not there, anything else one that cannot be read. Raises Fault (exit 12) where
+    GitHub does not respond.
     """
     try:
         found = client.ask(endpoints.ENVIRONMENT, name=name)
@@ -42,7 +42,7 @@ def environment(client: Client, name: str, *, private: bool | None = None) -> En
 
 
 def read_environment(found: Mapping[str, Any]) -> EnvironmentFact:
-    """GitHub's answer read. Custom branch patterns are listed elsewhere: then `branches` is empty and `protected_branches` false.
+    """Return the facts in a response. Custom branch patterns are listed elsewhere: then `branches` is empty and `protected_branches` false.
 
     Raises KeyError, TypeError or ValueError for another form.
     """
@@ -70,7 +70,7 @@ def _pattern(policy: Mapping[str, Any]) -> str:
 
 
 def _private(client: Client) -> bool:
-    """Whether the repository is not public; False where GitHub does not say, as this only adds a hint."""
+    """Return whether the repository is not public; False where GitHub does not say, as this only adds a hint."""
     try:
         return repository(client).private
     except Refusal:

@@ -1,4 +1,4 @@
-"""The jobs of a run, who took them, and its end by our hand (github-actions, A: queue watchdogs)."""
+"""The jobs of a run, the runners that took them, and cancelling a run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hyops_ci.github.api.responses import Conflict
 MOST_PAGES: Final = 3
 """Of 100 jobs. A run of ours has eight, but its caller may have a matrix beside it."""
 MOST_RUNS: Final = 5
-"""Other runs whose jobs are looked at, to find out what a runner is busy with."""
+"""Number of other runs whose jobs are read, to find out what a runner is busy with."""
 
 
 def jobs(client: Client, run_id: int, attempt: int) -> tuple[JobFact, ...]:
-    """All jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
+    """Return all jobs of one attempt of a run that GitHub lists by now: a job whose `needs` are not done is not there yet."""
     with reading(endpoints.JOBS):
         found = client.pages(endpoints.JOBS, "jobs", most=MOST_PAGES, run_id=run_id, attempt=attempt)
         return tuple(job_fact(each) for each in found)
 
 
 def cancel(client: Client, run_id: int) -> bool:
-    """End a run. False where it had ended already. Raises Refusal (`github.permission`) without `actions: write`."""
+    """Cancel a run. Return False where it had ended already. Raises Refusal (`github.permission`) without `actions: write`."""
     try:
         client.ask(endpoints.CANCEL, run_id=run_id)
     except Conflict:
@@ -34,11 +34,11 @@ def cancel(client: Client, run_id: int) -> bool:
 
 
 def jobs_in_progress(client: Client, labels: Collection[str], names: Collection[str], but: int) -> tuple[tuple[JobFact, int], ...]:
-    """Jobs of this repository's other runs that a lane's runner is doing now, each with its run's id.
+    """Return the jobs of other runs of this repository that a lane's runner executes now, each with its run's id.
 
-    Its runners are those with `names`, where there are any, else whoever took a job that asks for all `labels`. At most `MOST_RUNS` + 1
-    calls: of more runs in progress the latest are looked at. What other repositories do on a shared runner is not seen, so nothing
-    found does not mean that nobody is at work.
+    The lane's runners are those in `names`, or without names those that took a job that asks for all `labels`. At most `MOST_RUNS` + 1
+    calls: of more runs in progress the latest are looked at. What other repositories do on a shared runner is not seen, so an
+    empty result does not mean that the runner is idle.
     """
     found: list[tuple[JobFact, int]] = []
     with reading(endpoints.REPOSITORY_RUNS):
@@ -57,7 +57,7 @@ def _by(job: JobFact, labels: Collection[str], names: Collection[str]) -> bool:
 
 
 def job_fact(found: dict[str, Any]) -> JobFact:
-    """One job, as the API spells it."""
+    """Return the facts of one job of a response."""
     return JobFact(
         id=found["id"],
         name=found["name"],

@@ -1,4 +1,4 @@
-"""The caller's repository and the people in it, by the numbers that survive a rename."""
+"""The caller's repository and users, by ids that survive a rename."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hyops_ci.github.api.client import Client
 
 
 def repository(client: Client) -> RepositoryFact:
-    """The client's own repository. Raises as `Client.ask`."""
+    """Return the client's own repository. Raises as `Client.ask`."""
     found = client.ask(endpoints.REPOSITORY)
     return RepositoryFact(
         id=found["id"],
@@ -21,5 +21,5 @@ def repository(client: Client) -> RepositoryFact:
 
 
 def person_id(client: Client, login: str) -> int:
-    """The numeric id of a login. Raises Refusal (exit 4) where there is no such person."""
+    """Return the numeric id of a login. Raises Refusal (exit 4) for an unknown one."""
     return int(client.ask(endpoints.USER, login=login)["id"])

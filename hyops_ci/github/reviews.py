@@ -1,4 +1,4 @@
-"""A run's review history: who answered at which environment. It has no time in it, and no paging (docs/design/github.md 2)."""
+"""A run's review history: who approved or denied which environment. It has neither times nor pages (docs/design/github.md 2)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
 
 GHOST: Final = Person(login="ghost")
-"""How GitHub shows an account that is gone. It has no id here, so its yes counts for nothing; its no counts."""
+"""A deleted account, as GitHub shows it. Without an id its approval does not count; its denial does."""
 
 
 def reviews(client: Client, run_id: int) -> tuple[ReviewFact, ...]:
-    """Every answer given in a run, at any of its attempts, in GitHub's order.
+    """Return every review of a run, of any of its attempts, in GitHub's order.
 
-    Raises what `Client.ask` raises, and Refusal (`approval.history`, exit 6) for a record that cannot be understood:
-    a no that is read past would be a yes.
+    Raises what `Client.ask` raises, and Refusal (`approval.history`, exit 6) for a record that cannot be read:
+    skipping a denial would approve.
     """
     found = client.ask(endpoints.REVIEWS, run_id=run_id)
     try:
@@ -38,7 +38,7 @@ def reviews(client: Client, run_id: int) -> tuple[ReviewFact, ...]:
 
 
 def read_review(record: Mapping[str, Any]) -> ReviewFact:
-    """One record. Raises KeyError, TypeError or ValueError for another form."""
+    """Return the facts of one record. Raises KeyError, TypeError or ValueError for another form."""
     user = record["user"]
     comment = str(record.get("comment") or "")
     return ReviewFact(

@@ -1,7 +1,7 @@
-"""Versions of the runner agent: the ones we need, and GitHub's schedule for the end of each (docs/design/github.md 5).
+"""Versions of the runner agent: the required ones, and GitHub's deprecation schedule (docs/design/github.md 5).
 
-A runner whose version has ended looks online and gets no jobs: they stay queued. One that idles for months without
-updates does so exactly on the bad day.
+A runner of a deprecated version looks online and gets no jobs: they stay queued. One that idles for months without
+updates can end there unnoticed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.errors import reading
 
 TO_REGISTER: Final = "2.329.0"
-"""GitHub registers none below it."""
+"""The oldest version that GitHub registers."""
 TO_WORK: Final = "2.336.0"
 """The first that knows `uses: $/...`, which our workflow is written in; GitHub Enterprise Server has a rewritten one."""
 SOON: Final = timedelta(days=30)
@@ -25,7 +25,7 @@ _VERSION: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
 
 
 class Schedule(Model):
-    """Until when one version gets jobs and may be registered, as GitHub says; None: no end is set."""
+    """Until when a version gets jobs and may be registered; None: no end is set."""
 
     version: str
     runtime_ends: str | None = None
@@ -33,7 +33,7 @@ class Schedule(Model):
 
 
 def schedule(client: Client, version: str) -> Schedule | None:
-    """GitHub's schedule for a version (since 2026-09-03; `administration: read`), None for a version that it does not know.
+    """Return GitHub's schedule for a version (since 2026-09-03; `administration: read`), None for a version that it does not know.
 
     Raises Refusal without the permission; a GitHub Enterprise Server may know none.
     """
@@ -48,7 +48,7 @@ def schedule(client: Client, version: str) -> Schedule | None:
 
 
 def older(version: str, than: str) -> bool | None:
-    """Whether a version is below another, None where it cannot be read."""
+    """Return whether a version is below another, None where it cannot be read."""
     one, other = _VERSION.fullmatch(version), _VERSION.fullmatch(than)
     if one is None or other is None:
         return None
@@ -56,7 +56,7 @@ def older(version: str, than: str) -> bool | None:
 
 
 def objection(version: str, ends: Schedule | None, now: datetime) -> str:
-    """Why a runner with this agent gets no jobs of ours, or empty where nothing speaks against it or nothing is known."""
+    """Return why a runner with this agent gets no jobs of dispatch.yml; empty when it does, or nothing is known."""
     if older(version, TO_REGISTER):
         return f"agent {version} is below {TO_REGISTER}, the oldest that GitHub registers"
     if older(version, TO_WORK):
@@ -67,7 +67,7 @@ def objection(version: str, ends: Schedule | None, now: datetime) -> str:
 
 
 def warning(version: str, ends: Schedule | None, now: datetime) -> str:
-    """What will end within 30 days, or empty."""
+    """Return what ends within 30 days, or empty."""
     if ends and ends.runtime_ends and now < moment(ends.runtime_ends) <= now + SOON:
         return f"agent {version} gets no jobs from {ends.runtime_ends}"
     if ends and ends.registration_ends and moment(ends.registration_ends) <= now + SOON:
@@ -76,7 +76,7 @@ def warning(version: str, ends: Schedule | None, now: datetime) -> str:
 
 
 def _time(found: object) -> str | None:
-    """A time as documents have it; what is none is not known."""
+    """Return a valid time as it is written, else None."""
     try:
         moment(str(found))
     except ValueError:

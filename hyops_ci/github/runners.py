@@ -1,7 +1,7 @@
-"""Where a lane's runner is registered, and what GitHub shows of it: within a handful of calls, however many runners there are.
+"""The runners of a lane as GitHub lists them, found within a few calls, however many runners there are.
 
-It takes a token that may list runners (an App's); a job's own never may (docs/design/github.md 4). What the calls did not
-reach is said: a runner that was not looked for everywhere is not called missing.
+Listing runners needs an App's token; a job's own never may (docs/design/github.md 4). What the calls did not reach is
+reported: a runner is called missing only after everything was searched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Scope = Literal["repository", "organization"]
 
 
 class LaneRunners(Model):
-    """What GitHub shows of one lane's runners."""
+    """The runners of one lane, and how complete the search was."""
 
     runners: tuple[RunnerFact, ...] = ()
     """The lane's: those with its names, where the config lists names, else those that carry all its labels."""
@@ -40,12 +40,12 @@ class LaneRunners(Model):
 
     @property
     def complete(self) -> bool:
-        """Whether every runner was looked at, so that one that was not seen is not there."""
+        """Whether every runner was looked at, so that a runner that was not seen does not exist."""
         return not self.not_known
 
     @property
     def ambiguous(self) -> tuple[RunnerFact, ...]:
-        """The runners between which luck decides: strangers beside the names, or several where the config lists none."""
+        """Runners of which any may take the job: others beside the names, or several where the config lists none."""
         return self.others or (self.runners if len(self.runners) > 1 and not self.named else ())
 
     named: bool = False
@@ -54,10 +54,10 @@ class LaneRunners(Model):
 def find_runners(
     client: Client, *, names: Sequence[str], labels: Sequence[str], org: str = "", most_calls: int = MOST_CALLS
 ) -> LaneRunners:
-    """The runners of a lane: by the names of the config first, then by labels; both without regard to case, as GitHub compares labels.
+    """Return the runners of a lane: by the names of the config first, then by labels; case is ignored, as GitHub does.
 
     `org`: the organization whose runner groups may serve the repository too. Raises Refusal for a token that GitHub does not know,
-    Fault (exit 12) where it does not answer; what a token may not see is `not_known`.
+    Fault (exit 12) where it does not respond; what a token may not see is `not_known`.
     """
     search = _Search(client, {name.casefold() for name in names}, {label.casefold() for label in labels}, org, most_calls)
     with reading(endpoints.RUNNERS):
@@ -67,13 +67,13 @@ def find_runners(
 
 
 def carries(runner: RunnerFact, labels: Sequence[str]) -> bool:
-    """Whether GitHub may give the runner a job that asks for these labels."""
+    """Return whether the runner has all labels, so that GitHub may give it a job that asks for them."""
     return {label.casefold() for label in labels} <= {label.casefold() for label in runner.labels}
 
 
 @dataclass
 class _Search:
-    """One search, and what it has seen so far."""
+    """State of one search."""
 
     client: Client
     names: set[str]
@@ -93,14 +93,14 @@ class _Search:
         return tuple(scope for scope in both if scope not in self.closed)
 
     def by_name(self, names: Sequence[str]) -> None:
-        """One call for each name and place, until it is found."""
+        """Ask for each name at each scope, until it is found."""
         for name in names if len(names) <= MOST_NAMES else ():
             for scope in self.scopes:
                 if self.left and not self._has(name):
                     self._keep(scope, self._ask(scope, {"name": name}))
 
     def by_listing(self) -> None:
-        """Page by page. Where every name was found, one page of each place tells whether others carry the labels too."""
+        """Read the listings page by page. Where every name was found, one page of each scope tells whether others carry the labels, too."""
         short = bool(self.names) and all(self._has(name) for name in self.names)
         for scope in self.scopes:
             for page in range(1, 2 if short else self.left + 1):
@@ -116,7 +116,7 @@ class _Search:
                 self.not_known.append(self._not_reached(scope))
 
     def found(self, names: Sequence[str]) -> LaneRunners:
-        """The result."""
+        """Return the result."""
         carrying = [runner for runner in self.seen.values() if self.labels <= {label.casefold() for label in runner.labels}]
         listed = [runner for runner in self.seen.values() if runner.name.casefold() in self.names]
         return LaneRunners(
@@ -133,7 +133,7 @@ class _Search:
         return any(runner.name.casefold() == name.casefold() for runner in self.seen.values())
 
     def _ask(self, scope: Scope, params: dict[str, str | int]) -> dict[str, Any] | None:
-        """One call, or None where the token may not: then this place is closed, and it is said why."""
+        """Return one response, or None without permission: then the scope is closed and the reason noted."""
         try:
             if scope == "organization" and self.groups is None:
                 self.groups = self._groups()
@@ -149,7 +149,7 @@ class _Search:
         return answer
 
     def _groups(self) -> Mapping[int, str]:
-        """The organization's groups that serve the repository, by id."""
+        """Return the organization's groups that serve the repository, by id."""
         self.left -= 1
         params: dict[str, str | int] = {"visible_to_repository": self.client.repository.partition("/")[2], "per_page": PAGE}
         found = self.client.ask(endpoints.RUNNER_GROUPS, params=params, org=self.org)

@@ -1,4 +1,4 @@
-"""One workflow run: who started it, by which event, from which commit."""
+"""Workflow runs: who started them, by which event, from which commit."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from hyops_ci.github.api.errors import reading
 
 
 def run(client: Client, run_id: int) -> RunFact:
-    """The run at its latest attempt. Raises what `Client.ask` raises, and Fault (exit 12) for an answer of another form."""
+    """Return the run at its latest attempt. Raises as `Client.ask`, and Fault (exit 12) for a malformed response."""
     found = client.ask(endpoints.RUN, run_id=run_id)
     with reading(endpoints.RUN):
         return read_run(found)
 
 
 def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
-    """Runs of one workflow file that wait for a review, the newest 100. Raises as `Client.ask`."""
+    """Return the runs of one workflow file that wait for a review, the newest 100. Raises as `Client.ask`."""
     listed = client.pages(endpoints.RUNS, "workflow_runs", params={"status": "waiting"}, most=1, workflow=workflow)
     return tuple(_readable(listed))
 
 
 def runs_by_title(client: Client, workflow: str, words: str) -> tuple[RunFact, ...]:
-    """Runs of one workflow file, of its newest 100, whose title begins with these words; newest first. Raises as `Client.ask`."""
+    """Return runs of one workflow file, of its newest 100, whose title begins with these words; newest first. Raises as `Client.ask`."""
     listed = client.pages(endpoints.RUNS, "workflow_runs", most=1, workflow=workflow)
     return tuple(sorted((run for run in _readable(listed) if run.title.startswith(words)), key=lambda run: run.run_id, reverse=True))
 
 
 def _readable(listed: Iterable[Mapping[str, Any]]) -> Iterator[RunFact]:
-    """Those of a list that can be read: one odd entry, as of an account that is gone, hides no other."""
+    """Yield the entries that can be read: a malformed one, such as of a deleted account, hides no other."""
     for each in listed:
         with suppress(AttributeError, KeyError, TypeError, ValueError, Fault):
             yield read_run(each)
 
 
 def read_run(found: Mapping[str, Any]) -> RunFact:
-    """GitHub's answer read. Raises KeyError, TypeError or ValueError for another form."""
+    """Return the facts in a response. Raises KeyError, TypeError or ValueError for another form."""
     actor, triggering = found["actor"], found.get("triggering_actor") or found["actor"]
     repository = found["repository"]
     return RunFact(

@@ -1,4 +1,4 @@
-"""Who calls: the claims of a job's token against what the host pins (docs/design/workflows.md 6). Pure: no network, no clock, no file.
+"""The claims of a job's token against what the host pins (docs/design/workflows.md 6). Pure: no network, no clock, no file.
 
 GitHub docs, *OpenID Connect reference*: every claim that is compared here is text, ids and `run_attempt` included.
 A claim that is absent or of another type fits nothing.
@@ -35,7 +35,7 @@ _FIXES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What the host asks of this one job, beside what it pins for every job."""
+    """What this one job must be, beside what the host pins for every job."""
 
     gates: tuple[str, ...]
     """Environments, one of which must have held the job."""
@@ -67,22 +67,22 @@ class Caller:
     """Where the issuer's keys came from: `issuer`, or `kept <time>` with the issuer out of reach."""
 
     def evidence(self) -> dict[str, Any]:
-        """The facts as evidence keeps them."""
+        """Return the facts for the evidence."""
         return asdict(self)
 
 
 def audience_of(trust: HostTrust) -> str:
-    """The audience of tokens for this host: one that was given for another host, or for the authority, is worthless here."""
+    """Return the audience of tokens for this host: tokens for another host, or for the authority, are not accepted here."""
     return f"dr-dispatch:{trust.runner_refs[0]}"
 
 
 def token_id(claims: Mapping[str, object]) -> str:
-    """What stands for a token once it was seen."""
+    """Return the hash by which a used token is remembered."""
     return "sha256:" + sha256(f"{claims['iss']}\n{claims['jti']}".encode()).hexdigest()
 
 
 def accept_caller(claims: Mapping[str, object], trust: HostTrust, expected: Expected, *, keys: str = "") -> Caller:
-    """The caller, if every claim fits. `claims` are those of a verified token. Raises Refusal (exit 7) `host.caller`."""
+    """Return the caller if every claim fits. `claims` are those of a verified token. Raises Refusal (exit 7) `host.caller`."""
     differs = [
         (claim, _shown(claims.get(claim)), allowed) for claim, allowed in _demands(trust, expected) if not _fits(claim, claims, allowed)
     ]
@@ -114,7 +114,7 @@ def accept_caller(claims: Mapping[str, object], trust: HostTrust, expected: Expe
 
 
 def require_plan(caller: Caller, trust: HostTrust, *, env: str, commit: str, approved: bool) -> None:
-    """That the accepted caller may bring this plan: `env`, and the `commit` its config was read at (empty: not known).
+    """Require that the accepted caller may bring this plan: `env`, and the `commit` its config was read at (empty: not known).
 
     `approved` asks for the env's own gate. Raises Refusal (exit 7) `host.caller`.
     """
@@ -140,12 +140,12 @@ def require_plan(caller: Caller, trust: HostTrust, *, env: str, commit: str, app
 
 
 def caller_refusal(reason: str, *, found: str, expected: str, fix: str) -> Refusal:
-    """A caller that the host does not take."""
+    """Return the refusal of a caller."""
     return Refusal("host.caller", reason, exit_code=Exit.RUNNER, found=found, expected=expected, fix=fix, docs="host-trust.md")
 
 
 def _demands(trust: HostTrust, expected: Expected) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each claim with the values that fit, in the order in which a person would look."""
+    """Yield each claim with the values that fit, the most telling first."""
     yield "repository_id", (str(trust.repository_id),)
     yield "repository_owner_id", (str(trust.repository_owner_id),)
     yield "ref", (trust.ref,)

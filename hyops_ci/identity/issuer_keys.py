@@ -1,4 +1,4 @@
-"""The keys of the issuer that the host names: asked for over https, kept on the host for the hour in which the issuer is out of reach.
+"""The public keys of the token issuer: fetched over https, and kept on the host for when the issuer is out of reach.
 
 OpenID Connect Discovery 1.0, section 4: `<issuer>/.well-known/openid-configuration` names `jwks_uri`. Both are asked of
 the issuer's own origin and nowhere else; no redirect is followed.
@@ -41,12 +41,12 @@ Jwks = dict[str, dict[str, Any]]
 
 
 class _Unusable(Exception):
-    """What came from the issuer cannot be used; its text says why."""
+    """The issuer's response cannot be used; the text says why."""
 
 
 @dataclass
 class IssuerKeys:
-    """The keys of one issuer. Calling it with a `kid` gives that key, or None where the issuer has none of that name."""
+    """The keys of one issuer. Calling it with a `kid` returns that key, or None if the issuer has no such key."""
 
     issuer: str
     folder: Path
@@ -59,7 +59,7 @@ class IssuerKeys:
     """Where the last answer came from: `issuer`, or `kept <time>`."""
 
     def __call__(self, kid: str) -> RSAPublicKey | None:
-        """The key. Asks the issuer where the kept keys are old, or do not know `kid`. Raises Fault (exit 12) `host.issuer`."""
+        """Return the key. The issuer is asked when the kept keys are old or lack `kid`. Raises Fault (exit 12) `host.issuer`."""
         kept, at = self._kept()
         if kid in kept and self._age(at) <= FRESH:
             self.source = f"kept {_time(at)}"
@@ -74,7 +74,7 @@ class IssuerKeys:
             return _public(kept[kid])
         raise Fault(
             "host.issuer",
-            "the keys of the issuer cannot be had, so nobody can prove who calls",
+            "the keys of the issuer cannot be fetched, so no caller can be verified",
             exit_code=Exit.UNAVAILABLE,
             found=f"{self.issuer}: {problem}; " + (f"no key {kid} kept since {_time(at)}" if kept else "none kept on this host"),
             expected="the issuer's keys, from itself or kept within the last 7 days",
@@ -83,12 +83,12 @@ class IssuerKeys:
         )
 
     def _age(self, at: int) -> float:
-        """Seconds since then; a time to come is as old as can be."""
+        """Return the seconds since then; infinity for a time in the future."""
         age = self.now.timestamp() - at
         return age if age >= 0 else float("inf")
 
     def _fetch(self) -> tuple[Jwks, str]:
-        """Every usable key of the issuer, or why there are none."""
+        """Return the usable keys of the issuer, and the problem if there are none."""
         http = HttpClient(LIMITS, ca=host_ca(), proxies=proxies_of(self.environment, self.issuer))
         try:
             described = self._get(http, self.issuer + _DISCOVERY)
@@ -116,7 +116,7 @@ class IssuerKeys:
         return _object(reply.body)
 
     def _kept(self) -> tuple[Jwks, int]:
-        """The keys on the host with the second they came; none where others could have written them, of another issuer, or too old."""
+        """Return the kept keys and when they were fetched; none if others could have written them, of another issuer, or too old."""
         try:
             known = _object(files.read(self.folder / NAME, MAX_BYTES, owned=True))
             at, issuer, keys = known.get("at"), known.get("issuer"), _usable(known)
@@ -127,7 +127,7 @@ class IssuerKeys:
         return keys, at
 
     def _keep(self, keys: Jwks) -> None:
-        """For the next time. A host that cannot keep them asks again: that is no reason to stop."""
+        """Keep the keys. A host that cannot write them asks again next time."""
         document = {"issuer": self.issuer, "at": int(self.now.timestamp()), "keys": list(keys.values())}
         with suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -145,7 +145,7 @@ def _object(content: bytes) -> dict[str, Any]:
 
 
 def _usable(jwks: Mapping[str, Any]) -> Jwks:
-    """The RSA signing keys by name; a name that two different keys bear names neither. Raises _Unusable where there are none."""
+    """Return the RSA signing keys by `kid`, without those that share one. Raises _Unusable where there are none."""
     keys = jwks.get("keys")
     found: Jwks = {}
     twice: set[str] = set()
@@ -162,7 +162,7 @@ def _usable(jwks: Mapping[str, Any]) -> Jwks:
 
 
 def _public(key: Mapping[str, Any]) -> RSAPublicKey | None:
-    """The public key, or None for one of another kind, use or algorithm, one that is too short, or one that says what is private."""
+    """Return the public key, or None for another kind, use or algorithm, a short key, or one with private parts."""
     import jwt
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from jwt.algorithms import RSAAlgorithm

@@ -1,4 +1,4 @@
-"""The job's identity: an OIDC token of the GitHub run for one audience, asked for at the moment it is used.
+"""Requests for OIDC tokens of the GitHub job, each for one audience, at the moment of use.
 
 GitHub docs, *OpenID Connect reference*: a job with `id-token: write` gets `ACTIONS_ID_TOKEN_REQUEST_URL` and
 `ACTIONS_ID_TOKEN_REQUEST_TOKEN`. The audience is the origin being called, so that a token sent to a wrong
@@ -25,7 +25,7 @@ LIMITS: Final = Limits(seconds=20.0, connect=5.0, max_bytes=256 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class JobIdentity:
-    """Where this job asks for its tokens. Calling it with an audience gives a fresh token."""
+    """The token service of this job. Calling it with an audience returns a fresh token."""
 
     url: str = field(repr=False)
     bearer: str = field(repr=False)
@@ -56,7 +56,7 @@ class JobIdentity:
 def job_identity(
     environment: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep, learn: Callable[[str], None] | None = None
 ) -> JobIdentity:
-    """The provider of this job's tokens, from the variables GitHub sets; `learn` is told each token, for the redactor.
+    """Return the token service, from the variables that GitHub sets; `learn` is called with each token, for the redactor.
 
     Raises Refusal (exit 8) `secrets.oidc` when the job has no `id-token: write`, or when the address is not https (loopback excepted).
     """

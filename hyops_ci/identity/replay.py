@@ -1,7 +1,7 @@
-"""The tokens that this host has accepted, each until it expires: none counts twice (RFC 7519 4.1.7).
+"""Replay protection: the tokens that this host has accepted, each until it expires (RFC 7519 4.1.7).
 
-Kept by hash under the state directory; the token itself is nowhere. What cannot be read, written or locked refuses:
-without memory a replay could not be told from the first use.
+Kept by hash under the state directory; the token itself is not stored. A file that cannot be read, written or locked
+is a refusal: a replay could not be told from the first use.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hyops_ci.identity.token import LEEWAY, token_refusal
 
 NAME: Final = "seen-tokens.json"
 PATIENCE: Final = 10.0
-"""Seconds to wait for another job of this host to finish its look."""
+"""Seconds to wait for another job of this host."""
 MAX_BYTES: Final = 1024 * 1024
 
 
 def spend_token(folder: Path, token_id: str, *, expires: int, now: float, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Note that a token was used; it stays noted until it can no longer be valid. `expires` and `now` in seconds since the epoch.
+    """Record the use of a token until it can no longer be valid. `expires` and `now` in seconds since the epoch.
 
-    Raises Refusal (exit 7) `host.token` for a token that was used before, and for a memory that cannot be trusted.
+    Raises Refusal (exit 7) `host.token` for a token that was used before, and for a record that cannot be trusted.
     """
     path = folder / NAME
     problem = ""
@@ -53,7 +53,7 @@ def spend_token(folder: Path, token_id: str, *, expires: int, now: float, sleep:
 
 
 def _read(path: Path) -> dict[str, int]:
-    """When each token that was seen expires. Raises UnsafeFile for a file that somebody else can write, or that is damaged."""
+    """Return when each used token expires. Raises UnsafeFile for a file that others can write, or that is damaged."""
     try:
         content = files.read(path, MAX_BYTES, owned=True)
     except FileNotFoundError:

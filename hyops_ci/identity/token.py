@@ -1,4 +1,4 @@
-"""A job's token: signed by the issuer that the host names, for this host, now. What it claims is judged elsewhere.
+"""Verification of a job's token: signature, issuer, audience, times. Its other claims are compared in `claims`.
 
 RFC 8725 (JWT best practices): the algorithm is ours to choose, not the token's; one issuer, one audience.
 No error, and no context of one, holds the token or a part of it.
@@ -27,7 +27,7 @@ _NEW_RUN: Final = "start a new run"
 
 
 def verify_token(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: float) -> dict[str, Any]:
-    """The claims of a token that `issuer` signed for `audience` and that is valid at `now` (seconds since the epoch).
+    """Return the claims of a token that `issuer` signed for `audience` and that is valid at `now` (seconds since the epoch).
 
     `key_of` gives the issuer's key of a `kid`, or None. Raises Refusal (exit 7) `host.token`, and what `key_of` raises.
     """
@@ -48,12 +48,12 @@ def verify_token(token: str, key_of: KeyOf, *, issuer: str, audience: str, now: 
 
 
 def token_refusal(reason: str, *, found: str, expected: str, fix: str = _NEW_RUN) -> Refusal:
-    """A token that proves nothing."""
+    """Return the refusal of a token."""
     return Refusal("host.token", reason, exit_code=Exit.RUNNER, found=found, expected=expected, fix=fix, docs="host-trust.md")
 
 
 def token_unavailable(error: DispatchError) -> DispatchError:
-    """What kept the job from asking for its token, in this gate's words; a service that did not answer stays a Fault (exit 12)."""
+    """Return the error of requesting a token under this gate; a service that did not respond stays a Fault (exit 12)."""
     code = error.exit_code if error.exit_code is Exit.UNAVAILABLE else Exit.RUNNER
     reason = error.reason if code is Exit.UNAVAILABLE else "this job cannot prove to this host who calls"
     return type(error)(
@@ -62,15 +62,15 @@ def token_unavailable(error: DispatchError) -> DispatchError:
 
 
 def _key_id(token: str) -> str:
-    """The `kid` of a token whose header fits. Raises Refusal."""
+    """Return the `kid` of a token with a valid header. Raises Refusal."""
     header, problem = _header(token)
     if problem:
         raise token_refusal("no token", found=problem, expected=f"a token signed with {ALGORITHM}")
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm != ALGORITHM:
-        raise token_refusal("signed in a way that proves nothing here", found=f"alg {str(algorithm)[:40]}", expected=f"alg {ALGORITHM}")
+        raise token_refusal("signed with another algorithm", found=f"alg {str(algorithm)[:40]}", expected=f"alg {ALGORITHM}")
     if "crit" in header or "b64" in header:
-        raise token_refusal("a header that nobody here understands", found="crit or b64 in the header", expected="alg, kid and typ")
+        raise token_refusal("a header that is not supported", found="crit or b64 in the header", expected="alg, kid and typ")
     if not isinstance(kid, str) or not 1 <= len(kid) <= 200:
         raise token_refusal("the token does not say which key signed it", found="no kid", expected="the kid of a key of the issuer")
     return kid
@@ -88,12 +88,12 @@ def _header(token: str) -> tuple[dict[str, Any], str]:
 
 
 def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str) -> tuple[dict[str, Any], Refusal | None]:
-    """The claims, or why there are none. PyJWT compares issuer and audience; the times are ours, as it has a clock of its own."""
+    """Return the claims, or the refusal. PyJWT compares issuer and audience; the times are ours, as it has a clock of its own."""
     import jwt
 
     ours = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_jti": False}
     options: Any = {"require": list(REQUIRED), "strict_aud": True, **ours}
-    forged = "a forged or damaged token: look who asked"
+    forged = "a forged or damaged token: find out which job sent it"
     try:
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=issuer, audience=audience, options=options)
     except jwt.InvalidSignatureError:
@@ -101,9 +101,9 @@ def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str
     except jwt.MissingRequiredClaimError as error:
         return {}, token_refusal("the token lacks what it must say", found=f"no {error.claim}", expected=", ".join(REQUIRED))
     except jwt.InvalidIssuerError:
-        return {}, token_refusal("issued by somebody else", found=_said(token, "iss"), expected=f"iss {issuer}")
+        return {}, token_refusal("issued by another issuer", found=_said(token, "iss"), expected=f"iss {issuer}")
     except jwt.InvalidAudienceError:
-        return {}, token_refusal("the token is meant for somebody else", found=_said(token, "aud"), expected=f"aud {audience}")
+        return {}, token_refusal("the token is for another audience", found=_said(token, "aud"), expected=f"aud {audience}")
     except (jwt.PyJWTError, ValueError, RecursionError):
         return {}, token_refusal("the token cannot be read", found=f"kid {kid}", expected=f"a token as {issuer} signed it", fix=forged)
     jti = claims["jti"]
@@ -113,7 +113,7 @@ def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str
 
 
 def _said(token: str, claim: str) -> str:
-    """What a token with a good signature says of one claim."""
+    """Return one claim of a token with a valid signature, for a refusal."""
     import jwt
 
     value = jwt.decode(token, options={"verify_signature": False}).get(claim)
@@ -125,7 +125,9 @@ def _check_times(claims: Mapping[str, object], now: float) -> None:
     for name in ("exp", "nbf", "iat"):
         value = claims[name]
         if not isinstance(value, int) or isinstance(value, bool):
-            raise token_refusal("a time that is none", found=f"{name} of type {type(value).__name__}", expected="whole seconds since 1970")
+            raise token_refusal(
+                "a time is not a whole number", found=f"{name} of type {type(value).__name__}", expected="whole seconds since 1970"
+            )
         times[name] = value
     clock = "the clock of the host: timedatectl; then a new run"
     if now >= times["exp"] + LEEWAY:

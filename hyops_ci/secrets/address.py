@@ -1,4 +1,4 @@
-"""Which authority addresses may be spoken to."""
+"""Addresses of an authority: https only, but for labs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hyops_ci.errors import Exit, Refusal
 
 
 def check_address(origin: str, *, lab: bool) -> None:
-    """Allows https, and http on loopback in class `lab`. Raises Refusal (exit 4) `secrets.address` before anything is sent."""
+    """Require https, or http on loopback in class `lab`. Raises Refusal (exit 4) `secrets.address` before anything is sent."""
     if origin.startswith("https://") or (lab and is_protected(origin)):
         return
     raise Refusal(

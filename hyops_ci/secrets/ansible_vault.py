@@ -21,7 +21,7 @@ _COLUMNS: Final = 80
 
 
 class NotAVault(ValueError):
-    """The bytes are no complete ansible-vault file of a format that is read here."""
+    """The bytes are not a complete ansible-vault file of a supported format."""
 
 
 class WrongPassword(ValueError):
@@ -29,7 +29,7 @@ class WrongPassword(ValueError):
 
 
 def encrypt(plain: bytes, password: bytes, salt: bytes | None = None) -> bytes:
-    """`plain` as an ansible-vault 1.1 file. `salt` (32 bytes) is random unless a test fixes it."""
+    """Return `plain` as an ansible-vault 1.1 file. `salt` (32 bytes) is random unless a test fixes it."""
     salt = os.urandom(32) if salt is None else salt
     cipher_key, mac_key, counter = _keys(password, salt)
     padding = _BLOCK - len(plain) % _BLOCK
@@ -41,7 +41,7 @@ def encrypt(plain: bytes, password: bytes, salt: bytes | None = None) -> bytes:
 
 
 def decrypt(vault: bytes, password: bytes) -> bytes:
-    """What `vault` holds. Raises NotAVault for other bytes, WrongPassword when it does not open."""
+    """Return the plain bytes of `vault`. Raises NotAVault for other bytes, WrongPassword when it does not open."""
     header, *lines = vault.splitlines() or [b""]
     fields = [part.strip() for part in header.strip().split(b";")]
     if fields[0] != b"$ANSIBLE_VAULT":
@@ -63,7 +63,7 @@ def decrypt(vault: bytes, password: bytes) -> bytes:
 
 
 def _keys(password: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:
-    """Cipher key, authentication key and first counter, all from one PBKDF2 (ansible `VaultAES256`)."""
+    """Return cipher key, authentication key and first counter, all from one PBKDF2 (ansible `VaultAES256`)."""
     derived = hashlib.pbkdf2_hmac("sha256", password, salt, _ROUNDS, 80)
     return derived[:32], derived[32:64], derived[64:]
 

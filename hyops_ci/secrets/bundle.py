@@ -28,7 +28,7 @@ _HYOPS_PLAINTEXT: Final = "hyops.vaultenv.*"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a merge did, in names."""
+    """The result of a merge, in names."""
 
     kept: tuple[str, ...]
     """Keys that were in the bundle and that this merge did not bring: HyOps never removes any either."""
@@ -83,10 +83,10 @@ class Bundle:
 
 @contextmanager
 def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -> Iterator[Bundle]:
-    """The bundle at `path`, locked for this writer and opened, empty if there is none yet; waits `wait` seconds for the lock.
+    """Yield the bundle at `path`, locked for this writer and opened, empty if there is none yet; waits `wait` seconds for the lock.
 
-    The env's own directory must exist (HyOps makes one for every typing error). Raises Refusal (exit 8) for a wrong
-    password or a file that is no bundle: before any secret is fetched.
+    The env's own directory must exist (HyOps would create one for a misspelt name). Raises Refusal (exit 8) for a wrong
+    password or a file that is not a bundle, before any secret is fetched.
     """
     directory = path.parent
     if not directory.parent.is_dir():
@@ -110,7 +110,7 @@ def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -
 
 
 def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> dict[str, str]:
-    """The names and values in an encrypted bundle, as HyOps reads them. Raises Refusal (exit 8)."""
+    """Return the names and values in an encrypted bundle, as HyOps reads them. Raises Refusal (exit 8)."""
     try:
         text = decrypt(vault, password.secret).decode("utf-8")
     except WrongPassword:

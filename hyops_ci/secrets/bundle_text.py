@@ -15,13 +15,13 @@ _UNESCAPES: Final = {"n": "\n", "r": "\r", '"': '"', "\\": "\\"}
 
 
 def render(values: Mapping[str, str]) -> str:
-    """The text HyOps would write for `values`: keys sorted, one per line, quoted. Byte for byte the same as HyOps'."""
+    """Return the text that HyOps would write for `values`: keys sorted, one per line, quoted. Byte for byte the same as HyOps'."""
     rows = (f'{key}="{_escape(values[key])}"' for key in sorted(values))
     return "\n".join((*_HEAD, *rows, ""))
 
 
 def parse(text: str) -> dict[str, str]:
-    """What HyOps reads from `text`, with its leniencies: a later line wins, a line without `=` is nothing, unknown escapes stay."""
+    """Return what HyOps reads from `text`, with its leniencies: a later line wins, a line without `=` is ignored, unknown escapes stay."""
     values: dict[str, str] = {}
     for raw in text.splitlines():
         line = raw.strip()

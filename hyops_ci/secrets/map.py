@@ -42,26 +42,26 @@ class Row:
 
 @dataclass(frozen=True)
 class SecretMap:
-    """A map file that was read without a doubt. `source` is its name in refusals."""
+    """A valid map file. `source` is its name in refusals."""
 
     source: str
     rows: tuple[Row, ...]
 
 
 def builtin_bytes() -> bytes:
-    """The map of the shipped DR blueprints, as it travels with a plan."""
+    """Return the map of the shipped DR blueprints, as it travels with a plan."""
     return files("hyops_ci.secrets").joinpath("dr-secrets.csv").read_bytes()
 
 
 def builtin_map(mount: str = "secret") -> SecretMap:
-    """The built-in map with its one mount replaced by `mount` (`vault.mount`)."""
+    """Return the built-in map with its one mount replaced by `mount` (`vault.mount`)."""
     read = read_map(builtin_bytes(), "built-in secret map")
     rows = tuple(Row(row.line, row.scope, row.key, mount + row.ref[row.ref.index("/") :]) for row in read.rows)
     return SecretMap(read.source, rows)
 
 
 def read_map(data: bytes, source: str = "secret map") -> SecretMap:
-    """The rows of a map file. Raises Refusal (exit 2) `secrets.map.*` for what HyOps would read otherwise than it looks."""
+    """Return the rows of a map file. Raises Refusal (exit 2) `secrets.map.*` for what HyOps would read differently."""
     if len(data) > MAX_BYTES:
         raise _refuse("size", source, 0, f"{len(data)} bytes", f"at most {MAX_BYTES} bytes", "split the map by blueprint")
     try:
@@ -90,7 +90,7 @@ def read_map(data: bytes, source: str = "secret map") -> SecretMap:
 def refs_for(
     secret_map: SecretMap, env: str, profiles: Sequence[str], required: Iterable[str], mount: str | None = None
 ) -> tuple[SecretRef, ...]:
-    """Where each `required` key is kept for `env`, sorted by key; only rows of the selected `profiles` count.
+    """Return where each `required` key is kept for `env`, sorted by key; only rows of the selected `profiles` count.
 
     Profiles do not inherit (HyOps: `dr` does not include `shared`). With `mount`, every reference must lie in it. Raises
     Refusal: exit 2 for a map that contradicts itself or an empty profile, exit 8 naming the keys that no selected row maps.

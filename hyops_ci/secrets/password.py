@@ -1,4 +1,4 @@
-"""The password of the runtime bundle, from the file that HyOps and we both read (`HYOPS_VAULT_PASSWORD_FILE`).
+"""The password of the runtime bundle, from the file that HyOps reads, too (`HYOPS_VAULT_PASSWORD_FILE`).
 
 Never from `HYOPS_VAULT_PASSWORD_COMMAND`: HyOps 0.1.4 leaves what it prints in clear below `/tmp` after every call.
 """
@@ -18,14 +18,14 @@ MAX_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The bytes that open the bundle; `repr` shows where they came from only."""
+    """The password of the bundle; `repr` shows its source only."""
 
     source: str
     secret: bytes = field(repr=False)
 
 
 def read_password(path: str) -> Password:
-    """The password in `path`, stripped as ansible strips it.
+    """Return the password in `path`, stripped as ansible strips it.
 
     Raises Refusal (exit 8) `secrets.password` unless it is a plain file of this user or root that nobody else can read.
     """

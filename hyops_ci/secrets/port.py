@@ -15,7 +15,7 @@ from hyops_ci.secrets.values import Secret
 
 
 class Purpose(StrEnum):
-    """Why an authority is opened: `check` sees names only, with a role that cannot read values."""
+    """Why an authority is opened: `check` reads names only, with a role that cannot read values."""
 
     CHECK = "check"
     EXECUTE = "execute"
@@ -23,7 +23,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who opens an authority, for what, and how it is reached."""
+    """Why an authority is opened, with which login, and how it is reached."""
 
     env_class: EnvClass
     purpose: Purpose

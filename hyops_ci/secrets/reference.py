@@ -16,20 +16,20 @@ _MAX_PATH = 200
 
 
 def slug(key: str) -> str:
-    """`{env_key_slug}`: lower case, runs of other characters as one hyphen (HyOps `_slugify_secret_key`)."""
+    """Return `{env_key_slug}`: lower case, runs of other characters as one hyphen (HyOps `_slugify_secret_key`)."""
     return re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
 
 
 def expand(ref: str, *, env: str, scope: str, key: str) -> str:
-    """`ref` with the four placeholders replaced as they stand, once; nothing else in braces has a meaning."""
+    """Return `ref` with the four placeholders replaced, once; nothing else in braces has a meaning."""
     values = {"env": env, "scope": scope, "env_key": key, "env_key_slug": slug(key)}
     return PLACE.sub(lambda hit: values[hit.group(1)], ref)
 
 
 def parse_ref(key: str, raw: str, expanded: str) -> SecretRef:
-    """The address of `[v1/]<mount>/<path>[#FIELD]` on a KV v2 mount; the field defaults to the key.
+    """Return the address of `[v1/]<mount>/<path>[#FIELD]` on a KV v2 mount; the field defaults to the key.
 
-    `<mount>/data/<path>`, the API's own spelling, means the same secret. Raises ValueError in words for what HyOps would look up elsewhere.
+    `<mount>/data/<path>`, the API's own spelling, means the same secret. Raises ValueError for what HyOps would look up elsewhere.
     """
     address, sharp, field = expanded.partition("#")
     if "#" in field:

@@ -22,7 +22,7 @@ from hyops_ci.secrets.values import normalize
 
 
 class SyncedSecret(Model):
-    """One name that was brought, and which version of it."""
+    """Name and version of one secret that was brought."""
 
     key: EnvKey
     path: Short
@@ -54,7 +54,7 @@ class SyncManifest(Document):
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What `sync` brought: the manifest for the evidence, the values for the child's environment, and all that must never be shown."""
+    """The result of `sync`: the manifest for the evidence, the values for the child's environment, and all that must be redacted."""
 
     manifest: SyncManifest
     values: Mapping[str, str] = field(repr=False)
@@ -65,7 +65,7 @@ class Synced:
 def sync(
     plan: SecretPlan, authority: SecretAuthority, bundle_path: Path, password: Password, required: Sequence[str], *, clock: Clock
 ) -> Synced:
-    """Bring every `required` name from `authority` into the bundle, revoke the login, say what was done.
+    """Bring every `required` name from `authority` into the bundle, revoke the login, and return what was done.
 
     Raises Refusal (exit 8, naming keys only) or Fault (exit 12, or 8 for the disk): then the bundle is untouched, the login revoked.
     """
@@ -99,9 +99,9 @@ def sync(
 
 
 def check_names(plan: SecretPlan, authority: SecretAuthority, required: Sequence[str]) -> dict[str, bool]:
-    """For each `required` name whether the authority has it; no value is read, and the login is revoked.
+    """Return for each `required` name whether the authority has it; no value is read, and the login is revoked.
 
-    A name that the plan has no place for is False. Raises Refusal (exit 8) or Fault (exit 12).
+    A name without a place in the plan is False. Raises Refusal (exit 8) or Fault (exit 12).
     """
     wanted = sorted(set(required))
     refs = [ref for ref in plan.refs if ref.key in wanted]
@@ -113,7 +113,7 @@ def check_names(plan: SecretPlan, authority: SecretAuthority, required: Sequence
 
 
 def chosen_refs(plan: SecretPlan, required: Sequence[str]) -> tuple[SecretRef, ...]:
-    """The plan's places for exactly the `required` names, sorted. Raises Refusal (exit 8) naming those without a place."""
+    """Return the plan's places for exactly the `required` names, sorted. Raises Refusal (exit 8) naming those without a place."""
     places = {ref.key: ref for ref in plan.refs}
     wanted = sorted(set(required))
     if missing := [key for key in wanted if key not in places]:

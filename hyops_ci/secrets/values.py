@@ -1,4 +1,4 @@
-"""Which values may become a secret of a run. Those that would arrive changed, or could not be hidden, are refused by name.
+"""Values that may become secrets of a run. Those that would arrive changed, or could not be redacted, are refused by name.
 
 Measured on HyOps 0.1.4: its bundle reader cuts a value at everything that `str.splitlines` calls a line
 end, and its own `vault-sync` stores `str(value).strip()`, which turns `true` into `True` and an object
@@ -42,14 +42,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class NormalizedValues:
-    """Values that HyOps will read back as they are, and what was done to get there."""
+    """Values that HyOps reads back unchanged, and notes on what was normalized."""
 
     values: Mapping[str, str] = field(repr=False)
     notes: tuple[str, ...] = ()
 
 
 def normalize(raw: Mapping[str, object]) -> NormalizedValues:
-    """All of `raw` in the form that is stored, or one Refusal (exit 8) `secrets.value` naming every key at fault.
+    """Return all of `raw` as it is stored. Raises Refusal (exit 8) `secrets.value` naming every key at fault.
 
     The one change ever made: a single-line value loses one trailing line end (`kv put KEY=@file` leaves it; HyOps' own
     sync drops it), and a note says so. Values of several lines (PEM, JSON files) keep theirs.
@@ -73,13 +73,13 @@ def normalize(raw: Mapping[str, object]) -> NormalizedValues:
 
 
 def text_fault(value: object) -> str:
-    """Why `value` is not text, or empty. Numbers and objects have more than one spelling."""
+    """Return why `value` is not text, or empty. Numbers and objects have more than one spelling."""
     kinds = {bool: "true or false", int: "a number", float: "a number", dict: "an object", list: "a list", type(None): "null"}
     return "" if isinstance(value, str) else f"is {kinds.get(type(value), 'no text')}, not text"
 
 
 def value_fault(key: str, value: str) -> str:
-    """Why HyOps would read another value, or why this one cannot be hidden; empty when it is fine. Tells nothing of the value."""
+    """Return why HyOps would read another value, or why this one cannot be redacted; empty for a good one. Reveals nothing."""
     if not value:
         return "is empty"
     if value.strip() != value and (_one_line(value) or value.rstrip("\r\n").strip() != value.rstrip("\r\n")):
@@ -98,7 +98,7 @@ def value_fault(key: str, value: str) -> str:
 
 
 def refuse_values(faults: Iterable[str]) -> Refusal:
-    """The refusal for values at fault, each as `KEY: reason`."""
+    """Return the refusal for values at fault, each as `KEY: reason`."""
     listed = list(faults)
     return Refusal(
         "secrets.value",

@@ -48,16 +48,16 @@ def _property(text: str) -> str:
 
 
 def without_commands(text: str) -> str:
-    """`text` for a log, with nothing in it that the runner takes for a command.
+    """Return `text` for a log, without anything that the runner takes for a command.
 
-    It reads `::command::` at the beginning of a line, white space aside, and the older `##[command]` anywhere in one.
+    The runner reads `::command::` at the beginning of a line, white space aside, and the older `##[command]` anywhere in one.
     """
     return re.sub(r"(^|[\r\n])([^\S\r\n]*):(?=:)", r"\1\2: ", text).replace("##[", "## [")
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation. Of too many the heaviest are shown."""
+    """One annotation. Of too many, those with the highest weight are shown."""
 
     level: Level
     title: str
@@ -66,9 +66,9 @@ class Annotation:
 
 
 class WorkflowCommands:
-    """The commands of one step. `environ` names the command files; without them this writes nothing.
+    """The workflow commands of one step. `environ` names the command files; without them nothing is written.
 
-    It counts the annotations that it made, so a step has one of it. `stream` defaults to stderr.
+    It counts the annotations of the step, so a step uses one instance. `stream` defaults to stderr.
     """
 
     def __init__(self, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
@@ -84,11 +84,11 @@ class WorkflowCommands:
     # ------------------------------------------------------------------------------------------------- annotations
 
     def annotate(self, level: Level, title: str, message: str) -> None:
-        """One annotation on the run; newlines and `%` are escaped, so that no text becomes a command."""
+        """Print one annotation; newlines and `%` are escaped, so that no text becomes a command."""
         self.notes([Annotation(level, title, message)])
 
     def notes(self, notes: Iterable[Annotation]) -> None:
-        """Annotations, heaviest first. More of a level than GitHub keeps of this step become one that counts them."""
+        """Print annotations by weight. Those of a level that GitHub would drop become one that counts them."""
         ordered = sorted(notes, key=lambda note: -note.weight)
         for level in ("error", "warning", "notice"):
             of_level: list[Annotation] = [note for note in ordered if note.level == level]
@@ -106,7 +106,7 @@ class WorkflowCommands:
         """Set step outputs, all or none. Each is written between random delimiters, so that no value can end itself.
 
         Raises Refusal for a name or value that GitHub cannot carry (exit 2), for one of `required` that is missing or empty (exit 2),
-        and for a value with something masked in it (exit 8): the runner would hand on an empty one, with a word in the log only.
+        and for a value that contains a masked one (exit 8): the runner would pass on an empty one, and only log it.
         """
         path = self._environ.get("GITHUB_OUTPUT")
         if not path:
@@ -144,7 +144,7 @@ class WorkflowCommands:
     # -------------------------------------------------------------------------------------------- summary and log
 
     def summary(self, markdown: str | Sequence[SummaryPart]) -> None:
-        """Append to the job summary: one text, or parts of which the heaviest come first. Cut where GitHub would show nothing at all."""
+        """Append to the job summary one text, or parts by weight. It is cut where GitHub would show nothing at all."""
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         if not path:
             return
@@ -169,7 +169,7 @@ class WorkflowCommands:
 
 
 def _disguises(masked: str) -> frozenset[bytes]:
-    """The forms in which the runner knows a masked value (actions/runner `ValueEncoders.cs`): more than those that we print."""
+    """Return the forms in which the runner masks a value (actions/runner `ValueEncoders.cs`): more than those that we print."""
     raw = masked.encode("utf-8", "replace")
     shifted = {base64.b64encode(raw[shift:]).rstrip(b"=") for shift in range(3)}
     xml = html.escape(masked).replace("&#x27;", "&apos;")

@@ -1,7 +1,7 @@
-"""Why a run ended before its first job: `startup_failure` says nothing, the caller's file says it (docs/design/github.md 7).
+"""Why a run ended before its first job: found in the caller's workflow file, as `startup_failure` has no message (docs/design/github.md 7).
 
 A called workflow can only keep or reduce what the calling job grants. One permission too few, and GitHub starts
-nothing: no job, no log, no step of ours. So the file is read at the run's commit and judged here, by pure functions.
+nothing: no job and no log. So the file is read at the run's commit and checked here, by pure functions.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Cause:
     fix: str
 
     def line(self) -> str:
-        """What is wrong and where, for people."""
+        """Return what is wrong and where, in one line."""
         return f"{f'job {self.job}: ' * bool(self.job)}{self.reason} ({self.found})"
 
 
 def explain_startup(document: Mapping[str, Any]) -> list[Cause]:
-    """What in a caller's workflow keeps GitHub from starting the job that calls dispatch.yml; empty when nothing is found."""
+    """Return what in a caller's workflow keeps GitHub from starting the job that calls dispatch.yml; empty when nothing is found."""
     jobs = mapping(document.get("jobs"))
     calling = [(str(name), mapping(job), found) for name, job in jobs.items() if (found := _called(mapping(job)))]
     if not calling:
@@ -57,7 +57,7 @@ def explain_startup(document: Mapping[str, Any]) -> list[Cause]:
 
 
 def granted(job: Mapping[str, Any], document: Mapping[str, Any]) -> tuple[dict[str, str], str]:
-    """What a job's token may do, for each name in `NEEDED`, and where that is written."""
+    """Return the level that a job's token has, for each name in `NEEDED`, and where that is written."""
     for where, holder in (("the job", job), ("the workflow's top", document)):
         if "permissions" in holder:
             return {name: _level(holder["permissions"], name) for name in NEEDED}, f"{where}: {_written(holder['permissions'])}"

@@ -1,4 +1,4 @@
-"""Text of others inside a job summary: in fences that it cannot end, worst first, and never more than GitHub shows."""
+"""Job summaries: parts by weight, cut to what GitHub shows, with every fence closed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _OPENS: Final = re.compile("(?m)^(`{3,})[a-z]*$")
 
 @dataclass(frozen=True)
 class SummaryPart:
-    """One block of a summary; the heaviest come first, and stay when there is no room for all."""
+    """One block of a summary. Blocks of higher weight come first, and are kept when there is no room for all."""
 
     markdown: str
     weight: int = 0
 
 
 def assemble(parts: Sequence[SummaryPart], room: int) -> str:
-    """The parts as one text of at most `room` bytes, heaviest first. What found no room is counted at the end."""
+    """Return the parts as one text of at most `room` bytes, by weight. Parts without room are counted at the end."""
     kept, left_out = list[str](), 0
     for part in sorted(parts, key=lambda each: -each.weight):
         said = len(_left_out(len(parts)).encode())
@@ -43,7 +43,7 @@ def _left_out(count: int) -> str:
 
 
 def _cut(text: str, room: int) -> str:
-    """The beginning of a text that is too long, up to a line end; a fence that is open there is closed. Empty without room."""
+    """Return the beginning of a text that is too long, up to a line end; a fence that is open there is closed. Empty without room."""
     said = "\n\n(cut here: the rest is in the evidence)\n\n"
     data = text.encode("utf-8", "replace")
     longest = max((len(fence) for fence in _OPENS.findall(text)), default=0)

@@ -1,4 +1,4 @@
-"""A caller's workflow file, read as GitHub reads it: by YAML 1.2, where `on` is a word and not a boolean."""
+"""A caller's workflow file, read as GitHub reads it: as YAML 1.2, where `on` is text and not a boolean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyops_ci.parsing.yaml_loader import Yaml12Loader, YamlError, load
 
 @dataclass(frozen=True)
 class Input:
-    """One input of `workflow_dispatch`, as far as GitHub judges what is sent for it."""
+    """One input of `workflow_dispatch`: what GitHub validates."""
 
     required: bool = False
     default: str = ""
@@ -21,7 +21,7 @@ class Input:
 
 
 def read_workflow(data: bytes, path: str) -> dict[str, Any]:
-    """The mapping in a workflow file. Raises Refusal (exit 2) `workflow.file` for what GitHub could not read either."""
+    """Return the mapping in a workflow file. Raises Refusal (exit 2) `workflow.file` for what GitHub could not read either."""
     document, found = None, ""
     try:
         document = load(data, Yaml12Loader)
@@ -35,7 +35,7 @@ def read_workflow(data: bytes, path: str) -> dict[str, Any]:
 
 
 def triggers(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What starts the workflow: event -> its settings, in whichever of the three forms it is written."""
+    """Return what starts the workflow: event -> its settings, in whichever of the three forms it is written."""
     found = document.get("on")
     if isinstance(found, str):
         return {found: None}
@@ -45,7 +45,7 @@ def triggers(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def dispatch_inputs(document: Mapping[str, Any]) -> dict[str, Input] | None:
-    """The inputs that `workflow_dispatch` takes; None where the workflow cannot be started that way."""
+    """Return the inputs that `workflow_dispatch` takes; None where the workflow cannot be started that way."""
     events = triggers(document)
     if "workflow_dispatch" not in events:
         return None
@@ -54,7 +54,7 @@ def dispatch_inputs(document: Mapping[str, Any]) -> dict[str, Input] | None:
 
 
 def event_types(document: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The types of `repository_dispatch` that start it, empty for all of them; None where none does."""
+    """Return the types of `repository_dispatch` that start it, empty for all of them; None where none does."""
     events = triggers(document)
     if "repository_dispatch" not in events:
         return None
@@ -63,7 +63,7 @@ def event_types(document: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """`value` where it is a mapping, else an empty one: YAML may say anything."""
+    """Return `value` if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,1 +1,1 @@
-"""GitHub's REST API: one bounded exchange, the endpoints, the client, its errors."""
+"""GitHub's REST API: the client, the endpoints, responses and errors."""

@@ -1,4 +1,4 @@
-"""The token of an App's installation: asked for when it is wanted, and again before it ends."""
+"""Installation tokens of a GitHub App: requested on first use, and renewed before they expire."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AppKey:
     """What the installation token may do, such as administration: read; empty means all that the App may."""
 
     def signer(self) -> Auth.AppAuth:
-        """Who signs as the App. Raises Refusal (exit 2) for a key that signs nothing."""
+        """Return PyGithub's signer of the App. Raises Refusal (exit 2) for a key that cannot sign."""
         import jwt
         from github import Auth
 
@@ -48,15 +48,15 @@ class AppKey:
 
 
 class AppClient(Protocol):
-    """Whoever speaks to GitHub as the App itself."""
+    """The client that authenticates as the App itself."""
 
     @property
     def calls(self) -> int:
-        """Requests that were sent."""
+        """Number of requests sent."""
         ...
 
     def ask(self, endpoint: endpoints.Endpoint, *, body: Any = None, **path: Any) -> Any:
-        """The JSON of one endpoint."""
+        """Return the JSON of one endpoint."""
         ...
 
 
@@ -71,7 +71,7 @@ class Installation:
             self.number = int(client.ask(endpoints.INSTALLATION)["id"])
 
     def token(self) -> str:
-        """A token that is good for another five minutes at least. Raises what `Client.ask` raises."""
+        """Return a token that is valid for at least another five minutes. Raises what `Client.ask` raises."""
         if self._now() > self._ends - EARLY:
             body = {"permissions": self._permissions} if self._permissions else None
             answer = self.client.ask(endpoints.INSTALLATION_TOKEN, body=body, installation=self.number)

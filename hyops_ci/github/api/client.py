@@ -1,4 +1,4 @@
-"""The one way to GitHub's API: every call has a known endpoint, bounded patience, and a refusal that names what is missing.
+"""The client of GitHub's REST API: known endpoints, bounded retries, and refusals that name the missing permission.
 
 Retrying must end within two minutes, and a call that changes something may not be made twice (docs/design/github.md 8;
 GitHub docs, *Best practices for using the REST API*). PyGithub signs as an App, and no more: its requests wait without end on a 202,
@@ -45,7 +45,7 @@ _TOKEN: Final = re.compile(r"[!-~]+")
 
 @dataclass
 class RateLimit:
-    """How many calls the token has left, as the last answer said."""
+    """How many calls the token has left, by the last response."""
 
     remaining: int | None = None
     limit: int | None = None
@@ -54,7 +54,7 @@ class RateLimit:
 
 
 class Client:
-    """Calls on behalf of one repository, one after another."""
+    """A client of one repository. Calls are made one after another."""
 
     def __init__(
         self,
@@ -118,13 +118,13 @@ class Client:
 
     @property
     def calls(self) -> int:
-        """Requests that were sent, those for an App's token included."""
+        """Number of requests sent, those for an App's token included."""
         return self._sent + (self._installation.client.calls if self._installation else 0)
 
     def ask(self, endpoint: Endpoint, *, params: Mapping[str, str | int] | None = None, body: Any = None, **path: object) -> Any:
-        """One answer, as JSON (None for an empty one). `path` fills the endpoint's path.
+        """Return the JSON of one response (None for an empty one). `path` fills the endpoint's path.
 
-        To look up a field that is not there is a Fault (exit 12) too: GitHub's description promised it.
+        Looking up a missing field in it raises a Fault (exit 12), too: GitHub's description promises the field.
 
         Raises Unauthorized, Forbidden, NotFound, Conflict or Rejected with GitHub's reason and the permission that is missing; Fault
         (exit 12) after `PATIENCE` seconds, and Unanswered where a call that is made once got no answer.
@@ -134,9 +134,9 @@ class Client:
     def pages(
         self, endpoint: Endpoint, key: str, *, params: Mapping[str, str | int] | None = None, most: int = 10, **path: object
     ) -> Iterator[dict[str, Any]]:
-        """The items of a listing, page by page as they are wanted, at most `most` pages of 100. `key` is empty for a bare list.
+        """Yield the items of a listing, page by page on demand, at most `most` pages of 100. `key` is empty for a bare list.
 
-        Raises as `ask`, and Fault (exit 12) for an answer that is no listing.
+        Raises as `ask`, and Fault (exit 12) for a response that is not a listing.
         """
         for page in range(1, most + 1):
             found = self.ask(endpoint, params={**(params or {}), "per_page": PAGE, "page": page}, **path)
@@ -150,7 +150,7 @@ class Client:
                 return
 
     def download(self, endpoint: Endpoint, *, most_bytes: int, **path: object) -> bytes:
-        """The bytes behind an endpoint that redirects to them. The token is not sent along: another host has them.
+        """Return the bytes behind an endpoint that redirects to them. The token is not sent to the other host.
 
         Raises as `ask`, and Refusal (exit 11) for more than `most_bytes`.
         """
@@ -158,7 +158,7 @@ class Client:
 
         def once() -> Response:
             nonlocal found
-            # Asked anew each time: the place that GitHub names is good for a minute.
+            # Asked for each attempt: the address that GitHub gives is valid for a minute.
             place = self._answer(endpoint, None, None, path, redirected=True).headers.get("location", "")
             http = HttpClient(Limits(DOWNLOAD_SECONDS, LIMITS.connect, most_bytes), monotonic=self._monotonic)
             found, problem = fetch(http, place)
@@ -169,7 +169,7 @@ class Client:
         return found or b""
 
     def exists(self, endpoint: Endpoint, **path: object) -> Any | None:
-        """As `ask`, None where GitHub says 404 or 410."""
+        """Return the same as `ask`, None for 404 or 410."""
         try:
             return self._answer(endpoint, None, None, path).document(self._missing(endpoint, path))
         except NotFound:
@@ -181,7 +181,7 @@ class Client:
     def _answer(
         self, endpoint: Endpoint, params: Mapping[str, str | int] | None, body: Any, path: Mapping[str, object], *, redirected: bool = False
     ) -> Response:
-        """One answer without trouble, after as many attempts as patience allows."""
+        """Return a successful response. Raises as `ask`."""
         place, until = self._path(endpoint, path), self._monotonic() + PATIENCE
 
         def once() -> Response:
@@ -212,9 +212,9 @@ class Client:
         return answer
 
     def _once(self, endpoint: Endpoint, place: str, params: Mapping[str, str | int] | None, body: Any, seconds: float) -> Response:
-        """One request. Network trouble is an answer of status 0."""
+        """Send one request. Network trouble is a response of status 0."""
         if endpoint.once:
-            # A kept connection may end just when it is used, and then it is not known what was heard.
+            # A kept connection may end just when it is used; whether GitHub got the request would then be unknown.
             self._http.close()
         headers = {**HEADERS, "Authorization": self._authorization()}
         query = f"?{urlencode(params)}" if params else ""
@@ -239,13 +239,13 @@ class Client:
 
 
 def _segment(name: str, value: str) -> str:
-    """One segment of a path, whatever is in it. Raises Refusal for those that HTTP reads as another path."""
+    """Return one segment of a path, quoted. Raises Refusal for those that HTTP reads as another path."""
     try:
         quoted = quote(value, safe="")
     except UnicodeEncodeError:
         quoted = ""
     if quoted in {"", ".", ".."}:
-        raise _usage("GitHub has nothing of that name", f"{name.rstrip('*')} {value!r}", "a name")
+        raise _usage("this cannot be a name on GitHub", f"{name.rstrip('*')} {value!r}", "a name")
     return quoted
 
 

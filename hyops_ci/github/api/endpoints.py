@@ -1,4 +1,4 @@
-"""Every endpoint of GitHub that we call, as data: the table of `docs/github-api.md` and what a refusal says is missing.
+"""Every endpoint of GitHub that is called, as data: the table of `docs/github-api.md` and the permission that a refusal names.
 
 Permissions are those of GitHub's page *Permissions required for GitHub Apps*; a job's `GITHUB_TOKEN` knows the same
 words, without any for administration. PyGithub has objects for some of these; all are asked by their path, because its

@@ -1,4 +1,4 @@
-"""What an answer that is no success comes to: the refusal with the permission that is missing, or the fault.
+"""Errors from responses: the refusal with the missing permission, or the fault.
 
 401, 403 and 404 look alike to whoever wrote the workflow; peers report all three as "not found" (github-actions, A).
 """
@@ -31,7 +31,7 @@ WITHOUT_GITHUB: Final = (
 
 
 def error_for(endpoint: Endpoint, answer: Response, place: str) -> Refusal | Fault:
-    """Return the refusal or fault that an answer comes to."""
+    """Return the refusal or fault for an unsuccessful response."""
     message = answer.message
     found = f"{call_text(endpoint, place)}: {answer.outcome}{f', {message}' if message else ''}"
     if answer.rate_limited:
@@ -69,22 +69,22 @@ def error_for(endpoint: Endpoint, answer: Response, place: str) -> Refusal | Fau
 
 
 def permissions_named(answer: Response) -> str:
-    """The permissions that GitHub names beside a refusal: `a=read,b=read; c=write` is (a and b) or c. Empty where it names none."""
+    """Return the permissions that GitHub names as missing: `a=read,b=read; c=write` is (a and b) or c. Empty where it names none."""
     return answer.headers.get("x-accepted-github-permissions", "").replace("=", ": ").replace("; ", " or ").replace(",", " and ")
 
 
 @contextmanager
 def reading(endpoint: Endpoint) -> Iterator[None]:
-    """Inside, an answer with other kinds of values than its description promises is a Fault (exit 12), not a traceback."""
+    """Turn errors of reading a response, which does not fit its description, into a Fault (exit 12)."""
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        # Its text would repeat the value, and the value may be a token.
+        # The text of the error would repeat the value, which may be a token.
         raise malformed(endpoint, "", type(error).__name__) from None
 
 
 def malformed(endpoint: Endpoint, place: str, found: str) -> Fault:
-    """An answer that is fine, and not what GitHub's description says."""
+    """Return the fault for a successful response that does not fit GitHub's description."""
     return Fault(
         "github.answer",
         "GitHub's answer is not what its API describes",
@@ -174,7 +174,7 @@ def _meaning(endpoint: Endpoint, answer: Response) -> _Meaning:
 
 
 def error_table() -> Iterator[tuple[str, int, str, str]]:
-    """Gate, exit code, reason and fix of everything that GitHub can say no with, for the docs."""
+    """Yield gate, exit code, reason and fix of every error, for the docs."""
     for _, gate, code, reason, _, fix in (*_MEANINGS.values(), _APP, _NOT_INSTALLED, _MOVED, _OTHER):
         yield gate, int(code), reason, fix.format(permission="...")
     troubles = (error_for(INSTALLATION, Response(0), ""), error_for(INSTALLATION, Response(429), ""))

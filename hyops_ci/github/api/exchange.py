@@ -19,7 +19,7 @@ HOPS: Final = 3
 
 
 def request(http: HttpClient, method: str, url: str, headers: Mapping[str, str], data: str | None, seconds: float) -> Response:
-    """Return GitHub's answer, without the token that was sent, should anybody on the way repeat it."""
+    """Send one request and return the response, without the token that was sent, in case a proxy repeats it."""
     reply = http.send(method, url, headers=headers, data=data, seconds=seconds)
     if not reply.status:
         return Response(0, problem=_trouble(reply), unsent=reply.unsent)
@@ -31,7 +31,7 @@ def request(http: HttpClient, method: str, url: str, headers: Mapping[str, str],
 
 
 def fetch(http: HttpClient, url: str) -> tuple[bytes | None, str]:
-    """Return the bytes at an address, or None and why there are none this time. No token is sent along.
+    """Return the bytes at an address, or None and the problem. No token is sent.
 
     Raises Refusal for more bytes than the limit of `http` (exit 11), and for an address in the clear (exit 2).
     """
@@ -54,7 +54,7 @@ def fetch(http: HttpClient, url: str) -> tuple[bytes | None, str]:
 
 
 def _complete(answer: Response, method: str) -> bool:
-    """Whether its text is whole JSON. A GET never gets an empty one."""
+    """Return whether the text is complete JSON. A GET never gets an empty one."""
     try:
         return answer.document() is not None or method != "GET"
     except ValueError:
@@ -73,7 +73,7 @@ def _require_protected(url: str) -> None:
         parts = urlsplit(url)
         raise Refusal(
             "github.address",
-            "GitHub sent us to an address in the clear",
+            "GitHub redirects to an address in the clear",
             exit_code=Exit.USAGE,
             found=f"{parts.scheme or 'no scheme'}://{parts.hostname or ''}",
             expected="https",
@@ -88,6 +88,6 @@ def _too_large(most: int) -> Refusal:
         exit_code=Exit.EVIDENCE,
         found=f"more than {most} bytes",
         expected=f"at most {most}",
-        fix="look who uploaded it",
+        fix="find out who uploaded it",
         docs="evidence.md",
     )

@@ -1,4 +1,4 @@
-"""What comes back from GitHub, the refusals that it can come to, and how long to wait before asking again."""
+"""Responses of GitHub's API, the refusals they lead to, and how long a rate limit lasts."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 
 
 class Unauthorized(Refusal):
-    """401: GitHub does not know the token."""
+    """401: the token is not valid."""
 
 
 class Forbidden(Refusal):
-    """403: GitHub knows the token, and it may not."""
+    """403: the token lacks a permission."""
 
 
 class NotFound(Refusal):
-    """404: not there, or not for this token."""
+    """404: it does not exist, or the token may not see it."""
 
 
 class Conflict(Refusal):
-    """409: the thing is not in a state for this."""
+    """409: the resource is in another state."""
 
 
 class Rejected(Refusal):
-    """422, or another refusal of what was sent."""
+    """422, or another rejection of the request."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """Status (0: none), headers in lower case, and the text. `trouble` says why there is none, or none that can be read."""
+    """Status (0: no response), headers by names in lower case, and the text. `problem` says why there is none that can be read."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False)
     problem: str = ""
     unsent: bool = False
-    """The request never left: no connection came about."""
+    """The request was not sent: no connection came about."""
 
     @property
     def ok(self) -> bool:
-        """Whether it is a success."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def transient(self) -> bool:
-        """Whether the next try may find it different: no answer, or one of GitHub's own failures."""
+        """Whether a retry may succeed: no response, or 5xx."""
         return self.status == 0 or self.status >= 500
 
     @property
     def rate_limited(self) -> bool:
-        """Whether a rate limit is what stopped it. GitHub says so with 429, or with 403 and a header or a word."""
+        """Whether a rate limit stopped it: 429, or 403 with a header or a message that says so."""
         if self.status == 429:
             return True
         spent = self.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in self.headers
@@ -69,17 +69,17 @@ class Response:
 
     @property
     def without_effect(self) -> bool:
-        """Whether the call certainly did nothing: it never left, or a limit turned it away at the door."""
+        """Whether the call certainly had no effect: it was not sent, or a rate limit stopped it."""
         return self.unsent or self.rate_limited
 
     @property
     def outcome(self) -> str:
-        """What came back, in a few words."""
+        """The problem or the status, in words."""
         return self.problem or f"HTTP {self.status}"
 
     @property
     def message(self) -> str:
-        """GitHub's own words."""
+        """The error message in the body, or empty."""
         try:
             found = self.document()
         except ValueError:
@@ -92,22 +92,22 @@ class Response:
         return " ".join(part for part in (str(found.get("message", "")), more) if part)
 
     def number(self, name: str) -> int | None:
-        """A header that is a number, or None."""
+        """Return a numeric header, or None."""
         value = self.headers.get(name, "")
         return int(value) if _NUMBER.fullmatch(value) else None
 
     @property
     def date(self) -> float | None:
-        """When GitHub says it answered, in seconds since 1970 UTC, to the whole second; None where it does not."""
+        """The Date header in seconds since 1970 UTC, or None."""
         try:
             return parsedate_to_datetime(self.headers["date"]).timestamp()
         except (KeyError, ValueError, OverflowError):
             return None
 
     def document(self, missing: Callable[[str], Exception] = KeyError) -> Any:
-        """The JSON of it, None where there is none. Raises ValueError for text that is none, NaN and Infinity included.
+        """Return the JSON value of the text, None for an empty one. Raises ValueError for other text, NaN and Infinity included.
 
-        `missing` makes what is raised when a field is looked up that is not there.
+        `missing` makes the exception for the lookup of a missing field.
         """
 
         def found(pairs: list[tuple[str, Any]]) -> ResponseObject:
@@ -120,7 +120,7 @@ class Response:
 
 
 class ResponseObject(dict[str, Any]):
-    """An object of an answer. What its description promises and it lacks is a fault that names the field, wherever it is looked up."""
+    """An object of a response. The lookup of a missing field raises a fault that names it."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]], missing: Callable[[str], Exception]) -> None:
         super().__init__(pairs)
@@ -131,11 +131,11 @@ class ResponseObject(dict[str, Any]):
 
 
 def _no_number(word: str) -> Never:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 class Unanswered(Fault):
-    """A call that may be made only once got no answer: it may have taken effect. Whoever made it looks."""
+    """No response to a call that is not repeated: it may have taken effect, and its caller looks."""
 
     def __init__(self, endpoint: Endpoint, place: str, said: str) -> None:
         super().__init__(
@@ -162,12 +162,12 @@ def rate_limit_wait(answer: Response) -> float | None:
 
 
 def call_text(endpoint: Endpoint, place: str = "") -> str:
-    """The call in a person's words; `place` is its path as it was asked, quoted."""
+    """Return method and path of a call; `place` is the path as it was sent, quoted."""
     return f"{endpoint.method} {place or endpoint.path}"
 
 
 def server_time(answer: Response) -> float:
-    """When GitHub said it, by its own clock: the time of a reset is GitHub's too, and a host's clock may be wrong."""
+    """Return the time of a response by GitHub's clock, which the time of a reset refers to; this host's clock where it has none."""
     try:
         return parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError):

@@ -42,16 +42,16 @@ class FileAuthority:
     revoked: bool | None = None
 
     def __init__(self, path: Path) -> None:
-        """The file is read at the first question."""
+        """The file is read on first use."""
         self._path = path
 
     def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:
-        """For each key whether the file has it."""
+        """Return for each key whether the file has it."""
         content = self._load()
         return {ref.key: ref.key in content for ref in refs}
 
     def read(self, refs: Sequence[SecretRef]) -> Sequence[Secret]:
-        """Every value, or a Refusal naming each that is missing or no text."""
+        """Return every value. Raises Refusal naming each that is missing or not text."""
         content = self._load()
         if missing := [ref.key for ref in refs if ref.key not in content]:
             raise _refuse(self._path, f"no {', '.join(missing)}", "every name of the plan", exit_code=Exit.SECRETS)
@@ -60,7 +60,7 @@ class FileAuthority:
         return [Secret(ref.key, content[ref.key]) for ref in refs]
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is no login."""
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -76,7 +76,7 @@ class FileAuthority:
 
 
 def _parsed(data: bytes) -> tuple[object, str]:
-    """The value of a JSON or YAML text, or the problem. The words of the parsers could quote a secret, so they are not used."""
+    """Return the value of a JSON or YAML text, or the problem. Messages of the parsers could quote a secret, so they are not used."""
     if len(data) > MAX_BYTES:
         return None, f"{len(data)} bytes, at most {MAX_BYTES}"
     try:

@@ -1,4 +1,4 @@
-"""Entering Vault: by the job's OIDC token, or with GitHub down by a token file; and the texts of a refused login (texts, refusal 7)."""
+"""Login to Vault by the job's OIDC token, or with GitHub down by a token file; and the refusals of a login."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLAIM = re.compile(r'claim "(?P<claim>[^"]+)" (?P<what>does not match any assoc
 
 
 class Login(Protocol):
-    """A way into the authority. Gives the client token of the session."""
+    """A login method."""
 
     @property
     def method(self) -> Literal["jwt", "token-file"]:
@@ -29,7 +29,7 @@ class Login(Protocol):
         ...
 
     def enter(self, api: VaultApi) -> str:
-        """A client token for `api`'s origin. Raises Refusal (exit 8), Unreachable, or the Fault of the identity provider."""
+        """Return a client token for `api`'s origin. Raises Refusal (exit 8), Unreachable, or the Fault of the identity provider."""
         ...
 
 
@@ -74,7 +74,7 @@ class TokenFileLogin:
 
 
 def login_refusal(answer: VaultReply, *, role: str, auth_path: str, origin: str, jwt: str) -> Refusal:
-    """Why a JWT login was refused, with what the token said about the claim at fault and never the token."""
+    """Return the refusal of a JWT login, with the claim at fault as it was sent and never the token."""
     sent = sent_claims(jwt)
     said = _without(answer.errors, jwt) or f"HTTP {answer.status}"
     who = f"role {role}"
@@ -128,7 +128,7 @@ def login_refusal(answer: VaultReply, *, role: str, auth_path: str, origin: str,
 
 
 def sent_claims(token: str) -> dict[str, object]:
-    """Return what a token says of itself, unverified: only to tell a person what was sent. Empty when it cannot be read."""
+    """Return the claims of a token, unverified: only to show what was sent. Empty when it cannot be read."""
     import jwt
 
     try:
@@ -138,9 +138,9 @@ def sent_claims(token: str) -> dict[str, object]:
 
 
 def token_fault(facts: Mapping[str, object], *, max_ttl: int, login: Login) -> Refusal | None:
-    """Why a token (its own `lookup-self` data) is not as limited as demanded, or None.
+    """Return the refusal of a token (by its own `lookup-self` data) that is not limited enough, or None.
 
-    It lives at most `max_ttl` seconds, holds no general policy and can be revoked.
+    It must live at most `max_ttl` seconds, hold no general policy and be revocable.
     """
     policies = facts.get("policies")
     names = [str(policy) for policy in policies] if isinstance(policies, list) else []
@@ -160,14 +160,14 @@ def token_fault(facts: Mapping[str, object], *, max_ttl: int, login: Login) -> R
 
 
 def refuse_lookup(login: Login, said: str) -> Refusal:
-    """The token may not look at itself, so its limits cannot be checked."""
+    """Return the refusal of a token that may not look itself up, so that its limits cannot be checked."""
     return _refuse_token(
         login, f"lookup-self: {said}", "`auth/token/lookup-self` (read) and `auth/token/revoke-self` (update) in the policy"
     )
 
 
 def _longest_life(facts: Mapping[str, object]) -> int | None:
-    """Seconds from its creation, or None when nothing ends it."""
+    """Return the seconds from its creation to its end, or None when it can be renewed for ever."""
     explicit, first = facts.get("explicit_max_ttl"), facts.get("creation_ttl")
     if isinstance(explicit, int) and explicit > 0:
         return explicit
@@ -177,7 +177,7 @@ def _longest_life(facts: Mapping[str, object]) -> int | None:
 
 
 def _without(said: str, jwt: str) -> str:
-    """An answer that repeats what was sent must not put it into a log."""
+    """Return a message without the token that was sent."""
     for part in (jwt, *jwt.split(".")):
         if part:
             said = said.replace(part, "***")

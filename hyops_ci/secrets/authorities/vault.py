@@ -63,7 +63,7 @@ def open_authority(plan: SecretPlan, access: Access) -> VaultAuthority:
 
 
 class VaultAuthority:
-    """The adapter of Vault and OpenBao. Logs in at the first question and never before."""
+    """The adapter of Vault and OpenBao. It logs in on first use."""
 
     def __init__(
         self, connection: Connection, login: Login, *, max_token_ttl: int, revoke: bool = True, learn: Callable[[str], None] | None = None
@@ -78,17 +78,17 @@ class VaultAuthority:
 
     @property
     def origin(self) -> str:
-        """The address in use; before the first question the one that is tried first."""
+        """The address in use; before the first use the one that is tried first."""
         return self._origin
 
     @property
     def login(self) -> Literal["jwt", "token-file"]:
-        """How it is entered."""
+        """The login method."""
         return self._login.method
 
     @property
     def role(self) -> str:
-        """As whom."""
+        """The role asked for."""
         return self._login.role
 
     @property
@@ -97,15 +97,15 @@ class VaultAuthority:
         return self._revoked
 
     def names(self, refs: Sequence[SecretRef]) -> Mapping[str, bool]:
-        """For each key whether its field exists in the current version; asks KV's `subkeys`, which answers without values."""
+        """Return for each key whether its field exists in the current version; asks KV's `subkeys`, which returns no values."""
         return self._ask(lambda api: self._names(api, refs))
 
     def read(self, refs: Sequence[SecretRef]) -> Sequence[Secret]:
-        """Every value or a Refusal naming each that is missing; one read per path, so that one path is one version."""
+        """Return every value. Raises Refusal naming each that is missing; one read per path, so that one path is one version."""
         return self._ask(lambda api: self._read(api, refs))
 
     def close(self) -> None:
-        """Revoke what was given, forget it. Never raises: `revoked` tells."""
+        """Revoke every token. Never raises; `revoked` has the result."""
         entered, self._entered, self._api = self._entered, [], None
         for api in entered:
             if self._revoke:
@@ -194,7 +194,7 @@ class VaultAuthority:
 
 
 def refuse_missing(missing: Sequence[str], origin: str) -> Refusal:
-    """The refusal for names that the authority does not hold, each as `KEY: why`."""
+    """Return the refusal for names that the authority does not hold, each as `KEY: why`."""
     return Refusal(
         "secrets.missing",
         f"the authority lacks {len(missing)} of the secrets that the plan needs; the bundle was not touched",
@@ -207,7 +207,7 @@ def refuse_missing(missing: Sequence[str], origin: str) -> Refusal:
 
 
 def _current(path: str, answer: VaultReply) -> tuple[Mapping[str, Any], str, str]:
-    """Fields and version of the current version, or why there are none."""
+    """Return fields and version of the current version, and the problem if there is none."""
     metadata = answer.data.get("metadata")
     facts = metadata if isinstance(metadata, dict) else {}
     version = shown(str(facts.get("version", "")))
@@ -229,7 +229,7 @@ def _by_path(refs: Sequence[SecretRef]) -> dict[str, list[SecretRef]]:
 
 
 def _api(path: str, kind: str) -> str:
-    """`<mount>/<kind>/<path>`. A path that an HTTP client could read as another one is never sent."""
+    """Return `<mount>/<kind>/<path>`. Raises Refusal for a path that an HTTP client could normalize to another one."""
     if not _PATH.fullmatch(path) or any(set(segment) == {"."} for segment in path.split("/")):
         raise Refusal(
             "secrets.path",

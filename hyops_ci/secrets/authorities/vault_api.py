@@ -1,4 +1,4 @@
-"""The HTTP API of one Vault address: hvac's adapter sends, within the bounds of every request of ours; no failure carries a token.
+"""The HTTP API of one Vault address, through hvac's adapter and a bounded session. No error carries a token.
 
 hvac's `Client` reads `VAULT_TOKEN`, `~/.vault-token`, `VAULT_CACERT` and more by itself; its adapter reads nothing, so that is used.
 Vault and OpenBao speak the same API here; OpenBao is what the tests run.
@@ -17,12 +17,12 @@ LIMITS: Final = Limits(seconds=15.0, connect=5.0, max_bytes=16 << 20)
 
 
 class Unreachable(Exception):
-    """This address gives no answer that can be used, after its retries; another address might."""
+    """No usable response from this address after its retries; another address may have one."""
 
 
 @dataclass(frozen=True, slots=True)
 class VaultReply:
-    """What the authority answered. The body is never shown: it may hold values."""
+    """A response of the authority. The body is never shown: it may hold values."""
 
     status: int
     body: Mapping[str, Any] = field(repr=False)
@@ -40,7 +40,7 @@ class VaultReply:
 
     @property
     def errors(self) -> str:
-        """The authority's own words on one line."""
+        """The error messages of the body on one line."""
         errors = self.body.get("errors")
         return " ".join(" ".join(str(error) for error in errors).split()) if isinstance(errors, list) else ""
 
@@ -62,7 +62,7 @@ class VaultApi:
         self._adapter.token = token
 
     def ask(self, method: str, path: str, *, body: Mapping[str, object] | None = None, attempts: int = ATTEMPTS) -> VaultReply:
-        """Return the answer to one request to `/v1/<path>`; network trouble and 5xx are tried again. Raises Unreachable."""
+        """Return the response to one request to `/v1/<path>`; network trouble and 5xx are tried again. Raises Unreachable."""
 
         def once() -> Reply:
             return self._http.reply(lambda: self._adapter.request(method, f"/v1/{path}", json=body))

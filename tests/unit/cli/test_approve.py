@@ -239,7 +239,7 @@ def test_nobody_knows_whether_it_was_started(desk: Desk, monkeypatch: pytest.Mon
     desk.night.fake.inject(faults.dropped(), START, times=None)
     said = desk.approve("jonas")
     assert said.code == 12
-    assert "your answer is in the ledger; nobody knows whether the run was started" in said.err
+    assert "your answer is in the ledger; whether the run was started is not known" in said.err
     assert "look at https://github.com/acme/recovery/actions/workflows/dr.yml" in said.err
 
 
