@@ -1,4 +1,4 @@
-"""The night with GitHub down: `hyops-ci run` under the host trust, with two approvals, and what it never takes."""
+"""With GitHub down: `hyops-ci run` under the host trust, with two approvals, and what it never takes."""
 
 from __future__ import annotations
 
@@ -322,7 +322,7 @@ def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch
 
 @pytest.mark.bao
 def test_the_token_on_the_host_opens_vault_and_ends_with_the_run(runner: Runner, tmp_path: Path) -> None:
-    """GitHub gives no identity tonight: the token that a person put on the host does, for both stages, and is revoked by the run."""
+    """GitHub gives no identity here: the token that a person put on the host does, for both stages, and is revoked by the run."""
     with start_openbao() as bao:
         refs = refs_for(builtin_map(), "lab", ("dr", "shared"), [row.key for row in builtin_map().rows if row.scope in ("dr", "shared")])
         paths: dict[str, dict[str, object]] = {}

@@ -15,7 +15,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.stages.conclude.stage import conclude
 from hyops_ci.stages.sealing import bundle_path
-from tests.security.kit import RECOVERED, a_night
+from tests.security.incident import RECOVERED, start_incident
 
 pytestmark = pytest.mark.e2e
 NETWORK = ("ls-remote", "fetch", "push")
@@ -31,27 +31,27 @@ def test_what_each_stage_asks_of_others(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Git, "run", run)
     hyops = tmp_path / "hyops-calls"
-    with a_night(tmp_path / "night") as night:
-        night.configure(lambda config: config["host"].update(hyops=str(noted(Path(config["host"]["hyops"]), hyops))))
+    with start_incident(tmp_path / "incident") as incident:
+        incident.configure(lambda config: config["host"].update(hyops=str(noted(Path(config["host"]["hyops"]), hyops))))
 
         def asked() -> tuple[list[str], list[str], int]:
             """The calls since the last time: of git, of HyOps, and how many of GitHub."""
             started = [words.removeprefix("blueprint ").split()[0] for words in hyops.read_text().splitlines()] if hyops.exists() else []
-            found = (list(git), started, len(night.fake.calls))
+            found = (list(git), started, len(incident.fake.calls))
             git.clear()
             hyops.unlink(missing_ok=True)
-            night.fake.calls.clear()
+            incident.fake.calls.clear()
             return found
 
         asked()
-        assert night.plan().state is State.PLANNED
+        assert incident.plan().state is State.PLANNED
         assert asked() == (["ls-remote"], [], 5)
-        assert night.check().state is State.CHECKED
+        assert incident.check().state is State.CHECKED
         assert asked() == (["ls-remote"], ["--version", "preflight"], 1)
-        assert night.execute(night.signed("jonas")).state in RECOVERED
+        assert incident.execute(incident.signed("jonas")).state in RECOVERED
         assert asked() == (["ls-remote", "push", "push", "push"], ["--version", "preflight", "preflight", "deploy"], 1)
-        bundle = bundle_path(night.folder)
-        conclude(night.fresh(), night.world("conclude"), evidence=bundle, digest=digest_bytes(bundle.read_bytes()), results={})
+        bundle = bundle_path(incident.folder)
+        conclude(incident.fresh(), incident.world("conclude"), evidence=bundle, digest=digest_bytes(bundle.read_bytes()), results={})
         assert asked() == (["ls-remote"], [], 2)
 
 

@@ -24,7 +24,7 @@ from hyops_ci.contracts.facts import CheckFacts, PlanFacts
 from hyops_ci.operations.rehearse.scenarios import DNS, example_decision
 from hyops_ci.planning.case import Gate
 from hyops_ci.stages.plan.stage import Ask, Form, plan
-from tests.security.kit import GATE, SERVICE, Night, a_night
+from tests.security.incident import GATE, SERVICE, Incident, start_incident
 from tests.support.github import faults
 from tests.support.github.repositories import plain_rule, pull_request_rule
 
@@ -81,126 +81,126 @@ def written(info: FieldInfo, values: list[Any]) -> bool:
 # ------------------------------------------------------------------------------------------------------------- scenarios
 
 
-def edit(night: Night, change: Callable[[dict[str, Any]], object], path: str = OVERLAY) -> None:
+def edit(incident: Incident, change: Callable[[dict[str, Any]], object], path: str = OVERLAY) -> None:
     """Edit a YAML file of the repository."""
-    document = yaml.safe_load((night.site.repository / path).read_text("utf-8"))
+    document = yaml.safe_load((incident.site.repository / path).read_text("utf-8"))
     change(document)
-    (night.site.repository / path).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    (incident.site.repository / path).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
-def pinned_host(night: Night) -> None:
+def pinned_host(incident: Incident) -> None:
     """A host with a trust file, whose caller is compared with it; the recovery, and the way back from it."""
-    night.pinned = True
-    night.come_to_the_gate()
-    night.execute(night.signed("jonas"))
-    night.start(actor="maria")
-    night.plan(example_decision("failback", night.site.clock, 2))
+    incident.pinned = True
+    incident.reach_gate()
+    incident.execute(incident.signed("jonas"))
+    incident.start(actor="maria")
+    incident.plan(example_decision("failback", incident.site.clock, 2))
 
 
-def strange_machine(night: Night) -> None:
+def strange_machine(incident: Incident) -> None:
     """A hosted machine takes the check; an App asked."""
-    night.fake.add_user("escalate[bot]", kind="Bot", number=41898)
-    night.start(actor="escalate[bot]")
-    night.plan()
-    night.check(runner_environment="github-hosted")
+    incident.fake.add_user("escalate[bot]", kind="Bot", number=41898)
+    incident.start(actor="escalate[bot]")
+    incident.plan()
+    incident.check(runner_environment="github-hosted")
 
 
-def guarded(night: Night) -> None:
+def guarded(incident: Incident) -> None:
     """Environments with teams, waits and bypass; a branch with rules; no code owner of what decides."""
-    team = night.fake.add_team("acme/dr-approvers", members=["priya"])
-    night.repository.add_environment(GATE, reviewers=[team], wait_timer=5, branches=["main", "release/*"], can_admins_bypass=True)
-    night.repository.protect(rules=[pull_request_rule(reviews=2), plain_rule("deletion"), plain_rule("non_fast_forward")])
-    owners = night.site.repository / ".github" / "CODEOWNERS"
+    team = incident.fake.add_team("acme/dr-approvers", members=["priya"])
+    incident.repository.add_environment(GATE, reviewers=[team], wait_timer=5, branches=["main", "release/*"], can_admins_bypass=True)
+    incident.repository.protect(rules=[pull_request_rule(reviews=2), plain_rule("deletion"), plain_rule("non_fast_forward")])
+    owners = incident.site.repository / ".github" / "CODEOWNERS"
     owners.write_text("/docs/ @acme/writers\n", encoding="utf-8")
-    night.approvers("jonas", channels=("signed", "environment"))
-    night.plan()
+    incident.approvers("jonas", channels=("signed", "environment"))
+    incident.plan()
 
 
-def classic(night: Night) -> None:
+def classic(incident: Incident) -> None:
     """A branch protected the old way, an environment with a reviewer."""
-    night.repository.protect(rules=[])
-    night.approvers("jonas", channels=("signed", "environment"))
-    night.plan()
+    incident.repository.protect(rules=[])
+    incident.approvers("jonas", channels=("signed", "environment"))
+    incident.plan()
 
 
-def settled(night: Night) -> None:
+def settled(incident: Incident) -> None:
     """A drill that was cut off, what a person said of it afterwards, and the next decision."""
-    night.site.script({DNS: {"cut_off": True}})
-    night.plan(drill(night, 1))
-    night.check()
-    night.execute(night.signed("jonas"))
-    night.start(actor="maria")
-    night.plan()
-    night.ledger().settle(
-        serves="onprem", home_site="onprem", reason="looked: on-prem serves", settled_by="jonas", at=stamp(night.site.clock.now())
+    incident.site.script({DNS: {"cut_off": True}})
+    incident.plan(drill(incident, 1))
+    incident.check()
+    incident.execute(incident.signed("jonas"))
+    incident.start(actor="maria")
+    incident.plan()
+    incident.ledger().settle(
+        serves="onprem", home_site="onprem", reason="looked: on-prem serves", settled_by="jonas", at=stamp(incident.site.clock.now())
     )
-    night.start(actor="maria")
-    night.plan()
+    incident.start(actor="maria")
+    incident.plan()
 
 
-def drill(night: Night, number: int) -> bytes:
+def drill(incident: Incident, number: int) -> bytes:
     """A drill's decision, made now."""
-    decision = json.loads(example_decision("failover", night.site.clock, number))
+    decision = json.loads(example_decision("failover", incident.site.clock, number))
     return json.dumps(decision | {"exercise": {"kind": "drill", "level": "isolated", "drill_id": "drill-2026-11"}}).encode()
 
 
-def unanswered(night: Night) -> None:
+def unanswered(incident: Incident) -> None:
     """GitHub tells neither of environments nor of the branch's rules."""
-    night.approvers("jonas", channels=("signed", "environment"))
+    incident.approvers("jonas", channels=("signed", "environment"))
     for path in ("/repos/{owner}/{repo}/environments/{environment_name}", "/repos/{owner}/{repo}/rules/branches/{branch}"):
-        night.fake.inject(faults.answer(403), on=f"GET {path}", times=None)
-    night.plan()
+        incident.fake.inject(faults.answer(403), on=f"GET {path}", times=None)
+    incident.plan()
 
 
-def from_a_shell(night: Night) -> None:
+def from_a_shell(incident: Incident) -> None:
     """No GitHub at all."""
-    plan(Ask(night.site.repository, form=Form("failover", SERVICE, "INC-4242")), night.folder, night.site.world())
+    plan(Ask(incident.site.repository, form=Form("failover", SERVICE, "INC-4242")), incident.folder, incident.site.world())
 
 
-def blocked_runner(night: Night) -> None:
+def blocked_runner(incident: Incident) -> None:
     """An upstream state is gone, a state that a step would write is old; HyOps' clock is not GitHub's."""
-    night.site.seed_state("platform/postgresql-ha#postgresql_restore_gcp_dr", 71)
-    night.site.forget_state("org/gcp/wan-hub-network")
-    night.plan()
-    night.check()
+    incident.site.seed_state("platform/postgresql-ha#postgresql_restore_gcp_dr", 71)
+    incident.site.forget_state("org/gcp/wan-hub-network")
+    incident.plan()
+    incident.check()
 
 
-def odd_overlay(night: Night) -> None:
+def odd_overlay(incident: Incident) -> None:
     """Keys that HyOps does not know, and everything that a step may say."""
 
     def change(document: dict[str, Any]) -> None:
         document["steps"][1] |= {"optional": True, "verify_state_on_skip": True, "with_deps": True, "action": "apply", "typo": 1}
 
-    edit(night, change)
-    night.plan()
+    edit(incident, change)
+    incident.plan()
 
 
-def drill_with_another_blueprint(night: Night) -> None:
+def drill_with_another_blueprint(incident: Incident) -> None:
     """Production's overlays travel with the plan of a drill; one of them names a module that this runner has no spec of."""
-    path = night.site.repository / ".github" / "dr" / "prod" / "postgresql-ha-failover-gcp.yml"
+    path = incident.site.repository / ".github" / "dr" / "prod" / "postgresql-ha-failover-gcp.yml"
     path.parent.mkdir()
-    path.write_bytes((night.site.repository / OVERLAY).read_bytes())
+    path.write_bytes((incident.site.repository / OVERLAY).read_bytes())
     failback = path.with_name("postgresql-ha-failback-onprem.yml")
     failback.write_text(path.read_text("utf-8").replace("platform/gcp/platform-vm", "platform/onprem/other-vm"), encoding="utf-8")
     production = {
         "failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"},
         "failback": {"lane": "onprem", "blueprint": "dr/postgresql-ha-failback-onprem@v1"},
     }
-    night.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
-    night.plan(drill(night, 1))
-    night.check()
+    incident.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
+    incident.plan(drill(incident, 1))
+    incident.check()
 
 
-def broken_hyops(night: Night) -> None:
+def broken_hyops(incident: Incident) -> None:
     """HyOps says its version, and then nothing that can be read; a module's spec is gone; the endpoint has a name."""
-    edit(night, lambda document: document["steps"][2]["inputs"].update(endpoint_dns_name="pg.lab.example.net"))
-    night.plan()
-    shutil.rmtree(night.site.runner / "core" / "modules" / "org")
-    (night.site.runner / "hyops").write_text("#!/bin/sh\necho 0.1.4\n", encoding="utf-8")
-    night.check()
+    edit(incident, lambda document: document["steps"][2]["inputs"].update(endpoint_dns_name="pg.lab.example.net"))
+    incident.plan()
+    shutil.rmtree(incident.site.runner / "core" / "modules" / "org")
+    (incident.site.runner / "hyops").write_text("#!/bin/sh\necho 0.1.4\n", encoding="utf-8")
+    incident.check()
 
 
-SCENARIOS: dict[str, Callable[[Night], object]] = {
+SCENARIOS: dict[str, Callable[[Incident], object]] = {
     each.__name__: each
     for each in (
         pinned_host,
@@ -232,8 +232,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Gate, "__call__", watched)
         for name, act in SCENARIOS.items():
-            with a_night(tmp_path_factory.mktemp(name)) as night:
-                act(night)
+            with start_incident(tmp_path_factory.mktemp(name)) as incident:
+                act(incident)
     return values
 
 

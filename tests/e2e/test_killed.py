@@ -29,8 +29,8 @@ from hyops_ci.stages.context import ShiftedClock, SystemClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.runner import StageEnd
-from tests.e2e.killed import moment_of, world_of
-from tests.e2e.nights import SERVICE, hyops_ci, processes_of
+from tests.e2e.killed_execute import moment_of, world_of
+from tests.e2e.rehearsal import SERVICE, hyops_ci, processes_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 S = State
@@ -84,7 +84,7 @@ class Place:
 
     def execute(self, moment: str) -> int:
         """Execute in a process of its own; the answer is its return code."""
-        driver = Path(__file__).with_name("killed.py")
+        driver = Path(__file__).with_name("killed_execute.py")
         root = driver.parents[2]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.site.root), "PYTHONPATH": str(root)}
         return subprocess.run([sys.executable, driver, self.site.root, moment], env=env, timeout=120, check=False).returncode

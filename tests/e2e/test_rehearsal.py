@@ -16,11 +16,11 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS
-from tests.e2e.nights import SERVICE, Night, forms, hyops_ci, places, processes_of, rehearse, secrets_of
+from tests.e2e.rehearsal import SERVICE, Rehearsal, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 pytestmark = pytest.mark.e2e
 S = State
-Rehearsed = Callable[[str], Night]
+Rehearsed = Callable[[str], Rehearsal]
 
 UNTOUCHED = ("primary", "onprem", 0, 0, None)
 GONE_OVER = ("failed_over", "gcp", 1, 1, S.COMPLETED_WITH_EXCEPTIONS)
@@ -56,11 +56,11 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     """Each scenario once per process, when it is first asked for."""
-    done: dict[str, Night] = {}
+    done: dict[str, Rehearsal] = {}
 
-    def ask(scenario: str) -> Night:
+    def ask(scenario: str) -> Rehearsal:
         if scenario not in done:
-            done[scenario] = rehearse(tmp_path_factory.mktemp("night") / scenario, "--scenario", scenario)
+            done[scenario] = rehearse(tmp_path_factory.mktemp("rehearsal") / scenario, "--scenario", scenario)
         return done[scenario]
 
     return ask
@@ -71,63 +71,63 @@ def test_every_scenario_has_its_expectation() -> None:
 
 
 @pytest.mark.parametrize("scenario", EXPECTED)
-def test_a_night_ends_as_it_should(scenario: str, rehearsed: Rehearsed) -> None:
-    night, (outcome, code, headline, _) = rehearsed(scenario), EXPECTED[scenario]
-    assert night.ended.returncode == code, night.ended.stderr
-    assert "Traceback" not in night.ended.stderr
-    assert (night.said["outcome"], night.said["exit_code"]) == (outcome, code)
-    assert night.said["headline"].startswith(headline)
-    assert night.said["evidence_valid"] is True
-    assert night.said["problems"] == []
-    is_ledger_of(night, scenario)
-    is_proven(night, scenario)
-    keeps_its_secrets(night)
-    assert processes_of(night.folder) == []
+def test_a_scenario_ends_as_it_should(scenario: str, rehearsed: Rehearsed) -> None:
+    rehearsal, (outcome, code, headline, _) = rehearsed(scenario), EXPECTED[scenario]
+    assert rehearsal.ended.returncode == code, rehearsal.ended.stderr
+    assert "Traceback" not in rehearsal.ended.stderr
+    assert (rehearsal.said["outcome"], rehearsal.said["exit_code"]) == (outcome, code)
+    assert rehearsal.said["headline"].startswith(headline)
+    assert rehearsal.said["evidence_valid"] is True
+    assert rehearsal.said["problems"] == []
+    is_ledger_of(rehearsal, scenario)
+    is_proven(rehearsal, scenario)
+    keeps_its_secrets(rehearsal)
+    assert processes_of(rehearsal.folder) == []
 
 
-def is_ledger_of(night: Night, scenario: str) -> None:
+def is_ledger_of(rehearsal: Rehearsal, scenario: str) -> None:
     """The tip as expected; a run that held the claim left its bundle's digest."""
-    tip, expected = night.tip(), EXPECTED[scenario][3]
+    tip, expected = rehearsal.tip(), EXPECTED[scenario][3]
     assert (tip.position, tip.serves, tip.moves, tip.epoch, tip.state) == expected
     if tip.claim is None:
-        assert night.said["claim_id"] == ""
+        assert rehearsal.said["claim_id"] == ""
     elif scenario != "duplicate":
-        assert (tip.claim.claim_id, tip.bundle_sha256) == (night.said["claim_id"], night.said["bundle_sha256"])
+        assert (tip.claim.claim_id, tip.bundle_sha256) == (rehearsal.said["claim_id"], rehearsal.said["bundle_sha256"])
     assert tip.past_no_return == (scenario in ("recovered", "duplicate", "failback", "indeterminate"))
 
 
-def is_proven(night: Night, scenario: str) -> None:
+def is_proven(rehearsal: Rehearsal, scenario: str) -> None:
     """The verifier accepts the bundle in a process of its own, and the report says what HyOps was."""
-    verified = hyops_ci("evidence", "verify", night.bundle)
+    verified = hyops_ci("evidence", "verify", rehearsal.bundle)
     assert (verified.returncode, verified.stdout.splitlines()[0]) == (0, "VALID")
-    report = Path(night.said["report"]).read_text(encoding="utf-8")
-    files = read_files(night.bundle)
-    assert json.loads(files["result.json"])["outcome"] == night.said["outcome"]
+    report = Path(rehearsal.said["report"]).read_text(encoding="utf-8")
+    files = read_files(rehearsal.bundle)
+    assert json.loads(files["result.json"])["outcome"] == rehearsal.said["outcome"]
     checked = "check.json" in files
-    assert night.said["stand_in"] is checked
+    assert rehearsal.said["stand_in"] is checked
     if checked:
         assert "STAND-IN" in report.upper()
-    assert "STAND-IN" in night.ended.stderr
+    assert "STAND-IN" in rehearsal.ended.stderr
 
 
-def keeps_its_secrets(night: Night) -> None:
+def keeps_its_secrets(rehearsal: Rehearsal) -> None:
     """No value anywhere but at home."""
-    patterns = {form: value for value in secrets_of(night.folder) for form in forms(value)}
-    for place, content in places(night):
+    patterns = {form: value for value in secrets_of(rehearsal.folder) for form in forms(value)}
+    for place, content in places(rehearsal):
         assert not [value for form, value in patterns.items() if form in content], place
 
 
 def test_the_search_for_secrets_finds_one(rehearsed: Rehearsed, tmp_path: Path) -> None:
     """A search that cannot find anything proves nothing."""
-    folder = tmp_path / "night"
-    night = rehearse(folder, "--scenario", "unsigned")
+    folder = tmp_path / "rehearsal"
+    rehearsal = rehearse(folder, "--scenario", "unsigned")
     (folder / "run-1" / "leak.txt").write_bytes(b"x" + forms(secrets_of(folder)[0])[2])
     with pytest.raises(AssertionError, match=r"leak\.txt"):
-        keeps_its_secrets(night)
+        keeps_its_secrets(rehearsal)
 
 
-def test_the_texts_of_a_good_night(tmp_path: Path) -> None:
-    ended = hyops_ci("rehearse", "--stand-in", "--folder", tmp_path / "night")
+def test_the_texts_of_a_good_run(tmp_path: Path) -> None:
+    ended = hyops_ci("rehearse", "--stand-in", "--folder", tmp_path / "rehearsal")
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0
     assert lines[0].startswith("RECOVERED, 4 deviations  pg-ha/lab serves from gcp since ")
@@ -223,10 +223,10 @@ def decision(**fields: object) -> bytes:
 def test_a_decision_of_ones_own_on_its_own_day(tmp_path: Path) -> None:
     own = tmp_path / "decision.json"
     own.write_bytes(decision(decision_id="our-own-decision-7", rationale="we practise"))
-    night = rehearse(tmp_path / "night", "--decision", own, "--at", "2026-11-23T03:05:00Z")
-    assert night.ended.returncode == 0, night.ended.stderr
-    assert night.said["decision_id"] == "our-own-decision-7"
-    result = json.loads(read_files(night.bundle)["result.json"])
+    rehearsal = rehearse(tmp_path / "rehearsal", "--decision", own, "--at", "2026-11-23T03:05:00Z")
+    assert rehearsal.ended.returncode == 0, rehearsal.ended.stderr
+    assert rehearsal.said["decision_id"] == "our-own-decision-7"
+    result = json.loads(read_files(rehearsal.bundle)["result.json"])
     assert result["started_at"].startswith("2026-11-23T03:05:0")
     late = rehearse(tmp_path / "late", "--decision", own, "--at", "2026-11-24T03:05:00Z")
     assert late.ended.returncode == 3
@@ -237,10 +237,10 @@ def test_a_decision_of_ones_own_on_its_own_day(tmp_path: Path) -> None:
 def test_a_decision_that_is_none_is_refused_with_evidence(tmp_path: Path) -> None:
     own = tmp_path / "decision.json"
     own.write_bytes(b'{"api_version": "hybridops/v1", "kind": "Decision", "signals": [NaN]}')
-    night = rehearse(tmp_path / "night", "--decision", own)
-    assert (night.ended.returncode, night.said["outcome"]) == (3, "REJECTED")
-    assert night.said["refusal"]["gate"].startswith("intake.")
-    assert hyops_ci("evidence", "verify", night.bundle).returncode == 0
+    rehearsal = rehearse(tmp_path / "rehearsal", "--decision", own)
+    assert (rehearsal.ended.returncode, rehearsal.said["outcome"]) == (3, "REJECTED")
+    assert rehearsal.said["refusal"]["gate"].startswith("intake.")
+    assert hyops_ci("evidence", "verify", rehearsal.bundle).returncode == 0
 
 
 def test_a_config_of_ones_own_is_rehearsed_on_local_things_only(tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_a_config_of_ones_own_is_rehearsed_on_local_things_only(tmp_path: Path) 
     (home / "dr-dispatch.yml").write_text(yaml.safe_dump(config))
     own = tmp_path / "decision.json"
     own.write_bytes(decision(service="pg-ha/prod"))
-    night = rehearse(tmp_path / "night", "--config", home / "dr-dispatch.yml", "--decision", own, "--at", "2026-11-23T03:05:00Z")
-    assert night.ended.returncode == 0, night.ended.stdout + night.ended.stderr
-    plan = json.loads(read_files(night.bundle)["plan.json"])
+    rehearsal = rehearse(tmp_path / "rehearsal", "--config", home / "dr-dispatch.yml", "--decision", own, "--at", "2026-11-23T03:05:00Z")
+    assert rehearsal.ended.returncode == 0, rehearsal.ended.stdout + rehearsal.ended.stderr
+    plan = json.loads(read_files(rehearsal.bundle)["plan.json"])
     assert (plan["service"], plan["env_class"], plan["secrets"]["kind"]) == ("pg-ha/prod", "lab", "file")
 
 
@@ -267,7 +267,7 @@ def test_a_config_of_ones_own_is_rehearsed_on_local_things_only(tmp_path: Path) 
 def test_a_config_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     own = tmp_path / "dr-dispatch.yml"
     own.write_bytes(content)
-    ended = hyops_ci("rehearse", "--config", own, "--format", "json", "--folder", tmp_path / "night")
+    ended = hyops_ci("rehearse", "--config", own, "--format", "json", "--folder", tmp_path / "rehearsal")
     assert ended.returncode == 2
     assert json.loads(ended.stdout)["error"]["exit_code"] == 2
     assert "Traceback" not in ended.stderr

@@ -10,7 +10,7 @@ import pytest
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Store
-from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare
+from tests.ledger.ledger_setup import BRANCH, SERVICE, MemoryStore, at, bare
 from tests.support.git_http import GitServer, serving
 from tests.support.ref_store import Branch, RefStore
 

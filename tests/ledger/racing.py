@@ -13,7 +13,7 @@ from pathlib import Path
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.scene import SERVICE, at, request
+from tests.ledger.ledger_setup import SERVICE, at, request
 
 ROOT = Path(__file__).parents[2]
 HOLD = 120.0

@@ -14,7 +14,7 @@ from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.scene import BRANCH, SERVICE, MemoryStore, at, bare, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, MemoryStore, at, bare, git, request
 
 REF = f"refs/heads/{BRANCH}"
 

@@ -13,7 +13,7 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.scene import SERVICE, at, git, request
+from tests.ledger.ledger_setup import SERVICE, at, git, request
 from tests.support.git_http import No, serve_git, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"

@@ -16,7 +16,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger import git_store as adapter
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed, first_tip
-from tests.ledger.scene import BRANCH, SERVICE, at, bare, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, request
 from tests.support.git_http import serving
 
 LENGTH = 5_000

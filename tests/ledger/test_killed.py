@@ -17,14 +17,14 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.scene import BRANCH, SERVICE, at, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request
 
 ROOT = Path(__file__).parents[2]
 CLAIM = """
 import sys
 from pathlib import Path
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.scene import SERVICE, request
+from tests.ledger.ledger_setup import SERVICE, request
 Ledger.over_git(sys.argv[1], SERVICE, state_dir=Path(sys.argv[2])).claim(request(1))
 """
 READING = ("ls-remote", "merge-base", "rev-list", "cat-file")

@@ -10,7 +10,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.scene import BRANCH, SERVICE, at, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request
 
 REF = f"refs/heads/{BRANCH}"
 NETWORK = ("ls-remote", "fetch", "push")

@@ -16,7 +16,7 @@ from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import first_tip
-from tests.ledger.scene import BRANCH, SERVICE, at, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request
 from tests.support.git_http import GitServer
 
 REF = f"refs/heads/{BRANCH}"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.ledger.ledger import Ledger
+from tests.ledger.ledger_setup import SERVICE, at
 from tests.ledger.racing import Race, race
-from tests.ledger.scene import SERVICE, at
 from tests.support.git_http import serving
 
 RACERS = 8

@@ -53,15 +53,15 @@ def test_a_seed_is_a_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scene", "budget", "states"),
+    ("runs", "budget", "states"),
     [
         ("same incident", Budget(jumps=1, beats=2), 4000),
         ("two incidents", Budget(faults=1), 5000),
         ("a drill and a real run", Budget(), 5000),
     ],
 )
-def test_every_night_of_two_runs(scene: str, budget: Budget, states: int) -> None:
-    found = search(RUN_SETS[scene], budget)
+def test_every_schedule_of_two_runs(runs: str, budget: Budget, states: int) -> None:
+    found = search(RUN_SETS[runs], budget)
     assert not found.violations
     assert found.states > states
 
@@ -145,12 +145,12 @@ PLANTS: list[tuple[Plant, str, str, Budget]] = [
 ]
 
 
-@pytest.mark.parametrize(("plant", "kind", "scene", "budget"), PLANTS)
+@pytest.mark.parametrize(("plant", "kind", "runs", "budget"), PLANTS)
 def test_a_planted_fault_is_found_in_the_nights_of_two(
-    plant: Plant, kind: str, scene: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
+    plant: Plant, kind: str, runs: str, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    assert kind in {violation.kind for violation, _ in search(RUN_SETS[scene], budget, most=60).violations}
+    assert kind in {violation.kind for violation, _ in search(RUN_SETS[runs], budget, most=60).violations}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import RISK, choose, merge, refuse_while_ahead
 from hyops_ci.ledger.store import Relation, relation
-from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, request
 from tests.support.git_http import serving
 
 REF = f"refs/heads/{BRANCH}"

@@ -11,7 +11,7 @@ from hyops_ci.ledger.rules import Duplicate
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.transitions import claimed, first_tip
 from tests.ledger.conftest import Stores
-from tests.ledger.scene import SERVICE, at, request, signed, subject
+from tests.ledger.ledger_setup import SERVICE, at, request, signed, subject
 
 FIRST = first_tip(SERVICE, "a" * 32, "onprem", at())
 

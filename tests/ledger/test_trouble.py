@@ -1,4 +1,4 @@
-"""What a remote does on a bad night: it loses answers, says 503, hangs up, denies, is not there, or hangs."""
+"""Failures of a remote: it loses answers, returns 503, hangs up, denies, is not there, or hangs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyops_ci.ledger import git_process
 from hyops_ci.ledger.git_store import LONG_WAITS, WAITS, GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed
-from tests.ledger.scene import BRANCH, SERVICE, at, bare, git, request, signed, subject
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, request, signed, subject
 from tests.support.git_http import BUSY, GitServer, No, Trouble, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"

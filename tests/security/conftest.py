@@ -1,4 +1,4 @@
-"""A night of its own for each attack; or one for a module, whose run waits at the gate, for attacks that are to leave nothing behind."""
+"""A incident of its own for each attack; or one for a module, whose run waits at the gate, for attacks that are to leave nothing behind."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.kit import Night, a_night
+from tests.security.incident import Incident, start_incident
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[Night]:
-    with a_night(tmp_path) as made:
+def incident(tmp_path: Path) -> Iterator[Incident]:
+    with start_incident(tmp_path) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def long_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+def long_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Incident]:
     """jonas and priya sign or review; both are needed by nobody but the tests that say so."""
-    with a_night(tmp_path_factory.mktemp("night")) as made:
+    with start_incident(tmp_path_factory.mktemp("incident")) as made:
         made.approvers("jonas", "priya", "maria", channels=("environment", "signed"))
         made.gate.reviewers = [made.fake.account("jonas"), made.fake.account("priya")]
         made.pinned = True
-        made.come_to_the_gate()
+        made.reach_gate()
         yield made
 
 
 @pytest.fixture
-def at_the_gate(long_night: Night) -> Night:
+def at_the_gate(long_night: Incident) -> Incident:
     """maria's run, checked; nobody has answered yet."""
     long_night.again()
     return long_night

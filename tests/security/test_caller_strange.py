@@ -13,23 +13,23 @@ from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job_identity import OnRunner, require_caller
-from tests.security.kit import Night, assert_recovered, assert_refused
+from tests.security.incident import Incident, assert_recovered, assert_refused
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"
-Change = Callable[[Night, RunContext, OnRunner], RunContext]
+Change = Callable[[Incident, RunContext, OnRunner], RunContext]
 
 
-def minted(night: Night, audience: str, iss: str = "") -> str:
-    """A token about the job that asks, signed with the key of this night's issuer."""
-    claims = {name: value for name, value in night.issuer.claims.items() if value is not None}
-    return night.issuer.key.mint(audience, lifetime=300, **{**claims, "iss": iss or night.issuer.url})
+def minted(incident: Incident, audience: str, iss: str = "") -> str:
+    """A token about the job that asks, signed with the key of this incident's issuer."""
+    claims = {name: value for name, value in incident.issuer.claims.items() if value is not None}
+    return incident.issuer.key.mint(audience, lifetime=300, **{**claims, "iss": iss or incident.issuer.url})
 
 
 def says(**claims: str | None) -> Change:
     """GitHub signs something else about the attacker's job than about the one that the host waits for."""
 
-    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
-        night.issuer.claims |= claims
+    def change(incident: Incident, world: RunContext, _: OnRunner) -> RunContext:
+        incident.issuer.claims |= claims
         return world
 
     return change
@@ -38,35 +38,35 @@ def says(**claims: str | None) -> Change:
 def of_a_branch(**claims: str) -> Change:
     """Honest about its ref: its own environment says the same as its token."""
 
-    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
-        night.issuer.claims |= {"ref": "refs/heads/let-me-in", "ref_protected": "false", **claims}
+    def change(incident: Incident, world: RunContext, _: OnRunner) -> RunContext:
+        incident.issuer.claims |= {"ref": "refs/heads/let-me-in", "ref_protected": "false", **claims}
         return replace(world, job=replace(world.job, ref="refs/heads/let-me-in"))
 
     return change
 
 
-def stolen(night: Night, world: RunContext, stage: OnRunner) -> RunContext:
+def stolen(incident: Incident, world: RunContext, stage: OnRunner) -> RunContext:
     """The token of a true job, out of a log or a process list, after that job used it here."""
-    token = minted(night, AUDIENCE)
+    token = minted(incident, AUDIENCE)
     thief = replace(world, token_for=lambda _: token)
-    with PartRecorder(night.folder.root.parent / "the-true-job", stage, world.clock) as part:
+    with PartRecorder(incident.folder.root.parent / "the-true-job", stage, world.clock) as part:
         assert require_caller(stage, part, thief) is not None
     return thief
 
 
 def for_another(audience: str) -> Change:
-    def change(night: Night, world: RunContext, _: OnRunner) -> RunContext:
-        return replace(world, token_for=lambda _: minted(night, audience))
+    def change(incident: Incident, world: RunContext, _: OnRunner) -> RunContext:
+        return replace(world, token_for=lambda _: minted(incident, audience))
 
     return change
 
 
-def own_issuer(night: Night, world: RunContext, _: OnRunner) -> RunContext:
+def own_issuer(incident: Incident, world: RunContext, _: OnRunner) -> RunContext:
     """The attacker runs a token service: the job's environment is theirs, the host's trust is not."""
-    return replace(world, token_for=lambda audience: minted(night, audience, iss="https://evil.example.net"))
+    return replace(world, token_for=lambda audience: minted(incident, audience, iss="https://evil.example.net"))
 
 
-def no_token(_: Night, world: RunContext, __: OnRunner) -> RunContext:
+def no_token(_: Incident, world: RunContext, __: OnRunner) -> RunContext:
     """A branch workflow without `id-token: write`."""
     return replace(world, environ={name: value for name, value in world.environ.items() if not name.startswith("ACTIONS_")})
 
@@ -101,32 +101,32 @@ STRANGERS: dict[str, tuple[Change, str, str]] = {
     ("stranger", "stage"),
     [*((name, "execute") for name in STRANGERS), ("a workflow of a branch", "check"), ("a stolen token", "check"), ("no token", "check")],
 )
-def test_a_strange_job_on_the_runners_label(night: Night, stranger: str, stage: OnRunner) -> None:
+def test_a_strange_job_on_the_runners_label(incident: Incident, stranger: str, stage: OnRunner) -> None:
     change, gate, found = STRANGERS[stranger]
-    night.pinned = True
-    assert night.plan().state is State.PLANNED
+    incident.pinned = True
+    assert incident.plan().state is State.PLANNED
     if stage == "execute":
-        with PartRecorder(night.folder.root, "check", night.site.clock) as part:
+        with PartRecorder(incident.folder.root, "check", incident.site.clock) as part:
             part.enter(State.CHECKED)
-    world = change(night, night.world(stage), stage)
-    seen = night.site.root / "host" / SEEN
+    world = change(incident, incident.world(stage), stage)
+    seen = incident.site.root / "host" / SEEN
     known = seen.read_text() if seen.exists() else ""
-    ended = night.execute(world=world) if stage == "execute" else check(night.folder, world)
-    assert_refused(night, ended, gate, 7, found)
+    ended = incident.execute(world=world) if stage == "execute" else check(incident.folder, world)
+    assert_refused(incident, ended, gate, 7, found)
     assert (seen.read_text() if seen.exists() else "") == known, "a refused token is not used up"
-    assert not (night.folder.root / "private" / f"{stage}-preflight").exists(), "HyOps was not asked anything"
-    assert not night.folder.has("runner.json")
+    assert not (incident.folder.root / "private" / f"{stage}-preflight").exists(), "HyOps was not asked anything"
+    assert not incident.folder.has("runner.json")
 
 
-def test_the_true_job_goes_through(night: Night) -> None:
-    night.pinned = True
-    night.come_to_the_gate()
-    assert_recovered(night, night.execute(night.signed("jonas")))
+def test_the_true_job_goes_through(incident: Incident) -> None:
+    incident.pinned = True
+    incident.reach_gate()
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))
 
 
-def test_a_plan_of_another_commit_than_the_callers(night: Night) -> None:
+def test_a_plan_of_another_commit_than_the_callers(incident: Incident) -> None:
     """The job is a true one; the plan that it was given was made of a branch's config."""
-    night.pinned = True
-    assert night.plan().state is State.PLANNED
-    night.folder.write_json("plan.json", night.folder.read_json("plan.json") | {"config_commit": "d" * 40})
-    assert_refused(night, night.check(), "host.caller", 7, "sha ")
+    incident.pinned = True
+    assert incident.plan().state is State.PLANNED
+    incident.folder.write_json("plan.json", incident.folder.read_json("plan.json") | {"config_commit": "d" * 40})
+    assert_refused(incident, incident.check(), "host.caller", 7, "sha ")

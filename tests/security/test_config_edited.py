@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.run import State
-from tests.security.kit import GATE, WORKFLOW, Night, assert_recovered, assert_refused
+from tests.security.incident import GATE, WORKFLOW, Incident, assert_recovered, assert_refused
 from tests.support.github.repositories import plain_rule, pull_request_rule
 
 
@@ -18,30 +18,30 @@ def production(config: dict[str, Any]) -> None:
     config["vault"] = {"address": "https://vault.example.net", "site": "gcp"}
 
 
-def push_only(night: Night) -> None:
-    night.repository.protect(rules=[plain_rule("deletion"), plain_rule("non_fast_forward")])
+def push_only(incident: Incident) -> None:
+    incident.repository.protect(rules=[plain_rule("deletion"), plain_rule("non_fast_forward")])
 
 
-def unprotected(night: Night) -> None:
-    night.repository.branches["main"].protected, night.repository.branches["main"].rules = False, []
+def unprotected(incident: Incident) -> None:
+    incident.repository.branches["main"].protected, incident.repository.branches["main"].rules = False, []
 
 
-def on_a_branch(night: Night) -> None:
-    night.repository.commit({"README.md": "mine"}, "let-me-in")
-    night.start(branch="let-me-in", actor="mallory")
+def on_a_branch(incident: Incident) -> None:
+    incident.repository.commit({"README.md": "mine"}, "let-me-in")
+    incident.start(branch="let-me-in", actor="mallory")
 
 
-def on_a_protected_branch(night: Night) -> None:
+def on_a_protected_branch(incident: Incident) -> None:
     """Rules may hold for every branch: they guard the config only where it is merged."""
-    on_a_branch(night)
-    night.repository.protect("let-me-in")
+    on_a_branch(incident)
+    incident.repository.protect("let-me-in")
 
 
-def renamed(night: Night) -> None:
+def renamed(incident: Incident) -> None:
     """The default branch was another one when the event was made."""
-    night.repository.commit({"README.md": "mine"}, "mine")
-    night.repository.protect("mine")
-    night.repository.default_branch = "mine"
+    incident.repository.commit({"README.md": "mine"}, "mine")
+    incident.repository.protect("mine")
+    incident.repository.default_branch = "mine"
 
 
 @pytest.mark.parametrize(
@@ -54,34 +54,34 @@ def renamed(night: Night) -> None:
         (renamed, "ref refs/heads/main"),
     ],
 )
-def test_a_config_that_nobody_had_to_look_at(night: Night, attack: Callable[[Night], None], found: str) -> None:
-    night.configure(production)
-    attack(night)
-    assert_refused(night, night.plan(), "config.ref", 4, found)
+def test_a_config_that_nobody_had_to_look_at(incident: Incident, attack: Callable[[Incident], None], found: str) -> None:
+    incident.configure(production)
+    attack(incident)
+    assert_refused(incident, incident.plan(), "config.ref", 4, found)
 
 
-def test_the_reviewed_config_is_planned_in_production(night: Night) -> None:
-    night.configure(production)
-    assert night.plan().state is State.PLANNED
+def test_the_reviewed_config_is_planned_in_production(incident: Incident) -> None:
+    incident.configure(production)
+    assert incident.plan().state is State.PLANNED
 
 
-def test_a_tag_called_like_the_default_branch(night: Night) -> None:
-    night.configure(production)
-    assert_refused(night, night.plan(ref="refs/tags/main"), "config.ref", 4, "ref refs/tags/main")
+def test_a_tag_called_like_the_default_branch(incident: Incident) -> None:
+    incident.configure(production)
+    assert_refused(incident, incident.plan(ref="refs/tags/main"), "config.ref", 4, "ref refs/tags/main")
 
 
-def test_code_owners_removed_in_the_same_commit(night: Night) -> None:
+def test_code_owners_removed_in_the_same_commit(incident: Incident) -> None:
     """Owners are read at the commit itself, so that the change that removes them shows: as a note that the approver reads."""
-    owners = night.site.repository / ".github" / "CODEOWNERS"
+    owners = incident.site.repository / ".github" / "CODEOWNERS"
     owners.write_text("/.github/ @acme/dr-owners\n")
-    night.repository.protect(rules=[pull_request_rule(reviews=0)])
-    assert night.plan().state is State.PLANNED
-    kept = str(night.folder.read_json("gates.json"))
+    incident.repository.protect(rules=[pull_request_rule(reviews=0)])
+    assert incident.plan().state is State.PLANNED
+    kept = str(incident.folder.read_json("gates.json"))
     assert "nobody has to review" not in kept
     owners.unlink()
-    night.start()
-    assert night.plan().state is State.PLANNED
-    noted = str(night.folder.read_json("gates.json"))
+    incident.start()
+    assert incident.plan().state is State.PLANNED
+    noted = str(incident.folder.read_json("gates.json"))
     assert "nobody has to review .github/**" in noted
     assert f"no code owner: .github/dr-dispatch.yml, .github/dr/lab/postgresql-ha-failover-gcp.yml, {WORKFLOW}" in noted
 
@@ -89,47 +89,47 @@ def test_code_owners_removed_in_the_same_commit(night: Night) -> None:
 # ---------------------------------------------------------------- a config that is merged, and asks for more than the host allows
 
 
-def more_approvers(night: Night) -> None:
+def more_approvers(incident: Incident) -> None:
     """mallory's key in one pull request, mallory's yes in the next run."""
-    known = night.trust["approvers"]
-    night.approvers("jonas", "mallory")
-    night.trust["approvers"] = known
+    known = incident.trust["approvers"]
+    incident.approvers("jonas", "mallory")
+    incident.trust["approvers"] = known
 
 
-def another_key(night: Night) -> None:
+def another_key(incident: Incident) -> None:
     """The approver's name over the attacker's key."""
-    known = night.trust["approvers"]
-    night.keys["jonas"] = night.keys["mallory"]
-    night.approvers("jonas")
-    night.trust["approvers"] = known
+    known = incident.trust["approvers"]
+    incident.keys["jonas"] = incident.keys["mallory"]
+    incident.approvers("jonas")
+    incident.trust["approvers"] = known
 
 
-def smaller_quorum(night: Night) -> None:
-    night.approvers("jonas", "priya", quorum=1)
-    night.trust["quorum"] = 2
+def smaller_quorum(incident: Incident) -> None:
+    incident.approvers("jonas", "priya", quorum=1)
+    incident.trust["quorum"] = 2
 
 
-def longer_life(night: Night) -> None:
-    night.configure(lambda config: config["approvals"].update(lifetime="PT23H"))
+def longer_life(incident: Incident) -> None:
+    incident.configure(lambda config: config["approvals"].update(lifetime="PT23H"))
 
 
-def older_decisions(night: Night) -> None:
-    night.configure(lambda config: config.update(policy={"decision_lifetime": "PT23H"}))
+def older_decisions(incident: Incident) -> None:
+    incident.configure(lambda config: config.update(policy={"decision_lifetime": "PT23H"}))
 
 
-def another_gate(night: Night) -> None:
-    night.repository.add_environment("dr-mine", reviewers=[night.fake.account("mallory")])
-    night.configure(lambda config: config["envs"]["lab"].update(github_environment="dr-mine"))
+def another_gate(incident: Incident) -> None:
+    incident.repository.add_environment("dr-mine", reviewers=[incident.fake.account("mallory")])
+    incident.configure(lambda config: config["envs"]["lab"].update(github_environment="dr-mine"))
 
 
-def another_authority(night: Night) -> None:
-    night.trust["authorities"] = [{"origin": "https://vault.example.net", "roles": ["dr-lab", "dr-check"]}]
-    night.configure(lambda config: config.update(vault={"address": "https://evil.example.net", "site": "gcp"}))
+def another_authority(incident: Incident) -> None:
+    incident.trust["authorities"] = [{"origin": "https://vault.example.net", "roles": ["dr-lab", "dr-check"]}]
+    incident.configure(lambda config: config.update(vault={"address": "https://evil.example.net", "site": "gcp"}))
 
 
-def another_role(night: Night) -> None:
-    night.trust["authorities"] = [{"origin": "https://vault.example.net", "roles": ["dr-lab", "dr-check"]}]
-    night.configure(lambda config: config.update(vault={"address": "https://vault.example.net", "site": "gcp", "role": "root"}))
+def another_role(incident: Incident) -> None:
+    incident.trust["authorities"] = [{"origin": "https://vault.example.net", "roles": ["dr-lab", "dr-check"]}]
+    incident.configure(lambda config: config.update(vault={"address": "https://vault.example.net", "site": "gcp", "role": "root"}))
 
 
 @pytest.mark.parametrize(
@@ -145,27 +145,27 @@ def another_role(night: Night) -> None:
         (another_role, "vault.role: root"),
     ],
 )
-def test_a_config_that_asks_for_more_than_the_host_allows(night: Night, attack: Callable[[Night], None], found: str) -> None:
-    attack(night)
-    night.pinned = True
-    assert night.plan().state is State.PLANNED, "nobody who plans knows the host"
-    assert_refused(night, night.check(), "trust.looser", 4, found)
+def test_a_config_that_asks_for_more_than_the_host_allows(incident: Incident, attack: Callable[[Incident], None], found: str) -> None:
+    attack(incident)
+    incident.pinned = True
+    assert incident.plan().state is State.PLANNED, "nobody who plans knows the host"
+    assert_refused(incident, incident.check(), "trust.looser", 4, found)
 
 
-def test_a_gate_that_was_opened_after_the_plan(night: Night) -> None:
-    night.approvers(channels=("environment",))
-    night.come_to_the_gate()
-    night.review("jonas")
-    night.gate.prevent_self_review = False
-    assert_refused(night, night.execute(), "gate.weaker", 4, "self-review allowed")
+def test_a_gate_that_was_opened_after_the_plan(incident: Incident) -> None:
+    incident.approvers(channels=("environment",))
+    incident.reach_gate()
+    incident.review("jonas")
+    incident.gate.prevent_self_review = False
+    assert_refused(incident, incident.execute(), "gate.weaker", 4, "self-review allowed")
 
 
-def test_the_same_review_at_the_gate_as_it_was(night: Night) -> None:
-    night.approvers(channels=("environment",))
-    night.come_to_the_gate()
-    night.review("jonas")
-    assert_recovered(night, night.execute())
-    assert night.gate.name == GATE
+def test_the_same_review_at_the_gate_as_it_was(incident: Incident) -> None:
+    incident.approvers(channels=("environment",))
+    incident.reach_gate()
+    incident.review("jonas")
+    assert_recovered(incident, incident.execute())
+    assert incident.gate.name == GATE
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,9 @@ def test_the_same_review_at_the_gate_as_it_was(night: Night) -> None:
         ({"branches": None}, "any branch"),
     ],
 )
-def test_an_approval_gate_that_stops_nobody(night: Night, change: dict[str, Any], found: str) -> None:
-    night.configure(production)
-    night.approvers(channels=("environment",))
+def test_an_approval_gate_that_stops_nobody(incident: Incident, change: dict[str, Any], found: str) -> None:
+    incident.configure(production)
+    incident.approvers(channels=("environment",))
     for name, value in change.items():
-        setattr(night.gate, name, value)
-    assert_refused(night, night.plan(), "approval.gate", 4, found)
+        setattr(incident.gate, name, value)
+    assert_refused(incident, incident.plan(), "approval.gate", 4, found)

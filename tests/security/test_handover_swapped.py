@@ -23,7 +23,7 @@ from hyops_ci.cli.app import main
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.stages.handover import RunDir, contents, unpack
-from tests.security.kit import Night, assert_recovered, assert_refused, assert_untouched
+from tests.security.incident import Incident, assert_recovered, assert_refused, assert_untouched
 
 GIB = 1 << 30
 
@@ -159,18 +159,18 @@ def test_a_folder_that_leads_elsewhere_is_not_used(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ as a step of a job, exchanged
 
 
-def step(night: Night, monkeypatch: pytest.MonkeyPatch, command: str, handover: bytes, digest: str) -> int:
+def step(incident: Incident, monkeypatch: pytest.MonkeyPatch, command: str, handover: bytes, digest: str) -> int:
     """The command as the composite action calls it, on a runner with a temporary folder of its own."""
-    temp = night.site.root.parent / "temp"
+    temp = incident.site.root.parent / "temp"
     (temp / "in").mkdir(parents=True)
     (temp / "in" / "handover.tar").write_bytes(handover)
     environ = {
         "GITHUB_ACTIONS": "true",
-        "GITHUB_RUN_ID": str(night.run.id),
+        "GITHUB_RUN_ID": str(incident.run.id),
         "GITHUB_REPOSITORY": "acme/recovery",
         "GITHUB_OUTPUT": str(temp / "output"),
         "RUNNER_TEMP": str(temp),
-        "HOME": str(night.site.runner),
+        "HOME": str(incident.site.runner),
         "DR_HANDOVER": str(temp / "in" / "handover.tar"),
         "DR_HANDOVER_DIGEST": digest,
     }
@@ -198,7 +198,7 @@ def cut(data: bytes) -> bytes:
 @pytest.mark.parametrize("change", [one_byte, more_members, cut], ids=lambda change: change.__name__)
 @pytest.mark.parametrize("command", ["check", "execute", "conclude"])
 def test_an_exchanged_artifact_is_refused_unread(
-    long_night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, change: Callable[[bytes], bytes]
+    long_night: Incident, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, change: Callable[[bytes], bytes]
 ) -> None:
     long_night.folder = RunDir(tmp_path / "run")
     digest = RunDir(long_night.at_the_gate).pack(tmp_path / "handover.tar")
@@ -213,7 +213,7 @@ def test_an_exchanged_artifact_is_refused_unread(
     assert_untouched(long_night)
 
 
-def test_the_handover_of_another_run(long_night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_handover_of_another_run(long_night: Incident, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A true one, and it was checked: but of the run before."""
     long_night.again()
     digest = RunDir(long_night.at_the_gate).pack(tmp_path / "known.tar")
@@ -231,7 +231,7 @@ def test_the_handover_of_another_run(long_night: Night, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("source", ["config", "overlay", "secret_map"])
-def test_a_source_that_is_not_the_planned_one(at_the_gate: Night, source: str) -> None:
+def test_a_source_that_is_not_the_planned_one(at_the_gate: Incident, source: str) -> None:
     path = at_the_gate.folder.root / "sources" / source
     path.write_bytes(path.read_bytes() + b"\n")
     assert_refused(
@@ -239,28 +239,28 @@ def test_a_source_that_is_not_the_planned_one(at_the_gate: Night, source: str) -
     )
 
 
-def test_productions_overlay_exchanged_for_a_harmless_one(night: Night) -> None:
+def test_productions_overlay_exchanged_for_a_harmless_one(incident: Incident) -> None:
     """What a drill is compared with travels with the plan: emptied on the way, the drill could work on production's backup."""
-    overlays = night.site.repository / ".github" / "dr"
+    overlays = incident.site.repository / ".github" / "dr"
     shutil.copytree(overlays / "lab", overlays / "prod")
     production = {"failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"}}
-    night.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
-    decision = json.loads(example_decision("failover", night.site.clock, 1))
+    incident.configure(lambda config: config["services"].update({"pg-ha/prod": production}))
+    decision = json.loads(example_decision("failover", incident.site.clock, 1))
     decision["exercise"] = {"kind": "drill", "level": "isolated", "drill_id": "drill-2026-11"}
-    night.plan(json.dumps(decision).encode())
-    (sibling,) = (night.folder.root / "sources" / "siblings").iterdir()
+    incident.plan(json.dumps(decision).encode())
+    (sibling,) = (incident.folder.root / "sources" / "siblings").iterdir()
     sibling.write_bytes(sibling.read_bytes().replace(b"/pgbackrest", b"/elsewhere"))
-    assert_refused(night, night.check(), "handover.source", 4, "the sibling that arrived", problem="sources/siblings/")
+    assert_refused(incident, incident.check(), "handover.source", 4, "the sibling that arrived", problem="sources/siblings/")
 
 
-def test_a_plan_that_was_edited_after_the_check(at_the_gate: Night) -> None:
+def test_a_plan_that_was_edited_after_the_check(at_the_gate: Incident) -> None:
     yes = at_the_gate.signed("jonas")
     plan = at_the_gate.folder.read_json("plan.json")
     at_the_gate.folder.write_json("plan.json", plan | {"restore_point": "20260914-010101F"})
     assert_refused(at_the_gate, at_the_gate.execute(yes), "check.changed", 4, problem="plan")
 
 
-def test_a_check_that_was_edited_after_it_was_made(at_the_gate: Night) -> None:
+def test_a_check_that_was_edited_after_it_was_made(at_the_gate: Incident) -> None:
     yes = at_the_gate.signed("jonas")
     check = at_the_gate.folder.read_json("check.json")
     restore = next(step for step in check["steps"] if step["id"] == "postgresql_restore")
@@ -269,7 +269,7 @@ def test_a_check_that_was_edited_after_it_was_made(at_the_gate: Night) -> None:
     assert_refused(at_the_gate, at_the_gate.execute(yes), "check.changed", 4, "skip then, run now")
 
 
-def test_a_claim_that_was_handed_over_is_none(at_the_gate: Night) -> None:
+def test_a_claim_that_was_handed_over_is_none(at_the_gate: Incident) -> None:
     """Nobody becomes the holder of the lock by a file: the ledger says who is."""
     ledger_says = at_the_gate.ledger().tip()
     at_the_gate.folder.write("claim.json", b"{}")
@@ -279,5 +279,5 @@ def test_a_claim_that_was_handed_over_is_none(at_the_gate: Night) -> None:
     assert at_the_gate.ledger().tip() == ledger_says
 
 
-def test_the_same_handover_unchanged(at_the_gate: Night) -> None:
+def test_the_same_handover_unchanged(at_the_gate: Incident) -> None:
     assert_recovered(at_the_gate, at_the_gate.execute(at_the_gate.signed("jonas")))

@@ -31,7 +31,7 @@ from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.watch.queue import ExpectedJob
 from hyops_ci.stages.watch.stage import WatchRequest, watch
 from hyops_ci.text import fenced
-from tests.security.kit import SERVICE, Night
+from tests.security.incident import SERVICE, Incident
 from tests.support.github.reviews import Review
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "hostile").glob("*.yml"))
@@ -104,36 +104,36 @@ def told(ended: Conclusion) -> tuple[list[str], str, str]:
     return summary_lines(ended.result, {}), markdown(files), html(files)
 
 
-def decided(night: Night, **form: str) -> tuple[Conclusion, Night]:
+def decided(incident: Incident, **form: str) -> tuple[Conclusion, Incident]:
     """A person's form with this in it, as far as it gets, and how it ends."""
-    night.folder = night.fresh()
+    incident.folder = incident.fresh()
     whole = {"action": "failover", "service": SERVICE, "reason": HARMLESS, **form}
-    plan(Ask(night.site.repository, form=Form(**whole)), night.folder, night.world("plan"))
-    return night.conclude({"plan": "success", "check": "cancelled"}), night
+    plan(Ask(incident.site.repository, form=Form(**whole)), incident.folder, incident.world("plan"))
+    return incident.conclude({"plan": "success", "check": "cancelled"}), incident
 
 
-def commented(night: Night, text: str) -> Conclusion:
+def commented(incident: Incident, text: str) -> Conclusion:
     """The approver's no, with this for a reason."""
-    night.again()
-    night.run.history.append(Review(night.fake.account("jonas"), "rejected", text, [night.gate]))
-    ended = night.conclude()
+    incident.again()
+    incident.run.history.append(Review(incident.fake.account("jonas"), "rejected", text, [incident.gate]))
+    ended = incident.conclude()
     assert ended.result.outcome is State.DENIED
     return ended
 
 
-def taken(night: Night, name: str) -> Conclusion:
+def taken(incident: Incident, name: str) -> Conclusion:
     """A runner of this name takes the check."""
-    night.start(actor="maria")
-    job = night.run.add_job(f"dr / {CHECK}", ["self-hosted", "gcp-ops-runner"])
-    job.take(night.repository.add_runner(name, ["gcp-ops-runner"]))
+    incident.start(actor="maria")
+    job = incident.run.add_job(f"dr / {CHECK}", ["self-hosted", "gcp-ops-runner"])
+    job.take(incident.repository.add_runner(name, ["gcp-ops-runner"]))
     wanted = ExpectedJob(job=CHECK, attempt=1, labels=("self-hosted", "gcp-ops-runner"), names=("gcp-ops-runner-01",))
-    found = watch(WatchRequest("check", wanted, "gcp-ops-runner"), night.client(), night.world("plan"))
-    assert night.plan().state is State.PLANNED
-    return night.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
+    found = watch(WatchRequest("check", wanted, "gcp-ops-runner"), incident.client(), incident.world("plan"))
+    assert incident.plan().state is State.PLANNED
+    return incident.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
 
 
 @pytest.fixture(scope="module")
-def likes(long_night: Night) -> dict[str, str]:
+def likes(long_night: Incident) -> dict[str, str]:
     """The reports of the harmless twins, by the way in."""
     run = long_night.run
     found = {"comment": told(commented(long_night, HARMLESS))[2], "reason": told(decided(long_night)[0])[2]}
@@ -144,21 +144,21 @@ def likes(long_night: Night) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_reason(long_night: Night, likes: dict[str, str], name: str) -> None:
+def test_a_reason(long_night: Incident, likes: dict[str, str], name: str) -> None:
     """Control characters are refused; what can be shown goes through, to the letter, into the evidence."""
     text = TEXTS[name]
-    ended, night = decided(long_night, reason=text)
-    planned = night.folder.has("plan.json")
+    ended, incident = decided(long_night, reason=text)
+    planned = incident.folder.has("plan.json")
     assert_only_text(*told(ended), like=likes["reason" if planned else "refused"])
     if planned:
-        assert night.folder.read_json("decision.json")["rationale"] == text
+        assert incident.folder.read_json("decision.json")["rationale"] == text
         assert shown(text, 200).rstrip(".") in markdown(read_files(ended.bundle))
     else:
         assert (ended.result.outcome, ended.result.exit_code) == (State.REJECTED, 3)
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_an_approvers_page(long_night: Night, name: str) -> None:
+def test_an_approvers_page(long_night: Incident, name: str) -> None:
     """Whatever got past the intake, the page is lines of text."""
     request = ApprovalRequest.model_validate_json((long_night.at_the_gate / "request.json").read_bytes())
     subject = request.subject.model_copy(update={"accepted_risks": (TEXTS[name],)})
@@ -170,14 +170,14 @@ def test_an_approvers_page(long_night: Night, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_comment_of_a_reviewer(long_night: Night, likes: dict[str, str], name: str) -> None:
+def test_a_comment_of_a_reviewer(long_night: Incident, likes: dict[str, str], name: str) -> None:
     ended = commented(long_night, TEXTS[name])
     assert_only_text(*told(ended), like=likes["comment"])
     assert ended.verdict.ok
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_runners_name(long_night: Night, likes: dict[str, str], name: str) -> None:
+def test_a_runners_name(long_night: Incident, likes: dict[str, str], name: str) -> None:
     run = long_night.run
     ended = taken(long_night, TEXTS[name])
     long_night.run = run
@@ -186,18 +186,18 @@ def test_a_runners_name(long_night: Night, likes: dict[str, str], name: str) -> 
 
 
 @pytest.mark.parametrize(("name", "field"), [(name, FIELDS[at % 4]) for at, name in enumerate(TEXTS)])
-def test_a_name_that_is_none(long_night: Night, name: str, field: str) -> None:
+def test_a_name_that_is_none(long_night: Incident, name: str, field: str) -> None:
     """Services, labels and branches have an alphabet; and nothing of a decision that is none is obeyed."""
-    text, night = TEXTS[name], long_night
+    text, incident = TEXTS[name], long_night
     if field in ("service", "restore"):
-        ended, _ = decided(night, **{field: text})
+        ended, _ = decided(incident, **{field: text})
     else:
-        night.folder = night.fresh()
+        incident.folder = incident.fresh()
         decision = json.dumps({"kind": text, text: text}).encode() if field == "decision" else b""
-        world = night.world("plan")
+        world = incident.world("plan")
         world = replace(world, job=replace(world.job, ref=f"refs/heads/{text}")) if field == "branch" else world
-        plan(Ask(night.site.repository, decision, Form() if decision else Form("failover", SERVICE, HARMLESS)), night.folder, world)
-        ended = night.conclude({"plan": "failure"})
+        plan(Ask(incident.site.repository, decision, Form() if decision else Form("failover", SERVICE, HARMLESS)), incident.folder, world)
+        ended = incident.conclude({"plan": "failure"})
     assert ended.result.outcome in (State.REJECTED, State.BLOCKED)
     lines, summary, report = told(ended)
     assert_only_text(lines, summary, report, like=html(read_files(ended.bundle) | {"result.json": harmless(ended.result)}))

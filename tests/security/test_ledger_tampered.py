@@ -15,60 +15,60 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
-from tests.security.kit import SERVICE, Night, a_night, assert_recovered, assert_refused
+from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused, start_incident
 
 REF = f"refs/heads/dr-ledger/{SERVICE}"
 
 
-def git(night: Night, *words: str, stdin: str = "") -> str:
+def git(incident: Incident, *words: str, stdin: str = "") -> str:
     """What somebody with a push to the repository can make of it."""
     command = ["git", "-c", "user.name=mallory", "-c", "user.email=m@example.invalid", *words]
-    done = subprocess.run(command, cwd=night.site.root / "ledger.git", input=stdin, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=incident.site.root / "ledger.git", input=stdin, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def theirs(night: Night, service: str) -> Ledger:
+def theirs(incident: Incident, service: str) -> Ledger:
     """A ledger on the same remote, as the attacker's own machine sees it."""
-    return Ledger.over_git(str(night.site.root / "ledger.git"), service, state_dir=Path(mkdtemp(dir=night.site.root.parent)))
+    return Ledger.over_git(str(incident.site.root / "ledger.git"), service, state_dir=Path(mkdtemp(dir=incident.site.root.parent)))
 
 
-def delete(night: Night) -> None:
-    git(night, "update-ref", "-d", REF)
+def delete(incident: Incident) -> None:
+    git(incident, "update-ref", "-d", REF)
 
 
-def rewind(night: Night) -> None:
+def rewind(incident: Incident) -> None:
     """Back to before an answer came: history is the lock's memory."""
-    git(night, "update-ref", REF, f"{REF}~1")
+    git(incident, "update-ref", REF, f"{REF}~1")
 
 
-def replace(night: Night) -> None:
+def replace(incident: Incident) -> None:
     """Another first commit, as `ledger init` makes one: an empty memory, a free lock."""
-    delete(night)
-    Ledger.over_git(str(night.site.root / "ledger.git"), SERVICE, state_dir=night.site.root.parent / "mallory").init(
+    delete(incident)
+    Ledger.over_git(str(incident.site.root / "ledger.git"), SERVICE, state_dir=incident.site.root.parent / "mallory").init(
         "onprem", "2026-01-01T00:00:00Z"
     )
 
 
-def rewrite(night: Night) -> None:
+def rewrite(incident: Incident) -> None:
     """The same content under another history."""
-    git(night, "update-ref", REF, git(night, "commit-tree", f"{REF}^{{tree}}", "-m", "init"))
+    git(incident, "update-ref", REF, git(incident, "commit-tree", f"{REF}^{{tree}}", "-m", "init"))
 
 
-def another_service(night: Night) -> None:
+def another_service(incident: Incident) -> None:
     """A true ledger, of a service whose lock is free."""
-    theirs(night, "pg-ha/other").init("onprem", "2026-01-01T00:00:00Z")
-    git(night, "update-ref", REF, "refs/heads/dr-ledger/pg-ha/other")
+    theirs(incident, "pg-ha/other").init("onprem", "2026-01-01T00:00:00Z")
+    git(incident, "update-ref", REF, "refs/heads/dr-ledger/pg-ha/other")
 
 
-def garbage(night: Night) -> None:
+def garbage(incident: Incident) -> None:
     """A commit on top, so that nothing was forced, of something that is no ledger."""
-    blob = git(night, "hash-object", "-w", "--stdin", stdin="not a ledger")
-    name = git(night, "ls-tree", "--name-only", REF).splitlines()[0]
-    tree = git(night, "mktree", stdin=f"100644 blob {blob}\t{name}\n")
-    git(night, "update-ref", REF, git(night, "commit-tree", tree, "-p", REF, "-m", "claim"))
+    blob = git(incident, "hash-object", "-w", "--stdin", stdin="not a ledger")
+    name = git(incident, "ls-tree", "--name-only", REF).splitlines()[0]
+    tree = git(incident, "mktree", stdin=f"100644 blob {blob}\t{name}\n")
+    git(incident, "update-ref", REF, git(incident, "commit-tree", tree, "-p", REF, "-m", "claim"))
 
 
-Tampering = Callable[[Night], None]
+Tampering = Callable[[Incident], None]
 TAMPERINGS: dict[Tampering, str] = {
     delete: "ledger.alarm",
     rewind: "ledger.alarm",
@@ -79,22 +79,22 @@ TAMPERINGS: dict[Tampering, str] = {
 }
 
 
-def answered(night: Night) -> None:
+def answered(incident: Incident) -> None:
     """Something happened on the branch, so that there is a history to lose."""
-    night.come_to_the_gate()
-    night.ledger().answer(night.signed("jonas"), subject=night.request.subject, at=stamp(night.site.clock.now()))
-    assert night.world("execute").ledger(SERVICE).tip().answers
+    incident.reach_gate()
+    incident.ledger().answer(incident.signed("jonas"), subject=incident.request.subject, at=stamp(incident.site.clock.now()))
+    assert incident.world("execute").ledger(SERVICE).tip().answers
 
 
 @pytest.fixture(scope="module")
-def answered_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    with a_night(tmp_path_factory.mktemp("ledger")) as made:
+def answered_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Incident]:
+    with start_incident(tmp_path_factory.mktemp("ledger")) as made:
         answered(made)
         yield made
 
 
 @pytest.fixture
-def there(answered_night: Night) -> Iterator[Night]:
+def there(answered_night: Incident) -> Iterator[Incident]:
     """The run at the gate, its yes on the branch; the branch is put back afterwards."""
     answered_night.again()
     tip = git(answered_night, "rev-parse", REF)
@@ -103,14 +103,14 @@ def there(answered_night: Night) -> Iterator[Night]:
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda each: each.__name__)
-def test_a_branch_that_was_tampered_with_before_the_claim(there: Night, tampering: Tampering) -> None:
+def test_a_branch_that_was_tampered_with_before_the_claim(there: Incident, tampering: Tampering) -> None:
     tampering(there)
     assert_refused(there, there.execute(), TAMPERINGS[tampering], 5, epoch=None)
 
 
 @pytest.mark.parametrize("tampering", [delete, rewind, replace], ids=lambda each: each.__name__)
 def test_a_branch_that_is_tampered_with_between_our_read_and_our_push(
-    there: Night, monkeypatch: pytest.MonkeyPatch, tampering: Tampering
+    there: Incident, monkeypatch: pytest.MonkeyPatch, tampering: Tampering
 ) -> None:
     """The push is a fast-forward of what was read or nothing; what comes back is looked at again."""
     append = GitStore.append
@@ -130,7 +130,7 @@ def test_a_branch_that_is_tampered_with_between_our_read_and_our_push(
 
 
 @pytest.mark.parametrize("stage", ["plan", "execute"])
-def test_a_host_that_never_saw_the_branch_makes_no_first_claim(there: Night, tmp_path: Path, stage: Literal["plan", "execute"]) -> None:
+def test_a_host_that_never_saw_the_branch_makes_no_first_claim(there: Incident, tmp_path: Path, stage: Literal["plan", "execute"]) -> None:
     """A new runner, a hosted one, a rebuilt one: a missing branch is an error everywhere."""
     delete(there)
     world = dataclasses.replace(there.world(stage), state_dir=tmp_path / "another-host")
@@ -140,15 +140,15 @@ def test_a_host_that_never_saw_the_branch_makes_no_first_claim(there: Night, tmp
     assert_refused(there, ended, "ledger.missing", 5, epoch=None)
 
 
-def test_an_answer_that_somebody_put_there_is_judged_like_any_other(night: Night) -> None:
+def test_an_answer_that_somebody_put_there_is_judged_like_any_other(incident: Incident) -> None:
     """Whoever may push may leave an envelope: with an unknown key it counts for nothing."""
-    night.come_to_the_gate()
-    night.approvers("jonas", "mallory")
-    night.ledger().answer(night.signed("mallory"), subject=night.request.subject, at=stamp(night.site.clock.now()))
-    assert_refused(night, night.execute(), "approval.unsigned", 6, "no approver's key")
+    incident.reach_gate()
+    incident.approvers("jonas", "mallory")
+    incident.ledger().answer(incident.signed("mallory"), subject=incident.request.subject, at=stamp(incident.site.clock.now()))
+    assert_refused(incident, incident.execute(), "approval.unsigned", 6, "no approver's key")
 
 
-def test_the_branch_as_it_was(there: Night, tmp_path: Path) -> None:
+def test_the_branch_as_it_was(there: Incident, tmp_path: Path) -> None:
     """The twin, and the last one: it takes the lock."""
     assert there.ledger().tip().answers
     assert_recovered(there, there.execute())

@@ -9,53 +9,53 @@ import pytest
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, State
 from hyops_ci.stages.watch.queue import ExpectedJob, Verdict
 from hyops_ci.stages.watch.stage import Watched, WatchRequest, watch
-from tests.security.kit import RUNNER, Night, assert_refused
+from tests.security.incident import RUNNER, Incident, assert_refused
 from tests.support.github.runners import Runner
 
 CHECK = "Check gcp-ops-runner (changes nothing)"
 LABELS = ("self-hosted", "gcp-ops-runner")
 
 
-def watched(night: Night, runner: Runner, **wanted: Any) -> Watched:
+def watched(incident: Incident, runner: Runner, **wanted: Any) -> Watched:
     """The check's job is in the queue, and this runner has just taken it."""
-    night.run.add_job(f"dr / {CHECK}", LABELS).take(runner)
+    incident.run.add_job(f"dr / {CHECK}", LABELS).take(runner)
     return watch(
         WatchRequest(
             "check", ExpectedJob(**{"job": CHECK, "attempt": 1, "labels": LABELS, "names": (RUNNER,), **wanted}), "gcp-ops-runner"
         ),
-        night.client(),
-        night.world("plan"),
+        incident.client(),
+        incident.world("plan"),
     )
 
 
-def test_the_plans_runner_takes_the_job(night: Night) -> None:
-    found = watched(night, night.repository.add_runner(RUNNER, ["gcp-ops-runner"]), group="Default")
-    assert (found.verdict, found.refusal, night.run.conclusion) == (Verdict.TAKEN, None, None)
+def test_the_plans_runner_takes_the_job(incident: Incident) -> None:
+    found = watched(incident, incident.repository.add_runner(RUNNER, ["gcp-ops-runner"]), group="Default")
+    assert (found.verdict, found.refusal, incident.run.conclusion) == (Verdict.TAKEN, None, None)
 
 
 @pytest.mark.parametrize("strange", ["name", "group", "look-alike", "escapes"])
-def test_a_stranger_takes_the_job_and_the_run_is_ended(night: Night, strange: str) -> None:
+def test_a_stranger_takes_the_job_and_the_run_is_ended(incident: Incident, strange: str) -> None:
     """Of another name; of the same name, which another group may have too; of a name that reads alike; of one that draws on terminals."""
     name = {"look-alike": "gcp-ops-runner-0l", "escapes": "gcp\x1b[2K\u202e-runner", "name": "mallory"}.get(strange, RUNNER)
-    runner = night.repository.add_runner(name, ["gcp-ops-runner"])
-    found = watched(night, runner, **({"group": "dr-runners"} if strange == "group" else {}))
+    runner = incident.repository.add_runner(name, ["gcp-ops-runner"])
+    found = watched(incident, runner, **({"group": "dr-runners"} if strange == "group" else {}))
     assert found.refusal is not None
     assert (found.verdict, found.refusal.gate, found.refusal.exit_code) == (Verdict.STRANGER, "runner.stranger", 7)
-    assert night.run.conclusion == "cancelled"
+    assert incident.run.conclusion == "cancelled"
     assert found.refusal.found.isprintable()
-    assert night.plan().state is State.PLANNED
-    ended = night.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
+    assert incident.plan().state is State.PLANNED
+    ended = incident.conclude({"plan": "success", "check": "cancelled"}, watches=[found])
     assert (ended.result.outcome, ended.result.exit_code) == (State.NO_RUNNER, 7)
     assert ended.result.refusal == found.refusal
     assert ended.verdict.ok
 
 
-def test_a_host_of_another_runner_checks_nothing(night: Night) -> None:
+def test_a_host_of_another_runner_checks_nothing(incident: Incident) -> None:
     """On the host itself: it knows by its own trust file which runner it is."""
-    night.trust["runner_refs"] = ["proxmox-ops-runner"]
-    night.pinned = True
-    assert night.plan().state is State.PLANNED
-    assert_refused(night, night.check(), "trust.runner", 7, "gcp-ops-runner")
+    incident.trust["runner_refs"] = ["proxmox-ops-runner"]
+    incident.pinned = True
+    assert incident.plan().state is State.PLANNED
+    assert_refused(incident, incident.check(), "trust.runner", 7, "gcp-ops-runner")
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_a_host_of_another_runner_checks_nothing(night: Night) -> None:
         ({"runner_environment": "github-hosted"}, "a GitHub-hosted machine took the job"),
     ],
 )
-def test_a_host_that_the_config_does_not_list_checks_nothing(night: Night, job: dict[str, Any], found: str) -> None:
-    night.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
-    assert night.plan().state is State.PLANNED
-    assert_refused(night, night.check(**job), "runner.identity", 7, found)
+def test_a_host_that_the_config_does_not_list_checks_nothing(incident: Incident, job: dict[str, Any], found: str) -> None:
+    incident.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
+    assert incident.plan().state is State.PLANNED
+    assert_refused(incident, incident.check(**job), "runner.identity", 7, found)
 
 
-def test_the_host_that_the_config_lists(night: Night) -> None:
-    night.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
-    night.come_to_the_gate()
+def test_the_host_that_the_config_lists(incident: Incident) -> None:
+    incident.configure(lambda config: config.update(lanes={"gcp": {"names": [RUNNER]}}))
+    incident.reach_gate()
 
 
 # ------------------------------------------------------------------ what the watch said travels by job outputs, as text
@@ -86,7 +86,7 @@ def said(gate: str, exit_code: int, which: str = "execute") -> Watched:
 
 
 @pytest.mark.parametrize(("gate", "exit_code"), [("runner.silent", 0), ("lock.held", 0), ("approval.denied", 6), ("x", 99), ("x", 130)])
-def test_a_forged_word_of_the_watch_makes_no_good_end(at_the_gate: Night, gate: str, exit_code: int) -> None:
+def test_a_forged_word_of_the_watch_makes_no_good_end(at_the_gate: Incident, gate: str, exit_code: int) -> None:
     """It may change the reason of a run that changed nothing, and nothing else."""
     ended = at_the_gate.conclude(watches=[said(gate, exit_code)])
     assert EXIT_OF[ended.result.outcome] != 0

@@ -11,7 +11,7 @@ from hyops_ci.contracts.run import EXIT_OF, TERMINAL, Result, State, may_follow
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import verify
-from tests.ledger.scene import SERVICE
+from tests.ledger.ledger_setup import SERVICE
 from tests.simulation.invariants import BROKEN, Violation
 from tests.simulation.process import Entered, moment_of
 from tests.simulation.state import Process

@@ -15,7 +15,7 @@ from hyops_ci.ledger.ledger import ClaimRequest, Ledger
 from hyops_ci.ledger.standby import ChosenLedger
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import Job
-from tests.ledger.scene import SERVICE
+from tests.ledger.ledger_setup import SERVICE
 from tests.simulation.process import Replay, moment_of
 
 _NOWHERE: Final = Path("nowhere")

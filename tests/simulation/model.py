@@ -28,7 +28,7 @@ from hyops_ci.stages.execute.heartbeat import SUPERSEDED
 from hyops_ci.stages.execute.stage import record_end, refuse_unfit_job
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
-from tests.ledger.scene import SERVICE, at, signed
+from tests.ledger.ledger_setup import SERVICE, at, signed
 from tests.simulation.fixtures import Folder, LedgerProxy, Part, plan_of, world_of
 from tests.simulation.process import Call, Replay, Run, ask_for, moment_of
 

@@ -11,7 +11,7 @@ from hyops_ci.ledger.git_process import NO_ANSWER, Git, GitResult
 from hyops_ci.ledger.git_store import GitStore, create_repository
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.store import Head, Store
-from tests.ledger.scene import BRANCH
+from tests.ledger.ledger_setup import BRANCH
 from tests.simulation.process import AppendStore, Call, Host, No, Replay
 from tests.simulation.state import Process, SimState
 

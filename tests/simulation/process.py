@@ -23,7 +23,7 @@ from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import ClaimRequest, Ledger
 from hyops_ci.ledger.store import Head, Store
-from tests.ledger.scene import SERVICE, START
+from tests.ledger.ledger_setup import SERVICE, START
 from tests.support.ref_store import Lost
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.ledger.store import Head
 from hyops_ci.ledger.transitions import first_tip
-from tests.ledger.scene import SERVICE, at
+from tests.ledger.ledger_setup import SERVICE, at
 from tests.simulation import state_keys
 from tests.simulation.invariants import HyOps
 from tests.simulation.model import Ended, Found

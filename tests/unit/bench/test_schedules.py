@@ -46,15 +46,15 @@ def answered(answer: object) -> object:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scene", "budget"),
+    ("runs", "budget"),
     [
         ("same incident", Budget()),
         ("two incidents", Budget(faults=1)),
         ("a drill and a real run", Budget(beats=0)),
     ],
 )
-def test_states_that_are_merged_have_one_future(scene: str, budget: Budget) -> None:
-    first, simulator = initial_state(RUN_SETS[scene], budget), Simulator()
+def test_states_that_are_merged_have_one_future(runs: str, budget: Budget) -> None:
+    first, simulator = initial_state(RUN_SETS[runs], budget), Simulator()
     seen, stack = {exact(first)}, [first]
     futures: dict[tuple[Hashable, Choice], Hashable] = {}
     open_: dict[Hashable, list[Choice]] = {}

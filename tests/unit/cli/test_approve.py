@@ -15,7 +15,7 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.run import State
-from tests.security.kit import CALLER, SERVICE, WORKFLOW, Night, a_night
+from tests.security.incident import CALLER, SERVICE, WORKFLOW, Incident, start_incident
 from tests.support.github import faults
 from tests.support.github.runs import Run
 
@@ -46,7 +46,7 @@ class Said:
 class Desk:
     """Where an approver sits: a run that waits, keys in files, and a home of their own."""
 
-    night: Night
+    incident: Incident
     folder: Path
     home: Path
     capsys: pytest.CaptureFixture[str]
@@ -55,7 +55,7 @@ class Desk:
         """The command as `who` types it."""
         self.capsys.readouterr()
         typed = ["approve", run or self.url, "--key", str(self.folder / f"{who}.pem"), *words]
-        typed += ["--ledger", str(self.night.site.root / "ledger.git")] if ledger else []
+        typed += ["--ledger", str(self.incident.site.root / "ledger.git")] if ledger else []
         with pytest.raises(SystemExit) as ended:
             main([*typed, *(["--yes"] if yes else [])])
         said = self.capsys.readouterr()
@@ -65,30 +65,30 @@ class Desk:
 
     @property
     def url(self) -> str:
-        return f"https://github.com/{CALLER}/actions/runs/{self.night.run.id}"
+        return f"https://github.com/{CALLER}/actions/runs/{self.incident.run.id}"
 
     @property
     def started(self) -> list[Run]:
         """Runs that somebody started after the one that waits."""
-        return [run for number, run in self.night.repository.runs.items() if number > self.night.run.id]
+        return [run for number, run in self.incident.repository.runs.items() if number > self.incident.run.id]
 
     @property
     def answers(self) -> list[dict[str, Any]]:
         """What waits in the ledger, unsigned."""
-        return [json.loads(base64.b64decode(each.payload)) for each in self.night.ledger().tip().answers]
+        return [json.loads(base64.b64decode(each.payload)) for each in self.incident.ledger().tip().answers]
 
     def workflow(self, text: str) -> None:
         """Another workflow file on the default branch; the run that waits was started on the commit before."""
-        self.night.repository.commit({WORKFLOW: text})
+        self.incident.repository.commit({WORKFLOW: text})
 
 
-def waits(night: Night) -> None:
+def waits(incident: Incident) -> None:
     """A run that ended UNSIGNED, with its handover."""
-    night.repository.commit({WORKFLOW: RESUMABLE})
-    night.run.sha = night.repository.head
-    night.repository.workflows[0].on_start = named
-    night.come_to_the_gate()
-    night.hand_over()
+    incident.repository.commit({WORKFLOW: RESUMABLE})
+    incident.run.sha = incident.repository.head
+    incident.repository.workflows[0].on_start = named
+    incident.reach_gate()
+    incident.hand_over()
 
 
 def named(run: Run) -> None:
@@ -97,39 +97,39 @@ def named(run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Night, Path]]:
+def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Incident, Path]]:
     """One run that waits for one of two signatures, for every test of this page."""
     folder = tmp_path_factory.mktemp("evening")
-    with a_night(folder) as night:
-        night.approvers("jonas", "priya")
-        waits(night)
-        shutil.copytree(night.site.root / "ledger.git", folder / "ledger.git")
-        yield night, folder
+    with start_incident(folder) as incident:
+        incident.approvers("jonas", "priya")
+        waits(incident)
+        shutil.copytree(incident.site.root / "ledger.git", folder / "ledger.git")
+        yield incident, folder
 
 
 @pytest.fixture
 def desk(
-    evening: tuple[Night, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    evening: tuple[Incident, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Desk]:
-    night, folder = evening
-    yield sit_down(night, folder, tmp_path, monkeypatch, capsys)
-    shutil.rmtree(night.site.root / "ledger.git")
-    shutil.copytree(folder / "ledger.git", night.site.root / "ledger.git")
-    shutil.rmtree(night.site.root / "onlooker", ignore_errors=True)
-    for number in [number for number in night.repository.runs if number > night.run.id]:
-        del night.repository.runs[number]
-    night.repository.branches["main"].sha = night.run.sha
-    night.repository.workflows[0].state = "active"
-    night.repository.workflows[0].on_start = named
+    incident, folder = evening
+    yield sit_down(incident, folder, tmp_path, monkeypatch, capsys)
+    shutil.rmtree(incident.site.root / "ledger.git")
+    shutil.copytree(folder / "ledger.git", incident.site.root / "ledger.git")
+    shutil.rmtree(incident.site.root / "onlooker", ignore_errors=True)
+    for number in [number for number in incident.repository.runs if number > incident.run.id]:
+        del incident.repository.runs[number]
+    incident.repository.branches["main"].sha = incident.run.sha
+    incident.repository.workflows[0].state = "active"
+    incident.repository.workflows[0].on_start = named
 
 
-def sit_down(night: Night, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def sit_down(incident: Incident, folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
     for name in ("DR_TOKEN", "GITHUB_TOKEN", "GH_REPO", "GITHUB_SERVER_URL", "GITHUB_ACTIONS", "GITHUB_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GITHUB_API_URL", night.fake.url)
-    monkeypatch.setenv("GH_TOKEN", night.fake.add_token("actions: write", "contents: write", "metadata: read", actor="jonas"))
-    return Desk(night, folder, home, capsys)
+    monkeypatch.setenv("GITHUB_API_URL", incident.fake.url)
+    monkeypatch.setenv("GH_TOKEN", incident.fake.add_token("actions: write", "contents: write", "metadata: read", actor="jonas"))
+    return Desk(incident, folder, home, capsys)
 
 
 # ------------------------------------------------------------------------------------------------------ the way it goes
@@ -141,7 +141,7 @@ def test_shown_signed_pushed_and_resumed(desk: Desk) -> None:
     assert said.err.startswith("APPROVE?  FAILOVER pg-ha/lab")
     assert f"signed and pushed: approve by jonas. approved by jonas\ngoes on as: {said.out.strip()}\n" in said.err
     [run] = desk.started
-    assert (run.page, run.inputs, run.branch) == (said.out.strip(), {"action": "", "resume": str(desk.night.run.id)}, "main")
+    assert (run.page, run.inputs, run.branch) == (said.out.strip(), {"action": "", "resume": str(desk.incident.run.id)}, "main")
     [answer] = desk.answers
     assert (answer["verdict"], answer["approver"]["login"], answer["comment"]) == ("approve", "jonas", "seen")
 
@@ -154,7 +154,7 @@ def test_as_json(desk: Desk) -> None:
 
 
 def test_no_is_pushed_and_the_run_that_seals_it_is_started(desk: Desk) -> None:
-    said = desk.approve("priya", "--deny", "--comment", "drill night")
+    said = desk.approve("priya", "--deny", "--comment", "drill incident")
     assert said.code == 0, said.err
     assert "signed and pushed: deny by priya." in said.err
     assert len(desk.started) == 1
@@ -164,19 +164,19 @@ def test_no_is_pushed_and_the_run_that_seals_it_is_started(desk: Desk) -> None:
 def test_what_was_signed_carries_the_run_that_resumes(desk: Desk) -> None:
     """The run that goes on finds the decision, who asked, and the answer; nobody typed them again."""
     desk.approve("jonas")
-    night, waited, folder = desk.night, desk.night.run, desk.night.folder
-    [night.run] = desk.started
-    night.folder = type(folder)(desk.home / "resumed" / "run")
+    incident, waited, folder = desk.incident, desk.incident.run, desk.incident.folder
+    [incident.run] = desk.started
+    incident.folder = type(folder)(desk.home / "resumed" / "run")
     try:
-        ended = night.plan(resume=str(waited.id))
+        ended = incident.plan(resume=str(waited.id))
         assert (ended.state, ended.refusal) == (State.PLANNED, None)
-        ended = night.check()
+        ended = incident.check()
         assert (ended.state, ended.refusal) == (State.CHECKED, None)
-        assert [each["payload"] for each in night.ledger().answers(night.request.subject)]
-        assert [person.login for person in night.request.requesters] == ["maria"]
-        assert night.request.plan.digest() == folder.read_model("plan.json", type(night.request.plan)).digest()
+        assert [each["payload"] for each in incident.ledger().answers(incident.request.subject)]
+        assert [person.login for person in incident.request.requesters] == ["maria"]
+        assert incident.request.plan.digest() == folder.read_model("plan.json", type(incident.request.plan)).digest()
     finally:
-        night.run, night.folder = waited, folder
+        incident.run, incident.folder = waited, folder
 
 
 @pytest.mark.parametrize("words", [("--sign-only",), ("--sign-only", "--deny")])
@@ -216,7 +216,7 @@ def test_a_run_that_failed_does_not_stand_in_the_way(desk: Desk) -> None:
 
 def test_an_answer_of_github_that_was_lost_starts_nothing_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    desk.night.fake.inject(faults.lost(), START)
+    desk.incident.fake.inject(faults.lost(), START)
     said = desk.approve("jonas")
     assert said.code == 0, said.err
     [run] = desk.started
@@ -224,11 +224,11 @@ def test_an_answer_of_github_that_was_lost_starts_nothing_twice(desk: Desk, monk
 
 
 def test_pushed_and_not_started_says_what_is_done_and_what_is_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.night.fake.inject(faults.answer(403, "Resource not accessible by personal access token"), START)
+    desk.incident.fake.inject(faults.answer(403, "Resource not accessible by personal access token"), START)
     said = desk.approve("jonas")
     assert said.code != 0
     assert "your answer is in the ledger; the run that resumes it was not started: " in said.err
-    assert f"gh workflow run dr.yml --ref main -f resume={desk.night.run.id}" in said.err
+    assert f"gh workflow run dr.yml --ref main -f resume={desk.incident.run.id}" in said.err
     assert (len(desk.answers), desk.started) == (1, [])
     assert desk.approve("jonas").code == 0, "what is left is done by the same command"
     assert (len(desk.answers), len(desk.started)) == (1, 1)
@@ -236,7 +236,7 @@ def test_pushed_and_not_started_says_what_is_done_and_what_is_left(desk: Desk, m
 
 def test_nobody_knows_whether_it_was_started(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    desk.night.fake.inject(faults.dropped(), START, times=None)
+    desk.incident.fake.inject(faults.dropped(), START, times=None)
     said = desk.approve("jonas")
     assert said.code == 12
     assert "your answer is in the ledger; whether the run was started is not known" in said.err
@@ -270,7 +270,7 @@ def test_a_workflow_that_cannot_be_told_what_it_resumes(text: str, lacks: str, d
 
 
 def test_a_workflow_that_is_switched_off(desk: Desk) -> None:
-    desk.night.repository.workflows[0].state = "disabled_inactivity"
+    desk.incident.repository.workflows[0].state = "disabled_inactivity"
     said = desk.approve("jonas")
     assert (said.code, desk.answers) == (2, [])
     assert "gh workflow enable dr.yml" in said.err
@@ -300,7 +300,7 @@ def test_what_is_no_run_that_waits(run: str, code: int, gate: str, desk: Desk) -
 
 
 def test_a_run_that_asks_nothing(desk: Desk) -> None:
-    other = desk.night.repository.add_run(WORKFLOW, actor="maria")
+    other = desk.incident.repository.add_run(WORKFLOW, actor="maria")
     said = desk.approve("jonas", run=f"https://github.com/{CALLER}/actions/runs/{other.id}")
     assert said.code == 11
     assert "artifact.missing" in said.err
@@ -321,24 +321,24 @@ def test_a_ledger_that_is_gone(desk: Desk) -> None:
     assert desk.started == []
 
 
-# ------------------------------------------------------------------------------------------------------ nights of their own
+# ------------------------------------------------------------------------------------------------------ runs of their own
 
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Desk]]:
     """A run of its own: `prepare` changes the config before it is planned."""
-    with a_night(tmp_path) as night:
+    with start_incident(tmp_path) as incident:
 
-        def make(prepare: Callable[[Night], object]) -> Desk:
-            prepare(night)
-            waits(night)
-            return sit_down(night, tmp_path, tmp_path / "home", monkeypatch, capsys)
+        def make(prepare: Callable[[Incident], object]) -> Desk:
+            prepare(incident)
+            waits(incident)
+            return sit_down(incident, tmp_path, tmp_path / "home", monkeypatch, capsys)
 
         yield make
 
 
 def test_two_of_three(own: Callable[..., Desk]) -> None:
-    desk = own(lambda night: night.approvers("jonas", "priya", "mallory", quorum=2))
+    desk = own(lambda incident: incident.approvers("jonas", "priya", "mallory", quorum=2))
     first = desk.approve("jonas")
     assert (first.code, first.out, desk.started) == (0, "", [])
     assert "signed and pushed: approve by jonas. " in first.err
@@ -354,16 +354,16 @@ def test_two_of_three(own: Callable[..., Desk]) -> None:
 
 
 def test_one_no_is_enough(own: Callable[..., Desk]) -> None:
-    desk = own(lambda night: night.approvers("jonas", "priya", "mallory", quorum=2))
+    desk = own(lambda incident: incident.approvers("jonas", "priya", "mallory", quorum=2))
     desk.approve("jonas")
     assert desk.approve("priya", "--deny").code == 0
     assert len(desk.started) == 1
 
 
 def test_too_late(own: Callable[..., Desk]) -> None:
-    def hurry(night: Night) -> None:
-        night.approvers("jonas")
-        night.configure(lambda config: config["approvals"].update(lifetime="PT1S"))
+    def hurry(incident: Incident) -> None:
+        incident.approvers("jonas")
+        incident.configure(lambda config: config["approvals"].update(lifetime="PT1S"))
 
     desk = own(hurry)
     time.sleep(1.1)
@@ -374,7 +374,7 @@ def test_too_late(own: Callable[..., Desk]) -> None:
 
 
 def test_ones_own_request(own: Callable[..., Desk]) -> None:
-    desk = own(lambda night: night.approvers("maria", "jonas"))
+    desk = own(lambda incident: incident.approvers("maria", "jonas"))
     said = desk.approve("maria")
     assert (said.code, desk.started, desk.answers) == (6, [], [])
     assert "approval.self" in said.err
@@ -382,7 +382,7 @@ def test_ones_own_request(own: Callable[..., Desk]) -> None:
 
 
 def test_a_run_that_is_answered_on_github(own: Callable[..., Desk]) -> None:
-    desk = own(lambda night: night.approvers(channels=("environment",)))
+    desk = own(lambda incident: incident.approvers(channels=("environment",)))
     said = desk.approve("jonas")
     assert (said.code, desk.started, desk.answers) == (6, [], [])
     assert "approve.channel" in said.err
@@ -391,6 +391,6 @@ def test_a_run_that_is_answered_on_github(own: Callable[..., Desk]) -> None:
 
 def test_the_ledger_is_the_services(own: Callable[..., Desk]) -> None:
     """What is signed is about exactly one service."""
-    desk = own(lambda night: night.approvers("jonas"))
+    desk = own(lambda incident: incident.approvers("jonas"))
     desk.approve("jonas")
     assert [answer["subject"]["service"] for answer in desk.answers] == [SERVICE]

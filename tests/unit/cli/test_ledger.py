@@ -20,7 +20,7 @@ from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 from hyops_ci.signing.dsse import load_key, new_key
-from tests.ledger.scene import SERVICE, request, signed, subject
+from tests.ledger.ledger_setup import SERVICE, request, signed, subject
 
 CONFIG = """
 services:

@@ -8,7 +8,7 @@ import pytest
 
 from hyops_ci.config.explain import document, explain
 from hyops_ci.contracts.config import DispatchConfig
-from tests.unit.planning.stagecraft import base, stage
+from tests.unit.planning.gate_cases import base, gate_case
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,7 +59,7 @@ def test_what_the_file_says_is_from_the_file() -> None:
 
 
 def test_probes_come_from_the_overlay() -> None:
-    set_up = stage({})
+    set_up = gate_case({})
     found = settings_of(base("config"), {".github/dr/prod/postgresql-ha-failover-gcp.yml": set_up.blueprint})
     value, origin = found["/verification/pg-ha~1prod"]
     assert origin == "overlay"

@@ -9,7 +9,7 @@ from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
-from tests.unit.planning.stagecraft import base, over, stage
+from tests.unit.planning.gate_cases import base, gate_case, over
 
 KEY, OTHER = "ed25519:" + "A" * 43 + "=", "ed25519:" + "B" * 43 + "="
 TRUST: dict[str, Any] = {
@@ -70,7 +70,7 @@ def test_the_refusal_holds_no_key() -> None:
 
 
 def test_a_plan_for_another_host() -> None:
-    made = stage({}).plan()
+    made = gate_case({}).plan()
     plan_fits(made, config(), trust())
     with pytest.raises(Refusal) as caught:
         plan_fits(made, config(), trust(runner_refs=["proxmox-ops-runner"]))
@@ -79,7 +79,7 @@ def test_a_plan_for_another_host() -> None:
 
 def looser(**change: Any) -> dict[str, Any]:
     """A plan whose demand, or whose authority, is another than its config says."""
-    made = stage({}).plan()
+    made = gate_case({}).plan()
     return {"approval": made.approval.model_copy(update=change)}
 
 
@@ -101,14 +101,14 @@ def looser(**change: Any) -> dict[str, Any]:
 def test_a_plan_that_demands_too_little(change: dict[str, Any], host: dict[str, Any], found: str) -> None:
     """Nothing in the config says so: a plan that was not made of it would."""
     with pytest.raises(Refusal) as caught:
-        plan_fits(stage({}).plan().model_copy(update=change), config(), trust(**host))
+        plan_fits(gate_case({}).plan().model_copy(update=change), config(), trust(**host))
     assert caught.value.gate == "trust.looser"
     assert found in caught.value.found
 
 
 def test_a_plan_of_fewer_approvals_than_its_config() -> None:
     with pytest.raises(Refusal, match=r"trust\.looser"):
-        plan_fits(stage({}).plan(), config({"approvals": {"quorum": 2}}), trust())
+        plan_fits(gate_case({}).plan(), config({"approvals": {"quorum": 2}}), trust())
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_a_plan_of_fewer_approvals_than_its_config() -> None:
 )
 def test_what_the_config_leaves_open_is_the_hosts(host: dict[str, Any], quorum: int, lifetime: str) -> None:
     """The plan was made where no host was known: that is no reason to refuse it, and none to take its word."""
-    made = stage({}).plan()
+    made = gate_case({}).plan()
     plan_fits(made, config(), trust(**host))
     demand = stricter(made.approval, narrow(config(), trust(**host)))
     assert (demand.quorum, demand.lifetime) == (quorum, lifetime)
 
 
 def test_a_plan_that_demands_more_than_the_host_keeps_its_demand() -> None:
-    demand = stage({}).plan().approval.model_copy(update={"quorum": 4, "lifetime": "PT5M"})
+    demand = gate_case({}).plan().approval.model_copy(update={"quorum": 4, "lifetime": "PT5M"})
     assert stricter(demand, narrow(config(), trust(quorum=2))) == demand

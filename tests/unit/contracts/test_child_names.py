@@ -14,7 +14,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.execution.command import Runtime, child_environment
 from hyops_ci.planning.planner import case_of
 from hyops_ci.secrets.map import read_map
-from tests.unit.planning.stagecraft import stage
+from tests.unit.planning.gate_cases import gate_case
 from tests.unit.planning.test_gates import GATES
 
 RUNTIME = Runtime(Path("/opt/hyops"), Path("/opt/core"), Path("/opt/envs"), "prod")
@@ -25,7 +25,7 @@ SPELLED = st.builds(lambda name, lower: name.lower() if lower else name, NAMES, 
 
 def plan_door(name: str) -> str:
     """The id of the refusal of a config that hands on `name`, or empty."""
-    made = stage({"config": {"host": {"env_pass": [name]}}})
+    made = gate_case({"config": {"host": {"env_pass": [name]}}})
     said = GATES["config.env_pass"](case_of(made.decision, made.config, made.blueprint, made.facts, secret_refs=made.secret_refs))
     return "" if isinstance(said, GatePass) else said.gate
 

@@ -8,32 +8,32 @@ import pytest
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.replay import NAME
-from tests.unit.identity.scene import load, names
+from tests.unit.identity.token_cases import load, names
 
 
 @pytest.mark.parametrize("name", names("accept"))
 def test_accepted(name: str, tmp_path: Path) -> None:
-    scene = load("accept", name)
-    caller = scene.come(tmp_path)
-    assert {fact: getattr(caller, fact) for fact in scene.expect} == scene.expect
+    case = load("accept", name)
+    caller = case.come(tmp_path)
+    assert {fact: getattr(caller, fact) for fact in case.expect} == case.expect
     assert caller.token_id in (tmp_path / NAME).read_text()
-    assert scene.payload()["jti"] not in (tmp_path / NAME).read_text()
+    assert case.payload()["jti"] not in (tmp_path / NAME).read_text()
 
 
 @pytest.mark.parametrize("name", names("refuse"))
 def test_refused(name: str, tmp_path: Path) -> None:
-    scene = load("refuse", name)
-    token = scene.made()
+    case = load("refuse", name)
+    token = case.made()
     with pytest.raises(Refusal) as refused:
-        scene.come(tmp_path)
-    refusal, expect = refused.value, dict(scene.expect)
+        case.come(tmp_path)
+    refusal, expect = refused.value, dict(case.expect)
     assert (refusal.gate, refusal.exit_code) == (expect.pop("gate"), Exit.RUNNER)
     for part, text in expect.items():
         assert text in getattr(refusal, part)
     assert refusal.found
     assert refusal.expected
     assert refusal.fix
-    assert (tmp_path / NAME).exists() is scene.used, "only an accepted token is remembered"
+    assert (tmp_path / NAME).exists() is case.used, "only an accepted token is remembered"
     assert_no_token(refusal, token)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.claims import Caller, Expected, accept_caller, audience_of, require_plan, token_id
-from tests.unit.identity.scene import SAID, SHA, TRUST, Scene
+from tests.unit.identity.token_cases import SAID, SHA, TRUST, TokenCase
 
 COMPARED = (
     "repository_id",
@@ -50,7 +50,7 @@ def judged(claims: dict[str, Any], stage: str) -> Caller:
 
 @given(stage=st.sampled_from(["check", "execute"]), claim=st.sampled_from(COMPARED), value=anything)
 def test_any_single_claim_changed_is_refused(stage: str, claim: str, value: Any) -> None:
-    claims = Scene(stage).payload()
+    claims = TokenCase(stage).payload()
     known = claims[claim]
     judged(claims, stage)
     if value == known and type(value) is str:
@@ -66,7 +66,7 @@ def test_any_single_claim_changed_is_refused(stage: str, claim: str, value: Any)
 
 @given(stage=st.sampled_from(["check", "execute"]), claim=st.sampled_from(COMPARED), data=st.data())
 def test_a_claim_that_only_looks_the_same_is_refused(stage: str, claim: str, data: st.DataObject) -> None:
-    claims = Scene(stage).payload()
+    claims = TokenCase(stage).payload()
     known = claims[claim]
     near = [
         known.upper(),
@@ -93,7 +93,7 @@ def test_claims_of_any_kind_never_raise_anything_else(claims: dict[str, Any]) ->
 
 
 def test_claims_that_are_not_compared_may_be_anything() -> None:
-    claims = Scene().payload() | {"sub": 7, "repository_visibility": None, "enterprise": ["x"]}
+    claims = TokenCase().payload() | {"sub": 7, "repository_visibility": None, "enterprise": ["x"]}
     assert judged(claims, "check").environment == "dr-check"
 
 
@@ -109,7 +109,7 @@ def test_ids_of_tokens_differ_by_issuer_and_hide_theirs() -> None:
 
 
 def test_evidence_holds_facts_and_no_token() -> None:
-    evidence = judged(Scene("execute").payload(), "execute").evidence()
+    evidence = judged(TokenCase("execute").payload(), "execute").evidence()
     assert {name: evidence[name] for name in ("repository_id", "environment", "event", "run_attempt", "sha")} == {
         "repository_id": 4242,
         "environment": "dr-prod",
@@ -124,7 +124,7 @@ def test_evidence_holds_facts_and_no_token() -> None:
 
 
 def accepted(stage: str) -> Caller:
-    return judged(Scene(stage).payload(), stage)
+    return judged(TokenCase(stage).payload(), stage)
 
 
 def test_a_plan_of_its_env_and_commit_belongs_to_it() -> None:

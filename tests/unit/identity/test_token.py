@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.identity.token import LEEWAY, MAX_CHARACTERS, token_unavailable, verify_token
 from tests.support.issuer import ISSUER, signing_key
-from tests.unit.identity.scene import NOW, Scene, assemble
 from tests.unit.identity.test_caller_cases import assert_no_token
+from tests.unit.identity.token_cases import NOW, TokenCase, assemble
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"
 
@@ -26,7 +26,7 @@ def read(token: str, now: float = NOW) -> dict[str, Any]:
 @settings(max_examples=200)
 @given(st.data())
 def test_a_token_changed_in_any_character_is_none(data: st.DataObject) -> None:
-    token = Scene().made()
+    token = TokenCase().made()
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=~ \n\u0660"))
     changed = token[:at] + other + token[at + 1 :]
@@ -46,7 +46,7 @@ def test_text_is_no_token(text: str) -> None:
 
 @given(now=st.integers(NOW - 5000, NOW + 5000))
 def test_it_is_valid_from_its_beginning_to_its_end_and_not_a_second_longer(now: int) -> None:
-    token = Scene(times={"iat": 0, "nbf": 0, "exp": 300}).made()
+    token = TokenCase(times={"iat": 0, "nbf": 0, "exp": 300}).made()
     valid = NOW - LEEWAY <= now < NOW + 300 + LEEWAY
     if valid:
         assert read(token, now)["aud"] == AUDIENCE
@@ -70,14 +70,14 @@ def test_a_job_without_the_permission_is_refused() -> None:
 
 
 def test_a_header_that_changes_what_is_signed_is_not_read() -> None:
-    token = assemble(Scene().payload(), {"alg": "RS256", "kid": "key-1", "b64": True}, signing_key())
+    token = assemble(TokenCase().payload(), {"alg": "RS256", "kid": "key-1", "b64": True}, signing_key())
     with pytest.raises(Refusal, match=r"host\.token") as refused:
         read(token)
     assert refused.value.found == "crit or b64 in the header"
 
 
 def test_a_token_without_end_is_not_decoded() -> None:
-    token = signing_key().sign({**Scene().payload(), "more": "x" * MAX_CHARACTERS})
+    token = signing_key().sign({**TokenCase().payload(), "more": "x" * MAX_CHARACTERS})
     with pytest.raises(Refusal, match=r"host\.token") as refused:
         read(token)
     assert refused.value.found == f"{len(token)} characters"

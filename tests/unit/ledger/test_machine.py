@@ -16,7 +16,7 @@ from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
-from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
 
 TYPES = (DecisionType.FAILOVER, DecisionType.FAILBACK_ONPREM, DecisionType.BURST)
 AFTER_CLAIM = sorted(
@@ -26,7 +26,7 @@ AFTER_CLAIM = sorted(
 DECISIONS = st.integers(1, 6)
 
 
-class Night(RuleBasedStateMachine):
+class LedgerMachine(RuleBasedStateMachine):
     """A ledger in a list, a clock, and every claim that was ever given."""
 
     @initialize()
@@ -160,5 +160,5 @@ def may_be_taken(tip: Tip, drill: bool, now: str) -> bool:
     return moment(now) >= moment(tip.at) + timedelta(minutes=10)
 
 
-TestNight = Night.TestCase
-TestNight.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

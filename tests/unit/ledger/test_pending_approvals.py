@@ -21,7 +21,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.pending_approvals import read_answer
-from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
 
 GOOD = signed(subject("sha256:" + "1" * 64))
 JSON = st.recursive(

@@ -18,8 +18,8 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
 from hyops_ci.ledger.transitions import first_tip
-from tests.ledger.scene import SERVICE, MemoryStore, at, request, signed, subject
-from tests.ledger.scene import at as moment_of
+from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import at as moment_of
 
 CASES = Path(__file__).parents[2] / "cases" / "ledger"
 ACCEPT = sorted((CASES / "accept").glob("*.yml"))

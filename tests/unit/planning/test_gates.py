@@ -8,8 +8,8 @@ import pytest
 from hyops_ci.contracts.plan import GatePass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.case import FAMILIES, CheckCase, Gate, load, run_gates
-from tests.unit.planning.stagecraft import CASES, check_facts, checked, stage
-from tests.unit.planning.stagecraft import load as load_case
+from tests.unit.planning.gate_cases import CASES, check_facts, checked, gate_case
+from tests.unit.planning.gate_cases import load as load_case
 from tools.refusal_pages import gates_page
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +20,7 @@ FILES = sorted(path for path in (CASES / "gates").glob("*/*/*.yml"))
 
 def answer(gate_id: str, case: dict[str, Any]) -> GatePass | Refusal:
     """What one gate says of one case."""
-    set_up = stage(case)
+    set_up = gate_case(case)
     if gate_id not in ON_THE_RUNNER:
         return GATES[gate_id](set_up.plan_case())
     made = set_up.plan()
@@ -61,10 +61,10 @@ def test_every_case_belongs_to_a_gate() -> None:
 
 @pytest.mark.parametrize("base", ["failover", "failback", "drill"])
 def test_every_gate_lets_the_base_pass(base: str) -> None:
-    set_up = stage({"base": base})
+    set_up = gate_case({"base": base})
     made = set_up.plan()
     siblings = {"check": {"states_of": {}}}
-    facts = check_facts(stage({"base": base} | siblings), made)
+    facts = check_facts(gate_case({"base": base} | siblings), made)
     assert [str(refusal) for refusal in run_gates("check", CheckCase(made, facts)).refused] == []
 
 
@@ -81,7 +81,7 @@ def test_the_table_in_docs_is_the_code() -> None:
 
 def test_all_refusals_are_told_and_the_worst_is_raised() -> None:
     case = {"check": {"preflight_steps": {"restore": {"status": "skipped"}}, "disk_free_bytes": 1, "hyops_version": "9.9"}}
-    set_up = stage(case)
+    set_up = gate_case(case)
     made = set_up.plan()
     facts = check_facts(set_up, made)
     assert [refusal.gate for refusal in run_gates("check", CheckCase(made, facts)).refused] == [

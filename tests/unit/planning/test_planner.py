@@ -15,7 +15,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.planner import Recorded
-from tests.unit.planning.stagecraft import CASES, Stage, check_facts, checked, load, stage
+from tests.unit.planning.gate_cases import CASES, GateCase, check_facts, checked, gate_case, load
 
 PLANS = sorted((CASES / "plans" / "accept").glob("*.yml"))
 NO_PLANS = sorted((CASES / "plans" / "refuse").glob("*.yml"))
@@ -24,7 +24,7 @@ NO_PLANS = sorted((CASES / "plans" / "refuse").glob("*.yml"))
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_plan(path: Any) -> None:
     case = load(path)
-    made = json.loads(canonical(stage(case).plan().document()))
+    made = json.loads(canonical(gate_case(case).plan().document()))
     for name, value in case["plan"].items():
         assert made.get(name) == value, f"{name}: {made.get(name)!r}"
 
@@ -33,14 +33,14 @@ def test_plan(path: Any) -> None:
 def test_no_plan(path: Any) -> None:
     case = load(path)
     with pytest.raises(Refusal) as caught:
-        stage(case).plan()
+        gate_case(case).plan()
     text = "\n".join(caught.value.lines())
     for words in case["expect"]:
         assert words in text, text
 
 
 def test_what_a_plan_holds() -> None:
-    made = stage({}).plan()
+    made = gate_case({}).plan()
     assert (made.source_site, made.target_site, made.lane, made.runner_ref) == ("onprem", "gcp", "gcp", "gcp-ops-runner")
     assert made.runs_on == ("self-hosted", "gcp-ops-runner")
     assert made.guards == (Guard(step="restore", input="restore_confirm", value=True),)
@@ -55,19 +55,19 @@ def test_what_a_plan_holds() -> None:
 
 
 def test_a_pinned_restore_point_is_a_guard() -> None:
-    made = stage({"decision": {"restore_point": "20261123-020003F"}}).plan()
+    made = gate_case({"decision": {"restore_point": "20261123-020003F"}}).plan()
     assert Guard(step="restore", input="restore_set", value="20261123-020003F") in made.guards
 
 
 def test_a_manual_gate_is_opened_statement_by_statement() -> None:
     inputs = {"confirm": False, "assertions": {"fenced": False, "approved": False}}
-    made = stage({"overlay": {"egress": {"module_ref": "core/shared/manual-gate", "inputs": inputs}}}).plan()
+    made = gate_case({"overlay": {"egress": {"module_ref": "core/shared/manual-gate", "inputs": inputs}}}).plan()
     assert [guard.input for guard in made.guards if guard.step == "egress"] == ["confirm", "assertions.fenced", "assertions.approved"]
 
 
 def test_a_class_is_only_raised() -> None:
     service = {"services": {"pg-ha/prod": {"failover": {"step_classes": {"restore": "commit", "dns": "mutate"}}}}}
-    made = stage({"config": service}).plan()
+    made = gate_case({"config": service}).plan()
     assert made.step("restore").step_class is StepClass.COMMIT
     assert made.step("dns").step_class is StepClass.COMMIT
     assert made.point_of_no_return == "restore"
@@ -75,7 +75,7 @@ def test_a_class_is_only_raised() -> None:
 
 @pytest.mark.parametrize("change", [{"decision_type": "hold"}, {"dr_mode": "deny"}])
 def test_what_is_only_recorded(change: dict[str, Any]) -> None:
-    set_up = stage({})
+    set_up = gate_case({})
     decision = Decision.model_validate_json(json.dumps(set_up.decision.document() | change))
     said = planner.recorded(decision)
     assert isinstance(said, Recorded)
@@ -83,13 +83,13 @@ def test_what_is_only_recorded(change: dict[str, Any]) -> None:
 
 
 def test_observed_facts_are_no_part_of_the_plan() -> None:
-    today = stage({})
+    today = gate_case({})
     facts = {
         "now": "2026-11-23T03:59:00+00:00",
         "gate": {"reviewers": [{"login": "zoe", "id": 9}], "branches": [], "protected_branches": True},
         "tip": None,
     }
-    assert canonical(today.plan().document()) == canonical(stage({"facts": facts}).plan().document())
+    assert canonical(today.plan().document()) == canonical(gate_case({"facts": facts}).plan().document())
 
 
 def test_a_failback_undoes_a_claim_outside_the_digest() -> None:
@@ -108,26 +108,26 @@ def test_a_failback_undoes_a_claim_outside_the_digest() -> None:
         "claimed_at": "2026-11-22T03:04:31Z",
     }
     tip = {"ledger_id": sha, "service": "pg-ha/prod", "position": "failed_over", "moves": 1, "epoch": 7, "claim": claim}
-    after = stage({"base": "failback", "facts": {"tip": tip | {"at": "2026-11-22T03:40:00Z"}}}).plan()
+    after = gate_case({"base": "failback", "facts": {"tip": tip | {"at": "2026-11-22T03:40:00Z"}}}).plan()
     assert after.undoes is not None
     assert (after.undoes.claim_id, after.undoes.epoch) == ("pg-ha-prod-7", 7)
-    assert after.digest() == stage({"base": "failback"}).plan().digest()
+    assert after.digest() == gate_case({"base": "failback"}).plan().digest()
 
 
 def test_a_plan_that_is_too_large_is_refused() -> None:
     steps = [{"id": f"s{index}", "module_ref": "x/" + "y" * 100, "inputs": {"a_state_ref": "org/" + "z" * 120}} for index in range(250)]
     with pytest.raises(Refusal) as caught:
-        stage({"overlay": {"top": {"steps": steps}}, "decision": {"dr_mode": None}}).plan()
+        gate_case({"overlay": {"top": {"steps": steps}}, "decision": {"dr_mode": None}}).plan()
     assert (caught.value.gate, caught.value.exit_code) == ("plan.size", Exit.POLICY)
 
 
 def test_every_base_fits_the_limit_with_room() -> None:
     for base in ("failover", "failback", "drill"):
-        assert len(canonical(stage({"base": base}).plan().document())) < MAX_PLAN_BYTES / 4
+        assert len(canonical(gate_case({"base": base}).plan().document())) < MAX_PLAN_BYTES / 4
 
 
 def test_a_drill_goes_to_the_drill_runner() -> None:
-    made = stage({"base": "drill", "config": {"lanes": {"gcp": {"drill_runner_ref": "gcp-drill-runner"}}}}).plan()
+    made = gate_case({"base": "drill", "config": {"lanes": {"gcp": {"drill_runner_ref": "gcp-drill-runner"}}}}).plan()
     assert (made.runner_ref, made.runs_on) == ("gcp-drill-runner", ("self-hosted", "gcp-drill-runner"))
 
 
@@ -162,7 +162,7 @@ INPUTS = st.dictionaries(
 def outcome(case: dict[str, Any]) -> bytes:
     """The plan's bytes, or the refusal's; anything else is a bug and is let out."""
     try:
-        return canonical(stage(case).plan().document())
+        return canonical(gate_case(case).plan().document())
     except Refusal as refusal:
         return canonical(refusal.to_json())
 
@@ -184,9 +184,9 @@ def test_the_same_inputs_give_the_same_bytes(decision: dict[str, Any], inputs: d
 def test_gates_refuse_and_never_break(inputs: dict[str, Any], step: str, statuses: list[str]) -> None:
     ids = ["egress", "vms", "restore", "dns", "dns-status"]
     case = {"check": {"preflight_steps": {name: {"status": status} for name, status in zip(ids, statuses, strict=True)}}}
-    made = stage({}).plan()
+    made = gate_case({}).plan()
     try:
-        changed = stage(case | {"overlay": {step: {"inputs": inputs}}})
+        changed = gate_case(case | {"overlay": {step: {"inputs": inputs}}})
     except Refusal:
         return
     facts = check_facts(changed, made)
@@ -200,7 +200,7 @@ def test_gates_refuse_and_never_break(inputs: dict[str, Any], step: str, statuse
 
 def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
     def digest_of(check: dict[str, Any]) -> str:
-        set_up: Stage = stage({"check": check})
+        set_up: GateCase = gate_case({"check": check})
         made = set_up.plan()
         return checked(made, check_facts(set_up, made)).digest()
 
@@ -209,7 +209,7 @@ def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
 
 
 def test_what_could_not_be_known_is_said() -> None:
-    set_up = stage({"check": {"disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
+    set_up = gate_case({"check": {"disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
     made = set_up.plan()
     report = checked(made, check_facts(set_up, made))
     assert report.restore_point.value is None
@@ -221,7 +221,7 @@ def test_what_could_not_be_known_is_said() -> None:
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
-    set_up = stage({})
+    set_up = gate_case({})
     config = DispatchConfig.model_validate_json(
         json.dumps({"services": {"web/prod": {"failover": {"lane": "gcp", "blueprint": "dr/web@v1"}}}})
     )
@@ -232,7 +232,7 @@ def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
 
 def test_what_no_plan_can_carry_is_said_even_where_no_gate_was_asked() -> None:
     """Doctor draws the plan of a case that gates refuse, to look on."""
-    made = stage({"overlay": {"vms": {"inputs": {"execution_plane": "by-hand"}}}})
+    made = gate_case({"overlay": {"vms": {"inputs": {"execution_plane": "by-hand"}}}})
     with pytest.raises(Refusal) as caught:
         planner.assemble(made.plan_case(), made.config_digest, made.sources, ())
     assert caught.value.gate == "plan.form"

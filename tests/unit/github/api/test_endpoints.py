@@ -182,7 +182,7 @@ def jobs() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("job", jobs())
 def test_a_job_has_the_permissions_of_what_its_stage_asks(job: str, asking: dict[str, tuple[str, ...]]) -> None:
-    """Too few and the run stops at night; what only an App may is asked with an App's token."""
+    """With too few the run stops; what only an App may is asked with an App's token."""
     granted = jobs()[job]["permissions"]
     stages = {step["uses"].rpartition("/")[2] for step in jobs()[job]["steps"] if step.get("uses", "").startswith("$/actions/")}
     for name, commands in asking.items():

@@ -24,7 +24,7 @@ from hyops_ci.operations.doctor.doctor import doctor
 from hyops_ci.operations.doctor.report import TOPICS, Diagnosis
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, set_up
 from hyops_ci.stages.context import RunContext, SystemClock
-from tests.ledger.scene import request
+from tests.ledger.ledger_setup import request
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub

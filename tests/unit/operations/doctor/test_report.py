@@ -14,7 +14,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, backup_set, drill_line, lock_line, span, topic_of
 from hyops_ci.planning.case import GateResults, load
-from tests.ledger.scene import SERVICE, at
+from tests.ledger.ledger_setup import SERVICE, at
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64

@@ -21,19 +21,19 @@ from hyops_ci.stages.conclude.unfinished import stopped_because
 from hyops_ci.stages.context import ShiftedClock
 from hyops_ci.stages.watch.queue import Verdict
 from hyops_ci.stages.watch.stage import Watched
-from tests.security.kit import Night, a_night
+from tests.security.incident import Incident, start_incident
 
 CASES = sorted((Path(__file__).parents[3] / "cases" / "stopping").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Incident]:
     """maria's run at its gate; jonas or priya sign."""
-    with a_night(tmp_path_factory.mktemp("night")) as night:
-        night.approvers("jonas", "priya")
-        night.come_to_the_gate()
-        night.known = night.folder
-        yield night
+    with start_incident(tmp_path_factory.mktemp("incident")) as incident:
+        incident.approvers("jonas", "priya")
+        incident.reach_gate()
+        incident.known = incident.folder
+        yield incident
 
 
 def watched(said: dict[str, Any]) -> Watched:
@@ -44,7 +44,7 @@ def watched(said: dict[str, Any]) -> Watched:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_why(path: Path, gate: Night, tmp_path: Path) -> None:
+def test_why(path: Path, gate: Incident, tmp_path: Path) -> None:
     case = yaml.safe_load(path.read_text())
     gate.folder = type(gate.known)(tmp_path / "run")
     shutil.copytree(gate.known.root, gate.folder.root, dirs_exist_ok=True)

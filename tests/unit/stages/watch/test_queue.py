@@ -111,7 +111,7 @@ SIGHTINGS = st.sampled_from([RunnerView(presence, presence) for presence in Pres
 
 
 @st.composite
-def nights(draw: st.DrawFn, statuses: tuple[str, ...] = STATUSES) -> list[Poll]:
+def polls_of_a_run(draw: st.DrawFn, statuses: tuple[str, ...] = STATUSES) -> list[Poll]:
     """Looks as they might follow one another, with pauses from nothing to minutes."""
     at, looks = 0.0, []
     for status, pause, sighting in draw(
@@ -130,7 +130,7 @@ def status_of(one: Poll) -> str:
     return "blind" if one.jobs is None else one.jobs[0].status if one.jobs else "absent"
 
 
-@given(nights())
+@given(polls_of_a_run())
 def test_the_count_grows_between_two_looks_into_the_queue_only(looks: list[Poll]) -> None:
     wait, before = begin(looks[0].at), None
     for one in looks:
@@ -146,7 +146,7 @@ def test_the_count_grows_between_two_looks_into_the_queue_only(looks: list[Poll]
         wait, before = step.state, one
 
 
-@given(nights())
+@given(polls_of_a_run())
 def test_it_stops_a_run_only_for_what_it_saw_at_that_moment(looks: list[Poll]) -> None:
     steps, last = follow(WANTED, looks)
     verdict = steps[-1].verdict
@@ -160,14 +160,14 @@ def test_it_stops_a_run_only_for_what_it_saw_at_that_moment(looks: list[Poll]) -
         assert last.jobs[0].runner_name == "mallory"
 
 
-@given(nights(("waiting", "pending", "requested", "absent", "blind")))
+@given(polls_of_a_run(("waiting", "pending", "requested", "absent", "blind")))
 def test_it_never_stops_a_run_that_is_not_in_the_queue(looks: list[Poll]) -> None:
     steps, _ = follow(WANTED, looks)
     assert steps[-1].verdict in (None, Verdict.UNKNOWN)
     assert steps[-1].state.queued == 0
 
 
-@given(nights(STATUSES[:6]), st.floats(1, 200))
+@given(polls_of_a_run(STATUSES[:6]), st.floats(1, 200))
 def test_it_always_ends(looks: list[Poll], pause: float) -> None:
     """Whatever is seen, over and over again."""
     wait, at = begin(0.0), 0.0
@@ -182,7 +182,7 @@ def test_it_always_ends(looks: list[Poll], pause: float) -> None:
     pytest.fail("no verdict")
 
 
-@given(nights())
+@given(polls_of_a_run())
 def test_what_is_said_is_one_line(looks: list[Poll]) -> None:
     steps, last = follow(WANTED, looks)
     assert all("\n" not in step.line for step in steps)

@@ -31,7 +31,7 @@ CANCEL = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"
 
 
 @dataclass
-class Night:
+class WatchedRun:
     """One run on one fake, and somebody who watches it."""
 
     fake: FakeGitHub
@@ -72,99 +72,99 @@ class Night:
 
 
 @pytest.fixture
-def night(github_fake: FakeGitHub, tmp_path: Path) -> Night:
-    return Night(github_fake, tmp_path)
+def watched_run(github_fake: FakeGitHub, tmp_path: Path) -> WatchedRun:
+    return WatchedRun(github_fake, tmp_path)
 
 
 # ----------------------------------------------------------------------------------------------- taken
 
 
-def test_taken(night: Night) -> None:
-    job = night.job()
-    night.clock.at(14, lambda: job.take(night.runner))
-    watched = night.watch(names=(NAME,))
+def test_taken(watched_run: WatchedRun) -> None:
+    job = watched_run.job()
+    watched_run.clock.at(14, lambda: job.take(watched_run.runner))
+    watched = watched_run.watch(names=(NAME,))
     assert (watched.verdict, watched.runner_name, watched.runner_id, watched.runner_group) == (
         Verdict.TAKEN,
         NAME,
-        night.runner.id,
+        watched_run.runner.id,
         "Default",
     )
     assert 10 <= watched.waited_seconds <= 24
     assert (watched.refusal, watched.cause) == (None, "")
-    assert night.said[0] == "waiting for label gcp-ops-runner: 0 of 120 s"
-    assert night.said[-1].startswith(f"taken by {NAME} after ")
-    assert night.run.conclusion is None
-    assert night.told == [(watched, None)]
+    assert watched_run.said[0] == "waiting for label gcp-ops-runner: 0 of 120 s"
+    assert watched_run.said[-1].startswith(f"taken by {NAME} after ")
+    assert watched_run.run.conclusion is None
+    assert watched_run.told == [(watched, None)]
 
 
-def test_a_runner_that_comes_late(night: Night) -> None:
-    job = night.job()
-    night.clock.at(110, lambda: job.take(night.runner))
-    assert night.watch().verdict is Verdict.TAKEN
-    assert [line for line in night.said if line.startswith("waiting")][-1].endswith("of 120 s")
+def test_a_runner_that_comes_late(watched_run: WatchedRun) -> None:
+    job = watched_run.job()
+    watched_run.clock.at(110, lambda: job.take(watched_run.runner))
+    assert watched_run.watch().verdict is Verdict.TAKEN
+    assert [line for line in watched_run.said if line.startswith("waiting")][-1].endswith("of 120 s")
 
 
-def test_from_the_review_to_the_runner(night: Night) -> None:
-    jonas = night.fake.add_user("jonas")
-    night.repository.add_environment("dr-prod", reviewers=[jonas])
-    done = night.job()
-    done.take(night.runner)
+def test_from_the_review_to_the_runner(watched_run: WatchedRun) -> None:
+    jonas = watched_run.fake.add_user("jonas")
+    watched_run.repository.add_environment("dr-prod", reviewers=[jonas])
+    done = watched_run.job()
+    done.take(watched_run.runner)
     done.finish()
-    job = night.job(RECOVER, environment="dr-prod")
+    job = watched_run.job(RECOVER, environment="dr-prod")
     assert job.status == "waiting"
-    night.run.review("jonas", environments=["dr-prod"])
-    night.clock.at(14, lambda: job.take(night.runner))
-    watched = night.watch("execute", order={"gate": "DR-prod"})
+    watched_run.run.review("jonas", environments=["dr-prod"])
+    watched_run.clock.at(14, lambda: job.take(watched_run.runner))
+    watched = watched_run.watch("execute", order={"gate": "DR-prod"})
     assert (watched.verdict, watched.approved_by) == (Verdict.TAKEN, ("jonas",))
-    assert night.said[0] == "approved by jonas. Waiting for label gcp-ops-runner: 0 of 120 s"
+    assert watched_run.said[0] == "approved by jonas. Waiting for label gcp-ops-runner: 0 of 120 s"
 
 
-def test_a_review_of_another_gate_is_not_named(night: Night) -> None:
-    jonas = night.fake.add_user("jonas")
-    night.repository.add_environment("dr-bootstrap", reviewers=[jonas])
-    night.run.add_job("ensure", environment="dr-bootstrap")
-    night.run.review("jonas", environments=["dr-bootstrap"])
-    night.job(RECOVER).take(night.runner)
-    assert night.watch("execute", order={"gate": "dr-prod"}).approved_by == ()
+def test_a_review_of_another_gate_is_not_named(watched_run: WatchedRun) -> None:
+    jonas = watched_run.fake.add_user("jonas")
+    watched_run.repository.add_environment("dr-bootstrap", reviewers=[jonas])
+    watched_run.run.add_job("ensure", environment="dr-bootstrap")
+    watched_run.run.review("jonas", environments=["dr-bootstrap"])
+    watched_run.job(RECOVER).take(watched_run.runner)
+    assert watched_run.watch("execute", order={"gate": "dr-prod"}).approved_by == ()
 
 
-def test_waiting_then_queued(night: Night) -> None:
-    job = night.job(status="waiting")
-    night.clock.at(2000, job.queue)
-    night.clock.at(2060, lambda: job.take(night.runner))
-    watched = night.watch()
+def test_waiting_then_queued(watched_run: WatchedRun) -> None:
+    job = watched_run.job(status="waiting")
+    watched_run.clock.at(2000, job.queue)
+    watched_run.clock.at(2060, lambda: job.take(watched_run.runner))
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.TAKEN
     assert watched.waited_seconds <= 60, "an hour at a gate is nobody's silence"
-    assert night.run.conclusion is None
+    assert watched_run.run.conclusion is None
 
 
-def test_a_slot_of_concurrency(night: Night) -> None:
-    job = night.job(status="pending")
-    night.clock.at(1000, job.queue)
-    night.clock.at(1015, lambda: job.take(night.runner))
-    assert night.watch().verdict is Verdict.TAKEN
+def test_a_slot_of_concurrency(watched_run: WatchedRun) -> None:
+    job = watched_run.job(status="pending")
+    watched_run.clock.at(1000, job.queue)
+    watched_run.clock.at(1015, lambda: job.take(watched_run.runner))
+    assert watched_run.watch().verdict is Verdict.TAKEN
 
 
-def test_a_job_that_is_not_listed_at_first(night: Night) -> None:
-    night.clock.at(200, lambda: night.job().take(night.runner))
-    assert night.watch().verdict is Verdict.TAKEN
-    assert night.said[0].startswith("GitHub does not list the job yet")
+def test_a_job_that_is_not_listed_at_first(watched_run: WatchedRun) -> None:
+    watched_run.clock.at(200, lambda: watched_run.job().take(watched_run.runner))
+    assert watched_run.watch().verdict is Verdict.TAKEN
+    assert watched_run.said[0].startswith("GitHub does not list the job yet")
 
 
-def test_a_job_that_was_cancelled_meanwhile(night: Night) -> None:
-    job = night.job()
-    night.clock.at(20, lambda: job.finish("cancelled"))
-    watched = night.watch()
+def test_a_job_that_was_cancelled_meanwhile(watched_run: WatchedRun) -> None:
+    job = watched_run.job()
+    watched_run.clock.at(20, lambda: job.finish("cancelled"))
+    watched = watched_run.watch()
     assert (watched.verdict, watched.cause) == (Verdict.ENDED, "the job ended before a runner had it: cancelled")
-    assert night.fake.made(CANCEL) == []
+    assert watched_run.fake.made(CANCEL) == []
 
 
 # --------------------------------------------------------------------------------------------- nobody
 
 
-def test_a_queue_that_never_ends(night: Night) -> None:
-    night.job()
-    watched = night.watch()
+def test_a_queue_that_never_ends(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.MISSING
     assert watched.refusal
     assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.silent", 7)
@@ -173,154 +173,154 @@ def test_a_queue_that_never_ends(night: Night) -> None:
     )
     assert "not known whether busy or missing" in watched.cause
     assert 120 <= watched.waited_seconds < 135
-    assert night.clock.seconds < 160
-    assert night.told == [(watched, None)], "the result is told before the run is ended, because its end reaches the watch, too"
-    assert night.run.conclusion == "cancelled"
-    assert night.said[-1] == "run cancelled"
+    assert watched_run.clock.seconds < 160
+    assert watched_run.told == [(watched, None)], "the result is told before the run is ended, because its end reaches the watch, too"
+    assert watched_run.run.conclusion == "cancelled"
+    assert watched_run.said[-1] == "run cancelled"
     assert watched.calls < 40
 
 
-def test_silent_since_the_check(night: Night) -> None:
-    done = night.job()
-    done.take(night.runner)
+def test_silent_since_the_check(watched_run: WatchedRun) -> None:
+    done = watched_run.job()
+    done.take(watched_run.runner)
     done.finish()
-    night.job(RECOVER)
-    watched = night.watch("execute", limit=60)
+    watched_run.job(RECOVER)
+    watched = watched_run.watch("execute", limit=60)
     assert watched.refusal
     assert watched.refusal.reason == "no runner took the job in 60 s"
     assert "answered the check at 03:09:02Z, silent since; job state queued, not pending" in watched.refusal.found
     assert watched.refusal.fix.startswith(f"gcloud compute ssh {NAME} --tunnel-through-iap -- ")
-    assert night.run.conclusion == "cancelled"
+    assert watched_run.run.conclusion == "cancelled"
 
 
-def test_a_runner_may_be_made(night: Night) -> None:
-    night.job()
-    watched = night.watch(order={"bootstrap_reason": "runner-recovery"})
+def test_a_runner_may_be_made(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched = watched_run.watch(order={"bootstrap_reason": "runner-recovery"})
     assert (watched.verdict, watched.refusal) == (Verdict.MISSING, None)
-    assert night.said[-1] == "no runner: runner-recovery allows to make one"
-    assert night.run.conclusion is None
+    assert watched_run.said[-1] == "no runner: runner-recovery allows to make one"
+    assert watched_run.run.conclusion is None
 
 
-def test_for_execute_no_runner_is_made(night: Night) -> None:
-    night.job(RECOVER)
-    assert night.watch("execute", order={"bootstrap_reason": "runner-recovery"}).refusal
-    assert night.run.conclusion == "cancelled"
+def test_for_execute_no_runner_is_made(watched_run: WatchedRun) -> None:
+    watched_run.job(RECOVER)
+    assert watched_run.watch("execute", order={"bootstrap_reason": "runner-recovery"}).refusal
+    assert watched_run.run.conclusion == "cancelled"
 
 
-def test_without_the_right_to_cancel_a_person_is_told_to(night: Night) -> None:
-    night.permissions = ("actions: read",)
-    night.job()
-    watched = night.watch()
+def test_without_the_right_to_cancel_a_person_is_told_to(watched_run: WatchedRun) -> None:
+    watched_run.permissions = ("actions: read",)
+    watched_run.job()
+    watched = watched_run.watch()
     assert watched.refusal
     assert watched.refusal.gate == "runner.silent"
-    assert night.said[-1].startswith(f"CANCEL THIS RUN BY HAND: gh run cancel {night.run.id} ")
-    assert "actions: write" in night.said[-1]
+    assert watched_run.said[-1].startswith(f"CANCEL THIS RUN BY HAND: gh run cancel {watched_run.run.id} ")
+    assert "actions: write" in watched_run.said[-1]
 
 
-def test_a_run_that_ended_by_itself_in_that_second(night: Night) -> None:
-    night.job()
-    night.fake.inject(faults.answer(409, "Cannot cancel a workflow run that is completed."), CANCEL)
-    assert night.watch().verdict is Verdict.MISSING
-    assert night.said[-1] == "the run had ended already"
+def test_a_run_that_ended_by_itself_in_that_second(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched_run.fake.inject(faults.answer(409, "Cannot cancel a workflow run that is completed."), CANCEL)
+    assert watched_run.watch().verdict is Verdict.MISSING
+    assert watched_run.said[-1] == "the run had ended already"
 
 
-def test_the_run_is_ended_though_the_result_cannot_be_told(night: Night) -> None:
-    night.job().take(night.repository.add_runner("mallory", ["gcp-ops-runner"]))
-    night.told = None  # type: ignore[assignment]
+def test_the_run_is_ended_though_the_result_cannot_be_told(watched_run: WatchedRun) -> None:
+    watched_run.job().take(watched_run.repository.add_runner("mallory", ["gcp-ops-runner"]))
+    watched_run.told = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
-        night.watch(names=(NAME,))
-    assert night.run.conclusion == "cancelled"
+        watched_run.watch(names=(NAME,))
+    assert watched_run.run.conclusion == "cancelled"
 
 
 # ------------------------------------------------------------------------------------------ strangers
 
 
-def test_a_stranger(night: Night) -> None:
-    job, mallory = night.job(), night.repository.add_runner("mallory", ["gcp-ops-runner"])
-    night.clock.at(5, lambda: job.take(mallory))
-    watched = night.watch(names=(NAME,))
+def test_a_stranger(watched_run: WatchedRun) -> None:
+    job, mallory = watched_run.job(), watched_run.repository.add_runner("mallory", ["gcp-ops-runner"])
+    watched_run.clock.at(5, lambda: job.take(mallory))
+    watched = watched_run.watch(names=(NAME,))
     assert watched.verdict is Verdict.STRANGER
     assert watched.refusal
     assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.stranger", 7)
     assert watched.refusal.found == f"mallory (id {mallory.id}, group Default) took the job"
     assert (watched.runner_name, watched.runner_id) == ("mallory", mallory.id)
-    assert night.run.conclusion == "cancelled"
+    assert watched_run.run.conclusion == "cancelled"
 
 
-def test_a_second_attempt_is_watched_by_itself(night: Night) -> None:
-    first = night.job()
-    first.take(night.repository.add_runner("mallory", ["gcp-ops-runner"]))
+def test_a_second_attempt_is_watched_by_itself(watched_run: WatchedRun) -> None:
+    first = watched_run.job()
+    first.take(watched_run.repository.add_runner("mallory", ["gcp-ops-runner"]))
     first.finish()
-    night.run.rerun("maria")
-    second = night.job()
-    night.clock.at(20, lambda: second.take(night.runner))
-    watched = night.watch(names=(NAME,))
+    watched_run.run.rerun("maria")
+    second = watched_run.job()
+    watched_run.clock.at(20, lambda: second.take(watched_run.runner))
+    watched = watched_run.watch(names=(NAME,))
     assert (watched.verdict, watched.runner_name, watched.attempt) == (Verdict.TAKEN, NAME, 2)
 
 
-def test_two_jobs_of_one_name(night: Night) -> None:
-    night.job()
-    night.run.add_job(f"again / {CHECK}", LABELS)
-    watched = night.watch()
+def test_two_jobs_of_one_name(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched_run.run.add_job(f"again / {CHECK}", LABELS)
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.UNKNOWN
     assert "2 jobs of this run" in watched.cause
-    assert night.run.conclusion is None
+    assert watched_run.run.conclusion is None
 
 
 # -------------------------------------------------------------------------------- what cannot be seen
 
 
-def test_github_is_away_for_a_while(night: Night) -> None:
-    job = night.job()
-    night.fake.inject(faults.answer(502), JOBS, times=40, after=4)
-    night.clock.at(500, lambda: job.take(night.runner))
-    watched = night.watch()
+def test_github_is_away_for_a_while(watched_run: WatchedRun) -> None:
+    job = watched_run.job()
+    watched_run.fake.inject(faults.answer(502), JOBS, times=40, after=4)
+    watched_run.clock.at(500, lambda: job.take(watched_run.runner))
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.TAKEN
     assert watched.waited_seconds < 120
-    assert night.run.conclusion is None
-    assert any(line.startswith("GitHub does not answer; not counted, ") for line in night.said)
+    assert watched_run.run.conclusion is None
+    assert any(line.startswith("GitHub does not answer; not counted, ") for line in watched_run.said)
 
 
-def test_github_stays_away(night: Night) -> None:
-    night.job()
-    night.fake.inject(faults.dropped(), JOBS, times=None, after=4)
-    watched = night.watch()
+def test_github_stays_away(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched_run.fake.inject(faults.dropped(), JOBS, times=None, after=4)
+    watched = watched_run.watch()
     assert (watched.verdict, watched.refusal) == (Verdict.UNKNOWN, None)
     assert "GitHub does not answer" in watched.cause
-    assert night.run.conclusion is None, "ignorance stops nothing"
-    assert night.clock.seconds < 1000
+    assert watched_run.run.conclusion is None, "ignorance stops nothing"
+    assert watched_run.clock.seconds < 1000
 
 
-def test_a_secondary_limit_in_mid_watch(night: Night) -> None:
-    job = night.job()
-    night.fake.inject(faults.secondary(60), JOBS, times=1, after=3)
-    night.clock.at(150, lambda: job.take(night.runner))
-    watched = night.watch()
+def test_a_secondary_limit_in_mid_watch(watched_run: WatchedRun) -> None:
+    job = watched_run.job()
+    watched_run.fake.inject(faults.secondary(60), JOBS, times=1, after=3)
+    watched_run.clock.at(150, lambda: job.take(watched_run.runner))
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.TAKEN, "the minute that GitHub asked for is no silence of the runner"
-    assert any("60 s" in line for line in night.said)
+    assert any("60 s" in line for line in watched_run.said)
 
 
-def test_a_token_that_may_not_look(night: Night) -> None:
-    night.permissions = ("contents: read",)
-    night.job()
-    watched = night.watch()
+def test_a_token_that_may_not_look(watched_run: WatchedRun) -> None:
+    watched_run.permissions = ("contents: read",)
+    watched_run.job()
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.UNKNOWN
     assert "actions: read" in watched.cause
-    assert (watched.calls, night.clock.seconds) == (1, 0)
+    assert (watched.calls, watched_run.clock.seconds) == (1, 0)
 
 
-def test_a_gate_without_end(night: Night) -> None:
-    night.job(status="waiting")
-    watched = night.watch()
+def test_a_gate_without_end(watched_run: WatchedRun) -> None:
+    watched_run.job(status="waiting")
+    watched = watched_run.watch()
     assert (watched.verdict, watched.refusal) == (Verdict.UNKNOWN, None)
-    assert night.run.conclusion is None
+    assert watched_run.run.conclusion is None
     assert watched.calls < MOST_CALLS
-    assert night.clock.seconds < 4100
+    assert watched_run.clock.seconds < 4100
 
 
-def test_calls_are_bounded_whatever_happens(night: Night) -> None:
-    night.job(status="waiting")
-    watched = night.watch(until=1_000_000)
+def test_calls_are_bounded_whatever_happens(watched_run: WatchedRun) -> None:
+    watched_run.job(status="waiting")
+    watched = watched_run.watch(until=1_000_000)
     assert watched.verdict is Verdict.UNKNOWN
     assert watched.calls == MOST_CALLS
     assert watched.cause == f"{MOST_CALLS} calls of GitHub are used up"
@@ -329,53 +329,53 @@ def test_calls_are_bounded_whatever_happens(night: Night) -> None:
 # ------------------------------------------------------------------------------------------------ busy
 
 
-def drill(night: Night) -> FakeJob:
+def drill(watched_run: WatchedRun) -> FakeJob:
     """Another run, on the runner."""
-    job = night.repository.add_run(".github/workflows/drill.yml").add_job("Drill pg-ha", LABELS)
-    job.take(night.runner)
+    job = watched_run.repository.add_run(".github/workflows/drill.yml").add_job("Drill pg-ha", LABELS)
+    job.take(watched_run.runner)
     return job
 
 
 @pytest.mark.parametrize("runners", [False, True])
-def test_busy_with_a_drill_is_waited_for(runners: bool, night: Night) -> None:
-    mine, other = night.job(), drill(night)
+def test_busy_with_a_drill_is_waited_for(runners: bool, watched_run: WatchedRun) -> None:
+    mine, other = watched_run.job(), drill(watched_run)
 
     def over() -> None:
         other.finish()
-        mine.take(night.runner)
+        mine.take(watched_run.runner)
 
-    night.clock.at(900, over)
-    watched = night.watch(names=(NAME,), runners=runners)
+    watched_run.clock.at(900, over)
+    watched = watched_run.watch(names=(NAME,), runners=runners)
     assert watched.verdict is Verdict.TAKEN
-    busy = [line for line in night.said if "is busy with run" in line]
+    busy = [line for line in watched_run.said if "is busy with run" in line]
     assert busy[0].startswith(f"{NAME} is busy with run {other.run.id} (Drill pg-ha); waited for: ")
-    assert night.run.conclusion is None
+    assert watched_run.run.conclusion is None
 
 
-def test_busy_for_ever(night: Night) -> None:
-    night.job()
-    other = drill(night)
-    watched = night.watch()
+def test_busy_for_ever(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    other = drill(watched_run)
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.BUSY
     assert watched.refusal
     assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.busy", 7)
     assert f"run {other.run.id}" in watched.refusal.found
-    assert night.run.conclusion == "cancelled"
-    assert len(night.fake.made("GET /repos/{owner}/{repo}/actions/runs")) < 20, "what the runner does is not asked at every look"
+    assert watched_run.run.conclusion == "cancelled"
+    assert len(watched_run.fake.made("GET /repos/{owner}/{repo}/actions/runs")) < 20, "what the runner does is not asked at every look"
     assert watched.calls < MOST_CALLS
 
 
-def test_busy_elsewhere_only_a_token_that_lists_runners_knows(night: Night) -> None:
-    night.job()
-    night.runner.busy = True
-    assert night.watch(runners=True, busy_limit=60).cause == f"{NAME} is busy"
+def test_busy_elsewhere_only_a_token_that_lists_runners_knows(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched_run.runner.busy = True
+    assert watched_run.watch(runners=True, busy_limit=60).cause == f"{NAME} is busy"
 
 
-def test_a_stranger_at_work_keeps_nobody_waiting(night: Night) -> None:
-    night.job()
-    mallory = night.repository.add_runner("mallory", ["gcp-ops-runner"])
-    night.repository.add_run().add_job("Build", LABELS).take(mallory)
-    assert night.watch(names=(NAME,)).verdict is Verdict.MISSING
+def test_a_stranger_at_work_keeps_nobody_waiting(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    mallory = watched_run.repository.add_runner("mallory", ["gcp-ops-runner"])
+    watched_run.repository.add_run().add_job("Build", LABELS).take(mallory)
+    assert watched_run.watch(names=(NAME,)).verdict is Verdict.MISSING
 
 
 @pytest.mark.parametrize(
@@ -389,27 +389,27 @@ def test_a_stranger_at_work_keeps_nobody_waiting(night: Night) -> None:
         ({"name": "another"}, f"GitHub shows no runner {NAME}; removed after 14 days offline"),
     ],
 )
-def test_the_likely_cause_where_runners_may_be_listed(change: dict[str, Any], words: str, night: Night) -> None:
-    night.fake.runner_versions = {"2.336.0": RunnerVersion("2.336.0", "2026-11-05T08:04:55Z"), "2.337.0": RunnerVersion("2.337.0")}
+def test_the_likely_cause_where_runners_may_be_listed(change: dict[str, Any], words: str, watched_run: WatchedRun) -> None:
+    watched_run.fake.runner_versions = {"2.336.0": RunnerVersion("2.336.0", "2026-11-05T08:04:55Z"), "2.337.0": RunnerVersion("2.337.0")}
     for name, value in change.items():
-        setattr(night.runner, name, value)
-    night.job()
-    watched = night.watch(names=(NAME,), runners=True)
+        setattr(watched_run.runner, name, value)
+    watched_run.job()
+    watched = watched_run.watch(names=(NAME,), runners=True)
     assert watched.cause.startswith(words)
     assert watched.refusal
     assert words in watched.refusal.found
 
 
-def test_trouble_with_the_question_is_no_trouble_of_the_watch(night: Night) -> None:
-    night.job()
-    night.fake.inject(faults.answer(404), "GET /repos/{owner}/{repo}/actions/runs", times=None)
-    watched = night.watch()
+def test_trouble_with_the_question_is_no_trouble_of_the_watch(watched_run: WatchedRun) -> None:
+    watched_run.job()
+    watched_run.fake.inject(faults.answer(404), "GET /repos/{owner}/{repo}/actions/runs", times=None)
+    watched = watched_run.watch()
     assert watched.verdict is Verdict.MISSING
-    assert any(line.startswith("not known whether the runner is busy: ") for line in night.said)
+    assert any(line.startswith("not known whether the runner is busy: ") for line in watched_run.said)
 
 
-def test_escapes_in_names_reach_no_terminal(night: Night) -> None:
-    night.job().take(night.repository.add_runner("\x1b[31mred\x1b[0m", ["gcp-ops-runner"]))
-    watched = night.watch()
-    assert "\x1b" not in "".join(night.said) + watched.runner_name
+def test_escapes_in_names_reach_no_terminal(watched_run: WatchedRun) -> None:
+    watched_run.job().take(watched_run.repository.add_runner("\x1b[31mred\x1b[0m", ["gcp-ops-runner"]))
+    watched = watched_run.watch()
+    assert "\x1b" not in "".join(watched_run.said) + watched.runner_name
     assert "\\u001b[31mred" in watched.runner_name

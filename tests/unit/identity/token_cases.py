@@ -60,7 +60,7 @@ JTI = "7c1e44a9-0000-4000-8000-000000000001"
 
 
 @dataclass
-class Scene:
+class TokenCase:
     """One caller at one host."""
 
     stage: str = "check"
@@ -157,8 +157,8 @@ def names(side: str) -> list[str]:
     return found
 
 
-def load(side: str, name: str) -> Scene:
-    return Scene(**yaml.safe_load((CASES / side / f"{name}.yml").read_text(encoding="utf-8")))
+def load(side: str, name: str) -> TokenCase:
+    return TokenCase(**yaml.safe_load((CASES / side / f"{name}.yml").read_text(encoding="utf-8")))
 
 
-__all__ = ["ISSUER", "NOW", "SAID", "SHA", "TRUST", "Scene", "load", "names", "sign"]
+__all__ = ["ISSUER", "NOW", "SAID", "SHA", "TRUST", "TokenCase", "load", "names", "sign"]

@@ -29,7 +29,7 @@ def hyops_ci(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[
 
 
 @dataclass(frozen=True)
-class Night:
+class Rehearsal:
     """A rehearsal that is over."""
 
     folder: Path
@@ -51,9 +51,9 @@ class Night:
         return Ledger.over_git(str(self.folder / "ledger.git"), SERVICE, state_dir=self.folder.parent / "fresh").tip()
 
 
-def rehearse(folder: Path, *words: str | Path) -> Night:
+def rehearse(folder: Path, *words: str | Path) -> Rehearsal:
     """`hyops-ci rehearse --format json`, on the stand-in."""
-    return Night(folder, hyops_ci("rehearse", "--stand-in", "--format", "json", "--folder", folder, *words))
+    return Rehearsal(folder, hyops_ci("rehearse", "--stand-in", "--format", "json", "--folder", folder, *words))
 
 
 def secrets_of(folder: Path) -> list[str]:
@@ -63,16 +63,16 @@ def secrets_of(folder: Path) -> list[str]:
     return [*values, (folder / "runner" / "vault-password").read_text()]
 
 
-def places(night: Night) -> Iterator[tuple[str, bytes]]:
+def places(rehearsal: Rehearsal) -> Iterator[tuple[str, bytes]]:
     """Everything that a rehearsal leaves, but for the homes of secrets: the authority, the password, the runtime bundle."""
-    yield "stdout", night.ended.stdout.encode()
-    yield "stderr", night.ended.stderr.encode()
+    yield "stdout", rehearsal.ended.stdout.encode()
+    yield "stderr", rehearsal.ended.stderr.encode()
     homes = ("authority.json", "runner/vault-password", "keys/")
-    for path in sorted(night.folder.rglob("*")):
-        name = path.relative_to(night.folder).as_posix()
+    for path in sorted(rehearsal.folder.rglob("*")):
+        name = path.relative_to(rehearsal.folder).as_posix()
         if path.is_file() and not name.startswith(homes) and "/vault/" not in name:
             yield name, path.read_bytes()
-    for repository in [night.folder / "ledger.git", *sorted((night.folder / "host").glob("*.git"))]:
+    for repository in [rehearsal.folder / "ledger.git", *sorted((rehearsal.folder / "host").glob("*.git"))]:
         command = ["git", "-C", str(repository), "cat-file", "--batch-all-objects", "--batch"]
         yield repository.name, subprocess.run(command, capture_output=True, check=True).stdout
 

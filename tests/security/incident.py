@@ -1,4 +1,4 @@
-"""One night on which somebody attacks: a runner host with its trust, GitHub and its issuer on the loopback, and the stages.
+"""An incident under attack: a runner host with its trust, GitHub and its issuer on the loopback, and the stages.
 
 The attacks go through the real stages. What is asserted of each is in `assert_refused`: gate, exit code, nothing touched, sealed.
 """
@@ -53,7 +53,7 @@ Stage = Literal["plan", "check", "execute", "conclude"]
 
 
 @dataclass
-class Night:
+class Incident:
     """Everything that an attack can meet. `number` is the run that the stages below are of."""
 
     site: Site
@@ -160,7 +160,7 @@ class Night:
         said = results or {"plan": "success", "check": "success", "execute": "skipped"}
         return conclude(self.folder, self.world("conclude"), evidence=None, digest="", results=said, **more)
 
-    def come_to_the_gate(self) -> None:
+    def reach_gate(self) -> None:
         """Plan and check, as they go."""
         ended = self.plan()
         assert ended.state is State.PLANNED, ended
@@ -211,7 +211,9 @@ class Night:
         return packed.read_bytes()
 
 
-def assert_refused(night: Night, ended: StageEnd, gate: str, exit_code: int, *words: str, epoch: int | None = 0, problem: str = "") -> None:
+def assert_refused(
+    incident: Incident, ended: StageEnd, gate: str, exit_code: int, *words: str, epoch: int | None = 0, problem: str = ""
+) -> None:
     """The whole of what makes an attack one that failed. `epoch` None: there is no ledger to look at.
 
     `problem`: what the verifier says of the sealed bundle, where what was handed over contradicts itself; else the bundle is whole.
@@ -221,33 +223,33 @@ def assert_refused(night: Night, ended: StageEnd, gate: str, exit_code: int, *wo
     for word in words:
         assert word in f"{ended.refusal.reason}; {ended.refusal.found}", ended.refusal
     assert ended.refusal.fix
-    assert_untouched(night, epoch)
-    if not bundle_path(night.folder).exists():
-        night.conclude()
-    problems = "; ".join(verify(bundle_path(night.folder)).problems)
+    assert_untouched(incident, epoch)
+    if not bundle_path(incident.folder).exists():
+        incident.conclude()
+    problems = "; ".join(verify(bundle_path(incident.folder)).problems)
     assert (problem in problems) if problem else not problems, problems
-    result = night.folder.read_model("result.json", Result)
+    result = incident.folder.read_model("result.json", Result)
     assert (result.outcome, result.refusal) == (ended.state, ended.refusal)
 
 
-def assert_untouched(night: Night, epoch: int | None = 0) -> None:
+def assert_untouched(incident: Incident, epoch: int | None = 0) -> None:
     """No lock, no secret value, no HyOps: nothing that a stage does before it changes something has begun."""
-    private = night.folder.root / "private"
-    assert epoch is None or night.ledger().tip().epoch == epoch
-    assert not night.folder.has("claim.json")
-    assert not night.folder.has("secrets.json")
+    private = incident.folder.root / "private"
+    assert epoch is None or incident.ledger().tip().epoch == epoch
+    assert not incident.folder.has("claim.json")
+    assert not incident.folder.has("secrets.json")
     assert not (private / "deploy").exists()
 
 
-def assert_recovered(night: Night, ended: StageEnd) -> None:
+def assert_recovered(incident: Incident, ended: StageEnd) -> None:
     """The twin of an attack: the same without it goes through."""
     assert ended.state in RECOVERED, ended
-    assert night.ledger().tip().position == "failed_over"
-    assert verify(bundle_path(night.folder)).ok
+    assert incident.ledger().tip().position == "failed_over"
+    assert verify(bundle_path(incident.folder)).ok
 
 
 @contextmanager
-def a_night(folder: Path) -> Iterator[Night]:
+def start_incident(folder: Path) -> Iterator[Incident]:
     """A site with GitHub behind it; jonas signs. One run of maria's is there, and nothing of it has happened."""
     site = Site(folder / "site", SystemClock())
     with endpoint() as port, serve_issuer() as issuer, start_github() as fake:
@@ -279,8 +281,8 @@ def a_night(folder: Path) -> Iterator[Night]:
             "gates": {"lab": GATE},
         }
         run = repository.add_run(WORKFLOW, actor="maria")
-        night = Night(site, fake, repository, issuer, keys, trust, gate, run, RunDir(folder / f"run-{run.id}" / "run"))
-        night.approvers("jonas")
-        night.configure(lambda config: config.pop("verification"))  # a second of holding still, each time, that proves nothing here
-        yield night
+        incident = Incident(site, fake, repository, issuer, keys, trust, gate, run, RunDir(folder / f"run-{run.id}" / "run"))
+        incident.approvers("jonas")
+        incident.configure(lambda config: config.pop("verification"))  # a second of holding still, each time, that proves nothing here
+        yield incident
     assert fake.violations == []

@@ -84,7 +84,7 @@ def over(below: Any, above: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Stage:
+class GateCase:
     """Everything a plan and a check are made of."""
 
     decision: Decision
@@ -108,7 +108,7 @@ class Stage:
         return plan(case, run_gates("plan", case), self.config_digest, self.sources)
 
 
-def stage(case: dict[str, Any]) -> Stage:
+def gate_case(case: dict[str, Any]) -> GateCase:
     """The base with the case's changes."""
     kind = case.get("base", "failover")
     decision = dict(DECISION)
@@ -127,7 +127,7 @@ def stage(case: dict[str, Any]) -> Stage:
     config_document = over(base("config"), case.get("config", {}))
     sha256 = digest_bytes(json.dumps(document, default=str).encode())
     path = ".github/dr/prod/overlay.yml"
-    return Stage(
+    return GateCase(
         decision=Decision.model_validate_json(json.dumps(over(decision, case.get("decision", {})))),
         config=DispatchConfig.model_validate_json(json.dumps(config_document)),
         document=document,
@@ -148,7 +148,7 @@ def checked(made: Plan, facts: CheckFacts) -> Check:
     return report(case, run_gates("check", case), run_id="212-1", checked_at="2026-11-23T03:05:02Z")
 
 
-def check_facts(set_up: Stage, made: Plan) -> CheckFacts:
+def check_facts(set_up: GateCase, made: Plan) -> CheckFacts:
     """What a runner says on which all is well, with the case's `check:` over it."""
     defaults = {ref: inputs for ref, inputs in over(base("specs"), set_up.case.get("spec", {})).items() if inputs is not None}
     specs = {ref: ({"inputs": {"defaults": inputs}}, digest_bytes(canonical(inputs))) for ref, inputs in defaults.items()}

@@ -1,4 +1,4 @@
-"""Execute in a process of its own that kills itself, hard, right after a chosen moment. `python killed.py <folder> <moment>`."""
+"""Execute in a process of its own that kills itself, hard, right after a chosen moment. `python killed_execute.py <folder> <moment>`."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 
 def at(minutes: float = 0) -> str:
-    """A moment of the night, in minutes after 03:00 UTC."""
+    """A moment, in minutes after 03:00 UTC."""
     return stamp(START + timedelta(minutes=minutes))
 
 
 def request(number: int = 1, **changes: object) -> ClaimRequest:
-    """A real failover to gcp, the `number`-th decision of the night."""
+    """A real failover to gcp, the `number`-th decision."""
     made = ClaimRequest(
         service=SERVICE,
         decision_id=f"manual-77-{number:04d}",
