@@ -83,7 +83,7 @@ def _sections(config: DispatchConfig) -> Iterator[_Row]:
     if config.vault is not None:
         yield from _model("/vault", config.vault)
         for env in sorted({settings.env_of(service) for service in config.services}):
-            vault = settings.vault_settings(config, env)
+            vault = settings.secret_plan(config, env)
             if vault is not None and config.vault.role is None:
                 yield f"/vault/role ({env})", vault.role, "name"
     yield "/gcp", config.gcp.document() if config.gcp else None, "default"

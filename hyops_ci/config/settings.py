@@ -6,12 +6,15 @@ A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader fin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, Probe, ServiceAction
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.contracts.lanes import LANES, ON_PREM, LaneName
+from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal
 
 ACTIONS: dict[DecisionType, str] = {
@@ -46,22 +49,6 @@ class EnvSettings:
     check_gate: str
     reviewers: int
     known: bool
-
-
-@dataclass(frozen=True)
-class VaultSettings:
-    """Where secrets come from for one env. `addresses` are (origin, site) in the order tried."""
-
-    kind: str
-    addresses: tuple[tuple[str, str], ...]
-    site: str
-    path: str
-    mount: str
-    auth_path: str
-    role: str
-    check_role: str
-    max_token_ttl: str
-    profiles: tuple[str, ...]
 
 
 def lane_settings(config: DispatchConfig, name: str) -> LaneSettings:
@@ -153,22 +140,21 @@ def addresses(config: DispatchConfig) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((*single, *((one.url, one.site) for one in vault.addresses))))
 
 
-def vault_settings(config: DispatchConfig, env: str) -> VaultSettings | None:
-    """The authority for an env, with role `dr-<env>`; None where the config names none."""
-    said = config.vault
-    if said is None:
+def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()) -> SecretPlan | None:
+    """Return where the secrets `refs` of an env come from, with role `dr-<env>`; None where the config names no authority."""
+    vault = config.vault
+    if vault is None:
         return None
-    return VaultSettings(
-        kind=said.kind,
-        addresses=addresses(config),
-        site=said.site or "",
-        path=said.path or "",
-        mount=said.mount,
-        auth_path=said.auth_path,
-        role=said.role or f"dr-{env}",
-        check_role=said.check_role,
-        max_token_ttl=said.max_token_ttl,
-        profiles=said.profiles,
+    return SecretPlan(
+        kind=vault.kind,
+        addresses=addresses(config) if AUTHORITIES[vault.kind].remote else (),
+        path=vault.path or "",
+        mount=vault.mount,
+        auth_path=vault.auth_path,
+        role=vault.role or f"dr-{env}",
+        check_role=vault.check_role,
+        max_token_ttl=vault.max_token_ttl,
+        refs=tuple(sorted(refs, key=lambda ref: ref.key)),
     )
 
 

@@ -13,7 +13,6 @@ from typing import Final
 from pydantic import ValidationError
 
 from hyops_ci.config import settings
-from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
@@ -136,7 +135,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         envs_base=config.host.envs_base or "",
         vault_password_file=config.host.vault_password_file or "",
         env_pass=config.host.env_pass,
-        secrets=_secrets(case),
+        secrets=settings.secret_plan(config, env.name, case.secret_refs) or SecretPlan(kind="vault", addresses=()),
         approval=_approval(case),
         verification=settings.probes_of(config, decision.service, case.blueprint),
         objective=settings.objective_of(config, decision.service),
@@ -183,23 +182,6 @@ def _runner(case: PlanCase) -> tuple[str, tuple[str, ...]]:
     if case.decision.exercise is None or lane.drill_runner_ref == lane.runner_ref:
         return lane.runner_ref, lane.labels
     return lane.drill_runner_ref, tuple(lane.drill_runner_ref if label == lane.runner_ref else label for label in lane.labels)
-
-
-def _secrets(case: PlanCase) -> SecretPlan:
-    vault = settings.vault_settings(case.config, case.env.name)
-    if vault is None:
-        return SecretPlan(kind="vault", addresses=())
-    return SecretPlan(
-        kind=vault.kind,
-        addresses=vault.addresses if AUTHORITIES[vault.kind].remote else (),
-        path=vault.path,
-        mount=vault.mount,
-        auth_path=vault.auth_path,
-        role=vault.role,
-        check_role=vault.check_role,
-        max_token_ttl=vault.max_token_ttl,
-        refs=tuple(sorted(case.secret_refs, key=lambda ref: ref.key)),
-    )
 
 
 def _approval(case: PlanCase) -> ApprovalDemand:

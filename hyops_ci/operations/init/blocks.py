@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.config.settings import VaultSettings, addresses, data_home, env_of, env_settings, lane_settings, vault_settings
+from hyops_ci.config.settings import addresses, data_home, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.plan import SecretPlan
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.commands import Adopter, envs_of
@@ -29,7 +31,7 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
             f"hyops-ci ledger init --remote {remote} --service {service} --home {home}\n{protection(remote)}\n",
         ),
     ]
-    vault = vault_settings(config, env_of(service))
+    vault = secret_plan(config, env_of(service))
     if vault is not None and vault.kind in _AUTHORITY_BLOCKS:
         blocks += _AUTHORITY_BLOCKS[vault.kind](config, vault, service, adopter, repository)
     known = config.services[service]
@@ -44,7 +46,7 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
     return tuple(blocks)
 
 
-def vault_blocks(config: DispatchConfig, vault: VaultSettings, service: str, adopter: Adopter, repository: Path) -> list[tuple[str, str]]:
+def vault_blocks(config: DispatchConfig, vault: SecretPlan, service: str, adopter: Adopter, repository: Path) -> list[tuple[str, str]]:
     """What is set up in Vault: the issuer of the jobs' tokens, policies and roles."""
     return [
         (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
@@ -56,12 +58,12 @@ _AUTHORITY_BLOCKS: Final = {"vault": vault_blocks}
 """Kind of authority -> what `init` prints for it. A kind without an entry is set up without commands of ours."""
 
 
-def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adopter: Adopter, repository: Path) -> str:
+def vault_block(config: DispatchConfig, vault: SecretPlan, service: str, adopter: Adopter, repository: Path) -> str:
     """Policies and roles for the env of the service, over exactly the paths of its map.
 
     A role that other envs of the config share (the check's is one role for all) is written for all of them: what is written last counts.
     """
-    known = secret_map(config, vault, repository)
+    known, profiles = secret_map(config, vault.mount, repository), config.vault.profiles if config.vault is not None else ()
     caller = CallerWorkflow(
         str(adopter.repository_id or commands.REPOSITORY_ID),
         str(adopter.owner_id or commands.OWNER_ID),
@@ -72,7 +74,7 @@ def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adop
     audiences = [origin for origin, _ in addresses(config)]
     every = envs_of(config)
     sharing = every if config.vault is not None and config.vault.role else [env_settings(config, env_of(service))]
-    run_paths, check_paths = (paths_of(known, vault, [each.name for each in envs]) for envs in (sharing, every))
+    run_paths, check_paths = (paths_of(known, vault.mount, profiles, [each.name for each in envs]) for envs in (sharing, every))
     gates = list(dict.fromkeys(each.gate for each in sharing))
     check_gates = list(dict.fromkeys(each.check_gate for each in every))
     return "".join(
@@ -85,14 +87,14 @@ def vault_block(config: DispatchConfig, vault: VaultSettings, service: str, adop
     )
 
 
-def secret_map(config: DispatchConfig, vault: VaultSettings, repository: Path) -> SecretMap:
+def secret_map(config: DispatchConfig, mount: str, repository: Path) -> SecretMap:
     """The map that plans will read: the config's own, or the one that comes with the library."""
     path = config.vault.secret_map if config.vault is not None else None
-    return read_map(read_source(repository, path), path) if path else builtin_map(vault.mount)
+    return read_map(read_source(repository, path), path) if path else builtin_map(mount)
 
 
-def paths_of(known: SecretMap, vault: VaultSettings, envs: list[str]) -> list[str]:
-    """Paths below the mount that hold the secrets of these envs, each once."""
-    keys = [row.key for row in known.rows if row.scope in vault.profiles]
-    refs = [ref for env in envs for ref in refs_for(known, env, vault.profiles, keys, vault.mount)]
-    return list(dict.fromkeys(ref.path.removeprefix(f"{vault.mount}/") for ref in refs))
+def paths_of(known: SecretMap, mount: str, profiles: Sequence[str], envs: list[str]) -> list[str]:
+    """Return the paths below the mount that hold the secrets of these envs, each once."""
+    keys = [row.key for row in known.rows if row.scope in profiles]
+    refs = [ref for env in envs for ref in refs_for(known, env, profiles, keys, mount)]
+    return list(dict.fromkeys(ref.path.removeprefix(f"{mount}/") for ref in refs))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from hyops_ci.config.settings import EnvSettings, addresses, env_of, env_settings, lane_settings, vault_settings
+from hyops_ci.config.settings import EnvSettings, addresses, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -171,7 +171,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
         {"id": number, "login": login, **({"key": adopter.keys[login]} if login in adopter.keys else {})}
         for login, number in adopter.people()
     ]
-    vaults = [vault for each in envs if (vault := vault_settings(config, each.name))]
+    vaults = [vault for each in envs if (vault := secret_plan(config, each.name))]
     roles = sorted({name for vault in vaults for name in (vault.role, vault.check_role)})
     document: dict[str, Any] = {
         "api_version": "hybridops/v1",
