@@ -26,7 +26,7 @@ def settling_approvers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str
         if not login:
             raise Refusal(
                 "approval.key",
-                "this key is no approver's",
+                "this key is not an approver's",
                 exit_code=Exit.APPROVAL,
                 found=public,
                 expected=f"the key of {' or '.join(approvers) or 'somebody: the config names nobody'}",

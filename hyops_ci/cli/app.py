@@ -16,7 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
     "validate": ("validate", "Say whether a decision or record is well-formed."),
     "rehearse": ("rehearse", "Take an example decision through everything, here, in seconds."),
-    "plan": ("plan", "Resolve a decision to a plan, or refuse it."),
+    "plan": ("plan", "Resolve a decision to a plan, or show_error it."),
     "check": ("check", "Ask the runner what would happen. Changes nothing."),
     "execute": ("execute", "Carry out the approved plan on the runner."),
     "watch": ("watch", "Say whether a runner takes the job; end the run where none will."),
@@ -71,9 +71,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)
     except DispatchError as error:
-        from hyops_ci.cli.render import refuse
+        from hyops_ci.cli.render import show_error
 
-        code = refuse(error, sys.argv[1:] if argv is None else argv)
+        code = show_error(error, sys.argv[1:] if argv is None else argv)
     except click.exceptions.Abort:
         code = Exit.CANCELLED
     except KeyboardInterrupt:

@@ -103,7 +103,7 @@ def command(options: ApproveOptions, output: str) -> int:
 
 
 def _show(asked: ApprovalRequest, url: str) -> None:
-    """What is asked, as its approver reads it."""
+    """Print the request as its approver reads it."""
     from hyops_ci.cli.render import say
     from hyops_ci.report.approval_page import approval_lines
 
@@ -112,7 +112,7 @@ def _show(asked: ApprovalRequest, url: str) -> None:
 
 
 def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
-    """Whose key it is, by the plan. Raises Refusal (exit 6) for nobody's."""
+    """Return the login that the plan knows for this key. Raises Refusal (exit 6) for any other key."""
     from hyops_ci.errors import Refusal
     from hyops_ci.signing.dsse import public_of
 
@@ -122,16 +122,16 @@ def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
         return login
     raise Refusal(
         "approval.key",
-        "this key is no approver's",
+        "this key is not an approver's",
         exit_code=Exit.APPROVAL,
         found=public,
-        expected=f"the key of {' or '.join(approvers) or 'somebody: the plan names nobody'}",
+        expected=f"the key of {' or '.join(approvers) or 'an approver: the plan names none'}",
         fix="use your own key; or add it to approvals.approvers in a pull request",
     )
 
 
 def _print_result(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:
-    """The result of an answer that was pushed."""
+    """Print the result of an answer that was pushed."""
     if output == "json":
         click.echo(json.dumps({"envelope": envelope, "resumed_by": run_id, "url": url}, indent=2, sort_keys=True))
     elif url:
@@ -140,11 +140,15 @@ def _print_result(output: str, envelope: dict[str, object], url: str, run_id: st
 
 
 def _request_bytes(path: Path) -> bytes:
-    """The request itself, or the one inside a handover."""
+    """Return the request itself, or the one inside a handover."""
+    from hyops_ci.errors import Refusal
     from hyops_ci.stages.approval import REQUEST
     from hyops_ci.stages.handover import contents
 
     data = path.read_bytes()
     if path.suffix != ".tar":
         return data
-    return contents(data).get(REQUEST, b"")  # read as a request, nothing is refused with the words for that
+    try:
+        return contents(data).get(REQUEST, b"")
+    except Refusal:
+        return b""  # an empty request is refused with its reason

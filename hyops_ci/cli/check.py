@@ -13,7 +13,7 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
-    from hyops_ci.cli.github_job import arrive, github_context, leave, tell_gates
+    from hyops_ci.cli.github_job import finish_stage, github_context, read_handover, show_gates
     from hyops_ci.cli.render import say, workflow
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.report.approval_page import approval_lines
@@ -21,10 +21,10 @@ def command(output: str) -> int:
     from hyops_ci.stages.check.stage import check
     from hyops_ci.text import fenced
 
-    run, config = arrive(os.environ, "check")
+    run, config = read_handover(os.environ, "check")
     world = github_context(config, on_runner=True)
     end = check(run, world)
-    tell_gates(run, "gates-check.json")
+    show_gates(run, "gates-check.json")
     outputs = {"ready": "false"}
     if end.run is not None:
         request = run.read_model(REQUEST, ApprovalRequest)
@@ -36,4 +36,4 @@ def command(output: str) -> int:
             say(line)
         if not ready:
             say(f"WAITING FOR A SIGNATURE: hyops-ci approve {world.job.url} --key FILE   (without GitHub's API: --request handover.tar)")
-    return leave(run, end, outputs, output)
+    return finish_stage(run, end, outputs, output)

@@ -24,13 +24,13 @@ def command(output: str) -> int:
 
     Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
     """
-    from hyops_ci.cli.github_job import arrive, github_context
-    from hyops_ci.cli.render import hand_on, say, workflow
+    from hyops_ci.cli.github_job import github_context, read_handover
+    from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.report.text import markdown, summary_lines
     from hyops_ci.stages.conclude.stage import conclude
 
-    run, config = arrive(os.environ, "conclude")
+    run, config = read_handover(os.environ, "conclude")
     world = github_context(config, on_runner=False)
     evidence = os.environ.get("DR_EVIDENCE", "")
     ended = conclude(
@@ -42,7 +42,7 @@ def command(output: str) -> int:
         watches=_watches(os.environ.get("DR_WATCHED", "[]")),
     )
     result, flow = ended.result, workflow()
-    hand_on(
+    set_outputs(
         {
             "outcome": result.outcome.value,
             "exit_code": str(result.exit_code),
@@ -83,7 +83,7 @@ def write_github_record(ended: Conclusion) -> str:
 
 
 def _results(text: str) -> dict[str, str]:
-    """GitHub's word on each job; anything else is no word."""
+    """Return GitHub's result of each job; other content is ignored."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -92,7 +92,7 @@ def _results(text: str) -> dict[str, str]:
 
 
 def _watches(text: str) -> list[Watched]:
-    """What the watch jobs handed over; what cannot be read was not seen."""
+    """Return what the watch jobs handed over; what cannot be read is ignored."""
     from pydantic import ValidationError
 
     from hyops_ci.stages.watch.stage import Watched

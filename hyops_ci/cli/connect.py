@@ -29,7 +29,7 @@ def connect(repository: str = "") -> Client:
 
 
 def connect_for_runners(repository: str = "") -> Client | None:
-    """GitHub with a token that may list runners: DR_RUNNER_TOKEN, or an App's key. None where nobody gave one.
+    """GitHub with a token that may list runners: DR_RUNNER_TOKEN, or an App's key. None without one.
 
     An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (docs/design/github.md 4).
     """
@@ -57,7 +57,7 @@ def connect_for_runners(repository: str = "") -> Client | None:
 
 
 def _repository(named: str) -> str:
-    """The repository that somebody named, else the job's, else the person's."""
+    """Return the repository that was named, else the job's, else GH_REPO."""
     return named or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
 
 
@@ -89,7 +89,7 @@ def run_at(text: str) -> Place:
         return Place(server_url(), os.environ.get("GH_REPO", ""), int(text))
     raise Refusal(
         "approve.run",
-        "that names no run" if found is None else "that run is on another server than this token",
+        "not the address of a run" if found is None else "that run is on another server than this token",
         exit_code=Exit.USAGE,
         found=text,
         expected=f"{server_url()}/<owner>/<repository>/actions/runs/<number>, or the number with GH_REPO set",
@@ -110,7 +110,7 @@ def token_for(remote: str, server: str, *names: str) -> str:
 
 
 def state_dir() -> Path:
-    """Where this user's host remembers the ledger tips that it saw."""
+    """Return the folder where this host keeps the ledger heads that it saw."""
     return Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
 
 

@@ -52,7 +52,7 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
 
 
 def with_github(world: RunContext) -> RunContext:
-    """The world with GitHub in it where a token is at hand; without another word the ledger is the repository's own."""
+    """Return the context with GitHub where there is a token; unless another ledger is named it is the repository's own."""
     from hyops_ci.cli.connect import TOKENS, connect, remote_at, server_url
 
     if not any(os.environ.get(name) for name in TOKENS):

@@ -12,7 +12,7 @@ from hyops_ci.errors import Exit
 
 @click.group("environment")
 def command() -> None:
-    """Look after the environments on GitHub."""
+    """The environments on GitHub."""
 
 
 @command.command("check")

@@ -14,7 +14,7 @@ _bundle = click.argument("bundle", type=click.Path(path_type=Path))
 
 @click.group("evidence")
 def command() -> None:
-    """Look at a sealed bundle."""
+    """A sealed bundle."""
 
 
 @command.command("verify")
@@ -95,7 +95,7 @@ def report_bundle(bundle: Path, out: Path | None, as_markdown: bool, output: str
 
 
 def _files(bundle: Path) -> dict[str, bytes]:
-    """The files of a bundle. Raises Refusal (exit 11) for what is none."""
+    """Return the files of a bundle. Raises Refusal (exit 11) for another file."""
     from hyops_ci.archive import BadArchive
     from hyops_ci.errors import Refusal
     from hyops_ci.evidence.bundle import MANIFEST
@@ -119,7 +119,7 @@ def _files(bundle: Path) -> dict[str, bytes]:
 
 
 def _sha256(bundle: Path) -> str:
-    """Digest of a container; empty for a folder, or what cannot be read."""
+    """Return the digest of a container; empty for a folder, or one that cannot be read."""
     import hashlib
 
     try:

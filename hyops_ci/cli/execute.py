@@ -13,8 +13,8 @@ from hyops_ci.cli.options import format_option
 @format_option
 def command(output: str) -> int:
     """Carry out the approved plan: DR_HANDOVER is the check's file, DR_HANDOVER_DIGEST its sha256. Seals the evidence."""
-    from hyops_ci.cli.github_job import arrive, github_context
-    from hyops_ci.cli.render import hand_on, say, workflow
+    from hyops_ci.cli.github_job import github_context, read_handover
+    from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.contracts.run import Result
     from hyops_ci.report.text import summary_lines
@@ -24,12 +24,12 @@ def command(output: str) -> int:
 
     # A re-run seals nothing: what became of the first attempt, which may hold the lock, is for `conclude` to say.
     refuse_rerun(read_job(os.environ))
-    run, config = arrive(os.environ, "execute")
+    run, config = read_handover(os.environ, "execute")
     world = github_context(config, on_runner=True)
     execute(run, world)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
     flow, digest = workflow(), digest_bytes(bundle.read_bytes())
-    hand_on(
+    set_outputs(
         {
             "outcome": result.outcome.value,
             "exit_code": str(result.exit_code),

@@ -1,4 +1,4 @@
-"""Stages as steps of a GitHub job: the world from the environment, outputs, summary, annotation and handover to it."""
+"""Stages as steps of a GitHub job: context from the environment; outputs, summary, annotation and handover back to the job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.cli.connect import connect, remote_at, state_dir, token_for
-from hyops_ci.cli.render import hand_on, progress, say, workflow
+from hyops_ci.cli.render import progress, say, set_outputs, workflow
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -24,12 +24,12 @@ HANDOVER: Final = "handover.tar"
 
 
 def job_folder(environ: Mapping[str, str], job: Job, stage: str) -> Path:
-    """A folder of this job alone, below the runner's temporary folder."""
+    """Return a folder of this job, below the runner's temporary folder."""
     return Path(environ.get("RUNNER_TEMP") or "/tmp") / "dr-dispatch" / f"{job.run_id}-{stage}"  # noqa: S108 - RUNNER_TEMP is always there on GitHub
 
 
 def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunContext:
-    """The world of a step. Only a job on the standing runner has a host that may pin its callers."""
+    """Return the context of a step. Only a job on the standing runner has a host that may pin its callers."""
     job = read_job(os.environ)
     remote = remote_at((config.ledger.repository if config else None) or job.repository, job.server_url)
     return RunContext(
@@ -50,7 +50,7 @@ def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunCont
 
 
 def host_trust(path: Path = TRUST_FILE) -> HostTrust | None:
-    """What the host pins, or None where it pins nothing. Raises Refusal (exit 2) for a file that others can write, or no trust file."""
+    """Return the host's trust, None without a file. Raises Refusal (exit 2) for a file that others can write, or another document."""
     try:
         facts, data = path.stat(), path.read_bytes()
     except FileNotFoundError:
@@ -65,16 +65,16 @@ def host_trust(path: Path = TRUST_FILE) -> HostTrust | None:
 def _bad_trust(path: Path, found: str) -> Refusal:
     return Refusal(
         "trust.file",
-        "the host's trust file trusts nobody",
+        "the host's trust file cannot be trusted",
         exit_code=Exit.USAGE,
         found=f"{path}: {found}",
-        expected="a file of root that nobody else can write",
+        expected="a file of root that only root can write",
         fix=f"chown root:root {path}; chmod 644 {path}",
     )
 
 
-def arrive(environ: Mapping[str, str], stage: str) -> tuple[RunDir, DispatchConfig | None]:
-    """The run folder that the stage before handed over, and the config in it."""
+def read_handover(environ: Mapping[str, str], stage: str) -> tuple[RunDir, DispatchConfig | None]:
+    """Return the run folder that the stage before handed over, and the config in it."""
     job = read_job(environ)
     folder = job_folder(environ, job, stage) / "run"
     run = unpack(Path(environ.get("DR_HANDOVER", "")), environ.get("DR_HANDOVER_DIGEST", ""), folder)
@@ -82,20 +82,20 @@ def arrive(environ: Mapping[str, str], stage: str) -> tuple[RunDir, DispatchConf
 
 
 def sealed_config(run: RunDir) -> DispatchConfig | None:
-    """The config as it was planned with, or None where the plan never got that far."""
+    """Return the config that the run was planned with, None where planning did not get that far."""
     return read_config(run.read("sources/config"))[0] if run.has("sources/config") else None
 
 
 def checkout_config(path: Path) -> DispatchConfig | None:
-    """The config of the checkout, or None where it cannot be read: the plan stage says why."""
+    """Return the config of the checkout, None where it cannot be read: the plan stage refuses it with the reason."""
     try:
         return read_config((path / CONFIG_PATH).read_bytes())[0]
     except (OSError, DispatchError):
         return None
 
 
-def tell_gates(run: RunDir, name: str) -> None:
-    """What every gate said, folded away: who wonders why a run was let through finds it without the evidence."""
+def show_gates(run: RunDir, name: str) -> None:
+    """Print the result of every gate in a folded group of the job's log."""
     if not run.has(name):
         return
     said = run.read_json(name)
@@ -106,14 +106,14 @@ def tell_gates(run: RunDir, name: str) -> None:
             say(f"FAIL  {refusal['gate']:<20} {refusal['reason']}: {refusal['found']}")
 
 
-def leave(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -> int:
-    """Hand over, set outputs, and show what stopped the run. Answers the step's exit code."""
+def finish_stage(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output: str) -> int:
+    """Hand over, set outputs, and show what stopped the run. Return the step's exit code."""
     handover = run.root.parent / HANDOVER
     digest = run.pack(handover)
     code = end.refusal.exit_code if end.refusal else 0
     flow = workflow()
     left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
-    hand_on(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
+    set_outputs(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
     if end.refusal is not None:
         lines = refusal_lines(end.state, end.refusal)
         flow.annotate("error" if code else "notice", lines[0], "\n".join(lines))

@@ -22,7 +22,7 @@ CORE = Path("/opt/hybridops/core/app")
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What is adopted, by whom, and where it is written."""
+    """The service to set up, its approvers, and where files are written."""
 
     service: str
     vault: str
@@ -75,7 +75,7 @@ def command(options: InitOptions, output: str) -> int:
 
 
 def lines_of(done: InitResult, service: str) -> list[str]:
-    """What was done, and what is left, in the order in which it is done."""
+    """Return the lines on what was done and what is left, in order."""
     lines = [*(f"wrote   {name}" for name in done.written), *(f"kept    {name}" for name in done.kept)]
     lines += [f"MISSING {name}" for name in done.missing]
     lines += [f"fill in {name}" for name in done.fill]
@@ -89,7 +89,7 @@ def lines_of(done: InitResult, service: str) -> list[str]:
 
 
 def document(done: InitResult) -> dict[str, object]:
-    """The result as JSON."""
+    """Return the result as JSON."""
     return {
         "written": done.written,
         "kept": done.kept,
@@ -102,7 +102,7 @@ def document(done: InitResult) -> dict[str, object]:
 
 
 def adopter(options: InitOptions) -> Adopter:
-    """What is known of the repository: its ids from GitHub where a token is at hand, else words to replace."""
+    """Return what is known of the repository: ids from GitHub where there is a token, else placeholders."""
     from hyops_ci.cli.connect import TOKENS, connect, server_url
     from hyops_ci.operations.init.commands import Adopter
     from hyops_ci.operations.init.files import existing_config

@@ -34,7 +34,7 @@ command.add_command(ledger_show.command)
 @click.option("--home", "home_site", default="", help="The site where the service lives now, where that is not its home in the config.")
 @format_option
 def init_ledger(remote: str, service: str, every: bool, config: Path | None, home_site: str, output: str) -> int:
-    """Make the branch, once, and say how to protect it: no deletion, no force-push, for nobody."""
+    """Make the branch, once, and print how to protect it: no deletion and no force-push for any actor."""
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Refusal
@@ -144,7 +144,7 @@ class SettleOptions:
 @format_option
 @gather(SettleOptions)
 def settle_ledger(options: SettleOptions, output: str) -> int:
-    """Say which side is true after a run that was cut off. Nothing else ends an UNKNOWN."""
+    """Settle which site serves after a run that was cut off. Nothing else ends an UNKNOWN."""
     from pydantic import ValidationError
 
     from hyops_ci.approvals.settlement import settling_approvers, sign_settlement

@@ -1,4 +1,4 @@
-"""`hyops-ci ledger show`: where a service stands, who acts on it, and who stands behind that."""
+"""`hyops-ci ledger show`: where a service stands, who acts on it, and whose signatures it holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--config", type=config_type, help="The config that names the approvers: verify what they signed.")
 @format_option
 def command(remote: str, service: str, whole: bool, config: Path | None, output: str) -> int:
-    """Where the service stands, who acts on it, and which signed words are there."""
+    """Show where the service runs, which run acts on it, and which signed answers are pending."""
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
     from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of

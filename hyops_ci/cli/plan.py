@@ -48,7 +48,7 @@ class PlanOptions:
 @gather(PlanOptions)
 def command(options: PlanOptions, form: Form, output: str) -> int:
     """Resolve a decision against config and overlay to a plan, or refuse it. Needs no runner and no secret."""
-    from hyops_ci.cli.github_job import checkout_config, github_context, job_folder, leave, tell_gates
+    from hyops_ci.cli.github_job import checkout_config, finish_stage, github_context, job_folder, show_gates
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.plan import Plan
     from hyops_ci.report.text import refusal_lines
@@ -69,8 +69,8 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
         world = github_context(config, on_runner=False)
         run = new_run(job_folder(os.environ, world.job, "plan") / "run")
         end = plan(ask, run, world)
-        tell_gates(run, "gates.json")
-        return leave(run, end, outputs_of(run), output)
+        show_gates(run, "gates.json")
+        return finish_stage(run, end, outputs_of(run), output)
     from hyops_ci.cli.shell import shell_context
 
     world = shell_context(config)
@@ -92,7 +92,7 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
 
 
 def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
-    """The decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
+    """Return the decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
     from hyops_ci.errors import Exit, Refusal
     from hyops_ci.stages.plan.inputs import read_source
 
@@ -103,7 +103,7 @@ def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
             exit_code=Exit.DECISION,
             found=f"decision and decision_ref {ref}",
             expected="one of the two",
-            fix="leave one out",
+            fix="finish_stage one out",
         )
     if ref:
         path, _, sha = ref.partition("@")
@@ -126,7 +126,7 @@ def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
 
 
 def outputs_of(run: RunDir) -> dict[str, str]:
-    """What the next jobs need of a plan; nothing of it is free text of the decision."""
+    """Return what the next jobs need of a plan; none of it is free text of the decision."""
     import json
 
     from hyops_ci.contracts.plan import Plan

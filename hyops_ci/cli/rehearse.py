@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.options import format_option, gather, moment_option
-from hyops_ci.cli.render import conclusion, progress, say
+from hyops_ci.cli.render import progress, say, show_conclusion
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,6 @@ def command(options: RehearseOptions, output: str) -> int:
     clock = ShiftedClock(options.at) if options.at else SystemClock()
     site = Site(place, clock, progress, say if options.verbose else no_output, real)
     ended = rehearse(site, scenario, decision=content, config=options.config)
-    code = conclusion(ended, output)
+    code = show_conclusion(ended, output)
     say("this was a rehearsal: nothing outside its folder was touched, and no service was recovered")
     return code

@@ -1,4 +1,4 @@
-"""How results and refusals look: the same lines as text, as JSON, and as annotation and summary on GitHub."""
+"""Print results and refusals: as text, as JSON, and as annotation and summary on GitHub."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def emit(output: str, lines: Sequence[str], document: Any) -> None:
     """Print a result: its lines as text, or its document as one JSON value. Neither holds a command of GitHub's runner."""
     if output == "json":
-        # `#` by its number: the same value for whoever reads JSON, and no `##[command]` for the runner.
+        # `#` by its number: the same value in JSON, and no `##[command]` for the runner.
         click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True).replace("##[", "#\\u0023["))
     else:
         click.echo(_for_log("\n".join(lines)))
 
 
-def hand_on(values: Mapping[str, str], output: str, *, required: Iterable[str] = ()) -> None:
-    """The outputs of a step: to GitHub, and with `--format json` also to stdout. Raises Refusal for one that would not arrive."""
+def set_outputs(values: Mapping[str, str], output: str, *, required: Iterable[str] = ()) -> None:
+    """Set the outputs of a step, with `--format json` also on stdout. Raises Refusal for an output that GitHub cannot carry."""
     workflow().outputs(values, required=required)
     if output == "json":
         emit(output, (), dict(values))
@@ -42,7 +42,7 @@ def say(line: str) -> None:
 
 
 def _for_log(text: str) -> str:
-    """As it is in a shell; in a job without anything that the runner would obey."""
+    """Return the text, in a job without anything that the runner would take for a command."""
     return without_commands(text) if workflow().active else text
 
 
@@ -72,12 +72,12 @@ def workflow() -> WorkflowCommands:
 
 @lru_cache(maxsize=1)
 def _of_step(_: str) -> WorkflowCommands:
-    """One for each step: its output file is its own, and it remembers masks and counts annotations."""
+    """One for each step: its output file is its own, and it counts annotations."""
     return WorkflowCommands(os.environ)
 
 
-def refuse(error: DispatchError, argv: Sequence[str]) -> int:
-    """Show what stopped a command, in the form that was asked for. Answers the exit code."""
+def show_error(error: DispatchError, argv: Sequence[str]) -> int:
+    """Show what stopped a command, in the form that was asked for. Return the exit code."""
     if "json" in argv[argv.index("--format") + 1 : argv.index("--format") + 2] if "--format" in argv else "--format=json" in argv:
         click.echo(json.dumps({"error": error.to_json()}, indent=2, sort_keys=True))
     else:
@@ -94,8 +94,8 @@ def annotate(error: DispatchError) -> None:
     flow.summary(fenced("\n".join(lines)))
 
 
-def conclusion(ended: Conclusion, output: str) -> int:
-    """Print how a run ended: its story, its bundle, and the verifier's word. Answers the exit code."""
+def show_conclusion(ended: Conclusion, output: str) -> int:
+    """Print how a run ended: its summary, its bundle, and the verifier's result. Return the exit code."""
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.report.text import summary_lines
 

@@ -40,7 +40,7 @@ def command(
     call it again with the same decision.json and their answers.
     """
     from hyops_ci.cli.github_job import checkout_config, host_trust
-    from hyops_ci.cli.render import conclusion, say
+    from hyops_ci.cli.render import say, show_conclusion
     from hyops_ci.cli.shell import shell_context
     from hyops_ci.operations.break_glass import break_glass, require_trust
     from hyops_ci.stages.plan.stage import Ask
@@ -52,7 +52,7 @@ def command(
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
     ended = break_glass(ask, place, world)
     say(f"the run's folder: {place}")
-    return conclusion(ended, output)
+    return show_conclusion(ended, output)
 
 
 def _joined(paths: tuple[Path, ...]) -> str:

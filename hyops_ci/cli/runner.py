@@ -20,7 +20,7 @@ MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL
 
 @click.group("runner")
 def command() -> None:
-    """Look after the standing runners."""
+    """The standing runners of the lanes."""
 
 
 @command.command("status")
@@ -52,7 +52,7 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
 
 
 def owner(client: Client) -> str:
-    """The organization that owns the repository, or empty: a person's repository has its own runners only."""
+    """Return the organization that owns the repository, or an empty text: a person's repository has its own runners only."""
     from hyops_ci.errors import Refusal
     from hyops_ci.github.repository import repository
 
@@ -64,7 +64,7 @@ def owner(client: Client) -> str:
 
 
 def lines(one: RunnerStatus) -> list[str]:
-    """A lane as a person reads it (docs/design/texts.md 6)."""
+    """Return the lines of a lane (docs/design/texts.md 6)."""
     who = f"{'runner ' + one.lane:<14}"
     agents = sorted({runner.version for runner in one.runners or () if runner.version})
     agent = f", agent {' and '.join(agents)}" if agents else ""

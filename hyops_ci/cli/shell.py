@@ -1,4 +1,4 @@
-"""The world of a shell: a person at a terminal, with or without GitHub."""
+"""The run context of a shell: a person at a terminal, with or without GitHub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hyops_ci.stages.job import local_job
 
 
 def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> RunContext:
-    """This user on this host. The ledger is the one named, the host's, or the config's."""
+    """Return the context of this user on this host. The ledger is the one named, the host's, or the config's."""
     clock, configured = SystemClock(), (config.ledger.repository if config else None) or ""
     named = ledger or (trust.ledger if trust else None) or ""
     remote = named or (remote_at(configured, server_url()) if configured else "")

@@ -37,7 +37,7 @@ def command(file: Path, config: Path | None, at: datetime | None, output: str) -
 
 
 def read_input(file: Path) -> bytes:
-    """The bytes of a file or of standard input, at most one more than intake accepts."""
+    """Return the bytes of a file or of standard input, at most one more than intake accepts."""
     from hyops_ci.errors import Exit, Refusal
     from hyops_ci.parsing.strict_json import MAX_BYTES
 
@@ -58,7 +58,7 @@ def read_input(file: Path) -> bytes:
 
 
 def _through(data: bytes, config: Path, at: datetime | None) -> dict[str, str]:
-    """What the record means by a config."""
+    """Return what the record means under a config."""
     from datetime import UTC
 
     from hyops_ci.config.file import read_config

@@ -73,7 +73,7 @@ def command(options: WatchOptions, output: str) -> int:
 
 
 def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
-    """A JSON array of so many names or more. Raises Refusal (exit 2)."""
+    """Return the names in a JSON array of `at_least` names. Raises Refusal (exit 2)."""
     from hyops_ci.errors import Exit, Refusal
 
     try:
@@ -84,7 +84,7 @@ def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
         return tuple(found)
     raise Refusal(
         "watch.labels",
-        "that is no list of names",
+        "not a list of names",
         exit_code=Exit.USAGE,
         found=text,
         expected='a JSON array such as ["self-hosted", "gcp-ops-runner"]',
@@ -93,14 +93,14 @@ def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
 
 
 def report(watched: Watched, output: str) -> None:
-    """Outputs, annotation and summary: before the run is cancelled, because that ends this step as well."""
-    from hyops_ci.cli.render import hand_on, say, workflow
+    """Write outputs, annotation and summary, before the run is cancelled: that ends this step as well."""
+    from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.contracts.run import State
     from hyops_ci.report.text import refusal_lines
     from hyops_ci.text import fenced
 
     flow, refusal = workflow(), watched.refusal
-    hand_on(
+    set_outputs(
         {
             "verdict": watched.verdict.value,
             "runner_name": watched.runner_name,

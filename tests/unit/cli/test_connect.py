@@ -192,7 +192,7 @@ def test_a_run_of_an_enterprise_server(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_names_no_run(text: str) -> None:
     with pytest.raises(Refusal) as caught:
         run_at(text)
-    assert (caught.value.gate, caught.value.exit_code, caught.value.reason) == ("approve.run", Exit.USAGE, "that names no run")
+    assert (caught.value.gate, caught.value.exit_code, caught.value.reason) == ("approve.run", Exit.USAGE, "not the address of a run")
 
 
 @pytest.mark.parametrize(
