@@ -192,7 +192,7 @@ def _plain(value: Any, where: str) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise _refuse(where, repr(value), "a finite number")
     elif isinstance(value, int) and abs(value) > MAX_INT:
-        raise _refuse(where, repr(value), "at most 2^53-1 (as text, in quotes, where it is no number)")
+        raise _refuse(where, repr(value), "at most 2^53-1 (as text, in quotes, where it is not a number)")
     elif not isinstance(value, str | bool | int | float | date | None):
         raise _refuse(where, type(value).__name__, "text, a number, true, false, a list or a mapping")
 
@@ -200,7 +200,7 @@ def _plain(value: Any, where: str) -> None:
 def _refuse(where: str, found: object, expected: str) -> Refusal:
     return Refusal(
         "overlay.blueprint",
-        "the overlay is no blueprint that HyOps would load",
+        "the overlay is not a blueprint that HyOps would load",
         exit_code=Exit.POLICY,
         found=f"/{where.lstrip('/')}: {found}",
         expected=expected,

@@ -52,7 +52,7 @@ def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tu
     keys = {person.login: person.key for person in trust.approvers}
     for login, key in sorted(approvers.items()):
         if keys.get(login) != key:
-            yield f"approvals.approvers.{login}", "a key that the host does not know", ", ".join(sorted(keys)) or "nobody"
+            yield f"approvals.approvers.{login}", "a key that the host does not know", ", ".join(sorted(keys)) or "no key at all"
 
 
 def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:

@@ -112,7 +112,7 @@ def _unknown(seen: Observed, steps: Sequence[StepResult]) -> Verdict | None:
     if ended.rc is None:
         return None
     if not ended.by_itself:
-        why = {Stop.TIMEOUT: "at its time limit", Stop.CANCEL: "after a cancel"}.get(ended.stop, "by somebody else")
+        why = {Stop.TIMEOUT: "at its time limit", Stop.CANCEL: "after a cancel"}.get(ended.stop, "by another process")
         return State.INDETERMINATE, f"HyOps was killed {why} (rc {ended.rc})"
     for step in steps:
         state = seen.states.get(step.id)

@@ -25,7 +25,7 @@ def kind_of(value: Mapping[str, Any]) -> str:
         return kinds.pop()
     raise Refusal(
         "intake.kind",
-        "this can be read in more than one way" if kinds else "this is no decision",
+        "this can be read in more than one way" if kinds else "this is not a decision",
         exit_code=Exit.DECISION,
         found=f"readable as {' and as '.join(sorted(kinds))}" if kinds else f"fields {', '.join(sorted(map(str, value))[:8]) or 'none'}",
         expected="a Decision (kind: Decision), the minimal artifact, or one HybridOps record with one of its ids",

@@ -45,7 +45,7 @@ WHY_NOT: Final = {
 REQUEST_WARNING: Final = "a request hides how its source record was made: a rehearsal or an action already executed cannot be told apart"
 
 
-NOBODY_WARNING: Final = "the record calls itself approved, by nobody: an empty approval file is no approval"
+NO_APPROVER_WARNING: Final = "the record calls itself approved and names no approver: an empty approval file is not an approval"
 
 
 def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> tuple[Decision, tuple[str, ...]]:
@@ -97,7 +97,7 @@ def _warnings(record: Record) -> Iterator[str]:
     if isinstance(record, DispatchRequest):
         yield REQUEST_WARNING
     if isinstance(record, ExecutionRecord | ExecutorAttempt) and record.approval.required and not record.approval.approved_by.strip():
-        yield NOBODY_WARNING
+        yield NO_APPROVER_WARNING
 
 
 def decision_id(identity: str) -> str:

@@ -34,7 +34,7 @@ def read_object(data: bytes, what: str = "the record") -> dict[str, Any]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         _refuse(
-            "encoding", "not UTF-8", f"byte {error.start} is no UTF-8", "UTF-8 without a byte order mark", f"send {what} as it was written"
+            "encoding", "not UTF-8", f"byte {error.start} is not UTF-8", "UTF-8 without a byte order mark", f"send {what} as it was written"
         )
     if text.startswith("\ufeff"):
         _refuse("encoding", "begins with a byte order mark", "U+FEFF", "UTF-8 without a byte order mark", f"send {what} as it was written")
@@ -45,7 +45,7 @@ def read_object(data: bytes, what: str = "the record") -> dict[str, Any]:
         _refuse("duplicate-key", "a key stands twice", str(error), "each key once", f"send {what} as it was written")
     except (ValueError, RecursionError) as error:
         found = str(error) if isinstance(error, ValueError) else "nested without end"
-        _refuse("json", "not JSON", found, "one JSON object", f"send {what} as it was written; an empty file is no decision")
+        _refuse("json", "not JSON", found, "one JSON object", f"send {what} as it was written; an empty file is not a decision")
     if not isinstance(value, dict):
         _refuse("object", "not a JSON object", f"a {type(value).__name__}", "one JSON object", f"send {what} itself, not a list of them")
     _check_values(value)

@@ -65,7 +65,7 @@ class StrictLoader(PlainLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str) or key in seen or key == "<<":
-                self._no(f"the key {key!r} stands twice or is no text", key_node.start_mark)
+                self._no(f"the key {key!r} stands twice or is not text", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -83,7 +83,7 @@ def load(data: bytes, loader: type[PlainLoader]) -> Any:
     try:
         return yaml.load(data.decode("utf-8"), Loader=loader)  # noqa: S506 - the loader is a SafeLoader
     except UnicodeDecodeError as error:
-        found = YamlError("", f"byte {error.start} is no UTF-8")
+        found = YamlError("", f"byte {error.start} is not UTF-8")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         found = YamlError(f"line {mark.line + 1}, column {mark.column + 1}: " if mark else "", str(error.problem))

@@ -60,7 +60,7 @@ def shortfalls(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Perso
         return [Shortfall(f"{demand.name}: {fact.note or 'no answer'}", "an environment whose rules can be read")]
     if not fact.exists:
         hint = f"; {TIER}" if fact.private and demand.reviewers else ""
-        return [Shortfall(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _somebody(demand))]
+        return [Shortfall(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _approver(demand))]
     if fact.name.lower() != demand.name.lower():
         return [Shortfall(f"{fact.name} exists, {demand.name} was not asked for", f"the rules of {demand.name}")]
     return [*_people(fact, demand, requesters), *_branches(fact, demand)]
@@ -72,7 +72,7 @@ def _people(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person])
     named, left = len(fact.reviewers) + len(fact.teams), eligible_reviewers(fact, requesters)
     if len(left) < demand.reviewers:
         count = _count(named, "reviewer") if named == len(left) else f"{_count(len(left), 'reviewer')} besides the requester"
-        yield Shortfall(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _somebody(demand))
+        yield Shortfall(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _approver(demand))
     if named and not fact.prevent_self_review:
         yield Shortfall(f"{fact.name}: self-review allowed", "self-review prevented")
 
@@ -143,7 +143,7 @@ def _open(fact: EnvironmentFact) -> bool:
     return fact.branches is None and not fact.protected_branches
 
 
-def _somebody(demand: Demand) -> str:
+def _approver(demand: Demand) -> str:
     if not demand.reviewers:
         return f"{demand.name}, for {demand.branch or 'any branch'}"
     who = "a reviewer" if demand.reviewers == 1 else f"{demand.reviewers} reviewers"

@@ -1,7 +1,7 @@
 """What a step does to the world, and which of its guards a run opens (docs/design/contracts.md 4).
 
 The point of no return is the first step from which clients are elsewhere: a promote, or a DNS change that is
-applied. A restore is not yet one: it fills machines that nobody uses until the DNS step, so cancelling before that
+applied. A restore is not yet one: it fills machines that are unused until the DNS step, so cancelling before that
 leaves clients where they were. It is watched on its own (`restores`): a restore that HyOps skips would let the
 later steps move clients to old data. A service whose restore does go into the serving cluster says so upward:
 `step_classes: {<step>: commit}`.

@@ -49,7 +49,12 @@ def approval_requester(case: PlanCase) -> GateOutcome:
     return f"asked by {names}, which the host knows: it takes a signature, or two approvals"
 
 
-@plan_gate("approval.gate", "contracts 2, contracts 5, workflows 2", Exit.POLICY, "Is there somebody who must say yes?")
+@plan_gate(
+    "approval.gate",
+    "contracts 2, contracts 5, workflows 2",
+    Exit.POLICY,
+    "Is an approval required, and is there an approver who did not ask?",
+)
 def approval_gate(case: PlanCase) -> GateOutcome:
     """The environment protects as demanded, or signed approvers exist. What cannot be read protects nothing (fail closed)."""
     if not case.decision.requires_approval:
@@ -62,7 +67,9 @@ def approval_gate(case: PlanCase) -> GateOutcome:
         signed = f"signed, {approvals.quorum} of {', '.join(signers)}"
         if "environment" not in approvals.channels:
             return signed
-        return f"{signed}; {_gate_note(case)}" if holds else f"{signed}; environment {demand.name} holds nobody: only signatures count"
+        return (
+            f"{signed}; {_gate_note(case)}" if holds else f"{signed}; environment {demand.name} requires no review: only signatures count"
+        )
     if not _signed(case):
         return _by_environment(case, lacking)
     # One review lets the job through, so an environment adds one yes to the signatures, and only another person's.
@@ -92,7 +99,7 @@ def _by_environment(case: PlanCase, lacking: Sequence[Shortfall]) -> GateOutcome
     gate = case.facts.gate
     unread = gate is None or not gate.readable
     return GateFailure(
-        "protection of the environment could not be read" if unread else f"environment {case.env.gate} stops nobody",
+        "protection of the environment could not be read" if unread else f"environment {case.env.gate} does not protect",
         "; ".join(each.found for each in lacking),
         "; ".join(dict.fromkeys(each.expected for each in lacking)),
         _FIX_UNREAD if unread else _FIX_TIER if gate is not None and gate.private else _FIX,

@@ -49,7 +49,7 @@ def config_hyops(case: PlanCase) -> GateOutcome:
         fits = bool(list(SpecifierSet(wanted)))
     except InvalidSpecifier:
         fits = False
-    return wanted if fits else GateFailure("hyops.versions is no version specifier", wanted, '"==0.1.4"', "correct hyops.versions")
+    return wanted if fits else GateFailure("hyops.versions is not a version specifier", wanted, '"==0.1.4"', "correct hyops.versions")
 
 
 @plan_gate("config.env_pass", "contracts 2, hyops 2", Exit.POLICY, "Does no name that the runner hands on steer what HyOps runs?")

@@ -70,7 +70,7 @@ def effective_bastion(case: CheckCase) -> GateOutcome:
     for step in case.facts.blueprint.steps:
         if live := live_bastion(step):
             return GateFailure(
-                "a step would go through a bastion that nobody chose",
+                "a step would go through a bastion that the config does not name",
                 f"{step.id}.{live}",
                 "ssh_proxy_jump_auto: false, and no ssh_proxy_jump_host",
                 _fix(case, f"set {live.partition(':')[0]} to {'false' if 'auto' in live else 'empty'} on {step.id}"),

@@ -29,7 +29,7 @@ def runner_identity(case: CheckCase) -> GateOutcome:
     return runner.name or runner.hostname
 
 
-@check_gate("runner.trust", "contracts 2, workflows 6", Exit.RUNNER, "Does the host pin its callers, where somebody relies on it?")
+@check_gate("runner.trust", "contracts 2, workflows 6", Exit.RUNNER, "Was the caller compared, where the host pins its callers?")
 def runner_trust(case: CheckCase) -> GateOutcome:
     """A host with a trust file must have compared this caller with it. Without one the run carries the deviation."""
     if case.facts.runner.trusted and not case.facts.runner_verified:

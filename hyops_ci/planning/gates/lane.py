@@ -39,7 +39,7 @@ def lane_mapping(case: PlanCase) -> GateOutcome:
             )
     if "self-hosted" not in [label.lower() for label in lane.labels] or len(lane.labels) < 2:
         return GateFailure(
-            "the labels could match a runner of somebody else",
+            "the labels could match a runner of another owner",
             f"labels {', '.join(lane.labels)}",
             "self-hosted and the runner's own label",
             f"set lanes.{lane.name}.labels, or leave the default",

@@ -81,9 +81,9 @@ def branch_note(ref: RefFact) -> str:
     else:
         said.append(rule_words(rules) or "no rule demands a review")
         if not rules.approvals and not (rules.code_owners and ref.unowned == ()):
-            said.append("nobody has to review .github/**")
+            said.append("no review of .github/** is required")
         elif not rules.code_owners:
-            said.append("anybody may review .github/**: no code owner is asked")
+            said.append("any review of .github/** counts: no code owner is asked")
     if ref.unowned and (rules is None or rules.code_owners or ref.classic):
         said.append(f"no code owner: {', '.join(ref.unowned)}")
     return "; ".join(said)

@@ -30,7 +30,7 @@ def test_anchors_are_allowed_as_github_allows_them() -> None:
         (b"- a\n", "a list"),
         (b"plain\n", "a str"),
         (b"a: [1\n", "line 2, column 1"),
-        (b"a: \xff\n", "byte 3 is no UTF-8"),
+        (b"a: \xff\n", "byte 3 is not UTF-8"),
         (b"a: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
         (b"[" * 5000, "recursion"),
         (b"#" * (1 << 20) + b"#", "1048577 bytes"),

@@ -273,7 +273,7 @@ def test_gates_as_github_says(site: Site, github_fake: FakeGitHub) -> None:
     repository.add_environment("dr-lab")
     found = look(site, asking(site, github_fake))
     assert words(found, "gate")[0].startswith(
-        "FAIL  gate        approval.gate: environment dr-lab stops nobody; dr-lab exists, 0 reviewers"
+        "FAIL  gate        approval.gate: environment dr-lab does not protect; dr-lab exists, 0 reviewers"
     )
     assert found.exit_code == 4
 
