@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from hyops_ci.cli.app import COMMANDS
-from hyops_ci.config.explain import document
+from tools.config_page import config_page
 from tools.github_calls import page
 from tools.refusal_pages import exit_codes_page, gates_page, refusals_page
 
@@ -22,7 +22,7 @@ def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
     modules = {name: module for name, (module, _) in COMMANDS.items()}
     pages = {
         "actions.md": actions_page(ROOT),
-        "config.md": document(),
+        "config.md": config_page(),
         "exit-codes.md": exit_codes_page(),
         "gates.md": gates_page(ROOT / "docs"),
         "github-api.md": page(ROOT, modules),

@@ -59,14 +59,14 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
     from hyops_ci.cli.plan import decision_bytes
     from hyops_ci.cli.render import say
     from hyops_ci.errors import DispatchError, Exit
-    from hyops_ci.operations.dispatch.start import DispatchRequest, dispatch
+    from hyops_ci.operations.dispatch.start import StartRequest, dispatch
     from hyops_ci.stages.context import SystemClock
 
     document: dict[str, Any] = {}
     try:
         _must_be_asked_for(os.environ.get("DR_COMMAND") or "dispatch")
         within, clock = _seconds(options.timeout), SystemClock()
-        request = DispatchRequest(
+        request = StartRequest(
             workflow=options.workflow,
             ref=options.ref,
             decision=decision_bytes(options.decision_text, "", Path()),

@@ -27,17 +27,17 @@ def check(config_file: Path, repository: str, output: str) -> int:
     from hyops_ci.cli.connect import connect
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
-    from hyops_ci.operations.environments import environments, lines_of
+    from hyops_ci.operations.environments import environments, report_lines
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     client = connect(repository)
     found = environments(config, client)
     failed = [each for each in found if each.mark == "FAIL"]
-    lines = [line for each in found for line in lines_of(each)]
+    lines = [line for each in found for line in report_lines(each)]
     if failed:
         lines.append(f"A recovery that needs {' or '.join(each.demand.name for each in failed)} would be REFUSED (docs/approvals.md).")
     if repairs := dict.fromkeys(each.repair for each in failed if each.repair):
-        lines += ["Paste as an administrator, then check again (lines_of in capitals are yours to fill in):", ""]
+        lines += ["Paste as an administrator, then check again (report_lines in capitals are yours to fill in):", ""]
         lines += [line for repair in repairs for line in repair.splitlines()]
     document = {"repository": client.repository, "ok": not failed, "environments": [each.document() for each in found]}
     emit(output, lines, document)

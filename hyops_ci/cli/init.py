@@ -70,11 +70,11 @@ def command(options: InitOptions, output: str) -> int:
         options.service, options.vault, options.site, options.lane, options.failover, options.failback, blueprints=blueprints
     )
     done = adopt(request, options.into, adopter(options))
-    emit(output, lines_of(done, options.service), document(done))
+    emit(output, result_lines(done, options.service), document(done))
     return 0
 
 
-def lines_of(done: InitResult, service: str) -> list[str]:
+def result_lines(done: InitResult, service: str) -> list[str]:
     """Return the lines on what was done and what is left, in order."""
     lines = [*(f"wrote   {name}" for name in done.written), *(f"kept    {name}" for name in done.kept)]
     lines += [f"MISSING {name}" for name in done.missing]

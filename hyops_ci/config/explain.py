@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,38 +40,6 @@ def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[st
     for pointer, value, origin in (*_sections(config), *_lanes(config), *_envs(config), *_services(config, overlays or {})):
         found[pointer] = Setting(pointer, value, "file" if _said(raw, pointer) else origin)
     return [found[pointer] for pointer in sorted(found)]
-
-
-def table(rows: Iterable[Setting]) -> str:
-    """The settings as a Markdown table."""
-    lines = ["| setting | value | from |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| `{row.pointer}` | `{_shown(row.value)}` | {row.origin} |" for row in rows)]) + "\n"
-
-
-def document() -> str:
-    """`docs/config.md`: the smallest config and everything that follows from it, generated."""
-    smallest = {
-        "services": {
-            "pg-ha/prod": {
-                "failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"},
-                "failback": {"lane": "onprem", "blueprint": "dr/postgresql-ha-failback-onprem@v1"},
-            }
-        },
-        "vault": {"address": "https://vault.example.net", "site": "gcp"},
-    }
-    rows = explain(DispatchConfig.model_validate(smallest, strict=False), smallest)
-    return (
-        "# The config: five lines, and all that follows from them\n\n"
-        "Generated from the models; `hyops-ci config explain` prints the same for your own file.\n\n"
-        "    services:\n"
-        "      pg-ha/prod:\n"
-        "        failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}\n"
-        "        failback: {lane: onprem, blueprint: dr/postgresql-ha-failback-onprem@v1}\n"
-        '    vault: {address: "https://vault.example.net", site: gcp}\n\n'
-        f"{sum(row.origin == 'file' for row in rows)} values come from these lines, {sum(row.origin != 'file' for row in rows)} follow. "
-        "From: `file` is said there, `default` is ours, `overlay` is read from the HyOps overlay, `name` follows from a name.\n\n"
-        + table(rows)
-    )
 
 
 _Row = tuple[str, object, Origin]
@@ -169,17 +137,3 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return str(value) if isinstance(value, str) else value
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list | dict) and not value:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(_shown(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    return str(value).replace("|", "\\|")

@@ -89,7 +89,7 @@ def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentRep
     return (*gates, *checks)
 
 
-def lines_of(each: EnvironmentReport) -> list[str]:
+def report_lines(each: EnvironmentReport) -> list[str]:
     """One environment as a person reads it (docs/design/texts.md 6): a line, or one for each lack."""
     head = f"{each.role} {', '.join(each.envs)}"
     if not each.lacking:

@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.github.actions.startup_failure import INPUTS
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
 from hyops_ci.intake.form import Form
-from hyops_ci.operations.dispatch.start import DispatchRequest, dispatch
+from hyops_ci.operations.dispatch.start import StartRequest, dispatch
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.operations.dispatch.dispatching import DECISION, Caller, caller, decision
@@ -73,7 +73,7 @@ def manual(github_fake: FakeGitHub) -> Caller:
 def test_dispatch_fits_the_form(manual: Caller) -> None:
     reference = f"a.json@{manual.repository.commit({'a.json': decision()})}"
     form = Form("failback", "pg-ha/prod", "INC-4242", "20261123-020003F", "confirmed-off")
-    for order in (DispatchRequest(decision=decision()), DispatchRequest(decision_ref=reference), DispatchRequest(form=form)):
+    for order in (StartRequest(decision=decision()), StartRequest(decision_ref=reference), StartRequest(form=form)):
         dispatch(order, manual.client, manual.clock, manual.say)
     by_decision, by_reference, by_form = sorted(manual.repository.runs.values(), key=lambda run: run.id)
     assert (by_decision.inputs["decision"].encode(), by_decision.inputs["reason"]) == (decision(), DECISION["decision_id"])
@@ -83,7 +83,7 @@ def test_dispatch_fits_the_form(manual: Caller) -> None:
 
 def test_dispatch_fits_the_event(github_fake: FakeGitHub) -> None:
     here = caller(github_fake, EVENT.read_text())
-    dispatch(DispatchRequest(decision=decision(), event_type="dr-decision"), here.client, here.clock, here.say)
+    dispatch(StartRequest(decision=decision(), event_type="dr-decision"), here.client, here.clock, here.say)
     [run] = here.repository.runs.values()
     assert run.inputs == {"decision": DECISION}
 

@@ -43,7 +43,7 @@ _NAMEABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
-class DispatchRequest:
+class StartRequest:
     """What to dispatch (one of `decision`, `decision_ref` and `form`), and to which workflow."""
 
     workflow: str = "dr.yml"
@@ -83,7 +83,7 @@ class _Message:
     """What the run's name will hold, if the workflow puts it there."""
 
 
-def dispatch(request: DispatchRequest, client: Client, clock: Clock, say: Callable[[str], None]) -> DispatchedRun:
+def dispatch(request: StartRequest, client: Client, clock: Clock, say: Callable[[str], None]) -> DispatchedRun:
     """Start the workflow. Raises Refusal before anything was sent, and as `github.dispatch.start`."""
     message = _message(request, client, clock)
     if request.event_type:
@@ -102,7 +102,7 @@ def dispatch(request: DispatchRequest, client: Client, clock: Clock, say: Callab
     return DispatchedRun(started.run_id, started.url, ref, named, message.source_sha256)
 
 
-def _start(request: DispatchRequest, message: _Message, target: DispatchTarget, ref: str, client: Client, clock: Clock) -> Started:
+def _start(request: StartRequest, message: _Message, target: DispatchTarget, ref: str, client: Client, clock: Clock) -> Started:
     if request.event_type:
         payload = {"decision": message.document}
         return start_by_event(client, target, event_type=request.event_type, payload=payload, mark=message.mark, clock=clock)
@@ -112,7 +112,7 @@ def _start(request: DispatchRequest, message: _Message, target: DispatchTarget, 
 # -------------------------------------------------------------------------------------------- what is to be sent
 
 
-def _message(request: DispatchRequest, client: Client, clock: Clock) -> _Message:
+def _message(request: StartRequest, client: Client, clock: Clock) -> _Message:
     ways = {"a decision": request.decision, "a decision_ref": request.decision_ref, "a form": request.form.action}
     used = [name for name, value in ways.items() if value]
     if len(used) != 1:
@@ -165,7 +165,7 @@ def _must_be_tip(client: Client, ref: str, reference: str) -> None:
         )
 
 
-def _by_reference(request: DispatchRequest, client: Client, name: str, *, event: bool = False) -> str:
+def _by_reference(request: StartRequest, client: Client, name: str, *, event: bool = False) -> str:
     """How a decision travels that is too large to be sent."""
     path = f".github/dr/decisions/{name if _NAMEABLE.fullmatch(name) else 'decision'}.json"
     where = f"--repository {client.repository} --workflow {request.workflow}{f' --ref {request.ref}' * bool(request.ref)}"
@@ -188,7 +188,7 @@ def _file(client: Client, target: DispatchTarget, ref: str, say: Callable[[str],
     return read_workflow(data, target.path)
 
 
-def _checked(message: _Message, file: dict[str, Any] | None, request: DispatchRequest, where: str) -> _Message:
+def _checked(message: _Message, file: dict[str, Any] | None, request: StartRequest, where: str) -> _Message:
     """What is sent, in the form that the workflow takes. Raises Refusal (exit 2) `dispatch.inputs` or `dispatch.event`."""
     if file is None:
         return message

@@ -153,7 +153,7 @@ def states(facts: CheckFacts) -> str:
     needed = [known.get(ref) for ref in dict.fromkeys(canonical_ref(ref) for _, ref in upstream_states(facts.blueprint.steps))]
     good = [state for state in needed if state is not None and state.status == "ok"]
     ages = [state.age_seconds for state in good if state.age_seconds is not None]
-    return f"{len(good)} of {len(needed)}{f', oldest {span(max(ages))}' if ages else ''}"
+    return f"{len(good)} of {len(needed)}{f', oldest {age_text(max(ages))}' if ages else ''}"
 
 
 def lock_line(report: Diagnosis, tip: Tip) -> None:
@@ -175,6 +175,6 @@ def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None
     report.add_ok("drill", f"{how} {stamp(moment(last.at))}, {age.days} d ago", warn=not passed or age > DRILL_AGE)
 
 
-def span(seconds: int) -> str:
+def age_text(seconds: int) -> str:
     """A length of time in its largest unit."""
     return next((f"{seconds // size} {unit}" for size, unit in ((86400, "d"), (3600, "h"), (60, "min")) if seconds >= size), f"{seconds} s")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.config.explain import document, explain
+from hyops_ci.config.explain import explain
 from hyops_ci.contracts.config import DispatchConfig
 from tests.unit.planning.gate_cases import base, gate_case
+from tools.config_page import config_page
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,7 +20,7 @@ def settings_of(raw: dict[str, Any], overlays: Any = None) -> dict[str, tuple[ob
 
 
 def test_the_table_in_docs_is_the_code() -> None:
-    assert (ROOT / "docs" / "config.md").read_text("utf-8") == document()
+    assert (ROOT / "docs" / "config.md").read_text("utf-8") == config_page()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.intake.form import Form
-from hyops_ci.operations.dispatch.start import DispatchedRun, DispatchRequest, dispatch
+from hyops_ci.operations.dispatch.start import DispatchedRun, StartRequest, dispatch
 from tests.support.github.fixture import github_fake
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub
@@ -29,12 +29,12 @@ def here(github_fake: FakeGitHub) -> Caller:
     return caller(github_fake)
 
 
-def send(here: Caller, order: DispatchRequest) -> tuple[DispatchedRun, Run]:
+def send(here: Caller, order: StartRequest) -> tuple[DispatchedRun, Run]:
     found = dispatch(order, here.client, here.clock, here.say)
     return found, here.repository.runs[found.run_id or 0]
 
 
-def refused(here: Caller, order: DispatchRequest) -> Refusal:
+def refused(here: Caller, order: StartRequest) -> Refusal:
     """Refused, and nothing was sent."""
     with pytest.raises(Refusal) as caught:
         dispatch(order, here.client, here.clock, here.say)
@@ -48,7 +48,7 @@ def refused(here: Caller, order: DispatchRequest) -> Refusal:
 
 def test_a_decision_travels_byte_for_byte_and_names_its_run(here: Caller) -> None:
     data = decision()
-    found, run = send(here, DispatchRequest(decision=data))
+    found, run = send(here, StartRequest(decision=data))
     assert run.inputs["decision"].encode() == data
     assert run.inputs["reason"] == "inc-4242-power-lost"
     assert found == DispatchedRun(run.id, run.page, "main", "inc-4242-power-lost", digest_bytes(data))
@@ -56,13 +56,13 @@ def test_a_decision_travels_byte_for_byte_and_names_its_run(here: Caller) -> Non
 
 def test_a_workflow_without_an_input_for_the_reason_gets_none(github_fake: FakeGitHub) -> None:
     here = caller(github_fake, "on: {workflow_dispatch: {inputs: {decision: {type: string}}}}\njobs: {}\n")
-    _, run = send(here, DispatchRequest(decision=decision()))
+    _, run = send(here, StartRequest(decision=decision()))
     assert set(run.inputs) == {"decision"}
 
 
 def test_a_form_travels_as_a_person_would_fill_it_in(here: Caller) -> None:
     here.count_from_run()
-    found, run = send(here, DispatchRequest(form=FORM))
+    found, run = send(here, StartRequest(form=FORM))
     assert {name: value for name, value in run.inputs.items() if value} == {
         "action": "failover",
         "service": "pg-ha/prod",
@@ -73,9 +73,9 @@ def test_a_form_travels_as_a_person_would_fill_it_in(here: Caller) -> None:
 
 
 def test_what_a_form_says_beyond_the_usual_is_sent(here: Caller) -> None:
-    _, run = send(here, DispatchRequest(form=replace(FORM, restore="20261123-020003F")))
+    _, run = send(here, StartRequest(form=replace(FORM, restore="20261123-020003F")))
     assert run.inputs["restore"] == "20261123-020003F"
-    error = refused(caller_again(here), DispatchRequest(form=replace(FORM, old_primary="confirmed-off")))
+    error = refused(caller_again(here), StartRequest(form=replace(FORM, old_primary="confirmed-off")))
     assert (error.gate, "old_primary" in error.found) == ("dispatch.inputs", True)
 
 
@@ -87,7 +87,7 @@ def caller_again(here: Caller) -> Caller:
 
 def test_another_branch_is_judged_by_its_own_file(here: Caller) -> None:
     here.repository.commit({".github/workflows/dr.yml": "on: workflow_dispatch\njobs: {}\n"}, "old")
-    error = refused(here, DispatchRequest(decision=decision(), ref="old"))
+    error = refused(here, StartRequest(decision=decision(), ref="old"))
     assert "dr.yml at old declares no inputs" in error.found
 
 
@@ -103,7 +103,7 @@ def test_a_record_is_known_by_its_own_id(here: Caller) -> None:
         "repo_state_ref": "org/gcp/pgbackrest-repo",
         "rationale": "INC-4242",
     }
-    found, _ = send(here, DispatchRequest(decision=json.dumps(artifact).encode()))
+    found, _ = send(here, StartRequest(decision=json.dumps(artifact).encode()))
     assert found.decision_id == "art-20261123-0001"
 
 
@@ -121,7 +121,7 @@ def test_a_record_is_known_by_its_own_id(here: Caller) -> None:
     ],
 )
 def test_what_is_no_decision_never_leaves(data: bytes, gate: str, code: Exit, here: Caller) -> None:
-    error = refused(here, DispatchRequest(decision=data))
+    error = refused(here, StartRequest(decision=data))
     assert (error.gate, error.exit_code) == (gate, code)
 
 
@@ -136,49 +136,49 @@ def test_what_is_no_decision_never_leaves(data: bytes, gate: str, code: Exit, he
     ],
 )
 def test_what_is_no_form_never_leaves(form: Form, gate: str, here: Caller) -> None:
-    assert refused(here, DispatchRequest(form=form)).gate == gate
+    assert refused(here, StartRequest(form=form)).gate == gate
 
 
 @pytest.mark.parametrize(
     "order",
     [
-        DispatchRequest(),
-        DispatchRequest(decision=b"{}", form=FORM),
-        DispatchRequest(decision=b"{}", decision_ref="a@b"),
-        DispatchRequest(form=FORM, event_type="dr-decision"),
-        DispatchRequest(decision_ref="a@b", event_type="dr-decision"),
+        StartRequest(),
+        StartRequest(decision=b"{}", form=FORM),
+        StartRequest(decision=b"{}", decision_ref="a@b"),
+        StartRequest(form=FORM, event_type="dr-decision"),
+        StartRequest(decision_ref="a@b", event_type="dr-decision"),
     ],
 )
-def test_one_way_in_and_no_other(order: DispatchRequest, here: Caller) -> None:
+def test_one_way_in_and_no_other(order: StartRequest, here: Caller) -> None:
     error = refused(here, order)
     assert (error.gate, error.exit_code) == ("dispatch.kind", Exit.USAGE)
     assert here.fake.calls == []
 
 
 def test_a_large_decision_is_told_how_to_travel(here: Caller) -> None:
-    order = DispatchRequest(decision=decision() + b" " * 66_000, ref="main")
+    order = StartRequest(decision=decision() + b" " * 66_000, ref="main")
     error = refused(here, order)
     assert error.gate == "dispatch.size"
     assert "git add .github/dr/decisions/inc-4242-power-lost.json && git commit" in error.fix
     assert "hyops-ci dispatch --repository acme/recovery --workflow dr.yml --ref main --decision-ref .github/dr/decisions/" in error.fix
     signals, notes = [{"name": "停" * 200, "value": "電" * 200}] * 50, {f"{n}" + "停" * 190: "電" * 200 for n in range(20)}
-    event = refused(here, DispatchRequest(decision=decision(signals=signals, extensions=notes), event_type="dr-decision"))
+    event = refused(here, StartRequest(decision=decision(signals=signals, extensions=notes), event_type="dr-decision"))
     assert (event.gate, event.fix.startswith("an event cannot carry it")) == ("dispatch.size", True)
 
 
 def test_a_choice_that_the_workflow_does_not_offer(here: Caller) -> None:
-    error = refused(here, DispatchRequest(form=replace(FORM, action="hold")))
+    error = refused(here, StartRequest(form=replace(FORM, action="hold")))
     assert (error.gate, "one of failover, failback" in error.expected) == ("dispatch.inputs", True)
 
 
 def test_a_disabled_workflow(here: Caller) -> None:
     here.repository.workflows[0].state = "disabled_manually"
-    assert refused(here, DispatchRequest(form=FORM)).gate == "dispatch.workflow"
+    assert refused(here, StartRequest(form=FORM)).gate == "dispatch.workflow"
 
 
 def test_a_file_that_cannot_be_read_leaves_the_judgement_to_github(github_fake: FakeGitHub) -> None:
     here = caller(github_fake, permissions=("actions: write", "metadata: read"))
-    found, _ = send(here, DispatchRequest(decision=decision()))
+    found, _ = send(here, StartRequest(decision=decision()))
     assert found.run_id
     assert [line for line in here.said if "cannot be read" in line]
 
@@ -192,19 +192,19 @@ def committed(here: Caller, path: str = ".github/dr/decisions/a.json", data: byt
 
 def test_a_reference_travels_and_its_digest_is_known(here: Caller) -> None:
     reference = committed(here)
-    found, run = send(here, DispatchRequest(decision_ref=reference))
+    found, run = send(here, StartRequest(decision_ref=reference))
     assert (run.inputs["decision_ref"], run.inputs["decision"]) == (reference, "")
     assert (found.decision_id, found.source_sha256) == ("inc-4242-power-lost", digest_bytes(decision()))
 
 
 def test_a_reference_is_read_and_validated_at_its_commit(here: Caller) -> None:
-    assert refused(here, DispatchRequest(decision_ref=committed(here, data=b"{}"))).gate == "intake.kind"
+    assert refused(here, StartRequest(decision_ref=committed(here, data=b"{}"))).gate == "intake.kind"
 
 
 def test_a_reference_that_would_not_be_at_the_runs_commit(here: Caller) -> None:
     reference = committed(here)
     tip = here.repository.commit({"README.md": "later"})
-    error = refused(here, DispatchRequest(decision_ref=reference))
+    error = refused(here, StartRequest(decision_ref=reference))
     assert (error.gate, tip in error.found) == ("dispatch.ref", True)
 
 
@@ -221,19 +221,19 @@ def test_a_reference_that_would_not_be_at_the_runs_commit(here: Caller) -> None:
     ],
 )
 def test_what_names_no_committed_file(make: Callable[[str], str], here: Caller) -> None:
-    error = refused(here, DispatchRequest(decision_ref=make(here.repository.head)))
+    error = refused(here, StartRequest(decision_ref=make(here.repository.head)))
     assert (error.gate, here.fake.calls) == ("dispatch.ref", [])
 
 
 def test_a_reference_to_nothing(here: Caller) -> None:
-    assert refused(here, DispatchRequest(decision_ref=f"a.json@{here.repository.head}")).gate == "github.missing"
+    assert refused(here, StartRequest(decision_ref=f"a.json@{here.repository.head}")).gate == "github.missing"
 
 
 # ----------------------------------------------------------------------------------------------------- by an event
 
 
 def test_an_event_carries_the_decision_under_one_key(here: Caller) -> None:
-    found, run = send(here, DispatchRequest(decision=decision(), event_type="dr-decision"))
+    found, run = send(here, StartRequest(decision=decision(), event_type="dr-decision"))
     assert (run.event, run.inputs) == ("repository_dispatch", {"decision": DECISION})
     assert (found.decision_id, found.ref) == ("inc-4242-power-lost", "main")
 
@@ -241,22 +241,22 @@ def test_an_event_carries_the_decision_under_one_key(here: Caller) -> None:
 @pytest.mark.parametrize(
     ("order", "gate"),
     [
-        (DispatchRequest(decision=decision(), event_type="other"), "dispatch.event"),
-        (DispatchRequest(decision=decision(), event_type="e" * 101), "dispatch.event"),
-        (DispatchRequest(decision=decision(), event_type="dr-decision", ref="main"), "dispatch.ref"),
+        (StartRequest(decision=decision(), event_type="other"), "dispatch.event"),
+        (StartRequest(decision=decision(), event_type="e" * 101), "dispatch.event"),
+        (StartRequest(decision=decision(), event_type="dr-decision", ref="main"), "dispatch.ref"),
     ],
 )
-def test_an_event_that_would_start_nothing(order: DispatchRequest, gate: str, here: Caller) -> None:
+def test_an_event_that_would_start_nothing(order: StartRequest, gate: str, here: Caller) -> None:
     assert refused(here, order).gate == gate
 
 
 def test_an_event_for_a_workflow_that_listens_to_none(github_fake: FakeGitHub) -> None:
     here = caller(github_fake, FILE.replace("repository_dispatch: {types: [dr-decision]}", "push:"))
-    assert "no repository_dispatch" in refused(here, DispatchRequest(decision=decision(), event_type="dr-decision")).found
+    assert "no repository_dispatch" in refused(here, StartRequest(decision=decision(), event_type="dr-decision")).found
 
 
 def test_nothing_of_a_decision_is_said_aloud(here: Caller) -> None:
     canary = "c4n4ry-in-an-extension"
     document: dict[str, Any] = {"extensions": {"note": canary}}
-    dispatch(DispatchRequest(decision=decision(**document)), here.client, here.clock, here.say)
-    assert canary not in repr(DispatchRequest(decision=decision(**document))) + "\n".join(here.said)
+    dispatch(StartRequest(decision=decision(**document)), here.client, here.clock, here.say)
+    assert canary not in repr(StartRequest(decision=decision(**document))) + "\n".join(here.said)

@@ -12,7 +12,7 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, backup_set, drill_line, lock_line, span, topic_of
+from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, age_text, backup_set, drill_line, lock_line, topic_of
 from hyops_ci.planning.case import GateResults, load
 from tests.ledger.ledger_setup import SERVICE, at
 
@@ -179,4 +179,4 @@ def test_the_backup_set(wanted: str, text: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (86400 * 3 + 5, "3 d")])
 def test_spans(seconds: int, words: str) -> None:
-    assert span(seconds) == words
+    assert age_text(seconds) == words

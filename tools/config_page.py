@@ -1,0 +1,54 @@
+"""`docs/config.md`: the smallest config and everything that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hyops_ci.config.explain import Setting, explain
+from hyops_ci.contracts.config import DispatchConfig
+
+
+def _table(rows: Iterable[Setting]) -> str:
+    """Return the settings as a Markdown table."""
+    lines = ["| setting | value | from |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{row.pointer}` | `{_shown(row.value)}` | {row.origin} |" for row in rows)]) + "\n"
+
+
+def config_page() -> str:
+    """Return the page."""
+    smallest = {
+        "services": {
+            "pg-ha/prod": {
+                "failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"},
+                "failback": {"lane": "onprem", "blueprint": "dr/postgresql-ha-failback-onprem@v1"},
+            }
+        },
+        "vault": {"address": "https://vault.example.net", "site": "gcp"},
+    }
+    rows = explain(DispatchConfig.model_validate(smallest, strict=False), smallest)
+    return (
+        "# The config: five lines, and all that follows from them\n\n"
+        "Generated from the models; `hyops-ci config explain` prints the same for your own file.\n\n"
+        "    services:\n"
+        "      pg-ha/prod:\n"
+        "        failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}\n"
+        "        failback: {lane: onprem, blueprint: dr/postgresql-ha-failback-onprem@v1}\n"
+        '    vault: {address: "https://vault.example.net", site: gcp}\n\n'
+        f"{sum(row.origin == 'file' for row in rows)} values come from these lines, {sum(row.origin != 'file' for row in rows)} follow. "
+        "From: `file` is said there, `default` is ours, `overlay` is read from the HyOps overlay, `name` follows from a name.\n\n"
+        + _table(rows)
+    )
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list | dict) and not value:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
+    return str(value).replace("|", "\\|")
