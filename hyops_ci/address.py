@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_protected(url: str) -> bool:
-    """Return whether nobody on the way can read along: https, or http to the loopback. A URL that cannot be read is not."""
+    """Return whether the connection is protected on its way: https, or http to the loopback. False for a malformed URL."""
     try:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))

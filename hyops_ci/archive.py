@@ -130,7 +130,7 @@ def _described(block: bytes, at: int) -> tuple[str, int]:
     except (tarfile.HeaderError, ValueError):
         raise BadArchive(f"byte {at}: no header") from None
     if not info.isreg() or info.size < 0 or len(info.name) > MAX_NAME:
-        raise BadMember(f"byte {at}: {info.name[:80]} is no plain file")
+        raise BadMember(f"byte {at}: {info.name[:80]} is not a plain file")
     return info.name, info.size
 
 

@@ -65,7 +65,7 @@ def remove_drafts(path: Path) -> None:
 def read(path: Path, most: int, *, owned: bool = False, private: bool = False, follow: bool = False) -> bytes:
     """Return the bytes of a regular file of at most `most` bytes.
 
-    `owned`: of this user or root, and written by nobody else. `private`: owned, read by nobody else, not executable. `follow`: a
+    `owned`: of this user or root, not writable for others. `private`: owned, not readable for others, not executable. `follow`: a
     link may lead to it. It is the opened file that is checked, and no pipe is waited for. Raises UnsafeFile, OSError.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
@@ -130,9 +130,9 @@ def _check(path: Path, facts: os.stat_result, most: int, owned: bool, private: b
     if owned and facts.st_uid not in (user, 0):
         raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"chown it to uid {user}")
     if private and mode & 0o077:
-        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0600: nobody else reads it", f"chmod 0600 {path}")
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0600: not readable for others", f"chmod 0600 {path}")
     if owned and mode & 0o022:
-        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0644: nobody else writes it", f"chmod go-w {path}")
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0644: not writable for others", f"chmod go-w {path}")
     if private and mode & 0o100:
         raise UnsafeFile(f"{path} is executable", "a plain file: ansible-vault would run it", f"chmod 0600 {path}")
     if facts.st_size > most:

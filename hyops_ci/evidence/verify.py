@@ -98,7 +98,7 @@ def _walk(root: Path) -> Iterator[Member]:
             path = Path(folder) / name
             label = path.relative_to(root).as_posix()
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise BadArchive(f"{label} is no plain file")
+                raise BadArchive(f"{label} is not a plain file")
             yield _read_plain(path, label)
 
 

@@ -87,7 +87,7 @@ def _check_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> None:
         raise BadZip(f"{name[:100]!r} {problem}")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadZip(f"{name[:100]} is no plain file")
+        raise BadZip(f"{name[:100]} is not a plain file")
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _PLAIN:
         raise BadZip(f"{name[:100]} is encrypted, or packed in a way of its own")
 

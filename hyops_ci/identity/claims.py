@@ -28,7 +28,7 @@ _FIXES: Final[Mapping[str, str]] = {
     "environment": "look at the job's environment and at check_gate and gates of the host's trust file",
     "run_attempt": _RERUN,
     "run_id": "start a new run: this token belongs to another one",
-    "runner_environment": "look at runs-on: GitHub says that this is no self-hosted runner",
+    "runner_environment": "look at runs-on: GitHub says that this is not a self-hosted runner",
     "sha": "start a new run: what was planned was read at another commit",
 }
 

@@ -138,9 +138,9 @@ def _object(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        raise _Unusable("the answer is no JSON") from None
+        raise _Unusable("the answer is not JSON") from None
     if not isinstance(found, dict):
-        raise _Unusable("the answer is no JSON object")
+        raise _Unusable("the answer is not a JSON object")
     return found
 
 

@@ -71,6 +71,6 @@ def _no_memory(path: Path, found: str) -> Refusal:
     return token_refusal(
         "this host cannot tell a token that was used before",
         found=found,
-        expected="a file of the runner's user that nobody else can write",
+        expected="a file that only the runner's user can write",
         fix=f"look who touched it; wait 10 min, so that every token has expired; rm {path}; then a new run",
     )

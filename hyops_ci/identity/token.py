@@ -84,7 +84,7 @@ def _header(token: str) -> tuple[dict[str, Any], str]:
     try:
         return jwt.get_unverified_header(token), ""
     except (jwt.InvalidTokenError, ValueError):
-        return {}, f"{len(token)} characters that are no JWT"
+        return {}, f"{len(token)} characters that are not a JWT"
 
 
 def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str) -> tuple[dict[str, Any], Refusal | None]:

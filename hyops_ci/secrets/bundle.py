@@ -135,7 +135,7 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except UnsafeFile as fault:
-        raise _refuse(path, "it is no regular file of a bundle's size", f"a file of at most {MAX_BYTES} bytes", fault.fix) from None
+        raise _refuse(path, "it is not a regular file of a bundle's size", f"a file of at most {MAX_BYTES} bytes", fault.fix) from None
     except OSError as error:
         raise _refuse(path, f"{error.strerror}", "a regular file that this user can read", "repair it on the host") from None
 

@@ -27,7 +27,7 @@ class Password:
 def read_password(path: str) -> Password:
     """Return the password in `path`, stripped as ansible strips it.
 
-    Raises Refusal (exit 8) `secrets.password` unless it is a plain file of this user or root that nobody else can read.
+    Raises Refusal (exit 8) `secrets.password` unless it is a plain file of this user or root that others cannot read.
     """
     if not path:
         raise _refuse("no password file is named", "HYOPS_VAULT_PASSWORD_FILE or `host.vault_password_file`", "name the file")

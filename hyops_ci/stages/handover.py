@@ -158,7 +158,7 @@ def contents(handover: bytes) -> dict[str, bytes]:
     except archive.BadMember as error:
         raise Refusal(
             "handover.member",
-            "the handover holds what is no plain file of a run",
+            "the handover holds what is not a plain file of a run",
             exit_code=Exit.POLICY,
             found=str(error),
             expected="files as the stage before packed them",

@@ -92,7 +92,7 @@ def _misspelt(name: str, job: Mapping[str, Any], document: Mapping[str, Any]) ->
     for where, holder in ((name, job), ("", document)):
         written = holder.get("permissions")
         if isinstance(written, str) and written not in ("read-all", "write-all"):
-            yield Cause(where, "permissions is no such word", written, "write read-all, write-all or a mapping")
+            yield Cause(where, "permissions has no such value", written, "write read-all, write-all or a mapping")
         for each, level in mapping(written).items():
             if each not in _KNOWN:
                 yield Cause(where, "GitHub knows no such permission", f"{each}: {level}", f"one of {', '.join(sorted(_KNOWN))}")
@@ -110,7 +110,7 @@ def _reference(name: str, called: re.Match[str]) -> Iterator[Cause]:
     elif re.search(r"\$\{\{|\s", ref):
         yield Cause(name, "GitHub puts nothing into uses:", f"@{ref}", fix)
     elif re.fullmatch(r"[0-9a-fA-F]{7,39}", ref):
-        yield Cause(name, "a short commit is no reference", f"@{ref}", fix)
+        yield Cause(name, "a short commit is not a reference", f"@{ref}", fix)
 
 
 def _called(job: Mapping[str, Any]) -> re.Match[str] | None:

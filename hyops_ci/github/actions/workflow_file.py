@@ -80,7 +80,7 @@ def _input(each: Mapping[str, Any]) -> Input:
 def _refuse(path: str, found: str) -> Never:
     raise Refusal(
         "workflow.file",
-        f"{path} is no workflow that GitHub can read",
+        f"{path} is not a workflow that GitHub can read",
         exit_code=Exit.USAGE,
         found=found,
         expected="YAML with on: and jobs:",

@@ -256,9 +256,9 @@ def _checked_address(api_url: str) -> str:
         parts = urlsplit(address)
         shown, _ = f"{parts.scheme}://{parts.hostname}", parts.port
     except ValueError:
-        raise _usage("this is no address of GitHub's API", "GITHUB_API_URL cannot be read", API) from None
+        raise _usage("this is not an address of GitHub's API", "GITHUB_API_URL cannot be read", API) from None
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise _usage("this is no address of GitHub's API", f"{shown}, with a name, a question or nothing in it", API)
+        raise _usage("this is not an address of GitHub's API", f"{shown}, with a name, a question or nothing in it", API)
     if not is_protected(address):
         raise _usage("a token would travel in the clear", shown, "https (GITHUB_API_URL)")
     return address

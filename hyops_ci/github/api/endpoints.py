@@ -112,7 +112,7 @@ CANCEL = _endpoint(
     "POST",
     "/repos/{repo}/actions/runs/{run_id}/cancel",
     "actions: write",
-    "end a run that no runner takes, or that nobody approved",
+    "end a run that no runner takes, or that was not approved",
 )
 ARTIFACTS = _endpoint(
     "GET",

@@ -1,6 +1,6 @@
 """Errors from responses: the refusal with the missing permission, or the fault.
 
-401, 403 and 404 look alike to whoever wrote the workflow; peers report all three as "not found" (github-actions, A).
+Other tools report 401, 403 and 404 alike as "not found"; here each has its own reason and fix.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ _MEANINGS: Final[dict[int, _Meaning]] = {
         Exit.POLICY,
         "GitHub no longer has it",
         "something within its retention",
-        "a new run; what is older than the retention is only where somebody copied it",
+        "a new run; what is older than the retention exists in copies only",
     ),
 }
 _APP: Final[_Meaning] = (

@@ -26,7 +26,7 @@ def request(http: HttpClient, method: str, url: str, headers: Mapping[str, str],
     token = headers["Authorization"].rpartition(" ")[2]
     answer = Response(reply.status, reply.headers, reply.body.decode("utf-8", "replace").replace(token, "***"))
     if answer.ok and not _complete(answer, method):
-        return Response(0, problem=f"HTTP {answer.status} with an answer that was cut off, or is no JSON")
+        return Response(0, problem=f"HTTP {answer.status} with an answer that was cut off, or is not JSON")
     return answer
 
 

@@ -169,10 +169,10 @@ def test_moves_off_the_table_are_seen(tmp_path: Path) -> None:
 def test_folders_with_links_or_pipes(bundle: Path) -> None:
     folder = unpacked(bundle)
     (folder / "link").symlink_to("/etc/passwd")
-    assert verify(folder).problems == ("link is no plain file",)
+    assert verify(folder).problems == ("link is not a plain file",)
     (folder / "link").unlink()
     os.mkfifo(folder / "pipe")
-    assert verify(folder).problems == ("pipe is no plain file",)
+    assert verify(folder).problems == ("pipe is not a plain file",)
 
 
 def test_what_is_no_bundle_is_said(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_is_no_bundle_is_said(tmp_path: Path) -> None:
         info = tarfile.TarInfo("x")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         out.addfile(info, io.BytesIO())
-    assert "no plain file" in verify(tar).problems[0]
+    assert "not a plain file" in verify(tar).problems[0]
     big = tarfile.TarInfo("x")
     big.size = 1 << 60
     tar.write_bytes(big.tobuf(tarfile.GNU_FORMAT))

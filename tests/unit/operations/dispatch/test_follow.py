@@ -223,7 +223,7 @@ def test_its_file_is_read_at_the_runs_own_commit(here: Caller, run: Run) -> None
     ("file", "words"),
     [
         (FILE.replace("actions: write}", "actions: write, id-token: write}"), "nothing wrong in .github/workflows/dr.yml"),
-        ("on: push\njobs: [\n", "is no workflow that GitHub can read"),
+        ("on: push\njobs: [\n", "is not a workflow that GitHub can read"),
         ("on: push\njobs: {}\n", "no job calls dispatch.yml"),
     ],
 )
