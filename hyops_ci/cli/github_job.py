@@ -9,7 +9,7 @@ from typing import Final
 
 from hyops_ci.cli.connect import connect, remote_at, state_dir, token_for
 from hyops_ci.cli.render import progress, say, set_outputs, workflow
-from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
+from hyops_ci.config.file import CONFIG_PATH, parsed_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
@@ -83,13 +83,13 @@ def read_handover(environ: Mapping[str, str], stage: str) -> tuple[RunDir, Dispa
 
 def sealed_config(run: RunDir) -> DispatchConfig | None:
     """Return the config that the run was planned with, None where planning did not get that far."""
-    return read_config(run.read("sources/config"))[0] if run.has("sources/config") else None
+    return parsed_config(run.read("sources/config")) if run.has("sources/config") else None
 
 
 def checkout_config(path: Path) -> DispatchConfig | None:
     """Return the config of the checkout, None where it cannot be read: the plan stage refuses it with the reason."""
     try:
-        return read_config((path / CONFIG_PATH).read_bytes())[0]
+        return parsed_config((path / CONFIG_PATH).read_bytes())
     except (OSError, DispatchError):
         return None
 

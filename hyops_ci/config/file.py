@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -20,9 +21,15 @@ CONFIG_PATH = ".github/dr-dispatch.yml"
 
 
 def read_config(data: bytes, path: str = CONFIG_PATH) -> tuple[DispatchConfig, Any]:
-    """The config, and the file as parsed (for `config explain`). Raises Refusal (exit 2) with the JSON pointer of what is wrong."""
+    """Return the config, and the file as parsed (for `config explain`). Raises Refusal (exit 2) with the JSON pointer of what is wrong."""
     raw = read_yaml(data, path)
     return _read(raw, DispatchConfig, "dispatch-config", path), raw
+
+
+@lru_cache(maxsize=8)
+def parsed_config(data: bytes, path: str = CONFIG_PATH) -> DispatchConfig:
+    """Return the config alone. The same bytes are parsed once in a process. Raises as `read_config`."""
+    return read_config(data, path)[0]
 
 
 def read_trust(data: bytes, path: str) -> HostTrust:

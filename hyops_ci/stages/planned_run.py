@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from hyops_ci.approvals.requesters import unique_people
-from hyops_ci.config.file import read_config
+from hyops_ci.config.file import parsed_config
 from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.approval import Person, Subject
 from hyops_ci.contracts.check import Check
@@ -120,7 +120,7 @@ def planned_run(plan: Plan, folder: RunDir, context: RunContext, *, stage: OnRun
     config or plan ask for more than the host allows (exit 4).
     """
     require_its_plan(caller, stage, plan, context)
-    written, _ = read_config(folder.read(CONFIG))
+    written = parsed_config(folder.read(CONFIG))
     if context.trust is not None:
         plan_fits(plan, written, context.trust)
     decision = folder.read_model("decision.json", Decision)
@@ -143,9 +143,9 @@ def narrowed(config: DispatchConfig, context: RunContext) -> DispatchConfig:
 
 def read_narrowed(content: bytes, path: str, context: RunContext) -> DispatchConfig:
     """Return the config in `content` under this host's trust. Raises Refusal: exit 2 for a bad file, exit 4 for a looser one."""
-    return narrowed(read_config(content, path)[0], context)
+    return narrowed(parsed_config(content, path), context)
 
 
 def evidence_policy(folder: RunDir) -> EvidencePolicy | None:
     """Return who signs the run's bundle, by its config; None where no config was read. No host trust narrows this, or forbids sealing."""
-    return read_config(folder.read(CONFIG))[0].evidence if folder.has(CONFIG) else None
+    return parsed_config(folder.read(CONFIG)).evidence if folder.has(CONFIG) else None

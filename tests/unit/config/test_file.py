@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.config.file import read_config, read_trust
+from hyops_ci.config import file
+from hyops_ci.config.file import parsed_config, read_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import Exit, Refusal
 
@@ -63,3 +64,14 @@ def test_a_changed_config_is_read_or_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(content) - 1))
     with contextlib.suppress(Refusal):
         read_config(content[:at] + data.draw(st.binary(max_size=3)) + content[at + 1 :], "x.yml")
+
+
+def test_one_file_is_parsed_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    known = file.read_yaml
+    monkeypatch.setattr(file, "read_yaml", lambda data, path: (parsed.append(data), known(data, path))[1])
+    content = b"services: {pg-ha/once: {failover: {lane: gcp, blueprint: dr/x@v1}}}"
+    assert parsed_config(content) is parsed_config(content)
+    assert parsed == [content]
+    with pytest.raises(Refusal):
+        parsed_config(content + b"\nno: such key")
