@@ -15,7 +15,7 @@ from hyops_ci.redaction import Redactor
 
 @dataclass
 class ExecutionState:
-    """All that sealing and the ledger need of an execution, however far it got. Absent where it never got that far."""
+    """What sealing and the ledger need to know of an execution. A value is absent where it did not get that far."""
 
     plan: Plan | None = None
     claim: Claim | None = None

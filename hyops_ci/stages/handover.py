@@ -42,25 +42,25 @@ class RunDir:
         return path
 
     def write(self, name: str, content: bytes) -> None:
-        """Keep a file. Its content is final: stages add files, they do not change one another's."""
+        """Write a file. Its content is final: stages add files, they do not change one another's."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_bytes(content)
 
     def write_model(self, name: str, model: Model) -> None:
-        """Keep a document as indented JSON."""
+        """Write a document as indented JSON."""
         self.write_json(name, model.document())
 
     def write_json(self, name: str, value: Any) -> None:
-        """Keep a JSON value."""
+        """Write a JSON value."""
         self.write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
 
     def has(self, name: str) -> bool:
-        """Whether a stage before left this file."""
+        """Return whether an earlier stage left this file."""
         return (self.root / name).is_file()
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file. Raises Refusal (exit 2) where a stage before should have left it and did not."""
+        """Return the bytes of a file. Raises Refusal (exit 2) where the earlier stage did not leave it."""
         try:
             return (self.root / name).read_bytes()
         except FileNotFoundError:
@@ -74,11 +74,11 @@ class RunDir:
             ) from None
 
     def read_json(self, name: str) -> Any:
-        """The JSON value of a file."""
+        """Return the JSON value of a file."""
         return json.loads(self.read(name))
 
     def read_model(self, name: str, model: type[M]) -> M:
-        """A document, read strictly. Raises Refusal (exit 4) where it is not what the stage before wrote."""
+        """Return a document, read strictly. Raises Refusal (exit 4) where it is not what the earlier stage wrote."""
         try:
             return model.model_validate_json(self.read(name))
         except ValidationError as error:
@@ -92,7 +92,7 @@ class RunDir:
             ) from None
 
     def pack(self, to: Path) -> str:
-        """Write the folder as one deterministic tar. Answers `sha256:<hex>` of its bytes."""
+        """Write the folder as one deterministic tar. Return `sha256:<hex>` of its bytes."""
         buffer, hasher = io.BytesIO(), hashlib.sha256()
         writer = archive.Writer(buffer, hasher.update)
         for path in sorted(self.root.rglob("*")):
@@ -106,7 +106,7 @@ class RunDir:
 
 
 def new_run(root: Path) -> RunDir:
-    """A run's folder before its first stage. Raises Refusal (exit 2) where a run has left something there."""
+    """Return a run's folder before its first stage. Raises Refusal (exit 2) where another run left something."""
     if root.is_symlink() or (root.is_dir() and any(root.iterdir())):
         raise Refusal(
             "run.folder",
@@ -120,7 +120,7 @@ def new_run(root: Path) -> RunDir:
 
 
 def unpack(handover: Path, digest: str, root: Path) -> RunDir:
-    """The run folder that the stage before packed. Raises Refusal (exit 4) where its bytes are not those."""
+    """Unpack the run folder of the earlier stage and return it. Raises Refusal (exit 4) where its digest differs."""
     try:
         data = handover.read_bytes() if handover.stat().st_size <= MAX_HANDOVER_BYTES else b""
     except OSError:
@@ -177,7 +177,7 @@ def contents(handover: bytes) -> dict[str, bytes]:
 
 
 def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Named documents of what the check of a run handed over. Raises Refusal: exit 11 where one is not there, 4 for a strange tar."""
+    """Return named documents that the check of a run handed over. Raises Refusal: exit 11 where one is missing, 4 for an unreadable tar."""
     name, files = newest(client, run)
     packed = next((data for path, data in files.items() if PurePosixPath(path).name == "handover.tar"), b"")
     known = contents(packed) if 0 < len(packed) <= MAX_HANDOVER_BYTES else {}
@@ -195,7 +195,7 @@ def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[st
 
 
 def newest(client: Client, run: RunFact) -> tuple[str, dict[str, bytes]]:
-    """(name, files) of the last check of a run. Where only its report was made again, that is one of an earlier attempt."""
+    """Return (name, files) of the last check of a run. Where only its report was made again, that is an earlier attempt's."""
     for attempt in range(run.attempt, 1, -1):
         name = f"dr-check-{run.run_id}-{attempt}"
         try:

@@ -1,4 +1,4 @@
-"""The look that check and execute both take on the runner, so that "still holds" compares like with like.
+"""What check, execute and doctor read on the runner before anything changes, in one way, so that check and execute can be compared.
 
 Nothing changes here: HyOps' own preflight reads, and the authority is asked for names only.
 """
@@ -42,7 +42,7 @@ STAND_IN = "+stand.in"
 
 
 def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | None = None) -> CheckFacts:
-    """Return everything the check gates look at. Raises Refusal or Fault where a fact cannot be had at all.
+    """Return the facts for the check gates. Raises Refusal or Fault where a fact cannot be had at all.
 
     `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here.
     """
@@ -97,7 +97,7 @@ def names_found(run: PlannedRun, stage: OnRunner, required: Sequence[str]) -> di
 
 
 def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> EffectiveBlueprint:
-    """The overlay merged over the runner's own module specs."""
+    """Return the overlay merged over the runner's own module specs."""
     bare = read_blueprint(document, overlay_sha256)
     specs = {}
     for module_ref in {step.module_ref for step in bare.steps}:
@@ -124,7 +124,7 @@ def ask_preflight(run: PlannedRun, stage: OnRunner, content: bytes, environment:
 
 
 def command_of(plan: Plan, name: str) -> Command:
-    """One of the planned commands."""
+    """Return one of the planned commands."""
     return next(command for command in plan.commands if command.name == name)
 
 
@@ -139,7 +139,7 @@ def authority_of(run: PlannedRun, purpose: Purpose) -> SecretAuthority:
 
 
 def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:
-    """This host, as it knows itself and as GitHub calls it: its runner_ref from its own trust file. No job is told a runner's labels.
+    """Return this host as it knows itself and as GitHub calls it: its runner_ref from its own trust file. No job is told a runner's labels.
 
     A host whose trust lists the plan's runner is it; one that lists others only is one of those, and the gate says so.
     """

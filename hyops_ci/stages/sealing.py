@@ -1,4 +1,4 @@
-"""How every run ends: one result, one sealed bundle, whatever happened (docs/design/architecture.md 3)."""
+"""Seal a run: one result and one bundle, whatever happened (docs/design/architecture.md 3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUNDLE = "evidence.tar"
 
 
 def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Sealed:
-    """Write what the run came to, and seal it into `<folder>/../evidence.tar`."""
+    """Write the result of the run, and seal its folder into `<folder>/../evidence.tar`."""
     result = result_of(folder, context, end, execution)
     objective = execution.plan.objective if execution.plan else None
     folder.write_json("objectives.json", objectives(read_chain(folder.root), result, objective, execution.approvals))
@@ -45,7 +45,7 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
 
 
 def signer_of(folder: RunDir) -> tuple[Signer | None, str]:
-    """Who signs the bundle, by the config; else why nobody does. A key that cannot be used never keeps a run from being sealed."""
+    """Return the signer of the bundle, by the config; else why it is not signed. A key that cannot be used never prevents sealing."""
     policy = evidence_policy(folder)
     if policy is None:
         return None, "no config was read"
@@ -61,12 +61,12 @@ def signer_of(folder: RunDir) -> tuple[Signer | None, str]:
 
 
 def bundle_path(folder: RunDir) -> Path:
-    """Where the bundle of a run folder lies: beside it."""
+    """Return the path of the bundle of a run folder: beside it."""
     return folder.root.parent / BUNDLE
 
 
 def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Result:
-    """`result.json`: one document for people, outputs and the verifier."""
+    """Return `result.json`: one document for people, outputs and the verifier."""
     events = list(read_chain(folder.root))
     decision = folder.read_model("decision.json", Decision) if folder.has("decision.json") else None
     check = folder.read_model("check.json", Check) if folder.has("check.json") else None
@@ -97,12 +97,12 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
 
 
 def deviations_of(check: Check | None, execution: ExecutionState) -> tuple[str, ...]:
-    """Everything that let the run through and must be said."""
+    """Return what differs from a clean run and must be reported."""
     return (*(check.deviations if check and execution.claim else ()), *(execution.outcome.deviations if execution.outcome else ()))
 
 
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:
-    """What nobody has shown. Silence would read as proof."""
+    """Return what was not proven. To leave it out would read as proof."""
     gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
     if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
         gaps.append(f"old side off (not confirmed by {decision.issuer.removeprefix('github:')})")
@@ -110,7 +110,7 @@ def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple
 
 
 def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
-    """What a person does now."""
+    """Return what a person does next."""
     if plan is None:
         return ()
     form = f"gh workflow run dr.yml -f service={plan.service}"
@@ -155,13 +155,13 @@ def headline_context(folder: RunDir, context: RunContext, end: StageEnd, executi
 
 
 def _until(end: StageEnd) -> str:
-    """When the time for an approval was over, from the refusal that says so."""
+    """Return when the time for an approval ended, from the refusal that names it."""
     said = re.match(r"valid until (\S+Z)", end.refusal.found) if end.refusal is not None and end.state is State.EXPIRED else None
     return f"{moment(said[1]):%H:%MZ}" if said else ""
 
 
 def _by(end: StageEnd) -> str:
-    """Who denied, or which run holds the lock, from the refusal that says so."""
+    """Return who denied, or which run holds the lock, from the refusal that names it."""
     if end.refusal is None:
         return ""
     words = (end.refusal.reason if end.state is State.DENIED else end.refusal.found).replace(";", " ").split()
@@ -178,7 +178,7 @@ def _took(folder: RunDir, step: str) -> str:
 
 
 def _outcome_refusal(state: State, execution: ExecutionState) -> RefusalRecord | None:
-    """HyOps' own end, in the form of a refusal, so that one form tells every story."""
+    """Return HyOps' own end in the form of a refusal, so that every end has one form."""
     if execution.outcome is None or state in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
         return None
     gate = {State.FAILED: "hyops.failed", State.CANCELLED: "hyops.cancelled"}.get(state, "hyops.unknown")
@@ -186,7 +186,7 @@ def _outcome_refusal(state: State, execution: ExecutionState) -> RefusalRecord |
 
 
 def environment_of(context: RunContext) -> dict[str, Any]:
-    """Facts of the place that an auditor asks for."""
+    """Return facts of the job and host that an auditor asks for."""
     from hyops_ci import __version__
 
     job = context.job

@@ -36,12 +36,12 @@ WALK: Final = (
     State.EXECUTING,
     State.VERIFYING,
 )
-"""The way of a run that goes well, from where only execute can have gone on."""
+"""The states of a run that goes well, from where only execute can have continued."""
 EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 
 
 def cut_off(part: PartRecorder, folder: RunDir, context: RunContext) -> StageEnd | None:
-    """The end of a run whose execute said none, or None where it never held a claim. Enters the states up to it."""
+    """Return the end of a run whose execute left none, None where it never held a claim. Enters the states up to it."""
     plan = folder.read_model("plan.json", Plan)
     ledger = context.ledger(plan.service)
     tip = ledger.tip()
@@ -68,7 +68,7 @@ def cut_off(part: PartRecorder, folder: RunDir, context: RunContext) -> StageEnd
 
 
 def _is_of(tip: Tip, run_id: str) -> bool:
-    """Whether the claim is this run's, at whatever attempt: conclude may run again, and what an earlier attempt began stays begun."""
+    """Return whether the claim is this run's, at any attempt: conclude may run again, and what an earlier attempt began stays begun."""
     if tip.claim is None:
         return False
     holder, asker = tip.claim.run_id, run_id
@@ -78,7 +78,7 @@ def _is_of(tip: Tip, run_id: str) -> bool:
 
 
 def _closed(ledger: Ledger, claim: Claim, context: RunContext) -> Tip:
-    """Say that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
+    """Record that nothing had begun before relying on it: a run that GitHub only lost sight of is then stopped at its next push.
 
     Answers what the ledger says after that: this end; or that the run has begun in the meantime, or that the lock is another's.
     """
@@ -89,7 +89,7 @@ def _closed(ledger: Ledger, claim: Claim, context: RunContext) -> Tip:
 
 
 def _end(before: State, tip: Tip | None) -> State:
-    """The ledger's own last word where it has one; else unknown from the first mutating push on."""
+    """Return the terminal state of the ledger where it has one; else INDETERMINATE from the first mutating push on."""
     if tip is not None and tip.state in TERMINAL:
         return tip.state
     acting = before in (State.EXECUTING, State.VERIFYING)
@@ -124,13 +124,13 @@ def recover_state(folder: RunDir) -> ExecutionState:
 
 
 def past_no_return(files: Mapping[str, bytes]) -> bool:
-    """Whether a sealed run's own word on HyOps says that clients may have moved."""
+    """Return whether a sealed run's own record of HyOps shows that clients may have moved."""
     said = [json.loads(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 
 
 def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
-    """HyOps' end as execute judged it, or, where it did not get to that, as far as the journal goes."""
+    """Return HyOps' end as execute judged it or, where it did not get that far, as far as the journal goes."""
     journal = folder.root / "private" / "deploy"
     if not journal.is_dir():
         return None
@@ -149,7 +149,7 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
 
 
 def _judged(root: Path) -> dict[str, Any] | None:
-    """The facts of execute's last result of HyOps."""
+    """Return the data of execute's last result of HyOps."""
     found = [event.data for event in read_chain(root) if event.kind == "result" and event.name == "hyops.deploy"]
     return found[-1] if found else None
 

@@ -1,4 +1,4 @@
-"""The effect itself: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service is there.
+"""The recovery itself: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service answers.
 
 Called by `execute`, which holds the host lock and the claim around it.
 """
@@ -48,7 +48,7 @@ class Recovery:
     """One recovery under a claim: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service answers."""
 
     def __init__(self, run: CheckedRun, claim: Claim, state: ExecutionState, part: PartRecorder, lock: int) -> None:
-        """Prepare it. `state` is filled in as the recovery goes; `lock` is the descriptor of the host lock, held as long as HyOps lives."""
+        """Prepare it. `state` is filled in on the way; `lock` is the descriptor of the host lock, held as long as HyOps lives."""
         self.run, self.plan, self.context = run, run.plan, run.context
         self.claim, self.state, self.part, self.lock = claim, state, part, lock
         self.runtime = Runtime.of(run.plan, run.context.home)
@@ -189,7 +189,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class HyOpsCall:
-    """What every HyOps command of this run is started with."""
+    """The inputs of every HyOps command of this run."""
 
     overlay: Path
     """The runtime copy, guards opened."""
@@ -214,7 +214,7 @@ class StepProgress:
     begun: dict[str, datetime] = field(default_factory=dict)
 
     def __call__(self, line: HyOpsLine, at: datetime) -> None:
-        """One line that means something, with its time."""
+        """Record one line of HyOps with its time."""
         if not isinstance(line, StepEvent):
             return
         ids = [step.id for step in self.plan.steps]
@@ -238,7 +238,7 @@ class StepProgress:
             self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
 
     def _behind(self, step: str) -> bool:
-        """Whether the point of no return is already behind this step."""
+        """Return whether the point of no return comes before this step."""
         ids = [each.id for each in self.plan.steps]
         last = self.plan.point_of_no_return
         return bool(last) and step in ids and ids.index(step) > ids.index(last)

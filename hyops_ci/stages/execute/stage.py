@@ -72,7 +72,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
 
 
 def refuse_rerun(job: Job) -> None:
-    """A re-run never starts an effect (docs/design/workflows.md 2). Raises Refusal (exit 6)."""
+    """Refuse a re-run: it never starts a recovery (docs/design/workflows.md 2). Raises Refusal (exit 6)."""
     if job.attempt > 1:
         raise Refusal(
             "run.attempt",
@@ -85,7 +85,7 @@ def refuse_rerun(job: Job) -> None:
 
 
 def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
-    """Neither a re-run, nor a drill of the check alone, nor a debugging job where production's secrets are.
+    """Refuse a re-run, a drill of the check alone, and a debugging job in production.
 
     Raises Refusal (docs/design/workflows.md 4).
     """
@@ -111,7 +111,7 @@ def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
 
 
 def refuse_changed_check(run: CheckedRun) -> None:
-    """Look again: what the approver relied on must still be so. Raises Refusal (exit 4)."""
+    """Check again: what the approver relied on must still hold. Raises Refusal (exit 4)."""
     case = CheckCase(run.plan, look(run, "execute"))
     now = report(case, run_gates("check", case), run_id=run.context.job.run_id, checked_at=stamp(run.context.clock.now()))
     if now.digest() != run.check.digest():
@@ -175,7 +175,7 @@ def record_end(state: ExecutionState, end: State, sha256: str, context: RunConte
 
 
 def bring_standby_up(service: str, context: RunContext) -> None:
-    """Give the standby what the ledger in use has: it is worth as much as it knows. Its own trouble is said, and changes nothing."""
+    """Bring the standby up to the ledger in use. An error is reported, and changes nothing."""
     standby, used = context.standby(service), context.ledger_in_use(service)
     if standby is None or used.risks:
         return

@@ -1,4 +1,4 @@
-"""What the plan is made of: files of the checkout, and what GitHub says of branch and environments."""
+"""The inputs of a plan: files of the checkout, and what GitHub shows of branch and environments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_SOURCE = 1024 * 1024
 
 
 def read_source(repository: Path, path: str) -> bytes:
-    """A file of the repository. Raises Refusal (exit 2) for one outside it, absent, or too large."""
+    """Return a file of the repository. Raises Refusal (exit 2) for one outside it, absent, or too large."""
     root = repository.resolve()
     target = (root / path).resolve()
     found = ""
@@ -54,7 +54,7 @@ def read_source(repository: Path, path: str) -> bytes:
 
 
 def read_overlay(repository: Path, config: DispatchConfig, intake: Intake) -> tuple[bytes, EffectiveBlueprint, Source]:
-    """The overlay of the decision's service and type, as committed."""
+    """Return the overlay of the decision's service and type, as committed."""
     decision = intake.decision
     action = action_for(config, decision.service, decision.decision_type)
     path = overlay_path(decision.service, action)
@@ -76,7 +76,7 @@ def sibling_sources(repository: Path, config: DispatchConfig, decision: Decision
 def secret_refs(
     repository: Path, config: DispatchConfig, intake: Intake, blueprint: EffectiveBlueprint
 ) -> tuple[tuple[SecretRef, ...], Source, bytes]:
-    """Where each name that the blueprint needs lies at the authority. Names only."""
+    """Return where the authority keeps each secret that the blueprint needs. Names only."""
     vault = config.vault
     path = vault.secret_map if vault else None
     content = read_source(repository, path) if path else builtin_bytes()
@@ -89,7 +89,7 @@ def secret_refs(
 
 
 def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin: Origin, tip: Tip | None, context: RunContext) -> PlanFacts:
-    """What the gates look at beside decision, config and overlay: GitHub's word on branch and environments, and the ledger's."""
+    """Return the facts for the plan gates beside decision, config and overlay: GitHub's on branch and environments, and the ledger's."""
     ref = ref_fact(repository, intake, config, context)
     gate, check_gate = gates_on_github(intake.decision, config, context, private=ref.private)
     return PlanFacts(
@@ -105,7 +105,7 @@ def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin:
 def gates_on_github(
     decision: Decision, config: DispatchConfig, context: RunContext, *, private: bool | None = None
 ) -> tuple[EnvironmentFact | None, EnvironmentFact | None]:
-    """(approval gate, environment of the check) as GitHub says; None where there is no GitHub to ask, or nobody relies on it.
+    """Return (approval gate, environment of the check) as GitHub shows them; None where GitHub cannot be asked, or nothing relies on it.
 
     `private`: whether the repository is, where that is known; it saves a call.
     """
@@ -117,7 +117,7 @@ def gates_on_github(
 
 
 def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, context: RunContext) -> RefFact:
-    """The commit that config and overlay were read at, as GitHub says it; in a shell the host trust stands in."""
+    """Return the commit that config and overlay were read at, as GitHub shows it; in a shell the host trust stands in."""
     job = context.job
     if not job.on_github:
         return RefFact(local=True) if context.github is None else default_branch(context.github)
@@ -139,11 +139,11 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, context: 
 
 
 def default_branch(client: Client) -> RefFact:
-    """The branch that a run would be started on, asked by hand: a checkout does not say which commit GitHub has."""
+    """Return the branch that a run would be started on: a checkout does not tell which commit GitHub has."""
     return branch_fact(client, ref=f"refs/heads/{repository_fact(client).default_branch}", sha="HEAD")
 
 
 def code_owners_text(repository: Path) -> str:
-    """The code owners of the checkout, from the first place that GitHub looks at; empty where there are none."""
+    """Return the code owners file of the checkout, from the first place that GitHub reads; empty where there is none."""
     found = next((repository / place for place in PLACES if (repository / place).is_file()), None)
     return found.read_text(encoding="utf-8", errors="replace") if found is not None else ""

@@ -1,4 +1,4 @@
-"""Plan: a decision in, a plan or a refusal out. Needs no runner and no secret.
+"""Plan: turn a decision into a plan, or refuse it. Needs no runner and no secret.
 
 config under the host trust -> decision -> overlay -> secret names -> ledger -> gates -> plan
 """
@@ -35,7 +35,7 @@ from hyops_ci.stages.runner import StageEnd, run_stage
 
 @dataclass(frozen=True)
 class Ask:
-    """What is to be planned: a decision's bytes or a form, and the repository that config and overlays are read from."""
+    """What to plan: a decision's bytes or a form, and the repository that config and overlays are read from."""
 
     repository: Path
     decision: bytes = field(default=b"", repr=False)
@@ -44,7 +44,7 @@ class Ask:
     approvals: str = field(default="", repr=False)
     """Signed answers that came with the decision, as JSON text."""
     resume: str = ""
-    """Number of the run that waited for signatures, whose decision this run carries on."""
+    """Number of the run that waited for signatures and whose decision this run resumes."""
 
 
 def plan(ask: Ask, folder: RunDir, context: RunContext) -> StageEnd:
@@ -96,7 +96,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
 
 
 def take_in(ask: Ask, config: DispatchConfig, context: RunContext, origin: Origin) -> Intake:
-    """The decision, from exactly one of the ways in. What it lacks in time is the time at which GitHub received it."""
+    """Return the decision from exactly one of its sources. Where it has no time, it was made when GitHub received it."""
     form, ways = ask.form, [bool(ask.decision), bool(ask.form.action), bool(ask.resume)]
     if sum(ways) != 1:
         raise Refusal(
@@ -123,7 +123,7 @@ def keep_decision(folder: RunDir, intake: Intake) -> None:
 
 
 def ledger_position(intake: Intake, config: DispatchConfig, context: RunContext) -> Tip:
-    """Where the service stands. Raises Refusal where the ledger already knows this incident, or forbids the move."""
+    """Return the ledger's tip. Raises Refusal where the ledger already knows this incident, or forbids the move."""
     decision = intake.decision
     ledger = context.ledger(decision.service)
     request = ClaimRequest(
@@ -143,12 +143,12 @@ def ledger_position(intake: Intake, config: DispatchConfig, context: RunContext)
 
 
 def caller_file(context: RunContext) -> str:
-    """Name of the caller's workflow file; empty where the job does not say."""
+    """Return the name of the caller's workflow file; empty where the job does not name it."""
     return context.job.workflow_ref.partition("@")[0].rpartition("/")[2]
 
 
 def job_facts(context: RunContext) -> dict[str, object]:
-    """Who asked, and where this runs: facts of GitHub for the evidence."""
+    """Return who asked and where this runs: facts of GitHub for the evidence."""
     job = context.job
     names = (
         "run_id",
