@@ -10,14 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 LOAD = """
-import ast, importlib, inspect, sys
+import sys
+before = set(sys.modules)  # what the interpreter brings: Debian's has a sitecustomize
+import ast, importlib, inspect
 sys.path.insert(0, sys.argv[2])
 from hyops_ci.cli import app
 command = importlib.import_module(f"hyops_ci.cli.{sys.argv[1]}").command
 for node in ast.walk(ast.parse(inspect.getsource(command.callback))):
     if isinstance(node, ast.ImportFrom):
         importlib.import_module(node.module)
-print(*sorted(name for name in sys.modules))
+print(*sorted(set(sys.modules) - before))
 """
 ALWAYS = {"annotated_types", "click", "hyops_ci", "pydantic", "pydantic_core", "rfc8785", "typing_extensions", "typing_inspection", "yaml"}
 INTAKE = {"jsonschema_rs"}
