@@ -16,7 +16,7 @@ from hyops_ci.github.api import endpoints, errors
 PACKAGE: Final = "hyops_ci"
 ENDPOINTS: Final = f"{PACKAGE}.github.api.endpoints"
 APART: Final = frozenset({f"{PACKAGE}.github.api.client", f"{PACKAGE}.github.api.app_auth"})
-"""Not followed: an App's login is the same for whoever has an App."""
+"""Not followed: an App's login is the same for all commands."""
 
 Symbol = tuple[str, str]
 """Module and name."""
@@ -33,7 +33,7 @@ def page(root: Path, commands: Mapping[str, str]) -> str:
     rows = [*_INTRODUCTION, "| endpoint | permission | asked by | what for |", "|---|---|---|---|"]
     for each in endpoints.ENDPOINTS:
         who = (
-            "whoever has an App"
+            "all, with an App"
             if each.permission == endpoints.APP_KEY
             else ", ".join(f"`{name}`" for name in asking.get(named[id(each)], ()))
         )
@@ -51,7 +51,7 @@ _INTRODUCTION: Final = (
     "",
     "A job's `GITHUB_TOKEN` can have what begins with `metadata`, `contents` and `actions`; `administration` and",
     "`organization_self_hosted_runners` need a GitHub App's token or a person's. Without such a token the answers that need it are",
-    "not known, and said to be.",
+    "reported as not known.",
     "",
 )
 _TROUBLE: Final = (

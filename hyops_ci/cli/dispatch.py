@@ -107,7 +107,7 @@ def _follow(client: Client, started: DispatchedRun, within: int, cancel_on_timeo
     if started.run_id is None:
         raise Fault(
             "dispatch.which",
-            "it was started, but which run it is cannot be told",
+            "the run was started, but cannot be identified",
             exit_code=Exit.UNAVAILABLE,
             found="several new runs, or none yet, and none with the decision's id in its name",
             expected="one",

@@ -39,7 +39,7 @@ def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path 
     verdict = verify(bundle, trusted_keys=trusted, require_signature=require_signature)
     found = _sha256(bundle)
     wanted = digest if ":" in digest or not digest else f"sha256:{digest}"
-    other = (f"its sha256 is {found or 'unknown: it is no file'}, not {wanted}",) if wanted not in ("", found) else ()
+    other = (f"its sha256 is {found or 'unknown: it is not a file'}, not {wanted}",) if wanted not in ("", found) else ()
     problems, valid = (*verdict.problems, *other), verdict.ok and not other
     code = int(Exit.DONE if valid else Exit.EVIDENCE)
     lines = ["VALID" if valid else "INVALID", *(f"  {name:<12} {value}" for name, value in verdict.facts.items())]
@@ -110,7 +110,7 @@ def _files(bundle: Path) -> dict[str, bytes]:
         found = error.strerror if isinstance(error, OSError) else str(error)
         raise Refusal(
             "evidence.read",
-            "this is no bundle",
+            "this is not a bundle",
             exit_code=Exit.EVIDENCE,
             found=f"{bundle}: {found}",
             expected="a sealed bundle",

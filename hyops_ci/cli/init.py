@@ -47,8 +47,8 @@ class InitOptions:
 @click.option("--failback", default="dr/postgresql-ha-failback-onprem@v1", show_default=True, help="The way back; empty: there is none.")
 @click.option("--repository", default="", help="owner/name on GitHub, else GH_REPO; with a token in GH_TOKEN its ids are looked up.")
 @click.option("--release", default="", help="Commit of dr-dispatch to pin, 40 hex digits; else the one that the workflow pins.")
-@click.option("--reviewer", "reviewers", multiple=True, help="Login of somebody who may approve; more than once for more.")
-@click.option("--key", "keys", multiple=True, help="login=ed25519:... of somebody who signs (hyops-ci approve --new-key).")
+@click.option("--reviewer", "reviewers", multiple=True, help="Login of a person who may approve; repeatable.")
+@click.option("--key", "keys", multiple=True, help="login=ed25519:... of a person who signs (hyops-ci approve --new-key).")
 @click.option("--core-root", type=click.Path(path_type=Path, file_okay=False), default=CORE, help="HyOps, whose blueprints are copied.")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path(), help="The checkout.")
 @format_option

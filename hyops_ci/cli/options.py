@@ -96,7 +96,7 @@ class MomentType(click.ParamType[datetime]):
         try:
             return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         except ValueError:
-            self.fail(f"{value!r} is no time in UTC such as 2026-11-23T03:04:31Z", param, ctx)
+            self.fail(f"{value!r} is not a time in UTC such as 2026-11-23T03:04:31Z", param, ctx)
 
 
 moment_option = click.option("--at", type=MomentType(), help="Judge as if it were this time (UTC); recorded in the evidence.")

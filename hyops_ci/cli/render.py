@@ -56,12 +56,12 @@ def progress(line: str) -> None:
     from rich.text import Text
 
     # `Text` takes the line as it is: nothing in it is read as markup.
-    told = Text.assemble((f"{at} ", "dim"), line)
-    told.highlight_words([" ok ", "RECOVERED", "VALID"], "bold green")
-    told.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
-    told.highlight_words([" running "], "bold blue")
-    told.highlight_words(["from here cancelling does not undo", "Cancel now"], "bold yellow")
-    Console(stderr=True, highlight=False, soft_wrap=True).print(told)
+    styled = Text.assemble((f"{at} ", "dim"), line)
+    styled.highlight_words([" ok ", "RECOVERED", "VALID"], "bold green")
+    styled.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
+    styled.highlight_words([" running "], "bold blue")
+    styled.highlight_words(["from here cancelling does not undo", "Cancel now"], "bold yellow")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(styled)
 
 
 def workflow() -> WorkflowCommands:

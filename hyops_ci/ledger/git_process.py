@@ -117,7 +117,7 @@ class Git:
             return
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.folder.with_name(f".{self.folder.name}.lock"), make=True, wait=None):
-            # HEAD is the last thing that `git init` writes; whoever waited here finds it.
+            # HEAD is the last thing that `git init` writes; a process that waited here finds it.
             if not (self.folder / "HEAD").exists():
                 self.local("init", "--quiet", "--bare", ".")
 

@@ -1,4 +1,4 @@
-"""The last mutual exclusion: one run per env on one host, held by the kernel for as long as somebody has it open."""
+"""The last mutual exclusion: one run per env on one host, held by the kernel for as long as a process has it open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hyops_ci.files import locked
 def host_lock(env_root: Path) -> Iterator[int]:
     """Hold the env of this host; answers the descriptor, to be handed on to what must outlive this process.
 
-    Raises Refusal (exit 5) `lock.host` when somebody else holds it.
+    Raises Refusal (exit 5) `lock.host` when another process holds it.
     """
     with ExitStack() as stack:
         try:

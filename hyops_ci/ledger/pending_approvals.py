@@ -57,7 +57,7 @@ class SignedAnswer:
 def read_answer(envelope: Any) -> SignedAnswer:
     """Return the envelope with its approval. Raises Refusal (exit 6) `ledger.answer` for anything else."""
     try:
-        # By way of JSON, as it will be read again: a list is no tuple in a strict model.
+        # By way of JSON, as it will be read again: a strict model does not take a list for a tuple.
         answer = Answer.model_validate_json(canonical(dict(envelope) if isinstance(envelope, Mapping) else None))
         size, found = len(canonical(answer.document())), ""
         approval = Approval.model_validate_json(base64.b64decode(answer.payload))

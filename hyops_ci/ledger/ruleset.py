@@ -1,4 +1,4 @@
-"""What keeps a ledger's branches: nobody deletes one, nobody rewrites one (docs/design/contracts.md 6)."""
+"""The rules that protect a ledger's branches from deletion and rewriting (docs/design/contracts.md 6)."""
 
 from __future__ import annotations
 

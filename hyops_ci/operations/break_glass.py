@@ -1,6 +1,6 @@
 """Break-glass: the same stages one after another from a shell on the runner, while GitHub is down.
 
-The host trust takes GitHub's place: without it there is no run; two approvals are the least.
+The host trust takes GitHub's place, and is required; at least two approvals are needed.
 """
 
 from __future__ import annotations

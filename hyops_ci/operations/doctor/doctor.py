@@ -1,6 +1,6 @@
 """Doctor: would a recovery start now, asked on the host and by hand (docs/design/texts.md 6). Changes nothing, reads no secret value.
 
-Every question is asked even where one before it was answered with no: nobody has to repair one thing to learn of the next.
+Every question is asked even where an earlier one was refused, so that all findings are reported at once.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
 
 
 def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: RunContext) -> None:
-    """What GitHub shows of the lane's runner, where somebody gave a token that may ask."""
+    """What GitHub shows of the lane's runner, where there is a token that may list runners."""
     if runners is None:
         return
     lane = lane_settings(config, action_for(config, intake.decision.service, intake.decision.decision_type).lane)
@@ -166,14 +166,14 @@ def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners
 
 
 def _written(content: bytes, config: DispatchConfig) -> str:
-    """How much of the config somebody wrote."""
+    """Return how much of the config was written by hand."""
     lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip() and not line.strip().startswith("#")]
     defaults = [row for row in explain(config, read_config(content, CONFIG_PATH)[1]) if row.origin != "file"]
     return f"{len(lines)} lines, {len(defaults)} defaults (config explain)"
 
 
 def _without(answers: GateResults, gate: str) -> GateResults:
-    """The answers without a no of this gate, which nobody here could ask."""
+    """Return the results without this gate, which cannot be asked here."""
     return GateResults(answers.passed, tuple(each for each in answers.refused if each.gate != gate))
 
 
@@ -181,6 +181,6 @@ def _memory(state_dir: Path, copy: Path) -> Path:
     """A copy of what this host remembers of ledgers: a look compares with it, and leaves it as it is."""
     copy.mkdir()
     for path in state_dir.glob("ledger-*.json"):
-        with suppress(OSError):  # what cannot be read is no memory; the run's own look says so
+        with suppress(OSError):  # an unreadable file is reported by the run itself
             (copy / path.name).write_bytes(path.read_bytes())
     return copy

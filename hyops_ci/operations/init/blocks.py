@@ -1,4 +1,4 @@
-"""The blocks that a new service needs elsewhere, in the order in which somebody pastes them (docs/design/texts.md 7)."""
+"""The blocks that a new service needs elsewhere, in the order in which they are pasted (docs/design/texts.md 7)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
     home = lane_settings(config, data_home(config, service)).failure_domain
     blocks = [
         ("GitHub: the approval gate and the check's environment", commands.environment_commands(config, service, adopter)),
-        ("GitHub: nobody changes the config alone", commands.ruleset_command(adopter.repository, commands.RULES_OF_MAIN)),
+        ("GitHub: the config changes by reviewed pull requests only", commands.ruleset_command(adopter.repository, commands.RULES_OF_MAIN)),
         (
-            "The ledger, and that nobody deletes or rewrites it",
+            "The ledger, and its protection from deletion and rewriting",
             f"hyops-ci ledger init --remote {remote} --service {service} --home {home}\n{protection(remote)}\n",
         ),
     ]

@@ -149,7 +149,7 @@ def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:
 
 
 def code_owners(adopter: Adopter) -> str:
-    """The line that makes somebody read every change of config, overlays and workflow."""
+    """Return the line by which a code owner reviews every change of config, overlays and workflow."""
     people = " ".join(f"@{login}" for login, _ in adopter.reviewers) or "@A_REVIEWER"
     return f"/.github/ {people}\n"
 
@@ -217,12 +217,12 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
 
 
 def numbers(text: str) -> str:
-    """JSON with its open words bare where a number belongs: whoever replaces one gets a number, and no text that holds one."""
+    """Return JSON with placeholders unquoted where a number belongs, so that a replaced one is a number."""
     return re.sub(rf'"({_NUMBERS})"', r"\1", text)
 
 
 def placeholders(text: str) -> tuple[str, ...]:
-    """Words in capitals that somebody has to replace, in order, each once."""
+    """Return the placeholders (words in capitals) in a text, in order, each once."""
     return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|A_REVIEWER|{_NUMBERS})\b", text)))
 
 

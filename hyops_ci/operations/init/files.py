@@ -158,7 +158,7 @@ class Checkout:
 
 
 def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checkout) -> list[str]:
-    """The overlays of the service, from the first folder that has them. Answers those that were found nowhere."""
+    """Copy the overlays of the service from the first folder that has them. Return those that were not found."""
     missing = []
     for path, blueprint in overlays_of(config, request.service):
         name = blueprint.partition("@")[0].rpartition("/")[2]
@@ -179,7 +179,7 @@ def overlays_of(config: DispatchConfig, service: str) -> list[tuple[str, str]]:
 
 
 def _to_fill(request: InitRequest, config: DispatchConfig, root: Path, caller: str) -> list[str]:
-    """What is written and not yet true: inputs that nobody filled in, and the commit that the caller pins."""
+    """Return what a person has to fill in: inputs of overlays, and the commit that the caller pins."""
     found = []
     if UNPINNED[:40] in (root / caller).read_text(encoding="utf-8", errors="replace"):
         found.append(f"{caller}: the commit of the release, behind dispatch.yml@")
@@ -213,7 +213,7 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
 
 
 def _to_owners(path: Path, name: str, adopter: Adopter) -> list[tuple[str, str]]:
-    """The line that the code owners lack: nobody would have to read a change of the config."""
+    """Return the line that the code owners lack: without it a change of the config needs no review."""
     lacks = unowned(path.read_text(encoding="utf-8", errors="replace"), [CONFIG_PATH, WORKFLOW_PATH])
     return [(f"{name}, at its end", commands.code_owners(adopter).rstrip())] if lacks else []
 

@@ -124,7 +124,7 @@ def one_run(site: Site, folder: Path, decision: bytes, scenario: Scenario) -> Co
 
 
 def approve(site: Site, run: RunDir, verdict: str) -> str:
-    """The throw-away approver's answer, as the JSON text that `execute` takes; empty when nobody answers."""
+    """Return the throw-away approver's answer as the JSON text that `execute` takes; empty without an answer."""
     if verdict not in ("approve", "deny"):
         return ""
     request = run.read_model("request.json", ApprovalRequest)

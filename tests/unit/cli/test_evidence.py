@@ -64,7 +64,7 @@ def test_another_digest_is_no_bundle_of_this_run(call: Call, bundle: Path) -> No
 
 def test_a_folder_has_no_digest_of_its_own(call: Call, bundle: Path) -> None:
     said = call(bundle.parent / "run", "--digest", "sha256:" + "0" * 64)
-    assert (said.code, "it is no file" in said.out) == (11, True)
+    assert (said.code, "it is not a file" in said.out) == (11, True)
 
 
 def test_a_changed_byte_says_nothing_about_the_outcome(call: Call, bundle: Path) -> None:
