@@ -121,26 +121,26 @@ def start(client: Client, into: DispatchTarget, *, ref: str, inputs: Mapping[str
 
     Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not respond and no run can be identified.
     """
-    before = _newest(client, into)
+    search = _Search(client, into, "workflow_dispatch", mark, clock, _newest(client, into))
     try:
         answer = client.ask(DISPATCH, workflow=into.file, body={"ref": ref, "inputs": dict(inputs), "return_run_details": True})
     except Unanswered as error:
-        return _look_for(client, into, "workflow_dispatch", before, mark, clock, error)
+        return search.find(error)
     if isinstance(answer, dict) and "workflow_run_id" in answer:
         return Started(int(answer["workflow_run_id"]), str(answer["html_url"]))
-    return _look_for(client, into, "workflow_dispatch", before, mark, clock, None)
+    return search.find(None)
 
 
 def start_by_event(
     client: Client, into: DispatchTarget, *, event_type: str, payload: Mapping[str, Any], mark: str, clock: Clock
 ) -> Started:
     """Start a run of `into` by `repository_dispatch` and return it. Raises as `start`."""
-    before, lost = _newest(client, into), None
+    search, lost = _Search(client, into, "repository_dispatch", mark, clock, _newest(client, into)), None
     try:
         client.ask(REPOSITORY_DISPATCH, body={"event_type": event_type, "client_payload": dict(payload)})
     except Unanswered as error:
         lost = error
-    return _look_for(client, into, "repository_dispatch", before, mark, clock, lost)
+    return search.find(lost)
 
 
 def _newest(client: Client, into: DispatchTarget) -> int:
@@ -149,33 +149,42 @@ def _newest(client: Client, into: DispatchTarget) -> int:
     return max((int(run["id"]) for run in found), default=0)
 
 
-def _look_for(client: Client, into: DispatchTarget, event: str, before: int, mark: str, clock: Clock, lost: Unanswered | None) -> Started:
-    """Return the run that was started after `before`. With `lost` there may be none, so only its mark identifies it."""
-    fresh: list[dict[str, Any]] = []
-    for fresh in _looks(client, into, event, before, clock, lost):
-        marked = [run for run in fresh if mark and mark in f"{run.get('display_title', '')}\n{run.get('name', '')}"]
-        if len(marked) == 1:
-            return Started(int(marked[0]["id"]), str(marked[0]["html_url"]))
-    if lost is not None:
-        raise _unknown(into, fresh, mark, lost) from None
-    if len(fresh) == 1:
-        return Started(int(fresh[0]["id"]), str(fresh[0]["html_url"]))
-    return Started(None, into.page)
+@dataclass(frozen=True)
+class _Search:
+    """The search for a run that was just started."""
 
+    client: Client
+    into: DispatchTarget
+    event: str
+    mark: str
+    clock: Clock
+    before: int
+    """Id of the workflow's last run before the start."""
 
-def _looks(
-    client: Client, into: DispatchTarget, event: str, before: int, clock: Clock, lost: Unanswered | None
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the workflow's runs since `before`, poll by poll. An error of polling is not one of the start, unless `lost`."""
-    for wait in LOOKS:
-        clock.sleep(wait)
-        try:
-            found = client.ask(RUNS, workflow=into.file, params={"event": event, "per_page": 30})["workflow_runs"]
-        except DispatchError:
-            if lost is not None:
-                raise _unknown(into, [], "", lost) from None
-            return
-        yield [run for run in found if int(run["id"]) > before]
+    def find(self, lost: Unanswered | None) -> Started:
+        """Return the run that was started. With `lost` there may be none, so only its mark identifies it."""
+        fresh: list[dict[str, Any]] = []
+        for fresh in self._polls(lost):
+            marked = [run for run in fresh if self.mark and self.mark in f"{run.get('display_title', '')}\n{run.get('name', '')}"]
+            if len(marked) == 1:
+                return Started(int(marked[0]["id"]), str(marked[0]["html_url"]))
+        if lost is not None:
+            raise _unknown(self.into, fresh, self.mark, lost) from None
+        if len(fresh) == 1:
+            return Started(int(fresh[0]["id"]), str(fresh[0]["html_url"]))
+        return Started(None, self.into.page)
+
+    def _polls(self, lost: Unanswered | None) -> Iterator[list[dict[str, Any]]]:
+        """Yield the workflow's runs since the start, poll by poll. An error of polling is not one of the start, unless `lost`."""
+        for wait in LOOKS:
+            self.clock.sleep(wait)
+            try:
+                found = self.client.ask(RUNS, workflow=self.into.file, params={"event": self.event, "per_page": 30})["workflow_runs"]
+            except DispatchError:
+                if lost is not None:
+                    raise _unknown(self.into, [], "", lost) from None
+                return
+            yield [run for run in found if int(run["id"]) > self.before]
 
 
 def _unknown(into: DispatchTarget, fresh: list[dict[str, Any]], mark: str, lost: Unanswered) -> Fault:
