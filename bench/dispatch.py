@@ -9,6 +9,7 @@ machine does can only add to them. HyOps' time is from the start of its process 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import tempfile
@@ -36,7 +37,7 @@ GOAL: Final = 3.0
 CHAIN: Final = ("plan", "check", "execute", "conclude")
 """The jobs that wait for one another; the watches run beside them."""
 HANDOVER_BYTES: Final = 65536
-OURS: Final = "$/actions/"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only a folder of its own in it is used
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ def run() -> Result:
         + " ".join(f"{took.total:.1f}" for took in theirs[1:]),
     )
     return Result("dispatch", "seconds_over_peer", best.own - other.total, "<=", GOAL, notes)
+
+
+def _memory() -> Path | None:
+    """A folder in memory where there is one: act copies each action for each step, and a busy disk would be what is measured."""
+    usable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    return MEMORY if usable else None
 
 
 def _parts(took: Took) -> str:

@@ -20,8 +20,12 @@ M = TypeVar("M", bound=Model)
 CONFIG_PATH = ".github/dr-dispatch.yml"
 
 
+@lru_cache(maxsize=4)
 def read_config(data: bytes, path: str = CONFIG_PATH) -> tuple[DispatchConfig, Any]:
-    """Return the config, and the file as parsed (for `config explain`). Raises Refusal (exit 2) with the JSON pointer of what is wrong."""
+    """Return the config, and the file as parsed (for `config explain`). Raises Refusal (exit 2) with the JSON pointer of what is wrong.
+
+    A stage asks for the same bytes in several places: all of them get the same objects, to be read only.
+    """
     raw = read_yaml(data, path)
     return _read(raw, DispatchConfig, "dispatch-config", path), raw
 

@@ -32,6 +32,8 @@ from hyops_ci.execution.supervisor import MAX_OUTPUT, SupervisorOrder
 CANCEL_WAIT: Final = 9.0
 """Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
 POLL: Final = 0.05
+"""Seconds between two looks at the journal, once a command has run for `QUICK` seconds; a tenth of it before."""
+QUICK: Final = 2.0
 _KEPT: Final = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the supervisor process itself needs. RUNNER_TRACKING_ID above all stays out: the runner ends what carries it."""
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from hyops_ci.execution.supervisor import main; main()"
@@ -58,6 +60,7 @@ class SupervisedRun:
         self._read_to = 0
         self._splitters = {name: LineSplitter() for name in journal.STREAMS}
         self._ended: Ended | None = None
+        self._since = time.monotonic()
 
     @classmethod
     def start(
@@ -124,12 +127,12 @@ class SupervisedRun:
         None means no final answer: the limit has passed (`condition` is running) or the supervisor is gone (unknown).
         """
         until = None if limit is None else time.monotonic() + limit
-        while True:
+        while True:  # a preflight is over within a second, a recovery takes minutes
             alive = journal.lock_is_held(self.run_dir)
             self._follow()
             if self._ended is not None or not alive or (until is not None and time.monotonic() >= until):
                 return self._ended
-            time.sleep(POLL)
+            time.sleep(POLL if time.monotonic() - self._since > QUICK else POLL / 10)
 
     def wait_past_cancel(self, patience: float = CANCEL_WAIT) -> Ended | None:
         """`wait`, with SIGINT and SIGTERM to this process taken as a cancel; then at most `patience` seconds more.
