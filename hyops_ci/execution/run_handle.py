@@ -1,6 +1,6 @@
 """Start HyOps under a supervisor process, watch it, cancel it, or find it again after a crash (docs/design/workflows.md 4).
 
-    run = SupervisedRun.start(argv, env, run_dir, timeout=3600, secrets=values, on_line=print, on_step=note)
+    run = SupervisedRun.start(SupervisorOrder(argv, env, run_dir, timeout=3600, secrets=values), on_line=print, on_step=note)
     ended = run.wait_past_cancel()    # Ended, or None: no final answer. SIGINT and SIGTERM become a cancel
 
 Whatever happens to this process, the journal in `run_dir` says what HyOps did: `SupervisedRun.attach(run_dir)`.
@@ -8,14 +8,12 @@ Whatever happens to this process, the journal in `run_dir` says what HyOps did: 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +25,7 @@ from hyops_ci.execution import journal, processes
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import Ended, JournalView
 from hyops_ci.execution.streams import LineSplitter, printable
-from hyops_ci.execution.supervisor import MAX_OUTPUT, SupervisorOrder
+from hyops_ci.execution.supervisor import SupervisorOrder
 
 CANCEL_WAIT: Final = 9.0
 """Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
@@ -65,44 +63,23 @@ class SupervisedRun:
     @classmethod
     def start(
         cls,
-        argv: Sequence[str],
-        env: Mapping[str, str],
-        run_dir: Path,
+        order: SupervisorOrder,
         *,
-        timeout: float,
-        secrets: Mapping[str, str] | None = None,
         on_line: OnLine | None = None,
         on_step: OnStep | None = None,
-        remove_after: Iterable[Path] = (),
-        grace: float = 20.0,
-        patience: float = 5.0,
-        linger: float = 2.0,
-        max_output: int = MAX_OUTPUT,
         hold: Iterable[int] = (),
     ) -> SupervisedRun:
-        """Start a command; returns when it runs. Times in seconds; `run_dir` must hold no journal yet.
+        """Start a command; returns when it runs.
 
-        `secrets` (name -> value) are kept out of everything written. `on_line` gets each line ready to print, `on_step`
-        each line that means something with its time; both during `wait`, in this process. `hold` are open file
-        descriptors, such as the host lock, that stay open as long as the supervisor lives.
+        `on_line` gets each line ready to print, `on_step` each line that means something with its time; both during
+        `wait`, in this process. `hold` are open file descriptors, such as the host lock, that stay open as long as the
+        supervisor lives.
         Raises Fault (`hyops.supervisor`, exit 9) when the supervisor cannot be started; a HyOps that cannot be
         started is an `Ended` with `rc` None.
         """
-        journal.create(run_dir)
-        order = SupervisorOrder(
-            run_dir=str(run_dir.resolve()),
-            argv=list(argv),
-            env=dict(env),
-            timeout=timeout,
-            secrets=dict(secrets or {}),
-            grace=grace,
-            patience=patience,
-            linger=linger,
-            max_output=max_output,
-            remove_after=tuple(str(path) for path in remove_after),
-        )
-        _launch(order, run_dir, tuple(hold))
-        return cls(run_dir, on_line=on_line, on_step=on_step)
+        journal.create(order.run_dir)
+        _launch(order, tuple(hold))
+        return cls(order.run_dir, on_line=on_line, on_step=on_step)
 
     @classmethod
     def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> SupervisedRun:
@@ -205,9 +182,9 @@ class SupervisedRun:
             self._on_line(printable(line))
 
 
-def _launch(order: SupervisorOrder, run_dir: Path, hold: tuple[int, ...]) -> None:
+def _launch(order: SupervisorOrder, hold: tuple[int, ...]) -> None:
     """Start the supervisor process and wait until it reports that HyOps runs, or for its end."""
-    package_root = str(Path(hyops_ci.__file__).resolve().parents[1])
+    run_dir, package_root = order.run_dir, str(Path(hyops_ci.__file__).resolve().parents[1])
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
     errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -223,7 +200,7 @@ def _launch(order: SupervisorOrder, run_dir: Path, hold: tuple[int, ...]) -> Non
     finally:
         os.close(errors)
     try:
-        said, _ = process.communicate(json.dumps(asdict(order)).encode())
+        said, _ = process.communicate(order.to_json())
     except BaseException:
         # Interrupted in the moment of the start: no caller will hold this run, so it is cancelled before anything else.
         _cancel_whatever_started(run_dir)

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
@@ -38,11 +38,12 @@ _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 class SupervisorOrder:
     """What the supervisor process is asked to do. Times in seconds."""
 
-    run_dir: str
-    argv: list[str]
-    env: dict[str, str]
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(repr=False)
+    run_dir: Path
+    """Folder of the journal; it must hold none yet."""
     timeout: float
-    secrets: dict[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values that never reach a disk or a log, by name."""
     cwd: str = "/"
     grace: float = 20.0
@@ -52,8 +53,20 @@ class SupervisorOrder:
     linger: float = 2.0
     """What orphans are given to end by themselves."""
     max_output: int = MAX_OUTPUT
-    remove_after: tuple[str, ...] = ()
+    remove_after: tuple[Path, ...] = ()
     """Files removed at the end, such as the lent overlay."""
+
+    def to_json(self) -> bytes:
+        """Return the order as it goes through the pipe."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps(values | {"run_dir": self.run_dir.resolve()}, default=str).encode()
+
+    @classmethod
+    def from_json(cls, stream: BinaryIO) -> SupervisorOrder:
+        """Read what `to_json` wrote."""
+        values = json.load(stream)
+        paths = {"run_dir": Path(values["run_dir"]), "remove_after": tuple(Path(each) for each in values["remove_after"])}
+        return cls(**values | paths)
 
 
 class Output:
@@ -105,7 +118,7 @@ class Supervisor:
 
     def __init__(self, order: SupervisorOrder, redactor: Redactor) -> None:
         self._order, self._redactor, self._redact = order, redactor, redactor.text
-        run_dir = Path(order.run_dir)
+        run_dir = order.run_dir
         self._journal = JournalWriter(run_dir)
         self._outputs = {name: Output(name, run_dir, order.max_output, redactor.filter(), self._journal) for name in STREAMS}
         self._selector = selectors.DefaultSelector()
@@ -254,9 +267,8 @@ class Supervisor:
 
 def serve(order_stream: BinaryIO) -> None:
     """Run as the supervisor process: read the order, keep HyOps, leave the final answer in the journal."""
-    data = json.load(order_stream)
-    order = SupervisorOrder(**{**data, "remove_after": tuple(data["remove_after"])})
-    held = hold_lock(Path(order.run_dir))
+    order = SupervisorOrder.from_json(order_stream)
+    held = hold_lock(order.run_dir)
     processes.become_subreaper()
 
     def ready() -> None:

@@ -27,6 +27,7 @@ from hyops_ci.execution.command import Runtime, child_environment, command_line,
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_preflight, read_states
 from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
@@ -112,13 +113,8 @@ def ask_preflight(run: PlannedRun, stage: OnRunner, content: bytes, environment:
     """Return HyOps' own answer over the overlay as it would be deployed. The runtime copy is gone when this returns."""
     command, runtime = command_of(run.plan, "preflight"), Runtime.of(run.plan, run.context.home)
     with runtime_overlay(runtime.root, f"{run.context.job.run_id}-{stage}", content) as overlay:
-        asked = SupervisedRun.start(
-            command_line(command, runtime, overlay),
-            environment,
-            run.folder.private / f"{stage}-preflight",
-            timeout=seconds(command.timeout),
-            remove_after=[overlay],
-        )
+        argv, folder = command_line(command, runtime, overlay), run.folder.private / f"{stage}-preflight"
+        asked = SupervisedRun.start(SupervisorOrder(argv, environment, folder, timeout=seconds(command.timeout), remove_after=(overlay,)))
         ended = asked.wait()
     return read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
 

@@ -18,6 +18,7 @@ from hyops_ci.execution import outcome, records
 from hyops_ci.execution.command import Runtime, child_environment, command_line
 from hyops_ci.execution.overlay import write_overlay
 from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.execution.supervisor import SupervisorOrder
 from tests.hyops_double import Double, install
 
 CANARY = "c4n4ry/S3cret+Value=="
@@ -99,8 +100,11 @@ class Rig:
         run_dir = self.scratch / f"run-{self.runs}"
         overlay = write_overlay(self.root, f"{self.runs}-1", content)
         argv = command_line(command, self.runtime, overlay)
-        usual: dict[str, Any] = {"timeout": 100.0, "on_line": self.printed.append, "remove_after": [overlay]}
-        return SupervisedRun.start(argv, self.environment(secrets), run_dir, secrets=secrets, **usual | options)
+        handed = {name: options.pop(name) for name in ("on_step", "hold") if name in options}
+        order = SupervisorOrder(
+            argv, self.environment(secrets), run_dir, secrets=secrets, remove_after=(overlay,), **{"timeout": 100.0} | options
+        )
+        return SupervisedRun.start(order, on_line=self.printed.append, **handed)
 
     def states(self, *steps: PlannedStep) -> dict[str, Any]:
         """The state of each step now."""

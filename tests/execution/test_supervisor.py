@@ -24,6 +24,7 @@ from hyops_ci.execution.grammar import FinalLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, Stop
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
+from hyops_ci.execution.supervisor import SupervisorOrder
 from tests.execution.rig import CANARY, Rig, gate, planned
 
 QUICK = {"grace": 0.6, "patience": 0.6, "linger": 0.3}
@@ -69,7 +70,7 @@ def test_lines_are_passed_on_in_order_behind_the_prefix(rig: Rig) -> None:
 
 
 def test_a_program_that_is_not_there_never_started(rig: Rig, tmp_path: Path) -> None:
-    run = SupervisedRun.start(["/nonexistent/hyops"], {}, tmp_path / "run", timeout=5)
+    run = SupervisedRun.start(SupervisorOrder(["/nonexistent/hyops"], {}, tmp_path / "run", timeout=5))
     ended = finished(run)
     assert (ended.rc, ended.error) == (None, "/nonexistent/hyops: No such file or directory")
 
@@ -92,15 +93,15 @@ def test_a_run_that_never_was_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_run_directory_is_used_once(rig: Rig, tmp_path: Path) -> None:
-    assert finished(SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)).rc == 0
+    assert finished(SupervisedRun.start(SupervisorOrder(["/bin/true"], {}, tmp_path / "run", timeout=5))).rc == 0
     with pytest.raises(FileExistsError):
-        SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
+        SupervisedRun.start(SupervisorOrder(["/bin/true"], {}, tmp_path / "run", timeout=5))
 
 
 def test_a_supervisor_that_cannot_start_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Fault, match="did not start"):
-        SupervisedRun.start(["/bin/true"], {}, tmp_path / "run", timeout=5)
+        SupervisedRun.start(SupervisorOrder(["/bin/true"], {}, tmp_path / "run", timeout=5))
     assert SupervisedRun.attach(tmp_path / "run").condition is Condition.UNKNOWN
 
 
@@ -234,8 +235,10 @@ CALLER = """
 import json, sys, time
 from pathlib import Path
 from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.execution.supervisor import SupervisorOrder
 argv, env, run_dir, overlay = json.load(sys.stdin)
-run = SupervisedRun.start(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=[Path(overlay)])
+order = SupervisorOrder(argv, env, Path(run_dir), timeout=60, grace=1, patience=1, remove_after=(Path(overlay),))
+run = SupervisedRun.start(order)
 print("started", flush=True)
 ended = run.wait_past_cancel(float(sys.argv[1]))
 print("no answer" if ended is None else f"ended {ended.rc}", flush=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.ledger import Claim
-from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
@@ -27,6 +27,7 @@ from hyops_ci.execution.records import read_preflight, read_state, state_referen
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
+from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.execution.verification import run_probes
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.redaction import Redactor, scrub_patterns
@@ -91,13 +92,7 @@ class Recovery:
         """Ask HyOps' own preflight with the real secrets. Raises Refusal (exit 9)."""
         command = command_of(self.plan, "preflight")
         self.part.intent("hyops.preflight", argv=list(command.argv))
-        asked = SupervisedRun.start(
-            command_line(command, self.runtime, hyops.overlay),
-            hyops.environment,
-            self.run.folder.private / "preflight",
-            timeout=seconds(command.timeout),
-            secrets=hyops.secrets,
-        )
+        asked = SupervisedRun.start(self._order(command, hyops))
         ended = asked.wait()
         answer = read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
         self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
@@ -121,14 +116,9 @@ class Recovery:
         self.part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
         started = clock.now()
         running = SupervisedRun.start(
-            command_line(command, self.runtime, hyops.overlay),
-            hyops.environment,
-            self.run.folder.private / "deploy",
-            timeout=seconds(command.timeout),
-            secrets=hyops.secrets,
+            replace(self._order(command, hyops), remove_after=(hyops.overlay,)),
             on_line=self.context.hyops_line,
             on_step=StepProgress(plan, self.context, self.state.steps, self.part),
-            remove_after=[hyops.overlay],
             hold=(self.lock,),
         )
         with heartbeat(self.claim, plan.service, self.context, running.cancel):
@@ -150,6 +140,10 @@ class Recovery:
             redactions=dict(view.redactions),
         )
         return outcome
+
+    def _order(self, command: Command, hyops: HyOpsCall) -> SupervisorOrder:
+        argv, folder = command_line(command, self.runtime, hyops.overlay), self.run.folder.private / command.name
+        return SupervisorOrder(argv, hyops.environment, folder, timeout=seconds(command.timeout), secrets=hyops.secrets)
 
     def keep_records(self, since: datetime) -> None:
         """Keep the steps, and the part of HyOps' own records that may leave the runner."""
