@@ -16,7 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
     "validate": ("validate", "Say whether a decision or record is well-formed."),
     "rehearse": ("rehearse", "Take an example decision through everything, here, in seconds."),
-    "plan": ("plan", "Resolve a decision to a plan, or show_error it."),
+    "plan": ("plan", "Resolve a decision to a plan, or refuse it."),
     "check": ("check", "Ask the runner what would happen. Changes nothing."),
     "execute": ("execute", "Carry out the approved plan on the runner."),
     "watch": ("watch", "Say whether a runner takes the job; end the run where none will."),

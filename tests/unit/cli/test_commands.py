@@ -78,6 +78,7 @@ def test_the_first_page_names_every_command(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
     assert [name for name in COMMANDS if name not in said.out] == []
+    assert [text for _, text in COMMANDS.values() if "_" in text] == []  # no name of the code in a text for people
     assert run("--version").out.startswith("hyops-ci")
 
 
