@@ -60,6 +60,13 @@ def test_an_overlay_that_is_nowhere_is_named_by_the_plan(tmp_path: Path) -> None
     assert (refusal.gate, refusal.found) == ("config.file", ".github/dr/prod/web-failover-gcp.yml is not there")
 
 
+def test_a_probe_that_no_plan_accepts_is_refused_here_too(tmp_path: Path) -> None:
+    config = repository(tmp_path / "caller", ONE + "verification: {pg-ha/prod: [{kind: command, target: /opt/look}]}\n")
+    ended = rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
+    assert ended.result.refusal is not None
+    assert (ended.result.refusal.gate, ended.result.refusal.found) == ("config.probe", "verification.pg-ha/prod: /opt/look")
+
+
 @pytest.mark.parametrize("path", ["../outside.yml", ".github/../../outside.yml"])
 def test_a_path_that_leads_out_is_neither_read_nor_written(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside.yml").write_text("kind: BlueprintSpec\n", encoding="utf-8")

@@ -62,7 +62,11 @@ def localized(raw: Mapping[str, Any], known: DispatchConfig, outside: Outside) -
     local["approvals"] = {"channels": ["signed"], "approvers": dict(outside.approvers)}
     local["verification"] = {
         # One mapping for each service: the same object twice would be written as a YAML alias, which no config may hold.
-        service: [{"kind": "tcp", "target": f"127.0.0.1:{outside.port}", "hold": "PT1S", "timeout": "PT5S"}]
+        service: [
+            {"kind": "tcp", "target": f"127.0.0.1:{outside.port}", "hold": "PT1S", "timeout": "PT5S"},
+            # Kept: this release runs none, and the plan refuses them here as it does on GitHub.
+            *(probe.model_dump(mode="json") for probe in known.verification.get(service, ()) if probe.kind == "command"),
+        ]
         for service in known.services
     }
     return local
