@@ -1,7 +1,7 @@
 """`docs/github-api.md`: every endpoint of GitHub, and which commands reach it, read from the code itself.
 
 A command may reach what the functions that it names may reach, and so on. What is called through an object is not
-followed, so rooms are functions and stages call them by their names (docs/design/architecture.md 2).
+followed, so packages offer functions and stages call them by their names (docs/design/architecture.md 2).
 """
 
 from __future__ import annotations

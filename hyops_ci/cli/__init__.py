@@ -1,1 +1,1 @@
-"""The command line: thin commands that parse, call one stage or room, and render."""
+"""The command line: thin commands that parse, call one stage or operation, and render."""

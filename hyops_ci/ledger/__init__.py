@@ -1,1 +1,1 @@
-"""Claims, epochs and positions on a Git branch of any remote. The only room that runs `git`."""
+"""Claims, epochs and positions on a Git branch of any remote. The only package that runs `git`."""

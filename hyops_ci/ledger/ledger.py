@@ -254,7 +254,7 @@ class Ledger:
 
 
 def busy() -> Fault:
-    """Somebody else came first, again and again."""
+    """Return the fault for a push that lost against other pushes at every attempt."""
     return Fault(
         "ledger.busy",
         "others keep coming first",

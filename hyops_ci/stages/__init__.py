@@ -1,1 +1,1 @@
-"""The stages of a run. Each reads like its story, top to bottom, and is the only place where rooms meet."""
+"""The stages of a run. Each reads from top to bottom in the order in which things happen and passes what one package learns to the next."""

@@ -131,7 +131,7 @@ def refuse_old_decision(run: PlannedRun, now: datetime) -> None:
 
 
 def reviewers_in(folder: RunDir) -> tuple[str, ...]:
-    """Return who may review at the approval gate, as GitHub told the plan: people, and teams by their names."""
+    """Return who may review at the approval gate, as GitHub answered the plan: people, and teams by their names."""
     if not folder.has(GATE):
         return ()
     gate = folder.read_model(GATE, EnvironmentFact)

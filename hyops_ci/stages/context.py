@@ -70,7 +70,7 @@ class RunContext:
     ledger_token: str = field(default="", repr=False)
     """The job's token, for an https remote."""
     standby_remote: str = ""
-    """Path or URL of the second repository, for the night when the first does not answer."""
+    """Path or URL of the second repository, used while the first does not answer."""
     standby_token: str = field(default="", repr=False)
     """Its own token: the job's is for the first."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)

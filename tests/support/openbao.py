@@ -97,7 +97,7 @@ class OpenBao:
         return self.key.mint(audience or self.origin, lifetime=lifetime, **claims)
 
     def token_for(self, **claims: str | None) -> TokenFor:
-        """The `token_for(audience)` argument of the room, minting on the spot."""
+        """The `token_for(audience)` argument of `secrets`, minting on the spot."""
         return TokenFor(self, claims)
 
     def works(self, token: str) -> bool:

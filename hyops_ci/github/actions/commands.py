@@ -28,7 +28,7 @@ Level = Literal["error", "warning", "notice"]
 MAX_TITLE: Final = 200
 MAX_MESSAGE: Final = 4000
 MAX_NOTES: Final = 10
-"""Annotations of one level that GitHub keeps of a step; it drops the rest without a word."""
+"""Annotations of one level that GitHub keeps of a step; it drops the rest silently."""
 MAX_OUTPUT: Final = 1 << 20
 """Bytes of UTF-16 that the outputs of a job may have together; GitHub counts so."""
 SHORTEST_MASK: Final = MIN_FORM

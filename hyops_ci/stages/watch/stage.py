@@ -49,7 +49,7 @@ class WatchRequest:
     bootstrap_reason: str = ""
     """Why a runner may be made now, as the plan allowed it. Only check is worth a new runner: execute's has just answered."""
     gate: str = ""
-    """Environment whose reviewer is named; empty for whoever reviewed the run."""
+    """Environment whose reviewer is named; empty for the reviewers of any environment."""
     org: str = ""
 
 

@@ -1,4 +1,4 @@
-"""Every refusal of this room stands in its page, with what to do."""
+"""Every refusal of this package stands in its page, with what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for what this room is given."""
+"""Stand-ins for what this package is given."""
 
 from __future__ import annotations
 
