@@ -99,7 +99,8 @@ class Client:
         """
         base = _checked_address(api_url)
         if not _REPOSITORY.fullmatch(repository) or {".", ".."} & set(repository.split("/")):
-            raise _usage("no repository is called that", repository or "no name", "owner/name")
+            found = repository or "--repository, GITHUB_REPOSITORY and GH_REPO are empty"
+            raise _usage("no repository is called that", found, "owner/name")
         if app is None and not _TOKEN.fullmatch(token):
             found = "what is there has spaces or letters that no token has" if token else "DR_TOKEN, GH_TOKEN and GITHUB_TOKEN are empty"
             raise _usage("there is no token for GitHub", found, "a token of the repository")

@@ -74,6 +74,12 @@ def test_no_client_for_what_cannot_be_one(repository: str, token: str, address: 
     assert "password-9d2f" not in text
 
 
+def test_without_a_repository_the_refusal_says_where_one_is_named() -> None:
+    with pytest.raises(Refusal) as refused:
+        Client.connect("", token="t0ken")
+    assert refused.value.found == "--repository, GITHUB_REPOSITORY and GH_REPO are empty"
+
+
 names = st.text(st.characters(), min_size=1)
 
 
