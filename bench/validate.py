@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from bench import Result
-from hyops_ci.contracts.published import schema_file
+from hyops_ci.contracts.schema_files import schema_file
 
 ROUNDS: Final = 15
 GOAL: Final = 0.5

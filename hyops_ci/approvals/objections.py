@@ -20,13 +20,13 @@ def _denied(approval: Approval, context: ApprovalContext) -> Refusal | None:
     """A denial of this subject, also a late one or a requester's own."""
     if approval.verdict != "deny" or _differs(approval.subject, context.subject):
         return None
-    comment = f': "{approval.comment}"' if approval.comment else ", without a word"
+    comment = f': "{approval.comment}"' if approval.comment else ", without a comment"
     return Refusal(
         "approval.denied",
         f"DENIED by {approval.approver.login}",
         exit_code=Exit.APPROVAL,
         found=f"{approval.approver.login} said no at {approval.observed_at}{comment}",
-        expected="a yes",
+        expected="an approval",
         fix=f"talk to {approval.approver.login}; a new run asks again",
     )
 

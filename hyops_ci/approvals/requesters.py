@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Exit, Refusal
 
 ISSUER: Final = "github:"

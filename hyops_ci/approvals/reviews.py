@@ -14,7 +14,7 @@ from typing import Final
 from hyops_ci.approvals.requesters import as_machine
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
-from hyops_ci.contracts.control import ReviewFact
+from hyops_ci.contracts.github_facts import ReviewFact
 from hyops_ci.errors import Exit, Refusal, shown
 
 COMMENT: Final = 1000

@@ -29,7 +29,7 @@ def settling_approvers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str
                 "this key is not an approver's",
                 exit_code=Exit.APPROVAL,
                 found=public,
-                expected=f"the key of {' or '.join(approvers) or 'somebody: the config names nobody'}",
+                expected=f"the key of {' or '.join(approvers) or 'an approver: the config lists none'}",
                 fix="let an approver settle",
             )
         people.append(login)

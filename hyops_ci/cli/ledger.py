@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli import ledger_show
-from hyops_ci.cli.ledger_places import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of
+from hyops_ci.cli.ledger_options import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of
 from hyops_ci.cli.options import format_option, gather
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.ledger_places import config_type, open_ledger, remote_option, service_option
+from hyops_ci.cli.ledger_options import config_type, open_ledger, remote_option, service_option
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:

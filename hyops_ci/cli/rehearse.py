@@ -63,7 +63,7 @@ def command(options: RehearseOptions, output: str) -> int:
     which = (
         f"HyOps is the real one, {real.hyops}, with gates that touch nothing" if real else "HyOps is a STAND-IN: nothing will be recovered"
     )
-    say(f"rehearsal {scenario}: {chosen.description}. {which}")
+    say(f"scenario {scenario}: {chosen.description}. {which}")
     clock = ShiftedClock(options.at) if options.at else SystemClock()
     site = Site(place, clock, progress, say if options.verbose else no_output, real)
     ended = rehearse(site, scenario, decision=content, config=options.config)

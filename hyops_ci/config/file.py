@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.contracts.published import schema_file
+from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.model_errors import refuse_document
 from hyops_ci.parsing.strict_yaml import read_yaml

@@ -113,7 +113,7 @@ def production_overlays(config: DispatchConfig, service: str) -> tuple[str, ...]
 
 
 def data_home(config: DispatchConfig, service: str) -> LaneName:
-    """The lane where the primary lives in peace: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
+    """The lane where the primary is in normal operation: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
     found = config.services[service]
     if found.data_home:
         return found.data_home

@@ -228,4 +228,4 @@ def _last_line(path: Path) -> str:
 
 
 def _ignore(*_: object) -> None:
-    """Nobody listens."""
+    """Discard the line."""

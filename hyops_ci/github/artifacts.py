@@ -14,7 +14,7 @@ import zlib
 from typing import Final
 
 from hyops_ci.archive import misplaced
-from hyops_ci.contracts.control import ArtifactFact
+from hyops_ci.contracts.github_facts import ArtifactFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import ARTIFACT, ARTIFACTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.github_facts import JobFact
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.errors import reading

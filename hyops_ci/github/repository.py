@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyops_ci.contracts.control import RepositoryFact
+from hyops_ci.contracts.github_facts import RepositoryFact
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.control import ReviewFact
+from hyops_ci.contracts.github_facts import ReviewFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import Model
-from hyops_ci.contracts.control import RunnerFact
+from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import PAGE, Client
 from hyops_ci.github.api.errors import reading

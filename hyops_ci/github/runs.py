@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Fault
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client

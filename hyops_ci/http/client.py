@@ -150,7 +150,7 @@ class HttpClient:
 def host_ca() -> str | bool:
     """Return the bundle of certificates that this host trusts, where an organisation adds its CA; True, Python's own, where it has none.
 
-    The environment is not asked: with SSL_CERT_FILE a job would choose whom the host believes.
+    The environment is not asked: with SSL_CERT_FILE a job could choose the CAs that the host trusts.
     """
     paths = ssl.get_default_verify_paths()
     for place in (Path(paths.openssl_cafile), Path(paths.openssl_capath) / "ca-certificates.crt"):

@@ -11,7 +11,7 @@ from typing import Final
 
 import jsonschema_rs
 
-from hyops_ci.contracts.published import schema_file
+from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.errors import Exit
 from hyops_ci.intake.kinds import kind_of
 from hyops_ci.parsing.strict_json import BY_HAND, read_object

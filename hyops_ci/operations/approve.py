@@ -20,7 +20,7 @@ from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequ
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
 from hyops_ci.github.api.client import Client

@@ -123,7 +123,7 @@ def _approvers(plan: Plan, demand: ApprovalDemand, requesters: Sequence[str], re
         return f"none needed in env {plan.env} (class {plan.env_class})"
     known = dict.fromkeys((*(reviewers if "environment" in demand.channels else ()), *demand.approvers))
     able = [shown(login) for login in known if login.lower() not in asking]
-    who = " or ".join(able) or (f"the reviewers of {demand.gate}" if "environment" in demand.channels else "NOBODY IS LEFT")
+    who = " or ".join(able) or (f"the reviewers of {demand.gate}" if "environment" in demand.channels else "NO ELIGIBLE APPROVER")
     but = f" (not {_names(requesters)})" if requesters else ""
     count = f" Needs {demand.quorum}." if demand.quorum > 1 else ""
     ways = {"environment": f"Review deployments -> {demand.gate}", "signed": f"hyops-ci approve {run_url or '--request FILE'}"}

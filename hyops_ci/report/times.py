@@ -46,7 +46,7 @@ class Times:
     def _verdict(self) -> str:
         if self.objective is None:
             return "No objective set"
-        verdict = "met" if self.met else "NOT met" if self.met is False else f"nobody can say ({self.reason})"
+        verdict = "met" if self.met else "NOT met" if self.met is False else f"cannot be determined ({self.reason})"
         return f"Objective {span(self.objective)}: {verdict}"
 
 

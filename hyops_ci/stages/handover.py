@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from hyops_ci import archive
 from hyops_ci.contracts.base import Model
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.artifacts import artifact_files
@@ -133,7 +133,7 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
             exit_code=Exit.POLICY,
             found=found,
             expected=digest or "a digest in the job's outputs",
-            fix="start a new run; if it happens again, somebody replaces artifacts of this repository",
+            fix="start a new run; if it happens again, artifacts of this repository are being replaced: see docs/threats.md",
         )
     files = contents(data)  # all of it judged before the first is written
     run = new_run(root)
@@ -145,7 +145,7 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
 def contents(handover: bytes) -> dict[str, bytes]:
     """Return the files of a handover by name. Raises Refusal (exit 4) for anything that `RunDir.pack` does not write.
 
-    Whoever brings a job of their own to the runner brings the digest along, too: so the bytes are judged as a stranger's. Plain files
+    A forged job can supply the digest too, so the bytes are treated as untrusted. Plain files
     only, each once, none above the folder or in its private part.
     """
     files: dict[str, bytes] = {}

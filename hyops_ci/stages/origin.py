@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.contracts.host_trust import CallerEvent
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client

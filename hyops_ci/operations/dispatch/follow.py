@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from hyops_ci.contracts.base import duration
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.control import JobFact, RunFact
 from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.github_facts import JobFact, RunFact
 from hyops_ci.contracts.run import Result
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.evidence.contents import read_files

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import RunnerIdentity
-from hyops_ci.contracts.control import JobFact, ReviewFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result
 from hyops_ci.github.api.client import Client

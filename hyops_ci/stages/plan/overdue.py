@@ -10,7 +10,7 @@ from typing import Final
 
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import DispatchError
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import cancel

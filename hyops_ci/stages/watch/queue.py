@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.github_facts import JobFact
 
 LIMIT: Final = 120
 """Seconds in the queue after which no runner will come. GitHub itself takes up to 60 to offer a job again (F3)."""

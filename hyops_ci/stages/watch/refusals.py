@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.github_facts import JobFact
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict

@@ -9,7 +9,7 @@ from datetime import datetime
 from hyops_ci.config.settings import LaneSettings, lane_settings
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.control import RunnerFact
+from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client

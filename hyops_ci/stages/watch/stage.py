@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Count, Model
-from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.github_facts import JobFact
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.errors import DispatchError, Refusal, shown
 from hyops_ci.github.api.client import Client

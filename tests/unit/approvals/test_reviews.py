@@ -22,7 +22,7 @@ from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.requesters import refuse_unknown_machines, requesters_of_run
 from hyops_ci.approvals.reviews import approvals_of, nonce_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
-from hyops_ci.contracts.control import ReviewFact, RunFact
+from hyops_ci.contracts.github_facts import ReviewFact, RunFact
 from hyops_ci.errors import Exit, Refusal
 from tests.unit.evidence import sample_run
 

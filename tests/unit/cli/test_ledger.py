@@ -309,7 +309,7 @@ def test_each_remote_gets_its_own_token_only(call: Call, monkeypatch: pytest.Mon
 
     monkeypatch.setenv("DR_TOKEN", "ghs_primary")
     monkeypatch.setenv("DR_STANDBY_TOKEN", "standby-token")
-    from hyops_ci.cli.ledger_places import open_ledger
+    from hyops_ci.cli.ledger_options import open_ledger
 
     monkeypatch.setattr(Ledger, "over_git", classmethod(opened))
     with pytest.raises(_Next):

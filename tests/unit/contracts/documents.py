@@ -17,8 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from hyops_ci.contracts.published import schema_file
 from hyops_ci.contracts.schema import FORMATS, MODELS
+from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.intake.validate import is_moment
 
 CASES = Path(__file__).parents[2] / "cases"

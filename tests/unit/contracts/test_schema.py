@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hyops_ci.contracts.base import Document
-from hyops_ci.contracts.published import schema_file
 from hyops_ci.contracts.schema import BASE, MODELS, export, is_moment, schema
+from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.errors import Refusal
 from hyops_ci.intake.kinds import kind_of
 from hyops_ci.intake.validate import is_moment as is_moment_fast

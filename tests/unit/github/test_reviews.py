@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.control import ReviewFact
+from hyops_ci.contracts.github_facts import ReviewFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.reviews import GHOST, read_review, reviews

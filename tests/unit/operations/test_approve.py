@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.contracts.control import RunFact
+from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.responses import Forbidden
 from hyops_ci.github.dispatch import Started

@@ -113,7 +113,7 @@ def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
 
 def test_what_was_not_measured_is_no_figure(tmp_path: Path) -> None:
     given = files(tmp_path, proven=[])
-    assert "Objective: nobody can say" in html(given)
+    assert "Objective: cannot be determined" in html(given)
     assert "nothing was proven" in html(given)
 
 

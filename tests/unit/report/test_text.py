@@ -76,7 +76,7 @@ def test_what_stopped_a_stage_is_named_once() -> None:
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     given = files(tmp_path, proven=[])
-    assert "HyOps 21m20s. Objective 30m00s: nobody can say (nothing was proven)" in markdown(given)
+    assert "HyOps 21m20s. Objective 30m00s: cannot be determined (nothing was proven)" in markdown(given)
 
 
 def test_a_missed_objective_is_said(tmp_path: Path) -> None:

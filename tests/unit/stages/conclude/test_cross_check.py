@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.control import JobFact, ReviewFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.contents import read_files

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.contracts.control import JobFact
+from hyops_ci.contracts.github_facts import JobFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.watch.queue import (
     LONGEST_GAP,

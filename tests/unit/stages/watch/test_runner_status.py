@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from hyops_ci.config.settings import LaneSettings
-from hyops_ci.contracts.control import RunnerFact
+from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.github.api.client import AppKey, Client
 from hyops_ci.github.runner_versions import Schedule
 from hyops_ci.github.runners import LaneRunners

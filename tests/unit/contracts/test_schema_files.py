@@ -6,21 +6,21 @@ import runpy
 import tomllib
 from pathlib import Path
 
-from hyops_ci.contracts import published
+from hyops_ci.contracts import schema_files
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_a_checkout_has_them_beside_the_package() -> None:
-    assert published.schema_file("plan") == ROOT / "schemas" / "plan.v1.schema.json"
+    assert schema_files.schema_file("plan") == ROOT / "schemas" / "plan.v1.schema.json"
 
 
 def test_a_wheel_has_them_inside(tmp_path: Path) -> None:
-    module = tmp_path / "hyops_ci" / "contracts" / "published.py"
+    module = tmp_path / "hyops_ci" / "contracts" / "schema_files.py"
     inside = tmp_path / "hyops_ci" / "schemas" / "plan.v1.schema.json"
     for path in (module, inside):
         path.parent.mkdir(parents=True)
-    module.write_bytes(Path(published.__file__).read_bytes())
+    module.write_bytes(Path(schema_files.__file__).read_bytes())
     inside.write_text("{}")
     assert runpy.run_path(str(module))["schema_file"]("plan") == inside.resolve()
 
