@@ -65,6 +65,7 @@ def http() -> Iterator[HttpClient]:
     made.close()
 
 
+@pytest.mark.timeout(15)  # without the deadline it would wait for the limit of every test
 @pytest.mark.parametrize(
     "parts",
     [

@@ -10,6 +10,8 @@ import pytest
 
 from hyops_ci.config.file import read_config
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.decision import Exercise
+from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake, read_form
@@ -17,7 +19,16 @@ from hyops_ci.intake.form import Form
 from hyops_ci.operations.init.files import adopt
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.plan.inputs import MAX_SOURCE, code_owners_text, gates_on_github, read_overlay, read_source, ref_fact, secret_refs
+from hyops_ci.stages.plan.inputs import (
+    MAX_SOURCE,
+    code_owners_text,
+    gates_on_github,
+    read_overlay,
+    read_source,
+    ref_fact,
+    secret_refs,
+    sibling_sources,
+)
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
@@ -202,3 +213,17 @@ def test_branch_and_gates_of_a_plan_in_seven_calls(
     ref = ref_fact(checkout, intake, config, world)
     gates_on_github(intake.decision, config, world, private=ref.private)
     assert len(github_fake.made()) <= 7
+
+
+# --------------------------------------------------------------------------------------------------- siblings
+
+
+def test_a_drill_brings_the_overlays_of_production(checkout: Path, config: DispatchConfig, intake: Intake) -> None:
+    exercise = Exercise(kind="drill", level="isolated", drill_id="drill-2026-11")
+    drill = intake.decision.model_copy(update={"service": "pg-ha/drill", "exercise": exercise})
+    found = sibling_sources(checkout, config, drill)
+    assert OVERLAY in [source.path for source, _ in found]
+    for source, content in found:
+        assert content == (checkout / source.path).read_bytes()
+        assert (source.role, source.sha256) == ("sibling", digest_bytes(content))
+    assert sibling_sources(checkout, config, intake.decision) == []
