@@ -106,3 +106,13 @@ Yaml12Loader.yaml_implicit_resolvers = _resolvers(without=(_DATE, _BOOLEAN), bas
 Yaml12Loader.add_implicit_resolver(_BOOLEAN, _BOOLEAN_1_2, list("tTfF"))
 StrictLoader.yaml_implicit_resolvers = _resolvers(without=(_DATE,), base_60=_BASE_60)
 StrictLoader.add_constructor(_BASE_60, StrictLoader._base_60)
+
+
+class StrictDateLoader(StrictLoader):
+    """As `StrictLoader`, but a date without quotes is a date: for a reader that refuses whatever is not text."""
+
+
+for _first in "0123456789":
+    for _tag, _pattern in yaml.SafeLoader.yaml_implicit_resolvers[_first]:
+        if _tag == _DATE:
+            StrictDateLoader.add_implicit_resolver(_DATE, _pattern, [_first])

@@ -11,7 +11,7 @@ from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.strict_json import DuplicateKey, each_key_once
-from hyops_ci.parsing.yaml_loader import StrictLoader, YamlError, load
+from hyops_ci.parsing.yaml_loader import StrictDateLoader, YamlError, load
 from hyops_ci.secrets.port import Access
 from hyops_ci.secrets.values import Secret, refuse_values, text_fault
 
@@ -80,7 +80,7 @@ def _parsed(data: bytes) -> tuple[object, str]:
     if len(data) > MAX_BYTES:
         return None, f"{len(data)} bytes, at most {MAX_BYTES}"
     try:
-        return (json.loads(data, object_pairs_hook=each_key_once) if data.lstrip().startswith(b"{") else load(data, StrictLoader)), ""
+        return (json.loads(data, object_pairs_hook=each_key_once) if data.lstrip().startswith(b"{") else load(data, StrictDateLoader)), ""
     except DuplicateKey as error:
         return None, f"{error} stands twice"
     except YamlError as error:

@@ -41,6 +41,7 @@ def test_json_and_yaml(tmp_path: Path, text: str) -> None:
     "text, gate, says",
     [
         ("A_KEY: canary value", "secrets.file", "no B_KEY"),
+        ("A_KEY: 2026-11-23\nB_KEY: canary", "secrets.value", "A_KEY: is no text"),
         ("A_KEY: 42\nB_KEY: canary", "secrets.value", "A_KEY: is a number"),
         ("A_KEY: canary\nA_KEY: canary\n", "secrets.file", "line 2, column 1: neither JSON nor YAML"),
         ('{"A_KEY": "canary", "A_KEY": "canary"}', "secrets.file", "key 'A_KEY' stands twice"),
@@ -69,8 +70,8 @@ def test_bad_files_are_refused_without_their_content(tmp_path: Path, text: str |
     assert "canary" not in repr(refused.value.__context__)
 
 
-def test_a_date_is_the_text_that_it_is_written_as(tmp_path: Path) -> None:
-    lab = authority(tmp_path, "A_KEY: 2026-11-23\nB_KEY: '22:22:22'\n")
+def test_a_date_in_quotes_is_the_text_that_it_is_written_as(tmp_path: Path) -> None:
+    lab = authority(tmp_path, "A_KEY: '2026-11-23'\nB_KEY: '22:22:22'\n")
     assert [secret.value for secret in lab.read(REFS)] == ["2026-11-23", "22:22:22"]
 
 
