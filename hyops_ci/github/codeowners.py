@@ -7,7 +7,7 @@ path away from the owners before it. Whether an owner exists and may write is no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 PLACES: Final = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
@@ -19,10 +19,10 @@ _OWNER: Final = re.compile(r"@[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9._-]+)?|[^@\s
 def unowned(text: str, paths: Iterable[str]) -> tuple[str, ...]:
     """Return those of `paths` without an owner."""
     rules = list(_rules(text))
-    return tuple(path for path in paths if not next((owned for pattern, owned in reversed(rules) if pattern.fullmatch(path)), False))
+    return tuple(path for path in paths if not next((owned for pattern, owned in reversed(rules) if _covers(pattern, path)), False))
 
 
-def _rules(text: str) -> Iterator[tuple[re.Pattern[str], bool]]:
+def _rules(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
     """Yield (pattern, whether it names an owner) of each line that GitHub would take."""
     for line in text.splitlines():
         words = _WORDS.findall(re.split(r"(?:^|\s)#", line, maxsplit=1)[0])
@@ -33,22 +33,42 @@ def _rules(text: str) -> Iterator[tuple[re.Pattern[str], bool]]:
             yield _pattern(words[0]), bool(owners)
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of whole paths from the root."""
+def _pattern(pattern: str) -> tuple[str, ...]:
+    """Return a pattern of whole paths from the root, a part for each folder: `**` stands for any number of them."""
     bare = re.sub(r"\\(.)", r"\1", pattern).rstrip("/")
     anchored = "/" in bare
-    segments = bare.lstrip("/").split("/")
-    parts = []
-    for number, segment in enumerate(segments):
-        last = number == len(segments) - 1
-        if segment == "**":
-            parts.append(".*" if last else "(?:.*/)?")
-        else:
-            parts.append(_segment(segment) + ("" if last else "/"))
+    parts = bare.lstrip("/").split("/")
+    at_end = parts[-1]
+    if at_end == "**":
+        parts[-1:] = ["*", "**"]
     # `docs/*` means the files in docs, not those below its folders; every other pattern that names a folder means all below it.
-    below = "/.+" if pattern.endswith("/") else "" if anchored and segments[-1] in ("*", "**") else "(?:/.+)?"
-    return re.compile(("" if anchored else "(?:.*/)?") + "".join(parts) + below)
+    if pattern.endswith("/"):
+        parts += ["*", "**"]
+    elif not anchored or at_end not in ("*", "**"):
+        parts.append("**")
+    return tuple(parts if anchored else ["**", *parts])
 
 
-def _segment(segment: str) -> str:
-    return "".join({"*": "[^/]*", "?": "[^/]"}.get(letter, re.escape(letter)) for letter in segment)
+def _covers(pattern: Sequence[str], path: str) -> bool:
+    return _fits(pattern, path.split("/"), "**", lambda part, folder: _fits(part, folder, "*", lambda one, other: one in ("?", other)))
+
+
+def _fits(pattern: Sequence[str], text: Sequence[str], star: str, same: Callable[[str, str], bool]) -> bool:
+    """Return whether `pattern` is the whole of `text`, part by part; `star` stands for any number of parts.
+
+    Only the last star is ever stretched: what came before it fits already. So the work is bounded by the product of both lengths,
+    where a regular expression would try every way to share the text out among the stars.
+    """
+    at = place = 0
+    last: tuple[int, int] | None = None
+    while place < len(text):
+        if at < len(pattern) and pattern[at] == star:
+            last, at = (at + 1, place), at + 1
+        elif at < len(pattern) and same(pattern[at], text[place]):
+            at, place = at + 1, place + 1
+        elif last is not None:
+            last = (last[0], last[1] + 1)
+            at, place = last
+        else:
+            return False
+    return all(part == star for part in pattern[at:])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Never, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 from hyops_ci.errors import Exit, Refusal, shown
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from hyops_ci.contracts.base import Model
 
 M = TypeVar("M", bound="Model")
+MAX_ERRORS: Final = 100
+"""Errors among which the one to name is chosen. A list of thousands of wrong items would cost seconds."""
 
 
 def refuse_document(value: Any, schema: Mapping[str, Any], *, gate: str, what: str, exit_code: Exit, fix: str) -> Never:
@@ -22,7 +25,8 @@ def refuse_document(value: Any, schema: Mapping[str, Any], *, gate: str, what: s
 
     from hyops_ci.contracts.schema import FORMATS
 
-    error = best_match(Draft202012Validator(schema, format_checker=FORMATS).iter_errors(value))
+    found = Draft202012Validator(schema, format_checker=FORMATS).iter_errors(value)
+    error = best_match(islice(found, MAX_ERRORS))
     if error is None:
         raise Refusal(
             gate, f"{what} is not valid", exit_code=exit_code, found="the model refuses what the schema accepts", fix="report this"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,7 +9,7 @@ from typing import Any, Final, Literal
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.parsing.strict_json import DuplicateKey, each_key_once
+from hyops_ci.parsing.strict_json import TWICE, JsonError, parse
 from hyops_ci.parsing.yaml_loader import StrictDateLoader, YamlError, load
 from hyops_ci.secrets.port import Access
 from hyops_ci.secrets.values import Secret, refuse_values, text_fault
@@ -80,13 +79,11 @@ def _parsed(data: bytes) -> tuple[object, str]:
     if len(data) > MAX_BYTES:
         return None, f"{len(data)} bytes, at most {MAX_BYTES}"
     try:
-        return (json.loads(data, object_pairs_hook=each_key_once) if data.lstrip().startswith(b"{") else load(data, StrictDateLoader)), ""
-    except DuplicateKey as error:
-        return None, f"{error} stands twice"
+        return (parse(data, most=MAX_BYTES) if data.lstrip().startswith(b"{") else load(data, StrictDateLoader)), ""
+    except JsonError as error:
+        return None, f"{error.found} stands twice" if error.rule == TWICE else "neither JSON nor YAML"
     except YamlError as error:
         return None, f"{error.where}neither JSON nor YAML"
-    except (ValueError, RecursionError):
-        return None, "neither JSON nor YAML"
 
 
 def _refuse(path: Path, found: str, expected: str, exit_code: Exit = Exit.SECRETS) -> Refusal:
