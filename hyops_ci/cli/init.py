@@ -130,7 +130,11 @@ def adopter(options: InitOptions) -> Adopter:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    login, sign, key = text.partition("=")
-    if not sign or not re.fullmatch("ed25519:[A-Za-z0-9+/]{43}=", key):
-        raise click.UsageError(f"--key {text!r} is not login=ed25519:...")
+    from hyops_ci.contracts.public_key import key_bytes
+
+    login, _, key = text.partition("=")
+    try:
+        key_bytes(key)
+    except ValueError as error:
+        raise click.UsageError(f"--key {text!r} is not login=ed25519:...: the key {error}") from None
     return login, key

@@ -31,11 +31,12 @@ from hyops_ci.contracts.base import (
 )
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.lanes import LaneName
+from hyops_ci.contracts.public_key import PublicKey
 
 Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
-PublicKey = Annotated[str, Text(r"^ed25519:[A-Za-z0-9+/]{43}=$")]
-# Login: managed accounts of GitHub Enterprise have an underscore before their company's code.
-# PublicKey: `ed25519:` and the 32 raw bytes in base64.
+ApproverLogin = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
+# A machine approves nothing: GitHub gives its login the ending [bot], which is that of no approver.
+# Managed accounts of GitHub Enterprise have an underscore before their company's code.
 
 
 class EnvClass(StrEnum):
@@ -139,7 +140,7 @@ class Approvals(Model):
     """Who may approve, on which channel, for how long."""
 
     channels: tuple[Literal["environment", "signed"], ...] = ("environment",)
-    approvers: dict[Login, PublicKey] = {}
+    approvers: dict[ApproverLogin, PublicKey] = {}
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
     lifetime: Duration = "PT60M"
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hyops_ci.contracts.base import WHOLE, Document, Duration, Model, Name, Origin, Sha, Short, Text, Utc
-from hyops_ci.contracts.config import Login, PublicKey
+from hyops_ci.contracts.config import ApproverLogin
+from hyops_ci.contracts.public_key import PublicKey
 
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 Issuer = Annotated[
@@ -22,7 +23,7 @@ class ApproverTrust(Model):
     """One approver as the host knows them."""
 
     id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
-    login: Login
+    login: ApproverLogin
     key: PublicKey | None = None
     not_before: Utc | None = None
     not_after: Utc | None = None

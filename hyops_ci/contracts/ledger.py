@@ -24,14 +24,17 @@ Base64 = Annotated[str, Text(_BASE64, at_most=MAX_ANSWER)]
 
 
 class Signature(Model):
-    """One signature of an envelope. The key id is a hint: the verifier tries every key that it trusts."""
+    """One signature of an envelope. The key id is a hint: the verifier tries every key that it trusts; empty is as if there were none."""
 
-    keyid: Short | None = None
+    keyid: Annotated[str, Text(at_most=200)] | None = None
     sig: Base64
 
 
 class Answer(Model):
-    """A person's signed yes or no as it travels: a DSSE envelope of one `Approval`. Nothing here says that it is genuine."""
+    """A person's signed yes or no as it travels: a DSSE envelope of one `Approval`. Nothing here says that it is genuine.
+
+    Stricter than DSSE, on purpose: a ledger stores no member that nobody reads, and one spelling of the same bytes.
+    """
 
     payload_type: Literal["application/vnd.hybridops.approval.v1+json"] = Field(alias="payloadType")
     payload: Base64

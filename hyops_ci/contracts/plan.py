@@ -26,10 +26,11 @@ from hyops_ci.contracts.base import (
     Sha,
     Short,
 )
-from hyops_ci.contracts.config import EnvClass, Login, Objective, Probe, PublicKey
+from hyops_ci.contracts.config import ApproverLogin, EnvClass, Objective, Probe
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane, RestorePoint
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.lanes import TargetCloud
+from hyops_ci.contracts.public_key import PublicKey
 
 MAX_PLAN_BYTES = 48 * 1024
 
@@ -111,7 +112,7 @@ class ApprovalDemand(Model):
     channels: tuple[Literal["environment", "signed"], ...]
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE]
     reviewers: Annotated[int, Field(ge=1, le=6), WHOLE]
-    approvers: dict[Login, PublicKey] = {}
+    approvers: dict[ApproverLogin, PublicKey] = {}
     lifetime: Duration
 
 

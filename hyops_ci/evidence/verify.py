@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from hyops_ci import archive
 from hyops_ci.archive import BadArchive, Member
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
+from hyops_ci.contracts.public_key import key_bytes
 from hyops_ci.errors import Exit, shown
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
 from hyops_ci.evidence.replay import Facts, json_object, replay
@@ -195,9 +196,10 @@ def _checked(envelope: Mapping[str, object], signature: object) -> tuple[str, ..
     if not isinstance(signature, dict) or signature.keys() != {"keyid", "sig"} or not isinstance(signature["keyid"], str):
         raise ValueError("holds what is no signature")
     keyid = signature["keyid"]
-    kind, _, raw = keyid.rpartition(":")
-    if kind != "ed25519" or b64encode(b64decode(raw, validate=True)).decode() != raw:
-        raise ValueError("names a key in another form than ed25519:<base64>")
+    try:
+        key_bytes(keyid)
+    except ValueError as error:
+        raise ValueError(f"names a key that {error}") from None
     found = open_envelope({**envelope, "signatures": [signature]}, STATEMENT_PAYLOAD, (keyid,)).signers
     if not found:
         raise ValueError(f"the signature of {keyid} does not hold")

@@ -86,7 +86,8 @@ def _expected(error: Any) -> str:
         case "pattern":
             return f"text that matches {value}"
         case "not":
-            return "no control characters" if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"
+            expected = value.get("title", "no control characters")
+            return expected if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"
         case "type":
             return f"a {value}"
         case "format":

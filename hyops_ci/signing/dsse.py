@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hyops_ci.contracts.public_key import PREFIX, key_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import write_new
 
 if TYPE_CHECKING:  # loaded where a key is used: most runs neither sign nor get a signature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-PREFIX: Final = "ed25519:"
 MAX_ENVELOPE: Final = 256 * 1024
 
 
@@ -91,7 +91,8 @@ def sign(payload: bytes, payload_type: str, keys: Iterable[Ed25519PrivateKey]) -
 def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> OpenedEnvelope:
     """Return the payload, and which of the trusted `keys` signed it; without a valid signature `signers` is empty.
 
-    Key ids are hints: every key is tried. Raises ValueError for anything but an envelope of this payload type.
+    As the specification has it, key ids are hints (every key is tried) and unknown members are ignored. So is an entry that holds no
+    signature: it takes none away from the others. Raises ValueError for anything but an envelope of this payload type.
     """
     if not isinstance(envelope, dict) or envelope.get("payloadType") != payload_type:
         raise ValueError(f"no envelope of {payload_type}")
@@ -100,7 +101,7 @@ def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> Open
         raise ValueError("no list of signatures")
     payload = _decode(envelope.get("payload"))
     message = pae(payload_type, payload)
-    given = [_decode(entry.get("sig")) for entry in signatures if isinstance(entry, dict)]
+    given = [each for entry in signatures if (each := _signature(entry))]
     signers = [key for key in dict.fromkeys(keys) if any(_verifies(key, each, message) for each in given)]
     return OpenedEnvelope(payload, tuple(signers))
 
@@ -130,21 +131,31 @@ def _verifies(key: str, signature: bytes, message: bytes) -> bool:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        public = Ed25519PublicKey.from_public_bytes(_decode(key.removeprefix(PREFIX)))
+        public = Ed25519PublicKey.from_public_bytes(key_bytes(key))
         public.verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
 
 
+def _signature(entry: Any) -> bytes:
+    """Return the bytes of one signature, none for an entry that holds none."""
+    try:
+        return _decode(entry.get("sig") if isinstance(entry, dict) else None)
+    except ValueError:
+        return b""
+
+
 def _decode(text: Any) -> bytes:
+    """Return the bytes of a text in standard or URL-safe base64 (not in both), in the one spelling that each of them has."""
     if not isinstance(text, str):
         raise ValueError("no base64 text")
+    standard = text if "+" in text or "/" in text else text.replace("-", "+").replace("_", "/")
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode(standard, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("no base64 text") from None
-    if base64.b64encode(data).decode() != text:  # unused bits at the end: the same bytes in another spelling
+    if base64.b64encode(data).decode() != standard:  # unused bits at the end: the same bytes in another spelling
         raise ValueError("base64 text with bits left over")
     return data
 

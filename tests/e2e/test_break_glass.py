@@ -168,7 +168,9 @@ def test_fewer_approvers_than_two_is_said_before_anybody_is_asked(runner: Runner
         lambda keys: {"policy": {"decision_lifetime": "PT2H"}},
         lambda keys: {"approvals": {"channels": ["signed"], "approvers": keys, "lifetime": "PT2H"}},
         lambda keys: {"approvals": {"channels": ["signed"], "approvers": keys, "quorum": 2}},
-        lambda keys: {"approvals": {"channels": ["signed"], "approvers": {**keys, "eve": "ed25519:" + "A" * 43 + "="}}},
+        lambda keys: {
+            "approvals": {"channels": ["signed"], "approvers": {**keys, "eve": "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="}}
+        },
     ],
     ids=["decision-lifetime", "approval-lifetime", "quorum", "a-throw-away-key"],
 )

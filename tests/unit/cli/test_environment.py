@@ -24,7 +24,7 @@ services:
     failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}
     failback: {lane: onprem, blueprint: dr/postgresql-ha-failback-onprem@v1}
 """
-KEY = "ed25519:" + "A" * 43 + "="
+KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="
 SIGNED = f"approvals: {{channels: [environment, signed], approvers: {{jonas: '{KEY}'}}}}\n"
 CANARY = "ghs_canary-of-the-token"
 

@@ -11,7 +11,7 @@ from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from tests.unit.planning.gate_cases import base, gate_case, over
 
-KEY, OTHER = "ed25519:" + "A" * 43 + "=", "ed25519:" + "B" * 43 + "="
+KEY, OTHER = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E=", "ed25519:ypOsFwUYcHHWe4PH/w7+gQjo7EUwV113JoeTM9vavnw="
 TRUST: dict[str, Any] = {
     "repository_id": 4711,
     "repository_owner_id": 77,

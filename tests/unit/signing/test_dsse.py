@@ -48,6 +48,54 @@ def test_a_changed_signature_is_none(at: int, by: int) -> None:
         assert open_envelope(envelope, KIND, BOTH).signers == ()
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"sig": "%%%"},
+        {"sig": ""},
+        {"sig": None},
+        {"sig": ["AAAA"]},
+        {"sig": base64.b64encode(bytes(63)).decode()},
+        {"keyid": public_of(JONAS)},
+        {},
+        "AAAA",
+        None,
+    ],
+)
+def test_an_entry_that_is_no_signature_takes_none_away(entry: object) -> None:
+    envelope = sign(b"payload", KIND, [PRIYA])
+    for signatures in ([entry, *envelope["signatures"]], [*envelope["signatures"], entry]):
+        assert open_envelope(envelope | {"signatures": signatures}, KIND, BOTH).signers == BOTH[1:]
+    assert open_envelope(envelope | {"signatures": [entry]}, KIND, BOTH).signers == ()
+
+
+@pytest.mark.parametrize("keyid", ["", "anything", None, 7, public_of(PRIYA)])
+def test_a_key_id_is_a_hint_and_further_members_are_nothing(keyid: object) -> None:
+    envelope = sign(b"payload", KIND, [JONAS])
+    envelope["signatures"][0] |= {"keyid": keyid, "cert": "-----BEGIN CERTIFICATE-----"}
+    assert open_envelope(envelope | {"also": "this"}, KIND, BOTH).signers == BOTH[:1]
+    del envelope["signatures"][0]["keyid"]
+    assert open_envelope(envelope, KIND, BOTH).signers == BOTH[:1]
+
+
+@given(payload=st.binary(min_size=1, max_size=300))
+def test_url_safe_base64_is_the_same_envelope(payload: bytes) -> None:
+    envelope = sign(payload, KIND, [JONAS])
+    there = str.maketrans("+/", "-_")
+    safe = envelope | {
+        "payload": envelope["payload"].translate(there),
+        "signatures": [{"sig": envelope["signatures"][0]["sig"].translate(there)}],
+    }
+    assert open_envelope(safe, KIND, BOTH) == open_envelope(envelope, KIND, BOTH)
+
+
+@pytest.mark.parametrize("payload", ["-_+/", "+_==", "_/8=", "-A==\n", "-A", "-B==", "_x==", "-A=", "-\u0660==", "\uff0dA=="])
+def test_each_alphabet_has_one_spelling(payload: str) -> None:
+    """Both in one text, line ends, no padding, bits left over: another text of the same bytes, or of none."""
+    with pytest.raises(ValueError, match="base64"):
+        open_envelope(sign(b"", KIND, [JONAS]) | {"payload": payload}, KIND, BOTH)
+
+
 @pytest.mark.parametrize("kind", ["", "application/vnd.other+json", None])
 def test_another_kind_is_refused(kind: str | None) -> None:
     with pytest.raises(ValueError, match="no envelope of"):

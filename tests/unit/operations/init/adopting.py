@@ -12,7 +12,7 @@ from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 
 SERVICE = "pg-ha/prod"
 RELEASE = "3f2a" + "0" * 36
-KEY = "ed25519:" + "A" * 43 + "="
+KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="
 REFS = ("dr/postgresql-ha-failover-gcp@v1", "dr/postgresql-ha-failback-onprem@v1")
 KNOWN = Adopter("acme/recovery", 4711, 77, release=RELEASE, reviewers=(("jonas", 1002), ("priya", 1003)))
 WORDS = {"OWNER/REPOSITORY": "acme/recovery", "REPOSITORY_ID": "4711", "OWNER_ID": "77", "COMMIT_OF_THE_RELEASE": RELEASE}

@@ -24,7 +24,7 @@ from hyops_ci.operations.init.commands import (
 )
 from hyops_ci.planning.protection import Demand
 
-KEY = "ed25519:" + "A" * 43 + "="
+KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="
 FAILOVER, FAILBACK = "dr/postgresql-ha-failover-gcp@v1", "dr/postgresql-ha-failback-onprem@v1"
 
 
