@@ -10,7 +10,7 @@ import os
 import stat
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ from hyops_ci.signing.dsse import open_envelope
 MAX_KEPT: Final = 64 << 20
 """Bytes of documents that are held in memory at once."""
 MAX_PROBLEMS: Final = 50
+NOT_COMPARED: Final = "not compared with any key you trust"
 _DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.json", "claim.json", REDACTIONS)
 
 
@@ -42,6 +43,16 @@ class VerificationResult:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Label -> text, for display: run, service, outcome, files, signers and the like."""
     manifest: Manifest | None = None
+    signers: tuple[str, ...] = ()
+    """The keys whose signatures hold. Whose keys they are, only the caller knows."""
+    trusted: bool | None = None
+    """Whether one of the caller's keys signed it; None where it was compared with none."""
+
+    @property
+    def signed_by(self) -> str:
+        """Who signed it and what that is worth, for display."""
+        told = {None: NOT_COMPARED, True: "a key you trust", False: "no key you trust"}[self.trusted]
+        return f"{', '.join(self.signers)} ({told})" if self.signers else f"nobody ({told})" if self.trusted is None else "nobody"
 
     @property
     def exit_code(self) -> int:
@@ -54,8 +65,9 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
 
     Args:
         path: The bundle.
-        trusted_keys: Public keys as `ed25519:<base64>`.
-        require_signature: Whether a signature by a trusted key must be present. One that is present must always be valid.
+        trusted_keys: Public keys as `ed25519:<base64>`. Where there are any, one of them must have signed.
+        require_signature: Whether one must have signed although none is given: then nothing is valid. A signature that is present must
+            always be valid.
 
     Returns:
         The problems, at most `MAX_PROBLEMS`, and facts for display.
@@ -63,21 +75,27 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
     problems: list[str] = []
     facts: Facts = {}
     manifest = None
+    signers: tuple[str, ...] = ()
+    compared = require_signature or bool(trusted_keys)
     try:
         order, members = _members(_open(path))
         manifest = _manifest(members, problems)
         if manifest is not None:
             problems += _inventory(manifest, order, members, in_order=not path.is_dir())
             signers = _signers(members, manifest, problems)
-            problems += _trust(signers, trusted_keys, require_signature)
-            facts |= _facts(manifest, signers)
+            if compared and (problem := _trust(signers, trusted_keys)):
+                problems.insert(0, problem)
+            facts |= _facts(manifest)
             problems += replay(manifest, {name: member.content for name, member in members.items()}, facts)
     except BadArchive as error:
         problems.append(str(error))
     except OSError as error:
         problems.append(f"{path}: {error.strerror or 'cannot be read'}")
     found = tuple(shown(problem) for problem in dict.fromkeys(problems))
-    return VerificationResult(not found, found[:MAX_PROBLEMS], {label: shown(text) for label, text in facts.items()}, manifest)
+    trusted = bool(set(signers) & set(trusted_keys)) if compared else None
+    verdict = VerificationResult(not found, found[:MAX_PROBLEMS], facts, manifest, signers, trusted)
+    facts |= {"signed": verdict.signed_by} if manifest is not None else {}
+    return replace(verdict, facts={label: shown(text) for label, text in facts.items()})
 
 
 def _open(path: Path) -> Iterator[Member]:
@@ -206,14 +224,16 @@ def _checked(envelope: Mapping[str, object], signature: object) -> tuple[str, ..
     return found
 
 
-def _trust(signers: Sequence[str], trusted: Sequence[str], required: bool) -> Iterator[str]:
-    if required and not signers:
-        yield "not signed, and a signature was asked for"
-    elif required and not set(signers) & set(trusted):
-        yield f"signed by {', '.join(signers)}, which is no trusted key"
+def _trust(signers: Sequence[str], trusted: Sequence[str]) -> str:
+    """Return why the signatures are by no trusted key, empty where one is."""
+    if set(signers) & set(trusted):
+        return ""
+    if not trusted:
+        return "a signature was asked for, and no key is trusted"
+    return f"signed by {', '.join(signers)}, which is no trusted key" if signers else "not signed, and a signature was asked for"
 
 
-def _facts(manifest: Manifest, signers: Sequence[str]) -> Facts:
+def _facts(manifest: Manifest) -> Facts:
     size = sum(entry.bytes for entry in manifest.files)
     return {
         "run": manifest.run_id,
@@ -221,6 +241,5 @@ def _facts(manifest: Manifest, signers: Sequence[str]) -> Facts:
         "outcome": manifest.outcome.value,
         "sealed": f"{manifest.created_at} by hyops-ci {manifest.tool_version}",
         "files": f"{len(manifest.files)} files, {size} bytes",
-        "signed": ", ".join(signers) or "no",
         "previous": manifest.previous_bundle or "none known",
     }

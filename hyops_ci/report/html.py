@@ -30,12 +30,22 @@ FIGURES: Final = {
 }
 
 
-def html(files: Mapping[str, bytes]) -> str:
-    """Return the report of a bundle's files as one self-contained page: no scripts, nothing loaded, everything escaped."""
+def html(files: Mapping[str, bytes], signed: str = "") -> str:
+    """Return the report of a bundle's files as one self-contained page: no scripts, nothing loaded, everything escaped.
+
+    `signed` is what the verifier said of its signatures. Without it the page says which keys the bundle names, and that nobody looked.
+    """
     run = view_of(files)
     ending = ending_of(run.result.outcome) if run.result else None
     return _template().render(
-        run=run, result=run.result, ending=ending, heading=_heading, summary=_summary(run), secrets=_secrets(run), timeline=timeline_of(run)
+        run=run,
+        result=run.result,
+        ending=ending,
+        heading=_heading,
+        summary=_summary(run),
+        secrets=_secrets(run),
+        signed=_signed(run, signed),
+        timeline=timeline_of(run),
     )
 
 
@@ -94,3 +104,10 @@ def _secrets(run: RunView) -> str:
         return "none read"
     revoked = {True: "; login revoked", False: "; LOGIN NOT REVOKED"}.get(run.secrets.get("revoked") is True)
     return f"{len(names)} from {run.secrets.get('origin', 'unknown')}: {', '.join(names)}{revoked if 'revoked' in run.secrets else ''}"
+
+
+def _signed(run: RunView, verified: str) -> str:
+    """Return who signed the bundle, as far as anybody looked."""
+    if not run.signers:
+        return "nobody: the bundle is chained and unsigned, so it proves that it is whole, not whose it is"
+    return verified or f"names {', '.join(run.signers)}, not verified"

@@ -78,7 +78,7 @@ def conclude(
         moved, unbegun = execution.past_no_return, not has_begun(folder)
         close_claim(execution.plan, execution.claim, Closing(end.state, sealed.sha256, moved, unbegun), context)
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
-    return cross_checked(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path)), context)
+    return cross_checked(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict)), context)
 
 
 def cross_checked(ended: Conclusion, context: RunContext) -> Conclusion:
@@ -124,13 +124,13 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
     if "claim.json" in files and "plan.json" in files:
         plan, claim = Plan.model_validate_json(files["plan.json"]), Claim.model_validate_json(files["claim.json"])
         close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
-    return Conclusion(result, evidence, digest, verdict, write_report(evidence))
+    return Conclusion(result, evidence, digest, verdict, write_report(evidence, verdict))
 
 
-def write_report(bundle: Path) -> Path:
-    """Write the HTML report of a bundle beside it, from its contents alone. Return its path."""
+def write_report(bundle: Path, verdict: VerificationResult) -> Path:
+    """Write the HTML report of a bundle beside it, from its contents and what the verifier said. Return its path."""
     target = bundle.with_suffix(".html")
-    target.write_text(html(read_files(bundle)), encoding="utf-8")
+    target.write_text(html(read_files(bundle), verdict.signed_by if verdict.ok else ""), encoding="utf-8")
     return target
 
 

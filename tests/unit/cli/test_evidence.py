@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,3 +94,75 @@ def test_inputs_of_the_action_arrive_by_the_environment(call: Call, bundle: Path
     assert call().code == 0
     monkeypatch.setenv("DR_EVIDENCE", "")
     assert call().code == 2
+
+
+def test_a_key_that_is_given_must_have_signed(call: Call, bundle: Path, tmp_path: Path) -> None:
+    """Also without `--require-signature`; by one of several."""
+    key, other = public_of(KEY), public_of(sample_run.PRIYA)
+    assert call(bundle, "--key", key).code == 0
+    assert call(bundle, "--key", other, "--key", key).code == 0
+    assert call(bundle, "--key", other, "--trust", trust(tmp_path, key)).code == 0
+    said = call(bundle, "--key", other, "--format", "json")
+    assert (said.code, said.outputs) == (11, {"exit_code": "11"})
+    assert (said.document["trusted"], said.document["signers"]) == (False, [key])
+    assert said.document["facts"]["signed"] == f"{key} (no key you trust)"
+
+
+def test_a_trust_file_without_keys_vouches_for_nothing(call: Call, bundle: Path, tmp_path: Path) -> None:
+    said = call(bundle, "--trust", trust(tmp_path))
+    assert (said.code, said.out.splitlines()[0]) == (11, "INVALID: a signature was asked for, and no key is trusted")
+
+
+def test_without_a_key_nothing_was_compared(call: Call, bundle: Path) -> None:
+    said = call(bundle, "--format", "json")
+    assert (said.code, said.document["valid"], said.document["trusted"]) == (0, True, None)
+    assert said.document["facts"]["signed"] == f"{public_of(KEY)} (not compared with any key you trust)"
+
+
+def test_the_reason_is_the_first_line(call: Call, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    assert call(tmp_path / "note.txt").out.splitlines()[0] == "INVALID: byte 0: no header"
+    data = bundle.read_bytes()
+    bundle.write_bytes(data[:-1])
+    said = call(bundle)
+    assert said.code == 11
+    assert re.match("INVALID: byte [0-9]+: the end is not the end of an archive\n", said.out)
+
+
+@pytest.mark.parametrize("key", ["", "x", "ed25519:AAAA", "ed25519:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "RWQf6LRC"])
+def test_what_is_no_key_is_a_mistake_of_the_caller(call: Call, bundle: Path, key: str) -> None:
+    said = call(bundle, "--key", key)
+    assert (said.code, said.err.partition(":")[0]) == (2, "REFUSED evidence.key (exit 2)")
+
+
+def test_a_file_that_is_not_there_is_a_mistake_of_the_caller(call: Call, tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.tar", tmp_path / "a" / "b", tmp_path / ("x" * 300)):
+        said = call(path)
+        assert (said.code, said.outputs) == (2, {})
+        assert said.err.startswith(f"REFUSED evidence.file (exit 2): {path}: ")
+
+
+def zipped(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, content in files.items():
+            out.writestr(name.replace("_", "."), content)
+    return path
+
+
+def test_the_zip_of_the_artifact_is_the_bundle_in_it(call: Call, bundle: Path, tmp_path: Path) -> None:
+    content = bundle.read_bytes()
+    packed = zipped(tmp_path / "artifact.zip", evidence_tar=content, evidence_html=b"<p>", github_json=b"{}")
+    said = call(packed, "--digest", digest_bytes(content), "--key", public_of(KEY))
+    assert (said.code, said.outputs["evidence_digest"]) == (0, digest_bytes(content))
+    said = call(zipped(tmp_path / "other.zip", evidence_tar=content[:-512] + bytes(512)[1:] + b"x"))
+    assert (said.code, said.out.splitlines()[0][:8]) == (11, "INVALID:")
+
+
+def test_a_zip_without_a_bundle_is_none(call: Call, tmp_path: Path) -> None:
+    said = call(zipped(tmp_path / "plan.zip", handover_tar=b""))
+    assert (said.code, said.out.splitlines()[0].partition(": ")[2].partition(": ")[2]) == (
+        11,
+        "a zip without evidence.tar: it holds handover.tar",
+    )
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert call(tmp_path / "cut.zip").code == 11

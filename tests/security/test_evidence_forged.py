@@ -1,0 +1,102 @@
+"""Attack: a bundle that somebody else made, or made again, is shown as the host's (docs/design/contracts.md 7)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hyops_ci.archive import Writer, read
+from hyops_ci.cli.app import main
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.evidence.bundle import ENVELOPE
+from hyops_ci.signing.dsse import public_of, sign
+from tests.unit.evidence import sample_run
+
+HOST, MALLORY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (31, 32))
+TRUST = Path(__file__).parents[1] / "cases" / "contracts" / "accept" / "host-trust" / "full.json"
+Forgery = Callable[[Path], Path]
+
+
+def bundle(folder: Path, *keys: Ed25519PrivateKey) -> Path:
+    """A whole bundle, sealed by whoever has these keys."""
+    signer = (lambda payload, kind: sign(payload, kind, keys)) if keys else None
+    return sample_run.sealed(folder / "run", folder / "evidence.tar", sign=signer).path
+
+
+def unsigned(folder: Path) -> Path:
+    return bundle(folder)
+
+
+def signed_by_the_attacker(folder: Path) -> Path:
+    return bundle(folder, MALLORY)
+
+
+def naming_the_host(folder: Path) -> Path:
+    """The attacker's signature under the host's key id."""
+    return renamed(bundle(folder, MALLORY))
+
+
+def renamed(path: Path) -> Path:
+    with path.open("rb") as file:
+        members = [(member.name, member.content or b"") for member in read(file)]
+    with path.open("wb") as out:
+        writer = Writer(out, lambda data: None)
+        for name, content in members:
+            writer.add(name, canonical(naming(json.loads(content))) if name == ENVELOPE else content)
+        writer.close()
+    return path
+
+
+def naming(envelope: dict[str, Any]) -> dict[str, Any]:
+    envelope["signatures"][0]["keyid"] = public_of(HOST)
+    return envelope
+
+
+def verified(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["evidence", *map(str, words)])
+    return int(ended.value.code or 0), capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by", ["--key", "--trust"])
+@pytest.mark.parametrize("forgery", [unsigned, signed_by_the_attacker, naming_the_host], ids=lambda forgery: forgery.__name__)
+def test_a_bundle_that_the_host_did_not_sign(tmp_path: Path, capsys: pytest.CaptureFixture[str], forgery: Forgery, by: str) -> None:
+    code, said = verified(capsys, "verify", forgery(tmp_path), by, public_of(HOST) if by == "--key" else trust(tmp_path))
+    assert code == 11
+    assert re.match(r"INVALID: (not signed|signed by .*no trusted key)", said)
+
+
+def trust(folder: Path) -> Path:
+    """The host's own trust file."""
+    path = folder / "trust.json"
+    path.write_text(json.dumps(json.loads(TRUST.read_text()) | {"evidence_keys": [public_of(HOST)]}))
+    return path
+
+
+def test_a_report_of_a_bundle_that_names_the_host(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = reported(tmp_path, capsys, naming_the_host(tmp_path))
+    assert f"names {public_of(HOST)}, not verified" in page
+
+
+def reported(folder: Path, capsys: pytest.CaptureFixture[str], path: Path) -> str:
+    """What the report says of the signature."""
+    assert verified(capsys, "report", path, "--out", folder / "page.html")[0] == 0
+    found = re.search(r"Signed by</dt>\s*<dd[^>]*>(.*?)</dd>", (folder / "page.html").read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("by", ["--key", "--trust"])
+def test_the_bundle_that_the_host_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str) -> None:
+    """The twin: the same questions about the host's own."""
+    path = bundle(tmp_path, HOST)
+    code, said = verified(capsys, "verify", path, by, public_of(HOST) if by == "--key" else trust(tmp_path))
+    assert (code, said.splitlines()[0]) == (0, "VALID")
+    assert f"{public_of(HOST)} (a key you trust)" in said
+    assert f"{public_of(HOST)} (not compared with any key you trust)" in reported(tmp_path, capsys, path)
