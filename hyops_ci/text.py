@@ -1,8 +1,9 @@
-"""Text for people: lengths of time, and Markdown blocks that text of others cannot leave."""
+"""Text for people: lengths of time, commands to paste, and Markdown blocks that text of others cannot leave."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import timedelta
 from typing import Final
 
@@ -21,6 +22,15 @@ def short_span(length: timedelta) -> str:
     minutes, seconds = divmod(int(length.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{seconds}s" * (not hours and bool(seconds)) or "0s"
+
+
+def shell(command: str, *values: object) -> str:
+    """Return a command to paste: `command` with each `{}` filled by one of the values, quoted for a POSIX shell.
+
+    `command` is text of ours, a literal; a place that a person fills stands in it as it is (`<site>`). Every command that is printed
+    is made here, so that no name of a branch, file or service can add another one (tests/unit/test_commands_to_paste.py).
+    """
+    return command.format(*(shlex.quote(str(value)) for value in values))
 
 
 def fenced(text: str) -> str:

@@ -37,13 +37,23 @@ def _another_subject(approval: Approval, context: ApprovalContext) -> Refusal | 
         differs.append("requested_at")
     missing = set(context.subject.accepted_risks) - set(approval.subject.accepted_risks)
     differs += [f"accepted_risks (not {risk})" for risk in sorted(missing)]
-    if not differs:
-        return None
+    return _for_another(f"{approval.approver.login} answered another {', another '.join(differs)}") if differs else None
+
+
+def _other_requesters(approval: Approval, context: ApprovalContext) -> Refusal | None:
+    """Somebody asked of whom the approver was not told."""
+    hidden = [each.login for each in context.requesters if not each.among(approval.requesters)]
+    named = " and ".join(each.login for each in approval.requesters) or "nobody"
+    found = f"{approval.approver.login} answered a request of {named}; {' and '.join(hidden)} asked, too"
+    return _for_another(found) if hidden else None
+
+
+def _for_another(found: str) -> Refusal:
     return approval_refusal(
         "approval.subject",
         "this approval is for something else",
-        found=f"{approval.approver.login} answered another {', another '.join(differs)}",
-        expected="an approval of exactly this decision, plan and check",
+        found=found,
+        expected="an approval of exactly this decision, plan and check, for those who asked",
         fix="ask again: hyops-ci approve shows what is to be approved now",
     )
 
@@ -125,6 +135,7 @@ OBJECTIONS: Final[tuple[Callable[[Approval, ApprovalContext], Refusal | None], .
     _denied,
     _another_subject,
     _own_request,
+    _other_requesters,
     _spent,
     _wrong_channel,
     _stranger,

@@ -30,14 +30,15 @@ def read_request(content: bytes) -> ApprovalRequest:
     shown = {
         "plan_digest": plan.digest(),
         "check_digest": check.digest(),
-        "decision_digest": plan.decision_digest,
+        "decision_digest": request.decision.digest(),
         "service": plan.service,
         "decision_type": plan.decision_type,
     }
     differs = [field for field, value in shown.items() if getattr(subject, field) != value]
     # A host may shorten the lifetime that the plan asks for; nothing lengthens it.
-    if differs or check.plan_digest != plan.digest() or seconds(request.lifetime) > seconds(plan.approval.lifetime):
-        raise _unfit(f"{', '.join(differs) or 'check or lifetime'} is not that of the documents shown")
+    linked = plan.decision_digest == request.decision.digest() and check.plan_digest == plan.digest()
+    if differs or not linked or seconds(request.lifetime) > seconds(plan.approval.lifetime):
+        raise _unfit(f"{', '.join(differs) or 'decision, check or lifetime'} is not that of the documents shown")
     return request
 
 

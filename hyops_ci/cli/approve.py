@@ -79,6 +79,8 @@ def command(options: ApproveOptions, output: str) -> int:
     found = pending_run(client, place.run_id) if place and client else None
     asked = found.request if found else read_request(_request_bytes(options.request or Path()))
     _show(asked, found.run.url if found else "")
+    if found is None:
+        say("NOT COMPARED WITH GITHUB: who asked and when, and that the run is of the reviewed workflow. The file says so, and nobody else")
     private = load_key(options.key)
     login = _owner(private, asked)
     into = may_resume(client, found) if client and found and not options.sign_only else None

@@ -10,7 +10,7 @@ from pydantic import Field
 from hyops_ci.contracts.base import Clean, Count, Digest, Document, Duration, Model, Name, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import Login
-from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.decision import Decision, DecisionType
 from hyops_ci.contracts.plan import Plan
 
 APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
@@ -78,9 +78,9 @@ class ApprovalRequest(Document):
     kind: Literal["ApprovalRequest"] = "ApprovalRequest"
     subject: Subject
     requesters: tuple[Person, ...]
-    rationale: Clean = ""
     requested_at: Utc
     lifetime: Duration
+    decision: Decision
     plan: Plan
     check: Check
 

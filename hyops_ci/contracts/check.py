@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 from typing_extensions import override
 
@@ -52,6 +52,19 @@ class ModuleFact(Model):
     sha256: Digest
 
 
+_BOUND: Final = (
+    "plan_digest",
+    "hyops_version",
+    "blueprint_digest",
+    "steps",
+    "guards",
+    "secret_names",
+    "restore_point",
+    "deviations",
+    "unknown",
+)
+
+
 class Check(Document):
     """The check report. `check_digest` covers what the approver relies on."""
 
@@ -75,15 +88,23 @@ class Check(Document):
     unknown: dict[Short, Short] = {}
     """What could not be known, with the reason."""
 
+    def bound(self) -> dict[str, Any]:
+        """Return, by name, what `check_digest` covers: all that an approver is shown, and nothing that differs a minute later by itself.
+
+        Of the runner and its states that is who it is and how they stand: times, boot and numbers of earlier runs are not shown.
+        """
+        known = self.document()
+        return {name: known[name] for name in _BOUND if name in known} | {
+            "runner": {
+                "name": self.runner.name or self.runner.hostname,
+                "runner_ref": self.runner.runner_ref,
+                "hosted": self.runner.hosted,
+                "trusted": self.runner.trusted,
+            },
+            "states": [[state.ref, state.status] for state in self.states],
+        }
+
     @override
     def digest(self) -> str:
-        """`check_digest`: plan, effective blueprint, what runs and what is skipped, guards, restore point."""
-        return digest(
-            {
-                "plan_digest": self.plan_digest,
-                "blueprint_digest": self.blueprint_digest,
-                "steps": [[step.id, step.outcome] for step in self.steps],
-                "guards": [guard.document() for guard in self.guards],
-                "restore_point": self.restore_point.model_dump(mode="json"),
-            }
-        )
+        """`check_digest`, over `bound()`."""
+        return digest(self.bound())

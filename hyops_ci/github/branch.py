@@ -14,6 +14,7 @@ from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.errors import reading
 from hyops_ci.github.api.responses import NotFound
 from hyops_ci.github.codeowners import PLACES, unowned
 from hyops_ci.github.repository import repository
@@ -21,6 +22,13 @@ from hyops_ci.github.repository import repository
 HEADS: Final = "refs/heads/"
 WATCHED: Final = (".github/dr-dispatch.yml", ".github/workflows/dr.yml", ".github/dr/prod/overlay.yml", ".github/CODEOWNERS")
 """Paths that decide a run, unless the caller names others."""
+
+
+def newest_commit(client: Client, branch: str) -> str:
+    """Return the commit that a branch points to. Raises as `Client.ask`, and Fault (exit 12) for a malformed response."""
+    found = client.ask(endpoints.BRANCH, branch=branch)
+    with reading(endpoints.BRANCH):
+        return str(found["commit"]["sha"])
 
 
 def ref_fact(

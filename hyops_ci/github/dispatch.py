@@ -121,7 +121,7 @@ def start(client: Client, into: DispatchTarget, *, ref: str, inputs: Mapping[str
 
     Raises as `Client.ask`, and Fault (exit 12) `dispatch.unknown` where GitHub did not respond and no run can be identified.
     """
-    search = _Search(client, into, "workflow_dispatch", mark, clock, _newest(client, into))
+    search = _Search(client, into, "workflow_dispatch", mark, clock, _newest(client, into), ref.removeprefix("refs/heads/"))
     try:
         answer = client.ask(DISPATCH, workflow=into.file, body={"ref": ref, "inputs": dict(inputs), "return_run_details": True})
     except Unanswered as error:
@@ -160,6 +160,8 @@ class _Search:
     clock: Clock
     before: int
     """Id of the workflow's last run before the start."""
+    branch: str = ""
+    """Where it was started, where that is known: a run of another branch may have any title."""
 
     def find(self, lost: Unanswered | None) -> Started:
         """Return the run that was started. With `lost` there may be none, so only its mark identifies it."""
@@ -184,7 +186,7 @@ class _Search:
                 if lost is not None:
                     raise _unknown(self.into, [], "", lost) from None
                 return
-            yield [run for run in found if int(run["id"]) > self.before]
+            yield [run for run in found if int(run["id"]) > self.before and self.branch in ("", run.get("head_branch"))]
 
 
 def _unknown(into: DispatchTarget, fresh: list[dict[str, Any]], mark: str, lost: Unanswered) -> Fault:

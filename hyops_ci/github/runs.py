@@ -27,10 +27,21 @@ def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
     return tuple(_readable(listed))
 
 
-def runs_by_title(client: Client, workflow: str, words: str) -> tuple[RunFact, ...]:
-    """Return runs of one workflow file, of its newest 100, whose title begins with these words; newest first. Raises as `Client.ask`."""
-    listed = client.pages(endpoints.RUNS, "workflow_runs", most=1, workflow=workflow)
-    return tuple(sorted((run for run in _readable(listed) if run.title.startswith(words)), key=lambda run: run.run_id, reverse=True))
+def runs_after(client: Client, first: RunFact, workflow: str, words: str) -> tuple[RunFact, ...]:
+    """Return the later runs of `first`'s workflow file, branch and commit that a person started and whose title begins with `words`.
+
+    The newest comes first. A title alone proves nothing: a run of any branch can have it. Raises as `Client.ask`.
+    """
+    where = {"event": "workflow_dispatch", "branch": first.branch, "head_sha": first.sha}
+    listed = _readable(client.pages(endpoints.RUNS, "workflow_runs", params=where, most=1, workflow=workflow))
+    found = (
+        run
+        for run in listed
+        if (run.event, run.branch, run.sha, run.path) == ("workflow_dispatch", first.branch, first.sha, first.path)
+        and run.run_id > first.run_id
+        and run.title.startswith(words)
+    )
+    return tuple(sorted(found, key=lambda run: run.run_id, reverse=True))
 
 
 def _readable(listed: Iterable[Mapping[str, Any]]) -> Iterator[RunFact]:

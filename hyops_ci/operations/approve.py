@@ -1,11 +1,12 @@
 """Approve a run that waits for signatures: read its request, push a signed answer, start the run that resumes it.
 
-The answer binds decision, plan and check by digest, and is verified at the claim: nothing read here has to be trusted.
+The run must be of the reviewed workflow on the default branch before any of it is shown. Who asked, and when, is GitHub's word; the rest
+is bound by the digests that the answer signs, and is verified at the claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,24 +16,33 @@ from typing import Any, Final
 from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.request import read_request
+from hyops_ci.approvals.requesters import unique_people
 from hyops_ci.config.file import read_config
-from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest
-from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
+from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.responses import Forbidden, NotFound
+from hyops_ci.github.branch import newest_commit
 from hyops_ci.github.contents import file_at
 from hyops_ci.github.dispatch import DispatchTarget, Started, dispatch_target, start
+from hyops_ci.github.jobs import jobs
+from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
-from hyops_ci.github.runs import runs_by_title
+from hyops_ci.github.runs import runs_after
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import open_envelope
 from hyops_ci.stages.approval import REQUEST
+from hyops_ci.stages.conclude.cross_check import only_job
 from hyops_ci.stages.handover import handover_of
+from hyops_ci.stages.job import check_job_name
+from hyops_ci.stages.origin import ORIGIN, origin_in, requesters_behind, require_reviewed
+from hyops_ci.text import shell
 
 CONFIG: Final = "sources/config"
 INPUT: Final = "resume"
@@ -59,9 +69,19 @@ class AnswerStatus:
 
 def pending_run(client: Client, number: int) -> PendingRun:
     """Return run `number` with its request. Raises Refusal where it has none, or one for another repository or channel."""
-    run = run_fact(client, number)
-    held = handover_of(client, run, (REQUEST, CONFIG))
-    request = read_request(held[REQUEST])
+    run, home = run_fact(client, number), repository(client)
+    require_reviewed(run, home, path=run.path, sha=newest_commit(client, home.default_branch))
+    held = handover_of(client, run, (REQUEST, CONFIG, ORIGIN))
+    request = as_github_says(client, run, read_request(held[REQUEST]), requesters_behind(client, run, origin_in(held[ORIGIN]), home))
+    if digest_bytes(held[CONFIG]) != request.plan.config_digest:
+        raise Refusal(
+            "approval.request",
+            "the config beside the request is not the one that was planned with",
+            exit_code=Exit.APPROVAL,
+            found=digest_bytes(held[CONFIG]),
+            expected=request.plan.config_digest,
+            fix="sign nothing; find out what uploaded the artifact",
+        )
     if request.subject.repository_id != run.repository_id:
         raise Refusal(
             "approval.request",
@@ -82,6 +102,17 @@ def pending_run(client: Client, number: int) -> PendingRun:
             docs="approvals.md",
         )
     return PendingRun(run, request, read_config(held[CONFIG])[0])
+
+
+def as_github_says(client: Client, run: RunFact, request: ApprovalRequest, people: Iterable[Person]) -> ApprovalRequest:
+    """Return the request with those who asked, and the time, as GitHub shows them: the artifact is a file that a runner wrote.
+
+    The time is the end of the job that checked, or the start of the run where GitHub lists no such job.
+    """
+    checked = only_job(jobs(client, run.run_id, run.attempt), check_job_name(request.plan))
+    asked = moment(checked.completed_at if checked is not None and checked.completed_at else run.created_at)
+    asking = unique_people(people, issuer=request.decision.issuer)
+    return request.model_copy(update={"requesters": asking, "requested_at": stamp(asked.replace(microsecond=0))})
 
 
 def may_resume(client: Client, pending: PendingRun) -> DispatchTarget:
@@ -141,7 +172,7 @@ def signed_approval(envelope: Mapping[str, Any], pending: PendingRun) -> dict[st
 
 
 def resume(client: Client, pending: PendingRun, into: DispatchTarget, clock: Clock) -> Started:
-    """Start the run that resumes this one: the same workflow, on its branch.
+    """Start the run that resumes this one: the same workflow, on the default branch, which is its own.
 
     A run that resumes this one already, and has not failed, is returned instead. Raises as `start`, with a note that the answer is
     in the ledger, and what is left to do.
@@ -150,8 +181,8 @@ def resume(client: Client, pending: PendingRun, into: DispatchTarget, clock: Clo
     with _after_push(pending, "the run that resumes it was not started"):
         found = [
             each
-            for each in runs_by_title(client, into.file, f"{INPUT} {number} ")
-            if each.run_id > pending.run.run_id and (each.status != "completed" or each.conclusion == "success")
+            for each in runs_after(client, pending.run, into.file, f"{INPUT} {number} ")
+            if each.status != "completed" or each.conclusion == "success"
         ]
         if found:
             return Started(found[0].run_id, found[0].url)
@@ -166,7 +197,8 @@ def _after_push(pending: PendingRun, left: str) -> Iterator[None]:
     except DispatchError as error:
         unknown = error.gate == "dispatch.unknown"
         kind = Fault if isinstance(error, Fault) else Refusal
-        command = f"gh workflow run {PurePosixPath(pending.run.path).name} --ref {pending.run.branch} -f {INPUT}={pending.run.run_id}"
+        file = PurePosixPath(pending.run.path).name
+        command = shell("gh workflow run {} --ref {} -f {}={}", file, pending.run.branch, INPUT, pending.run.run_id)
         raise kind(
             error.gate,
             f"your answer is in the ledger; {error.reason if unknown else f'{left}: {error.reason}'}",

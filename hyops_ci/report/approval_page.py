@@ -1,6 +1,7 @@
 """What an approver reads before answering: one page, the same on every channel (docs/design/texts.md 2).
 
-Everything on it comes from plan and check. What was not measured is shown as such.
+Everything on it is in a digest that the answer binds, or in the answer itself: decision, plan, check, requesters and time. What was
+not measured is shown as such.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def approval_lines(
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
     until = requested_at + timedelta(seconds=seconds(request.lifetime))
     rows = [
-        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.rationale)}"'),
+        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.decision.rationale)}"'),
         ("Does", _does(plan, check)),
         ("Data", _data(plan, check)),
         ("Old side", _old_side(plan)),
@@ -113,7 +114,7 @@ def _checked(check: Check) -> str:
     secret = f"{len(check.secret_names)} secret names found" if check.secret_names else "secret names not confirmed"
     host = "" if check.runner.trusted else ", this host does not pin its callers"
     name = shown(check.runner.name or check.runner.hostname) or "a runner without a name"
-    return f"{moment(check.checked_at):%H:%M:%S}Z on {name}: HyOps {shown(check.hyops_version)}, {states}, {secret}{host}"
+    return f"on {name}: HyOps {shown(check.hyops_version)}, {states}, {secret}{host}"
 
 
 def _approvers(plan: Plan, demand: ApprovalDemand, requesters: Sequence[str], reviewers: Sequence[str], run_url: str) -> str:

@@ -32,9 +32,9 @@ def ask_for_approval(run: CheckedRun) -> ApprovalRequest:
     request = ApprovalRequest(
         subject=run.subject.model_copy(update={"nonce": secrets.token_hex(16), "accepted_risks": ()}),
         requesters=run.requesters,
-        rationale=run.decision.rationale,
         requested_at=stamp(run.context.clock.now().replace(microsecond=0)),
         lifetime=run.demand.lifetime,
+        decision=run.decision,
         plan=run.plan,
         check=run.check,
     )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
-from hyops_ci.contracts.github_facts import RunFact
+from hyops_ci.contracts.github_facts import RepositoryFact, RunFact
 from hyops_ci.contracts.host_trust import CallerEvent
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
@@ -50,7 +50,7 @@ def origin_of(resume: str, context: RunContext) -> Origin:
     if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
-    require_same_workflow(earlier, this, client)
+    require_reviewed(earlier, repository(client), path=this.path, sha=this.sha)
     first = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
     return Origin(
         requesters=unique_people((*requesters_of_run(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
@@ -78,24 +78,39 @@ def origin_in(content: bytes) -> Origin:
         raise _not_resumable("its origin cannot be read", "a run of this release") from None
 
 
-def require_same_workflow(earlier: RunFact, this: RunFact, client: Client) -> None:
-    """Require that the earlier run is of the same reviewed workflow: anyone who can push a branch can make a run that waits.
+def require_reviewed(run: RunFact, home: RepositoryFact, *, path: str, sha: str) -> None:
+    """Require that a run is of the reviewed workflow `path` at commit `sha` of the default branch. Raises Refusal (exit 6).
+
+    Anyone who can push a branch can make a run that waits, with any artifact.
 
     The name of a branch proves little: a tag may be called like it, and GitHub calls a fork's pull request by the fork's branch.
     The commit does: at another one workflow, plan and its digest are others, so that no answer to the earlier run would fit this one.
     """
-    branch = repository(client).default_branch
     pairs = (
-        ("repository", str(earlier.repository_id), str(this.repository_id)),
-        ("workflow", earlier.path, this.path),
-        ("branch", earlier.branch, branch),
-        ("commit", earlier.sha, this.sha),
+        ("repository", str(run.repository_id), str(home.id)),
+        ("workflow", run.path, path),
+        ("branch", run.branch, home.default_branch),
+        ("commit", run.sha, sha),
     )
     differs = [f"{name} {found}, not {wanted}" for name, found, wanted in pairs if found != wanted]
-    if earlier.event not in get_args(CallerEvent):
-        differs.append(f"started by {earlier.event}")
+    if run.event not in get_args(CallerEvent):
+        differs.append(f"started by {run.event}")
     if differs:
-        raise _not_resumable(f"run {earlier.run_id}: {'; '.join(differs)}", "a run of this workflow, at this commit of the default branch")
+        raise _not_resumable(f"run {run.run_id}: {'; '.join(differs)}", "a run of this workflow, at this commit of the default branch")
+
+
+def requesters_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact) -> tuple[Person, ...]:
+    """Return who asked for a run, and for those that it resumes, as GitHub shows them. Of `origin` only the numbers of runs are taken.
+
+    Raises Refusal (exit 6) where one of them is not of the same workflow.
+    """
+    found = list(requesters_of_run(run))
+    while origin.resumes is not None and origin.resumes.run_id < run.run_id:
+        earlier = run_fact(client, origin.resumes.run_id)
+        require_reviewed(earlier, home, path=run.path, sha=run.sha)
+        found += requesters_of_run(earlier)
+        run, origin = earlier, origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
+    return unique_people(found)
 
 
 def _not_resumable(found: str, expected: str) -> Refusal:
@@ -105,6 +120,6 @@ def _not_resumable(found: str, expected: str) -> Refusal:
         exit_code=Exit.APPROVAL,
         found=found,
         expected=expected,
-        fix="start a new run with the decision",
+        fix="sign nothing for it; start a new run with the decision",
         docs="approvals.md",
     )

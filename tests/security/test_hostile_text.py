@@ -162,7 +162,8 @@ def test_an_approvers_page(long_night: Incident, name: str) -> None:
     """Whatever got past the intake, the page is lines of text."""
     request = ApprovalRequest.model_validate_json((long_night.at_the_gate / "request.json").read_bytes())
     subject = request.subject.model_copy(update={"accepted_risks": (TEXTS[name],)})
-    lines = approval_lines(request.model_copy(update={"rationale": TEXTS[name], "subject": subject}))
+    decision = request.decision.model_copy(update={"rationale": TEXTS[name]})
+    lines = approval_lines(request.model_copy(update={"decision": decision, "subject": subject}))
     assert all(line.isprintable() for line in lines)
     assert sum(line.startswith("APPROVE?") for line in lines) == 1
     assert outside_of_fences(fenced("\n".join(lines))) == ""

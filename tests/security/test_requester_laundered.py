@@ -53,11 +53,10 @@ def test_a_dispatch_by_the_workflows_own_token(incident: Incident) -> None:
 
 def test_the_workflows_own_token_stays_refused_where_the_host_lists_its_number(incident: Incident) -> None:
     """Also at execute, with a plan that was let through: the host lists the number, somebody signed."""
+    incident.trust["apps"], incident.pinned = [41898282], True
     incident.reach_gate()
-    incident.trust["apps"] = [41898282]
     origin = incident.folder.read_json("origin.json")
     incident.folder.write_json("origin.json", origin | {"requesters": [{"login": "github-actions[bot]", "id": 41898282}]})
-    incident.pinned = True
     assert_refused(incident, incident.execute(incident.signed("jonas")), "approval.requester", 6, "github-actions[bot]")
 
 

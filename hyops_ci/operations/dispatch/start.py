@@ -37,6 +37,7 @@ from hyops_ci.intake.form import Form
 from hyops_ci.intake.records import ID, decision_id
 from hyops_ci.intake.validate import validate
 from hyops_ci.parsing.strict_json import read_object
+from hyops_ci.text import shell
 
 _REFERENCE: Final = re.compile(r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}|\.[A-Za-z0-9_][A-Za-z0-9_./-]{0,198})@(?P<sha>[0-9a-f]{40})")
 _NAMEABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -168,11 +169,11 @@ def _must_be_tip(client: Client, ref: str, reference: str) -> None:
 def _by_reference(request: StartRequest, client: Client, name: str, *, event: bool = False) -> str:
     """How a decision travels that is too large to be sent."""
     path = f".github/dr/decisions/{name if _NAMEABLE.fullmatch(name) else 'decision'}.json"
-    where = f"--repository {client.repository} --workflow {request.workflow}{f' --ref {request.ref}' * bool(request.ref)}"
-    return (
-        f"{'an event cannot carry it; ' * event}commit it and send its place: git add {path} && git commit -m Decision && git push && "
-        f"hyops-ci dispatch {where} --decision-ref {path}@$(git rev-parse HEAD)"
-    )
+    commit = shell("git add {} && git commit -m Decision && git push", path)
+    where = shell("hyops-ci dispatch --repository {} --workflow {}", client.repository, request.workflow)
+    where += shell(" --ref {}", request.ref) * bool(request.ref)
+    send = shell("--decision-ref {}@$(git rev-parse HEAD)", path)
+    return f"{'an event cannot carry it; ' * event}commit it and send its place: {commit} && {where} {send}"
 
 
 # ------------------------------------------------------------------------------------------- what the workflow takes

@@ -115,17 +115,17 @@ def refuse_changed_check(run: CheckedRun) -> None:
     case = CheckCase(run.plan, look(run, "execute"))
     now = report(case, run_gates("check", case), run_id=run.context.job.run_id, checked_at=stamp(run.context.clock.now()))
     if now.digest() != run.check.digest():
-        before = {step.id: step.outcome for step in run.check.steps}
+        before, then = {step.id: step.outcome for step in run.check.steps}, run.check.bound()
         differs = [
             f"{step.id}: {before.get(step.id, 'absent')} then, {step.outcome} now"
             for step in now.steps
             if before.get(step.id) != step.outcome
-        ]
+        ] or [f"{name}: {then.get(name)} then, {value} now" for name, value in now.bound().items() if then.get(name) != value]
         raise Refusal(
             "check.changed",
             "what was approved is no longer so",
             exit_code=Exit.POLICY,
-            found="; ".join(differs) or "the effective blueprint differs",
+            found="; ".join(differs) or "something is no longer known",
             expected=f"as checked at {run.check.checked_at}",
             fix="start a new run: its approver reads what is true now",
         )

@@ -142,7 +142,11 @@ PRIVATE = {login: sample_run.Ed25519PrivateKey.from_private_bytes(bytes([n + 10]
 def test_quorum_counts_people(votes: list[tuple[str, str]], quorum: int, requester: str, known: set[str]) -> None:
     approvers = {login: public_of(PRIVATE[login]) for login in known}
     demand = PLAN.approval.model_copy(update={"quorum": quorum, "approvers": approvers})
-    answers = [sample_run.signed(sample_run.approval(SUBJECT, login, verdict=verdict), PRIVATE[login]) for login, verdict in votes]
+    asked = [{"login": requester, "id": 0}]
+    answers = [
+        sample_run.signed(sample_run.approval(SUBJECT, login, verdict=verdict, requesters=asked), PRIVATE[login])
+        for login, verdict in votes
+    ]
     denied = any(login in known and verdict == "deny" for login, verdict in votes)
     people = {login for login, verdict in votes if verdict == "approve" and login in known} - {requester}
     if not denied and len(people) >= quorum:

@@ -25,7 +25,7 @@ MARIA, JONAS = Person(login="maria", id=11), Person(login="jonas", id=12)
 
 
 def request(**changes: Any) -> ApprovalRequest:
-    given: dict[str, Any] = {"subject": sample_run.subject(PLAN, CHECK), "requesters": (MARIA,), "rationale": "INC-4242"}
+    given: dict[str, Any] = {"subject": sample_run.subject(PLAN, CHECK), "requesters": (MARIA,), "decision": sample_run.decision()}
     given |= {"requested_at": CHECK.checked_at, "lifetime": PLAN.approval.lifetime, "plan": PLAN, "check": CHECK}
     return ApprovalRequest(**(given | changes))
 
@@ -60,6 +60,7 @@ def test_no_yes_to_an_own_or_an_old_question() -> None:
         {"plan": sample_run.plan(lane="azure").document()},
         {"check": sample_run.check(PLAN, restore_point={"value": "another"}).document()},
         {"lifetime": "PT99H"},
+        {"decision": sample_run.decision(rationale="another reason").document()},
         {"subject": sample_run.subject(PLAN, CHECK, service="other/prod").document()},
         {"subject": sample_run.subject(PLAN, CHECK, decision_type="failback_onprem").document()},
         {"subject": sample_run.subject(PLAN, CHECK, decision_digest=sample_run.ZERO).document()},
@@ -75,7 +76,7 @@ def test_a_check_of_another_plan_is_not_signed() -> None:
     subject = sample_run.subject(PLAN, CHECK, check_digest=of_another.digest())
     with pytest.raises(Refusal, match=r"approval\.request") as refused:
         read_request(content(request(), check=of_another.document(), subject=subject.document()))
-    assert refused.value.found.startswith("check or lifetime")
+    assert refused.value.found.startswith("decision, check or lifetime")
 
 
 def test_a_host_may_shorten_what_the_plan_asks_for() -> None:
@@ -134,7 +135,7 @@ def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
 
 
 def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
-    text = "\n".join(shown(rationale="\x1b[2J\u202egnp\nAPPROVED"))
+    text = "\n".join(shown(decision=sample_run.decision().model_copy(update={"rationale": "\x1b[2J\u202egnp\nAPPROVED"})))
     assert not set(text) & set("\x1b\u202e\r")
     assert len(text.splitlines()) == 11
 

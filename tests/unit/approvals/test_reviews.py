@@ -65,13 +65,15 @@ def judged(case: dict[str, Any]) -> tuple[Approval, ...]:
         requesters=tuple(requesters),
         requested_at=ASKED_AT,
         lifetime=demand.lifetime,
+        decision=sample_run.decision(),
         plan=PLAN.model_copy(update={"approval": demand}),
         check=CHECK,
     )
     reviews = approvals_of(
         [review(each) for each in case.get("reviews", [])], asked, run_id=212, attempt=case.get("attempt", 1), observed_at=now
     )
-    signed = [sample_run.signed(sample_run.approval(SUBJECT, each), KEYS[each]) for each in case.get("signed", [])]
+    asking = [each.document() for each in requesters]
+    signed = [sample_run.signed(sample_run.approval(SUBJECT, each, requesters=asking), KEYS[each]) for each in case.get("signed", [])]
     context = ApprovalContext(
         demand,
         sample_run.subject(PLAN, CHECK, **case.get("expected", {})),

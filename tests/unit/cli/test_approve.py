@@ -78,8 +78,8 @@ class Desk:
         return [json.loads(base64.b64decode(each.payload)) for each in self.incident.ledger().tip().answers]
 
     def workflow(self, text: str) -> None:
-        """Another workflow file on the default branch; the run that waits was started on the commit before."""
-        self.incident.repository.commit({WORKFLOW: text})
+        """Another workflow file on the default branch, and the run that waits is of it."""
+        self.incident.run.sha = self.incident.repository.commit({WORKFLOW: text})
 
 
 def waits(incident: Incident) -> None:
@@ -112,7 +112,9 @@ def desk(
     evening: tuple[Incident, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Desk]:
     incident, folder = evening
+    sha = incident.run.sha
     yield sit_down(incident, folder, tmp_path, monkeypatch, capsys)
+    incident.run.sha = sha
     shutil.rmtree(incident.site.root / "ledger.git")
     shutil.copytree(folder / "ledger.git", incident.site.root / "ledger.git")
     shutil.rmtree(incident.site.root / "onlooker", ignore_errors=True)

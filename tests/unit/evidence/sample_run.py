@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
 from hyops_ci.contracts.base import Model, stamp
 from hyops_ci.contracts.check import Check
-from hyops_ci.contracts.digest import canonical, digest
+from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result, State
@@ -47,7 +48,16 @@ class SetClock:
         self.at = datetime.fromisoformat(f"2026-11-23T{clock}+00:00")
 
 
-DECISION = {"api_version": "hybridops/v1", "kind": "Decision", "rationale": "INC-4242 on-prem DC lost power", "issuer": "github:maria"}
+DECISION = {
+    "api_version": "hybridops/v1",
+    "kind": "Decision",
+    "decision_id": "manual-4711-212",
+    "decision_type": "failover",
+    "service": "pg-ha/prod",
+    "rationale": "INC-4242 on-prem DC lost power",
+    "issued_at": "2026-11-23T03:04:31Z",
+    "issuer": "github:maria",
+}
 
 _STEPS = (
     ("gcp_pg_egress", "org/gcp/pg-egress", "mutate", False),
@@ -59,11 +69,15 @@ _STEPS = (
 )
 
 
+def decision(**changes: Any) -> Decision:
+    return Decision.model_validate_json(json.dumps(DECISION | changes))
+
+
 def plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
         "kind": "Plan",
         "decision_id": "manual-4711-212",
-        "decision_digest": digest(DECISION),
+        "decision_digest": decision().digest(),
         "decision_type": "failover",
         "service": "pg-ha/prod",
         "env": "prod",
@@ -245,7 +259,7 @@ def recovered_run(root: Path) -> tuple[Plan, Check]:
     """A run that recovered the service, ready to be sealed but for its result."""
     of = plan()
     seen = check(of)
-    write(root, "decision.json", DECISION)
+    write(root, "decision.json", decision())
     write(root, "decision.raw", b'{"action": "failover"}\n')
     write(root, "plan.json", of)
     write(root, "check.json", seen)

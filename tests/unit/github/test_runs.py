@@ -8,7 +8,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.responses import NotFound
-from hyops_ci.github.runs import read_run, run, runs_by_title, waiting_runs
+from hyops_ci.github.runs import read_run, run, runs_after, waiting_runs
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
@@ -57,8 +57,9 @@ def test_no_such_run(github_fake: FakeGitHub, repository: Repository) -> None:
         run(connect(github_fake), 1)
 
 
-def test_runs_by_their_title_newest_first(github_fake: FakeGitHub, repository: Repository) -> None:
+def test_runs_of_the_same_workflow_branch_and_commit_newest_first(github_fake: FakeGitHub, repository: Repository) -> None:
     workflow = repository.add_workflow(".github/workflows/dr.yml", "on: workflow_dispatch")
+    first = read_run(repository.add_run(workflow, number=212).show())
     for number, title in (
         (213, "resume 212 by jonas"),
         (214, "resume 2120 by jonas"),
@@ -66,17 +67,23 @@ def test_runs_by_their_title_newest_first(github_fake: FakeGitHub, repository: R
         (216, "not resume 212 "),
     ):
         repository.add_run(workflow, number=number, title=title)
-    repository.add_run(".github/workflows/other.yml", number=217, title="resume 212 by mallory")
-    assert [each.run_id for each in runs_by_title(connect(github_fake), "dr.yml", "resume 212 ")] == [215, 213]
+    title = "resume 212 by mallory"
+    repository.add_run(".github/workflows/other.yml", number=217, title=title)
+    repository.add_run(workflow, number=211, title=title)
+    repository.add_run(workflow, number=218, title=title, branch="evil")
+    repository.add_run(workflow, number=219, title=title, sha="0" * 40)
+    repository.add_run(workflow, number=220, title=title, event="push")
+    assert [each.run_id for each in runs_after(connect(github_fake), first, "dr.yml", "resume 212 ")] == [215, 213]
 
 
 def test_one_odd_entry_of_a_list_hides_no_other(monkeypatch: pytest.MonkeyPatch, github_fake: FakeGitHub, repository: Repository) -> None:
     workflow = repository.add_workflow(".github/workflows/dr.yml", "on: workflow_dispatch")
+    first = read_run(repository.add_run(workflow, number=212).show())
     made = repository.add_run(workflow, title="resume 212 by jonas")
     good = made.show()
     odd: list[object] = [{}, {**good, "actor": None}, {**good, "id": "x"}, None, good]
     monkeypatch.setattr(Client, "pages", lambda *_, **__: iter(odd))
-    for found in (runs_by_title(connect(github_fake), "dr.yml", "resume 212 "), waiting_runs(connect(github_fake), "dr.yml")):
+    for found in (runs_after(connect(github_fake), first, "dr.yml", "resume 212 "), waiting_runs(connect(github_fake), "dr.yml")):
         assert [each.run_id for each in found] == [made.id]
 
 

@@ -47,7 +47,7 @@ def handed_over(incident: Incident, name: str, content: bytes) -> Run:
 
 
 def test_what_a_run_asks(incident: Incident, asked: PendingRun) -> None:
-    assert asked.request == incident.request
+    assert asked.request == incident.request.model_copy(update={"requested_at": asked.run.created_at})
     assert asked.run.run_id == incident.run.id
     assert asked.config.approvals.quorum == 2
 
@@ -131,9 +131,8 @@ def test_which_run_is_the_one_that_goes_on(
     status: str, conclusion: str | None, counts: bool, incident: Incident, asked: PendingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = asked.run.model_copy(update={"run_id": asked.run.run_id + 1, "status": status, "conclusion": conclusion, "url": "there"})
-    earlier = found.model_copy(update={"run_id": asked.run.run_id - 1, "status": "queued", "url": "before"})
-    listed: tuple[RunFact, ...] = (found, earlier)
-    monkeypatch.setattr(approve, "runs_by_title", lambda *_: listed)
+    listed: tuple[RunFact, ...] = (found,)
+    monkeypatch.setattr(approve, "runs_after", lambda *_: listed)
     monkeypatch.setattr(approve, "start", lambda *_, **__: Started(999, "new"))
     into = approve.dispatch_target(incident.client(), "dr.yml")
     assert resume(incident.client(), asked, into, SystemClock()).url == ("there" if counts else "new")

@@ -11,11 +11,12 @@ import pytest
 from hyops_ci.contracts.approval import Person
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.repository import repository as repository_fact
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, handover_of
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_same_workflow
+from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_in, origin_of, require_reviewed
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.runs import Run
@@ -143,10 +144,10 @@ def test_a_run_of_another_kind(
 
 def test_a_run_of_another_repository(waited: Run, client: Client) -> None:
     """GitHub does not answer with one today; whether it is the same repository is not left to that."""
-    fact = run_fact(client, waited.id)
-    require_same_workflow(fact, fact, client)
+    fact, home = run_fact(client, waited.id), repository_fact(client)
+    require_reviewed(fact, home, path=fact.path, sha=fact.sha)
     with pytest.raises(Refusal, match=r"run\.resume") as caught:
-        require_same_workflow(fact.model_copy(update={"repository_id": 4712}), fact, client)
+        require_reviewed(fact.model_copy(update={"repository_id": 4712}), home, path=fact.path, sha=fact.sha)
     assert caught.value.found == f"run {waited.id}: repository 4712, not 4711"
 
 
