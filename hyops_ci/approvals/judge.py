@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.objections import OBJECTIONS, approval_refusal
 from hyops_ci.approvals.requesters import refuse_unknown_machines
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person
 from hyops_ci.errors import Refusal
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import open_envelope
 
 
@@ -49,9 +49,9 @@ def open_approvals(envelopes: Iterable[Any], context: ApprovalContext) -> tuple[
             ignored.append(f"number {number} is signed by {_named(envelope)}, no approver's key")
             continue
         try:
-            approval = Approval.model_validate_json(found.payload)
-        except ValidationError as error:
-            raise _unreadable(f"number {number}: {error.error_count()} fields do not fit") from None
+            approval = read_document(Approval, found.payload)
+        except JsonError as error:
+            raise _unreadable(f"number {number}: {error}") from None
         if approval.channel != "signed" or approvers.get(approval.approver.login) not in found.signers:
             ignored.append(f"number {number} speaks for {approval.approver.login}, whose key did not sign it")
             continue

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import public_of, sign
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ MAX_REQUEST: Final = 1 << 20
 def read_request(content: bytes) -> ApprovalRequest:
     """Return the request in `content`. Raises Refusal (exit 6) if its subject differs from the documents that it shows."""
     try:
-        request = ApprovalRequest.model_validate_json(content if len(content) <= MAX_REQUEST else b"")
-    except ValidationError as error:
-        raise _unfit(f"{error.error_count()} fields do not fit") from None
+        request = read_document(ApprovalRequest, content, most=MAX_REQUEST)
+    except JsonError as error:
+        raise _unfit(str(error)) from None
     subject, plan, check = request.subject, request.plan, request.check
     shown = {
         "plan_digest": plan.digest(),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import read_document
 from hyops_ci.signing.dsse import open_envelope, public_of, sign
 
 if TYPE_CHECKING:
@@ -54,7 +52,4 @@ def sign_settlement(settlement: Settlement, keys: Sequence[Ed25519PrivateKey]) -
 def read_settlement(envelope: Any, approvers: Iterable[str]) -> tuple[Settlement, tuple[str, ...]]:
     """Return the settlement, and which of the `approvers`' keys signed it. Raises ValueError for anything else."""
     opened = open_envelope(envelope, SETTLEMENT_PAYLOAD, approvers)
-    try:
-        return Settlement.model_validate(json.loads(opened.payload)), opened.signers
-    except ValidationError as error:
-        raise ValueError(f"{error.error_count()} fields do not fit") from None
+    return read_document(Settlement, opened.payload), opened.signers

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.parsing.documents import json_object, read_document, read_json
+from hyops_ci.parsing.strict_json import JsonError
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude.stage import Conclusion
@@ -60,7 +62,7 @@ def command(output: str) -> int:
     )
     files = read_files(ended.bundle)
     lines = summary_lines(
-        result, json.loads(files.get("objectives.json", b"{}")), f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}"
+        result, json_object(files.get("objectives.json")) or {}, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}"
     )
     for line in lines:
         say(line)
@@ -84,25 +86,19 @@ def write_github_record(ended: Conclusion) -> str:
 
 def _results(text: str) -> dict[str, str]:
     """Return GitHub's result of each job; other content is ignored."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return {str(name): str(result) for name, result in value.items()} if isinstance(value, dict) else {}
+    return {name: str(result) for name, result in (json_object(text) or {}).items()}
 
 
 def _watches(text: str) -> list[Watched]:
     """Return what the watch jobs handed over; what cannot be read is ignored."""
-    from pydantic import ValidationError
-
     from hyops_ci.stages.watch.stage import Watched
 
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = read_json(text)
+    except JsonError:
         return []
     found = []
     for each in value if isinstance(value, list) else []:
-        with suppress(ValidationError):
-            found.append(Watched.model_validate_json(json.dumps(each)))
+        with suppress(JsonError):
+            found.append(read_document(Watched, json.dumps(each)))
     return found

@@ -14,6 +14,7 @@ import click
 
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
+from hyops_ci.parsing.documents import json_object
 from hyops_ci.text import fenced
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def show_conclusion(ended: Conclusion, output: str) -> int:
     }
     evidence = f"{ended.bundle}, {ended.sha256[:19]}...; hyops-ci evidence verify {ended.bundle}"
     lines = [
-        *summary_lines(result, json.loads(read_files(ended.bundle).get("objectives.json", b"{}")), evidence),
+        *summary_lines(result, json_object(read_files(ended.bundle).get("objectives.json")) or {}, evidence),
         f"  {'Report':<10} {ended.report}",
     ]
     if not ended.verdict.ok:

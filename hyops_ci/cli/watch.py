@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from hyops_ci.cli.options import format_option, gather
+from hyops_ci.parsing.documents import read_json
+from hyops_ci.parsing.strict_json import JsonError
 
 if TYPE_CHECKING:
     from hyops_ci.stages.watch.stage import Watched
@@ -77,8 +79,8 @@ def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
     from hyops_ci.errors import Exit, Refusal
 
     try:
-        found = json.loads(text or "[]")
-    except ValueError:
+        found = read_json(text or "[]")
+    except JsonError:
         found = None
     if isinstance(found, list) and len(found) >= at_least and all(isinstance(name, str) for name in found):
         return tuple(found)

@@ -6,14 +6,14 @@ import json
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import FIELDS, read_document
 from hyops_ci.parsing.model_errors import refuse_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.parsing.strict_yaml import read_yaml
 
 M = TypeVar("M", bound=Model)
@@ -43,14 +43,14 @@ def read_trust(data: bytes, path: str) -> HostTrust:
 
 def _read(raw: Any, model: type[M], kind: str, path: str) -> M:
     try:
-        return model.model_validate_json(json.dumps(raw))
-    except (ValidationError, ValueError, TypeError) as error:
+        return read_document(model, json.dumps(raw))
+    except (ValueError, TypeError) as error:
         if not isinstance(raw, dict):
             found = "nothing" if raw is None else f"a {type(raw).__name__}"
             raise Refusal(
                 "config.schema", f"{path} is not valid", exit_code=Exit.USAGE, found=found, expected="a mapping", fix="docs/adopt.md"
             ) from None
-        if isinstance(error, ValidationError):
+        if isinstance(error, JsonError) and error.rule == FIELDS:
             schema = json.loads(schema_file(kind).read_text(encoding="utf-8"))
             refuse_document(raw, schema, gate="config.schema", what=path, exit_code=Exit.USAGE, fix=f"correct {path}; see docs/adopt.md")
         raise Refusal(

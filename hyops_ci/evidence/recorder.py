@@ -6,20 +6,18 @@ is killed leaves at worst one torn line, which the next process cuts off and rec
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Self
 
-from pydantic import ValidationError
-
 from hyops_ci import files
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.run import Event, State, may_follow
+from hyops_ci.parsing.documents import read_document, read_json
 
 STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
 """Stages in the order in which their parts chain."""
@@ -134,12 +132,12 @@ def chain(parts: Iterable[tuple[str, bytes]]) -> Iterator[Event]:
 def parse_event(line: bytes, where: str) -> Event:
     """Return the event of one line. Raises BrokenChain if its hash does not match."""
     try:
-        event = Event.model_validate_json(line)
-        fields = json.loads(line)
+        event = read_document(Event, line)
+        fields = read_json(line)
         said = fields.pop("hash")
         if canonical({**fields, "hash": said}) != line or digest(fields) != said:
             raise BrokenChain(f"{where} is not what was written")
-    except (ValidationError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise error if isinstance(error, BrokenChain) else BrokenChain(f"{where} is no event") from None
     return event
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
-
-from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
 from hyops_ci.contracts.base import Model
@@ -19,6 +16,8 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import STAND_IN, TERMINAL, Event, Result, State, may_follow
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
 from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
+from hyops_ci.parsing.documents import json_object, read_document, read_json
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import open_envelope
 
 ENVELOPES: Final = "approvals/envelopes.json"
@@ -33,15 +32,6 @@ def replay(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str
     yield from _events(manifest, contents)
     yield from _result(manifest, contents, facts)
     yield from _documents(manifest, contents, facts)
-
-
-def json_object(content: bytes | None) -> dict[str, Any] | None:
-    """Return the JSON object in `content`, or None for anything else."""
-    try:
-        value = json.loads(content or b"")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _events(manifest: Manifest, contents: Contents) -> Iterator[str]:
@@ -165,13 +155,13 @@ def _signed(content: bytes | None, plan: Plan) -> set[str]:
     """Return the digests of approvals that an approver of the plan signed in their own name; other envelopes are ignored."""
     found: set[str] = set()
     try:
-        envelopes = json.loads(content or b"[]")
-    except (ValueError, RecursionError):
+        envelopes = read_json(content or b"[]")
+    except JsonError:
         return found
     for envelope in envelopes if isinstance(envelopes, list) else ():
-        with suppress(ValueError):  # pydantic's ValidationError is one
+        with suppress(ValueError):  # JsonError is one
             opened = open_envelope(envelope, APPROVAL_PAYLOAD, plan.approval.approvers.values())
-            approval = Approval.model_validate_json(opened.payload)
+            approval = read_document(Approval, opened.payload)
             if plan.approval.approvers.get(approval.approver.login) in opened.signers:
                 found.add(approval.digest())
     return found
@@ -197,6 +187,6 @@ def _read(contents: Contents, name: str, model: type[M]) -> tuple[M | None, str]
     if name not in contents:
         return None, ""
     try:
-        return model.model_validate_json(contents[name] or b""), ""
-    except ValidationError as error:
-        return None, f"{name} is no {model.__name__}: {error.error_count()} fields do not fit"
+        return read_document(model, contents[name] or b""), ""
+    except JsonError as error:
+        return None, f"{name} is no {model.__name__}: {error}"

@@ -14,6 +14,7 @@ from hyops_ci import files
 from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.run import Event
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, read_chain
+from hyops_ci.parsing.documents import json_object
 
 REDACTIONS: Final = "redactions.json"
 CHANGED: Final = "changed_at_sealing"
@@ -41,11 +42,7 @@ def scrub_run(run_dir: Path, paths: Iterable[str], scrub: Scrub) -> None:
 
 def changed_at_sealing(content: bytes | None) -> frozenset[str]:
     """Return the files that `redactions.json` names as changed; none if it cannot be read."""
-    try:
-        value = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
-        return frozenset()
-    names = value.get(CHANGED) if isinstance(value, dict) else None
+    names = (json_object(content) or {}).get(CHANGED)
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
 
@@ -58,11 +55,7 @@ def _record(run_dir: Path, leaking: Iterable[str]) -> None:
     """Add the files to `redactions.json`, beside the counts and the files that are already in it."""
     path = run_dir / REDACTIONS
     before = path.read_bytes() if path.is_file() else b"{}"
-    try:
-        document = json.loads(before)
-    except (ValueError, RecursionError):
-        document = {}
-    document = document if isinstance(document, dict) else {}
+    document = json_object(before) or {}
     document[CHANGED] = sorted({*changed_at_sealing(before), *leaking})
     files.write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
@@ -81,12 +74,9 @@ def _scrub_events(run_dir: Path, scrub: Scrub) -> None:
 
 def _clean(event: Event, scrub: Scrub) -> dict[str, Any]:
     fields: dict[str, Any] = event.model_dump(mode="json", exclude={"prev", "hash"})
-    try:
-        clean = json.loads(scrub(canonical(fields)))
-    except ValueError:
-        clean = None
+    clean = json_object(scrub(canonical(fields)))
     fixed = (*_FIXED, "name") if event.kind == "transition" else _FIXED
-    if isinstance(clean, dict) and clean.keys() == fields.keys() and all(clean[key] == fields[key] for key in fixed):
+    if clean is not None and clean.keys() == fields.keys() and all(clean[key] == fields[key] for key in fixed):
         return clean
     return fields | {"data": {"redacted": "all of it"}, "name": fields["name"] if event.kind == "transition" else "redacted"}
 

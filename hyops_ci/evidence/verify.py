@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from hyops_ci import archive
 from hyops_ci.archive import BadArchive, Member
 from hyops_ci.contracts.digest import canonical
@@ -23,11 +21,14 @@ from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
 from hyops_ci.contracts.public_key import key_bytes
 from hyops_ci.errors import Exit, shown
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
-from hyops_ci.evidence.replay import Facts, json_object, replay
+from hyops_ci.evidence.replay import Facts, replay
 from hyops_ci.evidence.scrubbing import REDACTIONS
+from hyops_ci.parsing.documents import json_object, read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import open_envelope
 
 MAX_KEPT: Final = 64 << 20
+MAX_MANIFEST: Final = 4 << 20
 """Bytes of documents that are held in memory at once."""
 MAX_PROBLEMS: Final = 50
 NOT_COMPARED: Final = "not compared with any key you trust"
@@ -158,9 +159,9 @@ def _manifest(members: Mapping[str, Member], problems: list[str]) -> Manifest | 
         problems.append(f"no {MANIFEST}")
         return None
     try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError as error:
-        problems.append(f"{MANIFEST} is no manifest: {error.error_count()} fields do not fit")
+        manifest = read_document(Manifest, content, most=MAX_MANIFEST)
+    except JsonError as error:
+        problems.append(f"{MANIFEST} is no manifest: {error}")
         return None
     if canonical(manifest.document()) != content:
         problems.append(f"{MANIFEST} is not written as it was sealed")

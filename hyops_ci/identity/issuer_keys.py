@@ -20,6 +20,7 @@ from hyops_ci.errors import Exit, Fault
 from hyops_ci.files import UnsafeFile
 from hyops_ci.http.client import HttpClient, Limits, host_ca, proxies_of
 from hyops_ci.http.retry import repeat
+from hyops_ci.parsing.documents import json_object
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -135,11 +136,8 @@ class IssuerKeys:
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        raise _Unusable("the answer is not JSON") from None
-    if not isinstance(found, dict):
+    found = json_object(content)
+    if found is None:
         raise _Unusable("the answer is not a JSON object")
     return found
 

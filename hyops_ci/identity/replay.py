@@ -16,6 +16,7 @@ from hyops_ci import files
 from hyops_ci.errors import Refusal
 from hyops_ci.files import UnsafeFile
 from hyops_ci.identity.token import LEEWAY, token_refusal
+from hyops_ci.parsing.documents import json_object
 
 NAME: Final = "seen-tokens.json"
 PATIENCE: Final = 10.0
@@ -58,11 +59,8 @@ def _read(path: Path) -> dict[str, int]:
         content = files.read(path, MAX_BYTES, owned=True)
     except FileNotFoundError:
         return {}
-    try:
-        seen = json.loads(content)
-    except (ValueError, RecursionError):
-        seen = None
-    if not isinstance(seen, dict) or not all(type(until) is int for until in seen.values()):
+    seen = json_object(content)
+    if seen is None or not all(type(until) is int for until in seen.values()):
         raise UnsafeFile(f"{path} is damaged", "hashes of tokens and when each expires", "remove it once every token has expired")
     return seen
 

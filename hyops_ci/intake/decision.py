@@ -18,7 +18,7 @@ from hyops_ci.intake.form import Form
 from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
 from hyops_ci.intake.validate import validate
-from hyops_ci.parsing.model_errors import read_model
+from hyops_ci.parsing.documents import read_model
 from hyops_ci.parsing.strict_json import BY_HAND, read_object
 from hyops_ci.text import short_span
 

@@ -16,7 +16,7 @@ from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt, RecordCheck
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.parsing.model_errors import read_model
+from hyops_ci.parsing.documents import read_model
 
 Record = DecisionRecord | DispatchRequest | ExecutionRecord | ExecutorAttempt
 MODELS: Final[Mapping[str, type[Record]]] = {

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger import git_errors
 from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.ledger.store import Head
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 
 FILE: Final = "tip.json"
 WAITS: Final = (0.5, 2.0, 5.0)
@@ -148,9 +148,9 @@ class GitStore:
                 raise self._unreadable(commit, f"no {FILE}")
             start, size = line_end + 1, int(header[2])
             try:
-                self._known[commit] = Tip.model_validate_json(data[start : start + size])
-            except ValidationError as error:
-                raise self._unreadable(commit, f"{error.error_count()} fields of {FILE} do not fit") from None
+                self._known[commit] = read_document(Tip, data[start : start + size])
+            except JsonError as error:
+                raise self._unreadable(commit, f"{FILE}: {error}") from None
             at = start + size + 1
 
     def _ask(self, *words: str) -> GitResult:

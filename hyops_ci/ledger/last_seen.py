@@ -9,6 +9,7 @@ from typing import Final
 from hyops_ci import files
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
+from hyops_ci.parsing.documents import read_json
 
 UNREADABLE: Final = "0" * 40
 """Stands for a file that cannot be read: it raises the alarm, as a missing commit would."""
@@ -23,7 +24,7 @@ class TipMemory:
     def seen(self) -> str | None:
         """Return the commit last seen, None for a host that never saw the branch. Call it before the branch is read."""
         try:
-            return str(json.loads(self._path.read_text(encoding="ascii"))["commit"])
+            return str(read_json(self._path.read_bytes())["commit"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.approval import Approval, Subject
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_ANSWERS, Answer, Tip
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 
 _QUESTION: Final = ("repository_id", "service", "decision_type", "decision_digest", "plan_digest", "check_digest")
 """What an answer must share with the question. Nonce and risks are the answer's own, the epoch is judged at the claim."""
@@ -58,15 +58,14 @@ def read_answer(envelope: Any) -> SignedAnswer:
     """Return the envelope with its approval. Raises Refusal (exit 6) `ledger.answer` for anything else."""
     try:
         # By way of JSON, as it will be read again: a strict model does not take a list for a tuple.
-        answer = Answer.model_validate_json(canonical(dict(envelope) if isinstance(envelope, Mapping) else None))
+        answer = read_document(Answer, canonical(dict(envelope) if isinstance(envelope, Mapping) else None))
         size, found = len(canonical(answer.document())), ""
-        approval = Approval.model_validate_json(base64.b64decode(answer.payload))
+        approval = read_document(Approval, base64.b64decode(answer.payload))
         if size <= MAX_ANSWER:
             return SignedAnswer(answer, approval)
         found = f"{size} bytes"
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        found = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}".removeprefix(": ")
+    except JsonError as error:
+        found = str(error)
     except (ValueError, RecursionError):
         found = "a value that JSON cannot hold"
     raise _refuse(
@@ -109,8 +108,8 @@ def remaining_answers(tip: Tip, claimed: Asked, at: str) -> tuple[Answer, ...]:
 def approval_in(answer: Answer) -> Approval | None:
     """Return the approval in an answer, None where the branch was edited by hand."""
     try:
-        return Approval.model_validate_json(base64.b64decode(answer.payload))
-    except ValidationError:
+        return read_document(Approval, base64.b64decode(answer.payload))
+    except JsonError:
         return None
 
 

@@ -36,6 +36,7 @@ from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.github.runs import runs_after
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.parsing.documents import read_document
 from hyops_ci.signing.dsse import open_envelope
 from hyops_ci.stages.approval import REQUEST
 from hyops_ci.stages.conclude.cross_check import only_job
@@ -164,7 +165,7 @@ def signed_approval(envelope: Mapping[str, Any], pending: PendingRun) -> dict[st
     """Return the approval in an envelope that its approver's own key signed, without its time; None for anything else."""
     try:
         found = open_envelope(dict(envelope), APPROVAL_PAYLOAD, pending.request.plan.approval.approvers.values())
-        said = Approval.model_validate_json(found.payload)
+        said = read_document(Approval, found.payload)
     except ValueError:
         return None
     mine = pending.request.plan.approval.approvers.get(said.approver.login) in found.signers

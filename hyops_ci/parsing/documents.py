@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.model_errors import pointer_of
 from hyops_ci.parsing.strict_json import BY_HAND, JsonError, Rule, parse
 
 if TYPE_CHECKING:
-    from hyops_ci.contracts.base import Model
+    from pydantic import BaseModel
 
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound="BaseModel")
 MAX_DOCUMENT: Final = 1024 * 1024
 MAX_NESTED: Final = 96
 """Levels of a document: an overlay may have 64, and stands inside others."""
 _EXPLAINED: Final = 100
 """Errors of a model that are put into words: making these takes longer than finding them."""
 FIELDS: Final = Rule("intake.schema", "fields do not fit", BY_HAND)
+
+
+def read_json(data: bytes | str, *, most: int = MAX_DOCUMENT) -> Any:
+    """Return a JSON value that is part of no decision. Raises JsonError as `parse`."""
+    return parse(data, most=most, depth=MAX_NESTED)
+
+
+def json_object(data: bytes | str | None) -> dict[str, Any] | None:
+    """Return a JSON object, as `read_json`; None for anything else."""
+    try:
+        value = read_json(data or b"")
+    except JsonError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def read_document(model: type[M], data: bytes | str, *, most: int = MAX_DOCUMENT) -> M:
@@ -27,7 +44,7 @@ def read_document(model: type[M], data: bytes | str, *, most: int = MAX_DOCUMENT
     """
     from pydantic import ValidationError
 
-    parse(data, most=most, depth=MAX_NESTED)
+    read_json(data, most=most)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -36,5 +53,19 @@ def read_document(model: type[M], data: bytes | str, *, most: int = MAX_DOCUMENT
         if count <= _EXPLAINED:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             found = f"{pointer_of(first['loc']) or '/'}: {first['msg']}"
-        reason = f"{count} field{'s do' if count > 1 else ' does'} not fit"
-        raise JsonError(FIELDS, found, f"a {model.__name__}", reason) from None
+        raise JsonError(FIELDS, found, f"a {model.__name__}", f"{count} of its fields do not fit") from None
+
+
+def read_model(model: type[M], value: Mapping[str, Any], what: str) -> M:
+    """Return `value` as the model. Raises Refusal (exit 3) `intake.schema` for what the model does not take."""
+    try:
+        return read_document(model, json.dumps(value))
+    except JsonError as error:
+        raise Refusal(
+            "intake.schema",
+            f"{what} is not valid",
+            exit_code=Exit.DECISION,
+            found=error.found,
+            expected=f"a valid {model.__name__}",
+            fix="correct it at its author, or decide as a person: action=failover or failback, service and reason",
+        ) from None

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
+from typing import Any, Final, Never
 
 from hyops_ci.errors import Exit, Refusal, shown
 
-if TYPE_CHECKING:
-    from hyops_ci.contracts.base import Model
-
-M = TypeVar("M", bound="Model")
 MAX_ERRORS: Final = 100
 """Errors among which the one to name is chosen. A list of thousands of wrong items would cost seconds."""
 
@@ -40,24 +35,6 @@ def refuse_document(value: Any, schema: Mapping[str, Any], *, gate: str, what: s
 def pointer_of(path: Iterable[object]) -> str:
     """RFC 6901 pointer of a path of keys and indexes; of the whole document it is empty."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-
-
-def read_model(model: type[M], value: Mapping[str, Any], what: str) -> M:
-    """`value` as the model. Raises Refusal (exit 3) `intake.schema` for what the model does not take."""
-    from pydantic import ValidationError
-
-    try:
-        return model.model_validate_json(json.dumps(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise Refusal(
-            "intake.schema",
-            f"{what} is not valid",
-            exit_code=Exit.DECISION,
-            found=f"{pointer_of(first['loc']) or '/'}: {first['msg']}",
-            expected=f"a valid {model.__name__}",
-            fix="correct it at its author, or decide as a person: action=failover or failback, service and reason",
-        ) from None
 
 
 def _found(error: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -59,10 +59,18 @@ class JsonError(ValueError):
         super().__init__(f"{self.reason}: {self.found}" if found else self.reason)
 
 
-def parse(data: bytes | str, *, most: int = MAX_BYTES, depth: int = MAX_DEPTH, values: int | None = None) -> Any:
+def parse(
+    data: bytes | str,
+    *,
+    most: int = MAX_BYTES,
+    depth: int = MAX_DEPTH,
+    values: int | None = None,
+    make: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Any:
     """Return the one JSON value in `data`.
 
-    `most`: bytes, `depth`: levels, `values`: values and keys, None for any number. Raises JsonError for more, for text that is not JSON,
+    `most`: bytes, `depth`: levels, `values`: values and keys, None for any number; `make` puts another kind of mapping in the place of
+    each object. Raises JsonError for more, for text that is not JSON,
     a key that stands twice in an object, a number that JavaScript cannot hold, and half a character.
     """
     text = _text(data, most)
@@ -72,8 +80,9 @@ def parse(data: bytes | str, *, most: int = MAX_BYTES, depth: int = MAX_DEPTH, v
     def number(said: str) -> int | float:
         return _number(said, odd)
 
+    pairs = each_key_once if make is None else lambda found: make(each_key_once(found))
     try:
-        value = json.loads(text, object_pairs_hook=each_key_once, parse_int=number, parse_float=number, parse_constant=number)
+        value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_float=number, parse_constant=number)
     except JsonError:
         raise
     except (ValueError, RecursionError) as error:

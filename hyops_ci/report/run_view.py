@@ -8,8 +8,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
 
-from pydantic import ValidationError
-
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model, moment
 from hyops_ci.contracts.check import Check
@@ -18,7 +16,9 @@ from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result
 from hyops_ci.evidence.recorder import EVENTS, STAGES
-from hyops_ci.evidence.replay import ENVELOPES, json_object
+from hyops_ci.evidence.replay import ENVELOPES
+from hyops_ci.parsing.documents import json_object, read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.report.times import Times, as_count, as_text, read_times
 
 _FORECAST: Final = {"run": "would run", "skip": "would be skipped", "blocked": "blocked", "unknown": "unknown"}
@@ -105,8 +105,8 @@ def view_of(files: Mapping[str, bytes]) -> RunView:
 
 def _model(files: Mapping[str, bytes], name: str, model: type[M]) -> M | None:
     try:
-        return model.model_validate_json(files.get(name, b""))
-    except ValidationError:
+        return read_document(model, files.get(name, b""))
+    except JsonError:
         return None
 
 
@@ -121,8 +121,8 @@ def _events(files: Mapping[str, bytes]) -> list[Event]:
     for stage in STAGES:
         for line in files.get(f"parts/{stage}/{EVENTS}", b"").splitlines():
             try:
-                found.append(Event.model_validate_json(line))
-            except ValidationError:
+                found.append(read_document(Event, line))
+            except JsonError:
                 continue
     return found
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hyops_ci.contracts.public_key import PREFIX, key_bytes
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import write_new
+from hyops_ci.parsing.documents import read_json
+from hyops_ci.parsing.strict_json import JsonError
 
 if TYPE_CHECKING:  # loaded where a key is used: most runs neither sign nor get a signature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -109,8 +110,8 @@ def open_envelope(envelope: Any, payload_type: str, keys: Iterable[str]) -> Open
 def read_envelopes(text: str) -> list[Any]:
     """Return the envelopes in a JSON array, or a single one. Raises Refusal (exit 6) for anything else."""
     try:
-        value = json.loads(text) if len(text) <= MAX_ENVELOPE else None
-    except (ValueError, RecursionError):
+        value = read_json(text, most=MAX_ENVELOPE)
+    except JsonError:
         value = None
     if isinstance(value, dict):
         return [value]

@@ -12,14 +12,14 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from hyops_ci import archive
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.artifacts import artifact_files
+from hyops_ci.parsing.documents import read_document, read_json
+from hyops_ci.parsing.strict_json import JsonError
 
 M = TypeVar("M", bound=Model)
 MAX_HANDOVER_BYTES = 16 * 1024 * 1024
@@ -74,22 +74,18 @@ class RunDir:
             ) from None
 
     def read_json(self, name: str) -> Any:
-        """Return the JSON value of a file."""
-        return json.loads(self.read(name))
+        """Return the JSON value of a file. Raises Refusal (exit 4) where it is not what the earlier stage wrote."""
+        try:
+            return read_json(self.read(name), most=MAX_HANDOVER_BYTES)
+        except JsonError as error:
+            raise _unreadable(name, error, "a JSON document of this release") from None
 
     def read_model(self, name: str, model: type[M]) -> M:
         """Return a document, read strictly. Raises Refusal (exit 4) where it is not what the earlier stage wrote."""
         try:
-            return model.model_validate_json(self.read(name))
-        except ValidationError as error:
-            raise Refusal(
-                "handover.document",
-                f"{name} cannot be read",
-                exit_code=Exit.POLICY,
-                found=f"{error.error_count()} fields do not fit",
-                expected=f"a {model.__name__} of this release",
-                fix="start a new run; mix no releases within one",
-            ) from None
+            return read_document(model, self.read(name), most=MAX_HANDOVER_BYTES)
+        except JsonError as error:
+            raise _unreadable(name, error, f"a {model.__name__} of this release") from None
 
     def pack(self, to: Path) -> str:
         """Write the folder as one deterministic tar. Return `sha256:<hex>` of its bytes."""
@@ -103,6 +99,17 @@ class RunDir:
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(buffer.getvalue())
         return "sha256:" + hasher.hexdigest()
+
+
+def _unreadable(name: str, error: JsonError, expected: str) -> Refusal:
+    return Refusal(
+        "handover.document",
+        f"{name} cannot be read",
+        exit_code=Exit.POLICY,
+        found=str(error),
+        expected=expected,
+        fix="start a new run; mix no releases within one",
+    )
 
 
 def new_run(root: Path) -> RunDir:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from hyops_ci.contracts.base import RunId
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import json_object
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,6 @@ def _number(text: str) -> int:
 
 def _event(path: str) -> dict[str, object]:
     try:
-        event = json.loads(Path(path).read_bytes()) if path else {}
-    except (OSError, ValueError):
+        return (json_object(Path(path).read_bytes()) if path else None) or {}
+    except OSError:
         return {}
-    return event if isinstance(event, dict) else {}

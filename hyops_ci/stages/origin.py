@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from pydantic import ValidationError
-
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Model, Utc, stamp
@@ -20,6 +18,8 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import handover_of
 
@@ -73,8 +73,8 @@ def decision_of(origin: Origin, context: RunContext) -> bytes:
 def origin_in(content: bytes) -> Origin:
     """Return the origin that the earlier run recorded: it may have been a resumed one itself. Raises Refusal (exit 6)."""
     try:
-        return Origin.model_validate_json(content)
-    except ValidationError:
+        return read_document(Origin, content)
+    except JsonError:
         raise _not_resumable("its origin cannot be read", "a run of this release") from None
 
 

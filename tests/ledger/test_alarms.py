@@ -96,7 +96,7 @@ def test_another_services_branch_under_this_name(made: Ledger, remote: Path, tmp
 @pytest.mark.parametrize("content", ["", "{}", "[1, 2", "not json\r\n\x00", '{"kind": "LedgerTip"}'])
 def test_a_tip_that_cannot_be_read_blocks(made: Ledger, remote: Path, content: str) -> None:
     foreign(remote, "tip.json", content)
-    assert "fields of tip.json" in alarmed_as_unreadable(made).found
+    assert "tip.json: " in alarmed_as_unreadable(made).found
 
 
 def test_a_commit_without_a_tip_blocks(made: Ledger, remote: Path) -> None:

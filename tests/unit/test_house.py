@@ -164,3 +164,30 @@ def test_actions_of_others_are_pinned_by_commit_once_and_name_their_release() ->
     assert {"actions/checkout", "actions/upload-artifact", "actions/download-artifact"} <= set(pins)
     assert [(name, pin) for name, found in pins.items() for pin in found if not re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", pin)] == []
     assert {name: found for name, found in pins.items() if len(found) > 1} == {}
+
+
+OWN_JSON = {
+    "hyops_ci/http/client.py": "answers of services: bounded there, NaN refused; parsing stands above it",
+    "hyops_ci/config/file.py": "the published schema, a file of the package",
+    "hyops_ci/intake/validate.py": "the published schema, a file of the package",
+    "hyops_ci/operations/rehearse/scenarios.py": "the example, a file of the package",
+    "hyops_ci/operations/rehearse/sandbox.py": "the example, a file of the package",
+    "hyops_ci/operations/rehearse/stand_in.py": "what the rehearsal wrote",
+    "hyops_ci/execution/journal.py": "lines that the supervisor wrote",
+    "hyops_ci/execution/records.py": "states and answers of HyOps, which writes NaN: one of them is no reason to call a recovery unknown",
+    "hyops_ci/execution/run_records.py": "records of HyOps, as its states",
+    "hyops_ci/execution/supervisor.py": "an order from the process that started it, through a pipe",
+}
+"""Where JSON is read by another reader than that of `parsing`, and why it may be."""
+
+
+def json_readers(path: str) -> set[str]:
+    called = {ast.unparse(node.func).rpartition(".")[2] for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+    whole = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+    return (called & {"model_validate_json", "from_json"} if "parsing" not in path else set()) | (whole & {"json.loads", "json.load"})
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if room_of(path) != "parsing"])
+def test_bytes_from_outside_are_read_by_one_reader(path: str) -> None:
+    """Two equal keys, NaN, depth without end: `hyops_ci.parsing` refuses them, and every other reader takes some of them."""
+    assert bool(json_readers(path)) is (path in OWN_JSON), json_readers(path)

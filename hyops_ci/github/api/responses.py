@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Never
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.endpoints import Endpoint
+from hyops_ci.parsing.strict_json import parse
 
 UNSTATED_WAIT: Final = 60.0
 """Seconds to wait for a limit that does not say how long it lasts (GitHub docs, *Rate limits for the REST API*)."""
@@ -110,28 +110,21 @@ class Response:
         `missing` makes the exception for the lookup of a missing field.
         """
 
-        def found(pairs: list[tuple[str, Any]]) -> ResponseObject:
-            return ResponseObject(pairs, missing)
+        def found(fields: dict[str, Any]) -> ResponseObject:
+            return ResponseObject(fields, missing)
 
-        try:
-            return json.loads(self.text, parse_constant=_no_number, object_pairs_hook=found) if self.text.strip() else None
-        except RecursionError:
-            raise ValueError("nested without end") from None
+        return parse(self.text, most=len(self.text), make=found) if self.text.strip() else None
 
 
 class ResponseObject(dict[str, Any]):
     """An object of a response. The lookup of a missing field raises a fault that names it."""
 
-    def __init__(self, pairs: Iterable[tuple[str, Any]], missing: Callable[[str], Exception]) -> None:
-        super().__init__(pairs)
+    def __init__(self, fields: Mapping[str, Any], missing: Callable[[str], Exception]) -> None:
+        super().__init__(fields)
         self._missing = missing
 
     def __missing__(self, name: str) -> Never:
         raise self._missing(name)
-
-
-def _no_number(word: str) -> Never:
-    raise ValueError(f"{word} is not JSON")
 
 
 class Unanswered(Fault):

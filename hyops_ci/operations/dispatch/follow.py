@@ -5,15 +5,12 @@ To stop following stops nothing: the run goes on (docs/design/texts.md 3).
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-from pydantic import ValidationError
 
 from hyops_ci.contracts.base import duration
 from hyops_ci.contracts.clock import Clock
@@ -32,6 +29,8 @@ from hyops_ci.github.artifacts import artifact_files
 from hyops_ci.github.contents import file_at
 from hyops_ci.github.jobs import cancel, jobs
 from hyops_ci.github.runs import run
+from hyops_ci.parsing.documents import json_object, read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.text import span
 
 PACE: Final = 10.0
@@ -115,7 +114,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         problems += _of_another(result, fact, decision_id)
     if problems or result is None:
         raise _does_not_verify(fact, name, problems or ["no result in it"])
-    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json.loads(inside.get("objectives.json", b"{}")))
+    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json_object(inside.get("objectives.json")) or {})
 
 
 # ------------------------------------------------------------------------------------------------- where a run is
@@ -158,8 +157,8 @@ def _working(found: tuple[JobFact, ...]) -> str:
 
 def _result(data: bytes | None) -> Result | None:
     try:
-        return Result.model_validate_json(data or b"")
-    except ValidationError:
+        return read_document(Result, data or b"")
+    except JsonError:
         return None
 
 

@@ -21,6 +21,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.run import State
 from hyops_ci.operations.break_glass import conclude_here
 from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, endpoint, set_up
+from hyops_ci.parsing.documents import json_object
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion
@@ -152,11 +153,7 @@ def with_event(world: RunContext, scenario: Scenario, site: Site) -> RunContext:
 
 def _service_of(decision: bytes) -> str:
     """The service that a decision names, or empty: a record of another form is led to its service by the config's routes."""
-    try:
-        value = json.loads(decision or b"{}")
-    except ValueError:  # also for what is not UTF-8: the plan refuses it with its reason
-        return ""
-    return str(value.get("service", "")) if isinstance(value, dict) else ""
+    return str((json_object(decision) or {}).get("service", ""))  # what cannot be read is refused by the plan, with its reason
 
 
 def example_decision(action: str, clock: Clock, number: int, service: str = "") -> bytes:

@@ -5,7 +5,6 @@ Nothing is guessed in favour of a good end: a run that had pushed EXECUTING and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.parsing.documents import read_json
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -125,7 +125,7 @@ def recover_state(folder: RunDir) -> ExecutionState:
 
 def past_no_return(files: Mapping[str, bytes]) -> bool:
     """Return whether a sealed run's own record of HyOps shows that clients may have moved."""
-    said = [json.loads(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
+    said = [read_json(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model
@@ -19,6 +19,8 @@ from hyops_ci.contracts.run import Result
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import jobs
 from hyops_ci.github.reviews import reviews
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.stages.job import Job, check_job_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -69,8 +71,8 @@ def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
     if name not in files:
         return ABSENT
     try:
-        return model.model_validate_json(files[name])
-    except ValidationError:
+        return read_document(model, files[name])
+    except JsonError:
         return UNREADABLE
 
 

@@ -19,6 +19,7 @@ from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import VerificationResult, verify
+from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
@@ -120,9 +121,9 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
             expected="a bundle that verifies",
             fix=f"hyops-ci evidence verify {evidence.name}",
         )
-    result = Result.model_validate_json(content)
+    result = read_document(Result, content)
     if "claim.json" in files and "plan.json" in files:
-        plan, claim = Plan.model_validate_json(files["plan.json"]), Claim.model_validate_json(files["claim.json"])
+        plan, claim = read_document(Plan, files["plan.json"]), read_document(Claim, files["claim.json"])
         close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
     return Conclusion(result, evidence, digest, verdict, write_report(evidence, verdict))
 

@@ -77,7 +77,7 @@ def test_refused(content: bytes, rule: Rule) -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(JsonError, match=r"2 fields do not fit: /moves: ") as caught:
+    with pytest.raises(JsonError, match=r"2 of its fields do not fit: /moves: ") as caught:
         read_document(Tip, tip(epoch=-1, moves=True))
     assert caught.value.expected == "a Tip"
 
@@ -86,6 +86,6 @@ def test_thousands_of_errors_are_counted_and_not_told() -> None:
     content = tip(answers=[0] * 19, surplus=0) + b" " * 10
     many = content.replace(b"[0", b"[" + b"{}," * 200_000 + b"0")
     start = time.process_time()
-    with pytest.raises(JsonError, match=r"fields? do(es)? not fit"):
+    with pytest.raises(JsonError, match="fields do not fit"):
         read_document(Tip, many)
     assert time.process_time() - start < 2
