@@ -60,11 +60,14 @@ class FinalLine:
 
 HyOpsLine = StepEvent | PreflightLine | FinalLine
 
-_STEP = re.compile(r"step=([A-Za-z0-9_.-]{1,200}) status=([a-z-]+)(?: (.*))?", re.DOTALL)
+_STEP = re.compile(r"step=((?:[A-Za-z0-9_.-]|\[redacted(?::[^\]\s]{1,200})?\]){1,200}) status=([a-z-]+)(?: (.*))?", re.DOTALL)
+"""A step whose name was redacted is one that was not planned, and counts as such."""
 _PREFLIGHT = re.compile(r"blueprint=(\S+) mode=\S* preflight_status=(ok|failed) steps=(\d{1,6})")
 _FINAL = re.compile(r"blueprint=(\S+) mode=\S* status=(ok|failed|cancelled) steps=(\d{1,6})")
 _SKELETON = re.compile(r"blueprint=(\S+) status=skeleton")
 _STATUSES: Final = {status.value: status for status in StepStatus}
+VOCABULARY: Final = ("step=", "preflight_status=", *(f"status={status}" for status in (*_STATUSES, "skeleton")))
+"""Words by which these lines are told from text."""
 
 
 def read_line(line: str) -> HyOpsLine | None:

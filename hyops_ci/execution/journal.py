@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -84,22 +84,27 @@ def create(run_dir: Path) -> None:
 
 
 class JournalWriter:
-    """Appends records. Used by the supervisor alone."""
+    """Appends records. Used by the supervisor alone. `redact` takes the secrets out of what a record holds."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, redact: Callable[[Record], Record] = lambda data: data) -> None:
         self._handle = os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._redact = redact
 
     def write(self, kind: str, *, sync: bool = True, **data: object) -> None:
         """One record, on disk when this returns unless `sync` is false."""
-        record = {"kind": kind, "at": datetime.now(UTC).isoformat(), **data}
-        os.write(self._handle, json.dumps(record, ensure_ascii=True).encode() + b"\n")
+        self._append(kind, self._redact(data))
         if sync:
             self.sync()
 
     def line(self, line: HyOpsLine) -> None:
-        """A line that means something."""
+        """A line of the clean stream that means something: its words are of the grammar, and stay."""
         fields = {name: value for name in line.__slots__ if (value := getattr(line, name)) not in ("", None)}
-        self.write("line", type=type(line).__name__, **fields)
+        self._append("line", {"type": type(line).__name__, **fields})
+        self.sync()
+
+    def _append(self, kind: str, data: Record) -> None:
+        record = {"kind": kind, "at": datetime.now(UTC).isoformat(), **data}
+        os.write(self._handle, json.dumps(record, ensure_ascii=True).encode() + b"\n")
 
     def sync(self) -> None:
         """What was written so far is on disk."""

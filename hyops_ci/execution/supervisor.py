@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
 from hyops_ci.execution import processes
-from hyops_ci.execution.grammar import HyOpsLine, StepEvent, read_line
+from hyops_ci.execution.grammar import HyOpsLine, read_line
 from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, Stop, hold_lock
 from hyops_ci.execution.streams import LineSplitter
-from hyops_ci.redaction import Filter, Redactor
+from hyops_ci.redaction import PatternFilter, Redactor
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
 """Bytes of one stream that are kept; the rest is read and dropped, with a record that says so."""
@@ -45,6 +45,8 @@ class SupervisorOrder:
     timeout: float
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values that never reach a disk or a log, by name."""
+    public: Sequence[str] = ()
+    """Words that everybody may read, such as the planned steps: no value that is a part of one is searched for."""
     cwd: str = "/"
     grace: float = 20.0
     """From the interrupt to SIGTERM. HyOps gives its provider 15 s and needs a moment more (HyOps `runtime/proc.py`)."""
@@ -70,10 +72,14 @@ class SupervisorOrder:
 
 
 class Output:
-    """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end."""
+    """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end.
 
-    def __init__(self, name: str, run_dir: Path, limit: int, stream_filter: Filter, journal: JournalWriter) -> None:
-        self.name, self._limit, self._filter, self._journal = name, limit, stream_filter, journal
+    Nothing behind the two filters sees what HyOps really wrote: what is kept, read as grammar and shown is the clean stream.
+    """
+
+    def __init__(self, name: str, run_dir: Path, limit: int, redactor: Redactor, journal: JournalWriter) -> None:
+        self.name, self._limit, self._journal = name, limit, journal
+        self._known, self._unknown = redactor.filter(), PatternFilter(redactor.counts)
         self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._bytes = 0
         self._lines = LineSplitter()
@@ -81,19 +87,21 @@ class Output:
 
     def feed(self, chunk: bytes) -> list[HyOpsLine]:
         """Keep a chunk; the lines of it that mean something (only standard output has any)."""
-        self._keep(self._filter.feed(chunk))
-        return self._read(self._lines.feed(chunk))
+        return self._pass(self._unknown.feed(self._known.feed(chunk)))
 
     def close(self) -> list[HyOpsLine]:
-        """Keep what the filter still holds."""
-        self._keep(self._filter.close())
-        return self._read(self._lines.close())
+        """Keep what the filters still hold."""
+        return self._pass(self._unknown.feed(self._known.close()) + self._unknown.close()) + self._read(self._lines.close())
 
     def sync(self) -> None:
         """What was kept so far is on disk."""
         if self._dirty:
             os.fdatasync(self._file)
             self._dirty = False
+
+    def _pass(self, clean: bytes) -> list[HyOpsLine]:
+        self._keep(clean)
+        return self._read(self._lines.feed(clean))
 
     def _read(self, lines: list[bytes]) -> list[HyOpsLine]:
         if self.name != "stdout":
@@ -117,10 +125,10 @@ class Supervisor:
     """Keeps one HyOps process from start to end."""
 
     def __init__(self, order: SupervisorOrder, redactor: Redactor) -> None:
-        self._order, self._redactor, self._redact = order, redactor, redactor.text
+        self._order, self._redactor = order, redactor
         run_dir = order.run_dir
-        self._journal = JournalWriter(run_dir)
-        self._outputs = {name: Output(name, run_dir, order.max_output, redactor.filter(), self._journal) for name in STREAMS}
+        self._journal = JournalWriter(run_dir, redactor.json)
+        self._outputs = {name: Output(name, run_dir, order.max_output, redactor, self._journal) for name in STREAMS}
         self._selector = selectors.DefaultSelector()
         self._stop = Stop.NOT_ASKED
         self._asked_at = self._synced_at = 0.0
@@ -131,8 +139,7 @@ class Supervisor:
         """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
         self._listen()
         began = time.monotonic()
-        argv = [self._redact(word) for word in self._order.argv]
-        self._journal.write("starting", supervisor=os.getpid(), argv=argv, timeout=self._order.timeout)
+        self._journal.write("starting", supervisor=os.getpid(), argv=self._order.argv, timeout=self._order.timeout)
         try:
             self._pid = self._start()
         except OSError as error:
@@ -222,7 +229,7 @@ class Supervisor:
 
     def _note(self, lines: list[HyOpsLine]) -> None:
         for line in lines:
-            self._journal.line(replace(line, reason=self._redact(line.reason)) if isinstance(line, StepEvent) else line)
+            self._journal.line(line)
 
     def _hear(self, numbers: bytes) -> None:
         if {signal.SIGINT, signal.SIGTERM} & set(numbers):
@@ -276,7 +283,7 @@ def serve(order_stream: BinaryIO) -> None:
             os.write(1, b"ready\n")
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 
-    Supervisor(order, Redactor(order.secrets)).run(ready)
+    Supervisor(order, Redactor(order.secrets, order.public)).run(ready)
     os.close(held)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,20 +23,28 @@ CHUNK: Final = 256 * 1024
 class Redactor:
     """Removes secrets from bytes, text, JSON, files and streams. `repr` shows no value.
 
-    `secrets` maps names to values (the replacement then names the secret), or is an iterable of values.
+    `secrets` maps names to values (the replacement then names the secret), or is an iterable of values. A value that is a part of one of
+    the `public` words is not searched for: everybody may read it there, and without the word the output says nothing.
     """
 
-    def __init__(self, secrets: Mapping[str, str] | Iterable[str]) -> None:
+    def __init__(self, secrets: Mapping[str, str] | Iterable[str], public: Sequence[str] = ()) -> None:
         named = secrets if isinstance(secrets, Mapping) else dict.fromkeys(secrets, "")
         pairs = named.items() if isinstance(secrets, Mapping) else ((name, value) for value, name in named.items())
         owner: dict[bytes, str] = {}
         self.too_short: list[str] = []
         """Names of secrets that are not searched for, because they are shorter than `MIN_FORM` bytes."""
+        in_public: dict[str, None] = {}
+        known = [word.encode("utf-8", "surrogatepass") for word in public]
         for name, value in pairs:
             if value and len(value.encode("utf-8", "surrogatepass")) < MIN_FORM:
                 self.too_short.append(name)
             for form in forms(value):
-                owner.setdefault(form, name)
+                if any(form in word for word in known):
+                    in_public[name] = None
+                else:
+                    owner.setdefault(form, name)
+        self.in_public = list(in_public)
+        """Names of secrets of which a form is a part of a public word, and not searched for."""
         self._forms = sorted(owner)
         self._marks = [f"[redacted:{owner[form]}]".encode() if owner[form] else b"[redacted]" for form in self._forms]
         self._names = [owner[form] for form in self._forms]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -89,6 +89,11 @@ class RunContext:
 
     chosen: dict[str, ChosenLedger] = field(default_factory=dict, repr=False, compare=False)
     """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
+
+    def cleaned(self, clean: Callable[[str], str]) -> RunContext:
+        """Return this context with every line that it prints passed through `clean`, such as a redactor's `text`."""
+        say, hyops_line = self.say, self.hyops_line
+        return replace(self, say=lambda line: say(clean(line)), hyops_line=lambda line: hyops_line(clean(line)))
 
     def clock_ahead(self) -> float | None:
         """Return the seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""

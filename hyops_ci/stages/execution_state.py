@@ -10,7 +10,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
-from hyops_ci.redaction import Redactor
+from hyops_ci.redaction import Redactor, scrub_patterns
 
 
 @dataclass
@@ -28,6 +28,10 @@ class ExecutionState:
     """Knows the secrets of this run; None in a process that never had them."""
     previous_bundle: str | None = None
     """Digest of the last bundle that the ledger knew before this run."""
+
+    def clean(self, text: str) -> str:
+        """Return `text` without the secrets that are known by now, and without what looks like one."""
+        return scrub_patterns(self.redactor.text(text) if self.redactor is not None else text)
 
     @property
     def past_no_return(self) -> bool:

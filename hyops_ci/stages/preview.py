@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -124,14 +124,17 @@ def command_of(plan: Plan, name: str) -> Command:
     return next(command for command in plan.commands if command.name == name)
 
 
-def authority_of(run: PlannedRun, purpose: Purpose) -> SecretAuthority:
-    """Return the plan's authority, not yet logged in: as this job, or with GitHub down by the token that a person put on the host."""
+def authority_of(run: PlannedRun, purpose: Purpose, learn: Callable[[str], None] | None = None) -> SecretAuthority:
+    """Return the plan's authority, not yet logged in: as this job, or with GitHub down by the token that a person put on the host.
+
+    `learn` is called with each token of the login, for the redactor.
+    """
     plan, context, vault = run.plan, run.context, run.config.vault
     token_for = context.token_for
     if token_for is None and context.job.on_github and AUTHORITIES[plan.secrets.kind].remote:
-        token_for = job_identity(context.environ)
+        token_for = job_identity(context.environ, learn=learn)
     glass = vault.break_glass if vault is not None and not context.job.on_github and token_for is None else None
-    return open_authority(plan.secrets, Access(plan.env_class, purpose, token_for, glass.path if glass else ""))
+    return open_authority(plan.secrets, Access(plan.env_class, purpose, token_for, glass.path if glass else "", learn=learn))
 
 
 def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:

@@ -56,6 +56,8 @@ def run_stage(name: str, folder: RunDir, context: RunContext, body: StageBody) -
 def stop(part: PartRecorder, folder: RunDir, error: DispatchError) -> StageEnd:
     """Record what stopped the run, enter the state that this leads to, and return it."""
     record = RefusalRecord.of(error)
+    # What a refusal found may be words of HyOps or of an authority.
+    record = record.model_copy(update={name: part.redact(getattr(record, name)) for name in ("reason", "found", "expected", "fix")})
     if part.state is None:
         part.enter(State.RECEIVED)
     part.refusal(error.gate, **error.to_json())

@@ -38,7 +38,9 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
     sign, unsigned_why = signer_of(folder)
     folder.write_json("environment.json", environment_of(context) | {"signed": sign is not None, "unsigned_why": unsigned_why})
     if execution.redactor is not None:
-        folder.write_json("redactions.json", {"counts": dict(execution.redactor.counts), "too_short_to_hide": execution.redactor.too_short})
+        told = execution.redactor
+        counts = {"counts": dict(told.counts), "too_short_to_hide": told.too_short, "words_of_the_plan": told.in_public}
+        folder.write_json("redactions.json", counts)
     scrub = execution.redactor.bytes if execution.redactor is not None else None
     to, previous = bundle_path(folder), execution.previous_bundle
     return seal(folder.root, result, to=to, clock=context.clock, previous_bundle=previous, scrub=scrub, sign=sign)

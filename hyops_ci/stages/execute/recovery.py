@@ -6,6 +6,7 @@ Called by `execute`, which holds the host lock and the claim around it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,7 +21,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.command import Runtime, child_environment, command_line
-from hyops_ci.execution.grammar import HyOpsLine, StepEvent, StepStatus
+from hyops_ci.execution.grammar import VOCABULARY, HyOpsLine, StepEvent, StepStatus
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_preflight, read_state, state_reference
@@ -29,8 +30,9 @@ from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
 from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.execution.verification import run_probes
+from hyops_ci.github.actions.commands import MASKED_BY_GITHUB
 from hyops_ci.parsing.strict_yaml import read_yaml
-from hyops_ci.redaction import Redactor, scrub_patterns
+from hyops_ci.redaction import MIN_FORM, Redactor
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
@@ -43,6 +45,9 @@ from hyops_ci.text import span
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
+JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN")
+"""Variables whose values HyOps does not get, and which are hidden all the same: its children run beside this process."""
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
 
 
 class Recovery:
@@ -54,6 +59,7 @@ class Recovery:
         self.claim, self.state, self.part, self.lock = claim, state, part, lock
         self.runtime = Runtime.of(run.plan, run.context.home)
         self.redactor = Redactor({})
+        self.hidden: Mapping[str, str] = {}
 
     def carry_out(self) -> None:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
@@ -62,7 +68,7 @@ class Recovery:
         content = to_yaml(open_guards(document, self.plan.guards))
         environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
         with runtime_overlay(self.runtime.root, self.context.job.run_id, content) as overlay:
-            hyops = HyOpsCall(overlay, environment, secrets)
+            hyops = HyOpsCall(overlay, environment)
             self.preflight(hyops)
             self.part.enter(State.PREFLIGHT_PASSED)
             # From here on an effect may happen. The push comes first: a run that was superseded stops here.
@@ -75,13 +81,20 @@ class Recovery:
         """Bring fresh secrets into HyOps' bundle and return them; the login is revoked before anything else happens."""
         plan, context = self.plan, self.context
         password = read_password(plan.vault_password_file or context.environ.get("HYOPS_VAULT_PASSWORD_FILE", ""))
-        authority = authority_of(self.run, Purpose.EXECUTE)
+        tokens: list[str] = []
+        authority = authority_of(self.run, Purpose.EXECUTE, learn=tokens.append)
         required = [ref.key for ref in plan.secrets.refs]
         bundle = self.runtime.root / "vault" / "bootstrap.vault.env"
         synced = sync(plan.secrets, authority, bundle, password, required, clock=context.clock)
-        others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1)}
-        self.redactor = self.state.redactor = Redactor({**synced.values, **others})
+        brought = set(synced.values.values())
+        others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1) if value not in brought}
+        logins = {f"login-{number}": token for number, token in enumerate(dict.fromkeys(tokens), 1)}
+        job = {name: context.environ[name] for name in JOB_TOKENS if len(context.environ.get(name, "")) >= MIN_FORM}
+        self.hidden = {**synced.values, **others, **logins, **job}
+        self.redactor = self.state.redactor = Redactor(self.hidden, public_words(plan))
         self.part.redact = self.redactor.json
+        if self.redactor.in_public:
+            context.say(f"not hidden, since the plan says the same word: {', '.join(self.redactor.in_public)}")
         self.run.folder.write_model("secrets.json", synced.manifest)
         count = len(synced.manifest.secrets)
         context.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
@@ -126,7 +139,7 @@ class Recovery:
         view = running.view()
         states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
         since = view.started_at or started
-        outcome = self.state.outcome = determine_outcome(Observed(plan.steps, view.lines, states, since, ended))
+        outcome = self.state.outcome = self._clean(determine_outcome(Observed(plan.steps, view.lines, states, since, ended)))
         self.keep_records(since)
         if outcome.state is State.FAILED:
             self.show_end_of_log(since)
@@ -143,20 +156,22 @@ class Recovery:
 
     def _order(self, command: Command, hyops: HyOpsCall) -> SupervisorOrder:
         argv, folder = command_line(command, self.runtime, hyops.overlay), self.run.folder.private / command.name
-        return SupervisorOrder(argv, hyops.environment, folder, timeout=seconds(command.timeout), secrets=hyops.secrets)
+        words = public_words(self.plan)
+        return SupervisorOrder(argv, hyops.environment, folder, timeout=seconds(command.timeout), secrets=self.hidden, public=words)
 
     def keep_records(self, since: datetime) -> None:
         """Keep the steps, and the part of HyOps' own records that may leave the runner."""
         lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in self.state.steps)
         self.run.folder.write("steps.jsonl", self.redactor.text(lines).encode())
         for record in new_runs(self.runtime.root, since):
-            for path, content in evidence_files(record, self._scrubbed).items():
-                self.run.folder.write(f"hyops/{path}", content)
+            for path, content in evidence_files(record, self.state.clean).items():
+                # The folders are named by HyOps' modules: nothing but the names of a path may be left of a mark.
+                self.run.folder.write(f"hyops/{_NO_NAME.sub('_', self.state.clean(path))}", content)
 
     def show_end_of_log(self, since: datetime) -> None:
         """Show the last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
         records = new_runs(self.runtime.root, since)
-        for line in last_lines(records[-1], self._scrubbed) if records else ():
+        for line in last_lines(records[-1], self.state.clean) if records else ():
             self.context.say(printable(line.encode()))
 
     def prove(self, outcome: Outcome) -> None:
@@ -174,8 +189,11 @@ class Recovery:
         exceptions = bool(outcome.deviations or self.run.check.deviations or failed)
         self.part.enter(State.COMPLETED_WITH_EXCEPTIONS if exceptions else State.COMPLETED, proven=list(verification.proofs()))
 
-    def _scrubbed(self, text: str) -> str:
-        return scrub_patterns(self.redactor.text(text))
+    def _clean(self, outcome: Outcome) -> Outcome:
+        """Return the outcome without secrets: it quotes what HyOps left in its states."""
+        clean = self.state.clean
+        steps = tuple(replace(step, reason=clean(step.reason)) for step in outcome.steps)
+        return replace(outcome, reasons=tuple(map(clean, outcome.reasons)), deviations=tuple(map(clean, outcome.deviations)), steps=steps)
 
     def _now(self) -> str:
         return stamp(self.context.clock.now())
@@ -188,8 +206,11 @@ class HyOpsCall:
     overlay: Path
     """The runtime copy, guards opened."""
     environment: dict[str, str] = field(repr=False)
-    secrets: Mapping[str, str] = field(repr=False)
-    """Name -> value, kept out of everything that is written."""
+
+
+def public_words(plan: Plan) -> tuple[str, ...]:
+    """Return what the plan and HyOps' grammar say in any case. A value that is a part of it cannot be hidden: the run could not be read."""
+    return (*VOCABULARY, plan.blueprint, *(step.id for step in plan.steps), *(step.module_ref for step in plan.steps))
 
 
 def _as(synced: Synced) -> str:

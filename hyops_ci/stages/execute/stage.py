@@ -40,6 +40,7 @@ from hyops_ci.stages.sealing import seal_run
 def execute(folder: RunDir, context: RunContext, approvals: str = "") -> StageEnd:
     """Carry out the run in `folder`, seal it, and record its end in the ledger. `approvals` is the JSON text of the signed envelopes."""
     state = ExecutionState(redactor=Redactor({}))
+    context = context.cleaned(state.clean)
     end = run_stage("execute", folder, context, lambda part: _execute(part, folder, context, approvals, state))
     if state.plan is None and folder.has("plan.json"):
         state.plan = folder.read_model("plan.json", Plan)

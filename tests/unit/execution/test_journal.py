@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hyops_ci.execution import journal
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, JournalWriter, Stop, create, hold_lock, lock_is_held, read_journal
+from hyops_ci.redaction import Redactor
 
 words = st.text(min_size=1, max_size=20)
 lines: st.SearchStrategy[HyOpsLine] = st.one_of(
@@ -38,6 +39,20 @@ def test_lines_are_read_back_as_written(tmp_path_factory: pytest.TempPathFactory
     assert (view.hyops_pid, view.supervisor_pid, view.signals) == (12, 11, ("SIGINT",))
     assert view.ended == Ended(130, by_itself=True, stop=Stop.CANCEL, seconds=1.5, strays=("ssh",))
     assert view.started_at is not None
+
+
+def test_what_a_record_holds_is_redacted(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    create(run_dir)
+    writer = JournalWriter(run_dir, Redactor({"KEY": "a-long-secret"}).json)
+    writer.write("starting", supervisor=11, argv=["hyops", "--a-long-secret"], timeout=1.0)
+    writer.write("strays", names=["a-long-secret"], pids=[12])
+    writer.write("ended", rc=None, by_itself=True, stop=Stop.NOT_ASKED, seconds=1.5, strays=["a-long-secret"], error="a-long-secret: x")
+    writer.close()
+    assert b"a-long-secret" not in (run_dir / "journal.jsonl").read_bytes()
+    ended = read_journal(run_dir).ended
+    assert ended is not None
+    assert (ended.strays, ended.error) == (("[redacted:KEY]",), "[redacted:KEY]: x")
 
 
 def test_nothing_is_known_of_a_run_without_a_journal(tmp_path: Path) -> None:
