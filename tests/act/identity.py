@@ -58,6 +58,8 @@ def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str])
     allowed = {name for name, job in jobs.items() if job.get("permissions", {}).get("id-token") == "write"}
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # header and body are two writes; the second would wait 40 ms for an acknowledgement
+
         def do_GET(self) -> None:
             published: dict[str, dict[str, Any]] = {
                 DISCOVERY: {"issuer": service.issuer, "jwks_uri": service.issuer + JWKS},

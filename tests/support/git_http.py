@@ -109,6 +109,8 @@ def _running(server: GitServer) -> Iterator[GitServer]:
 class _Handler(BaseHTTPRequestHandler):
     server: GitServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    """Header and body are two writes: the second would wait 40 ms for an acknowledgement of the first."""
 
     def log_message(self, *args: object) -> None:
         """Quiet."""

@@ -151,6 +151,8 @@ def serve_issuer(key: SigningKey | None = None) -> Iterator[Issuer]:
     issuer.published.append(issuer.key.jwk())
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # header and body are two writes; the second would wait 40 ms for an acknowledgement
+
         def do_GET(self) -> None:
             wants_token = self.path.startswith(f"{TOKENS}?")
             status, body = issuer.give(self.path, self.headers.get("Authorization", "")) if wants_token else issuer.answer(self.path)

@@ -191,6 +191,8 @@ def start_token_service(bao: OpenBao, **claims: str | None) -> Iterator[TokenSer
     service = TokenService("", "bearer-of-this-job-only")
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # header and body are two writes; the second would wait 40 ms for an acknowledgement
+
         def do_GET(self) -> None:
             status, value = 200, ""
             if self.headers.get("Authorization") != f"bearer {service.bearer}":
