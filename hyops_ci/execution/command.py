@@ -8,7 +8,6 @@ the env are set here, must agree, and nothing of the caller's environment passes
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final
 from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.execution.question import ask
 
 UPDATE_POLICY_NOWHERE: Final = "http://127.0.0.1:9/"
 """HyOps asks this address before it works and may refuse because of the answer; the discard port never answers."""
@@ -158,16 +158,7 @@ def hyops_version(hyops: Path, environment: Mapping[str, str], *, timeout: float
     when it does not answer with a version.
     """
     try:
-        done = subprocess.run(
-            [str(hyops), "--version"],
-            env=dict(environment),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        answer = ask([str(hyops), "--version"], environment, timeout=timeout)
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
         raise Refusal(
             "hyops.missing",
@@ -178,11 +169,11 @@ def hyops_version(hyops: Path, environment: Mapping[str, str], *, timeout: float
             fix="install HyOps on the runner, or set host.hyops",
             docs="hyops.md",
         ) from None
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise _no_version(hyops, type(error).__name__) from None
-    words = done.stdout.split()
-    if done.returncode != 0 or not words or not _VERSION.fullmatch(words[-1]):
-        raise _no_version(hyops, f"rc {done.returncode}, {done.stdout.strip()[:80] or 'no output'}")
+    words = answer.stdout.split()
+    if answer.rc != 0 or not words or not _VERSION.fullmatch(words[-1]):
+        raise _no_version(hyops, answer.error or f"rc {answer.rc}, {answer.stdout.strip()[:80] or 'no output'}")
     return words[-1]
 
 

@@ -5,6 +5,9 @@ This is the only module of the stages that reads the config as it was written; e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -63,6 +66,19 @@ class PlannedRun:
         return self.context.ledger(self.plan.service)
 
     @cached_property
+    def head(self) -> Head:
+        """The ledger's newest commit with its history, read once. Raises as `Ledger.head`."""
+        return self.ledger.head()
+
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """Read the ledger while the block looks at something else. Where that fails, it is asked again by the one who needs it."""
+        with ThreadPoolExecutor(1) as beside:
+            read = beside.submit(lambda: self.head)
+            yield
+            read.exception()
+
+    @cached_property
     def source_sha256(self) -> str:
         """Digest of the bytes that the decision was read from."""
         return digest_bytes(self.folder.read(DECISION))
@@ -73,11 +89,6 @@ class CheckedRun(PlannedRun):
     """A planned run with the report of its check: what an approval is about."""
 
     check: Check
-
-    @cached_property
-    def head(self) -> Head:
-        """The ledger's newest commit with its history, read once. Raises as `Ledger.head`."""
-        return self.ledger.head()
 
     @cached_property
     def subject(self) -> Subject:
@@ -130,7 +141,9 @@ def planned_run(plan: Plan, folder: RunDir, context: RunContext, *, stage: OnRun
 def checked_run(run: PlannedRun, check: Check | None = None) -> CheckedRun:
     """Return the run with its check report: the given one, or the one that was handed over."""
     known = {each.name: getattr(run, each.name) for each in fields(run)}
-    return CheckedRun(**known, check=check or run.folder.read_model("check.json", Check))
+    made = CheckedRun(**known, check=check or run.folder.read_model("check.json", Check))
+    vars(made).update((name, value) for name, value in vars(run).items() if name == "head")  # read once, also by the run before
+    return made
 
 
 def narrowed(config: DispatchConfig, context: RunContext) -> DispatchConfig:

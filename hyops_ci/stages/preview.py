@@ -1,6 +1,7 @@
 """What check, execute and doctor read on the runner before anything changes, in one way, so that check and execute can be compared.
 
-Nothing changes here: HyOps' own preflight reads, and the authority is asked for names only.
+Nothing changes here: HyOps' own preflight reads, and the authority is asked for names only. The check asks the preflight with words in
+place of secrets, execute with the real ones.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 from typing import Any
@@ -19,22 +21,20 @@ from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.check import Check, RunnerIdentity
+from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
 from hyops_ci.execution.overlay import runtime_overlay
+from hyops_ci.execution.question import Answer, ask
 from hyops_ci.execution.records import read_preflight, read_states
-from hyops_ci.execution.run_handle import SupervisedRun
-from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.job_identity import OnRunner
 from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
@@ -42,40 +42,68 @@ PRESENT = "present-at-the-authority"
 STAND_IN = "+stand.in"
 
 
-def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | None = None) -> CheckFacts:
-    """Return the facts for the check gates. Raises Refusal or Fault where a fact cannot be had at all.
+@dataclass(frozen=True)
+class HyOpsView:
+    """What this runner's HyOps makes of the planned overlay, as far as its files and its version say."""
+
+    runtime: Runtime
+    document: Any
+    overlay_sha256: str
+    blueprint: EffectiveBlueprint
+    version: str
+
+    @property
+    def opened(self) -> bytes:
+        """The overlay as it is deployed: exactly the planned guards open."""
+        return to_yaml(self.document)
+
+
+def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> CheckFacts:
+    """Return the facts for the check gates before an approval: no secret value is read.
+
+    Raises Refusal or Fault where a fact cannot be had at all.
 
     `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here.
     """
-    plan, context, now = run.plan, run.context, run.context.clock.now()
-    runtime = Runtime.of(plan, context.home)
-    root = require_env(runtime)
+    view = view_hyops(run)
+    required = view.blueprint.required_env()
+    names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
+    there = {name: PRESENT for name, found in names.items() if found}
+    environment = child_environment(view.runtime, base=run.context.environ, secrets=there, env_pass=run.plan.env_pass)
+    with runtime_overlay(view.runtime.root, f"{run.context.job.run_id}-check", view.opened) as overlay:
+        preflight = ask_preflight(run, overlay, environment)
+    return facts_of(run, view, names, preflight)
+
+
+def view_hyops(run: PlannedRun) -> HyOpsView:
+    """Return what HyOps' files and its version say. Raises Refusal or Fault for an env or a program that is not there."""
+    plan, runtime = run.plan, Runtime.of(run.plan, run.context.home)
+    require_env(runtime)
+    version = hyops_version(runtime.hyops, child_environment(runtime, base=run.context.environ, env_pass=plan.env_pass))
     overlay = run.folder.read("sources/overlay")
-    document = read_yaml(overlay, plan.overlay)
-    blueprint = effective(document, digest_bytes(overlay), runtime)
-    environment = child_environment(runtime, base=context.environ, env_pass=plan.env_pass)
-    version = hyops_version(runtime.hyops, environment)
-    names = dict(known_names) if known_names is not None else names_found(run, stage, blueprint.required_env())
-    environment = child_environment(
-        runtime, base=context.environ, secrets={name: PRESENT for name, there in names.items() if there}, env_pass=plan.env_pass
-    )
-    preflight = ask_preflight(run, stage, to_yaml(open_guards(document, plan.guards)), environment)
+    document, sha256 = read_yaml(overlay, plan.overlay), digest_bytes(overlay)
+    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime), version)
+
+
+def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], preflight: PreflightFact) -> CheckFacts:
+    """Return the facts for the check gates, from what HyOps said and what else the runner shows now."""
+    plan, context, blueprint, root = run.plan, run.context, view.blueprint, view.runtime.root
     siblings = [
-        effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, runtime)
+        effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, view.runtime)
         for source in plan.sources
         if source.role == "sibling"
     ]
-    states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], now)
+    states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], context.clock.now())
     return CheckFacts(
         now=context.clock.now(),
         runner=identity_of(plan, context),
         runner_verified=run.caller_verified,
-        hyops_version=version,
-        hyops_is_stand_in=version.endswith(STAND_IN),
-        overlay_sha256=digest_bytes(overlay),
+        hyops_version=view.version,
+        hyops_is_stand_in=view.version.endswith(STAND_IN),
+        overlay_sha256=view.overlay_sha256,
         blueprint=blueprint,
         states=states,
-        secret_names=names,
+        secret_names=dict(names),
         preflight=preflight,
         forecast=forecast(blueprint, states, preflight, opened=True),
         identities=backup_identities(blueprint),
@@ -84,17 +112,6 @@ def look(run: PlannedRun, stage: OnRunner, *, known_names: Mapping[str, bool] | 
         disk_free_bytes=shutil.disk_usage(root).free,
         clock_offset_seconds=context.clock_ahead(),
     )
-
-
-def names_found(run: PlannedRun, stage: OnRunner, required: Sequence[str]) -> dict[str, bool]:
-    """Return which secrets the authority has, by name. Only the check asks: its role is bound to its own job (docs/vault-role.md).
-
-    For `execute` the check's answer stands until the values are read, which refuses a missing one by name before HyOps starts.
-    """
-    if stage == "check":
-        return check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
-    found = run.folder.read_model("check.json", Check).secret_names
-    return {name: name in found for name in sorted(set(required))}
 
 
 def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> EffectiveBlueprint:
@@ -109,14 +126,17 @@ def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> Effective
     return read_blueprint(document, overlay_sha256, specs)
 
 
-def ask_preflight(run: PlannedRun, stage: OnRunner, content: bytes, environment: dict[str, str]) -> PreflightFact:
-    """Return HyOps' own answer over the overlay as it would be deployed. The runtime copy is gone when this returns."""
-    command, runtime = command_of(run.plan, "preflight"), Runtime.of(run.plan, run.context.home)
-    with runtime_overlay(runtime.root, f"{run.context.job.run_id}-{stage}", content) as overlay:
-        argv, folder = command_line(command, runtime, overlay), run.folder.private / f"{stage}-preflight"
-        asked = SupervisedRun.start(SupervisorOrder(argv, environment, folder, timeout=seconds(command.timeout), remove_after=(overlay,)))
-        ended = asked.wait()
-    return read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
+def ask_preflight(run: PlannedRun, overlay: Path, environment: Mapping[str, str], redact: Callable[[str], str] = str) -> PreflightFact:
+    """Return HyOps' own answer over the runtime copy of the overlay, read after `redact`. One that cannot be had is one that blocks."""
+    command = command_of(run.plan, "preflight")
+    argv = command_line(command, Runtime.of(run.plan, run.context.home), overlay)
+    try:
+        answer = ask(argv, environment, timeout=seconds(command.timeout))
+    except OSError as error:
+        answer = Answer(None, error=f"{argv[0]}: {error.strerror}")
+    if answer.rc is None:
+        return PreflightFact(rc=-1, status="failed", error=answer.error)
+    return read_preflight(redact(answer.stdout), answer.rc)
 
 
 def command_of(plan: Plan, name: str) -> Command:

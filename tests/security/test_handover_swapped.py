@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.cli.app import main
+from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.stages.handover import RunDir, contents, unpack
@@ -266,7 +267,22 @@ def test_a_check_that_was_edited_after_it_was_made(at_the_gate: Incident) -> Non
     restore = next(step for step in check["steps"] if step["id"] == "postgresql_restore")
     restore |= {"outcome": "skip", "why": "edited"}
     at_the_gate.folder.write_json("check.json", check)
-    assert_refused(at_the_gate, at_the_gate.execute(yes), "check.changed", 4, "skip then, run now")
+    assert_refused(at_the_gate, at_the_gate.execute(yes), "approval.subject", 6, "another check_digest")
+
+
+def test_what_hyops_would_do_has_changed_since_the_approval(incident: Incident) -> None:
+    """HyOps says so itself, asked with the real secrets: after the claim, before its deploy."""
+    assert incident.plan().state is State.PLANNED
+    assert incident.check().state is State.CHECKED
+    yes = incident.signed("jonas")
+    incident.site.forget_state("org/gcp/wan-cloud-nat")
+    ended = incident.execute(yes)
+    assert ended.refusal is not None
+    assert (ended.state, ended.refusal.gate, ended.refusal.exit_code) == (State.FAILED, "check.changed", 4), ended
+    assert "gcp_pg_egress: skip then, run now" in ended.refusal.found
+    assert not (incident.folder.root / "private" / "deploy").exists()
+    tip = incident.ledger().tip()
+    assert (tip.state, tip.mutating, tip.position) == (State.FAILED, False, "primary")
 
 
 def test_a_claim_that_was_handed_over_is_none(at_the_gate: Incident) -> None:

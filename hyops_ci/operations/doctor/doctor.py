@@ -137,7 +137,7 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
     else:
         asked = report.ask("secrets", lambda: check_names(plan.secrets, authority_of(planned, Purpose.CHECK), required))
         names = names if asked is None else asked
-    facts: CheckFacts | None = report.ask("hyops", lambda: look(planned, "check", known_names=names))
+    facts: CheckFacts | None = report.ask("hyops", lambda: look(planned, known_names=names))
     if facts is None:
         report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
         return

@@ -40,7 +40,8 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())
-    case = CheckCase(planned.plan, look(planned, "check"))
+    with planned.reading_ahead():
+        case = CheckCase(planned.plan, look(planned))
     answers = run_gates("check", case)
     folder.write_json("gates-check.json", answers.document())
     folder.write_model("runner.json", case.facts.runner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,10 +123,12 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
             fix=f"hyops-ci evidence verify {evidence.name}",
         )
     result = read_document(Result, content)
-    if "claim.json" in files and "plan.json" in files:
-        plan, claim = read_document(Plan, files["plan.json"]), read_document(Claim, files["claim.json"])
-        close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
-    return Conclusion(result, evidence, digest, verdict, write_report(evidence, verdict))
+    with ThreadPoolExecutor(1) as beside:
+        report = beside.submit(write_report, evidence, verdict)
+        if "claim.json" in files and "plan.json" in files:
+            plan, claim = read_document(Plan, files["plan.json"]), read_document(Claim, files["claim.json"])
+            close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
+        return Conclusion(result, evidence, digest, verdict, report.result())
 
 
 def write_report(bundle: Path, verdict: VerificationResult) -> Path:

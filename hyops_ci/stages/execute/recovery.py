@@ -13,25 +13,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.contracts.base import seconds, stamp
+from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.execution.command import Runtime, child_environment, command_line
+from hyops_ci.execution.command import child_environment, command_line
 from hyops_ci.execution.grammar import VOCABULARY, HyOpsLine, StepEvent, StepStatus
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.overlay import runtime_overlay
-from hyops_ci.execution.records import read_preflight, read_state, state_reference
+from hyops_ci.execution.records import read_state, state_reference
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
 from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.execution.verification import run_probes
 from hyops_ci.github.actions.commands import MASKED_BY_GITHUB
-from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.planning.case import CheckCase, run_gates
+from hyops_ci.planning.checking import report
 from hyops_ci.redaction import MIN_FORM, Redactor
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
@@ -40,7 +41,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.planned_run import CheckedRun
-from hyops_ci.stages.preview import authority_of, command_of
+from hyops_ci.stages.preview import HyOpsView, ask_preflight, authority_of, command_of, facts_of
 from hyops_ci.text import span
 
 STEP_WAIT: Final = 9.0
@@ -53,21 +54,19 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
 class Recovery:
     """One recovery under a claim: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service answers."""
 
-    def __init__(self, run: CheckedRun, claim: Claim, state: ExecutionState, part: PartRecorder, lock: int) -> None:
+    def __init__(self, run: CheckedRun, view: HyOpsView, claim: Claim, state: ExecutionState, part: PartRecorder, lock: int) -> None:
         """Prepare it. `state` is filled in on the way; `lock` is the descriptor of the host lock, held as long as HyOps lives."""
         self.run, self.plan, self.context = run, run.plan, run.context
+        self.view, self.runtime = view, view.runtime
         self.claim, self.state, self.part, self.lock = claim, state, part, lock
-        self.runtime = Runtime.of(run.plan, run.context.home)
         self.redactor = Redactor({})
         self.hidden: Mapping[str, str] = {}
 
     def carry_out(self) -> None:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
         secrets = self.bring_secrets()
-        document = read_yaml(self.run.folder.read("sources/overlay"), self.plan.overlay)
-        content = to_yaml(open_guards(document, self.plan.guards))
         environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
-        with runtime_overlay(self.runtime.root, self.context.job.run_id, content) as overlay:
+        with runtime_overlay(self.runtime.root, self.context.job.run_id, self.view.opened) as overlay:
             hyops = HyOpsCall(overlay, environment)
             self.preflight(hyops)
             self.part.enter(State.PREFLIGHT_PASSED)
@@ -102,23 +101,18 @@ class Recovery:
         return synced.values
 
     def preflight(self, hyops: HyOpsCall) -> None:
-        """Ask HyOps' own preflight with the real secrets. Raises Refusal (exit 9)."""
-        command = command_of(self.plan, "preflight")
-        self.part.intent("hyops.preflight", argv=list(command.argv))
-        asked = SupervisedRun.start(self._order(command, hyops))
-        ended = asked.wait()
-        answer = read_preflight(asked.stdout(), ended.rc if ended is not None and ended.rc is not None else -1)
+        """Ask HyOps' own preflight with the real secrets; what the approver relied on must still hold.
+
+        Raises Refusal: exit 9 where HyOps cannot start, exit 4 where it would do something else than was approved, or what a gate says.
+        """
+        self.part.intent("hyops.preflight", argv=list(command_of(self.plan, "preflight").argv))
+        answer = ask_preflight(self.run, hyops.overlay, hyops.environment, self.redactor.text)
         self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
-        if answer.status != "ok" or answer.rc != 0:
-            blocked = [f"{step.id}: {step.reason}" for step in answer.steps if step.status == "blocked"]
-            raise Refusal(
-                "hyops.preflight",
-                f"HyOps cannot start; {len(blocked)} blocked, {sum(step.status == 'deferred' for step in answer.steps)} not examined",
-                exit_code=Exit.HYOPS,
-                found="; ".join(blocked) or answer.error or f"rc {answer.rc}",
-                expected="every step ready or skipped",
-                fix="HyOps' own hint is in the line above; then a new run",
-            )
+        names = {name: name in hyops.environment for name in self.view.blueprint.required_env()}
+        case = CheckCase(self.plan, facts_of(self.run, self.view, names, answer))
+        now = report(case, run_gates("check", case), run_id=self.context.job.run_id, checked_at=self._now())
+        if now.digest() != self.run.check.digest():
+            raise changed(self.run, _differs(self.run.check, now))
         run_count = sum(step.status == "ready" for step in answer.steps)
         self.context.say(f"preflight ok: {run_count} run, {len(answer.steps) - run_count} skip, as approved")
 
@@ -197,6 +191,26 @@ class Recovery:
 
     def _now(self) -> str:
         return stamp(self.context.clock.now())
+
+
+def _differs(checked: Check, now: Check) -> str:
+    """Return what HyOps or this runner says otherwise than at the check: the steps that it would do, else what else was shown."""
+    before, then = {step.id: step.outcome for step in checked.steps}, checked.bound()
+    steps = [(step.id, before.get(step.id, "absent"), step.outcome) for step in now.steps if before.get(step.id) != step.outcome]
+    shown = [(name, then.get(name), value) for name, value in now.bound().items() if then.get(name) != value]
+    return "; ".join(f"{what}: {was} then, {value} now" for what, was, value in steps or shown)
+
+
+def changed(run: CheckedRun, found: str) -> Refusal:
+    """Return the refusal (exit 4) of a run whose check no longer holds."""
+    return Refusal(
+        "check.changed",
+        "what was approved is no longer so",
+        exit_code=Exit.POLICY,
+        found=found or "something is no longer known",
+        expected=f"as checked at {run.check.checked_at}",
+        fix="start a new run: its approver reads what is true now",
+    )
 
 
 @dataclass(frozen=True)

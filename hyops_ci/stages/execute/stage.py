@@ -1,7 +1,7 @@
 """Execute: carry out the approved plan on the runner, once, and seal what happened (docs/design/workflows.md 4).
 
-caller -> what the check saw still holds -> approvals -> claim -> secrets -> runtime copy of the overlay
--> HyOps preflight -> HyOps deploy -> outcome -> verification -> seal -> ledger -> wipe
+caller -> the blueprint that was checked -> approvals -> claim -> secrets -> runtime copy of the overlay
+-> HyOps preflight -> what the check saw still holds -> HyOps deploy -> outcome -> verification -> seal -> ledger -> wipe
 """
 
 from __future__ import annotations
@@ -16,23 +16,20 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.execution.command import Runtime, require_env
 from hyops_ci.execution.overlay import remove_leftovers
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
-from hyops_ci.planning.case import CheckCase, run_gates
-from hyops_ci.planning.checking import report
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.execute.recovery import Recovery
+from hyops_ci.stages.execute.recovery import Recovery, changed
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
-from hyops_ci.stages.preview import look
+from hyops_ci.stages.preview import HyOpsView, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 
@@ -54,8 +51,9 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     plan = state.plan = require_plan(folder)
     refuse_unfit_job(plan, context)
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
-    root = require_env(Runtime.of(plan, context.home))
-    refuse_changed_check(run)
+    with run.reading_ahead():
+        view = view_hyops(run)
+    refuse_changed_blueprint(run, view)
     state.previous_bundle = run.head.tip.bundle_sha256
     keep_envelopes(approvals, folder)
     gather_envelopes(run)
@@ -64,12 +62,12 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
-    with host_lock(root) as lock:
-        part.note("swept", files=[path.name for path in remove_leftovers(root)])
+    with host_lock(view.runtime.root) as lock:
+        part.note("swept", files=[path.name for path in remove_leftovers(view.runtime.root)])
         claim = state.claim = take_claim(run, state.approvals)
         part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
         context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
-        Recovery(run, claim, state, part, lock).carry_out()
+        Recovery(run, view, claim, state, part, lock).carry_out()
 
 
 def refuse_rerun(job: Job) -> None:
@@ -111,25 +109,12 @@ def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
         )
 
 
-def refuse_changed_check(run: CheckedRun) -> None:
-    """Check again: what the approver relied on must still hold. Raises Refusal (exit 4)."""
-    case = CheckCase(run.plan, look(run, "execute"))
-    now = report(case, run_gates("check", case), run_id=run.context.job.run_id, checked_at=stamp(run.context.clock.now()))
-    if now.digest() != run.check.digest():
-        before, then = {step.id: step.outcome for step in run.check.steps}, run.check.bound()
-        differs = [
-            f"{step.id}: {before.get(step.id, 'absent')} then, {step.outcome} now"
-            for step in now.steps
-            if before.get(step.id) != step.outcome
-        ] or [f"{name}: {then.get(name)} then, {value} now" for name, value in now.bound().items() if then.get(name) != value]
-        raise Refusal(
-            "check.changed",
-            "what was approved is no longer so",
-            exit_code=Exit.POLICY,
-            found="; ".join(differs) or "something is no longer known",
-            expected=f"as checked at {run.check.checked_at}",
-            fix="start a new run: its approver reads what is true now",
-        )
+def refuse_changed_blueprint(run: CheckedRun, view: HyOpsView) -> None:
+    """Refuse before the claim a check of another plan, or of other steps than the files of this runner make. Raises Refusal (exit 4)."""
+    if run.check.plan_digest != run.plan.digest():
+        raise changed(run, "the plan is not the one that was checked")
+    if view.blueprint.digest() != run.check.blueprint_digest:
+        raise changed(run, "the effective blueprint differs")
 
 
 def take_claim(run: CheckedRun, approvals: Sequence[Approval]) -> Claim:

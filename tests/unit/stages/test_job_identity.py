@@ -373,7 +373,7 @@ def test_without_a_trust_file_no_token_is_asked_for_and_the_run_says_so(host: Ho
 def test_a_stage_that_forgot_to_ask_stops_at_the_gate(stage: Literal["check", "execute"], host: Host) -> None:
     host.come_to(stage)
     read = planned_run(host.run.read_model("plan.json", Plan), host.run, host.world(stage), stage=stage)
-    case = CheckCase(read.plan, look(read, stage))
+    case = CheckCase(read.plan, look(read, known_names={}))
     with pytest.raises(Refusal) as refused:
         report(case, run_gates("check", case), run_id="9001-1", checked_at="2026-11-24T03:00:00Z")
     assert (refused.value.gate, refused.value.exit_code) == ("runner.trust", 7)
