@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Builds (once per host and requirements) and reuses the Python environment of hyops-ci. With arguments it then becomes `hyops-ci` with
-# them; without, it puts `hyops-ci` on the PATH of the job.
-# The folder is made beside its final place and renamed, the marker last: a half-built environment is never used, and two jobs on one
-# host do not disturb each other. Python runs isolated (-I) throughout: no file of the workspace, no variable and no user site counts.
+# Finds or makes the Python environment of hyops-ci. With arguments it then becomes `hyops-ci` with them; without, it puts `hyops-ci` on
+# the PATH of the job.
+# Nothing that an earlier job may have left is trusted: not the workspace, not the user's home, not the tool cache. Either the environment
+# is one that root made and only root can write, or every file of it is compared with the wheels of requirements/runtime.txt, by their
+# hashes, before it is used. Python runs isolated (-I) throughout.
 set -euo pipefail
-unset PIP_REQUIRE_VIRTUALENV
-started=$SECONDS
+umask 022
+started=$SECONDS here=$PWD
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
+wheelhouse=${DR_WHEELHOUSE:-}
+case $wheelhouse in /* | "") ;; *) wheelhouse=$here/$wheelhouse ;; esac
+cd /
 
 key=$({ uname -sm; cat "$root/requirements/runtime.txt"; } | sha256sum)
 key=${key:0:24}
-base=${RUNNER_TOOL_CACHE:-$HOME/.cache}/hyops-ci
+base=${RUNNER_TOOL_CACHE:-${HOME:-/nonexistent}/.cache}/hyops-ci
 home=/opt/dr-dispatch/$key
 
 refuse() { # id, text
@@ -18,60 +22,92 @@ refuse() { # id, text
   exit 7
 }
 
-# The marker holds the version that the environment was built with: after an upgrade of the host's Python it is built again.
-usable() {
+# The environment of root: nobody else can write a file of it or on the way to it. The marker holds the version of Python that it was
+# built with: after an upgrade of the host's Python it is made again.
+of_root() {
   [ -e "$home/complete" ] &&
+    [ -z "$(find /opt /opt/dr-dispatch -maxdepth 0 \( ! -user 0 -o -perm /022 \) 2>&1; find "$home" ! -type l \( ! -user 0 -o -perm /022 \) -print -quit 2>&1)" ] &&
     "$home/bin/python" -I -S -c 'import sys; sys.exit(open(sys.argv[1]).read() != sys.version)' "$home/complete" 2>/dev/null
 }
 
-build() {
-  local python pip next=$home.$$.new flags=(--require-hashes --only-binary :all: --no-deps --no-compile --no-warn-script-location)
-  flags+=(--disable-pip-version-check --root-user-action ignore --quiet -r "$root/requirements/runtime.txt")
-  for python in python3.14 python3.13 python3.12 python3.11 python3 ""; do
-    if [ -z "$python" ]; then refuse setup.python "no Python 3.11 or newer with venv on this runner; install python3 and python3-venv"; fi
-    if pip=$("$python" -I -c "$find_pip" 2>/dev/null); then break; fi
+# Makes the environment of a user, or finds that it is as the wheels say. Wheels that are missing are fetched, and only those whose hash
+# is known are ever opened.
+of_wheels() {
+  local python said lacking code
+  for python in python3.14 python3.13 python3.12 python3.11 python3; do
+    code=0
+    said=$(packages "$python") || code=$?
+    home=${said%%$'\n'*} lacking=${said#*$'\n'}
+    if [ "$code" = 4 ] && fetch "$python" "$lacking"; then
+      code=0
+      said=$(packages "$python") || code=$?
+      lacking=${said#*$'\n'}
+    fi
+    case $code in
+      0) return ;;
+      4) refuse setup.packages "not to be had with the hashes of requirements/runtime.txt: $lacking; look at pip's lines above" ;;
+      5) refuse setup.noexec "nothing can be started from the tool cache $base (mounted noexec); set RUNNER_TOOL_CACHE of the agent to another folder" ;;
+      6) refuse setup.packages "the environment cannot be written: $lacking; rm -rf $home" ;;
+    esac
   done
-  if [ -n "${DR_WHEELHOUSE:-}" ]; then
-    flags+=(--no-index --find-links "$DR_WHEELHOUSE")
-  elif [ "${DR_INDEX:-allowed}" = never ]; then
-    refuse setup.packages "no environment $key on this host, no wheelhouse, and no index allowed"
-  fi
-  rm -rf "$next"
-  "$python" -I -m venv --without-pip "$next"
-  TMPDIR=$base "$python" -I "$pip" install "${flags[@]}" --target "$next"/lib/python3.*/site-packages
-  "$next/bin/python" -I -c 'import sys, pydantic_core; sys.stdout.write(sys.version)' >"$next/complete"
-  mv -T "$next" "$home"
+  refuse setup.python "no Python 3.11 or newer on this runner; install python3 and python3-venv"
 }
 
-# The interpreter's own pip, else the one that it brings for new environments, out of its wheel: to install a pip first takes longer
-# than all the rest.
-find_pip='
-import ensurepip, importlib.util, pathlib, sys, sysconfig, venv
-places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
-wheels = [wheel / "pip" for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")]
-own = importlib.util.find_spec("pip")
-print(pathlib.Path(own.origin).parent if own else wheels[0])
-sys.exit(sys.version_info < (3, 11))'
+packages() { "$1" -I -S -B "$root/actions/setup/environment.py" "$base/$key" 2>/dev/null; }
 
-if ! usable; then home=$base/$key; fi
-if ! usable; then
+# pip reads no file and no variable of the user: of its own variables only those that say where packages are.
+fetch() { # interpreter, what is lacking
+  local name pip flags=(--require-hashes --only-binary :all: --no-deps --disable-pip-version-check --no-cache-dir --quiet)
+  pip=$("$1" -I -c "$find_pip" 2>/dev/null) || refuse setup.python "$1 has no pip for new environments; install python3-venv"
+  if [ -n "$wheelhouse" ]; then
+    flags+=(--no-index --find-links "$wheelhouse")
+  elif [ "${DR_INDEX:-allowed}" = never ]; then
+    refuse setup.packages "no wheelhouse, no index allowed, and not on this host: $2; pass wheelhouse"
+  fi
+  for name in ${!PIP_*}; do
+    case $name in PIP_INDEX_URL | PIP_EXTRA_INDEX_URL | PIP_FIND_LINKS | PIP_CERT | PIP_CLIENT_CERT | PIP_PROXY | PIP_TRUSTED_HOST | PIP_DEFAULT_TIMEOUT) ;; *) unset "$name" ;; esac
+  done
+  rm -rf "$home/wheels" "$home/wheels.new"
+  mkdir -p "$home/wheels.new"
+  HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent TMPDIR=$home "$1" -I "$pip" download "${flags[@]}" -r "$root/requirements/runtime.txt" --dest "$home/wheels.new" >&2 || return
+  mv -T "$home/wheels.new" "$home/wheels"
+}
+
+# The interpreter's own pip, else the one that it brings for new environments, out of its wheel.
+find_pip='
+import importlib.util, pathlib, sysconfig
+if own := importlib.util.find_spec("pip"):
+    print(pathlib.Path(own.origin).parent)
+else:
+    import ensurepip
+    places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+    print([wheel / "pip" for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")][0])'
+
+if ! of_root; then
   mkdir -p "$base"
-  (
-    flock 9
-    if ! usable; then rm -rf "$home"; build; fi
-  ) 9>"$base/$key.lock"
+  exec 9>"$base/$key.lock"
+  flock 9
+  of_wheels
+  exec 9>&-
+  home=$home/environment
 fi
 
 # The library of exactly this commit, and nothing of the workspace.
 start=("$home/bin/python" -I "$root/actions/setup/start.py")
+cd "$here"
 if [ $# -gt 0 ]; then exec "${start[@]}" "$@"; fi
-bin=$(mktemp -d "${RUNNER_TEMP:-/tmp}/hyops-ci.XXXXXXXX")
-{
-  printf '#!/usr/bin/env bash\nexec'
-  printf ' %q' "${start[@]}"
-  printf ' "$@"\n'
-} >"$bin/hyops-ci"
-chmod 755 "$bin/hyops-ci"
+bin=
+for place in "${RUNNER_TEMP:-/tmp}" "$base" /tmp; do
+  bin=$(mktemp -d "$place/hyops-ci.XXXXXXXX") || continue
+  {
+    printf '#!/usr/bin/env bash\nexec'
+    printf ' %q' "${start[@]}"
+    printf ' "$@"\n'
+  } >"$bin/hyops-ci"
+  chmod 755 "$bin/hyops-ci"
+  if [ -x "$bin/hyops-ci" ]; then break; fi # nothing can be started from a file system that is mounted noexec
+done
+if ! [ -x "$bin/hyops-ci" ]; then refuse setup.noexec "nothing can be started from $RUNNER_TEMP, $base or /tmp (mounted noexec); mount one of them exec"; fi
 echo "$bin" >>"$GITHUB_PATH"
 {
   echo "python=$home/bin/python"

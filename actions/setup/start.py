@@ -1,7 +1,8 @@
 """Start hyops-ci from the sources of this commit, with what earlier jobs compiled of the same sources.
 
 Actions are downloaded anew for each job, so that Python would compile the library each time. Its compiled files are kept in the folder of
-the environment instead, and are as trusted as the packages there. Each names the hash of its source (PEP 552) and is made anew for another.
+the environment instead, and are as trusted as the packages there: in the environment of root, to which a job cannot write, for all jobs; in
+one of the tool cache until the next job, which removes them. Each names the hash of its source (PEP 552) and is made anew for another.
 """
 
 import os
