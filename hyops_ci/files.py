@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from hyops_ci.text import shell
+
 DRAFT: Final = ".draft-"
 """Begins the name of a file that is being written. What a killed process leaves of one is not content."""
 _PAUSE: Final = 0.05
@@ -128,12 +130,12 @@ def _check(path: Path, facts: os.stat_result, most: int, owned: bool, private: b
     if not stat.S_ISREG(facts.st_mode):
         raise UnsafeFile(f"{path} is not a regular file", "a regular file", "look what it is, then write it anew")
     if owned and facts.st_uid not in (user, 0):
-        raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"chown it to uid {user}")
+        raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"give it to uid {user}")
     if private and mode & 0o077:
-        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0600: not readable for others", f"chmod 0600 {path}")
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0600: not readable for others", shell("chmod 0600 {}", path))
     if owned and mode & 0o022:
-        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0644: not writable for others", f"chmod go-w {path}")
+        raise UnsafeFile(f"{path} has mode {mode:04o}", "mode 0644: not writable for others", shell("chmod go-w {}", path))
     if private and mode & 0o100:
-        raise UnsafeFile(f"{path} is executable", "a plain file: ansible-vault would run it", f"chmod 0600 {path}")
+        raise UnsafeFile(f"{path} is executable", "a plain file: ansible-vault would run it", shell("chmod 0600 {}", path))
     if facts.st_size > most:
         raise UnsafeFile(f"{path} has {facts.st_size} bytes", f"at most {most} bytes", "name the right file")

@@ -33,6 +33,13 @@ def shell(command: str, *values: object) -> str:
     return command.format(*(shlex.quote(str(value)) for value in values))
 
 
+def heredoc(command: str, mark: str, text: str) -> str:
+    """Return a command to paste that reads `text` from its stdin, up to the line `mark`. Raises ValueError for a text with such a line."""
+    if mark in text.splitlines():
+        raise ValueError(f"the text holds the line {mark}, which would end it")
+    return f"{command} <<'{mark}'\n{text}\n{mark}\n"
+
+
 def fenced(text: str) -> str:
     """Return `text` as a Markdown code block whose fence is longer than any run of backticks in it.
 

@@ -234,6 +234,8 @@ def texts(node: ast.expr, scope: Scope) -> tuple[str, ...]:
             wanted = texts(key, scope)
             rows = zip(table.keys, table.values, strict=True) if isinstance(table, ast.Dict) else ()
             return tuple(text for row, value in rows if row and set(texts(row, around)) & set(wanted) for text in texts(value, around))
+        case ast.Call(func=ast.Name(id="shell"), args=[ast.Constant(value=str() as text), *_]):
+            return (text,)
         case ast.Call(func=ast.Name(id="int"), args=[only]):
             return texts(only, scope)
         case ast.Call(func=ast.Attribute(value=ast.Dict(values=values), attr="get"), args=arguments):

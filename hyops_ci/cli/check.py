@@ -7,6 +7,7 @@ import os
 import click
 
 from hyops_ci.cli.options import format_option
+from hyops_ci.text import shell
 
 
 @click.command("check")
@@ -35,5 +36,6 @@ def command(output: str) -> int:
         for line in lines:
             say(line)
         if not ready:
-            say(f"WAITING FOR A SIGNATURE: hyops-ci approve {world.job.url} --key FILE   (without GitHub's API: --request handover.tar)")
+            command = shell("hyops-ci approve {} --key FILE", world.job.url)
+            say(f"WAITING FOR A SIGNATURE: {command}   (without GitHub's API: --request handover.tar)")
     return finish_stage(run, end, outputs, output)

@@ -18,7 +18,7 @@ from hyops_ci.stages.context import TRUST_FILE, RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
 from hyops_ci.stages.runner import StageEnd
-from hyops_ci.text import fenced
+from hyops_ci.text import fenced, shell
 
 HANDOVER: Final = "handover.tar"
 
@@ -69,7 +69,7 @@ def _bad_trust(path: Path, found: str) -> Refusal:
         exit_code=Exit.USAGE,
         found=f"{path}: {found}",
         expected="a file of root that only root can write",
-        fix=f"chown root:root {path}; chmod 644 {path}",
+        fix=shell("chown root:root {}; chmod 644 {}", path, path),
     )
 
 

@@ -12,6 +12,7 @@ import click
 
 from hyops_ci.cli.options import format_option, gather
 from hyops_ci.contracts.lanes import CLOUDS
+from hyops_ci.text import shell
 
 if TYPE_CHECKING:
     from hyops_ci.operations.init.commands import Adopter
@@ -85,7 +86,8 @@ def result_lines(done: InitResult, service: str) -> list[str]:
         lines += ["", f"## {number}. {title}", text.rstrip()]
     if done.placeholders:
         lines += ["", f"replace {', '.join(done.placeholders)}"]
-    return [*lines, "", f"then    hyops-ci environment check; hyops-ci runner status; on each runner: hyops-ci doctor --service {service}"]
+    then = shell("hyops-ci environment check; hyops-ci runner status; on each runner: hyops-ci doctor --service {}", service)
+    return [*lines, "", f"then    {then}"]
 
 
 def document(done: InitResult) -> dict[str, object]:

@@ -15,7 +15,7 @@ import click
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.parsing.documents import json_object
-from hyops_ci.text import fenced
+from hyops_ci.text import fenced, shell
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude.stage import Conclusion
@@ -121,7 +121,7 @@ def show_conclusion(ended: Conclusion, output: str) -> int:
         "proven": list(result.proven),
         "not_proven": list(result.not_proven),
     }
-    evidence = f"{ended.bundle}, {ended.sha256[:19]}...; hyops-ci evidence verify {ended.bundle}"
+    evidence = f"{ended.bundle}, {ended.sha256[:19]}...; {shell('hyops-ci evidence verify {}', ended.bundle)}"
     lines = [
         *summary_lines(result, json_object(read_files(ended.bundle).get("objectives.json")) or {}, evidence),
         f"  {'Report':<10} {ended.report}",

@@ -19,6 +19,7 @@ from hyops_ci.github.actions.workflow_file import Input
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import DISPATCH, REPOSITORY_DISPATCH, RUNS, WORKFLOW
 from hyops_ci.github.api.responses import Unanswered
+from hyops_ci.text import shell
 
 MAX_INPUTS: Final = 25
 MAX_SIZE: Final = 65_535
@@ -65,7 +66,7 @@ def dispatch_target(client: Client, file: str) -> DispatchTarget:
             "GitHub does not start this workflow",
             f"{found['path']} is {found['state'].replace('_', ' ')}",
             "an active workflow",
-            f"gh workflow enable {file} --repo {client.repository}; GitHub disables those of idle repositories",
+            shell("gh workflow enable {} --repo {}; GitHub disables those of idle repositories", file, client.repository),
         )
     return DispatchTarget(file, found["path"], f"{found['html_url'].partition('/blob/')[0]}/actions/workflows/{file}")
 

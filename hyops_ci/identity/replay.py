@@ -17,6 +17,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.files import UnsafeFile
 from hyops_ci.identity.token import LEEWAY, token_refusal
 from hyops_ci.parsing.documents import json_object
+from hyops_ci.text import shell
 
 NAME: Final = "seen-tokens.json"
 PATIENCE: Final = 10.0
@@ -70,5 +71,5 @@ def _no_memory(path: Path, found: str) -> Refusal:
         "this host cannot tell a token that was used before",
         found=found,
         expected="a file that only the runner's user can write",
-        fix=f"look who touched it; wait 10 min, so that every token has expired; rm {path}; then a new run",
+        fix=shell("look who touched it; wait 10 min, so that every token has expired; rm {}; then a new run", path),
     )

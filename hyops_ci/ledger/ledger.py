@@ -18,6 +18,7 @@ from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import Asked
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head, Store
+from hyops_ci.text import shell
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
@@ -242,7 +243,7 @@ class Ledger:
                 exit_code=Exit.CONFLICT,
                 found=f"no branch {self.branch}",
                 expected="a branch made once by hyops-ci ledger init",
-                fix=f"hyops-ci ledger init --service {self._service}; if there was one before: ALARM, restore it",
+                fix=shell("hyops-ci ledger init --service {}; if there was one before: ALARM, restore it", self._service),
                 docs="ledger.md",
             )
         return head

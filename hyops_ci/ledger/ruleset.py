@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from typing import Any, Final
+
+from hyops_ci.text import heredoc, shell
 
 RULES_OF_LEDGER: Final[dict[str, Any]] = {
     "name": "dr-dispatch: the ledger only grows",
@@ -21,6 +22,6 @@ def protection(remote: str) -> str:
     """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere two settings of the repository."""
     found = re.search(r"[/:]([^/:]+/[^/:]+?)(?:\.git)?/?$", remote)
     if found and not remote.startswith(("/", ".", "file:")) and ("://" in remote or "@" in remote):
-        return f"gh api repos/{found[1]}/rulesets -X POST --input - <<'JSON'\n{json.dumps(RULES_OF_LEDGER)}\nJSON"
-    place = shlex.quote(remote.removeprefix("file://"))
-    return f"git -C {place} config receive.denyNonFastForwards true\ngit -C {place} config receive.denyDeletes true"
+        return heredoc(shell("gh api {} -X POST --input -", f"repos/{found[1]}/rulesets"), "JSON", json.dumps(RULES_OF_LEDGER)).rstrip()
+    place = remote.removeprefix("file://")
+    return shell("git -C {} config receive.denyNonFastForwards true\ngit -C {} config receive.denyDeletes true", place, place)

@@ -12,6 +12,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import TRIES, Ledger, busy
 from hyops_ci.ledger.store import Head, Relation, relation
+from hyops_ci.text import shell
 
 RISK: Final = "ledger-fork"
 """What an approver accepts by name: that both ledgers may grow on their own, and two runs may act on one service."""
@@ -77,7 +78,7 @@ def refuse_while_ahead(primary: Ledger, standby: Ledger) -> str:
             exit_code=Exit.CONFLICT,
             found=f"{standby.place} is {ahead} ahead: {_summary(theirs)}",
             expected="a ledger that holds all that its standby holds",
-            fix=f"hyops-ci ledger merge --remote {primary.place} --standby {standby.place} --service {theirs.tip.service}",
+            fix=shell("hyops-ci ledger merge --remote {} --standby {} --service {}", primary.place, standby.place, theirs.tip.service),
             docs="ledger.md",
         )
     _refuse_diverged(related, primary, mine, standby, theirs)

@@ -15,6 +15,7 @@ from hyops_ci.contracts.base import Measured, moment, seconds
 from hyops_ci.contracts.check import Check, StepForecast
 from hyops_ci.contracts.plan import ApprovalDemand, Plan, StepClass
 from hyops_ci.errors import shown
+from hyops_ci.text import shell
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
 _NOT_MEASURED: Final = "not measured"
@@ -127,7 +128,10 @@ def _approvers(plan: Plan, demand: ApprovalDemand, requesters: Sequence[str], re
     who = " or ".join(able) or (f"the reviewers of {demand.gate}" if "environment" in demand.channels else "NO ELIGIBLE APPROVER")
     but = f" (not {_names(requesters)})" if requesters else ""
     count = f" Needs {demand.quorum}." if demand.quorum > 1 else ""
-    ways = {"environment": f"Review deployments -> {demand.gate}", "signed": f"hyops-ci approve {run_url or '--request FILE'}"}
+    ways = {
+        "environment": f"Review deployments -> {demand.gate}",
+        "signed": shell("hyops-ci approve {}", run_url) if run_url else "hyops-ci approve --request FILE",
+    }
     how = " or ".join(ways[channel] for channel in demand.channels)
     return f"{who}{but}.{count}  Approve = {how}.  Deny = say why; nothing will have changed"
 

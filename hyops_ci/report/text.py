@@ -13,7 +13,7 @@ from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
 from hyops_ci.report.run_view import RunView, StepView, view_of
 from hyops_ci.report.times import read_times
-from hyops_ci.text import fenced, span
+from hyops_ci.text import fenced, shell, span
 
 MAX_MARKDOWN: Final = 200 * 1024
 """Bytes; GitHub cuts a step's summary at 1 MiB, and a page of it is read on a phone."""
@@ -56,7 +56,7 @@ def markdown(files: Mapping[str, bytes]) -> str:
         title, name = _title(run.result), run.result.run_id
         lines = [*summary_lines(run.result, run.objectives), *_lines(_run_rows(run, run.result))]
     block = fenced("\n".join(_within(lines, MAX_MARKDOWN - 2048)))
-    return "\n".join((f"### {title}", "", block, "", f"Verify: `hyops-ci evidence verify dr-evidence-{name}.tar`", ""))
+    return "\n".join((f"### {title}", "", block, "", f"Verify: `{shell('hyops-ci evidence verify {}', f'dr-evidence-{name}.tar')}`", ""))
 
 
 def _title(result: Result) -> str:

@@ -18,6 +18,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import write_new
 from hyops_ci.parsing.documents import read_json
 from hyops_ci.parsing.strict_json import JsonError
+from hyops_ci.text import shell
 
 if TYPE_CHECKING:  # loaded where a key is used: most runs neither sign nor get a signature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,7 +68,9 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise _refuse(f"{path}: {error.strerror}", "a private key", "make one: hyops-ci approve --new-key PATH") from None
     if stat.S_IMODE(mode) & 0o077:
-        raise _refuse(f"{path}: mode {stat.S_IMODE(mode):04o}", "mode 0600", f"chmod 600 {path}; if others could read it, make a new one")
+        raise _refuse(
+            f"{path}: mode {stat.S_IMODE(mode):04o}", "mode 0600", shell("chmod 600 {}; if others could read it, make a new one", path)
+        )
     try:
         key = serialization.load_pem_private_key(data, None)
     except (ValueError, TypeError):

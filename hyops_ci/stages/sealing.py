@@ -23,7 +23,7 @@ from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.planned_run import evidence_policy
 from hyops_ci.stages.runner import StageEnd
-from hyops_ci.text import span
+from hyops_ci.text import shell, span
 
 BUNDLE = "evidence.tar"
 
@@ -115,7 +115,7 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
     """Return what a person does next."""
     if plan is None:
         return ()
-    form = f"gh workflow run dr.yml -f service={plan.service}"
+    form = shell("gh workflow run dr.yml -f service={}", plan.service)
     match state:
         case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.exercise:
             return (f"what the drill made stays in env {plan.env} until it is destroyed with HyOps",)
@@ -124,7 +124,7 @@ def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
         case State.FAILED | State.CANCELLED:
             return ("start a NEW run, do not re-run this one",)
         case State.INDETERMINATE:
-            settle = f'hyops-ci ledger settle --service {plan.service} --serves <site> --reason "what you saw"'
+            settle = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
             sides = f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides"
             return (
                 f"look what the drill left in env {plan.env}, and that production of the service is as before" if plan.exercise else sides,

@@ -31,7 +31,7 @@ from hyops_ci.github.jobs import cancel, jobs
 from hyops_ci.github.runs import run
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
-from hyops_ci.text import span
+from hyops_ci.text import shell, span
 
 PACE: Final = 10.0
 """Seconds between two looks, at least."""
@@ -224,6 +224,6 @@ def _too_late(client: Client, run_id: int, state: str, within: int, cancel_it: b
         exit_code=Exit.UNAVAILABLE,
         found=state,
         expected=f"an end within {duration(within)}",
-        fix=f"follow it: gh run watch {run_id} --repo {client.repository}",
+        fix=shell("follow it: gh run watch {} --repo {}", run_id, client.repository),
         docs="dispatch.md",
     )

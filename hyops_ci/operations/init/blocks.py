@@ -15,6 +15,7 @@ from hyops_ci.operations.init.commands import Adopter, envs_of
 from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
 from hyops_ci.stages.plan.inputs import read_source
+from hyops_ci.text import shell
 
 VAULT_PAGE: Final = "docs/vault-role.md"
 
@@ -28,7 +29,7 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
         ("GitHub: the config changes by reviewed pull requests only", commands.ruleset_command(adopter.repository, commands.RULES_OF_MAIN)),
         (
             "The ledger, and its protection from deletion and rewriting",
-            f"hyops-ci ledger init --remote {remote} --service {service} --home {home}\n{protection(remote)}\n",
+            shell("hyops-ci ledger init --remote {} --service {} --home {}\n", remote, service, home) + f"{protection(remote)}\n",
         ),
     ]
     vault = secret_plan(config, env_of(service))

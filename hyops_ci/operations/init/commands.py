@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +18,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.planning.protection import Demand, check_demand, demand_of
+from hyops_ci.text import heredoc, shell
 
 SHA: Final = "COMMIT_OF_THE_RELEASE"
 REPOSITORY_ID, OWNER_ID, PERSON_ID = "REPOSITORY_ID", "OWNER_ID", "ID_OF_"
@@ -135,17 +135,18 @@ def gate_command(repository: str, demand: Demand, people: Sequence[dict[str, Any
     branch = demand.branch
     document["deployment_branch_policy"] = {"protected_branches": False, "custom_branch_policies": True} if branch else None
     path = f"repos/{repository}/environments/{quote(demand.name, safe='')}"
-    made = f"gh api -X PUT {path} --input - <<'JSON'\n{numbers(json.dumps(document))}\nJSON\n"
+    made = heredoc(shell("gh api -X PUT {} --input -", path), "JSON", numbers(json.dumps(document)))
     if not branch:
         return made
-    others = f"gh api {path}/deployment-branch-policies --paginate --jq '.branch_policies[].id' |\n"
-    others += f"  xargs -I {{}} gh api -X DELETE {path}/deployment-branch-policies/{{}}\n"
-    return made + others + f"gh api -X POST {path}/deployment-branch-policies -f name={shlex.quote(branch)}\n"
+    policies = f"{path}/deployment-branch-policies"
+    others = shell("gh api {} --paginate --jq '.branch_policies[].id' |\n", policies)
+    others += shell("  xargs -I {{}} gh api -X DELETE {}/{{}}\n", policies)
+    return made + others + shell("gh api -X POST {} -f name={}\n", policies, branch)
 
 
 def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:
     """The command that makes a ruleset."""
-    return f"gh api -X POST repos/{repository}/rulesets --input - <<'JSON'\n{json.dumps(ruleset)}\nJSON\n"
+    return heredoc(shell("gh api -X POST {} --input -", f"repos/{repository}/rulesets"), "JSON", json.dumps(ruleset))
 
 
 def code_owners(adopter: Adopter) -> str:
@@ -199,7 +200,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
 def trust_command(document: dict[str, Any]) -> str:
     """The commands that put a host trust in its place, owned by root."""
     text = numbers(json.dumps(document, indent=2))
-    return f"sudo install -d -m 755 /etc/dr-dispatch && sudo tee /etc/dr-dispatch/trust.json >/dev/null <<'JSON'\n{text}\nJSON\n"
+    return heredoc("sudo install -d -m 755 /etc/dr-dispatch && sudo tee /etc/dr-dispatch/trust.json >/dev/null", "JSON", text)
 
 
 def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
@@ -209,10 +210,10 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
     name = known.names[0] if known.names else f"{known.runner_ref}-01"
     return (
         f"# on the host of lane {lane}, as user gha-runner in the folder of the agent (2.336.0 or newer)\n"
-        f"gh api -X POST repos/{adopter.repository}/actions/runners/registration-token --jq .token |\n"
-        f"  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {shlex.quote(name)} --labels {labels} \\\n"
-        f"    --url {adopter.server}/{adopter.repository}\n"
-        "sudo ./svc.sh install gha-runner && sudo ./svc.sh start\n"
+        + shell("gh api -X POST {} --jq .token |\n", f"repos/{adopter.repository}/actions/runners/registration-token")
+        + shell("  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
+        + shell("    --url {}\n", f"{adopter.server}/{adopter.repository}")
+        + "sudo ./svc.sh install gha-runner && sudo ./svc.sh start\n"
     )
 
 

@@ -22,6 +22,7 @@ from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
 from hyops_ci.parsing.strict_json import leaves
 from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.text import shell
 
 WORKFLOWS: Final = ".github/workflows"
 WORKFLOW_PATH: Final = f"{WORKFLOWS}/dr.yml"
@@ -167,7 +168,8 @@ def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checko
         if source is not None or (checkout.root / path).exists():
             checkout.put(path, source.read_bytes() if source else b"")
         else:
-            missing.append(f"{path} (hyops blueprint init --env {env_of(request.service)} --ref {blueprint}, then copy it)")
+            made = shell("hyops blueprint init --env {} --ref {}", env_of(request.service), blueprint)
+            missing.append(f"{path} ({made}, then copy it)")
     return missing
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.text import heredoc, shell
+
 EVENTS: Final = ("workflow_dispatch", "repository_dispatch", "schedule")
 OWN: Final = (("auth/token/lookup-self", "read"), ("auth/token/revoke-self", "update"))
 """What a run needs to look at its own token and to give it back."""
@@ -33,15 +35,15 @@ def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
     kind = "data" if values else "subkeys"
     rules = [*((f"{mount}/{kind}/{path}", "read") for path in paths), *OWN]
     width = max(len(path) for path, _ in rules) + 2
-    lines = [f'path {f"{chr(34)}{path}{chr(34)}":<{width}} {{ capabilities = ["{verb}"] }}' for path, verb in rules]
-    return f"vault policy write {name} - <<'POLICY'\n" + "\n".join(lines) + "\nPOLICY\n"
+    lines = [f'path {json.dumps(path):<{width}} {{ capabilities = ["{verb}"] }}' for path, verb in rules]
+    return heredoc(shell("vault policy write {} -", name), "POLICY", "\n".join(lines))
 
 
 def issuer(url: str, auth_path: str) -> str:
     """The commands that make an authority believe the tokens of GitHub's jobs; once for each authority."""
     mount = auth_path.removeprefix("auth/")
-    enable = "vault auth enable jwt" if mount == "jwt" else f"vault auth enable -path={mount} jwt"
-    return f"{enable}\nvault write {auth_path}/config oidc_discovery_url={url} bound_issuer={url}\n"
+    enable = "vault auth enable jwt" if mount == "jwt" else shell("vault auth enable -path={} jwt", mount)
+    return f"{enable}\n" + shell("vault write {} oidc_discovery_url={} bound_issuer={}\n", f"{auth_path}/config", url, url)
 
 
 def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:
@@ -59,18 +61,18 @@ def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequen
         "run_attempt": "1",
     }
     rows = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in claims.items())
-    return (
-        f"vault write {auth_path}/role/{name} - <<'ROLE'\n"
+    document = (
         "{\n"
         '  "role_type": "jwt",\n'
         '  "user_claim": "sub",\n'
         f'  "bound_audiences": {json.dumps(list(audiences))},\n'
         '  "bound_claims_type": "string",\n'
         f'  "bound_claims": {{\n{rows}\n  }},\n'
-        f'  "token_policies": ["{name}"],\n'
+        f'  "token_policies": {json.dumps([name])},\n'
         '  "token_no_default_policy": true,\n'
         '  "token_type": "service",\n'
         '  "token_ttl": "15m",\n'
         '  "token_explicit_max_ttl": "15m"\n'
-        "}\nROLE\n"
+        "}"
     )
+    return heredoc(shell("vault write {} -", f"{auth_path}/role/{name}"), "ROLE", document)

@@ -11,6 +11,7 @@ from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.files import UnsafeFile
 from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply
 from hyops_ci.secrets.password import read_private
+from hyops_ci.text import shell
 
 _CLAIM = re.compile(r'claim "(?P<claim>[^"]+)" (?P<what>does not match any associated bound claim values|is missing|not found in token)')
 
@@ -78,7 +79,7 @@ def login_refusal(answer: VaultReply, *, role: str, auth_path: str, origin: str,
     sent = sent_claims(jwt)
     said = _without(answer.errors, jwt) or f"HTTP {answer.status}"
     who = f"role {role}"
-    read_role = f"vault read {auth_path}/role/{role}"
+    read_role = shell("vault read {}/role/{}", auth_path, role)
     if hit := _CLAIM.search(said):
         name = hit["claim"]
         value = shown(sent[name]) if name in sent else "no such claim"
@@ -117,7 +118,7 @@ def login_refusal(answer: VaultReply, *, role: str, auth_path: str, origin: str,
             "Vault does not know who issued this job's token",
             f"{who}: {said}; sent iss {shown(sent.get('iss', 'none'))}",
             "the issuer and keys of the GitHub that runs this job",
-            f"vault read {auth_path}/config; compare its issuer and keys (docs/vault-role.md); new run",
+            f"{shell('vault read {}/config', auth_path)}; compare its issuer and keys (docs/vault-role.md); new run",
         )
     return _refuse(
         "Vault refused the login",

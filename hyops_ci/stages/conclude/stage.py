@@ -30,6 +30,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.watch.stage import Watched
+from hyops_ci.text import shell
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
             exit_code=Exit.EVIDENCE,
             found="; ".join(verdict.problems[:3]) or "no result in it",
             expected="a bundle that verifies",
-            fix=f"hyops-ci evidence verify {evidence.name}",
+            fix=shell("hyops-ci evidence verify {}", evidence.name),
         )
     result = read_document(Result, content)
     with ThreadPoolExecutor(1) as beside:

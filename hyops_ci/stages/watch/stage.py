@@ -25,6 +25,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.watch.queue import ExpectedJob, Phase, Poll, Presence, Progress, RunnerView, Verdict, WatchState, advance, begin
 from hyops_ci.stages.watch.refusals import likely_cause, refusal_for
 from hyops_ci.stages.watch.runner_status import best_of, schedules
+from hyops_ci.text import shell
 
 POLL: Final = 10.0
 """Seconds between two polls while the job is in the queue."""
@@ -168,7 +169,8 @@ class _Watcher:
         try:
             ended = cancel(self.client, self.run_id)
         except DispatchError as error:
-            self.context.say(f"CANCEL THIS RUN BY HAND: gh run cancel {self.run_id}   ({error.title()}; {error.expected})")
+            by_hand = shell("gh run cancel {}", self.run_id)
+            self.context.say(f"CANCEL THIS RUN BY HAND: {by_hand}   ({error.title()}; {error.expected})")
             return
         self.context.say("run cancelled" if ended else "the run had ended already")
 
