@@ -22,6 +22,11 @@ KEPT: Final = 4 << 20
 """Bytes of a file that a reader may hold in memory."""
 
 
+Watcher = Callable[[bytes], object]
+Watch = Callable[[str], Watcher | None]
+"""Name of a file -> who is given its bytes, if anybody is."""
+
+
 class BadArchive(ValueError):
     """Bytes that are not a valid archive; the text says where."""
 
@@ -100,10 +105,11 @@ class Writer:
         self._written += len(data)
 
 
-def read(stream: BinaryIO, *, keep: int = KEPT) -> Iterator[Member]:
+def read(stream: BinaryIO, *, keep: int | Callable[[str], int] = KEPT, watch: Watch | None = None) -> Iterator[Member]:
     """Yield the files in one pass, without writing anything, those of at most `keep` bytes with their content.
 
-    Raises BadArchive at the first byte that differs. Names are not judged: `misplaced` does.
+    `keep` may depend on the name. `watch` names who is given the bytes of a file while they are read, whatever its size. Raises
+    BadArchive at the first byte that differs. Names are not judged: `misplaced` does.
     """
     at = 0
     for _ in range(MAX_FILES + 1):
@@ -116,7 +122,8 @@ def read(stream: BinaryIO, *, keep: int = KEPT) -> Iterator[Member]:
         name, size = _described(block, at)
         if block != header(name, size):
             raise BadMember(f"byte {at}: the header of {name[:80]} is not ours")
-        member, padding = _body(stream, name, size, keep)
+        most = keep if isinstance(keep, int) else keep(name)
+        member, padding = _body(stream, name, size, most, watch(name) if watch is not None else None)
         if padding != bytes(-size % BLOCK):
             raise BadArchive(f"byte {at}: bytes after the end of {name[:80]}")
         yield member
@@ -134,7 +141,7 @@ def _described(block: bytes, at: int) -> tuple[str, int]:
     return info.name, info.size
 
 
-def _body(stream: BinaryIO, name: str, size: int, keep: int) -> tuple[Member, bytes]:
+def _body(stream: BinaryIO, name: str, size: int, keep: int, watcher: Watcher | None) -> tuple[Member, bytes]:
     hasher, left, kept = hashlib.sha256(), size, []
     while left:
         chunk = stream.read(min(CHUNK, left))
@@ -142,6 +149,8 @@ def _body(stream: BinaryIO, name: str, size: int, keep: int) -> tuple[Member, by
             raise BadArchive(f"{name[:80]} is cut off")
         hasher.update(chunk)
         left -= len(chunk)
+        if watcher is not None:
+            watcher(chunk)
         if size <= keep:
             kept.append(chunk)
     content = b"".join(kept) if size <= keep else None

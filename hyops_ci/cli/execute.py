@@ -17,6 +17,7 @@ def command(output: str) -> int:
     from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.contracts.run import Result
+    from hyops_ci.errors import Exit
     from hyops_ci.report.text import summary_lines
     from hyops_ci.stages.execute.stage import execute, refuse_rerun
     from hyops_ci.stages.job import read_job
@@ -26,7 +27,7 @@ def command(output: str) -> int:
     refuse_rerun(read_job(os.environ))
     run, config = read_handover(os.environ, "execute")
     world = github_context(config, on_runner=True)
-    execute(run, world)
+    ended = execute(run, world)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
     flow, digest = workflow(), digest_bytes(bundle.read_bytes())
     set_outputs(
@@ -44,6 +45,9 @@ def command(output: str) -> int:
     lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {digest}")
     for line in lines:
         say(line)
+    if ended.problems:
+        flow.annotate("error", "INVALID evidence", "\n".join(ended.problems))
+        return int(Exit.EVIDENCE)
     if result.exit_code:
         flow.annotate("error", lines[0], "\n".join(lines))
     return result.exit_code

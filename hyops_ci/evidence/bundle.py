@@ -38,6 +38,8 @@ class Sealed:
     sha256: str
     """`sha256:<hex>` of the container's bytes."""
     manifest: Manifest
+    problems: tuple[str, ...] = ()
+    """What the verifier says of it, once it was asked."""
 
 
 def seal(
@@ -67,7 +69,9 @@ def seal(
     files.write(run_dir / "result.json", (json.dumps(result.document(), indent=2, sort_keys=True) + "\n").encode())
     if scrub is not None:
         scrub_run(run_dir, bundled_files(run_dir), scrub)
-    last = next((event.hash for event in reversed(list(read_chain(run_dir)))), GENESIS)
+    last = GENESIS
+    for event in read_chain(run_dir):
+        last = event.hash
 
     def close(entries: tuple[Entry, ...]) -> Manifest:
         return Manifest(

@@ -6,6 +6,7 @@ is killed leaves at worst one torn line, which the next process cuts off and rec
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,11 @@ STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
 """Stages in the order in which their parts chain."""
 GENESIS: Final = "sha256:" + "0" * 64
 EVENTS: Final = "events.jsonl"
+MAX_LINE: Final = 1 << 20
+"""Bytes of one event. What would be longer is recorded without its data: one event must not keep the others from being read."""
+TOLD: Final = frozenset({"intake"})
+"""Notes that documents are compared with. The others, such as a line for each step, are as many as HyOps wrote."""
+MAX_TOLD: Final = 10_000
 
 
 class BrokenChain(ValueError):
@@ -40,13 +46,14 @@ class PartRecorder:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._stage, self._clock, self.redact = stage, clock, redact
         torn = sum(_cut_torn(run_dir / "parts" / each / EVENTS) for each in STAGES)
-        events = list(read_chain(run_dir))
-        if events and STAGES.index(events[-1].stage) > STAGES.index(stage):
-            raise BrokenChain(f"parts/{stage}/{EVENTS} cannot go on after {events[-1].stage} has begun")
-        self._last = events[-1].hash if events else GENESIS
-        self._seq = events[-1].seq + 1 if events else 0
-        self.state = next((State(event.name) for event in reversed(events) if event.kind == "transition"), None)
+        self.state: State | None = None
         """The state of the run, by the last transition of any part."""
+        last = None
+        for last in read_chain(run_dir):
+            self.state = State(last.name) if last.kind == "transition" else self.state
+        if last is not None and STAGES.index(last.stage) > STAGES.index(stage):
+            raise BrokenChain(f"parts/{stage}/{EVENTS} cannot go on after {last.stage} has begun")
+        self._last, self._seq = (last.hash, last.seq + 1) if last is not None else (GENESIS, 0)
         self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         for folder in (self.folder, *self.folder.parents[:2]):
             files.sync_folder(folder)
@@ -100,6 +107,8 @@ class PartRecorder:
             "data": self.redact(data),
             "prev": self._last,
         }
+        if (size := len(canonical(event))) > MAX_LINE - 100:  # the hash is added, and the line's end
+            event["data"] = {"left_out": f"{size} bytes"}
         event["hash"] = digest(event)
         line = canonical(event) + b"\n"
         while line:  # a full disk may take a part of it
@@ -110,23 +119,82 @@ class PartRecorder:
 
 def read_chain(run_dir: Path) -> Iterator[Event]:
     """Yield all events of a run in order, each verified against its predecessor. Raises BrokenChain."""
-    paths = ((stage, run_dir / "parts" / stage / EVENTS) for stage in STAGES)
-    return chain((stage, path.read_bytes() if path.exists() else b"") for stage, path in paths)
+    return _chained((stage, _lines_of(run_dir / "parts" / stage / EVENTS)) for stage in STAGES)
 
 
 def chain(parts: Iterable[tuple[str, bytes]]) -> Iterator[Event]:
     """Yield the events of (stage, bytes of its file) in order, each verified against its predecessor. Raises BrokenChain."""
+    return _chained((stage, io.BytesIO(content)) for stage, content in parts)
+
+
+def _lines_of(path: Path) -> Iterator[bytes]:
+    if path.exists():
+        with path.open("rb") as file:
+            yield from iter(lambda: file.readline(MAX_LINE), b"")
+
+
+def _chained(parts: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[Event]:
+    """Yield the events of (stage, its lines with their line ends)."""
     last, seq = GENESIS, 0
-    for stage, content in parts:
-        *lines, rest = content.split(b"\n")
-        if rest:
-            raise BrokenChain(f"parts/{stage}/{EVENTS} ends inside a line")
+    for stage, lines in parts:
         for number, line in enumerate(lines, 1):
-            event = parse_event(line, f"parts/{stage}/{EVENTS}:{number}")
+            if not line.endswith(b"\n"):
+                raise BrokenChain(f"parts/{stage}/{EVENTS} ends inside a line")
+            event = parse_event(line[:-1], f"parts/{stage}/{EVENTS}:{number}")
             if event.stage != stage or event.prev != last or event.seq != seq:
                 raise BrokenChain(f"parts/{stage}/{EVENTS}:{number} does not follow the event before it")
             yield event
             last, seq = event.hash, seq + 1
+
+
+class PartReader:
+    """The events of one stage, read piece by piece in whatever order the parts come; only those that tell the story are kept.
+
+    `problem` says where they break; `follows` asks whether they go on where the part before ended.
+    """
+
+    def __init__(self, stage: str) -> None:
+        """Nothing is read yet."""
+        self.stage, self.path = stage, f"parts/{stage}/{EVENTS}"
+        self.problem = ""
+        self.events: list[Event] = []
+        """Those of every kind but notes, and the notes in `TOLD`."""
+        self.first: Event | None = None
+        self.last: Event | None = None
+        self._rest, self._lines = b"", 0
+
+    def feed(self, data: bytes) -> None:
+        """Read on."""
+        if self.problem:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        try:
+            for line in lines:
+                self._take(line)
+        except BrokenChain as error:
+            self.problem = str(error)
+        if len(self._rest) >= MAX_LINE:
+            self.problem = self.problem or f"{self.path} holds a line without end"
+
+    def follows(self, last: Event | None) -> str:
+        """Return why these events do not go on after `last`, the last one of the parts before; empty where they do."""
+        if self.problem or self._rest:
+            return self.problem or f"{self.path} ends inside a line"
+        before, seq = (last.hash, last.seq + 1) if last is not None else (GENESIS, 0)
+        fits = self.first is None or (self.first.prev, self.first.seq) == (before, seq)
+        return "" if fits else f"{self.path}:1 does not follow the event before it"
+
+    def _take(self, line: bytes) -> None:
+        self._lines += 1
+        event = parse_event(line, f"{self.path}:{self._lines}")
+        last = self.last
+        if event.stage != self.stage or (last is not None and (event.prev, event.seq) != (last.hash, last.seq + 1)):
+            raise BrokenChain(f"{self.path}:{self._lines} does not follow the event before it")
+        self.first, self.last = self.first or event, event
+        if event.kind != "note" or event.name in TOLD:
+            self.events.append(event)
+        if len(self.events) > MAX_TOLD:
+            raise BrokenChain(f"{self.path} tells more than a run has")
 
 
 def parse_event(line: bytes, where: str) -> Event:

@@ -14,7 +14,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import STAND_IN, TERMINAL, Event, Result, State, may_follow
-from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, BrokenChain, chain
+from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, PartReader
 from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
 from hyops_ci.parsing.documents import json_object, read_document, read_json
 from hyops_ci.parsing.strict_json import JsonError
@@ -27,26 +27,34 @@ Contents: TypeAlias = Mapping[str, bytes | None]
 M = TypeVar("M", bound=Model)
 
 
-def replay(manifest: Manifest, contents: Contents, facts: Facts) -> Iterator[str]:
-    """Yield every contradiction between the documents, one line each. Adds labelled facts to `facts`."""
-    yield from _events(manifest, contents)
+def replay(manifest: Manifest, contents: Contents, parts: Mapping[str, PartReader], facts: Facts) -> Iterator[str]:
+    """Yield every contradiction between the documents, one line each. Adds labelled facts to `facts`.
+
+    `parts` are the events of every stage (`readers`), which were read while the bundle was.
+    """
+    yield from _events(manifest, contents, parts)
     yield from _result(manifest, contents, facts)
     yield from _documents(manifest, contents, facts)
 
 
-def _events(manifest: Manifest, contents: Contents) -> Iterator[str]:
-    parts = {stage: f"parts/{stage}/{EVENTS}" for stage in STAGES}
+def readers() -> dict[str, PartReader]:
+    """Return who reads the events of each stage, by path, in the order of the stages."""
+    return {part.path: part for part in map(PartReader, STAGES)}
+
+
+def _events(manifest: Manifest, contents: Contents, parts: Mapping[str, PartReader]) -> Iterator[str]:
     for path in contents:
-        if path.endswith("/" + EVENTS) and path.startswith("parts/") and path not in parts.values():
+        if path.endswith("/" + EVENTS) and path.startswith("parts/") and path not in parts:
             yield f"{path} belongs to no stage"
-    try:
-        events = list(chain((stage, contents.get(path) or b"") for stage, path in parts.items()))
-    except BrokenChain as error:
-        yield str(error)
-        return
-    if manifest.last_event != (events[-1].hash if events else GENESIS):
+    last: Event | None = None
+    for part in parts.values():
+        if problem := part.follows(last):
+            yield problem
+            return
+        last = part.last or last
+    if manifest.last_event != (last.hash if last is not None else GENESIS):
         yield "the events do not end where the manifest says"
-    yield from _moves(manifest, events)
+    yield from _moves(manifest, [event for part in parts.values() for event in part.events])
 
 
 def _moves(manifest: Manifest, events: list[Event]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
 from hyops_ci.contracts.public_key import key_bytes
 from hyops_ci.errors import Exit, shown
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
-from hyops_ci.evidence.replay import Facts, replay
+from hyops_ci.evidence.replay import Facts, readers, replay
 from hyops_ci.evidence.scrubbing import REDACTIONS
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
@@ -79,7 +79,8 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
     signers: tuple[str, ...] = ()
     compared = require_signature or bool(trusted_keys)
     try:
-        order, members = _members(_open(path))
+        parts = readers()
+        order, members = _members(_open(path, lambda name: parts[name].feed if name in parts else None))
         manifest = _manifest(members, problems)
         if manifest is not None:
             problems += _inventory(manifest, order, members, in_order=not path.is_dir())
@@ -87,7 +88,7 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
             if compared and (problem := _trust(signers, trusted_keys)):
                 problems.insert(0, problem)
             facts |= _facts(manifest)
-            problems += replay(manifest, {name: member.content for name, member in members.items()}, facts)
+            problems += replay(manifest, {name: member.content for name, member in members.items()}, parts, facts)
     except BadArchive as error:
         problems.append(str(error))
     except OSError as error:
@@ -99,18 +100,18 @@ def verify(path: Path, *, trusted_keys: Sequence[str] = (), require_signature: b
     return replace(verdict, facts={label: shown(text) for label, text in facts.items()})
 
 
-def _open(path: Path) -> Iterator[Member]:
+def _open(path: Path, watch: archive.Watch) -> Iterator[Member]:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        yield from _walk(path)
+        yield from _walk(path, watch)
     elif stat.S_ISREG(mode):
         with path.open("rb") as file:
-            yield from archive.read(file)
+            yield from archive.read(file, watch=watch)
     else:
         raise BadArchive(f"{path} is neither a file nor a folder")
 
 
-def _walk(root: Path) -> Iterator[Member]:
+def _walk(root: Path, watch: archive.Watch) -> Iterator[Member]:
     """Yield the files of an unpacked bundle. Raises BadArchive for a link or special file."""
     for folder, folders, files in os.walk(root, onerror=_raise):
         folders.sort()
@@ -119,12 +120,16 @@ def _walk(root: Path) -> Iterator[Member]:
             label = path.relative_to(root).as_posix()
             if not stat.S_ISREG(path.lstat().st_mode):
                 raise BadArchive(f"{label} is not a plain file")
-            yield _read_plain(path, label)
+            yield _read_plain(path, label, watch(label))
 
 
-def _read_plain(path: Path, name: str) -> Member:
+def _read_plain(path: Path, name: str, watcher: archive.Watcher | None) -> Member:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         hexdigest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        file.seek(0)
+        if watcher is not None:
+            for chunk in iter(lambda: file.read(archive.CHUNK), b""):
+                watcher(chunk)
         file.seek(0)
         content = file.read() if size <= archive.KEPT else None
     return Member(name, size, "sha256:" + hexdigest, content)
@@ -144,7 +149,7 @@ def _members(stream: Iterator[Member]) -> tuple[list[str], dict[str, Member]]:
             raise BadArchive(f"{member.name} {problem}")
         if len(members) > archive.MAX_FILES:
             raise BadArchive("too many files")
-        needed = member.name in _DOCUMENTS or member.name.startswith(("parts/", "approvals/"))
+        needed = member.name in _DOCUMENTS or member.name.startswith("approvals/")
         kept += len(member.content or b"") if needed else 0
         if kept > MAX_KEPT:
             raise BadArchive("more documents than a run can have")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
+from hyops_ci.evidence.verify import verify
 from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
@@ -29,7 +31,10 @@ BUNDLE = "evidence.tar"
 
 
 def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Sealed:
-    """Write the result of the run, and seal its folder into `<folder>/../evidence.tar`."""
+    """Write the result of the run, and seal its folder into `<folder>/../evidence.tar`.
+
+    What was sealed is verified before anybody relies on it: `problems` says what is wrong.
+    """
     result = result_of(folder, context, end, execution)
     objective = execution.plan.objective if execution.plan else None
     folder.write_json("objectives.json", objectives(read_chain(folder.root), result, objective, execution.approvals))
@@ -43,7 +48,8 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
         folder.write_json("redactions.json", counts)
     scrub = execution.redactor.bytes if execution.redactor is not None else None
     to, previous = bundle_path(folder), execution.previous_bundle
-    return seal(folder.root, result, to=to, clock=context.clock, previous_bundle=previous, scrub=scrub, sign=sign)
+    sealed = seal(folder.root, result, to=to, clock=context.clock, previous_bundle=previous, scrub=scrub, sign=sign)
+    return replace(sealed, problems=verify(sealed.path).problems)
 
 
 def signer_of(folder: RunDir) -> tuple[Signer | None, str]:

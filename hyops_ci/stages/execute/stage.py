@@ -7,6 +7,7 @@ caller -> the blueprint that was checked -> approvals -> claim -> secrets -> run
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import stamp
@@ -34,7 +35,15 @@ from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 
 
-def execute(folder: RunDir, context: RunContext, approvals: str = "") -> StageEnd:
+@dataclass(frozen=True)
+class ExecuteEnd(StageEnd):
+    """Where execute left the run."""
+
+    problems: tuple[str, ...] = ()
+    """What the verifier says of the bundle; none where it holds."""
+
+
+def execute(folder: RunDir, context: RunContext, approvals: str = "") -> ExecuteEnd:
     """Carry out the run in `folder`, seal it, and record its end in the ledger. `approvals` is the JSON text of the signed envelopes."""
     state = ExecutionState(redactor=Redactor({}))
     context = context.cleaned(state.clean)
@@ -43,7 +52,9 @@ def execute(folder: RunDir, context: RunContext, approvals: str = "") -> StageEn
         state.plan = folder.read_model("plan.json", Plan)
     sealed = seal_run(folder, context, end, state)
     record_end(state, end.state, sealed.sha256, context)
-    return end
+    for problem in sealed.problems:
+        context.say(f"the evidence of this run does not verify: {problem}")
+    return ExecuteEnd(end.state, end.refusal, sealed.problems)
 
 
 def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals: str, state: ExecutionState) -> None:

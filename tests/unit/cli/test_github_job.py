@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Never
 
@@ -23,6 +23,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, endpoint, set_up
 from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.signing.dsse import load_key
+from hyops_ci.stages import sealing
 from hyops_ci.stages.context import SystemClock
 from hyops_ci.stages.handover import RunDir
 
@@ -172,6 +173,19 @@ def test_from_a_decision_to_evidence_over_two_runs(github: GitHub) -> None:
     assert Path(ended.outputs["report"]).read_text().startswith("<!doctype html>")
     result = json.loads(read_files(Path(ended.outputs["evidence"]))["result.json"])
     assert result["run_id"] == f"{github.run_number}-1"
+
+
+def test_a_recovery_whose_evidence_does_not_hold_is_no_green_job(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sealed still travels: the next job says the same of it."""
+    decision = example_decision("failover", github.site.clock, 1).decode()
+    approvals = github.sign(github.after(github.plan(DR_DECISION=decision), "check"))
+    github.new_run()
+    checked = github.after(github.plan(DR_DECISION=decision, DR_APPROVALS=approvals), "check")
+    monkeypatch.setattr(sealing, "verify", lambda path: replace(verify(path), ok=False, problems=("steps.jsonl was changed",)))
+    executed = github.after(checked, "execute")
+    assert (executed.code, executed.outputs["outcome"]) == (11, "COMPLETED_WITH_EXCEPTIONS")
+    assert Path(executed.outputs["evidence"]).is_file()
+    assert "the evidence of this run does not verify: steps.jsonl was changed" in executed.stderr
 
 
 def test_a_denied_run(github: GitHub) -> None:

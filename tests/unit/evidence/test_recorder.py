@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.contracts.run import TERMINAL, TRANSITIONS, State, may_follow
-from hyops_ci.evidence.recorder import GENESIS, BrokenChain, PartRecorder, chain, read_chain
+from hyops_ci.evidence.recorder import GENESIS, MAX_LINE, BrokenChain, PartReader, PartRecorder, chain, read_chain
 from tests.unit.evidence.sample_run import SetClock
 
 
@@ -133,3 +133,32 @@ def test_what_was_said_to_be_written_survives_kill_9(tmp_path: Path) -> None:
         pass
     kept = [event.data["number"] for event in read_chain(tmp_path) if event.stage == "plan"]
     assert kept[: len(said)] == said
+
+
+def test_an_event_that_no_reader_would_take_is_recorded_without_its_data(tmp_path: Path) -> None:
+    with PartRecorder(tmp_path, "execute", SetClock()) as part:
+        part.result("hyops.deploy", reasons=["x" * MAX_LINE])
+        part.note("n")
+    said = list(read_chain(tmp_path))
+    assert [event.name for event in said] == ["hyops.deploy", "n"]
+    assert said[0].data["left_out"].endswith(" bytes")
+
+
+@given(data=st.data())
+def test_read_in_pieces_it_is_the_same(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("pieces")
+    with PartRecorder(root, "plan", SetClock()) as part:
+        for number in range(data.draw(st.integers(0, 5))):
+            part.refusal("gate", number=number)
+    path = root / "parts/plan/events.jsonl"
+    content = path.read_bytes()
+    changed = content[: data.draw(st.integers(0, len(content)))] + data.draw(st.sampled_from([b"", b"\n", b"{}\n", content]))
+    reader = PartReader("plan")
+    for at in range(0, len(changed), size := data.draw(st.integers(1, 400))):
+        reader.feed(changed[at : at + size])
+    try:
+        whole = list(chain([("plan", changed)]))
+    except BrokenChain:
+        assert reader.follows(None)
+    else:
+        assert (reader.follows(None), reader.events) == ("", whole)

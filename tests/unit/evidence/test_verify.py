@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hyops_ci import archive
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.bundle import seal
+from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.signing.dsse import public_of, sign
 from tests.unit.evidence import sample_run
@@ -206,3 +207,46 @@ def test_nothing_raises_near_a_bundle(at: int, data: bytes, tmp_path_factory: py
     changed = whole[:at] + data + whole[at + len(data) :]
     (base / "changed.tar").write_bytes(changed)
     assert verify(base / "changed.tar").ok == (changed == whole)
+
+
+def noisy(root: Path, to: Path, lines: int) -> Path:
+    """A run with many notes, such as HyOps' own lines make."""
+    clock = sample_run.SetClock()
+    sample_run.record(root, clock, (("plan", "03:04:31", State.RECEIVED),))
+    with sample_run.PartRecorder(root, "check", clock) as recorder:
+        for number in range(lines):
+            recorder.note("step", step="gcp_pg_vms", status="running", reason="x" * 100_000, seconds=number)
+        recorder.enter(State.REJECTED)
+    when = "2026-11-23T03:04:31Z"
+    ended = sample_run.Result(
+        run_id=sample_run.RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=when, ended_at=when
+    )
+    return seal(root, ended, to=to, clock=clock).path
+
+
+def test_events_of_any_length_are_read_to_their_end(tmp_path: Path) -> None:
+    """More of them than a reader holds in memory, in the container and unpacked."""
+    path = noisy(tmp_path / "run", tmp_path / "b.tar", 60)
+    events = unpacked(path) / "parts/check/events.jsonl"
+    assert events.stat().st_size > archive.KEPT
+    assert verify(path).problems == ()
+    assert verify(tmp_path / "b").problems == ()
+    assert read_files(path)["parts/check/events.jsonl"] == events.read_bytes()
+    data = events.read_bytes()
+    at = data.index(b'"seconds":58')
+    for changed, problem in (
+        (data.replace(b'"seconds":58', b'"seconds":59', 1), "events.jsonl:59 is not what was written"),
+        (data[:-1], "parts/check/events.jsonl ends inside a line"),
+        (data[: data.index(b"\n", at) + 1], "the events end in RECEIVED"),
+        (data + b"x" * (2 << 20), "parts/check/events.jsonl holds a line without end"),
+    ):
+        events.write_bytes(changed)
+        assert any(problem in each for each in verify(tmp_path / "b").problems)
+
+
+def test_the_order_of_parts_in_the_container_is_not_that_of_the_stages(tmp_path: Path) -> None:
+    path = sample_run.sealed(tmp_path / "run", tmp_path / "b.tar").path
+    folder = unpacked(path)
+    plan, check = folder / "parts/plan/events.jsonl", folder / "parts/check/events.jsonl"
+    (kept := plan.read_bytes(), plan.write_bytes(check.read_bytes()), check.write_bytes(kept))
+    assert any("does not follow" in each for each in verify(folder).problems)

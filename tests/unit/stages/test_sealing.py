@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ def test_a_host_key_signs(tmp_path: Path) -> None:
     stranger = new_key(tmp_path / "other.pem")
     assert verify(sealed.path, trusted_keys=[stranger], require_signature=True).exit_code == 11
     assert run.read_json("environment.json")["signed"] is True
+
+
+def test_what_was_sealed_is_verified(tmp_path: Path) -> None:
+    """Sealing says what is wrong with its own bundle, before anybody calls the run recovered."""
+    run, world = recorded(tmp_path, "none", tmp_path / "absent.pem")
+    end = run_stage("plan", run, world, lambda part: (part.enter(State.RECEIVED), part.enter(State.RECORDED))[0])
+    assert seal_run(run, world, end, ExecutionState()).problems == ()
+    assert seal_run(run, world, replace(end, state=State.DUPLICATE), ExecutionState()).problems == (
+        "the events end in RECORDED, the manifest says DUPLICATE",
+    )
 
 
 @pytest.mark.parametrize("signer", ["none", "host-key", "vault-transit"])
