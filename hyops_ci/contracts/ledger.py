@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Clean, Count, Digest, Document, Model, ServiceId, Short, Text, Utc
+from hyops_ci.contracts.base import WHOLE, Count, Digest, Document, Model, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import State
 
@@ -16,10 +16,16 @@ MAX_ANSWERS = 20
 """Signed answers that wait on one branch."""
 MAX_ANSWER = 16 * 1024
 """Bytes of one of them."""
+MAX_APPROVALS = 100
+"""Approvals that one claim may name, and nonces that it may spend."""
+MAX_TIP = MAX_ANSWERS * MAX_ANSWER + 64 * 1024
+"""Bytes of a tip: as many answers as may wait, and all else."""
 
 _BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
 """One spelling for the same bytes: padded, and no unused bits at the end."""
 
+Line = Annotated[str, Text(at_most=1000)]
+"""A text that people read: a reason, an address, a name."""
 Base64 = Annotated[str, Text(_BASE64, at_most=MAX_ANSWER)]
 
 
@@ -51,11 +57,11 @@ class ClaimTerms(Model):
     decision_digest: Digest
     plan_digest: Digest
     check_digest: Digest
-    approvals: tuple[Digest, ...] = ()
-    nonces: tuple[Short, ...] = ()
+    approvals: Annotated[tuple[Digest, ...], Field(max_length=MAX_APPROVALS)] = ()
+    nonces: Annotated[tuple[Short, ...], Field(max_length=MAX_APPROVALS)] = ()
     """Spent by the claim; no later claim may carry one of them."""
     run_id: Short
-    run_url: Clean = ""
+    run_url: Line = ""
 
     def terms(self) -> dict[str, Any]:
         """Return the fields of these terms, by name."""
@@ -80,7 +86,7 @@ class Tip(Document):
     """Digest of the branch's first commit's nonce: tells this ledger from any other with the same name."""
     service: ServiceId
     position: Position
-    serves: Clean = ""
+    serves: Line = ""
     """Site that serves clients, by the last completed move or settle."""
     moves: Count
     epoch: Count
@@ -92,8 +98,8 @@ class Tip(Document):
     past_no_return: bool = False
     at: Utc
     bundle_sha256: Digest | None = None
-    reason: Clean = ""
-    settled_by: Clean = ""
+    reason: Line = ""
+    settled_by: Line = ""
     settlement: dict[str, Any] | None = None
     """The signed settlement: a DSSE envelope."""
     answers: Annotated[tuple[Answer, ...], Field(max_length=MAX_ANSWERS)] = ()

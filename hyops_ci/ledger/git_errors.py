@@ -1,96 +1,33 @@
 """Errors of git, recognised by their texts in the C locale and by GitHub's own.
 
-Permanent errors become a refusal with a fix; all others are transient and retried. Whether a race was lost is read from the branch.
+A permanent error becomes a refusal with a fix (`git_rejections`). All others are retried; after the last try, only what nobody answered
+is called silence, since a run without GitHub may then use the standby. Whether a race was lost is read from the branch.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_process import first_line
+from hyops_ci.ledger.git_rejections import REJECTIONS, RULES
 
+__all__ = ["RULES", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished"]
 _SLOW_DOWN: Final = re.compile(r"returned error: 429|rate limit|abuse detection", re.I)
+_SILENCE: Final = re.compile(
+    r"could not resolve (host|hostname|proxy)|name resolution|name or service not known|no address associated"
+    r"|failed to connect|couldn't connect|connection (refused|reset|timed out|closed)|timed out|no route to host"
+    r"|network is (unreachable|down)|no answer in time|operation too slow|empty reply|unexpected disconnect|early EOF"
+    r"|hung up unexpectedly|broken pipe|recv failure|send failure"
+    r"|RPC failed; (curl|HTTP 5)|HTTP/2 stream|SSL_(read|connect|write): (connection|unexpected eof|syscall)"
+    r"|(returned error:|HTTP code|response) 5\d\d|gnutls_handshake\(\) failed: the TLS connection was non-properly|GnuTLS recv error"
+    r"|kex_exchange_identification|lost connection",
+    re.I,
+)
+"""What git says where no answer came, or one of a server that is out of order."""
 _NOISE: Final = re.compile(r"^(error:|-)\s*|^Review all repository rules.*|^\s*See https?://.*|^Learn more.*", re.I)
 _REJECTED: Final = re.compile(r"\[(?:remote )?rejected\] \((.*)\)")
-RULES: Final = "ledger.rules"
-
-
-@dataclass(frozen=True)
-class _Rejection:
-    """A permanent error: the texts that mean it, and the refusal it becomes."""
-
-    words: re.Pattern[str]
-    gate: str
-    reason: str
-    expected: str
-    fix: str
-
-
-_REJECTIONS: Final = (
-    _Rejection(
-        re.compile(r"GH0(06|13):|rule violations|protected branch|protected ref|hook declined|deny updating", re.I),
-        RULES,
-        "a rule of the repository forbids this push",
-        "rules for refs/heads/dr-ledger/** that forbid deletion and force-push, and nothing else",
-        "take dr-ledger/** out of the other rulesets and branch protections; hyops-ci ledger init prints the one to keep",
-    ),
-    _Rejection(
-        re.compile(r"was archived so it is", re.I),
-        "ledger.denied",
-        "the ledger's repository is archived",
-        "a repository that can be written",
-        "unarchive it, or name another one: ledger.repository",
-    ),
-    _Rejection(
-        re.compile(r"SAML SSO|IP allow list", re.I),
-        "ledger.denied",
-        "the organization does not accept this token",
-        "a token that the organization has authorized, from an address that it allows",
-        "authorize the token for the organization, or let the runner's address in",
-    ),
-    _Rejection(
-        re.compile(
-            r"returned error: 401|authentication failed|could not read (username|password)|invalid username|bad credentials"
-            r"|permission denied \(",
-            re.I,
-        ),
-        "ledger.token",
-        "the ledger's host does not accept the token",
-        "a token that is valid now, in DR_TOKEN",
-        "in a job: pass github.token, which lives as long as its job, and start a new run; in a shell: make a new token",
-    ),
-    _Rejection(
-        re.compile(r"returned error: 403|permission to .* denied|access denied|access to repository not granted", re.I),
-        "ledger.denied",
-        "the token may not write the ledger",
-        "a job with permissions: contents: write",
-        "give the calling job contents: write, and the repository's workflow permissions must allow it (docs/ledger.md)",
-    ),
-    _Rejection(
-        re.compile(r"insufficient permission|read-only file system", re.I),
-        "ledger.denied",
-        "the ledger's repository cannot be written",
-        "a repository that this user of this host may write",
-        "give it to the user that runs hyops-ci",
-    ),
-    _Rejection(
-        re.compile(r"returned error: 404|repository .*not found|repository not found", re.I),
-        "ledger.missing",
-        "there is no such repository, or this token cannot see it",
-        "a repository that this token can read; a private one that it cannot see looks the same",
-        "a job's own token sees its own repository only: for another one use an App's token; or correct ledger.repository",
-    ),
-    _Rejection(
-        re.compile(r"does not appear to be a git repository|does not exist|invalid gitfile|not a git repository", re.I),
-        "ledger.missing",
-        "there is no such ledger",
-        "a bare Git repository at this place",
-        "git init --bare there, then hyops-ci ledger init; or correct ledger.repository",
-    ),
-)
 
 
 def slow_down(output: str) -> bool:
@@ -98,11 +35,16 @@ def slow_down(output: str) -> bool:
     return _SLOW_DOWN.search(output) is not None
 
 
+def silent(output: str) -> bool:
+    """Return whether nobody answered, or git said nothing at all."""
+    return not output.strip() or _SILENCE.search(output) is not None
+
+
 def refusal(output: str, branch: str) -> Refusal | None:
     """Return the refusal for a permanent error in git's output, None for a transient one."""
     if slow_down(output):
         return None
-    found = next((each for each in _REJECTIONS if each.words.search(output)), None)
+    found = next((each for each in REJECTIONS if each.words.search(output)), None)
     if found is None:
         return None
     return Refusal(
@@ -116,16 +58,30 @@ def refusal(output: str, branch: str) -> Refusal | None:
     )
 
 
-def unreachable(output: str, tries: int) -> Fault:
-    """Return the fault after the last try: no answer, or a rate limit."""
-    limited = slow_down(output)
+def trouble(output: str, tries: int) -> Fault:
+    """Return the fault after the last try: a rate limit, no answer, or an answer that is not understood."""
+    if slow_down(output):
+        gate, reason, expected = "ledger.limited", "the ledger's host limits the rate of requests", "fewer requests from this account"
+        fix = "start a new run in a few minutes"
+    elif silent(output):
+        gate, reason, expected = "ledger.unreachable", "the ledger does not answer", "an answer of the Git remote"
+        fix = "wait and start a new run; with GitHub down: hyops-ci run on the runner"
+    else:
+        gate, reason, expected = "ledger.failed", "the ledger answers, and does not do what it is asked", "a Git remote that works"
+        fix = "see what its text says, and repair that at the remote; if it passes by itself: start a new run"
+    found = f"{tries} tries; {quoted(output)}"
+    return Fault(gate, reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix, docs="ledger.md")
+
+
+def unfinished(branch: str, seconds: float) -> Fault:
+    """Return the fault for a history that did not come to its end, though the remote had answered."""
     return Fault(
-        "ledger.limited" if limited else "ledger.unreachable",
-        "the ledger's host limits the rate of requests" if limited else "the ledger does not answer",
+        "ledger.failed",
+        "the ledger answers, but its history does not arrive",
         exit_code=Exit.UNAVAILABLE,
-        found=f"{tries} tries; {quoted(output)}",
-        expected="fewer requests from this account" if limited else "an answer of the Git remote",
-        fix="start a new run in a few minutes" if limited else "wait and start a new run; with GitHub down: hyops-ci run on the runner",
+        found=f"{branch}: not complete after {seconds:.0f} s",
+        expected="a branch of a few megabytes, within that time",
+        fix="see what the branch holds, and how fast this host is connected; then start a new run",
         docs="ledger.md",
     )
 

@@ -1,6 +1,8 @@
-"""One call of `git`: an environment of its own, an enforced time limit, and no secret in argv, files or messages.
+"""One call of `git`: a repository and an environment of its own, limits that are enforced, and no secret in argv, files or messages.
 
-Nothing of the user's or the system's configuration is read; no prompt, no hook, no redirect (it would take the token along).
+git works in a repository that is made for the call, over the objects of this host's copy (`git_copy`). The user's configuration is not
+read; the system's only for a remote on this host, where the administrator says whose repositories are safe (`safe.directory`). No prompt,
+no hook, no redirect (it would take the token along).
 """
 
 from __future__ import annotations
@@ -8,9 +10,12 @@ from __future__ import annotations
 import base64
 import os
 import re
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,15 +23,25 @@ from urllib.parse import urlsplit
 
 from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
-from hyops_ci.files import locked
+from hyops_ci.ledger.git_copy import ObjectCopy
 
 TIMEOUT: Final = 60.0
 """Seconds that one call of git may take."""
 NO_ANSWER: Final = 124
+MAX_PACK: Final = 64 * 1024 * 1024
+"""Bytes of one file that git may write. A ledger's 20,000 newest transitions are about 10 MB."""
+MAX_MEMORY: Final = 2 * 1024 * 1024 * 1024
+"""Bytes of memory that one process of git may take: its threads' stacks count too. A large file takes none, it is streamed."""
+OLDEST: Final = (2, 31)
+"""The first version of git that takes the token's header from the environment; one before it sends none, and is refused for that."""
 _OPTIONS: Final = (
     "core.hooksPath=/dev/null",
     "gc.auto=0",
     "maintenance.auto=false",
+    "core.bigFileThreshold=1m",
+    "core.fsync=all",
+    "core.commitGraph=false",
+    "core.multiPackIndex=false",
     "credential.helper=",
     "http.followRedirects=false",
     "fetch.writeCommitGraph=false",
@@ -35,6 +50,13 @@ _OPTIONS: Final = (
 _KEPT: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 """Of the environment: where certificates and keys are, and the way out through a proxy. No GIT_TRACE*: it prints headers."""
 _SCP: Final = re.compile(r"^[^/:]+:[^/]")
+_HERE: Final = re.compile(r"no space left on device|disk quota exceeded|read-only file system", re.I)
+_GENERAL: Final = re.compile(
+    r"^(fatal: Could not read from remote repository|Please make sure you have|and the repository exists|Warning: Permanently added|@+$"
+    r"|error: failed to push some refs)",
+    re.I,
+)
+"""Lines that follow the one which says why."""
 
 
 @dataclass(frozen=True)
@@ -52,58 +74,73 @@ class GitResult:
 
 
 class Git:
-    """Calls of `git` on a local bare repository, for one remote."""
+    """Calls of `git` for one remote, with this host's copy of its objects."""
 
     def __init__(self, remote: str, folder: Path, token: str = "") -> None:
         self.remote = _address(remote, token)
-        self.folder = folder.resolve()
+        self.copy = ObjectCopy(folder)
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode() if token else ""
         self._hidden = [secret for secret in (token, basic) if secret]
-        self._environ = _environment(self.folder)
-        if basic and urlsplit(self.remote).scheme in ("https", "http"):
-            header = {"COUNT": "1", "KEY_0": "http.extraHeader", "VALUE_0": f"Authorization: Basic {basic}"}
+        parts = urlsplit(self.remote)
+        self._environ = _environment(on_this_host=self.remote.startswith("/") or parts.scheme == "file")
+        self.sends_token = bool(basic) and parts.scheme in ("https", "http")
+        if self.sends_token:
+            # For this origin alone: no other address gets it, whatever leads there.
+            scope = f"http.{parts.scheme}://{parts.netloc}/.extraHeader"
+            header = {"COUNT": "1", "KEY_0": scope, "VALUE_0": f"Authorization: Basic {basic}"}
             self._environ |= {f"GIT_CONFIG_{name}": value for name, value in header.items()}
 
-    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
-        """Run git once and return its result; code 124 after `limit` seconds, with every process it started killed.
+    def run(self, *words: str, data: bytes = b"", limit: float | None = None, refs: Mapping[str, str] | None = None) -> GitResult:
+        """Run git once in a repository that has these refs; code 124 after `limit` seconds, with every process it started killed.
 
         Raises Fault (exit 12) `ledger.git` where git is not installed.
         """
+        with self.copy.as_repository(refs or {}) as repository:
+            return self._run(repository, words, data, TIMEOUT if limit is None else limit)
+
+    def _run(self, repository: Path, words: tuple[str, ...], data: bytes, limit: float) -> GitResult:
         options = [part for option in _OPTIONS for part in ("-c", option)]
         try:
             child = subprocess.Popen(
                 ["git", *options, *words],
-                cwd=self.folder,
-                env=self._environ,
+                cwd=repository,
+                env=self._environ | {"GIT_DIR": str(repository), "HOME": str(repository)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise _broken("there is no git on this host", "git: not found", "git on the PATH", "install git") from None
+            raise broken("there is no git on this host", "git: not found", "git on the PATH", "install git") from None
         with child:
             try:
-                out, err = child.communicate(data, timeout=TIMEOUT if limit is None else limit)
+                _bound(child.pid)
+                out, err = child.communicate(data, timeout=limit)
             except BaseException as error:
                 # The whole session: git's own children hold the pipes open, and one of them talks to the remote.
                 os.killpg(child.pid, signal.SIGKILL)
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 return GitResult(NO_ANSWER, b"", "no answer in time")
-        return GitResult(child.returncode, out, self.safe(err.decode("utf-8", "replace")))
+        said = self.safe(err.decode("utf-8", "replace")).replace(str(repository), str(self.copy.folder))
+        return GitResult(child.returncode, out, said)
 
     def local(self, *words: str, data: bytes = b"") -> GitResult:
-        """Run a command that needs no remote. Raises Fault (exit 12) when it fails."""
+        """Run a command that needs no remote. Raises DamagedCopy when it fails."""
         result = self.run(*words, data=data)
         if result.code != 0:
-            raise _broken(
-                "git failed on this host",
-                f"git {words[0]}: {first_line(result.err)}",
-                "a working git and a writable folder",
-                f"look at {self.folder}; it is only a cache and may be removed",
-            )
+            raise self.copy.damaged(f"git {words[0]}: {first_line(result.err)}")
         return result
+
+    def own_line(self, output: str) -> str:
+        """Return the line of git's errors that is about this host's copy or disk, empty where the remote is to blame."""
+        said = (line.strip() for line in output.splitlines() if line.startswith(("fatal:", "error:")) and "remote unpack" not in line)
+        return next((line for line in said if str(self.copy.folder) in line or _HERE.search(line)), "")
+
+    def is_sound(self, *commits: str) -> bool:
+        """Return whether the copy's objects can be read, and these commits are among them. Takes a second for years of a ledger."""
+        refs = self.copy.seen() | {f"refs/heads/{each}": each for each in commits}
+        return self.run("fsck", "--no-progress", "--no-dangling", refs=refs).code == 0
 
     def safe(self, text: str) -> str:
         """Return `text` without the token, plain or in base64."""
@@ -111,22 +148,36 @@ class Git:
             text = text.replace(secret, "***")
         return text
 
-    def prepare(self) -> None:
-        """Create the local repository, completely or not at all; safe with other processes doing the same."""
-        if (self.folder / "HEAD").exists():
-            return
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self.folder.with_name(f".{self.folder.name}.lock"), make=True, wait=None):
-            # HEAD is the last thing that `git init` writes; a process that waited here finds it.
-            if not (self.folder / "HEAD").exists():
-                self.local("init", "--quiet", "--bare", ".")
+    def refuse_old(self) -> None:
+        """Raise Fault (exit 12) for a git that has not sent the token. Asked only where a remote says that there is none."""
+        words = self.run("version").text.split()
+        found = re.match(r"(\d+)\.(\d+)", words[2]) if len(words) > 2 else None
+        if found and (int(found[1]), int(found[2])) < OLDEST:
+            wanted = ".".join(map(str, OLDEST))
+            raise broken(
+                "git is too old to send the token", f"git {words[2]}", f"git {wanted} or newer", "install a newer git on this host"
+            )
 
 
 def first_line(text: str) -> str:
-    """Return the most telling line of git's standard error: an error before a hint, else the first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """Return the most telling line of git's standard error: what ssh said before git gave up, an error before a hint, else the first."""
+    every = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in every if not _GENERAL.match(line)] or every
     errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
     return next(iter(errors or lines), "no message")
+
+
+def broken(reason: str, found: str, expected: str, fix: str) -> Fault:
+    """Return the fault for a git of this host that cannot do its work."""
+    return Fault("ledger.git", reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix, docs="ledger.md")
+
+
+def _bound(pid: int) -> None:
+    """Bound what git and its children may write and hold in memory: a hostile branch ends git, not this host."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (MAX_PACK, MAX_PACK))
+            resource.prlimit(pid, resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
 
 
 def _address(remote: str, token: str) -> str:
@@ -141,15 +192,13 @@ def _address(remote: str, token: str) -> str:
     return remote
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return the complete environment of git; nothing else is inherited."""
+def _environment(*, on_this_host: bool) -> dict[str, str]:
+    """Return the environment of git but for its repository; nothing else is inherited."""
     who: Mapping[str, str] = {"NAME": "dr-dispatch", "EMAIL": "dr-dispatch@localhost"}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),
         "LC_ALL": "C",
-        "GIT_DIR": str(folder),
-        "GIT_CONFIG_NOSYSTEM": "1",
+        **({} if on_this_host else {"GIT_CONFIG_NOSYSTEM": "1"}),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
@@ -160,10 +209,6 @@ def _environment(folder: Path) -> dict[str, str]:
         **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()},
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
     }
-
-
-def _broken(reason: str, found: str, expected: str, fix: str) -> Fault:
-    return Fault("ledger.git", reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix)
 
 
 def _unsafe(reason: str, found: str) -> Refusal:

@@ -8,31 +8,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger import git_errors
-from hyops_ci.ledger.git_process import Git, GitResult
+from hyops_ci.ledger.git_copy import DamagedCopy, create_repository
+from hyops_ci.ledger.git_history import MAX_HISTORY, History
+from hyops_ci.ledger.git_objects import FILE
+from hyops_ci.ledger.git_process import NO_ANSWER, TIMEOUT, Git, GitResult, broken
 from hyops_ci.ledger.store import Head
-from hyops_ci.parsing.documents import read_document
-from hyops_ci.parsing.strict_json import JsonError
 
-FILE: Final = "tip.json"
+__all__ = ["MAX_HISTORY", "GitStore", "create_repository"]
+T = TypeVar("T")
 WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
 LONG_WAITS: Final = (10.0, 30.0, 60.0)
 """Seconds between tries under a rate limit: two minutes in all, as for every call to GitHub."""
 HASTE: Final = 15.0
 """Seconds for one answer of a remote that a run can do without; it is asked once."""
-SEEN: Final = "refs/heads/seen"
-MAX_HISTORY: Final = 20_000
-"""Transitions that are read. What is older is beyond the life of any approval or decision that could come again."""
 
 
 class GitStore:
-    """One branch of one remote, through a local bare repository."""
+    """One branch of one remote, through this host's copy."""
 
     def __init__(
         self, remote: str, branch: str, cache: Path, token: str = "", sleep: Callable[[float], None] = time.sleep, *, hasty: bool = False
@@ -40,7 +38,7 @@ class GitStore:
         self._git, self._branch, self._sleep = Git(remote, cache, token), branch, sleep
         self._hasty = hasty
         self._ref = f"refs/heads/{branch}"
-        self._known: dict[str, Tip] = {}
+        self._history = History(self._git, branch)
         self._head: Head | None = None
 
     def read(self) -> Head | None:
@@ -48,59 +46,98 @@ class GitStore:
 
         Raises Refusal (exit 5) for other content on the branch, Fault (exit 12) for no answer.
         """
-        self._git.prepare()
-        listed = self._ask("ls-remote", "--exit-code", "--", self._git.remote, self._ref)
-        if listed.code:
+        self._git.copy.prepare()
+        commit = self._listed()
+        if commit is None:
             return None
-        commit = listed.text.split()[0]
-        if self._head is not None and self._head.commit == commit:
-            return self._head
-        if self._git.run("merge-base", "--is-ancestor", commit, SEEN).code:
-            self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", self._git.remote, self._ref)
-            self._remember(commit)
-        return self._head_at(commit)
+        if self._head is None or self._head.commit != commit:
+            self._head = self._mended(lambda: self._obtain(commit))
+        return self._head
 
     def recall(self, commit: str) -> Head | None:
-        """Return the head of `commit` from the local copy, None where the copy is gone. The remote is not asked."""
-        self._git.prepare()
-        there = self._git.run("cat-file", "-e", f"{commit}^{{commit}}").code == 0
-        return self._head_at(commit) if there else None
-
-    def _head_at(self, commit: str) -> Head:
-        """Return `commit` with its history, from the local copy."""
-        listing = self._git.local("rev-list", f"--max-count={MAX_HISTORY}", "--first-parent", commit, "--")
-        commits = listing.text.split()
-        self._head = Head(commit, self._tips(commits), tuple(commits))
-        return self._head
+        """Return the head of `commit` from the local copy, None where the copy is gone or damaged. The remote is not asked."""
+        try:
+            self._git.copy.prepare()
+            return self._history.load(commit)
+        except DamagedCopy:
+            return None
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:
         """Add one commit and return its id, None where another process came first."""
-        self._git.prepare()
+        self._git.copy.prepare()
+        try:
+            return self._append(parent, tip, message)
+        except DamagedCopy:
+            self._git.copy.renew()
+        self._head = None
+        head = self.read()
+        if parent is not None and (head is None or parent not in head.commits):
+            return None
+        return self._append(parent, tip, message)
+
+    def forward(self, source: GitStore, parent: str | None, commit: str) -> bool:
+        """Fast-forward the branch from `parent` to `commit` of `source`. Return False where another process came first."""
+        self._git.copy.prepare()
+        with source._git.copy.as_repository({self._ref: commit}) as theirs:
+            self._mended(lambda: self._fetch(str(theirs)))
+        return self._push(commit, parent)
+
+    def _listed(self) -> str | None:
+        """Return the commit that the branch is at. Git lists every branch whose name ends like ours; only this very name is ours."""
+        for line in self._ask("ls-remote", "--heads", "--", self._git.remote, self._ref).text.splitlines():
+            commit, _, name = line.partition("\t")
+            if name == self._ref:
+                return commit
+        return None
+
+    def _obtain(self, commit: str) -> Head:
+        """Return `commit` with its history, fetched where it is not here. Raises DamagedCopy where that does not help."""
+        try:
+            return self._history.load(commit)
+        except DamagedCopy:
+            self._fetch(self._git.remote)
+        head = self._history.load(commit)
+        self._git.copy.note(commit)
+        return head
+
+    def _fetch(self, source: str) -> None:
+        self._ask("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", source, self._ref)
+
+    def _mended(self, act: Callable[[], T]) -> T:
+        """Return what `act` does; again with a new copy where the copy is damaged. Raises DamagedCopy where that is no better."""
+        try:
+            return act()
+        except DamagedCopy:
+            self._git.copy.renew()
+        return act()
+
+    def _append(self, parent: str | None, tip: Tip, message: str) -> str | None:
         blob = self._git.local("hash-object", "-w", "--stdin", data=canonical(tip.document())).text
         tree = self._git.local("mktree", data=f"100644 blob {blob}\t{FILE}\n".encode()).text
         commit = self._git.local("commit-tree", tree, *(("-p", parent) if parent else ()), "-m", message).text
         return commit if self._push(commit, parent) else None
 
-    def forward(self, source: GitStore, parent: str | None, commit: str) -> bool:
-        """Fast-forward the branch from `parent` to `commit` of `source`. Return False where another process came first."""
-        self._git.prepare()
-        self._git.local("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", str(source._git.folder), commit)
-        return self._push(commit, parent)
-
     def _push(self, commit: str, parent: str | None) -> bool:
         """Move the branch from `parent` (None: from nowhere) to `commit`. False: it was no longer at `parent`."""
-        if parent is not None and self._git.run("merge-base", "--is-ancestor", parent, commit).code:
-            raise self._unreadable(commit, f"it has not grown from {parent[:12]}")
+        if parent is not None:
+            related = self._git.run("merge-base", "--is-ancestor", parent, commit)
+            if related.code == 1:
+                raise self._history.unreadable(commit, f"it has not grown from {parent[:12]}")
+            if related.code:
+                raise self._git.copy.damaged(git_errors.quoted(related.err))
         # Git would take the lease for leave to overwrite what it names. Nothing is lost by that: `commit` contains it, see above.
         lease = f"--force-with-lease={self._ref}:{parent or ''}"
+        # A name alone is also any longer name that ends with it, for git; the asterisks stand for the same text, so that ours is meant.
+        spec, refs = "refs/push/*:refs/heads/*", {f"refs/push/{self._branch}": commit}
         output = ""
         for waits in self._tries():
-            done = self._git.run("push", "--quiet", "--porcelain", lease, "--", self._git.remote, f"{commit}:{self._ref}")
+            done = self._git.run("push", "--quiet", "--porcelain", lease, "--", self._git.remote, spec, refs=refs)
             if done.code == 0:
-                self._remember(commit)
+                self._git.copy.note(commit)
                 return True
             output = f"{done.err}\n{done.text}"
-            refusal = git_errors.refusal(output, self._branch)
+            own = self._git.own_line(done.err)
+            refusal = git_errors.refusal(output, self._branch) if not own else None
             if refusal is not None and refusal.gate != git_errors.RULES:
                 raise refusal
             # The branch shows what happened: a lost answer after a push that took effect, a lost race (also where
@@ -112,8 +149,9 @@ class GitStore:
                 return False
             if refusal is not None:
                 raise refusal
+            self._refuse_own(output, own, commit)
             self._pause(waits, output)
-        raise git_errors.unreachable(output, len(self._tries()))
+        raise git_errors.trouble(output, len(self._tries()))
 
     def _tries(self) -> tuple[tuple[float, float] | None, ...]:
         """The pause after each try, short and long; none after the last."""
@@ -123,62 +161,34 @@ class GitStore:
         if waits is not None:
             self._sleep(waits[git_errors.slow_down(output)])
 
-    def _remember(self, commit: str) -> None:
-        """Note that this commit and its history are here. If the note is lost to another process, the next read fetches again."""
-        self._git.run("update-ref", SEEN, commit)
-
-    def _tips(self, commits: list[str]) -> tuple[Tip, ...]:
-        """The tip of each commit; each has to continue the one before it."""
-        self._learn([commit for commit in commits if commit not in self._known])
-        tips = tuple(self._known[commit] for commit in commits)
-        for newer, older, commit in zip(tips, tips[1:], commits, strict=False):
-            if (newer.ledger_id, newer.service) != (older.ledger_id, older.service) or newer.epoch < older.epoch:
-                raise self._unreadable(commit, "it does not continue the tip before it")
-        return tips
-
-    def _learn(self, commits: list[str]) -> None:
-        """Read these tips in one call: `cat-file --batch` answers in the order asked."""
-        asked = "".join(f"{commit}:{FILE}\n" for commit in commits)
-        data = self._git.local("cat-file", "--batch", data=asked.encode()).out
-        at = 0
-        for commit in commits:
-            line_end = data.index(b"\n", at)
-            header = data[at:line_end].split()
-            if len(header) != 3 or header[1] != b"blob":
-                raise self._unreadable(commit, f"no {FILE}")
-            start, size = line_end + 1, int(header[2])
-            try:
-                self._known[commit] = read_document(Tip, data[start : start + size])
-            except JsonError as error:
-                raise self._unreadable(commit, f"{FILE}: {error}") from None
-            at = start + size + 1
-
     def _ask(self, *words: str) -> GitResult:
-        """Run a command that needs the remote, retried while it does not answer. Code 2 without a message: there is no such branch."""
-        output = ""
+        """Run a command that needs the remote, retried while it does not answer."""
+        output, limit = "", HASTE if self._hasty else TIMEOUT
         for waits in self._tries():
-            done = self._git.run(*words, limit=HASTE if self._hasty else None)
-            if done.code == 0 or (done.code == 2 and not done.err.strip()):
+            done = self._git.run(*words, limit=limit, refs=self._git.copy.seen())
+            if done.code == 0:
                 return done
             output = done.err
-            if (refusal := git_errors.refusal(output, self._branch)) is not None:
+            own = self._git.own_line(output)
+            if not own and (refusal := git_errors.refusal(output, self._branch)) is not None:
+                if refusal.gate == "ledger.token" and self._git.sends_token:
+                    self._git.refuse_old()
                 raise refusal
+            if words[0] == "fetch":
+                if done.code == NO_ANSWER:
+                    raise git_errors.unfinished(self._branch, limit)
+                self._refuse_own(output, own)
             self._pause(waits, output)
-        raise git_errors.unreachable(output, len(self._tries()))
+        raise git_errors.trouble(output, len(self._tries()))
 
-    def _unreadable(self, commit: str, what: str) -> Refusal:
-        return Refusal(
-            "ledger.unreadable",
-            "the ledger cannot be read, so nothing is done and nothing is overwritten",
-            exit_code=Exit.CONFLICT,
-            found=f"{self._branch} at {commit[:12]}: {what}",
-            expected="tips of this release or an older one",
-            fix="look at the branch; something else wrote to it",
-            docs="ledger.md",
-        )
-
-
-def create_repository(path: Path) -> None:
-    """Make a bare repository for ledger branches: for a rehearsal, a mirror, or GitHub being down."""
-    path.mkdir(parents=True, exist_ok=True)
-    Git(str(path), path).prepare()
+    def _refuse_own(self, output: str, own: str, *commits: str) -> None:
+        """Raise Fault (exit 12) where this host failed and not the remote: DamagedCopy where its copy does not hold what it should."""
+        if not own and (git_errors.silent(output) or git_errors.slow_down(output)):
+            return
+        if not self._git.is_sound(*commits):
+            raise self._git.copy.damaged(own or git_errors.quoted(output))
+        if own:
+            where = self._git.copy.folder
+            raise broken(
+                "git failed on this host", own, "a disk with room, that this user may write", f"make room or repair the owner: {where}"
+            )

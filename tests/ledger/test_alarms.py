@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyops_ci.contracts.ledger import MAX_TIP
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.host_lock import host_lock
@@ -93,10 +94,26 @@ def test_another_services_branch_under_this_name(made: Ledger, remote: Path, tmp
     assert (caught.value.gate, caught.value.found) == ("ledger.alarm", "web/prod")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1, 2", "not json\r\n\x00", '{"kind": "LedgerTip"}'])
+UNREAD = {
+    "": "not JSON",
+    "[1, 2": "not JSON",
+    "not json\r\n\x00": "not JSON",
+    "{}": "6 of its fields do not fit",
+    '{"kind": "LedgerTip"}': "6 of its fields do not fit",
+    '{"epoch": 0, "epoch": 5}': "a key stands twice",
+    '{"settlement": {"n": NaN}}': "holds NaN",
+    '{"settlement": {"n": 9007199254740993}}': "a number too large",
+    '{"settlement": ' + "[" * 200 + "]" * 200 + "}": "nested too deep",
+    '{"reason": "' + "x" * MAX_TIP + '"}': f"at most {MAX_TIP}",
+}
+
+
+@pytest.mark.parametrize("content", UNREAD, ids=range(len(UNREAD)))
 def test_a_tip_that_cannot_be_read_blocks(made: Ledger, remote: Path, content: str) -> None:
     foreign(remote, "tip.json", content)
-    assert "tip.json: " in alarmed_as_unreadable(made).found
+    found = alarmed_as_unreadable(made).found
+    assert "tip.json" in found
+    assert UNREAD[content] in found
 
 
 def test_a_commit_without_a_tip_blocks(made: Ledger, remote: Path) -> None:

@@ -146,7 +146,7 @@ def test_over_tls_as_github_is(remote: Path, tmp_path: Path, monkeypatch: pytest
         assert ledger.claim(request(1)).epoch == 1
         assert {authorization for _, _, authorization in server.seen} == {f"Basic {FORMS[1]}"}
         monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
-        with pytest.raises(DispatchError, match=r"ledger\.unreachable"):
+        with pytest.raises(DispatchError, match=r"ledger\.untrusted"):
             Ledger.over_git(other.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN).tip()
         assert other.seen == []
 

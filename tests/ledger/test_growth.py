@@ -13,7 +13,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
-from hyops_ci.ledger import git_store as adapter
+from hyops_ci.ledger import git_history as adapter
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed, first_tip
 from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real = Git.run
 
-    def run(self: Git, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
+    def run(self: Git, *words: str, **options: Any) -> GitResult:
         made.extend(words[:1] if words[0] in NETWORK else ())
-        return real(self, *words, data=data, limit=limit)
+        return real(self, *words, **options)
 
     monkeypatch.setattr(Git, "run", run)
     return made

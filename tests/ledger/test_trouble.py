@@ -309,7 +309,7 @@ def test_a_lock_that_nobody_lets_go(made: Ledger, remote: Path, tmp_path: Path) 
     ledger = client(str(remote), tmp_path / "cache", watch)
     ledger.tip()
     (remote / f"{REF}.lock").touch()
-    with pytest.raises(Fault, match=r"ledger\.unreachable") as caught:
+    with pytest.raises(Fault, match=r"ledger\.failed") as caught:
         ledger.claim(request(1))
     assert "cannot lock ref" in caught.value.found
     assert tuple(watch.waits) == WAITS

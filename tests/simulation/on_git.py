@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.git_process import NO_ANSWER, Git, GitResult
@@ -24,12 +24,12 @@ class FaultyGit(Git):
 
     fault = ""
 
-    def run(self, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
+    def run(self, *words: str, **options: Any) -> GitResult:
         """`lose`: nothing reaches the remote. `lose the answer`: a push does, unanswered; `lose both`: so is the look after it."""
         if not self.fault or words[0] not in _TALKING:
-            return super().run(*words, data=data, limit=limit)
+            return super().run(*words, **options)
         if self.fault != "lose" and words[0] == "push":
-            super().run(*words, data=data, limit=limit)
+            super().run(*words, **options)
         if self.fault == "lose the answer":
             self.fault = ""
         return _SILENCE

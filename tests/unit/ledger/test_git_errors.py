@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyops_ci.errors import Exit
-from hyops_ci.ledger.git_errors import quoted, refusal, slow_down, unreachable
+from hyops_ci.ledger.git_errors import quoted, refusal, slow_down, trouble
 
 BRANCH = "dr-ledger/pg-ha/prod"
 SAID = {
@@ -71,7 +71,7 @@ def test_a_no_is_told_by_its_words(gate: str, said: str) -> None:
 @pytest.mark.parametrize("said", PASSES)
 def test_what_may_pass_is_no_no(said: str) -> None:
     assert refusal(said, BRANCH) is None
-    fault = unreachable(said, 4)
+    fault = trouble(said, 4)
     assert fault.exit_code is Exit.UNAVAILABLE
     assert fault.gate == ("ledger.limited" if slow_down(said) else "ledger.unreachable")
     assert fault.found.startswith("4 tries; ")

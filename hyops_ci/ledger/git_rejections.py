@@ -1,0 +1,196 @@
+"""Permanent errors of a remote: the texts that mean each of them, and what to do about it.
+
+The texts are those of git and ssh in the C locale, of curl with OpenSSL and GnuTLS, and of GitHub, GitLab, Gitea and Bitbucket.
+The first that fits counts, so what is said more precisely stands before what is said of many things.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+RULES: Final = "ledger.rules"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A permanent error: the texts that mean it, and the refusal it becomes."""
+
+    words: re.Pattern[str]
+    gate: str
+    reason: str
+    expected: str
+    fix: str
+
+
+def _rejection(gate: str, words: str, reason: str, expected: str, fix: str) -> Rejection:
+    return Rejection(re.compile(words, re.I | re.M), gate, reason, expected, fix)
+
+
+REJECTIONS: Final = (
+    _rejection(
+        "ledger.unreadable",
+        # git says nothing else when it is ended for writing a file beyond its limit (`git_process.MAX_PACK`).
+        r"\A\s*fatal: fetch-pack: invalid index-pack output\s*\Z|died of signal 25|file too large|out of memory|memory exhausted",
+        "the branch holds more than a ledger does",
+        "a branch of a few megabytes",
+        "look at the branch; something else wrote to it",
+    ),
+    _rejection(
+        RULES,
+        r"GH007|email privacy",
+        "the author's address of a transition is taken for a private one",
+        "a repository that takes commits of dr-dispatch@localhost",
+        "whose token this is: settings, Emails: do not block pushes that expose my email; or use an App's token",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"directory file conflict|'refs/heads/[^']*' exists; cannot create|cannot create '?refs/heads|refname conflict",
+        "another branch is in the way",
+        "no branch called like the beginning of this one, such as dr-ledger, and none below it",
+        "rename the branch that the text names",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"currently checked out|refusing to update checked out branch",
+        "the ledger's branch is checked out at the remote",
+        "a bare repository, or one where another branch is checked out",
+        "check out another branch there; better: git init --bare, and name that repository in ledger.repository",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"hash algorithm|mismatched algorithms|object format",
+        "the remote names its objects by sha256",
+        "a repository of the object format sha1",
+        "git init --bare --object-format=sha1 elsewhere, and name it in ledger.repository",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"shallow (update not allowed|roots are not allowed|file has changed)|attempt to fetch/clone from a shallow",
+        "the remote is a shallow clone",
+        "a repository with the whole history",
+        "git fetch --unshallow there, or git init --bare and hyops-ci ledger merge --follow",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"no space left on device|quota|storage limit|size limit|GH001|exceeds .*file size",
+        "the remote has no room",
+        "free disk and quota at the remote",
+        "make room there; a transition takes a few kilobytes",
+    ),
+    _rejection(
+        "ledger.repository",
+        r"repository corruption on the remote"
+        r"|^remote: (fatal|error): .*(bad (tree )?object|is corrupt|is empty|missing (blob|tree|commit))",
+        "the remote's repository is damaged",
+        "a repository that git fsck finds whole",
+        "git fsck there; restore it from a clone or a standby, with the same commits",
+    ),
+    _rejection(
+        RULES,
+        r"GH0(06|13):|rule violations|protected branch|protected ref|hook declined|deny updating",
+        "a rule of the repository forbids this push",
+        "rules for refs/heads/dr-ledger/** that forbid deletion and force-push, and nothing else",
+        "take dr-ledger/** out of the other rulesets and branch protections; hyops-ci ledger init prints the one to keep",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"was archived so it is",
+        "the ledger's repository is archived",
+        "a repository that can be written",
+        "unarchive it, or name another one: ledger.repository",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"SAML SSO|IP allow list",
+        "the organization does not accept this token",
+        "a token that the organization has authorized, from an address that it allows",
+        "authorize the token for the organization, or let the runner's address in",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"marked as read.only|deploy(ment)? key (does not have write|is read-only)|denied to deploy key|via a deployment key is read-only",
+        "the SSH key of this host may only read the ledger",
+        "a deploy key with write access",
+        "add the key again with Allow write access, or another one that has it",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"dubious ownership|unsafe repository",
+        "the repository on this host belongs to another user, and git does not use it",
+        "a repository of the user that runs hyops-ci, or one that the administrator calls safe",
+        "as root: git config --system --add safe.directory <path>; or chown -R the repository to that user",
+    ),
+    _rejection(
+        "ledger.untrusted",
+        r"host key verification failed|host identification has changed|no .* host key is known for",
+        "this host does not know the SSH key of the ledger's host",
+        "its published key in known_hosts of the user that runs hyops-ci",
+        "as that user: ssh-keyscan <host>, compare with the fingerprints that it publishes, append to ~/.ssh/known_hosts",
+    ),
+    _rejection(
+        "ledger.untrusted",
+        r"certificate verif|certificate problem|server verification failed|certificate subject name|no alternative certificate subject"
+        r"|certificate (signer|has expired|is not trusted)|error setting certificate|error adding trust anchors|certificate file",
+        "this host does not trust the certificate of the ledger's host",
+        "a valid certificate for this name, by a CA that this host knows",
+        "put the CA into the host's store (update-ca-certificates), or name its file in GIT_SSL_CAINFO of the runner",
+    ),
+    _rejection(
+        "ledger.proxy",
+        r"(HTTP code|response|returned error:) 407|HTTP code 4\d\d from proxy|CONNECT tunnel failed, response 4",
+        "the proxy does not let this host through",
+        "a proxy that lets the runner reach the ledger's host",
+        "correct HTTPS_PROXY of the runner, with what the proxy asks for; or name the ledger's host in NO_PROXY",
+    ),
+    _rejection(
+        "ledger.moved",
+        r"returned error: 30[12378]",
+        "the repository has another address now, or was renamed",
+        "the address that answers; a token is sent along no redirect",
+        "git ls-remote <ledger.repository> says where it redirects to: name that in ledger.repository",
+    ),
+    _rejection(
+        "ledger.token",
+        r"permission denied \((publickey|password|keyboard|gssapi|hostbased)|too many authentication failures",
+        "the ledger's host accepts no SSH key of this user",
+        "a key of the user that runs hyops-ci, known to the ledger's host",
+        "ssh -T <host> as that user shows which key is offered; add its public half there as a deploy key with write access",
+    ),
+    _rejection(
+        "ledger.token",
+        r"returned error: 401|authentication failed|could not read (username|password)|invalid username|bad credentials",
+        "the ledger's host does not accept the token",
+        "a token that is valid now, in DR_TOKEN",
+        "in a job: pass github.token, which lives as long as its job, and start a new run; in a shell: make a new token",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"returned error: 403|permission to .* denied|access denied|access to repository not granted|not allowed to (push|upload)",
+        "the token may not write the ledger",
+        "a job with permissions: contents: write",
+        "give the calling job contents: write, and the repository's workflow permissions must allow it (docs/ledger.md)",
+    ),
+    _rejection(
+        "ledger.denied",
+        r"insufficient permission|read-only file system|unable to create temporary object directory",
+        "the ledger's repository cannot be written",
+        "a repository that this user of this host may write",
+        "give it to the user that runs hyops-ci",
+    ),
+    _rejection(
+        "ledger.missing",
+        r"returned error: 4(04|10)|repository .*not found|repository not found|project you were looking for could not be found",
+        "there is no such repository, or this token cannot see it",
+        "a repository that this token can read; a private one that it cannot see looks the same",
+        "a job's own token sees its own repository only: for another one use an App's token; or correct ledger.repository",
+    ),
+    _rejection(
+        "ledger.missing",
+        r"does not appear to be a git repository|does not exist|invalid gitfile|not a git repository",
+        "there is no such ledger",
+        "a bare Git repository at this place",
+        "git init --bare there, then hyops-ci ledger init; or correct ledger.repository",
+    ),
+)
