@@ -1,5 +1,7 @@
 """The archive of handover and evidence: an uncompressed ustar, byte for byte determined by names and contents.
 
+Beside it, how many files a zip lists.
+
 It holds regular files with fixed owner, mode and time. The reader rebuilds each header and compares, so that every byte that was
 changed, added or moved is detected, and with them links, sparse files and names in extensions.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import tarfile
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -25,6 +28,9 @@ KEPT: Final = 4 << 20
 Watcher = Callable[[bytes], object]
 Watch = Callable[[str], Watcher | None]
 """Name of a file -> who is given its bytes, if anybody is."""
+MAX_ZIP_LISTING: Final = 256 << 10
+"""Bytes of the list of files at the end of a zip: a thousand names of the length that ours have."""
+_ZIP_END: Final = struct.Struct("<4s4H2LH")
 
 
 class BadArchive(ValueError):
@@ -54,6 +60,23 @@ def misplaced(name: str, taken: Container[str]) -> str:
     if name in taken:
         return "is there twice"
     return "lies below a file" if any(parent.as_posix() in taken for parent in path.parents) else ""
+
+
+def zip_entries(data: bytes) -> int:
+    """Return how many files a zip lists, from its last 22 bytes alone. Raises BadArchive for a list that is longer than any of ours.
+
+    A reader of zips goes through the whole list before it says how long it is. Comments and zip64 are refused: nothing of ours has
+    them, and either makes readers look for the end elsewhere.
+    """
+    at = len(data) - _ZIP_END.size
+    if at < 0:
+        raise BadArchive("no end of a zip")
+    mark, disk, first_disk, here, entries, size, _, comment = _ZIP_END.unpack_from(data, at)
+    if mark != b"PK\x05\x06" or comment or disk or first_disk or here != entries or data[max(at - 20, 0) : at].startswith(b"PK\x06\x07"):
+        raise BadArchive("the end of the zip is not that of a plain one")
+    if size > MAX_ZIP_LISTING:
+        raise BadArchive(f"a list of files of {size} bytes, more than {MAX_ZIP_LISTING}")
+    return int(entries)
 
 
 def header(name: str, size: int) -> bytes:

@@ -145,9 +145,10 @@ def _request_bytes(path: Path) -> bytes:
     """Return the request itself, or the one inside a handover."""
     from hyops_ci.errors import Refusal
     from hyops_ci.stages.approval import REQUEST
-    from hyops_ci.stages.handover import contents
+    from hyops_ci.stages.handover import MAX_HANDOVER_BYTES, contents
 
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(MAX_HANDOVER_BYTES + 1)  # what is longer is neither
     if path.suffix != ".tar":
         return data
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from hyops_ci.contracts.approval import Person
@@ -59,6 +60,17 @@ class JobFact(Model):
     def is_called(self, name: str) -> bool:
         """Return whether a workflow gives the job this name. GitHub prefixes the calling job's: `dr / Report`."""
         return self.name == name or self.name.endswith(f" / {name}")
+
+
+def jobs_called(jobs: Iterable[JobFact], name: str, labels: Collection[str]) -> tuple[JobFact, ...]:
+    """Return the jobs that a workflow gives this name; of several, those that ask for exactly these labels, where there is such a one.
+
+    Our own names hold no input. A job of the caller's may: it then has any name, and still not the labels of the plan's runner.
+    """
+    found = tuple(job for job in jobs if job.is_called(name))
+    wanted = {label.casefold() for label in labels}
+    ours = tuple(job for job in found if {label.casefold() for label in job.labels} == wanted)
+    return ours if len(found) > 1 and ours else found
 
 
 class ReviewFact(Model):

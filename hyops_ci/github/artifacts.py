@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from typing import Final
 
-from hyops_ci.archive import misplaced
+from hyops_ci.archive import BadArchive, misplaced, zip_entries
 from hyops_ci.contracts.github_facts import ArtifactFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
@@ -66,15 +66,20 @@ def unzip(data: bytes) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     left = MOST_UNPACKED
     try:
+        listed = zip_entries(data)
+        if listed > MOST_FILES:
+            raise BadZip(f"{listed} files, more than {MOST_FILES}")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
-            if len(entries) > MOST_FILES:
-                raise BadZip(f"{len(entries)} files, more than {MOST_FILES}")
+            if len(entries) != listed:
+                raise BadZip(f"{len(entries)} files, and its end says {listed}")
             for entry in entries:
                 _check_entry(entry, files)
                 if not entry.filename.endswith("/"):
                     files[entry.filename] = _content(archive, entry, left)
                     left -= len(files[entry.filename])
+    except BadArchive as error:
+        raise BadZip(str(error)) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, UnicodeError) as error:
         raise BadZip(f"no zip that can be read ({type(error).__name__})") from None
     return files

@@ -110,7 +110,7 @@ def as_github_says(client: Client, run: RunFact, request: ApprovalRequest, peopl
 
     The time is the end of the job that checked, or the start of the run where GitHub lists no such job.
     """
-    checked = only_job(jobs(client, run.run_id, run.attempt), check_job_name(request.plan))
+    checked = only_job(jobs(client, run.run_id, run.attempt), check_job_name(request.plan), request.plan.runs_on)
     asked = moment(checked.completed_at if checked is not None and checked.completed_at else run.created_at)
     asking = unique_people(people, issuer=request.decision.issuer)
     return request.model_copy(update={"requesters": asking, "requested_at": stamp(asked.replace(microsecond=0))})

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
+from hyops_ci.github.artifacts import artifact_files
 from hyops_ci.operations.rehearse.scenarios import example_decision
 from hyops_ci.stages.handover import RunDir, contents, unpack
 from tests.security.incident import Incident, assert_recovered, assert_refused, assert_untouched
@@ -297,3 +298,28 @@ def test_a_claim_that_was_handed_over_is_none(at_the_gate: Incident) -> None:
 
 def test_the_same_handover_unchanged(at_the_gate: Incident) -> None:
     assert_recovered(at_the_gate, at_the_gate.execute(at_the_gate.signed("jonas")))
+
+
+def test_an_artifact_that_lists_more_files_than_any_of_ours(incident: Incident) -> None:
+    """The list is refused by its end, before a reader goes through it."""
+    incident.reach_gate()
+    incident.hand_over()
+    incident.run.add_artifact("long", {f"{number}": b"" for number in range(20_000)})
+    with pytest.raises(Refusal, match=r"artifact\.zip") as refused:
+        artifact_files(incident.client(), incident.run.id, "long")
+    assert "a list of files of" in refused.value.found
+    assert list(artifact_files(incident.client(), incident.run.id, f"dr-check-{incident.run.id}-1")) == ["handover.tar"]
+
+
+@pytest.mark.parametrize("name", ["sparse", "pax-sparse", "symlink", "cut-off"])
+def test_a_tar_that_an_approver_is_given(name: str, incident: Incident, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`approve --request` reads it as strictly as a stage does, and the honest one as well."""
+    incident.reach_gate()
+    (tmp_path / "hostile.tar").write_bytes(HOSTILE[name])
+    (tmp_path / "honest.tar").write_bytes(incident.hand_over())
+    for file, code, words in (("hostile.tar", 6, "approval.request (exit 6)"), ("honest.tar", 0, "NOT COMPARED WITH GITHUB")):
+        with pytest.raises(SystemExit) as ended:
+            main(["approve", "--request", str(tmp_path / file), "--key", str(incident.site.root.parent / "jonas.pem"), "--yes"])
+        said = capsys.readouterr()
+        assert (int(ended.value.code or 0), "Traceback" in said.err) == (code, False), said.err
+        assert words in said.err

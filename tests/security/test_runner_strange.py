@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, State
+from hyops_ci.stages.job import check_job_name, execute_job_name
 from hyops_ci.stages.watch.queue import ExpectedJob, Verdict
 from hyops_ci.stages.watch.stage import Watched, WatchRequest, watch
 from tests.security.incident import RUNNER, Incident, assert_refused
@@ -48,6 +53,35 @@ def test_a_stranger_takes_the_job_and_the_run_is_ended(incident: Incident, stran
     assert (ended.result.outcome, ended.result.exit_code) == (State.NO_RUNNER, 7)
     assert ended.result.refusal == found.refusal
     assert ended.verdict.ok
+
+
+def dispatch_name(job: str, **inputs: str) -> str:
+    """The name of a job of dispatch.yml, as GitHub fills it in."""
+    name = yaml.safe_load((Path(__file__).parents[2] / ".github" / "workflows" / "dispatch.yml").read_text("utf-8"))["jobs"][job]["name"]
+    return re.sub(r"\$\{\{ inputs\.(\w+) \}\}", lambda found: inputs.get(found[1], ""), str(name))
+
+
+@pytest.mark.parametrize("whose", ["plan of dispatch.yml", "a job of the caller's"])
+def test_an_input_that_reads_like_the_name_of_the_watched_job(incident: Incident, whose: str) -> None:
+    """An input may say anything; a job whose name holds it must not hide who took the check."""
+    service = f"x / {CHECK}"
+    name = dispatch_name("plan", action="failover", service=service) if whose.startswith("plan") else f"Build {service}"
+    incident.run.add_job(f"dr / {name}", ["ubuntu-latest"]).finish()
+    found = watched(incident, incident.repository.add_runner("mallory", ["gcp-ops-runner"]))
+    assert found.refusal is not None
+    assert (found.verdict, found.refusal.gate) == (Verdict.STRANGER, "runner.stranger")
+    assert incident.run.conclusion == "cancelled"
+
+
+def test_an_input_of_any_length_and_the_plans_runner(incident: Incident) -> None:
+    """The twin: with a service of 77 characters the names of all jobs are whole (GitHub cuts them at 100), and the runner is known."""
+    long = f"{'s' * 38}/{'e' * 38}"
+    incident.run.add_job(f"dr / {dispatch_name('plan', action='failover', service=long)}", ["ubuntu-latest"]).finish()
+    found = watched(incident, incident.repository.add_runner(RUNNER, ["gcp-ops-runner"]))
+    assert (found.verdict, found.refusal) == (Verdict.TAKEN, None)
+    assert all(len(f"dr / {job.name}") < 100 for job in incident.run.jobs)
+    names = Plan.model_construct(service=long, runner_ref="r" * 38, target_site="t" * 38, digest=lambda: "sha256:" + "0" * 64)
+    assert max(len(f"{'c' * 30} / {name(names)}") for name in (check_job_name, execute_job_name)) <= 100
 
 
 def test_a_host_of_another_runner_checks_nothing(incident: Incident) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from hyops_ci.contracts.github_facts import JobFact
+from hyops_ci.contracts.github_facts import JobFact, jobs_called
 
 LIMIT: Final = 120
 """Seconds in the queue after which no runner will come. GitHub itself takes up to 60 to offer a job again (F3)."""
@@ -163,7 +163,7 @@ def advance(expected: ExpectedJob, state: WatchState, poll: Poll) -> Progress:
 
 def candidates(jobs: Sequence[JobFact], expected: ExpectedJob) -> tuple[JobFact, ...]:
     """Return the jobs of this attempt with exactly the expected name."""
-    return tuple(job for job in jobs if job.attempt == expected.attempt and job.is_called(expected.job))
+    return jobs_called((job for job in jobs if job.attempt == expected.attempt), expected.job, expected.labels)
 
 
 def mismatch(expected: ExpectedJob, job: JobFact) -> str:

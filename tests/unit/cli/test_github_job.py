@@ -147,7 +147,7 @@ def test_from_a_decision_to_evidence_over_two_runs(github: GitHub) -> None:
     planned = github.plan(DR_DECISION=decision)
     assert (planned.code, planned.outputs["outcome"]) == (0, "PLANNED")
     assert json.loads(planned.outputs["runs_on"]) == ["self-hosted", "gcp-ops-runner"]
-    assert planned.outputs["title"].startswith("Recover pg-ha/lab at gcp, plan ")
+    assert planned.outputs["title"].startswith("Recover at gcp, plan ")
     checked = github.after(planned, "check")
     assert (checked.code, checked.outputs["outcome"], checked.outputs["ready"]) == (0, "CHECKED", "false")
     assert "APPROVE?  FAILOVER pg-ha/lab" in checked.summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -119,6 +120,41 @@ def test_bombs_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(artifacts, "MOST_FILES", 3)
     with pytest.raises(BadZip, match="4 files"):
         unzip(packed({str(n): b"" for n in range(4)}))
+
+
+def many(entries: int) -> bytes:
+    """A zip of empty files, whose list alone is long."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"{number}", b"")
+    return made.getvalue()
+
+
+def test_a_long_list_of_files_is_not_read() -> None:
+    """400,000 entries took eleven seconds to be counted; the end of the zip says how many there are."""
+    data = many(20_000)
+    began = time.perf_counter()
+    with pytest.raises(BadZip, match="a list of files of"):
+        unzip(data)
+    assert time.perf_counter() - began < 0.1
+
+
+@pytest.mark.parametrize("said", [0, 1, 3])
+def test_an_end_that_says_another_number_than_there_are(said: int) -> None:
+    data = many(2)
+    lying = data[:-14] + said.to_bytes(2, "little") * 2 + data[-10:]
+    with pytest.raises(BadZip, match=f"2 files, and its end says {said}"):
+        unzip(lying)
+
+
+def test_an_end_that_readers_look_for_elsewhere() -> None:
+    data = many(2)
+    commented = data[:-2] + (5).to_bytes(2, "little") + b"hello"
+    located = data[:-22] + b"PK\x06\x07" + bytes(16) + data[-22:]
+    for each in (commented, located, data[:-1], data + b"x", b"", b"PK"):
+        with pytest.raises(BadZip):
+            unzip(each)
 
 
 def test_a_size_in_the_header_is_only_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,20 +48,20 @@ def test_a_line_for_every_change_with_who_is_waited_for(here: Caller, run: Run) 
     team = here.fake.add_team("acme/ops")
     here.repository.add_environment("dr-prod", reviewers=[here.fake.add_user("jonas"), here.fake.account("priya"), team])
     runner = here.repository.add_runner("gcp-ops-runner-01", ["self-hosted", "gcp-ops-runner"])
-    plan = run.add_job("Plan failover pg-ha/prod", ["ubuntu-latest"])
+    plan = run.add_job("Plan", ["ubuntu-latest"])
 
     def gate() -> None:
         plan.finish()
-        run.add_job("Recover pg-ha/prod at gcp", ["self-hosted", "gcp-ops-runner"], environment="dr-prod")
+        run.add_job("Recover at gcp", ["self-hosted", "gcp-ops-runner"], environment="dr-prod")
 
     here.clock.on_sleep = [plan.take, gate, lambda: run.review("jonas"), lambda: run.jobs[-1].take(runner), run.finish]
     assert followed(here) == "success"
     assert here.said == [
-        "run 212 waits for label ubuntu-latest (Plan failover pg-ha/prod)",
-        "run 212 does Plan failover pg-ha/prod",
+        "run 212 waits for label ubuntu-latest (Plan)",
+        "run 212 does Plan",
         f"run 212 waits for a review of dr-prod (jonas or priya or team ops)   {run.page}",
-        "run 212 waits for label self-hosted, gcp-ops-runner (Recover pg-ha/prod at gcp)",
-        "run 212 does Recover pg-ha/prod at gcp on gcp-ops-runner-01",
+        "run 212 waits for label self-hosted, gcp-ops-runner (Recover at gcp)",
+        "run 212 does Recover at gcp on gcp-ops-runner-01",
         f"run 212 ended: success   {run.page}",
     ]
 

@@ -115,11 +115,13 @@ def test_what_cannot_be_read_is_a_contradiction_and_no_fault(name: str, content:
 
 def test_a_job_by_its_name(bundle: dict[str, bytes]) -> None:
     jobs = seen(bundle).jobs
-    name = check_job_name(plan_of(bundle))
-    assert only_job(jobs, name) is jobs[0]
-    assert only_job((*jobs, jobs[0].model_copy(update={"name": name})), name) is None, "of two nobody knows which"
-    assert only_job(jobs, "Watch") is None
-    assert only_job((jobs[0].model_copy(update={"name": f"not {name}"}),), name) is None
+    name, labels = check_job_name(plan_of(bundle)), plan_of(bundle).runs_on
+    assert only_job(jobs, name, labels) is jobs[0]
+    assert only_job((*jobs, jobs[0].model_copy(update={"name": name})), name, labels) is None, "of two nobody knows which"
+    assert only_job(jobs, "Watch", labels) is None
+    assert only_job((jobs[0].model_copy(update={"name": f"not {name}"}),), name, labels) is None
+    ours, another = (jobs[0].model_copy(update={"labels": each}) for each in (labels, ("ubuntu-latest",)))
+    assert only_job((ours, another.model_copy(update={"name": f"dr / x / {name}"})), name, labels) is ours
 
 
 def test_github_is_asked_for_this_attempt(github_fake: FakeGitHub) -> None:
@@ -140,7 +142,7 @@ def test_names_of_jobs_are_those_of_the_workflow(bundle: dict[str, bytes]) -> No
     text = (Path(__file__).parents[4] / ".github" / "workflows" / "dispatch.yml").read_text()
     assert "check_title" in text
     assert check_job_name(plan_of(bundle)).startswith("Check ")
-    assert execute_job_name(plan_of(bundle)).startswith("Recover pg-ha/prod at gcp, plan ")
+    assert execute_job_name(plan_of(bundle)).startswith("Recover at gcp, plan ")
 
 
 @pytest.mark.parametrize(("number", "said", "code"), [(212, 0, 0), (213, 1, 11)])

@@ -25,7 +25,7 @@ from tests.support.github.server import FakeGitHub
 __all__ = ["github_fake"]
 LABELS = ("self-hosted", "gcp-ops-runner")
 NAME = "gcp-ops-runner-01"
-CHECK, RECOVER = "Check gcp-ops-runner (changes nothing)", "Recover pg-ha/prod at gcp, plan 7c1e44a9"
+CHECK, RECOVER = "Check gcp-ops-runner (changes nothing)", "Recover at gcp, plan 7c1e44a9"
 JOBS = "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs"
 CANCEL = "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"
 
