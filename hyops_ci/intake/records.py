@@ -43,8 +43,7 @@ WHY_NOT: Final = {
     "local-hyops": "already executed at the edge, or blocked there",
 }
 REQUEST_WARNING: Final = "a request hides how its source record was made: a rehearsal or an action already executed cannot be told apart"
-
-
+"""Of a dispatch request, and as much of the records that are made of one: an execution record and an executor's attempt."""
 NO_APPROVER_WARNING: Final = "the record calls itself approved and names no approver: an empty approval file is not an approval"
 
 
@@ -63,10 +62,10 @@ def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> 
             "the same env",
             Exit.POLICY,
         )
-    if isinstance(record, DispatchRequest) and not route.accept_requests:
+    if not isinstance(record, DecisionRecord) and not route.accept_requests:
         _refuse(
             "route.requests",
-            "requests are not accepted here",
+            "requests, and what is made of them, are not accepted here",
             f"{identity}: {REQUEST_WARNING}",
             "accept_requests: true on the route",
             Exit.POLICY,
@@ -94,7 +93,7 @@ def _signal(check: RecordCheck) -> dict[str, str]:
 
 
 def _warnings(record: Record) -> Iterator[str]:
-    if isinstance(record, DispatchRequest):
+    if not isinstance(record, DecisionRecord):
         yield REQUEST_WARNING
     if isinstance(record, ExecutionRecord | ExecutorAttempt) and record.approval.required and not record.approval.approved_by.strip():
         yield NO_APPROVER_WARNING
@@ -166,9 +165,7 @@ def _claims(record: Record) -> dict[str, str]:
 
 
 def _refuse(gate: str, reason: str, found: str, expected: str, exit_code: Exit = Exit.DECISION) -> Never:
-    fix = (
-        "correct routes in .github/dr-dispatch.yml (docs/adopt.md)"
-        if gate.startswith("route.")
-        else "decide as a person, or wait for the next record"
+    fix = "correct routes in .github/dr-dispatch.yml" if gate.startswith("route.") else "decide as a person, or wait for the next record"
+    raise Refusal(
+        gate, reason, exit_code=exit_code, found=found, expected=expected, fix=fix, docs="adopt.md" if gate.startswith("route.") else ""
     )
-    raise Refusal(gate, reason, exit_code=exit_code, found=found, expected=expected, fix=fix)

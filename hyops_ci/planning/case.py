@@ -27,6 +27,8 @@ class PlanCase:
     facts: PlanFacts
     trust: HostTrust | None = None
     secret_refs: tuple[SecretRef, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What intake said of how the decision came about."""
 
     @property
     def lane(self) -> LaneSettings:

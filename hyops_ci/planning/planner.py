@@ -64,10 +64,11 @@ def case_of(
     *,
     secret_refs: Sequence[SecretRef] = (),
     trust: HostTrust | None = None,
+    warnings: Sequence[str] = (),
 ) -> PlanCase:
-    """What the plan gates look at. Raises Refusal `config.service` for a service or action that the config does not know."""
+    """What the plan gates look at. `warnings` are those of the intake. Raises Refusal `config.service` for a service or action that the config does not know."""
     action = settings.action_for(config, decision.service, decision.decision_type)
-    return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs))
+    return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs), tuple(warnings))
 
 
 def plan(case: PlanCase, answers: GateResults, config_digest: str, sources: Sequence[Source]) -> Plan:
@@ -162,7 +163,7 @@ def commands_for(env: str) -> tuple[Command, ...]:
 def warnings(case: PlanCase) -> tuple[str, ...]:
     """What the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
     decision, config = case.decision, case.config
-    said = []
+    said = list(case.warnings)
     if decision.old_primary == "not-confirmed" and decision.exercise is None:
         said.append("old side not confirmed off: if it lives, there are two primaries; this tool does not fence")
     if decision.exercise and case.env.env_class is not EnvClass.PRODUCTION and not settings.production_overlays(config, decision.service):

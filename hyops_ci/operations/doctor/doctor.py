@@ -76,7 +76,7 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runne
 
         # Where GitHub does not answer, that is the answer, and the rest is asked without it.
         facts = report.ask("gate", lambda: facts_in(world)) or facts_in(replace(world, github=None))
-        case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust)
+        case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs[0], trust=world.trust, warnings=intake.warnings)
         sources = (Source(role="config", path=ask.config_path, sha256=digest_bytes(content)), overlay_source, refs[1])
         for source, data in zip(sources, (content, overlay, refs[2]), strict=True):
             run.write(source.file, data)

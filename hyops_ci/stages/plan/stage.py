@@ -76,7 +76,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
     facts = plan_facts(ask.repository, intake, config, origin, tip, context)
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
-    case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust)
+    case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust, warnings=intake.warnings)
     answers = run_gates("plan", case)
     folder.write_json("gates.json", answers.document())
     contents = [
