@@ -37,6 +37,17 @@ class LaneSettings:
     failure_domain: str
     drill_runner_ref: str
 
+    @property
+    def runner(self) -> tuple[str, tuple[str, ...]]:
+        """The lane's runner, and the labels that its jobs ask for."""
+        return self.runner_ref, self.labels
+
+    @property
+    def drill_runner(self) -> tuple[str, tuple[str, ...]]:
+        """The runner of a drill, and its labels: those of the lane with the one runner's name in the place of the other's."""
+        name = self.drill_runner_ref
+        return name, tuple(dict.fromkeys(name if label.casefold() == self.runner_ref else label for label in self.labels))
+
 
 @dataclass(frozen=True)
 class EnvSettings:

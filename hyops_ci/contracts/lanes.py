@@ -53,6 +53,8 @@ _ROWS: Final = (
         remote_command="aws ssm start-session --target <instance id of {name}>, there: {command}",
     ),
 )
+GITHUB_LABELS: Final = frozenset({"self-hosted", "linux", "windows", "macos", "x64", "arm", "arm64"})
+"""Labels that GitHub gives every runner of its kind, whoever owns it. GitHub compares labels without regard to case."""
 LANES: Final = {row.name: row for row in _ROWS}
 CLOUDS: Final = tuple(row.name for row in _ROWS if row.site == "cloud")
 ON_PREM_LANES: Final = tuple(row.name for row in _ROWS if row.site == "on-prem")

@@ -66,7 +66,10 @@ def case_of(
     trust: HostTrust | None = None,
     warnings: Sequence[str] = (),
 ) -> PlanCase:
-    """What the plan gates look at. `warnings` are those of the intake. Raises Refusal `config.service` for a service or action that the config does not know."""
+    """What the plan gates look at; `warnings` are the intake's.
+
+    Raises Refusal `config.service` for a service or action that the config does not know.
+    """
     action = settings.action_for(config, decision.service, decision.decision_type)
     return PlanCase(decision, config, action, blueprint, facts, trust, tuple(secret_refs), tuple(warnings))
 
@@ -101,7 +104,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
     decision, config, action, env, lane = case.decision, case.config, case.action, case.env, case.lane
     planned = steps.planned_steps(case.blueprint, action.step_classes)
     source_site, target_site = settings.sites_of(config, decision.service, decision.decision_type)
-    runner_ref, labels = _runner(case)
+    runner_ref, labels = lane.drill_runner if decision.exercise else lane.runner
     return Plan(
         decision_id=decision.decision_id,
         decision_digest=decision.digest(),
@@ -175,14 +178,6 @@ def warnings(case: PlanCase) -> tuple[str, ...]:
     if config.evidence.signer == "none":
         said.append("evidence is chained but not signed")
     return tuple(said)
-
-
-def _runner(case: PlanCase) -> tuple[str, tuple[str, ...]]:
-    """Runner and labels; a drill goes to the lane's drill runner."""
-    lane = case.lane
-    if case.decision.exercise is None or lane.drill_runner_ref == lane.runner_ref:
-        return lane.runner_ref, lane.labels
-    return lane.drill_runner_ref, tuple(lane.drill_runner_ref if label == lane.runner_ref else label for label in lane.labels)
 
 
 def _approval(case: PlanCase) -> ApprovalDemand:

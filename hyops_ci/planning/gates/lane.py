@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from hyops_ci.config.settings import data_home, lane_settings
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from hyops_ci.config.settings import LaneSettings, data_home, lane_settings
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType, ExecutionPlane
-from hyops_ci.contracts.lanes import LANES, ON_PREM_LANES
+from hyops_ci.contracts.lanes import GITHUB_LABELS, LANES, ON_PREM_LANES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+
+Runner: TypeAlias = tuple[str, tuple[str, ...]]
+"""Name and labels."""
 
 
 @plan_gate("lane.enabled", "anti-drift 4, contracts 2", Exit.POLICY, "Is the lane enabled?")
@@ -25,26 +31,54 @@ def lane_enabled(case: PlanCase) -> GateOutcome:
 
 @plan_gate("lane.mapping", "anti-drift 2.7", Exit.POLICY, "Does each lane have a runner of its own?")
 def lane_mapping(case: PlanCase) -> GateOutcome:
-    """Two enabled lanes with one runner or one label set would make the mapping a matter of luck."""
+    """A job goes to any runner that carries all of its labels, and perhaps more: no runner of one lane may carry all labels of another."""
+    lane = case.lane
+    for name, labels in _runners(lane):
+        if "self-hosted" not in map(str.casefold, labels) or not _own(labels):
+            return GateFailure(
+                "the labels could match a runner of another owner",
+                f"labels {', '.join(labels)}",
+                "self-hosted and the runner's own label, which is none of GitHub's",
+                f"set lanes.{lane.name}.labels, or leave the default",
+            )
+    for other, mine, theirs in _must_differ(case):
+        if mine[0] == theirs[0] or _own(mine[1]) <= _own(theirs[1]) or _own(theirs[1]) <= _own(mine[1]):
+            return GateFailure(
+                "a drill would run on the lane's runner" if other == lane.name else "two lanes share one runner",
+                f"{lane.name} and {other}: {mine[0]}, labels {', '.join(mine[1])}; {theirs[0]}, labels {', '.join(theirs[1])}",
+                "one runner and one label set for each lane, each with a label that the other lacks",
+                f"name the runner among lanes.{other}.labels" if other == lane.name else f"set lanes.{other}.runner_ref, or its labels",
+            )
+    for name, labels in _runners(lane):
+        if name not in _own(labels):
+            return GateFailure(
+                "the labels do not ask for the lane's runner",
+                f"runner {name}, labels {', '.join(labels)}",
+                f"the name of the runner among its labels: {lane.runner_ref}",
+                f"add {lane.runner_ref} to lanes.{lane.name}.labels and to the runner, or leave the default",
+            )
+    return f"{lane.name} -> {lane.runner_ref} -> {', '.join(lane.labels)}"
+
+
+def _runners(lane: LaneSettings) -> tuple[Runner, ...]:
+    return (lane.runner, lane.drill_runner) if lane.drill_runner_ref != lane.runner_ref else (lane.runner,)
+
+
+def _must_differ(case: PlanCase) -> Iterator[tuple[str, Runner, Runner]]:
+    """Yield (lane, a runner of this lane, a runner of that lane) of all that must not be one: lanes may share a runner of drills."""
     lane = case.lane
     for name in LANES:
         other = lane_settings(case.config, name)
-        same = other.runner_ref == lane.runner_ref or set(other.labels) == set(lane.labels)
-        if name != lane.name and other.enabled and same:
-            return GateFailure(
-                "two lanes share one runner",
-                f"{lane.name} and {name}: {lane.runner_ref}, labels {', '.join(lane.labels)}",
-                "one runner and one label set for each lane",
-                f"set lanes.{name}.runner_ref",
-            )
-    if "self-hosted" not in [label.lower() for label in lane.labels] or len(lane.labels) < 2:
-        return GateFailure(
-            "the labels could match a runner of another owner",
-            f"labels {', '.join(lane.labels)}",
-            "self-hosted and the runner's own label",
-            f"set lanes.{lane.name}.labels, or leave the default",
-        )
-    return f"{lane.name} -> {lane.runner_ref} -> {', '.join(lane.labels)}"
+        if name == lane.name:
+            yield from ((name, lane.runner, drill) for drill in _runners(lane)[1:])
+        elif other.enabled:
+            yield from ((name, lane.runner, each) for each in _runners(other))
+            yield from ((name, drill, other.runner) for drill in _runners(lane)[1:])
+
+
+def _own(labels: Iterable[str]) -> frozenset[str]:
+    """The labels that GitHub does not give to any runner."""
+    return frozenset(label.casefold() for label in labels) - GITHUB_LABELS
 
 
 @plan_gate("failback.onprem", "anti-drift 2.6", Exit.POLICY, "Does a failback run on-prem?")
