@@ -7,6 +7,11 @@ import shlex
 from datetime import timedelta
 from typing import Final
 
+HIDDEN: Final = re.compile(
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _BACKTICKS: Final = re.compile("`{3,}")
 
 

@@ -28,5 +28,5 @@ def open_guards(document: dict[str, Any], guards: Iterable[Guard]) -> dict[str, 
 
 
 def to_yaml(document: dict[str, Any]) -> bytes:
-    """Deterministic YAML bytes of an overlay, in its own key order."""
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000).encode()
+    """Deterministic YAML bytes of an overlay, in its own key order, in ASCII: some line ends of Unicode are not read back as written."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=1000).encode("ascii")

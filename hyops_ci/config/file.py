@@ -18,6 +18,7 @@ from hyops_ci.parsing.strict_yaml import read_yaml
 
 M = TypeVar("M", bound=Model)
 CONFIG_PATH = ".github/dr-dispatch.yml"
+MAX_CONFIG = 64 * 1024
 
 
 @lru_cache(maxsize=4)
@@ -26,7 +27,7 @@ def read_config(data: bytes, path: str = CONFIG_PATH) -> tuple[DispatchConfig, A
 
     A stage asks for the same bytes in several places: all of them get the same objects, to be read only.
     """
-    raw = read_yaml(data, path)
+    raw = read_yaml(data, path, most=MAX_CONFIG)
     return _read(raw, DispatchConfig, "dispatch-config", path), raw
 
 
@@ -38,7 +39,7 @@ def parsed_config(data: bytes, path: str = CONFIG_PATH) -> DispatchConfig:
 
 def read_trust(data: bytes, path: str) -> HostTrust:
     """Return the host trust. Raises Refusal (exit 2) for a file that cannot be read: then no caller is trusted."""
-    return _read(read_yaml(data, path), HostTrust, "host-trust", path)
+    return _read(read_yaml(data, path, most=MAX_CONFIG), HostTrust, "host-trust", path)
 
 
 def _read(raw: Any, model: type[M], kind: str, path: str) -> M:

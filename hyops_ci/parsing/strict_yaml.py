@@ -10,14 +10,19 @@ from typing import Any, Never
 from hyops_ci.contracts.limits import MAX_INT
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.strict_json import halved, leaves
-from hyops_ci.parsing.yaml_loader import StrictLoader, YamlError, load
+from hyops_ci.parsing.yaml_loader import MAX_BYTES, StrictLoader, YamlError, load
+from hyops_ci.text import HIDDEN
 
 
-def read_yaml(data: bytes, what: str) -> Any:
-    """Return the one YAML document in `data`. `what` names the file. Raises Refusal (exit 2) with line and column."""
+def read_yaml(data: bytes, what: str, *, most: int = MAX_BYTES) -> Any:
+    """Return the one YAML document in `data`, of at most `most` bytes. `what` names the file.
+
+    Raises Refusal (exit 2) with line and column.
+    """
+    _check_text(data[: most + 1].decode("utf-8", "replace"), what)
     value, found = None, ""
     try:
-        value = load(data, StrictLoader)
+        value = load(data, StrictLoader, most=most)
     except YamlError as error:
         found = str(error)
     if found:
@@ -26,9 +31,19 @@ def read_yaml(data: bytes, what: str) -> Any:
     return value
 
 
+def _check_text(text: str, what: str) -> None:
+    """Nothing stands in a comment that ends it for this reader and not for the one who reviews it, or that is not seen at all."""
+    for number, line in enumerate(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"), start=1):
+        if hit := HIDDEN.search(line):
+            found = f"line {number}, column {hit.start() + 1}: U+{ord(hit.group()):04X}"
+            _refuse(what, found, "visible characters: what cannot be seen cannot be reviewed")
+
+
 def _check_values(value: Any, what: str) -> None:
     """Numbers and text that JSON cannot say have no digest."""
     for pointer, leaf in leaves(value, keys=True):
+        if isinstance(leaf, str) and (hit := HIDDEN.search(leaf)):
+            _refuse(what, f"{pointer or '/'}: U+{ord(hit.group()):04X}", "visible characters, written as themselves")
         if isinstance(leaf, str) and halved(leaf):
             _refuse(what, f"{pointer or '/'}: half a character", "whole characters, written as themselves")
         if isinstance(leaf, int | float) and not -MAX_INT <= leaf <= MAX_INT:

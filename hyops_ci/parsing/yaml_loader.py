@@ -12,8 +12,10 @@ from typing import Any, Final, Never
 import yaml
 from typing_extensions import override
 
-MAX_BYTES: Final = 1024 * 1024
+MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 64
+MAX_NODES: Final = 10_000
+"""Values and keys of a document: the largest config, blueprint or module spec has some hundred."""
 _TEXT: Final = "tag:yaml.org,2002:str"
 _BOOLEAN: Final = "tag:yaml.org,2002:bool"
 _DATE: Final = "tag:yaml.org,2002:timestamp"
@@ -32,6 +34,19 @@ class YamlError(ValueError):
 
 class PlainLoader(yaml.SafeLoader):
     """Safe types; dates and numbers in base 60 are text."""
+
+    nodes = 0
+
+    @override
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node. Raises MarkedYAMLError for too many of them: each takes as long as a line of text."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self._no(f"more than {MAX_NODES} values", self.peek_event().start_mark)  # type: ignore[no-untyped-call]  # bare in PyYAML's stubs
+        return super().compose_node(parent, index)
+
+    def _no(self, problem: str, mark: Any) -> Never:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class Yaml12Loader(PlainLoader):
@@ -72,14 +87,11 @@ class StrictLoader(PlainLoader):
     def _base_60(self, node: yaml.Node) -> Never:
         self._no("a number in base 60: write it in quotes", node.start_mark)
 
-    def _no(self, problem: str, mark: Any) -> Never:
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
-
-def load(data: bytes, loader: type[PlainLoader]) -> Any:
-    """Return the value of the one document in `data`, None for an empty one. Raises YamlError."""
-    if len(data) > MAX_BYTES:
-        raise YamlError("", f"{len(data)} bytes, more than {MAX_BYTES}")
+def load(data: bytes, loader: type[PlainLoader], *, most: int = MAX_BYTES) -> Any:
+    """Return the value of the one document in `data` of at most `most` bytes, None for an empty one. Raises YamlError."""
+    if len(data) > most:
+        raise YamlError("", f"{len(data)} bytes, more than {most}")
     try:
         return yaml.load(data.decode("utf-8"), Loader=loader)  # noqa: S506 - the loader is a SafeLoader
     except UnicodeDecodeError as error:
@@ -87,7 +99,7 @@ def load(data: bytes, loader: type[PlainLoader]) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         found = YamlError(f"line {mark.line + 1}, column {mark.column + 1}: " if mark else "", str(error.problem))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:  # `"\UFFFFFFFF"` overflows
         found = YamlError("", str(error).partition("\n")[0] or type(error).__name__)
     raise found
 

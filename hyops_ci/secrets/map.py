@@ -21,13 +21,13 @@ from hyops_ci.contracts.child_names import steers_as_secret
 from hyops_ci.contracts.plan import SecretRef
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.secrets.reference import KEY, PLACE, expand, parse_ref
+from hyops_ci.text import HIDDEN
 
 MAX_BYTES: Final = 256 * 1024
 MAX_ROWS: Final = 2000
 DOCS: Final = "secrets.md"
 
 _SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_UNSEEN = re.compile("[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_map(data: bytes, source: str = "secret map") -> SecretMap:
     rows: list[Row] = []
     header_allowed = True
     for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if hit := _UNSEEN.search(raw):
+        if hit := HIDDEN.search(raw):
             found = f"U+{ord(hit.group()):04X} in line {number}"
             raise _refuse("text", source, number, found, "visible characters", "retype the line: what cannot be seen cannot be reviewed")
         line = raw.strip()

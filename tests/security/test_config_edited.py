@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 
 from hyops_ci.contracts.run import State
 from tests.security.incident import GATE, WORKFLOW, Incident, assert_recovered, assert_refused
@@ -84,6 +87,64 @@ def test_code_owners_removed_in_the_same_commit(incident: Incident) -> None:
     noted = str(incident.folder.read_json("gates.json"))
     assert "no review of .github/** is required" in noted
     assert f"no code owner: .github/dr-dispatch.yml, .github/dr/lab/postgresql-ha-failover-gcp.yml, {WORKFLOW}" in noted
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Fail what takes longer, wherever it is."""
+
+    def too_late(*_: object) -> None:
+        pytest.fail(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_code_owners_that_nobody_lives_to_match(incident: Incident) -> None:
+    """Nothing of it is an error: 27 characters, of which a regular expression tries every way to share out a path."""
+    owners = incident.site.repository / ".github" / "CODEOWNERS"
+    owners.write_text("/.github/ @acme/dr-owners\n" + ("*?" * 15 + "Z @mallory\n") * 50)
+    with at_most(30):
+        assert incident.plan().state is State.PLANNED
+    assert "no code owner" not in str(incident.folder.read_json("gates.json")), "the first line owns them, the others match nothing"
+
+
+# ------------------------------------------------------------------------- a config that says more than its reviewer saw
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\r"])
+def test_a_line_that_hides_in_a_comment(incident: Incident, mark: str) -> None:
+    """GitHub, git and every YAML 1.2 reader show a comment; PyYAML ends it there, and the class of an env is another."""
+    incident.configure(production)
+    path = incident.site.repository / ".github" / "dr-dispatch.yml"
+    config = yaml.safe_load(path.read_text())
+    del config["envs"]
+    hidden = f"# see docs/adopt.md for the classes{mark}envs: {{lab: {{class: lab}}}}\n"
+    path.write_text(hidden + yaml.safe_dump(config), newline="")
+    assert_refused(incident, incident.plan(), "intake.yaml", 2, f"U+{ord(mark):04X}")
+
+
+@pytest.mark.parametrize("value", ["a\u202eb", "\x1b[31m", "\x00", "a\u200bb"])
+def test_a_value_that_is_not_seen(incident: Incident, value: str) -> None:
+    """In the overlay, whose inputs are what HyOps does."""
+    path = next((incident.site.repository / ".github" / "dr").rglob("*failover*.yml"))
+    overlay = yaml.safe_load(path.read_text())
+    overlay["steps"][0]["inputs"]["note"] = value
+    path.write_text(yaml.safe_dump(overlay, allow_unicode=False))
+    assert_refused(incident, incident.plan(), "intake.yaml", 2, f"U+{next(ord(one) for one in value if not one.isprintable()):04X}")
+
+
+def test_the_same_text_where_it_is_seen(incident: Incident) -> None:
+    path = next((incident.site.repository / ".github" / "dr").rglob("*failover*.yml"))
+    overlay = yaml.safe_load(path.read_text())
+    overlay["steps"][0]["inputs"]["note"] = "le site de secours : 5 °C, 停電"
+    path.write_text("# see docs/adopt.md\n" + yaml.safe_dump(overlay, allow_unicode=True))
+    assert incident.plan().state is State.PLANNED
 
 
 # ---------------------------------------------------------------- a config that is merged, and asks for more than the host allows

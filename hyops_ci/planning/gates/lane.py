@@ -33,7 +33,7 @@ def lane_enabled(case: PlanCase) -> GateOutcome:
 def lane_mapping(case: PlanCase) -> GateOutcome:
     """A job goes to any runner that carries all of its labels, and perhaps more: no runner of one lane may carry all labels of another."""
     lane = case.lane
-    for name, labels in _runners(lane):
+    for _, labels in _runners(lane):
         if "self-hosted" not in map(str.casefold, labels) or not _own(labels):
             return GateFailure(
                 "the labels could match a runner of another owner",

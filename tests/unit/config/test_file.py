@@ -69,7 +69,7 @@ def test_a_changed_config_is_read_or_refused(data: st.DataObject) -> None:
 def test_one_file_is_parsed_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
     known = file.read_yaml
-    monkeypatch.setattr(file, "read_yaml", lambda data, path: (parsed.append(data), known(data, path))[1])
+    monkeypatch.setattr(file, "read_yaml", lambda data, path, **more: (parsed.append(data), known(data, path, **more))[1])
     content = b"services: {pg-ha/once: {failover: {lane: gcp, blueprint: dr/x@v1}}}"
     assert parsed_config(content) is parsed_config(content)
     assert parsed == [content]
