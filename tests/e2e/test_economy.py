@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ def test_what_each_stage_asks_of_others(tmp_path: Path, monkeypatch: pytest.Monk
     git: list[str] = []
     real = Git.run
 
-    def run(self: Git, *words: str, data: bytes = b"", limit: float | None = None) -> GitResult:
+    def run(self: Git, *words: str, **options: Any) -> GitResult:
         git.extend(words[:1] if words[0] in NETWORK else ())
-        return real(self, *words, data=data, limit=limit)
+        return real(self, *words, **options)
 
     monkeypatch.setattr(Git, "run", run)
     hyops = tmp_path / "hyops-calls"
