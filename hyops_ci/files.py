@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import stat
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from hyops_ci.text import shell
 
@@ -70,13 +71,41 @@ def read(path: Path, most: int, *, owned: bool = False, private: bool = False, f
     `owned`: of this user or root, not writable for others. `private`: owned, not readable for others, not executable. `follow`: a
     link may lead to it. It is the opened file that is checked, and no pipe is waited for. Raises UnsafeFile, OSError.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    with _opened(path, follow) as (handle, facts):
+        _check(path, facts, most, owned or private, private)
+        return handle.read(most)
+
+
+def read_from(path: Path, offset: int, most: int) -> bytes:
+    """Return at most `most` bytes of a regular file from `offset` on, however large it is. Raises UnsafeFile, OSError."""
+    with _opened(path) as (handle, facts):
+        if offset >= facts.st_size:
+            return b""
+        handle.seek(offset)
+        return handle.read(min(most, facts.st_size - offset))
+
+
+def read_end(path: Path, most: int) -> bytes:
+    """Return the last bytes of a regular file, at most `most`. Raises UnsafeFile, OSError."""
+    with _opened(path) as (handle, facts):
+        handle.seek(max(0, facts.st_size - most))
+        return handle.read(most)
+
+
+def read_object(path: Path, most: int) -> dict[str, Any]:
+    """Return the JSON object in a regular file of at most `most` bytes that another program wrote.
+
+    Raises FileNotFoundError, and ValueError for whatever else is there: a link, a pipe, too much, no JSON, too deep, no object.
+    """
     try:
-        _check(path, os.fstat(handle), most, owned or private, private)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(most)
-    finally:
-        os.close(handle)
+        content = json.loads(read(path, most))
+    except FileNotFoundError:
+        raise
+    except (OSError, UnsafeFile, ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read: {type(error).__name__}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    return content
 
 
 def sync_folder(folder: Path) -> None:
@@ -125,10 +154,22 @@ def _flush(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+@contextmanager
+def _opened(path: Path, follow: bool = False) -> Iterator[tuple[BinaryIO, os.stat_result]]:
+    """Open a regular file; its facts are the opened file's. Raises UnsafeFile for anything else, which nobody waits for."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnsafeFile(f"{path} is not a regular file", "a regular file", "look what it is, then write it anew")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            yield file, facts
+    finally:
+        os.close(handle)
+
+
 def _check(path: Path, facts: os.stat_result, most: int, owned: bool, private: bool) -> None:
     mode, user = stat.S_IMODE(facts.st_mode), os.geteuid()
-    if not stat.S_ISREG(facts.st_mode):
-        raise UnsafeFile(f"{path} is not a regular file", "a regular file", "look what it is, then write it anew")
     if owned and facts.st_uid not in (user, 0):
         raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"give it to uid {user}")
     if private and mode & 0o077:

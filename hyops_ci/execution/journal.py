@@ -2,6 +2,7 @@
 
 A run directory (0700) holds `journal.jsonl` (one JSON record per line, synced), `stdout.log` and `stderr.log`
 (redacted; never the raw stream), `supervisor.err` and `lock`, which the supervisor holds while it lives.
+What HyOps starts runs as the same user and may write here too, so whatever is read back is read with suspicion.
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from hyops_ci import files
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus
 
 JOURNAL: Final = "journal.jsonl"
 LOCK: Final = "lock"
 STREAMS: Final = ("stdout", "stderr")
+ROOM: Final = 8 << 20
+"""Bytes of `line` records that a journal takes, and again of `output` records; all else is always kept."""
+MAX_JOURNAL: Final = 4 * ROOM
+"""Bytes of a journal that are read."""
+MAX_TEXT: Final = 2000
+"""Characters of a field of a line. Cut after redaction: half a secret would not be found."""
 Record = dict[str, Any]
 
 
@@ -70,6 +78,8 @@ class JournalView:
     redactions: dict[str, int]
     """How often each secret was taken out of the output, by name."""
     ended: Ended | None
+    full: bool = False
+    """Whether lines that meant something found no room: what HyOps said is not known to its end."""
 
     @property
     def lines(self) -> tuple[HyOpsLine, ...]:
@@ -89,22 +99,34 @@ class JournalWriter:
     def __init__(self, run_dir: Path, redact: Callable[[Record], Record] = lambda data: data) -> None:
         self._handle = os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._redact = redact
+        self._room = {"line": ROOM, "output": ROOM}
 
     def write(self, kind: str, *, sync: bool = True, **data: object) -> None:
-        """One record, on disk when this returns unless `sync` is false."""
+        """One record, on disk when this returns unless `sync` is false.
+
+        The first `line` or `output` that finds no room becomes a record `full`; it and those after it are not kept.
+        """
         self._append(kind, self._redact(data))
         if sync:
             self.sync()
 
     def line(self, line: HyOpsLine) -> None:
         """A line of the clean stream that means something: its words are of the grammar, and stay."""
-        fields = {name: value for name in line.__slots__ if (value := getattr(line, name)) not in ("", None)}
+        values = {name: getattr(line, name) for name in line.__slots__}
+        fields = {name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in values.items() if value not in ("", None)}
         self._append("line", {"type": type(line).__name__, **fields})
         self.sync()
 
     def _append(self, kind: str, data: Record) -> None:
-        record = {"kind": kind, "at": datetime.now(UTC).isoformat(), **data}
-        os.write(self._handle, json.dumps(record, ensure_ascii=True).encode() + b"\n")
+        text = _record(kind, data)
+        if kind in self._room:
+            room = self._room[kind]
+            self._room[kind] = room - len(text) if len(text) <= room else -1
+            if self._room[kind] < 0:
+                if room < 0:
+                    return
+                text = _record("full", {"of": kind})
+        os.write(self._handle, text)
 
     def sync(self) -> None:
         """What was written so far is on disk."""
@@ -115,78 +137,117 @@ class JournalWriter:
         os.close(self._handle)
 
 
+@dataclass
+class RepeatedLines:
+    """Leaves out lines that say again what the last line of their step said: a record of each would be noise without end."""
+
+    _last: dict[str, HyOpsLine] = field(default_factory=dict)
+
+    def is_new(self, line: HyOpsLine) -> bool:
+        """Return whether the line says something that its step's, or HyOps', last line did not: another status, or its reason."""
+        key = line.step if isinstance(line, StepEvent) else type(line).__name__
+        last = self._last.get(key)
+        if isinstance(line, StepEvent) and isinstance(last, StepEvent) and line.status is last.status:
+            return bool(line.reason) and not last.reason and self._keep(key, line)
+        return line != last and self._keep(key, line)
+
+    def _keep(self, key: str, line: HyOpsLine) -> bool:
+        self._last[key] = line
+        return True
+
+
 def records(text: bytes) -> Iterator[Record]:
     """The whole records in `text`. A torn last line (the writer was killed in mid-write) is left out."""
     for line in text.split(b"\n")[:-1]:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             yield record
 
 
 def read_journal(run_dir: Path) -> JournalView:
-    """The journal of a run directory; a missing one reads as a run of which nothing is known."""
+    """The journal of a run directory; a missing or unreadable one reads as a run of which nothing is known. Never raises."""
     try:
-        text = (run_dir / JOURNAL).read_bytes()
-    except FileNotFoundError:
+        text = files.read(run_dir / JOURNAL, MAX_JOURNAL)
+    except (OSError, files.UnsafeFile):
         text = b""
     starting: Record = {}
     started: Record = {}
     ended: Ended | None = None
     redactions: dict[str, int] = {}
     events, signals = [], []
+    full = False
     for record in records(text):
         match record.get("kind"):
             case "starting":
                 starting = record
             case "started":
                 started = record
-            case "line":
-                events.append(Timed(_at(record), line_of(record)))
+            case "line" if event := timed_line(record):
+                events.append(event)
             case "signal":
-                signals.append(str(record["name"]))
+                signals.append(str(record.get("name", "")))
             case "redactions":
-                redactions = record["counts"]
+                redactions = _counts(record.get("counts"))
+            case "full":
+                full = full or record.get("of") == "line"
             case "ended":
-                ended = ended_of(record)
+                ended = ended_of(record) or ended
     return JournalView(
-        started_at=_at(starting) if starting else None,
-        hyops_pid=started.get("hyops"),
-        supervisor_pid=starting.get("supervisor"),
+        started_at=_at(starting),
+        hyops_pid=_pid(started.get("hyops")),
+        supervisor_pid=_pid(starting.get("supervisor")),
         events=tuple(events),
         signals=tuple(signals),
         redactions=redactions,
         ended=ended,
+        full=full,
     )
 
 
-def line_of(record: Record) -> HyOpsLine:
-    """The line that a `line` record holds."""
-    data = {key: value for key, value in record.items() if key not in ("kind", "at", "type")}
-    if record["type"] == "StepEvent":
-        return StepEvent(**{**data, "status": StepStatus(data["status"])})
-    if record["type"] == "PreflightLine":
-        return PreflightLine(**data)
-    return FinalLine(data["blueprint"], data["status"], data.get("steps"))
+def timed_line(record: Record) -> Timed | None:
+    """The line that a `line` record holds, and its time; None for a record that is none."""
+    at, line = _at(record), _line(record)
+    return Timed(at, line) if at is not None and line is not None else None
 
 
-def ended_of(record: Record) -> Ended:
-    """The final answer that an `ended` record holds."""
-    return Ended(
-        rc=record["rc"],
-        by_itself=record["by_itself"],
-        stop=Stop(record["stop"]),
-        seconds=record["seconds"],
-        strays=tuple(record["strays"]),
-        error=record["error"],
-    )
+def _line(record: Record) -> HyOpsLine | None:
+    def text(name: str) -> str:
+        value = record.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    try:
+        match record.get("type"):
+            case "StepEvent":
+                status = StepStatus(text("status"))
+                numbers = {name: _number(record.get(name)) for name in ("rc", "progress")}
+                return StepEvent(text("step"), status, text("reason"), module=text("module"), action=text("action"), **numbers)
+            case "PreflightLine":
+                return PreflightLine(text("blueprint"), text("status"), _number(record.get("steps")) or 0)
+            case "FinalLine":
+                return FinalLine(text("blueprint"), text("status"), _number(record.get("steps")))
+    except ValueError:
+        return None
+    return None
+
+
+def ended_of(record: Record) -> Ended | None:
+    """The final answer that an `ended` record holds, or None for a record that is none."""
+    rc, strays, seconds = record.get("rc"), record.get("strays"), record.get("seconds")
+    by_itself, error, why = record.get("by_itself"), record.get("error"), record.get("stop")
+    stop = next((each for each in Stop if each == why), None)
+    if stop is None or (rc is not None and _number(rc) is None) or not isinstance(by_itself, bool) or not isinstance(error, str):
+        return None
+    if not isinstance(strays, list) or isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return Ended(rc=rc, by_itself=by_itself, stop=stop, seconds=seconds, strays=tuple(map(str, strays)), error=error)
 
 
 def hold_lock(run_dir: Path) -> int:
     """Take the run's lock for as long as this process lives; the handle. Raises BlockingIOError when it is held."""
-    handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return handle
 
@@ -194,8 +255,8 @@ def hold_lock(run_dir: Path) -> int:
 def lock_is_held(run_dir: Path) -> bool:
     """Whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
     try:
-        handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+        handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -206,5 +267,29 @@ def lock_is_held(run_dir: Path) -> bool:
     return False
 
 
-def _at(record: Record) -> datetime:
-    return datetime.fromisoformat(record["at"])
+def _record(kind: str, data: Record) -> bytes:
+    return json.dumps({"kind": kind, "at": datetime.now(UTC).isoformat(), **data}, ensure_ascii=True).encode() + b"\n"
+
+
+def _at(record: Record) -> datetime | None:
+    """When a record was written, or None where it does not say."""
+    try:
+        at = datetime.fromisoformat(record["at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _pid(value: object) -> int | None:
+    """A process to which a signal may be sent: kill(2) gives 0, 1 and what is negative another meaning."""
+    pid = _number(value)
+    return pid if pid is not None and 1 < pid < 1 << 31 else None
+
+
+def _counts(value: object) -> dict[str, int]:
+    found = value.items() if isinstance(value, dict) else ()
+    return {name: number for name, each in found if (number := _number(each)) is not None}

@@ -1,8 +1,12 @@
 """How a run of HyOps ended: pure rules over what was planned, what was said and what is on disk (docs/design/workflows.md 4).
 
-Success needs all of: exit code 0, the final `status=ok`, and for every step that was not skipped the word `ok`
-and a state `ok` with a run id newer than the start. FAILED and CANCELLED need an HyOps that ended by itself.
-Everything else is INDETERMINATE: an effect may have happened, and only a person can say.
+Success needs all of: exit code 0, the final `status=ok` of the planned blueprint and number of steps, and for every step that
+was not skipped the word `ok`, no other result beside it, and a state `ok` with a run id newer than the start.
+FAILED and CANCELLED need an HyOps that ended by itself. Everything else is INDETERMINATE: an effect may have happened,
+and only a person can say.
+
+A module's text reaches HyOps' output (an error is printed with its line ends), so a line can be a module's. None takes back another:
+a step that was said to run has begun, whatever is said of it later.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from typing import Final
 
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.plan import PlannedStep, StepClass
@@ -20,6 +26,8 @@ from hyops_ci.execution.records import started_at
 
 INTERRUPTED = (130, -2)
 """HyOps handles the interrupt inside a step and ends with 130; between steps Python itself ends by SIGINT."""
+NOT_BEGUN: Final = (StepStatus.SKIPPED, StepStatus.RERUN)
+"""Statuses of a step on which HyOps does not work, or not yet."""
 Verdict = tuple[State, str]
 
 
@@ -30,15 +38,17 @@ class StepResult:
     id: str
     step_class: StepClass
     status: StepStatus | None
-    """HyOps' last status of it; None for a step that never began."""
+    """HyOps' last status of it, of those that say that it began where one does; None for a step of which nothing was said."""
     reason: str = ""
     run_id: str = ""
     """HyOps run of this step, when it is newer than the start."""
+    contradiction: str = ""
+    """Two results of it that exclude each other, empty where there are none."""
 
     @property
     def begun(self) -> bool:
         """Whether HyOps worked on it, or may have."""
-        return self.status not in (None, StepStatus.SKIPPED, StepStatus.RERUN) or bool(self.run_id)
+        return self.status not in (None, *NOT_BEGUN) or bool(self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,10 @@ class Observed:
     states: Mapping[str, StateFact]
     started: datetime
     ended: Ended | None
+    blueprint: str
+    """The planned one, which the final line must name."""
+    full: bool = False
+    """Whether the journal had no room for all lines."""
 
 
 def determine_outcome(seen: Observed) -> Outcome:
@@ -76,21 +90,30 @@ def determine_outcome(seen: Observed) -> Outcome:
     deviations = tuple(_deviations(seen, steps)) if state is not State.INDETERMINATE else ()
     if state is State.COMPLETED and deviations:
         state = State.COMPLETED_WITH_EXCEPTIONS
-    past = any(step.begun for step in steps if step.step_class is StepClass.COMMIT)
+    past = any(step.begun or seen.full for step in steps if step.step_class is StepClass.COMMIT)
     return Outcome(state=state, reasons=(reason,), deviations=deviations, steps=steps, past_no_return=past)
 
 
 def _step_result(step: PlannedStep, seen: Observed) -> StepResult:
     said = [line for line in seen.lines if isinstance(line, StepEvent) and line.step == step.id]
-    last = said[-1] if said else None
+    worked = [line.status for line in said if line.status not in NOT_BEGUN]
     state = seen.states.get(step.id)
     return StepResult(
         id=step.id,
         step_class=step.step_class,
-        status=last.status if last else None,
+        status=worked[-1] if worked else said[-1].status if said else None,
         reason=next((line.reason for line in reversed(said) if line.reason), ""),
         run_id=state.run_id if state and _is_new(state.run_id, seen.started) else "",
+        contradiction=_contradiction([line.status for line in said]),
     )
+
+
+def _contradiction(said: Sequence[StepStatus]) -> str:
+    """Return two statuses that do not follow each other: something after a result, or a skip of a step that ran."""
+    for before, after in pairwise(said):
+        if before is not after and (before in SETTLED or (after in NOT_BEGUN and before not in NOT_BEGUN)):
+            return f"{before}, then {after}"
+    return ""
 
 
 def _is_new(run_id: str, started: datetime) -> bool:
@@ -111,6 +134,8 @@ def _unknown(seen: Observed, steps: Sequence[StepResult]) -> Verdict | None:
         return State.INDETERMINATE, "HyOps gave no final answer in time"
     if ended.rc is None:
         return None
+    if seen.full:
+        return State.INDETERMINATE, "HyOps said more of its steps than a journal keeps"
     if not ended.by_itself:
         why = {Stop.TIMEOUT: "at its time limit", Stop.CANCEL: "after a cancel"}.get(ended.stop, "by another process")
         return State.INDETERMINATE, f"HyOps was killed {why} (rc {ended.rc})"
@@ -150,7 +175,7 @@ def _stopped(seen: Observed) -> Verdict | None:
 
 
 def _incomplete(seen: Observed, steps: Sequence[StepResult]) -> Verdict | None:
-    """HyOps says ok; whether the steps and their states say so too."""
+    """HyOps says ok; whether the steps, their states and the plan that it names say so too."""
     for planned, step in zip(seen.planned, steps, strict=True):
         if step.status is StepStatus.SKIPPED:
             if planned.restores or planned.step_class is StepClass.COMMIT:
@@ -164,6 +189,12 @@ def _incomplete(seen: Observed, steps: Sequence[StepResult]) -> Verdict | None:
         if state is None or state.status != "ok" or not step.run_id:
             found = f"{state.status} of run {state.run_id or 'unknown'}" if state else "missing"
             return State.INDETERMINATE, f"step {step.id} is reported ok, but its state is {found}"
+    final = _final(seen.lines)
+    if final is None or (final.blueprint, final.steps) != (seen.blueprint, len(seen.planned)):
+        found = f"{final.blueprint}, {final.steps} steps" if final else "nothing"
+        return State.INDETERMINATE, f"HyOps ended well with another plan: {found}, not {seen.blueprint}, {len(seen.planned)} steps"
+    if wrong := next((step for step in steps if step.contradiction), None):
+        return State.INDETERMINATE, f"HyOps ended well, but said of step {wrong.id}: {wrong.contradiction}"
     return None
 
 

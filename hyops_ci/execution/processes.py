@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -28,6 +29,14 @@ class Process:
     parent: int
     session: int
     start: int
+
+
+def close_to_others() -> None:
+    """Close memory and environment of this process (`/proc/<pid>/mem`, `environ`, ptrace) to processes of the same user.
+
+    HyOps and whatever it starts run as that user. A program that is started from here is open again.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def become_subreaper() -> None:

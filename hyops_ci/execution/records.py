@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.facts import PreflightFact, PreflightStep
 from hyops_ci.contracts.plan import PlannedStep
+from hyops_ci.files import read_object
 
 MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a state file that are read at most."""
@@ -54,10 +55,10 @@ def state_path(root: Path, reference: str) -> Path:
 def read_state(root: Path, reference: str, now: datetime) -> StateFact:
     """The state behind a reference: `missing` where there is no file, `unreadable` where it, or the reference, cannot be understood."""
     try:
-        content = _read_object(state_path(root, reference))
+        content = read_object(state_path(root, reference), MAX_FILE)
     except FileNotFoundError:
         return StateFact(ref=reference, status="missing")
-    except (OSError, ValueError):
+    except ValueError:
         return StateFact(ref=reference, status=UNREADABLE)
     updated_at = _word(content.get("updated_at"))
     return StateFact(
@@ -97,7 +98,7 @@ def read_preflight(stdout: str, rc: int) -> PreflightFact:
         steps = tuple(_preflight_step(step) for step in answer["steps"])
         failures = tuple(str(name) for name in answer["required_failures"])
         return PreflightFact(rc=rc, status=str(answer["status"]), steps=steps, required_failures=failures)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         said = next((line for line in lines if line.startswith(("ERR:", "error:"))), "no JSON answer")
         return PreflightFact(rc=rc, status="failed", error=said)
 
@@ -107,14 +108,6 @@ def _preflight_step(step: dict[str, Any]) -> PreflightStep:
     checks = step.get("checks", [])
     telling = [check for check in checks if not check["ok"]] or ([] if status == "ready" else checks[-1:])
     return PreflightStep(id=step["id"], status=status, reason="; ".join(str(check["detail"]) for check in telling))
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        content = json.loads(file.read(MAX_FILE))
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    return content
 
 
 def _word(value: object) -> str:

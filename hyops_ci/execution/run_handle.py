@@ -14,18 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import hyops_ci
+from hyops_ci import files
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.execution import journal, processes
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import Ended, JournalView
 from hyops_ci.execution.streams import LineSplitter, printable
-from hyops_ci.execution.supervisor import SupervisorOrder
+from hyops_ci.execution.supervisor import MAX_OUTPUT, SupervisorOrder
 
 CANCEL_WAIT: Final = 9.0
 """Seconds a cancelled step waits: GitHub kills it 10 s after the interrupt."""
@@ -148,34 +150,37 @@ class SupervisedRun:
         return self._text("stderr")
 
     def _text(self, stream: str) -> str:
-        path = self.run_dir / f"{stream}.log"
-        return path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
+        try:
+            text = files.read_from(self.run_dir / f"{stream}.log", 0, MAX_OUTPUT)
+        except (OSError, files.UnsafeFile):
+            return ""
+        return text.decode("utf-8", errors="replace")
 
     def _follow(self) -> None:
         """Hand on the records that were written since the last look."""
-        try:
-            with (self.run_dir / journal.JOURNAL).open("rb") as file:
-                file.seek(self._read_to)
-                text = file.read()
-        except FileNotFoundError:
-            return
+        text = self._new(journal.JOURNAL, self._read_to, journal.MAX_JOURNAL)
         whole = text[: text.rfind(b"\n") + 1]
         self._read_to += len(whole)
         for record in journal.records(whole):
-            match record["kind"]:
-                case "line":
-                    self._on_step(journal.line_of(record), datetime.fromisoformat(record["at"]))
-                case "output":
-                    self._show(record["stream"], record["offset"], record["bytes"])
-                case "ended":
+            match record.get("kind"):
+                case "line" if event := journal.timed_line(record):
+                    self._on_step(event.line, event.at)
+                case "output" if record.get("stream") in journal.STREAMS:
+                    self._show(record["stream"], record.get("offset"), record.get("bytes"))
+                case "ended" if ended := journal.ended_of(record):
                     for splitter in self._splitters.values():
                         self._print(splitter.close())
-                    self._ended = journal.ended_of(record)
+                    self._ended = ended
 
-    def _show(self, stream: str, offset: int, size: int) -> None:
-        with (self.run_dir / f"{stream}.log").open("rb") as file:
-            file.seek(offset)
-            self._print(self._splitters[stream].feed(file.read(size)))
+    def _show(self, stream: str, offset: object, size: object) -> None:
+        if isinstance(offset, int) and isinstance(size, int) and 0 <= offset <= MAX_OUTPUT and 0 <= size <= MAX_OUTPUT:
+            self._print(self._splitters[stream].feed(self._new(f"{stream}.log", offset, size)))
+
+    def _new(self, name: str, offset: int, most: int) -> bytes:
+        """Bytes of a file of the run from `offset` on; none where there is no such plain file."""
+        with suppress(OSError, files.UnsafeFile):
+            return files.read_from(self.run_dir / name, offset, most)
+        return b""
 
     def _print(self, lines: list[bytes]) -> None:
         for line in lines:
@@ -223,7 +228,7 @@ def _cancel_whatever_started(run_dir: Path, limit: float = 5.0) -> None:
 
 
 def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = files.read_end(path, 4096).decode("utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 

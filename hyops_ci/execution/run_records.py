@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from hyops_ci import files
 from hyops_ci.execution.records import MAX_FILE, started_at
 
 MAX_LOG: Final = 256 * 1024
@@ -34,7 +35,12 @@ FIELDS: Final[dict[str, Collection[str]]] = {
 """File -> top-level fields that may leave the runner. A `*.result.json` process envelope gives `rc` and `duration_ms`."""
 LOGS: Final = ("ansible.log",)
 """Logs kept from their end. A terragrunt log may repeat published outputs and stays."""
-_ENVELOPE = re.compile(r"[a-z0-9_]{1,60}(\.retry\d+)?\.result\.json")
+MAX_RUNS: Final = 200
+"""Run records that are kept of one run, the newest. A run of HyOps has one for each step."""
+MAX_KEPT: Final = 40
+"""Files that are kept of one run record."""
+_ENVELOPE = re.compile(r"[a-z0-9_]{1,60}(\.retry\d{1,3})?\.result\.json")
+_NAME = re.compile(r"(?=.{1,140}$)[A-Za-z0-9][A-Za-z0-9_.#-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,58 +54,68 @@ class RunRecord:
 
 
 def new_runs(root: Path, since: datetime) -> tuple[RunRecord, ...]:
-    """Run records begun at or after `since`, oldest first. HyOps' run ids carry whole seconds."""
+    """Run records begun at or after `since`, oldest first, at most the `MAX_RUNS` newest. HyOps' run ids carry whole seconds.
+
+    A folder whose name HyOps would not give is no record: it becomes a name in the evidence.
+    """
     found = []
     for path in (root / "logs" / "module").glob("*/*"):
         began = started_at(path.name)
-        if began is not None and began >= since.replace(microsecond=0) and path.is_dir() and not path.is_symlink():
+        named = _NAME.fullmatch(f"{path.parent.name}/{path.name}")
+        if named and began is not None and began >= since.replace(microsecond=0) and path.is_dir() and not path.is_symlink():
             found.append((began, RunRecord(path.parent.name, path.name, path)))
-    return tuple(record for _, record in sorted(found, key=lambda each: (each[0], str(each[1].path))))
+    return tuple(record for _, record in sorted(found, key=lambda each: (each[0], str(each[1].path))))[-MAX_RUNS:]
 
 
 def evidence_files(record: RunRecord, redact: Callable[[str], str]) -> dict[str, bytes]:
     """What may become evidence of one run record: path below `hyops/` -> bytes, every text through `redact`."""
     kept: dict[str, bytes] = {}
-    for entry in sorted(os.scandir(record.path), key=lambda each: each.name):
-        if not entry.is_file(follow_symlinks=False):
-            continue
+    for entry in _entries(record.path):
         content = None
         if entry.name in FIELDS:
             content = _fields(Path(entry.path), FIELDS[entry.name], redact)
         elif _ENVELOPE.fullmatch(entry.name) and "_output." not in entry.name:
             content = _fields(Path(entry.path), ("rc", "duration_ms"), redact)
-        elif entry.name in LOGS:
-            content = redact(_tail(Path(entry.path), MAX_LOG)).encode()
+        elif entry.name in LOGS and (text := _tail(Path(entry.path))) is not None:
+            content = redact(text).encode()
         if content is not None:
             kept[f"{record.module}/{record.run_id}/{entry.name}"] = content
+        if len(kept) == MAX_KEPT:
+            break
     return kept
 
 
 def last_lines(record: RunRecord, redact: Callable[[str], str], count: int = 40) -> tuple[str, ...]:
     """The end of the log of a run record, for the person who reads about its failure."""
     for name in LOGS:
-        if (path := record.path / name).is_file():
-            return tuple(redact(_tail(path, MAX_LOG)).splitlines()[-count:])
+        if (text := _tail(record.path / name)) is not None:
+            return tuple(redact(text).splitlines()[-count:])
     return ()
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder), key=lambda each: each.name)
+    except OSError:
+        return []
 
 
 def _fields(path: Path, names: Collection[str], redact: Callable[[str], str]) -> bytes | None:
     """The allowed fields of a JSON object, or None for what is none."""
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(MAX_FILE))
-    except (OSError, ValueError):
+        content = files.read_object(path, MAX_FILE)
+        allowed: dict[str, Any] = {name: content[name] for name in names if name in content}
+        return redact(json.dumps(allowed, indent=2, sort_keys=True)).encode() + b"\n"
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(content, dict):
-        return None
-    allowed: dict[str, Any] = {name: content[name] for name in names if name in content}
-    return redact(json.dumps(allowed, indent=2, sort_keys=True)).encode() + b"\n"
 
 
-def _tail(path: Path, size: int) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-        text = file.read(size)
+def _tail(path: Path) -> str | None:
+    """The last `MAX_LOG` bytes of a log, or None where there is no plain file that can be read."""
+    try:
+        text = files.read_end(path, MAX_LOG)
+    except (OSError, files.UnsafeFile):
+        return None
     # The first line may be cut, and with it a secret that redaction would then not know: leave it out.
-    whole = text.partition(b"\n")[2] if len(text) == size else text
+    whole = text.partition(b"\n")[2] if len(text) == MAX_LOG else text
     return whole.decode("utf-8", errors="replace")

@@ -21,7 +21,7 @@ from typing import IO, BinaryIO, Final, cast
 
 from hyops_ci.execution import processes
 from hyops_ci.execution.grammar import HyOpsLine, read_line
-from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, Stop, hold_lock
+from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, RepeatedLines, Stop, hold_lock
 from hyops_ci.execution.streams import LineSplitter
 from hyops_ci.redaction import PatternFilter, Redactor
 
@@ -129,6 +129,7 @@ class Supervisor:
         run_dir = order.run_dir
         self._journal = JournalWriter(run_dir, redactor.json)
         self._outputs = {name: Output(name, run_dir, order.max_output, redactor, self._journal) for name in STREAMS}
+        self._repeated = RepeatedLines()
         self._selector = selectors.DefaultSelector()
         self._stop = Stop.NOT_ASKED
         self._asked_at = self._synced_at = 0.0
@@ -228,7 +229,7 @@ class Supervisor:
         self._journal.sync()
 
     def _note(self, lines: list[HyOpsLine]) -> None:
-        for line in lines:
+        for line in filter(self._repeated.is_new, lines):
             self._journal.line(line)
 
     def _hear(self, numbers: bytes) -> None:
@@ -289,6 +290,7 @@ def serve(order_stream: BinaryIO) -> None:
 
 def main() -> None:
     """Entry point of the detached process: leaves the caller's session and process tree, then serves."""
+    processes.close_to_others()  # before the order, and the secrets in it, are read
     if os.fork():
         os._exit(0)
     os.setsid()

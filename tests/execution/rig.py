@@ -111,12 +111,12 @@ class Rig:
         now = datetime.now(UTC)
         return {step.id: records.read_state(self.root, records.state_reference(step), now) for step in steps}
 
-    def judge(self, run: SupervisedRun, *steps: PlannedStep) -> outcome.Outcome:
+    def judge(self, run: SupervisedRun, *steps: PlannedStep, blueprint: str = "dr/contract@v1") -> outcome.Outcome:
         """Wait for the end and judge it."""
         ended = run.wait(110)
         view = run.view()
         assert view.started_at is not None
-        return outcome.determine_outcome(outcome.Observed(steps, view.lines, self.states(*steps), view.started_at, ended))
+        return outcome.determine_outcome(outcome.Observed(steps, view.lines, self.states(*steps), view.started_at, ended, blueprint))
 
 
 def double_rig(tmp_path: Path) -> Rig:

@@ -70,8 +70,9 @@ def test_a_dr_blueprint_runs_with_its_guard_open_and_not_with_it_closed(rig: Rig
     assert closed.returncode == 2
     assert "restore_confirm must be true" in closed.stdout + closed.stderr
     run = rig.start(yaml.safe_dump(content).encode(), secrets=secrets)
-    done = rig.judge(run, *plan(content))
+    named = str(content["blueprint_ref"])
+    done = rig.judge(run, *plan(content), blueprint=named)
     assert (done.state, done.past_no_return) == (State.COMPLETED, True), done
-    again = rig.judge(rig.start(yaml.safe_dump(content).encode(), secrets=secrets), *plan(content))
+    again = rig.judge(rig.start(yaml.safe_dump(content).encode(), secrets=secrets), *plan(content), blueprint=named)
     assert again.state is State.FAILED
     assert "postgresql_restore was skipped" in again.reasons[0]

@@ -435,4 +435,4 @@ def test_a_torn_journal_is_read_up_to_the_tear(rig: Rig) -> None:
 
 
 def read_back(whole: bytes) -> tuple[object, ...]:
-    return tuple(journal.line_of(record) for record in journal.records(whole) if record["kind"] == "line")
+    return tuple(event.line for record in journal.records(whole) if record["kind"] == "line" and (event := journal.timed_line(record)))

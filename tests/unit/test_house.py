@@ -174,8 +174,8 @@ OWN_JSON = {
     "hyops_ci/operations/rehearse/sandbox.py": "the example, a file of the package",
     "hyops_ci/operations/rehearse/stand_in.py": "what the rehearsal wrote",
     "hyops_ci/execution/journal.py": "lines that the supervisor wrote",
-    "hyops_ci/execution/records.py": "states and answers of HyOps, which writes NaN: one of them is no reason to call a recovery unknown",
-    "hyops_ci/execution/run_records.py": "records of HyOps, as its states",
+    "hyops_ci/execution/records.py": "answers of HyOps, which writes NaN: one of them is no reason to call a recovery unknown",
+    "hyops_ci/files.py": "the same states and records, bounded there: HyOps writes NaN",
     "hyops_ci/execution/supervisor.py": "an order from the process that started it, through a pipe",
 }
 """Where JSON is read by another reader than that of `parsing`, and why it may be."""

@@ -135,7 +135,8 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
     if not journal.is_dir():
         return None
     view = SupervisedRun.attach(journal).view()
-    seen = determine_outcome(Observed(plan.steps, view.lines, {}, view.started_at or datetime.max.replace(tzinfo=UTC), None))
+    started = view.started_at or datetime.max.replace(tzinfo=UTC)
+    seen = determine_outcome(Observed(plan.steps, view.lines, {}, started, None, plan.blueprint, view.full))
     said = _judged(folder.root)
     if said is None:
         return seen

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -49,6 +50,10 @@ STEP_WAIT: Final = 9.0
 JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN")
 """Variables whose values HyOps does not get, and which are hidden all the same: its children run beside this process."""
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
+
+MOST_CHANGES: Final = 20
+"""Changes of one step's status that the evidence keeps, and of all steps that were not planned; a step of HyOps has four at most."""
+UNPLANNED: Final = "not planned"
 
 
 class Recovery:
@@ -122,18 +127,21 @@ class Recovery:
         command = command_of(plan, "deploy")
         self.part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
         started = clock.now()
+        progress = StepProgress(plan, self.context, self.state.steps, self.part)
         running = SupervisedRun.start(
             replace(self._order(command, hyops), remove_after=(hyops.overlay,)),
             on_line=self.context.hyops_line,
-            on_step=StepProgress(plan, self.context, self.state.steps, self.part),
+            on_step=progress,
             hold=(self.lock,),
         )
         with heartbeat(self.claim, plan.service, self.context, running.cancel):
             ended = running.wait_past_cancel(STEP_WAIT)
+        progress.close()
         view = running.view()
         states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
         since = view.started_at or started
-        outcome = self.state.outcome = self._clean(determine_outcome(Observed(plan.steps, view.lines, states, since, ended)))
+        seen = Observed(plan.steps, view.lines, states, since, ended, plan.blueprint, view.full)
+        outcome = self.state.outcome = self._clean(determine_outcome(seen))
         self.keep_records(since)
         if outcome.state is State.FAILED:
             self.show_end_of_log(since)
@@ -241,12 +249,17 @@ class StepProgress:
     steps: list[dict[str, Any]]
     part: PartRecorder
     begun: dict[str, datetime] = field(default_factory=dict)
+    said: Counter[str] = field(default_factory=Counter)
 
     def __call__(self, line: HyOpsLine, at: datetime) -> None:
-        """Record one line of HyOps with its time."""
+        """Record one line of HyOps with its time, unless its step has said more than a step has to say."""
         if not isinstance(line, StepEvent):
             return
         ids = [step.id for step in self.plan.steps]
+        known = line.step if line.step in ids else UNPLANNED
+        self.said[known] += 1
+        if self.said[known] > MOST_CHANGES:
+            return
         place = f"{ids.index(line.step) + 1}/{len(ids)} {line.step}" if line.step in ids else line.step
         took = at - self.begun.setdefault(line.step, at)
         entry = {
@@ -265,6 +278,11 @@ class StepProgress:
             self.context.say(f"{place} running   {'' if behind else where}".rstrip())
         else:
             self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
+
+    def close(self) -> None:
+        """Record how many lines were left out."""
+        if left_out := {step: count - MOST_CHANGES for step, count in self.said.items() if count > MOST_CHANGES}:
+            self.part.note("steps.left-out", counts=left_out)
 
     def _behind(self, step: str) -> bool:
         """Return whether the point of no return comes before this step."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,11 +176,38 @@ def test_no_output_raises(text: str) -> None:
 def test_a_file_may_vanish_between_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "a/b", b"{}")
 
-    def gone(path: Path) -> dict[str, Any]:
+    def gone(path: Path, most: int) -> dict[str, Any]:
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(records, "_read_object", gone)
+    monkeypatch.setattr(records, "read_object", gone)
     assert read_state(tmp_path, "a/b", NOW + timedelta(1)).status == "missing"
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_a_state_that_is_too_deep_is_unreadable(tmp_path: Path, depth: int) -> None:
+    put(tmp_path, "a/b", b'{"status": "ok", "x": ' + b"[" * depth + b"]" * depth + b"}")
+    assert read_state(tmp_path, "a/b", NOW).status == "unreadable"
+
+
+def test_a_state_that_is_no_plain_file_or_too_large_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text('{"status": "ok"}')
+    for reference, make in (
+        ("a/pipe", os.mkfifo),
+        ("a/folder", os.mkdir),
+        ("a/link", lambda path: path.symlink_to(tmp_path / "elsewhere")),
+    ):
+        path = state_path(tmp_path, reference)
+        path.parent.mkdir(parents=True)
+        make(path)
+        assert read_state(tmp_path, reference, NOW).status == "unreadable"
+    put(tmp_path, "a/large", b'{"status": "ok"}' + b" " * records.MAX_FILE)
+    assert read_state(tmp_path, "a/large", NOW).status == "unreadable"
+
+
+def test_a_preflight_that_is_too_deep_blocks() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    answer = read_preflight('{\n"status": "ok", "required_failures": [], "steps": ' + deep + "\n}\n", 0)
+    assert (answer.status, bool(answer.error)) == ("failed", True)
 
 
 def test_a_reference_that_is_none_is_unreadable_and_crashes_nothing(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from hyops_ci.execution import run_records
 from hyops_ci.execution.run_records import MAX_LOG, RunRecord, evidence_files, last_lines, new_runs
 
 RECORDED = Path(__file__).parents[2] / "cases" / "execution" / "recorded"
@@ -82,6 +84,39 @@ def test_links_and_broken_files_are_left_out(tmp_path: Path) -> None:
     assert not names & {"result.json", "driver_result.json", "cancelled.json"}
 
 
+def test_what_is_no_plain_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
+    found = record(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0\n")
+    (found.path / "ansible.log").unlink()
+    (found.path / "ansible.log").symlink_to(secret)
+    assert last_lines(found, str) == ()
+    (found.path / "ansible.log").unlink()
+    os.mkfifo(found.path / "ansible.log")
+    assert last_lines(found, str) == ()
+    assert not [name for name in evidence_files(found, str) if name.endswith("ansible.log")]
+
+
+def test_a_log_that_cannot_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path, most: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(run_records.files, "read_end", broken)
+    found = record(tmp_path)
+    assert last_lines(found, str) == ()
+    assert not [name for name in evidence_files(found, str) if name.endswith("ansible.log")]
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"error": ' + "[" * 600 + "]" * 600 + "}"])
+def test_a_record_that_is_too_deep_is_left_out_or_kept_whole(tmp_path: Path, content: str) -> None:
+    found = record(tmp_path)
+    (found.path / "driver_result.json").write_text(content)
+    kept = evidence_files(found, str)
+    assert [json.loads(text) for name, text in kept.items() if name.endswith("driver_result.json")] == [
+        json.loads(content) for _ in range(content.endswith("}"))
+    ]
+
+
 def test_a_long_log_is_kept_from_its_end_at_a_line(tmp_path: Path) -> None:
     found = record(tmp_path)
     (found.path / "ansible.log").write_text("".join(f"line {number}\n" for number in range(60_000)))
@@ -109,6 +144,21 @@ def test_only_runs_since_the_start_oldest_first(tmp_path: Path) -> None:
         ("b", "apply-20261123T135214Z-3284b2c9"),
         ("a", "apply-20261123T135215Z-3284b2c9"),
     ]
+
+
+def test_a_name_that_hyops_would_not_give_and_records_without_end_are_left_out(tmp_path: Path) -> None:
+    base = tmp_path / "logs" / "module"
+    for name in ("m" * 120, "a b", "a\u2028b", "a"):
+        (base / name / "apply-20261123T135214Z-3284b2c9").mkdir(parents=True)
+    (base / "a" / ("x" * 120 + "-20261123T135214Z-3284b2c9")).mkdir()
+    for number in range(run_records.MAX_RUNS):
+        (base / "b" / f"apply-20261123T135215Z-{number:08x}").mkdir(parents=True)
+    found = new_runs(tmp_path, datetime(2026, 11, 23, tzinfo=UTC))
+    assert {run.module for run in found} == {"b"}
+    assert len(found) == run_records.MAX_RUNS
+    for number in range(run_records.MAX_KEPT + 5):
+        (found[0].path / f"call_{number}.result.json").write_text('{"rc": 0}')
+    assert len(evidence_files(found[0], str)) == run_records.MAX_KEPT
 
 
 def test_there_may_be_none(tmp_path: Path) -> None:
