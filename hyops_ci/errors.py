@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Self
 
+from hyops_ci.text import visible
+
 
 class Exit(IntEnum):
     """Process exit codes, one per family, each with what it means (docs/exit-codes.md is generated from here)."""
@@ -42,12 +44,12 @@ MAX_SHOWN: Final = 400
 
 
 def shown(value: object, limit: int = MAX_SHOWN) -> str:
-    """`value` on one line with control characters, escapes and bidi marks spelled out.
+    """`value` on one line with what a terminal obeys or a reader does not see spelled out (`hyops_ci.text.visible`).
 
     Text of a decision reaches terminals, annotations and summaries through this function only.
     """
     text = value if isinstance(value, str) else repr(value)
-    safe = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[: limit + 1])
+    safe = visible(text[: limit + 1])
     return safe if len(text) <= limit else safe[:limit] + "..."
 
 

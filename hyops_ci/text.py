@@ -13,6 +13,8 @@ HIDDEN: Final = re.compile(
 )
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _BACKTICKS: Final = re.compile("`{3,}")
+_UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Characters that count as printable and show nothing: fillers, joiners and variation selectors (Unicode, Default_Ignorable_Code_Point)."""
 
 
 def span(seconds: float) -> str:
@@ -45,12 +47,22 @@ def heredoc(command: str, mark: str, text: str) -> str:
     return f"{command} <<'{mark}'\n{text}\n{mark}\n"
 
 
+def visible(text: str, keep: str = "") -> str:
+    """Return `text` with every character spelled out that a terminal obeys or a reader does not see; those in `keep` stay.
+
+    Controls, escapes, line ends, bidi marks, zero-width and tag characters, fillers, lone surrogates and unassigned ones.
+    """
+    if text.isprintable() and not _UNSEEN.search(text):
+        return text
+    return "".join(c if c in keep or (c.isprintable() and not _UNSEEN.match(c)) else f"\\u{ord(c):04x}" for c in text)
+
+
 def fenced(text: str) -> str:
     """Return `text` as a Markdown code block whose fence is longer than any run of backticks in it.
 
-    Control characters, escapes and bidi marks are spelled out; line ends and tabs are kept.
+    What is not seen is spelled out as `visible` does; line ends and tabs are kept.
     """
     lines = re.split(r"\r\n|\r|\n", text)
-    safe = "\n".join("".join(c if c.isprintable() or c == "\t" else f"\\u{ord(c):04x}" for c in line) for line in lines)
+    safe = "\n".join(visible(line, "\t") for line in lines)
     fence = "`" * max((len(run) + 1 for run in _BACKTICKS.findall(safe)), default=3)
     return f"{fence}text\n{safe}\n{fence}"

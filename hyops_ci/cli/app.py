@@ -81,6 +81,8 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = Exit.CANCELLED
     except click.ClickException as error:
-        error.show()
+        from hyops_ci.cli.terminal import usage
+
+        usage(error)
         code = Exit.USAGE
     sys.exit(int(code) if isinstance(code, int) else 0)

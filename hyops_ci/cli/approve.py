@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from hyops_ci.cli import terminal
 from hyops_ci.cli.options import format_option, gather
 from hyops_ci.errors import Exit
 
@@ -93,7 +94,7 @@ def command(options: ApproveOptions, output: str) -> int:
     if not (place and client and found and into):
         say(f"signed: {verdict} by {login}. Now a new run with this decision and this answer:")
         say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
-        click.echo(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
+        terminal.out(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
         return 0
     status = push_answer(found, envelope, ledger_at(found, place.server, options.ledger), now)
     say(f"signed and pushed: {verdict} by {login}. {status.summary}")
@@ -135,9 +136,9 @@ def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
 def _print_result(output: str, envelope: dict[str, object], url: str, run_id: str) -> int:
     """Print the result of an answer that was pushed."""
     if output == "json":
-        click.echo(json.dumps({"envelope": envelope, "resumed_by": run_id, "url": url}, indent=2, sort_keys=True))
+        terminal.out(json.dumps({"envelope": envelope, "resumed_by": run_id, "url": url}, indent=2, sort_keys=True))
     elif url:
-        click.echo(url)
+        terminal.out(url)
     return 0
 
 

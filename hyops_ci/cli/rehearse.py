@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli import terminal
 from hyops_ci.cli.options import format_option, gather, moment_option
 from hyops_ci.cli.render import progress, say, show_conclusion
 
@@ -49,7 +50,7 @@ def command(options: RehearseOptions, output: str) -> int:
 
     scenario, folder = options.scenario, options.folder
     if scenario == "list":
-        click.echo("\n".join(f"{name:<18} {chosen.description}" for name, chosen in SCENARIOS.items()))
+        terminal.out("\n".join(f"{name:<18} {chosen.description}" for name, chosen in SCENARIOS.items()))
         return 0
     if scenario not in SCENARIOS:
         raise click.UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")

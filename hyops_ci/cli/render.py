@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from hyops_ci.cli import terminal
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.parsing.documents import json_object
-from hyops_ci.text import fenced, shell
+from hyops_ci.text import fenced, shell, visible
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude.stage import Conclusion
@@ -25,9 +24,9 @@ def emit(output: str, lines: Sequence[str], document: Any) -> None:
     """Print a result: its lines as text, or its document as one JSON value. Neither holds a command of GitHub's runner."""
     if output == "json":
         # `#` by its number: the same value in JSON, and no `##[command]` for the runner.
-        click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True).replace("##[", "#\\u0023["))
+        terminal.out(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=True).replace("##[", "#\\u0023["))
     else:
-        click.echo(_for_log("\n".join(lines)))
+        terminal.out(_for_log("\n".join(lines)))
 
 
 def set_outputs(values: Mapping[str, str], output: str, *, required: Iterable[str] = ()) -> None:
@@ -39,7 +38,7 @@ def set_outputs(values: Mapping[str, str], output: str, *, required: Iterable[st
 
 def say(line: str) -> None:
     """One line of progress, on stderr."""
-    click.echo(_for_log(line), err=True)
+    terminal.err(_for_log(visible(line)))
 
 
 def _for_log(text: str) -> str:
@@ -57,7 +56,7 @@ def progress(line: str) -> None:
     from rich.text import Text
 
     # `Text` takes the line as it is: nothing in it is read as markup.
-    styled = Text.assemble((f"{at} ", "dim"), line)
+    styled = Text.assemble((f"{at} ", "dim"), visible(line))
     styled.highlight_words([" ok ", "RECOVERED", "VALID"], "bold green")
     styled.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
     styled.highlight_words([" running "], "bold blue")
@@ -80,9 +79,9 @@ def _of_step(_: str) -> WorkflowCommands:
 def show_error(error: DispatchError, argv: Sequence[str]) -> int:
     """Show what stopped a command, in the form that was asked for. Return the exit code."""
     if "json" in argv[argv.index("--format") + 1 : argv.index("--format") + 2] if "--format" in argv else "--format=json" in argv:
-        click.echo(json.dumps({"error": error.to_json()}, indent=2, sort_keys=True))
+        terminal.out(json.dumps({"error": error.to_json()}, indent=2, sort_keys=True))
     else:
-        click.echo("\n".join(error.lines()), err=True)
+        terminal.err(_for_log("\n".join(error.lines())))
     annotate(error)
     return int(error.exit_code)
 

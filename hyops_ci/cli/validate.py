@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli import terminal
 from hyops_ci.cli.options import format_option, moment_option
 
 
@@ -30,9 +31,9 @@ def command(file: Path, config: Path | None, at: datetime | None, output: str) -
     if output == "json":
         import json
 
-        click.echo(json.dumps({"valid": True, "kind": kind, **means}, sort_keys=True))
+        terminal.out(json.dumps({"valid": True, "kind": kind, **means}, sort_keys=True))
     else:
-        click.echo(f"ok: {kind}" + "".join(f", {name} {value}" for name, value in means.items()))
+        terminal.out(f"ok: {kind}" + "".join(f", {name} {value}" for name, value in means.items()))
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hyops_ci.text import visible
+
 PREFIX: Final = "hyops | "
 MAX_LINE: Final = 64 * 1024
 """Bytes of a line without an end before it is cut; a runaway line must not fill memory."""
@@ -42,5 +44,4 @@ def printable(line: bytes) -> str:
     `##[command]` anywhere in it (actions/runner `ActionCommand.cs`), so that one is broken up.
     """
     text = line.decode("utf-8", errors="replace")
-    shown = "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
-    return PREFIX + shown.replace("##[", "## [")
+    return PREFIX + visible(text, "\t").replace("##[", "## [")

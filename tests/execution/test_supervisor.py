@@ -64,7 +64,7 @@ def test_lines_are_passed_on_in_order_behind_the_prefix(rig: Rig) -> None:
     assert all(line.startswith("hyops | ") for line in rig.printed)
     assert not any("##[" in line or "\r" in line or "\x1b" in line for line in rig.printed)
     assert "hyops | ::add-mask::x" in rig.printed
-    assert "hyops | b\\x1b[31m" in rig.printed
+    assert "hyops | b\\u001b[31m" in rig.printed
     assert tuple(seen) == run.view().lines
     assert isinstance(seen[-1], FinalLine)
 

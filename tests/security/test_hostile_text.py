@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,21 +18,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hyops_ci.cli.render import progress
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.run import Result, State
-from hyops_ci.errors import shown
+from hyops_ci.errors import Fault, shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.intake.form import Form
+from hyops_ci.operations.dispatch.follow import follow
 from hyops_ci.report.approval_page import approval_lines
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown, summary_lines
 from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.context import ShiftedClock
 from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.watch.queue import ExpectedJob
 from hyops_ci.stages.watch.stage import WatchRequest, watch
-from hyops_ci.text import fenced
-from tests.security.incident import SERVICE, Incident
+from hyops_ci.text import fenced, visible
+from tests.security.incident import SERVICE, WORKFLOW, Incident
 from tests.support.github.reviews import Review
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "hostile").glob("*.yml"))
@@ -215,3 +219,33 @@ def test_every_case_says_what_it_is() -> None:
     assert len(CASES) > 20
     for path in CASES:
         assert set(yaml.safe_load(path.read_text("utf-8"))) == {"what", "text"}, path.name
+
+
+def on_a_terminal(incident: Incident, monkeypatch: pytest.MonkeyPatch, job: str, runner: str) -> None:
+    """Somebody follows a run from their own terminal, and a job of it and its runner are called like this."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    run = incident.repository.add_run(WORKFLOW, actor="mallory")
+    taken_by = incident.repository.add_runner(runner, ["gcp-ops-runner"])
+    run.add_job(job, ["gcp-ops-runner"]).take(taken_by)
+    clock = ShiftedClock(incident.site.clock.now())
+    with pytest.raises(Fault, match=r"dispatch\.deadline"):
+        follow(incident.client(), run.id, within=0, clock=clock, say=progress)
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;t\x07", "\u202egnp", "pg\u200bha\U000e0041", "\x9b31m", "a\rb\nc", "\ufe0f\u3164"])
+def test_a_name_on_the_terminal_of_who_follows_the_run(
+    incident: Incident, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    on_a_terminal(incident, monkeypatch, f"dr / Check {text} x", f"r{text}-01")
+    shown_to = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert all(visible(line) == line for line in shown_to.rstrip("\n").split("\n")), shown_to
+    assert [line for line in shown_to.split("\n") if "does dr / Check" in line and line.endswith("-01")]
+
+
+def test_a_plain_name_on_the_terminal_of_who_follows_the_run(
+    incident: Incident, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_a_terminal(incident, monkeypatch, "dr / Check Zürich (changes nothing)", "gcp-ops-runner-01")
+    assert "does dr / Check Zürich (changes nothing) on gcp-ops-runner-01" in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)

@@ -45,8 +45,10 @@ def test_no_text_in_a_job_is_a_command(capsys: pytest.CaptureFixture[str], monke
 
 
 def test_in_a_shell_text_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    render.say(HOSTILE)
-    assert capsys.readouterr().err == HOSTILE + "\n"
+    render.say("::add-mask::prod ##[add-mask]prod")
+    render.emit("text", [HOSTILE], {})
+    said = capsys.readouterr()
+    assert (said.err, said.out) == ("::add-mask::prod ##[add-mask]prod\n", HOSTILE + "\n")
 
 
 def test_a_step_has_one_workflow_and_the_next_step_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,88 @@
+"""One place prints, and what it prints is text that a terminal obeys in nothing and a reader sees whole."""
+
+from __future__ import annotations
+
+import ast
+import unicodedata
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hyops_ci.cli
+from hyops_ci.cli import terminal
+from hyops_ci.cli.app import main
+from hyops_ci.cli.render import emit, progress, say
+from hyops_ci.text import visible
+
+CLI = Path(hyops_ci.cli.__file__).parent
+UNSEEN = {
+    "escape": "\x1b[2J",
+    "title of the window": "\x1b]0;gone\x07",
+    "c1": "\x9b2J",
+    "carriage return": "ok\rFAILED",
+    "backspace": "ab\x08\x08",
+    "bidi": "\u202egnp\u2066",
+    "zero width": "pg\u200b-ha\u200d\ufeff",
+    "tags": "".join(chr(0xE0000 + ord(c)) for c in "sign it"),
+    "variation selectors": "a\ufe0f\U000e0101",
+    "fillers": "\u3164\u115f\uffa0\u2800\u034f",
+    "lone surrogate": "\ud800",
+    "line separator": "a\u2028b",
+}
+
+
+def assert_only_seen(text: str) -> None:
+    for each in text:
+        assert each in "\n\t" or (each.isprintable() and unicodedata.category(each)[0] != "C"), repr(each)
+    assert not set(text) & set("\u3164\u115f\uffa0\u2800\u034f\ufe0f\U000e0101")
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_whatever_is_printed(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    text = f"run 212 does {UNSEEN[name]} on r"
+    say(text)
+    progress(text)
+    emit("text", [text, f"a\tb{text}"], {})
+    emit("json", [], {"a": text})
+    terminal.usage(click.UsageError(text))
+    shown = capsys.readouterr()
+    assert_only_seen(shown.out + shown.err)
+    assert "run 212 does" in shown.err
+    assert "a\tb" in shown.out
+
+
+def test_what_was_typed_is_repeated_visibly(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["rehearse", "--scenario", "x\x1b[2J\u200b"])
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert_only_seen(shown.out + shown.err)
+    assert "no scenario" in shown.err
+
+
+def test_one_line_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    say("signed: approve by jonas\nsigned: approve by priya")
+    assert capsys.readouterr().err == "signed: approve by jonas\\u000asigned: approve by priya\n"
+
+
+@given(st.text())
+def test_any_text(text: str) -> None:
+    shown = visible(text)
+    assert shown.isprintable()
+    assert visible(shown) == shown
+    assert text != shown or text.isprintable()
+
+
+def test_nothing_else_prints() -> None:
+    """A line that another module prints by itself would pass the filter by."""
+    found = []
+    for path in sorted(CLI.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write") or name.endswith(".show"):
+                found.append((path.name, name))
+    assert found == [("terminal.py", "click.echo"), ("terminal.py", "click.echo"), ("terminal.py", "error.show")]
