@@ -11,21 +11,22 @@ from typing import Final
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_process import first_line
-from hyops_ci.ledger.git_rejections import REJECTIONS, RULES
+from hyops_ci.ledger.git_rejections import REJECTIONS, RULES, TOKEN
 
-__all__ = ["RULES", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished"]
+__all__ = ["RULES", "TOKEN", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unsent"]
 _SLOW_DOWN: Final = re.compile(r"returned error: 429|rate limit|abuse detection", re.I)
 _SILENCE: Final = re.compile(
     r"could not resolve (host|hostname|proxy)|name resolution|name or service not known|no address associated"
     r"|failed to connect|couldn't connect|connection (refused|reset|timed out|closed)|timed out|no route to host"
-    r"|network is (unreachable|down)|no answer in time|operation too slow|empty reply|unexpected disconnect|early EOF"
-    r"|hung up unexpectedly|broken pipe|recv failure|send failure"
-    r"|RPC failed; (curl|HTTP 5)|HTTP/2 stream|SSL_(read|connect|write): (connection|unexpected eof|syscall)"
-    r"|(returned error:|HTTP code|response) 5\d\d|gnutls_handshake\(\) failed: the TLS connection was non-properly|GnuTLS recv error"
-    r"|kex_exchange_identification|lost connection",
+    r"|network is (unreachable|down)|no answer in time|operation too slow|empty reply|recv failure|send failure|transfer closed"
+    r"|RPC failed; (curl|HTTP 5)|HTTP/2 stream|SSL_ERROR_SYSCALL|unexpected eof while reading|GnuTLS recv error"
+    r"|gnutls_handshake\(\) failed: (the TLS connection was non-properly|error in the (pull|push) function)"
+    r"|(returned error:|HTTP code|response) 5\d\d|kex_exchange_identification|lost connection",
     re.I,
 )
-"""What git says where no answer came, or one of a server that is out of order."""
+"""What git, curl and ssh say where no answer came, or one of a server that is out of order."""
+_CUT: Final = re.compile(r"hung up unexpectedly|early EOF|unexpected disconnect|broken pipe|failed to push some refs", re.I)
+"""What git says of a connection that ended: silence where nothing else is said, else the consequence of that."""
 _NOISE: Final = re.compile(r"^(error:|-)\s*|^Review all repository rules.*|^\s*See https?://.*|^Learn more.*", re.I)
 _REJECTED: Final = re.compile(r"\[(?:remote )?rejected\] \((.*)\)")
 
@@ -37,7 +38,10 @@ def slow_down(output: str) -> bool:
 
 def silent(output: str) -> bool:
     """Return whether nobody answered, or git said nothing at all."""
-    return not output.strip() or _SILENCE.search(output) is not None
+    lines = [line for line in output.splitlines() if line.strip()]
+    if any(_SILENCE.search(line) for line in lines if not line.startswith("remote:")):
+        return True
+    return all(_CUT.search(line) for line in lines if line.startswith(("fatal:", "error:", "remote:")))
 
 
 def refusal(output: str, branch: str) -> Refusal | None:
@@ -47,11 +51,14 @@ def refusal(output: str, branch: str) -> Refusal | None:
     found = next((each for each in REJECTIONS if each.words.search(output)), None)
     if found is None:
         return None
+    said = quoted(output)
+    if not found.words.search(said):  # the line that says why is not the one that git is loudest about
+        said = "; ".join([said, *(line.strip() for line in output.splitlines() if found.words.search(line))])
     return Refusal(
         found.gate,
         found.reason,
         exit_code=Exit.CONFLICT,
-        found=f"{branch}: {quoted(output)}",
+        found=f"{branch}: {said}",
         expected=found.expected,
         fix=found.fix,
         docs="ledger.md",
@@ -75,12 +82,21 @@ def trouble(output: str, tries: int) -> Fault:
 
 def unfinished(branch: str, seconds: float) -> Fault:
     """Return the fault for a history that did not come to its end, though the remote had answered."""
+    return _unsent(f"{branch}: not complete after {seconds:.0f} s")
+
+
+def unsent(branch: str, commit: str) -> Fault:
+    """Return the fault for a remote that names a commit and does not send it."""
+    return _unsent(f"{branch} at {commit[:12]}: the remote names this commit and sends another history")
+
+
+def _unsent(found: str) -> Fault:
     return Fault(
         "ledger.failed",
         "the ledger answers, but its history does not arrive",
         exit_code=Exit.UNAVAILABLE,
-        found=f"{branch}: not complete after {seconds:.0f} s",
-        expected="a branch of a few megabytes, within that time",
+        found=found,
+        expected="a branch of a few megabytes, whole and in time",
         fix="see what the branch holds, and how fast this host is connected; then start a new run",
         docs="ledger.md",
     )

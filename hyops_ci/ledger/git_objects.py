@@ -30,12 +30,11 @@ def read_commit(name: str, content: bytes) -> Commit:
     """Return what a commit says of its tree and its parents. Raises ValueError for another object than `name`."""
     if name_of("commit", content) != name:
         raise ValueError(f"{name} holds something else")
-    fields = [line.split(b" ", 1) for line in content.partition(b"\n\n")[0].split(b"\n")]
-    trees = [value.decode("ascii") for word, value in (each for each in fields if len(each) == 2) if word == b"tree"]
-    parents = [value.decode("ascii") for word, value in (each for each in fields if len(each) == 2) if word == b"parent"]
-    if len(trees) != 1:
+    lines = content.partition(b"\n\n")[0].split(b"\n")
+    if not lines[0].startswith(b"tree "):
         raise ValueError(f"{name} is no commit")
-    return Commit(trees[0], tuple(parents))
+    parents = tuple(line[7:].decode("ascii") for line in lines if line.startswith(b"parent "))
+    return Commit(lines[0][5:].decode("ascii"), parents)
 
 
 def tree_of(blob: str) -> str:

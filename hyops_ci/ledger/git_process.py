@@ -50,7 +50,8 @@ _OPTIONS: Final = (
 _KEPT: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 """Of the environment: where certificates and keys are, and the way out through a proxy. No GIT_TRACE*: it prints headers."""
 _SCP: Final = re.compile(r"^[^/:]+:[^/]")
-_HERE: Final = re.compile(r"no space left on device|disk quota exceeded|read-only file system", re.I)
+_NO_ROOM: Final = re.compile(r"no space left on device|disk quota exceeded|read-only file system", re.I)
+_NOT_OURS: Final = re.compile(r"insufficient permission|permission denied|operation not permitted", re.I)
 _GENERAL: Final = re.compile(
     r"^(fatal: Could not read from remote repository|Please make sure you have|and the repository exists|Warning: Permanently added|@+$"
     r"|error: failed to push some refs)",
@@ -129,13 +130,20 @@ class Git:
         """Run a command that needs no remote. Raises DamagedCopy when it fails."""
         result = self.run(*words, data=data)
         if result.code != 0:
-            raise self.copy.damaged(f"git {words[0]}: {first_line(result.err)}")
+            said = f"git {words[0]}: {first_line(result.err)}"
+            full = _NO_ROOM.search(result.err) or _NOT_OURS.search(result.err)
+            raise self.cannot_write(said) if full else self.copy.damaged(said)
         return result
+
+    def cannot_write(self, line: str) -> Fault:
+        """Return the fault for a disk of this host that takes no more, or is another user's."""
+        fix = f"make room, or repair the owner of {self.copy.folder}"
+        return broken("git cannot write on this host", line, "a disk with room, that this user may write", fix)
 
     def own_line(self, output: str) -> str:
         """Return the line of git's errors that is about this host's copy or disk, empty where the remote is to blame."""
         said = (line.strip() for line in output.splitlines() if line.startswith(("fatal:", "error:")) and "remote unpack" not in line)
-        return next((line for line in said if str(self.copy.folder) in line or _HERE.search(line)), "")
+        return next((line for line in said if str(self.copy.folder) in line or _NO_ROOM.search(line)), "")
 
     def is_sound(self, *commits: str) -> bool:
         """Return whether the copy's objects can be read, and these commits are among them. Takes a second for years of a ledger."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 RULES: Final = "ledger.rules"
+TOKEN: Final = "ledger.token"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ REJECTIONS: Final = (
     _rejection(
         "ledger.repository",
         r"repository corruption on the remote"
-        r"|^remote: (fatal|error): .*(bad (tree )?object|is corrupt|is empty|missing (blob|tree|commit))",
+        # A path like this is that of the other side, where it is on this host: our own are whole.
+        r"|(^remote: .*|\./objects/.*)(bad (tree )?object|is corrupt|is empty|missing (blob|tree|commit))",
         "the remote's repository is damaged",
         "a repository that git fsck finds whole",
         "git fsck there; restore it from a clone or a standby, with the same commits",
@@ -132,7 +134,8 @@ REJECTIONS: Final = (
     _rejection(
         "ledger.untrusted",
         r"certificate verif|certificate problem|server verification failed|certificate subject name|no alternative certificate subject"
-        r"|certificate (signer|has expired|is not trusted)|error setting certificate|error adding trust anchors|certificate file",
+        r"|certificate (signer|has expired|is not trusted)|error setting certificate|error adding trust anchors"
+        r"|certificate file|ca cert",
         "this host does not trust the certificate of the ledger's host",
         "a valid certificate for this name, by a CA that this host knows",
         "put the CA into the host's store (update-ca-certificates), or name its file in GIT_SSL_CAINFO of the runner",
@@ -152,14 +155,14 @@ REJECTIONS: Final = (
         "git ls-remote <ledger.repository> says where it redirects to: name that in ledger.repository",
     ),
     _rejection(
-        "ledger.token",
+        TOKEN,
         r"permission denied \((publickey|password|keyboard|gssapi|hostbased)|too many authentication failures",
         "the ledger's host accepts no SSH key of this user",
         "a key of the user that runs hyops-ci, known to the ledger's host",
         "ssh -T <host> as that user shows which key is offered; add its public half there as a deploy key with write access",
     ),
     _rejection(
-        "ledger.token",
+        TOKEN,
         r"returned error: 401|authentication failed|could not read (username|password)|invalid username|bad credentials",
         "the ledger's host does not accept the token",
         "a token that is valid now, in DR_TOKEN",

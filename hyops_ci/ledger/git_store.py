@@ -12,11 +12,12 @@ from typing import Final, TypeVar
 
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.errors import Refusal
 from hyops_ci.ledger import git_errors
 from hyops_ci.ledger.git_copy import DamagedCopy, create_repository
 from hyops_ci.ledger.git_history import MAX_HISTORY, History
 from hyops_ci.ledger.git_objects import FILE
-from hyops_ci.ledger.git_process import NO_ANSWER, TIMEOUT, Git, GitResult, broken
+from hyops_ci.ledger.git_process import NO_ANSWER, TIMEOUT, Git, GitResult
 from hyops_ci.ledger.store import Head
 
 __all__ = ["MAX_HISTORY", "GitStore", "create_repository"]
@@ -51,7 +52,12 @@ class GitStore:
         if commit is None:
             return None
         if self._head is None or self._head.commit != commit:
-            self._head = self._mended(lambda: self._obtain(commit))
+            try:
+                self._head = self._mended(lambda: self._obtain(commit))
+            except DamagedCopy:
+                if self._git.is_sound():
+                    raise git_errors.unsent(self._branch, commit) from None
+                raise
         return self._head
 
     def recall(self, commit: str) -> Head | None:
@@ -137,7 +143,7 @@ class GitStore:
                 return True
             output = f"{done.err}\n{done.text}"
             own = self._git.own_line(done.err)
-            refusal = git_errors.refusal(output, self._branch) if not own else None
+            refusal = self._refusal(output, own)
             if refusal is not None and refusal.gate != git_errors.RULES:
                 raise refusal
             # The branch shows what happened: a lost answer after a push that took effect, a lost race (also where
@@ -166,13 +172,11 @@ class GitStore:
         output, limit = "", HASTE if self._hasty else TIMEOUT
         for waits in self._tries():
             done = self._git.run(*words, limit=limit, refs=self._git.copy.seen())
-            if done.code == 0:
+            output, own = done.err, self._git.own_line(done.err)
+            # A shallow clone is fetched from with nothing but a warning, and without what was asked for.
+            if done.code == 0 and "shallow" not in output:
                 return done
-            output = done.err
-            own = self._git.own_line(output)
-            if not own and (refusal := git_errors.refusal(output, self._branch)) is not None:
-                if refusal.gate == "ledger.token" and self._git.sends_token:
-                    self._git.refuse_old()
+            if (refusal := self._refusal(output, own)) is not None:
                 raise refusal
             if words[0] == "fetch":
                 if done.code == NO_ANSWER:
@@ -181,6 +185,13 @@ class GitStore:
             self._pause(waits, output)
         raise git_errors.trouble(output, len(self._tries()))
 
+    def _refusal(self, output: str, own: str) -> Refusal | None:
+        """Return the remote's permanent no, None where it said none. Raises Fault for a git that sends no token."""
+        refusal = git_errors.refusal(output, self._branch) if not own else None
+        if refusal is not None and refusal.gate == git_errors.TOKEN and self._git.sends_token:
+            self._git.refuse_old()
+        return refusal
+
     def _refuse_own(self, output: str, own: str, *commits: str) -> None:
         """Raise Fault (exit 12) where this host failed and not the remote: DamagedCopy where its copy does not hold what it should."""
         if not own and (git_errors.silent(output) or git_errors.slow_down(output)):
@@ -188,7 +199,4 @@ class GitStore:
         if not self._git.is_sound(*commits):
             raise self._git.copy.damaged(own or git_errors.quoted(output))
         if own:
-            where = self._git.copy.folder
-            raise broken(
-                "git failed on this host", own, "a disk with room, that this user may write", f"make room or repair the owner: {where}"
-            )
+            raise self._git.cannot_write(own)

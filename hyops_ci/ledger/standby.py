@@ -16,7 +16,21 @@ from hyops_ci.text import shell
 
 RISK: Final = "ledger-fork"
 """What an approver accepts by name: that both ledgers may grow on their own, and two runs may act on one service."""
-_NOT_READ: Final = frozenset({"ledger.unreachable", "ledger.limited", "ledger.git", "ledger.token", "ledger.denied", "ledger.missing"})
+_NOT_READ: Final = frozenset(
+    {
+        "ledger.unreachable",
+        "ledger.limited",
+        "ledger.failed",
+        "ledger.git",
+        "ledger.token",
+        "ledger.denied",
+        "ledger.missing",
+        "ledger.moved",
+        "ledger.untrusted",
+        "ledger.proxy",
+        "ledger.repository",
+    }
+)
 """A job often cannot reach the standby, which is somewhere else. An alarm, or other content on the branch, is not among these."""
 
 

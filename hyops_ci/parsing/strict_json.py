@@ -88,7 +88,7 @@ def parse(
     except (ValueError, RecursionError) as error:
         found = str(error) if isinstance(error, ValueError) else "nested without end"
         raise JsonError(FORM, found, "one JSON object") from None
-    if odd or _HALF.search(text):
+    if odd or (("\\" in text or not text.isascii()) and _HALF.search(text)):
         _check_values(value)
     return value
 
@@ -162,6 +162,8 @@ def _text(data: bytes | str, most: int) -> str:
 
 def _check_shape(text: str, depth: int, values: int | None) -> None:
     """Depth and number of values by brackets and commas outside strings, before a parser recurses."""
+    if values is None and text.count("[") + text.count("{") <= depth:
+        return  # those inside strings count here too, so there are no more outside
     bare = _STRINGS.sub("", text)
     opened = bare.count("[") + bare.count("{")
     if opened > depth:

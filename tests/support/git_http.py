@@ -55,7 +55,9 @@ class GitServer(ThreadingHTTPServer):
         """The certificate to trust, where this is TLS."""
         self.trouble: deque[Trouble] = deque()
         self.everything = False
-        self.redirect_to = ""
+        self.redirect_to, self.redirect_status = "", 302
+        self.redirects_reading = True
+        """Off: only what is sent up is redirected, as some servers do it."""
         self.seen: list[tuple[str, str, str]] = []
         """(method, path, authorization) of every request."""
         self.on_request: Callable[[str], None] = lambda path: None
@@ -130,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.token and authorization != "Basic " + _basic(self.server.token):
             self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
             return
-        if self.server.redirect_to:
-            self._send(302, [("Location", self.server.redirect_to + self.path)], b"")
+        if self.server.redirect_to and (self.server.redirects_reading or self.command == "POST"):
+            self._send(self.server.redirect_status, [("Location", self.server.redirect_to + self.path)], b"")
             return
         trouble = self._trouble(path, query)
         if isinstance(trouble, No):
