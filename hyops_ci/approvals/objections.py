@@ -7,13 +7,10 @@ from datetime import timedelta
 from typing import Final
 
 from hyops_ci.approvals.context import ApprovalContext
-from hyops_ci.approvals.request import approval_expired, self_approval
+from hyops_ci.approvals.request import SKEW, approval_expired, self_approval
 from hyops_ci.contracts.approval import Approval, Subject
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.errors import Exit, Refusal
-
-SKEW: Final = timedelta(seconds=60)
-"""How far an approver's clock may be ahead of ours."""
 
 
 def _denied(approval: Approval, context: ApprovalContext) -> Refusal | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAX_REQUEST: Final = 1 << 20
+SKEW: Final = timedelta(seconds=60)
+"""How far another machine's clock may be ahead of ours."""
 
 
 def read_request(content: bytes) -> ApprovalRequest:
@@ -59,6 +61,15 @@ def answer(
     until = moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime))
     if verdict == "approve" and person.among(request.requesters):
         raise self_approval(request.requesters, [person.login], now, request.plan.approval.approvers)
+    if moment(request.requested_at) > now + SKEW:
+        raise Refusal(
+            "approval.time",
+            "this request comes from the future",
+            exit_code=Exit.APPROVAL,
+            found=f"asked {request.requested_at}, and here it is {stamp(now)}",
+            expected=f"at most {SKEW.seconds} s ahead",
+            fix="set the clock of this machine; if it is right, sign nothing and find out who wrote the request",
+        )
     if now >= until:
         raise approval_expired(until, now)
     risks = tuple(dict.fromkeys((*request.subject.accepted_risks, *accepted_risks)))

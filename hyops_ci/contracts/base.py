@@ -22,7 +22,9 @@ FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-
 _FORBIDDEN = re.compile(FORBIDDEN)
 _CLEAN_SCHEMA: Final[dict[str, Any]] = {"not": {"pattern": FORBIDDEN}}
 
-_MOMENT: Final = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z$"
+YEAR: Final = "(19[7-9][0-9]|2[0-9]{3})"
+"""1970 to 2999. What is added to a time of a document, or taken from it, then never leaves the calendar, whoever wrote the time."""
+_MOMENT: Final = rf"^{YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?Z$"
 _DURATION: Final = r"^PT([0-9]{1,4}H([0-9]{1,5}M)?([0-9]{1,6}S)?|[0-9]{1,5}M([0-9]{1,6}S)?|[0-9]{1,6}S)$"
 _DURATION_PARTS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
@@ -39,9 +41,9 @@ def _calendar(value: str) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The instant a document's time names, in UTC. Raises ValueError for any other text than an RFC 3339 UTC time."""
+    """The instant a document's time names, in UTC. Raises ValueError for anything but an RFC 3339 UTC time of the years 1970 to 2999."""
     if not re.fullmatch(_MOMENT, text, re.ASCII):
-        raise ValueError("must be an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z")
+        raise ValueError("must be an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z, of the years 1970 to 2999")
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 from hyops_ci.contracts.approval import Person
-from hyops_ci.contracts.base import Count, Model
+from hyops_ci.contracts.base import Count, Model, Utc
 
 JobStatus = Literal["queued", "in_progress", "completed", "waiting", "requested", "pending"]
 """`queued`: wants a runner. `waiting`: for a review, a timer or a rule. `pending`: for a concurrency slot."""
@@ -30,7 +30,7 @@ class RunFact(Model):
     actor_is_bot: bool = False
     triggering_actor: Person
     triggering_actor_is_bot: bool = False
-    created_at: str
+    created_at: Utc
     started_at: str
     url: str
     repository_id: Count

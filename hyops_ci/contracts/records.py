@@ -10,16 +10,16 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from hyops_ci.contracts.base import Clean, Model, Short, Text
+from hyops_ci.contracts.base import YEAR, Clean, Model, Short, Text
 from hyops_ci.contracts.lanes import LaneOrNone
 
-_TIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\+00:00$"
+_TIME = rf"^{YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?\+00:00$"
 RecordTime = Annotated[str, Text(_TIME, format="date-time"), AfterValidator(lambda value: datetime.fromisoformat(value) and value)]
 RecordRef = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,199}$")]
 FilePath = Annotated[str, Text(at_most=1000)]
 
-MAX_EPOCH: Final = 253402300799
-"""The last second of the year 9999, which is where RFC 3339 ends."""
+MAX_EPOCH: Final = 32503679999
+"""The last second of the year 2999, which is where times of documents end."""
 Plane = Literal["runner-local", "private-overlay", "bastion-explicit", "gcp-iap", "public-ephemeral", "workstation-direct", ""]
 
 

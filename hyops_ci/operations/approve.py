@@ -26,7 +26,9 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
+from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.errors import reading
 from hyops_ci.github.api.responses import Forbidden, NotFound
 from hyops_ci.github.branch import newest_commit
 from hyops_ci.github.contents import file_at
@@ -111,7 +113,8 @@ def as_github_says(client: Client, run: RunFact, request: ApprovalRequest, peopl
     The time is the end of the job that checked, or the start of the run where GitHub lists no such job.
     """
     checked = only_job(jobs(client, run.run_id, run.attempt), check_job_name(request.plan), request.plan.runs_on)
-    asked = moment(checked.completed_at if checked is not None and checked.completed_at else run.created_at)
+    with reading(endpoints.JOBS):
+        asked = moment(checked.completed_at if checked is not None and checked.completed_at else run.created_at)
     asking = unique_people(people, issuer=request.decision.issuer)
     return request.model_copy(update={"requesters": asking, "requested_at": stamp(asked.replace(microsecond=0))})
 

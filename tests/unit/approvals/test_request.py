@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hyops_ci.approvals.context import ApprovalContext
@@ -52,6 +52,25 @@ def test_no_yes_to_an_own_or_an_old_question() -> None:
         answer(request(), "approve", Person(login="MARIA"), sample_run.JONAS, now=END)
     with pytest.raises(Refusal, match=r"approval\.expired"):
         answer(request(), "approve", JONAS, sample_run.JONAS, now=END + timedelta(hours=1))
+
+
+def test_no_answer_to_a_question_of_another_age() -> None:
+    """A time at the end of the calendar is no time; one ahead of this clock is not answered."""
+    for year in ("9999", "3000", "1969", "0001"):
+        with pytest.raises(Refusal, match=r"approval\.request"):
+            read_request(content(request(), requested_at=f"{year}-12-31T23:59:59Z"))
+    ahead = request(requested_at=stamp(END + timedelta(seconds=61)))
+    with pytest.raises(Refusal, match=r"approval\.time: this request comes from the future"):
+        answer(ahead, "approve", JONAS, sample_run.JONAS, now=END)
+    assert answer(ahead, "approve", JONAS, sample_run.JONAS, now=END + timedelta(seconds=1))
+
+
+@given(day=st.integers(0, 376_199), life=st.integers(0, 9999 * 3600 + 99_999 * 60 + 999_999))
+@example(day=0, life=9999 * 3600)
+@example(day=376_199, life=9999 * 3600)
+def test_any_time_and_any_length_of_a_document_add_up(day: int, life: int) -> None:
+    at = moment(stamp(moment("1970-01-01T00:00:00Z") + timedelta(days=day)))
+    assert at + timedelta(seconds=life) > at - timedelta(seconds=life) or not life
 
 
 @pytest.mark.parametrize(

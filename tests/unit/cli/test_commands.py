@@ -242,6 +242,7 @@ def test_validate_through_a_config(run: Run) -> None:
     late = run("validate", *words[:3], "--at", "2026-12-23T03:05:00Z", "--format", "json")
     assert late.code == 3
     assert run("validate", *words[:3], "--at", "yesterday").code == 2
+    assert run("validate", *words[:3], "--at", "9999-12-31T23:59:59Z").code == 2
 
 
 def test_config_explain_says_where_each_value_comes_from(run: Run) -> None:
