@@ -44,7 +44,7 @@ from hyops_ci.stages.approval import REQUEST
 from hyops_ci.stages.conclude.cross_check import only_job
 from hyops_ci.stages.handover import handover_of
 from hyops_ci.stages.job import check_job_name
-from hyops_ci.stages.origin import ORIGIN, origin_in, requesters_behind, require_reviewed
+from hyops_ci.stages.origin import ORIGIN, origin_in, requesters_of, require_reviewed, runs_behind
 from hyops_ci.text import shell
 
 CONFIG: Final = "sources/config"
@@ -75,7 +75,8 @@ def pending_run(client: Client, number: int) -> PendingRun:
     run, home = run_fact(client, number), repository(client)
     require_reviewed(run, home, path=run.path, sha=newest_commit(client, home.default_branch))
     held = handover_of(client, run, (REQUEST, CONFIG, ORIGIN))
-    request = as_github_says(client, run, read_request(held[REQUEST]), requesters_behind(client, run, origin_in(held[ORIGIN]), home))
+    behind = runs_behind(client, run, origin_in(held[ORIGIN]), home)
+    request = as_github_says(client, run, read_request(held[REQUEST]), requesters_of(behind))
     if digest_bytes(held[CONFIG]) != request.plan.config_digest:
         raise Refusal(
             "approval.request",

@@ -7,6 +7,7 @@ Its decision is read again from the bytes of that run as of that run's start, so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import get_args
 
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
@@ -50,11 +51,12 @@ def origin_of(resume: str, context: RunContext) -> Origin:
     if not re.fullmatch("[0-9]{1,18}", resume) or int(resume) == this.run_id:
         raise _not_resumable(f"resume={resume}", "the number of the run that waited")
     earlier = run_fact(client, int(resume))
-    require_reviewed(earlier, repository(client), path=this.path, sha=this.sha)
-    first = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
-    return Origin(
-        requesters=unique_people((*requesters_of_run(earlier), *first.requesters)), received_at=first.received_at, run=this, resumes=earlier
-    )
+    home = repository(client)
+    require_reviewed(earlier, home, path=this.path, sha=this.sha)
+    recorded = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
+    behind = runs_behind(client, earlier, recorded, home)
+    people = unique_people((*requesters_of(behind), *recorded.requesters))  # what was recorded may add people, and hides none
+    return Origin(requesters=people, received_at=behind[-1].created_at, run=this, resumes=earlier)
 
 
 def local_origin(context: RunContext) -> Origin:
@@ -99,18 +101,23 @@ def require_reviewed(run: RunFact, home: RepositoryFact, *, path: str, sha: str)
         raise _not_resumable(f"run {run.run_id}: {'; '.join(differs)}", "a run of this workflow, at this commit of the default branch")
 
 
-def requesters_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact) -> tuple[Person, ...]:
-    """Return who asked for a run, and for those that it resumes, as GitHub shows them. Of `origin` only the numbers of runs are taken.
+def runs_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact) -> tuple[RunFact, ...]:
+    """Return a run and those that it resumes, the first one last, as GitHub shows them. Of `origin` only the number of a run is taken.
 
     Raises Refusal (exit 6) where one of them is not of the same workflow.
     """
-    found = list(requesters_of_run(run))
-    while origin.resumes is not None and origin.resumes.run_id < run.run_id:
+    found = [run]
+    while origin.resumes is not None and origin.resumes.run_id < found[-1].run_id:
         earlier = run_fact(client, origin.resumes.run_id)
         require_reviewed(earlier, home, path=run.path, sha=run.sha)
-        found += requesters_of_run(earlier)
-        run, origin = earlier, origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
-    return unique_people(found)
+        found.append(earlier)
+        origin = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
+    return tuple(found)
+
+
+def requesters_of(runs: Iterable[RunFact]) -> tuple[Person, ...]:
+    """Return the people who asked for any of these runs."""
+    return unique_people(person for run in runs for person in requesters_of_run(run))
 
 
 def _not_resumable(found: str, expected: str) -> Refusal:

@@ -14,6 +14,7 @@ from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.request import MAX_REQUEST, answer, read_request
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, stamp
+from hyops_ci.contracts.check import Check
 from hyops_ci.errors import Refusal
 from hyops_ci.report.approval_page import approval_lines
 from tests.unit.evidence import sample_run
@@ -151,6 +152,31 @@ def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:
     text = "\n".join(shown(check=loose, plan=sample_run.plan(warnings=["no probe"])))
     assert "Deviation  no probe" in text
     assert "Deviation  this host does not pin its callers" in text
+
+
+OTHERS: dict[str, Any] = {
+    "run_id": "999-1",
+    "checked_at": "2026-11-24T00:00:00Z",
+    "runner": {"name": "another"},
+    "hyops_version": "9.9.9",
+    "modules": [{"module_ref": "x", "sha256": sample_run.ZERO}],
+    "steps": [],
+    "states": [{"ref": "x", "status": "error"}],
+    "guards": [],
+    "secret_names": ["X", "Y"],
+    "authority": "another",
+    "restore_point": {"value": "another"},
+    "gates": [{"id": "x"}],
+    "deviations": ["something"],
+    "unknown": {"disk": "not measured"},
+}
+
+
+@pytest.mark.parametrize("name", Check.model_fields.keys() - {"api_version", "kind", "plan_digest", "blueprint_digest"})
+def test_whatever_of_the_check_is_shown_is_bound(name: str) -> None:
+    """A field that changes the page changes the digest that is signed."""
+    other = sample_run.check(PLAN, **{name: OTHERS[name]})
+    assert shown(check=other) == shown() or other.digest() != CHECK.digest()
 
 
 def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:

@@ -52,6 +52,21 @@ def test_what_a_run_asks(incident: Incident, asked: PendingRun) -> None:
     assert asked.config.approvals.quorum == 2
 
 
+def test_the_time_is_the_end_of_the_job_that_checked(incident: Incident) -> None:
+    """Also beside another job of that name, which asks for another machine."""
+    labels = ("self-hosted", "gcp-ops-runner")
+    other = incident.run.add_job("dr / x / Check gcp-ops-runner (changes nothing)", ["ubuntu-latest"])
+    other.finish()
+    other.completed_at = "2026-11-23T09:09:09Z"
+    job = incident.run.add_job("dr / Check gcp-ops-runner (changes nothing)", labels)
+    job.finish()
+    job.completed_at = "2026-11-23T03:05:02Z"
+    try:
+        assert pending_run(incident.client(), incident.run.id).request.requested_at == "2026-11-23T03:05:02Z"
+    finally:
+        incident.run.jobs.clear()
+
+
 def test_a_request_for_another_repository(incident: Incident) -> None:
     request: dict[str, Any] = json.loads(incident.folder.read("request.json"))
     request["subject"]["repository_id"] += 1

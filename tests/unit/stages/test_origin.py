@@ -116,6 +116,29 @@ def test_who_asked_first_stays_who_asked(waited: Run, resuming: Callable[..., Ru
     assert decision_of(found, world) == b'{"kind": "Decision"}'
 
 
+def test_when_and_by_whom_a_run_was_started_is_githubs_word(
+    repository: Repository, waited: Run, resuming: Callable[..., RunContext], client: Client, tmp_path: Path
+) -> None:
+    """Of what a run recorded only the number of an earlier one is believed, and that is asked of GitHub again."""
+    second = repository.add_run(WORKFLOW, actor="jonas")
+    lying = run_fact(client, waited.id).model_copy(update={"created_at": "2020-01-01T00:00:00Z", "actor": JONAS, "triggering_actor": JONAS})
+    leaves(second, tmp_path, Origin(requesters=(), received_at="2999-01-01T00:00:00Z", resumes=lying).model_dump_json().encode())
+    found = origin_of(str(second.id), resuming())
+    assert found.requesters == (JONAS, MARIA)
+    assert found.received_at == waited.created_at
+
+
+def test_an_earlier_run_of_a_branch_in_the_chain(
+    repository: Repository, resuming: Callable[..., RunContext], client: Client, tmp_path: Path
+) -> None:
+    repository.commit({"x": "y"}, "topic")
+    strange = repository.add_run(WORKFLOW, actor="maria", branch="topic")
+    second = repository.add_run(WORKFLOW, actor="jonas")
+    origin = Origin(requesters=(), received_at=FIRST, resumes=run_fact(client, strange.id))
+    leaves(second, tmp_path, origin.model_dump_json().encode())
+    assert refused(str(second.id), resuming()).gate == "run.resume"
+
+
 def test_a_chain_of_resumed_runs_loses_nobody(repository: Repository, resuming: Callable[..., RunContext], tmp_path: Path) -> None:
     second = repository.add_run(WORKFLOW, actor="jonas")
     leaves(second, tmp_path, Origin(requesters=(MARIA,), received_at=FIRST).model_dump_json().encode())
