@@ -4,8 +4,8 @@
 credentials whose value is not known.
 """
 
-from hyops_ci.redaction.forms import MIN_FORM, MIN_LINE, forms
+from hyops_ci.redaction.forms import MIN_FORM, spellings
 from hyops_ci.redaction.patterns import PatternFilter, scrub_patterns
 from hyops_ci.redaction.redactor import Filter, Redactor
 
-__all__ = ["MIN_FORM", "MIN_LINE", "Filter", "PatternFilter", "Redactor", "forms", "scrub_patterns"]
+__all__ = ["MIN_FORM", "Filter", "PatternFilter", "Redactor", "scrub_patterns", "spellings"]

@@ -7,14 +7,13 @@ left because another began inside it. The mark names the secret of the leftmost,
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from hyops_ci.redaction.forms import MIN_FORM, forms
-from hyops_ci.redaction.matcher import Matcher
+from hyops_ci.redaction.forms import MIN_FORM, Form, folded, forms
+from hyops_ci.redaction.matcher import Matcher, Span
 
 CHUNK: Final = 256 * 1024
 """Bytes read at once from a stream."""
@@ -30,55 +29,55 @@ class Redactor:
     def __init__(self, secrets: Mapping[str, str] | Iterable[str], public: Sequence[str] = ()) -> None:
         named = secrets if isinstance(secrets, Mapping) else dict.fromkeys(secrets, "")
         pairs = named.items() if isinstance(secrets, Mapping) else ((name, value) for value, name in named.items())
-        owner: dict[bytes, str] = {}
+        owner: dict[Form, str] = {}
         self.too_short: list[str] = []
         """Names of secrets that are not searched for, because they are shorter than `MIN_FORM` bytes."""
         in_public: dict[str, None] = {}
-        known = [word.encode("utf-8", "surrogatepass") for word in public]
+        words = [word.encode("utf-8", "surrogatepass") for word in public]
+        loose = [folded(word) for word in words]
         for name, value in pairs:
             if value and len(value.encode("utf-8", "surrogatepass")) < MIN_FORM:
                 self.too_short.append(name)
             for form in forms(value):
-                if any(form in word for word in known):
+                if any(form.text in word for word in (words if form.exact else loose)):
                     in_public[name] = None
                 else:
                     owner.setdefault(form, name)
         self.in_public = list(in_public)
         """Names of secrets of which a form is a part of a public word, and not searched for."""
-        self._forms = sorted(owner)
-        self._marks = [f"[redacted:{owner[form]}]".encode() if owner[form] else b"[redacted]" for form in self._forms]
-        self._names = [owner[form] for form in self._forms]
-        self._matcher = Matcher(self._forms)
+        self._names = list(owner.values())
+        self._marks = [f"[redacted:{name}]".encode() if name else b"[redacted]" for name in self._names]
+        self._matcher = Matcher(list(owner))
         self.counts: Counter[str] = Counter()
         """Replacements so far by secret name, for `redactions.json`."""
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._forms)} forms)"
+        return f"Redactor({len(self._names)} forms)"
 
     def find(self, data: bytes) -> list[str]:
         """Return the names of the secrets that occur in `data`, sorted."""
-        return sorted({self._names[index] for _, _, index in self._matcher.find(data)})
+        return sorted({self._names[span.form] for span in self._matcher.find(data)})
 
-    def _cut(self, data: bytes, until: int, swallow: int) -> tuple[bytes, int]:
+    def _cut(self, data: bytes, spans: Iterable[Span], until: int, swallow: int) -> tuple[bytes, int]:
         """Return `data[:until]` with every union of overlapping matches replaced, and how far the last one reaches past `until`.
 
         The first `swallow` bytes belong to a union whose mark was written before.
         """
         out: list[bytes] = []
         end = swallow
-        for start, stop, index in sorted(self._matcher.find(data), key=lambda span: (span[0], -span[1])):
+        for start, stop, form in sorted(spans, key=lambda span: (span.start, -span.stop, span.form)):
             if start >= until:
                 break
             if start >= end:
-                out += [data[end:start], self._marks[index]]
-                self.counts[self._names[index]] += 1
+                out += [data[end:start], self._marks[form]]
+                self.counts[self._names[form]] += 1
             end = max(end, stop)
         out.append(data[end:until])
         return b"".join(out), max(0, end - until)
 
     def bytes(self, data: bytes) -> bytes:
         """Return `data` without any form of any secret."""
-        return self._cut(data, len(data), 0)[0]
+        return self._cut(data, self._matcher.find(data), len(data), 0)[0]
 
     def text(self, text: str) -> str:
         """Return `text` without any form of any secret."""
@@ -123,53 +122,23 @@ class Redactor:
 class Filter:
     """Redacts a stream that arrives in pieces: holds back only what may still become a secret, so that lines show at once.
 
-    Whatever the pieces, the output is that of `Redactor.bytes` on the whole. It holds fewer bytes than the longest form has.
+    Whatever the pieces, the output is that of `Redactor.bytes` on the whole. It holds fewer bytes than the longest form has with its gaps.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor, self._held, self._swallow = redactor, b"", 0
-        self._needles = redactor._forms
-        self._heads = {needle[:MIN_FORM] for needle in self._needles}
-        self._reach = max((len(needle) for needle in self._needles if b"\n" not in needle), default=1) - 1
-        multi = [needle for needle in self._needles if b"\n" in needle]
-        self._multi_reach = max(map(len, multi), default=1) - 1
-        self._multi_heads = sorted({needle[:MIN_FORM] for needle in multi})
 
     def feed(self, chunk: bytes) -> bytes:
         """Return as much of the stream as may be shown now."""
         data = self._held + chunk
-        return self._show(data, self._safe_end(data))
+        found = self._redactor._matcher.search(data)
+        return self._show(data, found.spans, found.open)
 
     def close(self) -> bytes:
         """Return the rest of the stream."""
-        return self._show(self._held, len(self._held))
+        return self._show(self._held, self._redactor._matcher.find(self._held), len(self._held))
 
-    def _show(self, data: bytes, until: int) -> bytes:
-        clean, self._swallow = self._redactor._cut(data, until, self._swallow)
+    def _show(self, data: bytes, spans: Iterable[Span], until: int) -> bytes:
+        clean, self._swallow = self._redactor._cut(data, spans, until, self._swallow)
         self._held = data[until:]
         return clean
-
-    def _safe_end(self, data: bytes) -> int:
-        """Return the offset of the first tail that may still become a secret."""
-        size = len(data)
-        starts = {at for at in self._line_starts(data) if size - at < MIN_FORM or data[at : at + MIN_FORM] in self._heads}
-        starts.update(range(max(0, size - min(MIN_FORM - 1, self._multi_reach)), size))
-        window = max(0, size - self._multi_reach)
-        for head in self._multi_heads:
-            at = data.find(head, window)
-            while at >= 0:
-                starts.add(at)
-                at = data.find(head, at + 1)
-        return next((at for at in sorted(starts) if _begins(self._needles, data[at:])), size)
-
-    def _line_starts(self, data: bytes) -> range:
-        """Return the offsets at which a form of one line may begin: behind the last line end."""
-        return range(max(data.rfind(b"\n") + 1, len(data) - self._reach), len(data))
-
-
-def _begins(needles: list[bytes], tail: bytes) -> bool:
-    """Return whether a needle is longer than `tail` and begins with it. `needles` are sorted."""
-    at = bisect_left(needles, tail)
-    while at < len(needles) and needles[at] == tail:
-        at += 1
-    return at < len(needles) and needles[at].startswith(tail)

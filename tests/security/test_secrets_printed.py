@@ -6,6 +6,7 @@ bundle, the report and the summary.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown
 from hyops_ci.stages.sealing import bundle_path
 from tests.security.incident import RECOVERED, Incident, start_incident
+from tests.support.spellings import ACCOUNT, FOUND, PEM, b64, wrapped
 
 NAME = "PATRONI_SUPERUSER_PASSWORD"
 PASSWORD = "grammar-fits.This_1"
@@ -43,6 +45,8 @@ class Printed:
     log: str
     places: dict[str, bytes]
     journal: Path
+    masked: list[str]
+    """What GitHub's runner was told to hide."""
 
     def holding(self, *needles: bytes) -> list[str]:
         """Where one of them is."""
@@ -66,7 +70,8 @@ def recover(incident: Incident) -> Printed:
     """Carry out the run, conclude it, and gather what there is."""
     incident.reach_gate()
     log: list[str] = []
-    world = replace(incident.world("execute"), say=log.append, hyops_line=log.append)
+    masked: list[str] = []
+    world = replace(incident.world("execute"), say=log.append, hyops_line=log.append, mask=masked.extend)
     state = incident.execute(incident.signed("jonas"), world=world).state
     ended = incident.conclude({"plan": "success", "check": "success", "execute": "success"})
     sealed = read_files(bundle_path(incident.folder))
@@ -75,7 +80,7 @@ def recover(incident: Incident) -> Printed:
     shown = {"log": "\n".join(log), "summary": markdown(sealed), "report": html(sealed), "headline": ended.result.headline}
     journal = incident.folder.root / "private" / "deploy"
     assert (journal / "stdout.log").stat().st_size
-    return Printed(state, "\n".join(log), files | sealed | {name: text.encode() for name, text in shown.items()}, journal)
+    return Printed(state, "\n".join(log), files | sealed | {name: text.encode() for name, text in shown.items()}, journal, masked)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +119,7 @@ def test_what_hyops_says_without_a_secret_is_shown_and_kept(night: Callable[[str
     for line in said.splitlines():
         assert line.encode() in printed.places[str(printed.journal / "stdout.log")]
         assert f"hyops | {line}" in printed.log
+    assert PASSWORD in printed.masked
     assert re.search(r"^\d/\d postgresql_restore rerun .*\(drift\)$", printed.log, re.MULTILINE)
 
 
@@ -145,3 +151,63 @@ def test_a_credential_that_nobody_knows_of(night: Callable[[str, dict[str, str]]
     assert all(f"[redacted:{kind}]" in printed.log for kind in CREDENTIALS)
     assert "hyops | after the key" in printed.log
     assert printed.state in RECOVERED
+
+
+SECRETS = {
+    NAME: "p@ss\"w'o\\rd$9&<x>-0123456789",
+    "PATRONI_REPLICATION_PASSWORD": "kX7/qQ+Zz9=Tr4vW81",
+    "PG_BACKUP_GCS_SA_JSON": json.dumps(ACCOUNT, indent=2),
+    "WAN_EDGE_SSH_PRIVATE_KEY": f"-----BEGIN PRIVATE KEY-----\n{wrapped(b64(bytes(range(250, 7, -1))), 64)}\n-----END PRIVATE KEY-----\n",
+    "POWERDNS_API_KEY": base64.b64encode(b"iNN3r-Key:77/q9#Lm+x").decode(),
+    "NETBOX_DB_PASSWORD": "user: netbox\npassword: hunter2-of-old\nhost: db.example\n",
+}
+INSIDE = {
+    "private key": PEM,
+    "decoded": "iNN3r-Key:77/q9#Lm+x",
+    "a line": "password: hunter2-of-old",
+    "email": ACCOUNT["client_email"],
+}
+"""Values that are inside of the secrets, and get out alone."""
+FITTING = {
+    name: [
+        value for value in [*SECRETS.values(), *INSIDE.values()] if name not in ("colours", "wrapped", "all by number") or "\n" not in value
+    ]
+    for name in FOUND
+}
+
+
+HARMLESS = {
+    line.strip().encode() for field in ("type", "project_id") for line in json.dumps({field: ACCOUNT[field]}, indent=2).splitlines()
+}
+"""Lines of the key file that stay."""
+
+
+@pytest.fixture(scope="module")
+def told(night: Callable[[str, dict[str, str]], Printed]) -> Printed:
+    """One run whose HyOps prints every secret, and what is inside of it, in every spelling of docs/secrets.md."""
+    said = [spell(value) for name in FOUND for value in FITTING[name] for spell in FOUND[name]]
+    texts = [each.decode() if isinstance(each, bytes) else each for each in said]
+    return night("\n".join(["debug:", *texts, "the last line", ""]), SECRETS)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_spelling_of_a_secret(told: Printed, name: str) -> None:
+    """Nothing that the run left holds a line of what was printed."""
+    printed = [spell(value) for value in FITTING[name] for spell in FOUND[name]]
+    texts = [each if isinstance(each, bytes) else each.encode() for each in printed]
+    needles = {line.strip() for text in texts for line in text.splitlines() if len(line.strip()) >= 16} - HARMLESS
+    assert needles
+    for place, content in told.places.items():
+        assert [needle for needle in needles if needle in content] == [], place
+
+
+def test_a_run_whose_hyops_prints_every_spelling_is_one_like_any_other(told: Printed) -> None:
+    """And no eight characters of a value can be read anywhere."""
+    assert told.state in RECOVERED
+    assert "hyops | the last line" in told.log
+    assert "changed_at_sealing" not in json.loads(told.places["redactions.json"]), "a secret reached the disk, and only sealing took it out"
+    assert all(f"[redacted:{name}]" in told.log for name in SECRETS)
+    for value in [*SECRETS.values(), *INSIDE.values()]:
+        lines = [line for line in value.splitlines() if "PRIVATE KEY" not in line and not value.startswith("{")]
+        pieces = {line[at : at + 8].encode() for line in lines for at in range(len(line) - 7)} - {b"password"}
+        assert [place for place, content in told.places.items() if any(piece in content for piece in pieces)] == [], value

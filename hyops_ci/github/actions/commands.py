@@ -20,7 +20,7 @@ from typing import Final, Literal, TextIO
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, SummaryPart, assemble
-from hyops_ci.redaction import MIN_FORM, forms
+from hyops_ci.redaction import MIN_FORM, spellings
 
 __all__ = ["MAX_SUMMARY_BYTES", "Annotation", "SummaryPart", "WorkflowCommands", "without_commands"]
 
@@ -33,6 +33,8 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of UTF-16 that the outputs of a job may have together; GitHub counts so."""
 SHORTEST_MASK: Final = MIN_FORM
 """A mask of a shorter value would blank harmless text everywhere and drop outputs."""
+MASKED_FROM: Final = 16
+"""A shorter secret may occur in an output by chance, which the runner would then drop."""
 MASKED_BY_GITHUB: Final = ("DR_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 """Environment variables whose values the runner masks without being told."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -100,6 +102,19 @@ class WorkflowCommands:
                 self._notes[level] += 1
                 self._command(f"{level} title={_property(note.title[:MAX_TITLE])}", note.message[:MAX_MESSAGE])
 
+    # ------------------------------------------------------------------------------------------------------- masks
+
+    def mask(self, values: Iterable[str]) -> None:
+        """Tell the runner to hide these values in what follows, of whatever process in this job. It reads the command and shows it nowhere.
+
+        Line by line, from `MASKED_FROM` characters on: the runner masks each line of a value, and a `{` would be hidden everywhere.
+        """
+        if self.active:
+            lines = {line.strip() for value in values for line in value.splitlines()}
+            for line in sorted(line for line in lines if len(line) >= MASKED_FROM):
+                self._masked.add(line)
+                self._command("add-mask", line)
+
     # ----------------------------------------------------------------------------------------------------- outputs
 
     def outputs(self, values: Mapping[str, str], *, required: Iterable[str] = ()) -> None:
@@ -114,8 +129,9 @@ class WorkflowCommands:
         empty = [name for name in required if not values.get(name)]
         if empty:
             raise _unfit("an output that the next jobs need is empty", ", ".join(empty), "a value", "this is a defect: report it")
+        hidden = frozenset(form for masked in self._masked for form in _disguises(masked))
         for name, value in values.items():
-            self._must_arrive(name, value)
+            self._must_arrive(name, value, hidden)
         if 2 * sum(map(len, values.values())) > MAX_OUTPUT:
             raise _too_large(" and ".join(sorted(values, key=lambda name: -len(values[name]))[:2]))
         with Path(path).open("a", encoding="utf-8", newline="\n") as file:
@@ -123,7 +139,7 @@ class WorkflowCommands:
                 end = f"end-{secrets.token_hex(16)}"
                 file.write(f"{name}<<{end}\n{value}\n{end}\n")
 
-    def _must_arrive(self, name: str, value: str) -> None:
+    def _must_arrive(self, name: str, value: str, hidden: frozenset[bytes]) -> None:
         if not _NAME.fullmatch(name):
             raise _unfit("an output has a name that GitHub cannot carry", name, "letters, digits, _ and -", "name it so")
         if odd := _ODD.search(value):
@@ -131,7 +147,7 @@ class WorkflowCommands:
         if 2 * len(value) > MAX_OUTPUT:
             raise _too_large(name)
         data = value.encode()
-        if any(form in data for masked in self._masked for form in _disguises(masked)):
+        if any(form in data for form in hidden):
             raise Refusal(
                 "workflow.output",
                 "an output holds a value that is masked",
@@ -174,7 +190,7 @@ def _disguises(masked: str) -> frozenset[bytes]:
     shifted = {base64.b64encode(raw[shift:]).rstrip(b"=") for shift in range(3)}
     xml = html.escape(masked).replace("&#x27;", "&apos;")
     quoted = {xml, masked.replace('"', '\\"'), masked.replace("'", "''"), masked.strip('"')}
-    return forms(masked) | shifted | {form.encode("utf-8", "replace") for form in {masked, *quoted} if form}
+    return spellings(masked) | shifted | {form.encode("utf-8", "replace") for form in {masked, *quoted} if form}
 
 
 def _unfit(reason: str, found: str, expected: str, fix: str) -> Refusal:
