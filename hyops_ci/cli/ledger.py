@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli import ledger_show
-from hyops_ci.cli.ledger_options import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of
+from hyops_ci.cli.ledger_options import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of, vouchers_of
 from hyops_ci.cli.options import format_option, gather
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ command.add_command(ledger_show.command)
 def init_ledger(remote: str, service: str, every: bool, config: Path | None, home_site: str, output: str) -> int:
     """Make the branch, once, and print how to protect it: no deletion and no force-push for any actor."""
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.file import read_config
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Refusal
     from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
@@ -48,6 +49,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
         except Refusal as refusal:
             if not every or refusal.gate != "ledger.exists":
                 raise
+            ledger.vouchers = vouchers_of(read_config(config.read_bytes(), str(config))[0], name) if config is not None else None
             made.append((name, False, ledger.tip()))
     lines = [
         f"made dr-ledger/{name}: {name} serves from {tip.serves}"
@@ -125,6 +127,7 @@ class SettleOptions:
     reason: str
     config: Path
     keys: tuple[Path, ...]
+    adopt: bool
 
 
 @command.command("settle")
@@ -141,18 +144,21 @@ class SettleOptions:
     required=True,
     help="An approver's private key; once for each person of the quorum.",
 )
+@click.option(
+    "--adopt", is_flag=True, help="Vouch for a whole ledger that no host or approver of this config signed. Look at its history first."
+)
 @format_option
 @gather(SettleOptions)
 def settle_ledger(options: SettleOptions, output: str) -> int:
     """Settle which site serves after a run that was cut off. Nothing else ends an UNKNOWN."""
     from pydantic import ValidationError
 
-    from hyops_ci.approvals.settlement import settling_approvers, sign_settlement
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
     from hyops_ci.contracts.approval import Settlement
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.ledger.settlement import settling_approvers, sign_settlement
     from hyops_ci.signing.dsse import load_key
 
     config, service, serves, reason = options.config, options.service, options.serves, options.reason
@@ -163,9 +169,24 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     ledger, at = open_ledger(options.remote, service), stamp(datetime.now(UTC))
     private = [load_key(key) for key in options.keys]
     people = settling_approvers(private, known.approvals.approvers, known.approvals.quorum)
+    if not options.adopt:
+        ledger.vouchers = vouchers_of(known, service)
     before = ledger.tip()
+
+    def word(parent: str | None = None) -> Settlement:
+        return Settlement(
+            service=service,
+            ledger_id=before.ledger_id,
+            epoch=before.epoch,
+            serves=serves,
+            reason=reason,
+            at=at,
+            parent=parent,
+            position="primary" if serves == home_site else "failed_over",
+        )
+
     try:
-        word = Settlement(service=service, ledger_id=before.ledger_id, epoch=before.epoch, serves=serves, reason=reason, at=at)
+        word()
     except ValidationError as error:
         raise Refusal(
             "lock.words",
@@ -176,13 +197,14 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
             fix="say it again",
         ) from None
     tip = ledger.settle(
+        lambda head: sign_settlement(word(head.commit), private),
         serves=serves,
         home_site=home_site,
         reason=reason,
         settled_by=", ".join(people),
         at=at,
         epoch=before.epoch,
-        settlement=sign_settlement(word, private),
+        adopt=options.adopt,
     )
     lines = [f"settled: {service} serves from {tip.serves}, position {tip.position}, lock free", f"  signed     {tip.settled_by}"]
     emit(output, lines, tip.document())

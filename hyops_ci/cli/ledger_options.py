@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.ledger.ledger import Ledger
+    from hyops_ci.ledger.vouching import Vouchers
 
 remote_option = click.option(
     "--remote", required=True, help="Path or URL of the repository that holds the branch. The token, if any, is in DR_TOKEN."
@@ -37,6 +38,16 @@ def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
     lanes = [data_home(config, service), *(each.lane for each in (known.failover, known.failback, known.burst) if each is not None)]
     sites = [lane_settings(config, lane).failure_domain for lane in lanes]
     return sites[0], sorted(set(sites))
+
+
+def vouchers_of(config: DispatchConfig, service: str) -> Vouchers:
+    """Whose word counts for a service's ledger, by the config."""
+    from datetime import UTC, datetime
+
+    from hyops_ci.ledger.vouching import Vouchers
+
+    approvals, home = config.approvals, sites_of(config, service)[0]
+    return Vouchers(lambda: datetime.now(UTC), config.host_keys, approvals.approvers, approvals.quorum, home)
 
 
 def refuse_site(option: str, config: Path, sites: list[str]) -> None:

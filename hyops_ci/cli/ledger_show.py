@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.ledger_options import config_type, open_ledger, remote_option, service_option
+from hyops_ci.cli.ledger_options import config_type, open_ledger, remote_option, service_option, vouchers_of
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
+    from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.contracts.ledger import Tip
+    from hyops_ci.ledger.ledger import Ledger
 
 
 @click.command("show")
@@ -27,7 +29,8 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     from hyops_ci.config.file import read_config
     from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of
 
-    approvals = read_config(config.read_bytes(), str(config))[0].approvals if config else None
+    known = read_config(config.read_bytes(), str(config))[0] if config else None
+    approvals = known.approvals if known else None
     ledger = open_ledger(remote, service)
     tips = ledger.history() if whole else (ledger.tip(),)
     newest = tips[0]
@@ -38,15 +41,32 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     if word:
         lines.append(f"  settled    {word.line}")
     lines += [f"  answer     {answer.line}" for answer in answers]
+    by = vouched_line(ledger, known, service) if known else ""
+    if by:
+        lines.append(f"  vouched    {by}")
     document = {
         "branch": ledger.branch,
         "tips": [tip.document() for tip in tips],
         "bundle_sha256": newest.bundle_sha256,
+        "vouched": by,
         "settlement": {**vars(word)} if word else None,
         "answers": [answer.document() for answer in answers],
     }
     emit(output, [*lines, *(line_of(tip) for tip in tips[1:])], document)
     return 0
+
+
+def vouched_line(ledger: Ledger, config: DispatchConfig, service: str) -> str:
+    """Who vouches for the newest commit, by the config's keys; a ledger that nobody vouches for is shown all the same."""
+    from hyops_ci.errors import Refusal
+
+    ledger.vouchers = vouchers_of(config, service)
+    try:
+        return ledger.vouched().line
+    except Refusal as refusal:
+        if refusal.gate not in ("ledger.unvouched", "ledger.settlement"):
+            raise
+        return f"NOT: {refusal.reason}; {refusal.found}. {refusal.fix}"
 
 
 def line_of(tip: Tip) -> str:

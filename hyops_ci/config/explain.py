@@ -54,6 +54,10 @@ def _sections(config: DispatchConfig) -> Iterator[_Row]:
             vault = settings.secret_plan(config, env)
             if vault is not None and config.vault.role is None:
                 yield f"/vault/role ({env})", vault.role, "name"
+    yield "/evidence/signer", settings.evidence_signer(config), "default"
+    if settings.evidence_signer(config) == "host-key":
+        yield "/evidence/key", settings.host_key_path(config), "default"
+    yield "/host_keys", dict(config.host_keys), "default"
     yield "/gcp", config.gcp.document() if config.gcp else None, "default"
     yield "/routes", [route.document() for route in config.routes], "default"
 

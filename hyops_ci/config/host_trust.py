@@ -26,7 +26,8 @@ def narrow(config: DispatchConfig, trust: HostTrust) -> DispatchConfig:
         approvals = approvals.model_copy(update={"lifetime": trust.max_approval_lifetime})
     if approvals.quorum < trust.quorum:
         approvals = approvals.model_copy(update={"quorum": trust.quorum})
-    return config.model_copy(update={"policy": policy, "approvals": approvals})
+    hosts = {name: key for name, key in config.host_keys.items() if key in trust.evidence_keys}
+    return config.model_copy(update={"policy": policy, "approvals": approvals, "host_keys": hosts})
 
 
 def _looser(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
@@ -40,6 +41,12 @@ def _looser(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str
     if "quorum" in config.approvals.model_fields_set and config.approvals.quorum < trust.quorum:
         yield "approvals.quorum", str(config.approvals.quorum), f"at least {trust.quorum}"
     yield from _strange_keys(config.approvals.approvers, trust)
+    if config.host_keys and not set(config.host_keys.values()) & set(trust.evidence_keys):
+        yield (
+            "host_keys",
+            ", ".join(sorted(config.host_keys.values())),
+            " or ".join(trust.evidence_keys) or "a key of evidence_keys: it is empty",
+        )
     yield from _authorities(config, trust)
     for name in sorted({env_of(service) for service in config.services}):
         gate = trust.gates.get(name)

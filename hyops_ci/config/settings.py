@@ -23,6 +23,8 @@ ACTIONS: dict[DecisionType, str] = {
     DecisionType.BURST: "burst",
 }
 PORTS = (("postgresql_port", 5432),)
+HOST_KEY = "/etc/dr-dispatch/host.key"
+"""Private key of a recovery host: it signs evidence and transitions of the ledger."""
 
 
 @dataclass(frozen=True)
@@ -228,3 +230,15 @@ def action_for(config: DispatchConfig, service: str, decision_type: DecisionType
             docs="adopt.md",
         )
     return found
+
+
+def evidence_signer(config: DispatchConfig) -> str:
+    """Return who signs the evidence: what the config says, else the host where the config has `host_keys`."""
+    said = config.evidence
+    return said.signer if "signer" in said.model_fields_set or not config.host_keys else "host-key"
+
+
+def host_key_path(config: DispatchConfig) -> str:
+    """Return where a recovery host keeps its private key."""
+    key = config.evidence.key
+    return key if key and evidence_signer(config) == "host-key" else HOST_KEY

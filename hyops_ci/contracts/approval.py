@@ -11,6 +11,7 @@ from hyops_ci.contracts.base import Clean, Count, Digest, Document, Duration, Mo
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.config import Login
 from hyops_ci.contracts.decision import Decision, DecisionType
+from hyops_ci.contracts.ledger import Position
 from hyops_ci.contracts.plan import Plan
 
 APPROVAL_PAYLOAD = "application/vnd.hybridops.approval.v1+json"
@@ -96,3 +97,6 @@ class Settlement(Document):
     serves: Name
     reason: Annotated[Clean, Field(min_length=1, max_length=500)]
     at: Utc
+    parent: Short | None = None
+    """The commit that they looked at: with it, the settlement vouches for all that this commit has grown from."""
+    position: Position | None = None

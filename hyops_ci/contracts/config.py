@@ -183,7 +183,7 @@ class Objective(Model):
 
 
 class EvidencePolicy(Model):
-    """Who signs the bundle."""
+    """Who signs the bundle: the host where the config has `host_keys`, unless it says otherwise."""
 
     signer: Literal["none", "vault-transit", "host-key"] = "none"
     key: Short | None = None
@@ -237,3 +237,5 @@ class DispatchConfig(Document):
     ledger: LedgerPolicy = LedgerPolicy()
     gcp: GcpProjects | None = None
     routes: tuple[Route, ...] = ()
+    host_keys: Annotated[dict[Short, PublicKey], Field(max_length=50)] = {}
+    """Public key of each recovery host, by any name: what such a key signed in the ledger is believed."""

@@ -191,6 +191,10 @@ class CheckFacts(Model):
     runner: RunnerIdentity
     runner_verified: bool
     """Whether the caller's identity was compared with the host trust."""
+    host_keys: tuple[str, ...] = ()
+    """Names of the hosts whose signatures in the ledger are believed. None: nobody signs it."""
+    unsigned_ledger: str = ""
+    """Why this host signs no transition of the ledger that others believe; empty where it does."""
     hyops_version: str
     hyops_is_stand_in: bool = False
     overlay_sha256: str

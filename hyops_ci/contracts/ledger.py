@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Count, Digest, Document, Model, ServiceId, Short, Text, Utc
+from hyops_ci.contracts.base import WHOLE, Digest, Document, Model, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.run import State
 
@@ -20,6 +20,10 @@ MAX_APPROVALS = 100
 """Approvals that one claim may name, and nonces that it may spend."""
 MAX_TIP = MAX_ANSWERS * MAX_ANSWER + 64 * 1024
 """Bytes of a tip: as many answers as may wait, and all else."""
+MAX_EPOCH = 1_000_000_000
+"""Claims of one ledger, and moves: no number that a run could not count on from."""
+TRANSITION_PAYLOAD = "application/vnd.hybridops.ledger-transition.v1+json"
+"""DSSE payload type of a signed transition."""
 
 _BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
 """One spelling for the same bytes: padded, and no unused bits at the end."""
@@ -43,6 +47,23 @@ class Answer(Model):
     """
 
     payload_type: Literal["application/vnd.hybridops.approval.v1+json"] = Field(alias="payloadType")
+    payload: Base64
+    signatures: Annotated[tuple[Signature, ...], Field(min_length=1, max_length=16)]
+
+
+class TransitionStatement(Model):
+    """What a host signs of a transition. The parent's commit id names everything below it."""
+
+    ledger_id: Digest
+    parent: Short
+    tip: Digest
+    """Of the tip without its signature."""
+
+
+class TransitionSignature(Model):
+    """A transition signed by the host that made it: a DSSE envelope of one `TransitionStatement`."""
+
+    payload_type: Literal["application/vnd.hybridops.ledger-transition.v1+json"] = Field(alias="payloadType")
     payload: Base64
     signatures: Annotated[tuple[Signature, ...], Field(min_length=1, max_length=16)]
 
@@ -72,7 +93,7 @@ class Claim(ClaimTerms):
     """The right to act on one service, held by one run."""
 
     claim_id: Short
-    epoch: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
+    epoch: Annotated[int, Field(ge=1, le=MAX_EPOCH), WHOLE]
     incident: Short
     """service + type + moves: equal for every decision about the same outage."""
     claimed_at: Utc
@@ -88,8 +109,8 @@ class Tip(Document):
     position: Position
     serves: Line = ""
     """Site that serves clients, by the last completed move or settle."""
-    moves: Count
-    epoch: Count
+    moves: Annotated[int, Field(ge=0, le=MAX_EPOCH), WHOLE]
+    epoch: Annotated[int, Field(ge=0, le=MAX_EPOCH), WHOLE]
     claim: Claim | None = None
     state: State | None = None
     """State of the claim's run; a terminal state frees the lock, INDETERMINATE does not."""
@@ -104,3 +125,9 @@ class Tip(Document):
     """The signed settlement: a DSSE envelope."""
     answers: Annotated[tuple[Answer, ...], Field(max_length=MAX_ANSWERS)] = ()
     """Signed approvals and denials that wait for the run that will claim. Not yet verified."""
+    signature: TransitionSignature | None = None
+    """Of the host that made this transition. Absent where a person or a job without a key wrote it."""
+
+    def unsigned(self) -> Tip:
+        """Return the tip without the host's signature: what that signature is about."""
+        return self.model_copy(update={"signature": None})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -12,13 +12,15 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.ledger import pending_approvals, rules, transitions
+from hyops_ci.ledger import pending_approvals, rules, transitions, vouching
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
-from hyops_ci.ledger.pending_approvals import Asked
-from hyops_ci.ledger.rules import ClaimRequest
+from hyops_ci.ledger.pending_approvals import AnswerTerms, Asked
+from hyops_ci.ledger.refusals import busy, ended, exists, missing
+from hyops_ci.ledger.rules import ClaimRequest, Duplicate
 from hyops_ci.ledger.store import Head, Store
-from hyops_ci.text import shell
+from hyops_ci.ledger.succession import later
+from hyops_ci.ledger.vouching import Sign, Vouched, Vouchers
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
@@ -35,6 +37,13 @@ class Ledger:
         self.branch = f"dr-ledger/{service}"
         self.place = place
         """The remote as it is configured, without credentials."""
+        self.vouchers: Vouchers | None = None
+        """Whose word counts. Without it nothing is verified: for looking, copying and leaving an answer, never for acting."""
+        self.sign: Sign | None = None
+        """Signs transitions with this host's key."""
+        self._vouched: Vouched | None = None
+        self._ended: set[str] = set()
+        """Claims whose end was recorded here."""
 
     @classmethod
     def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "", hasty: bool = False) -> Ledger:
@@ -50,25 +59,11 @@ class Ledger:
         """Create the branch. Raises Refusal (exit 5) where it exists, or this host has seen it."""
         head = self.read()
         if head is not None:
-            raise Refusal(
-                "ledger.exists",
-                "this service has a ledger",
-                exit_code=Exit.CONFLICT,
-                found=f"{self.branch} at {head.commit[:12]}",
-                expected="none yet",
-                fix="none: hyops-ci ledger show",
-            )
+            raise exists("this service has a ledger", f"{self.branch} at {head.commit[:12]}", "none: hyops-ci ledger show")
         tip = transitions.first_tip(self._service, secrets.token_hex(16), home_site, at)
         commit = self._store.append(None, tip, f"init {self._service}: serves from {home_site}")
         if commit is None:
-            raise Refusal(
-                "ledger.exists",
-                "another process made it at the same time",
-                exit_code=Exit.CONFLICT,
-                found=self.branch,
-                expected="none yet",
-                fix="none",
-            )
+            raise exists("another process made it at the same time", self.branch, "none")
         self._keep(Head(commit, (tip,), (commit,)))
         return tip
 
@@ -98,8 +93,23 @@ class Ledger:
         return head
 
     def head(self) -> Head:
-        """Return the newest commit with its history. Raises Refusal (exit 5) for a missing, older or unrelated branch."""
+        """Return the newest commit with its history.
+
+        Raises Refusal (exit 5) for a missing, older or unrelated branch, and for what nobody vouches for.
+        """
         return self._head()
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether hosts sign this ledger, and this process cannot: then it may end a run, and nothing more."""
+        return bool(self.vouchers and self.vouchers.host_keys and self.sign is None)
+
+    def vouched(self) -> Vouched:
+        """Return who vouches for the newest commit. Raises as `head`; ValueError where nothing says whose word counts."""
+        self._head()
+        if self._vouched is None:
+            raise ValueError("a ledger without vouchers")
+        return self._vouched
 
     def tip(self) -> Tip:
         """Return the newest tip. Raises as `head`."""
@@ -116,7 +126,7 @@ class Ledger:
     def look(self, request: ClaimRequest) -> Tip:
         """Return the tip if this request could claim now; nothing is claimed. Raises what `claim` would."""
         head = self._head()
-        rules.may_claim(head.tip, request, rules.history_of(head.tips))
+        self._may_claim(head, request)
         return head.tip
 
     def claim(self, request: ClaimRequest) -> Claim:
@@ -125,8 +135,9 @@ class Ledger:
         def next_tip(head: Head) -> Tip | None:
             if rules.is_mine(head.tip, request):
                 return None
-            rules.may_claim(head.tip, request, rules.history_of(head.tips))
-            return transitions.claimed(head.tip, request, f"claim-{secrets.token_hex(8)}")
+            asked = request.model_copy(update={"at": later(request.at, head.tip.at)})
+            self._may_claim(head, asked)
+            return transitions.claimed(head.tip, asked, f"claim-{secrets.token_hex(8)}")
 
         tip = self._change(next_tip, f"claim {request.decision_type} by run {request.run_id}")
         if tip.claim is None:
@@ -145,40 +156,53 @@ class Ledger:
 
         Raises Refusal (exit 5): `lock.superseded` where the lock is another run's, `lock.transition` where the ledger knows better.
         """
-        return self._change(
-            lambda head: transitions.advanced(head.tip, claim, state, at=at, **move),
+        tip = self._change(
+            lambda head: transitions.advanced(head.tip, claim, state, at=later(at, head.tip.at), **move),
             f"{state} epoch {claim.epoch} by run {claim.run_id}",
         )
+        self._ended |= {claim.claim_id} if state in TERMINAL else set()
+        return tip
 
     def renew(self, claim: Claim, *, at: str) -> Tip:
         """Renew the claim: same state, new time. After ten minutes without renewal other runs take it for cut off.
 
-        Raises Refusal (exit 5) `lock.superseded` where another run holds the lock: that is how a drill learns to stop.
+        Raises Refusal (exit 5): `lock.superseded` where another run holds the lock, which is how a drill learns to stop; `lock.ended` where
+        the ledger holds an end of this run, which works on; `ledger.unvouched` for anything that nobody vouches for.
         """
 
         def next_tip(head: Head) -> Tip | None:
             state = head.tip.state or State.CLAIMED
-            tip = transitions.advanced(head.tip, claim, state, at=at)
-            return None if state in TERMINAL else tip
+            tip = transitions.advanced(head.tip, claim, state, at=later(at, head.tip.at))
+            if state in TERMINAL and claim.claim_id not in self._ended:
+                raise ended(head.tip)
+            return tip if state not in TERMINAL else None
 
         return self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
 
-    def settle(self, **said: Unpack[transitions.SettledSide]) -> Tip:
-        """Record which side serves after a run that was cut off. Raises Refusal as `transitions.settled`."""
-        return self._change(
-            lambda head: transitions.settled(head.tip, **said), f"settle: serves from {said['serves']}, by {said['settled_by']}"
-        )
+    def settle(self, signed: Callable[[Head], dict[str, Any]] | None = None, **said: Unpack[transitions.SettledSide]) -> Tip:
+        """Record which side serves after a run that was cut off. `signed` makes the approvers' envelope for the head that is settled.
 
-    def answer(self, envelope: Any, *, subject: Subject, at: str) -> Tip:
+        Raises Refusal as `transitions.settled`.
+        """
+
+        def next_tip(head: Head) -> Tip:
+            tip = transitions.settled(head.tip, **said)  # nothing is signed that is refused
+            return tip if signed is None else tip.model_copy(update={"settlement": signed(head)})
+
+        return self._change(next_tip, f"settle: serves from {said['serves']}, by {said['settled_by']}")
+
+    def answer(self, envelope: Any, *, subject: Subject, at: str, approvers: Collection[str], lifetime: int) -> Tip:
         """Add a person's signed answer for the run that asked about `subject`. The claim in the tip stays as it is.
 
-        An answer that is there already is not added twice. No signature is verified here. Raises Refusal (exit 6) `ledger.answer` for
-        anything but an approval, one for another request, repository or ledger, an expired or used one, and where 20 are pending.
+        An answer that is there already is not added twice. `approvers` are the public keys of those who may answer, `lifetime` the seconds
+        that an answer may be valid for. Raises Refusal (exit 6) `ledger.answer` for anything but an approval by one of them, one for
+        another request, repository or ledger, an expired or used one, and where 20 are pending.
         """
         signed = pending_approvals.read_answer(envelope)
 
         def next_tip(head: Head) -> Tip | None:
-            return pending_approvals.answered(head.tip, signed, subject, at, rules.history_of(head.tips).nonces)
+            terms = AnswerTerms(at, approvers, lifetime, rules.history_of(head.tips).nonces)
+            return pending_approvals.answered(head.tip, signed, subject, terms)
 
         return self._change(next_tip, signed.title)
 
@@ -212,7 +236,9 @@ class Ledger:
             if head is None:
                 head, is_fresh = self._head(), True
             try:
+                self._vouch(head)
                 tip = next_tip(head)
+                tip = self._signed(head, tip) if tip is not None else None
             except DispatchError:
                 if is_fresh:
                     raise
@@ -224,7 +250,29 @@ class Ledger:
                 self._keep(Head(commit, (tip, *head.tips), (commit, *head.commits)))
                 return tip
             head, is_fresh = self._head(head), True
-        raise busy()
+        raise busy(TRIES)
+
+    def _signed(self, head: Head, tip: Tip) -> Tip:
+        """Return the tip as it is pushed on top of `head`: signed, where this process has a host's key."""
+        if self.sign is not None:
+            return vouching.sign_transition(tip, head.commit, self.sign)
+        if self.vouchers is not None:
+            vouching.refuse_unsigned(head, tip, self.vouchers)
+        return tip
+
+    def _may_claim(self, head: Head, request: ClaimRequest) -> None:
+        """Raise Duplicate or Refusal unless this request may claim. Nothing is a duplicate of what nobody vouches for."""
+        try:
+            rules.may_claim(head.tip, request, rules.history_of(head.tips))
+        except Duplicate as known:
+            if self._vouched is not None and self._vouched.by == "rules":
+                raise vouching.unsigned_lock(known, self._vouched) from None
+            raise
+
+    def _vouch(self, head: Head) -> None:
+        """Raise Refusal (exit 5) unless somebody vouches for this head. What was vouched for stays so."""
+        if self.vouchers is not None:
+            self._vouched = vouching.vouched(head, self.vouchers, self._vouched)
 
     def _unmoved(self) -> Head | None:
         """Return the known head, unless another process of this host has seen another one since: then the branch is to be read."""
@@ -237,31 +285,11 @@ class Ledger:
         head = self.read()
         must_hold(last.commit if last is not None else None, head, self.branch)
         if head is None:
-            raise Refusal(
-                "ledger.missing",
-                "this service has no ledger",
-                exit_code=Exit.CONFLICT,
-                found=f"no branch {self.branch}",
-                expected="a branch made once by hyops-ci ledger init",
-                fix=shell("hyops-ci ledger init --service {}; if there was one before: ALARM, restore it", self._service),
-                docs="ledger.md",
-            )
+            raise missing(self.branch, self._service)
+        self._vouch(head)
         return head
 
     def _keep(self, head: Head) -> None:
         self.known = head
         if self._memory is not None:
             self._memory.keep(head)
-
-
-def busy() -> Fault:
-    """Return the fault for a push that lost against other pushes at every attempt."""
-    return Fault(
-        "ledger.busy",
-        "others keep coming first",
-        exit_code=Exit.UNAVAILABLE,
-        found=f"{TRIES} races lost",
-        expected="a quiet moment",
-        fix="start a new run",
-        docs="ledger.md",
-    )

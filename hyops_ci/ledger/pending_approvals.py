@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from hyops_ci.contracts.approval import Approval, Subject
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_ANSWERS, Answer, Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.parsing.strict_json import JsonError
+from hyops_ci.signing.dsse import open_envelope
 
 _QUESTION: Final = ("repository_id", "service", "decision_type", "decision_digest", "plan_digest", "check_digest")
 """What an answer must share with the question. Nonce and risks are the answer's own, the epoch is judged at the claim."""
@@ -73,17 +74,40 @@ def read_answer(envelope: Any) -> SignedAnswer:
     )
 
 
-def answered(tip: Tip, signed: SignedAnswer, subject: Subject, at: str, spent: Collection[str] = ()) -> Tip | None:
+@dataclass(frozen=True)
+class AnswerTerms:
+    """What an answer is judged by when it comes."""
+
+    at: str
+    approvers: Collection[str]
+    """Public keys. What none of them signed is swept: whoever may push may fill the branch with answers."""
+    lifetime: int
+    """Seconds that an answer may be valid for."""
+    spent: Collection[str] = ()
+    """Nonces of earlier claims."""
+
+
+def answered(tip: Tip, signed: SignedAnswer, subject: Subject, terms: AnswerTerms) -> Tip | None:
     """Return the tip with one more answer, None where it is there already. Claim, epoch, state and time stay as they are.
 
-    Raises Refusal (exit 6) `ledger.answer` for another subject or ledger, an expired or used answer, and where there is no room.
+    Raises Refusal (exit 6) `ledger.answer` for another subject or ledger, an expired or used answer, one that no approver signed or that
+    is valid for too long, and where there is no room.
     """
+    at = terms.at
     _fits(signed.approval, subject, tip)
-    _is_fresh(signed.approval, at, spent)
+    _is_fresh(signed.approval, terms)
+    if not _is_signed(signed.answer, terms.approvers):
+        raise _refuse(
+            "this answer is signed by no approver",
+            f"an answer of {signed.approval.approver.login}, as it says",
+            f"a signature by one of {len(terms.approvers)} keys of the plan",
+            "sign with an approver's key: hyops-ci approve <run url> --key PATH",
+        )
     known = signed.answer.digest()
     if any(each.digest() == known for each in tip.answers):
         return None
-    waiting = {each: said for each in tip.answers if (said := approval_in(each)) and not _expired(said, at)}
+    found = ((each, approval_in(each)) for each in tip.answers)
+    waiting = {each: said for each, said in found if said and not _expired(said, at) and _is_signed(each, terms.approvers)}
     if len(waiting) >= MAX_ANSWERS:
         raise _refuse(
             f"{MAX_ANSWERS} answers wait already",
@@ -91,7 +115,7 @@ def answered(tip: Tip, signed: SignedAnswer, subject: Subject, at: str, spent: C
             f"at most {MAX_ANSWERS} for one service",
             "let the runs that were answered claim or end; or wait until then",
         )
-    return Tip.model_validate({**dict(tip), "answers": (*waiting, signed.answer)})
+    return Tip.model_validate({**dict(tip), "signature": None, "answers": (*waiting, signed.answer)})
 
 
 def waiting_for(tip: Tip, asked: Asked) -> tuple[Answer, ...]:
@@ -135,7 +159,19 @@ def _fits(approval: Approval, subject: Subject, tip: Tip) -> None:
         )
 
 
-def _is_fresh(approval: Approval, at: str, spent: Collection[str]) -> None:
+def _is_signed(answer: Answer, approvers: Collection[str]) -> bool:
+    return bool(open_envelope(answer.document(), APPROVAL_PAYLOAD, approvers).signers)
+
+
+def _is_fresh(approval: Approval, terms: AnswerTerms) -> None:
+    at = terms.at
+    if (moment(approval.expires_at) - moment(at)).total_seconds() > terms.lifetime:
+        raise _refuse(
+            "this answer is valid for too long",
+            f"{approval.approver.login}'s answer is valid until {approval.expires_at}; it is {at}",
+            f"at most {terms.lifetime} seconds",
+            "sign what the run asks: hyops-ci approve <run url>",
+        )
     if _expired(approval, at):
         raise _refuse(
             "this answer has expired",
@@ -143,7 +179,7 @@ def _is_fresh(approval: Approval, at: str, spent: Collection[str]) -> None:
             "an answer before that time",
             "start a new run; its check is made again",
         )
-    if approval.subject.nonce in spent:
+    if approval.subject.nonce in terms.spent:
         raise _refuse(
             "this answer was used before",
             f"nonce {approval.subject.nonce} is spent by an earlier claim",

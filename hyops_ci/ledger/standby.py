@@ -10,7 +10,8 @@ from typing import Final
 
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.ledger.ledger import TRIES, Ledger, busy
+from hyops_ci.ledger.ledger import TRIES, Ledger
+from hyops_ci.ledger.refusals import busy
 from hyops_ci.ledger.store import Head, Relation, relation
 from hyops_ci.text import shell
 
@@ -118,7 +119,7 @@ def merge(primary: Ledger, standby: Ledger, *, follow: bool = False) -> Merged:
             return Merged(related)
         if done:
             return Merged(related, _between(mine, theirs) if related is Relation.BEHIND else _between(theirs, mine))
-    raise busy()
+    raise busy(TRIES)
 
 
 def _bring_up(standby: Ledger, primary: Ledger, known: Head | None) -> None:
@@ -132,7 +133,7 @@ def _bring_up(standby: Ledger, primary: Ledger, known: Head | None) -> None:
         _refuse_diverged(related, primary, known, standby, theirs)
         if standby.take(primary, theirs, known):
             return
-    raise busy()
+    raise busy(TRIES)
 
 
 def _refuse_diverged(related: Relation, primary: Ledger, mine: Head | None, standby: Ledger, theirs: Head | None) -> None:

@@ -6,13 +6,14 @@ from typing import Any, Final, NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
+from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import remaining_answers
-from hyops_ci.ledger.rules import DONE, ClaimRequest, conflict, incident, is_stale
+from hyops_ci.ledger.rules import DONE, PATIENCE, ClaimRequest, conflict, incident, is_stale
 
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
 """Where a completed real move puts the service. A burst moves nothing."""
@@ -79,6 +80,8 @@ class SettledSide(TypedDict):
     """The epoch that they looked at."""
     settlement: NotRequired[dict[str, Any] | None]
     """The envelope that they signed."""
+    adopt: NotRequired[bool]
+    """They vouch for the whole ledger: also where nothing was cut off."""
 
 
 def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Move]) -> Tip:
@@ -138,7 +141,7 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
         raise conflict(
             "lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again"
         )
-    if not _unsettled(tip, at):
+    if _is_acting(tip, at) if said.get("adopt") else not _unsettled(tip, at):
         since = f" since {tip.at}" if tip.claim else ""
         raise conflict(
             "lock.settle",
@@ -174,8 +177,14 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
 
 
 def _with(tip: Tip, update: dict[str, object]) -> Tip:
-    """Return a tip with other values, validated: a tip that cannot be read back would block the service."""
-    return Tip.model_validate({**dict(tip), **update})
+    """Return a tip with other values, validated: a tip that cannot be read back would block the service. No signature is carried over."""
+    return Tip.model_validate({**dict(tip), "signature": None, **update})
+
+
+def _is_acting(tip: Tip, at: str) -> bool:
+    """Return whether a run may be at work: its claim is open, and it was heard of in the last minutes."""
+    open_claim = tip.claim is not None and tip.state not in TERMINAL
+    return open_claim and abs(moment(at) - moment(tip.at)) < PATIENCE
 
 
 def _unsettled(tip: Tip, at: str) -> bool:

@@ -19,7 +19,7 @@ from hyops_ci.approvals.request import read_request
 from hyops_ci.approvals.requesters import unique_people
 from hyops_ci.config.file import read_config
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
-from hyops_ci.contracts.base import moment, stamp
+from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
@@ -154,7 +154,8 @@ def push_answer(pending: PendingRun, envelope: Mapping[str, Any], ledger: Ledger
     """Push the answer to the ledger branch unless it is there, and return whether all answers suffice. Raises as `Ledger.answer`."""
     said = signed_approval(envelope, pending)
     if said is None or not any(signed_approval(each, pending) == said for each in ledger.answers(pending.request.subject)):
-        ledger.answer(envelope, subject=pending.request.subject, at=stamp(now))
+        keys, lifetime = pending.request.plan.approval.approvers.values(), seconds(pending.request.lifetime)
+        ledger.answer(envelope, subject=pending.request.subject, at=stamp(now), approvers=keys, lifetime=lifetime)
     with _after_push(pending, "whether the answers suffice is not known"):
         waiting, spent = ledger.answers(pending.request.subject), ledger.spent_nonces()
     try:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hyops_ci.approvals.settlement import read_settlement
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import Approvals
 from hyops_ci.contracts.ledger import Answer, Tip
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import Refusal
 from hyops_ci.ledger.pending_approvals import approval_in
+from hyops_ci.ledger.settlement import read_settlement, settled_wrongly
 from hyops_ci.signing.dsse import open_envelope
 
 
@@ -106,12 +106,4 @@ def _verified(answer: Answer, said: Approval, approvals: Approvals | None) -> bo
 
 
 def _wrong(tip: Tip, found: str, approvals: Approvals) -> Refusal:
-    return Refusal(
-        "ledger.settlement",
-        "this ledger was settled without the signatures of its approvers",
-        exit_code=Exit.CONFLICT,
-        found=f"epoch {tip.epoch}, serves from {tip.serves}, settled by {tip.settled_by}: {found}",
-        expected=f"this, signed by {approvals.quorum} of {', '.join(approvals.approvers) or 'approvers: the config names none'}",
-        fix="find out who wrote it (ledger show --history, the repository's audit log), and which side serves, before anything runs",
-        docs="ledger.md",
-    )
+    return settled_wrongly(tip, found, approvals.approvers, approvals.quorum)

@@ -175,7 +175,7 @@ def warnings(case: PlanCase) -> tuple[str, ...]:
         said.append("no verification: the result will be called not proven")
     if any(route.service == decision.service and route.accept_requests for route in config.routes):
         said.append("requests are accepted: a rehearsal or an already executed action cannot be told apart")
-    if config.evidence.signer == "none":
+    if settings.evidence_signer(config) == "none":
         said.append("evidence is chained but not signed")
     return tuple(said)
 

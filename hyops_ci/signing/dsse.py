@@ -59,9 +59,6 @@ def new_key(path: Path) -> str:
 
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Return the private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     try:
         mode = path.stat().st_mode
         data = path.read_bytes()
@@ -71,6 +68,9 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise _refuse(
             f"{path}: mode {stat.S_IMODE(mode):04o}", "mode 0600", shell("chmod 600 {}; if others could read it, make a new one", path)
         )
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         key = serialization.load_pem_private_key(data, None)
     except (ValueError, TypeError):

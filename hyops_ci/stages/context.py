@@ -114,7 +114,14 @@ class RunContext:
 
     def judged_at(self) -> datetime:
         """Return the instant that lifetimes are judged at: by the later of this host's clock and GitHub's (docs/design/contracts.md 5)."""
-        now, ahead = self.clock.now(), self.clock_ahead()
+        return self._later(self.clock_ahead())
+
+    def latest_known(self) -> datetime:
+        """Return the later of this host's clock and GitHub's, as far as GitHub has said its own. It is not asked for that."""
+        return self._later(self.github.ahead if self.github is not None else None)
+
+    def _later(self, ahead: float | None) -> datetime:
+        now = self.clock.now()
         return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
 
     def ledger(self, service: str) -> Ledger:

@@ -23,6 +23,8 @@ class ExecutionState:
     steps: list[dict[str, Any]] = field(default_factory=list)
     """HyOps' step events, as `steps.jsonl` keeps them."""
     outcome: Outcome | None = None
+    alarms: tuple[str, ...] = ()
+    """What the ledger refused while HyOps worked: somebody else wrote to it."""
     verification: Verification | None = None
     redactor: Redactor | None = None
     """Knows the secrets of this run; None in a process that never had them."""

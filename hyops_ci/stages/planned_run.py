@@ -16,7 +16,7 @@ from hyops_ci.config.file import parsed_config
 from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.approval import Person, Subject
 from hyops_ci.contracts.check import Check
-from hyops_ci.contracts.config import DispatchConfig, EvidencePolicy
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import ApprovalDemand, Plan
@@ -26,6 +26,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.host_key import HostKey, host_key, vouched_ledger
 from hyops_ci.stages.job_identity import OnRunner, require_its_plan
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin
 
@@ -42,6 +43,8 @@ class PlannedRun:
     decision: Decision
     config: DispatchConfig
     """Narrowed by this host's trust. No stage sees another one."""
+    allowed: DispatchConfig
+    """The same without what a context adds: a settlement needs the config's quorum, not the two people of a run without GitHub."""
     caller: Caller | None = None
     """The verified GitHub job, on a host that pins its callers."""
 
@@ -60,10 +63,15 @@ class PlannedRun:
         """Whether this host compared its caller with its trust file."""
         return self.context.trust is not None and (self.caller is not None or not self.context.job.on_github)
 
-    @property
+    @cached_property
     def ledger(self) -> Ledger:
-        """The ledger of the plan's service. Raises as `RunContext.ledger_in_use`."""
-        return self.context.ledger(self.plan.service)
+        """The ledger of the plan's service, for acting on it. Raises as `RunContext.ledger_in_use`."""
+        return vouched_ledger(self.allowed, self.plan.service, self.context)
+
+    @cached_property
+    def host_key(self) -> HostKey:
+        """This host's key, as far as the config names one."""
+        return host_key(self.allowed)
 
     @cached_property
     def head(self) -> Head:
@@ -135,7 +143,8 @@ def planned_run(plan: Plan, folder: RunDir, context: RunContext, *, stage: OnRun
     if context.trust is not None:
         plan_fits(plan, written, context.trust)
     decision = folder.read_model("decision.json", Decision)
-    return PlannedRun(plan=plan, folder=folder, context=context, decision=decision, config=narrowed(written, context), caller=caller)
+    config, limits = narrowed(written, context), allowed(written, context)
+    return PlannedRun(plan=plan, folder=folder, context=context, decision=decision, config=config, allowed=limits, caller=caller)
 
 
 def checked_run(run: PlannedRun, check: Check | None = None) -> CheckedRun:
@@ -148,10 +157,20 @@ def checked_run(run: PlannedRun, check: Check | None = None) -> CheckedRun:
 
 def narrowed(config: DispatchConfig, context: RunContext) -> DispatchConfig:
     """Return the config as far as this host allows it, with at least the quorum of this context. Raises Refusal (exit 4)."""
-    known = narrow(config, context.trust) if context.trust is not None else config
+    known = allowed(config, context)
     if known.approvals.quorum >= context.min_quorum:
         return known
     return known.model_copy(update={"approvals": known.approvals.model_copy(update={"quorum": context.min_quorum})})
+
+
+def allowed(config: DispatchConfig, context: RunContext) -> DispatchConfig:
+    """Return the config as far as this host allows it. Raises Refusal (exit 4)."""
+    return narrow(config, context.trust) if context.trust is not None else config
+
+
+def read_allowed(content: bytes, path: str, context: RunContext) -> DispatchConfig:
+    """Return the config in `content` as far as this host allows it. Raises as `read_narrowed`."""
+    return allowed(parsed_config(content, path), context)
 
 
 def read_narrowed(content: bytes, path: str, context: RunContext) -> DispatchConfig:
@@ -159,6 +178,11 @@ def read_narrowed(content: bytes, path: str, context: RunContext) -> DispatchCon
     return narrowed(parsed_config(content, path), context)
 
 
-def evidence_policy(folder: RunDir) -> EvidencePolicy | None:
-    """Return who signs the run's bundle, by its config; None where no config was read. No host trust narrows this, or forbids sealing."""
-    return parsed_config(folder.read(CONFIG)).evidence if folder.has(CONFIG) else None
+def acting_ledger(folder: RunDir, service: str, context: RunContext) -> Ledger:
+    """Return the ledger as the run in `folder` may act on it, by the config that it was planned with. Raises as `vouched_ledger`."""
+    return vouched_ledger(read_allowed(folder.read(CONFIG), CONFIG, context), service, context)
+
+
+def written_config(folder: RunDir) -> DispatchConfig | None:
+    """Return the config as it was reviewed; None where none was read. No host trust narrows it: nothing may forbid sealing."""
+    return parsed_config(folder.read(CONFIG)) if folder.has(CONFIG) else None

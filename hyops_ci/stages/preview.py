@@ -98,6 +98,8 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         now=context.clock.now(),
         runner=identity_of(plan, context),
         runner_verified=run.caller_verified,
+        host_keys=tuple(run.host_key.trusted),
+        unsigned_ledger=run.host_key.trouble,
         hyops_version=view.version,
         hyops_is_stand_in=view.version.endswith(STAND_IN),
         overlay_sha256=view.overlay_sha256,

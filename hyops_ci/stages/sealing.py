@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hyops_ci.config.settings import evidence_signer, host_key_path
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
@@ -23,7 +24,7 @@ from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
-from hyops_ci.stages.planned_run import evidence_policy
+from hyops_ci.stages.planned_run import written_config
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.text import shell, span
 
@@ -54,15 +55,13 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
 
 def signer_of(folder: RunDir) -> tuple[Signer | None, str]:
     """Return the signer of the bundle, by the config; else why it is not signed. A key that cannot be used never prevents sealing."""
-    policy = evidence_policy(folder)
-    if policy is None:
+    config = written_config(folder)
+    if config is None:
         return None, "no config was read"
-    if policy.signer == "none":
-        return None, "no signer is configured (evidence.signer)"
-    if policy.signer != "host-key" or not policy.key:
-        return None, f"evidence.signer {policy.signer}: only host-key with a key file signs in this release"
+    if (signer := evidence_signer(config)) != "host-key":
+        return None, "no signer is configured (evidence.signer)" if signer == "none" else f"evidence.signer {signer}: only host-key signs"
     try:
-        key = load_key(Path(policy.key))
+        key = load_key(Path(host_key_path(config)))
     except Refusal as error:
         return None, f"the host's key cannot be used: {error.found}"
     return lambda payload, payload_type: sign_envelope(payload, payload_type, [key]), ""
@@ -106,7 +105,9 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
 
 def deviations_of(check: Check | None, execution: ExecutionState) -> tuple[str, ...]:
     """Return what differs from a clean run and must be reported."""
-    return (*(check.deviations if check and execution.claim else ()), *(execution.outcome.deviations if execution.outcome else ()))
+    outcome = execution.outcome.deviations if execution.outcome else ()
+    alarms = (f"ALARM of the ledger: {each}" for each in execution.alarms)
+    return (*(check.deviations if check and execution.claim else ()), *outcome, *alarms)
 
 
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:

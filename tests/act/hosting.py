@@ -70,6 +70,7 @@ def trust_of(site: Site, **changes: Any) -> dict[str, Any]:
         "workflow_shas": [WORKFLOW_SHA],
         "workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].partition("@")[0],
         "runner_refs": ["gcp-ops-runner", "proxmox-ops-runner"],
+        "evidence_keys": list(site.config["host_keys"].values()),
         "approvers": [{"id": 1002, "login": login, "key": key}],
         "gates": {"lab": "dr-lab"},
         "authorities": [{"origin": site.bao.origin, "roles": ["dr-lab", "dr-check"]}],

@@ -189,7 +189,9 @@ def make_site(root: Path, bao: OpenBao) -> Iterator[Site]:
         _listener() as service_port,
     ):
         key = root / "approver" / "key.pem"
+        host = root / "runner" / "host.key"
         config = _config(root, double, bao, new_key(key), service_port)
+        config |= {"host_keys": {"gcp-ops-runner": new_key(host)}, "evidence": {"signer": "host-key", "key": str(host)}}
         site = Site(root, double, bao, tokens, server, _local(dispatch), key, config, control)
         _caller(site)
         site.ledger().init("onprem", stamp(datetime.now(UTC)))

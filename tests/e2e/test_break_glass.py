@@ -98,6 +98,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
             "workflow_shas": ["a" * 40],
             "runner_refs": ["gcp-ops-runner"],
             "approvers": approvers,
+            "evidence_keys": [site.host_public],
             "ledger": str(site.root / "ledger.git"),
         }
         made = Runner(site, trust)

@@ -27,6 +27,7 @@ from hyops_ci.stages.plan.stage import Ask, Form, plan
 from tests.security.incident import GATE, SERVICE, Incident, start_incident
 from tests.support.github import faults
 from tests.support.github.repositories import plain_rule, pull_request_rule
+from tests.support.host_key import people_settle
 
 pytestmark = pytest.mark.e2e
 SOURCE = Path(hyops_ci.__file__).parent
@@ -131,8 +132,14 @@ def settled(incident: Incident) -> None:
     incident.execute(incident.signed("jonas"))
     incident.start(actor="maria")
     incident.plan()
-    incident.ledger().settle(
-        serves="onprem", home_site="onprem", reason="looked: on-prem serves", settled_by="jonas", at=stamp(incident.site.clock.now())
+    people_settle(
+        incident.ledger(),
+        incident.keys["jonas"],
+        serves="onprem",
+        home_site="onprem",
+        reason="looked: on-prem serves",
+        settled_by="jonas",
+        at=stamp(incident.site.clock.now()),
     )
     incident.start(actor="maria")
     incident.plan()
@@ -150,6 +157,13 @@ def unanswered(incident: Incident) -> None:
     for path in ("/repos/{owner}/{repo}/environments/{environment_name}", "/repos/{owner}/{repo}/rules/branches/{branch}"):
         incident.fake.inject(faults.answer(403), on=f"GET {path}", times=None)
     incident.plan()
+
+
+def keyless(incident: Incident) -> None:
+    """A config that knows no key of a host: nobody signs the ledger."""
+    incident.configure(lambda config: config.pop("host_keys"))
+    incident.plan()
+    incident.check()
 
 
 def from_a_shell(incident: Incident) -> None:
@@ -209,6 +223,7 @@ SCENARIOS: dict[str, Callable[[Incident], object]] = {
         classic,
         settled,
         unanswered,
+        keyless,
         from_a_shell,
         blocked_runner,
         odd_overlay,

@@ -18,7 +18,7 @@ from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head
-from hyops_ci.signing.dsse import sign
+from hyops_ci.signing.dsse import public_of, sign
 
 SERVICE = "pg-ha/prod"
 BRANCH = f"dr-ledger/{SERVICE}"
@@ -77,8 +77,16 @@ def signed(
     """The answer of `who`, with a key of their own unless one is given, valid until `minutes` after 03:00."""
     given: dict[str, Any] = {"subject": about, "verdict": verdict, "approver": Person(login=who), "requesters": (Person(login="maria"),)}
     given |= {"requested_at": at(-1), "observed_at": at(), "expires_at": at(minutes), "channel": "signed"}
-    key = key or Ed25519PrivateKey.from_private_bytes(who.encode().ljust(32, b".")[:32])
-    return sign(canonical(Approval(**(given | changes)).document()), APPROVAL_PAYLOAD, [key])
+    return sign(canonical(Approval(**(given | changes)).document()), APPROVAL_PAYLOAD, [key or key_of(who)])
+
+
+def key_of(who: str) -> Ed25519PrivateKey:
+    """A person's own key."""
+    return Ed25519PrivateKey.from_private_bytes(who.encode().ljust(32, b".")[:32])
+
+
+ANSWERS: dict[str, Any] = {"approvers": tuple(public_of(key_of(who)) for who in ("jonas", "priya", "maria")), "lifetime": 10_000_000}
+"""Who may answer, as `Ledger.answer` is told."""
 
 
 class MemoryStore:

@@ -16,9 +16,11 @@ from hyops_ci.ledger import rules, transitions
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages.conclude import crashed
+from tests.simulation import model
 from tests.simulation.backends import InMemory
 from tests.simulation.choices import Choice
 from tests.simulation.exhaustive import RUN_SETS, search
+from tests.simulation.fixtures import world_of
 from tests.simulation.invariants import BROKEN, EFFECTS, HOLDERS, Violation
 from tests.simulation.on_git import OnGit
 from tests.simulation.process import Run
@@ -175,6 +177,8 @@ def test_a_planted_fault_is_found_by_chance(plant: Plant, kind: str, monkeypatch
 def test_a_lost_runner_and_a_conclude_that_believes_what_it_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the search found first: conclude read CLAIMED, the run went on to EXECUTING, and conclude's FAILED freed the lock under it."""
     real = transitions.advanced
+    # As in a shell, where conclude has the key of the host: without one it could not write that FAILED.
+    monkeypatch.setattr(model, "world_of", lambda replay, keep=False, **_: world_of(replay, keep))
     monkeypatch.setattr(crashed, "_closed", lambda ledger, claim, world: ledger.tip())
     monkeypatch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "unbegun": False}))
     found = search(RUN_SETS["same incident"], Budget(faults=1), most=1)

@@ -11,7 +11,7 @@ from hyops_ci.ledger.rules import Duplicate
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.transitions import claimed, first_tip
 from tests.ledger.conftest import Stores
-from tests.ledger.ledger_setup import SERVICE, at, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, SERVICE, at, request, signed, subject
 
 FIRST = first_tip(SERVICE, "a" * 32, "onprem", at())
 
@@ -111,10 +111,10 @@ def test_an_answer_comes_while_somebody_acts(stores: Stores) -> None:
     claim = holder.claim(request(1))
     about = subject(person.tip().ledger_id, 2)
     first, second = signed(about, "jonas"), signed(about, "priya")
-    person.answer(first, subject=about, at=at(1))
+    person.answer(first, subject=about, at=at(1), **ANSWERS)
     holder.advance(claim, State.EXECUTING, at=at(2))
-    person.answer(second, subject=about, at=at(3))
-    person.answer(first, subject=about, at=at(3))
+    person.answer(second, subject=about, at=at(3), **ANSWERS)
+    person.answer(first, subject=about, at=at(3), **ANSWERS)
     holder.renew(claim, at=at(4))
     assert run.answers(request(2)) == (first, second)
     assert run.answers(request(1)) == ()

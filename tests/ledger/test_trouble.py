@@ -16,7 +16,7 @@ from hyops_ci.ledger import git_process
 from hyops_ci.ledger.git_store import LONG_WAITS, WAITS, GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, bare, git, request, signed, subject
 from tests.support.git_http import BUSY, GitServer, No, Trouble, serving
 
 TOKEN = "ghs_CANARYcanary0123456789"
@@ -244,7 +244,7 @@ def test_a_race_that_a_rule_hides_is_a_race(server: GitServer, remote: Path, tmp
     append = store.append
 
     def overtaken(*words: Any) -> str | None:
-        theirs.answer(signed(subject(ours.tip().ledger_id, 2)), subject=subject(ours.tip().ledger_id, 2), at=at())
+        theirs.answer(signed(subject(ours.tip().ledger_id, 2)), subject=subject(ours.tip().ledger_id, 2), at=at(), **ANSWERS)
         waiting.touch()
         try:
             return append(*words)

@@ -278,6 +278,7 @@ def start_incident(folder: Path) -> Iterator[Incident]:
             "workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].partition("@")[0],
             "runner_refs": ["gcp-ops-runner"],
             "approvers": [],
+            "evidence_keys": [site.host_public],
             "gates": {"lab": GATE},
         }
         run = repository.add_run(WORKFLOW, actor="maria")

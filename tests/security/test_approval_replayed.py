@@ -21,6 +21,7 @@ from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.handover import RunDir
 from tests.security.incident import CHECK_GATE, GATE, SERVICE, Incident, assert_recovered, assert_refused
+from tests.support.host_key import host_signs
 
 OTHER = "sha256:" + "0" * 64
 
@@ -72,7 +73,7 @@ def test_a_yes_whose_nonce_a_claim_has_spent(incident: Incident) -> None:
         approvals=(OTHER,),
         nonces=(request.subject.nonce,),
     )
-    ledger = incident.ledger()
+    ledger = host_signs(incident.ledger(), incident.site.host_key)
     ledger.advance(ledger.claim(spent), State.FAILED, at=stamp(incident.site.clock.now()))
     assert_refused(incident, incident.execute(answered(incident, min_epoch=1)), "approval.nonce", 6, request.subject.nonce, epoch=1)
     incident.again()

@@ -15,6 +15,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.signing.dsse import public_of
 from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused, start_incident
 
 REF = f"refs/heads/dr-ledger/{SERVICE}"
@@ -79,10 +80,17 @@ TAMPERINGS: dict[Tampering, str] = {
 }
 
 
+def answer_on_the_branch(incident: Incident, login: str) -> None:
+    """As their own machine puts it there, which counts everybody's key."""
+    keys = [public_of(key) for key in incident.keys.values()]
+    at = stamp(incident.site.clock.now())
+    incident.ledger().answer(incident.signed(login), subject=incident.request.subject, at=at, approvers=keys, lifetime=3600)
+
+
 def answered(incident: Incident) -> None:
     """Something happened on the branch, so that there is a history to lose."""
     incident.reach_gate()
-    incident.ledger().answer(incident.signed("jonas"), subject=incident.request.subject, at=stamp(incident.site.clock.now()))
+    answer_on_the_branch(incident, "jonas")
     assert incident.world("execute").ledger(SERVICE).tip().answers
 
 
@@ -144,7 +152,7 @@ def test_an_answer_that_somebody_put_there_is_judged_like_any_other(incident: In
     """Whoever may push may leave an envelope: with an unknown key it counts for nothing."""
     incident.reach_gate()
     incident.approvers("jonas", "mallory")
-    incident.ledger().answer(incident.signed("mallory"), subject=incident.request.subject, at=stamp(incident.site.clock.now()))
+    answer_on_the_branch(incident, "mallory")
     assert_refused(incident, incident.execute(), "approval.unsigned", 6, "no approver's key")
 
 

@@ -29,6 +29,7 @@ from hyops_ci.stages.execute.stage import record_end, refuse_unfit_job
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from tests.ledger.ledger_setup import SERVICE, at, signed
+from tests.simulation import keys
 from tests.simulation.fixtures import Folder, LedgerProxy, Part, plan_of, world_of
 from tests.simulation.process import Call, Replay, Run, ask_for, moment_of
 
@@ -115,17 +116,17 @@ def _see_through(replay: Replay, world: RunContext, claim: Claim) -> Ended:
 
 def conclude(replay: Replay) -> None:
     """The last job of a run, wherever the run stopped."""
-    found, world, plan = cast("Found", replay.ask(Call("begin"))), world_of(replay, keep=True), plan_of(replay)
+    found, world, plan = cast("Found", replay.ask(Call("begin"))), world_of(replay, keep=True, on_host=False), plan_of(replay)
     if found.sealed and found.last is not None:
         if found.claim is not None:
-            close_claim(plan, found.claim, Closing(found.last, BUNDLE, found.moved), world)
+            close_claim(plan, found.claim, Closing(found.last, BUNDLE, found.moved), keys.config(), world)
         return
     part, folder = Part(replay, "conclude", found.last), Folder(plan, found.claim)
     _stage(part, lambda: _left(part, folder, world))
     replay.sealed = part.state
     if folder.claim is not None and part.state is not None:
         unbegun = not found.begun and State.EXECUTING not in [each.state for each in replay.trail]
-        close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), world)
+        close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), keys.config(), world)
 
 
 def _left(part: Part, folder: Folder, world: RunContext) -> None:
@@ -133,7 +134,7 @@ def _left(part: Part, folder: Folder, world: RunContext) -> None:
     recorder, run = cast("PartRecorder", part), cast("RunDir", folder)
     if part.state is None:
         part.enter(State.RECEIVED)
-    if part.state in TERMINAL or (part.state in WALK and cut_off(recorder, run, world) is not None):
+    if part.state in TERMINAL or (part.state in WALK and cut_off(recorder, run, world, {"execute": "failure"}) is not None):
         return
     raise Refusal("run.cancelled", "the run was cancelled", exit_code=Exit.CANCELLED)
 

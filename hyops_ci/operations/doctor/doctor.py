@@ -33,7 +33,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
 from hyops_ci.stages.plan.stage import Ask, keep_decision, ledger_position, take_in
-from hyops_ci.stages.planned_run import narrowed, planned_run
+from hyops_ci.stages.planned_run import allowed, narrowed, planned_run
 from hyops_ci.stages.preview import authority_of, look
 from hyops_ci.stages.watch.queue import Presence
 from hyops_ci.stages.watch.runner_status import runner_status
@@ -59,7 +59,8 @@ def doctor(
 def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runners: Client | None) -> None:
     content = report.ask("config", lambda: read_source(ask.repository, ask.config_path))
     said = report.ask("config", lambda: read_config(content or b"", CONFIG_PATH)) if content is not None else None
-    config = report.ask("host", lambda: narrowed(said[0], world)) or said[0] if said is not None else None
+    here = report.ask("host", lambda: narrowed(said[0], world)) if said is not None else None
+    config = here or said[0] if said is not None else None
     origin = local_origin(world)
     intake = report.ask("config", lambda: _taken(ask, config, world, origin)) if config is not None else None
     if content is None or said is None or config is None or intake is None:
@@ -67,7 +68,7 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runne
     keep_decision(run, intake)
     found = report.ask("overlay", lambda: read_overlay(ask.repository, config, intake))
     refs = report.ask("secrets", lambda: secret_refs(ask.repository, config, intake, found[1])) if found else None
-    tip = _ledger(report, intake, config, world)
+    tip = _ledger(report, intake, allowed(said[0], world) if here is not None else said[0], world)
     if found is not None and refs is not None:
         overlay, blueprint, overlay_source = found
 

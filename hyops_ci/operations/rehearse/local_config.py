@@ -41,6 +41,10 @@ class Outside:
     """Login -> public key."""
     port: int
     """A TCP port of this machine that answers."""
+    host_key: Path
+    """Private key of the runner's host."""
+    host_keys: Mapping[str, str]
+    """Its name -> its public key."""
 
 
 def localized(raw: Mapping[str, Any], known: DispatchConfig, outside: Outside) -> dict[str, Any]:
@@ -59,6 +63,8 @@ def localized(raw: Mapping[str, Any], known: DispatchConfig, outside: Outside) -
     }
     kept = {name: value for name, value in (raw.get("vault") or {}).items() if name in _FROM_THE_VAULT}
     local["vault"] = kept | {"kind": "file", "site": "gcp", "path": str(outside.authority)}
+    local["evidence"] = {"signer": "host-key", "key": str(outside.host_key)}
+    local["host_keys"] = dict(outside.host_keys)
     local["approvals"] = {"channels": ["signed"], "approvers": dict(outside.approvers)}
     local["verification"] = {
         # One mapping for each service: the same object twice would be written as a YAML alias, which no config may hold.

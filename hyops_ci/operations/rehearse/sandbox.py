@@ -32,13 +32,15 @@ from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.rehearse.local_config import Outside, RealHyOps, gather, localized, map_of, write_config
 from hyops_ci.secrets.map import SecretMap
-from hyops_ci.signing.dsse import new_key
+from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.context import RunContext, no_output
 from hyops_ci.stages.job import local_job
 
 EXAMPLE: Final = Path(__file__).resolve().parent / "example"
 REQUESTER: Final = "maria"
 APPROVER: Final = "jonas"
+RUNNER: Final = "rehearsal"
+"""What the config calls the rehearsal's host."""
 _KEPT: Final = ("PATH", "ANSIBLE_COLLECTIONS_PATH")
 """What of the caller's environment a rehearsal's runner has."""
 
@@ -81,6 +83,16 @@ class Site:
     def key(self) -> Path:
         """The throw-away approver's private key."""
         return self.root / "keys" / f"{APPROVER}.pem"
+
+    @property
+    def host_key(self) -> Path:
+        """The throw-away private key of the runner's host."""
+        return self.root / "keys" / "host.key"
+
+    @property
+    def host_public(self) -> str:
+        """Its public half."""
+        return public_of(load_key(self.host_key))
 
     def script(self, steps: Mapping[str, Any]) -> None:
         """Tell the stand-in what happens to steps."""
@@ -146,6 +158,8 @@ def set_up(site: Site, port: int, config: Path | None = None, service: str = "")
         authority=site.root / "authority.json",
         approvers={APPROVER: new_key(site.key)},
         port=port,
+        host_key=site.host_key,
+        host_keys={RUNNER: new_key(site.host_key)},
     )
     write_config(site.repository, localized(raw, known, outside))
     for line in gather(known, source, example / "overlays", site.repository):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyops_ci.config.settings import env_of
+from hyops_ci.config.settings import env_of, evidence_signer, host_key_path
 from hyops_ci.contracts.child_names import steers
 from hyops_ci.contracts.config import Route
 from hyops_ci.errors import Exit
@@ -69,17 +69,15 @@ def config_env_pass(case: PlanCase) -> GateOutcome:
 @plan_gate("config.evidence", "contracts 2, contracts 7", Exit.POLICY, "Can this release sign evidence as the config says?")
 def config_evidence(case: PlanCase) -> GateOutcome:
     """`vault-transit` has a place in the config and no signer behind it yet: a bundle that was to be signed would not be."""
-    policy = case.config.evidence
-    if policy.signer == "vault-transit":
-        return GateFailure("no evidence is signed by Vault in this release", "evidence.signer: vault-transit", "host-key or none", _SIGNER)
-    if policy.signer == "host-key" and not policy.key:
+    signer = evidence_signer(case.config)
+    if signer == "vault-transit":
         return GateFailure(
-            "the evidence's key is not named", "evidence.signer: host-key without evidence.key", "the path of a key file", _SIGNER
+            "no evidence is signed by Vault in this release",
+            "evidence.signer: vault-transit",
+            "host-key or none",
+            "set evidence: {signer: host-key}, or leave evidence out",
         )
-    return "not signed" if policy.signer == "none" else f"signed with {policy.key}"
-
-
-_SIGNER = "set evidence: {signer: host-key, key: <path on the runner>}, or leave evidence out"
+    return "not signed" if signer == "none" else f"signed with {host_key_path(case.config)}"
 
 
 @plan_gate("config.probe", "contracts 2", Exit.POLICY, "Can this release run every probe of the service?")

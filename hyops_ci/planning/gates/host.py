@@ -42,6 +42,21 @@ def runner_trust(case: CheckCase) -> GateOutcome:
     return "" if case.facts.runner_verified else "this host does not pin its callers"
 
 
+@check_gate("host.key", "contracts 6", Exit.POLICY, "Does this host sign what it writes to the ledger?")
+def host_key(case: CheckCase) -> GateOutcome:
+    """In class production always. Elsewhere a config without `host_keys` is a deviation: its ledger is read by the rules alone."""
+    why = case.facts.unsigned_ledger
+    if why and (case.plan.env_class is EnvClass.PRODUCTION or case.facts.host_keys):
+        return GateFailure(
+            "what this host writes to the ledger would not be believed",
+            why,
+            "the key of this host, by its public half in host_keys of the config, and in evidence_keys where the host has a trust file",
+            "hyops-ci runner prepare on the runner, as root; then what it prints, in a pull request",
+            "ledger.md",
+        )
+    return why or "signs the ledger"
+
+
 @check_gate("hyops.version", "contracts 2", Exit.HYOPS, "Is this a HyOps that the config accepts?")
 def hyops_version(case: CheckCase) -> GateOutcome:
     """`hyops.versions` is a PEP 440 specifier. A stand-in recovers nothing and runs in class lab only."""

@@ -21,10 +21,12 @@ from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.rules import DONE
 from hyops_ci.parsing.documents import read_json
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.planned_run import acting_ledger
 from hyops_ci.stages.runner import REFUSAL, StageEnd
 
 WALK: Final = (
@@ -37,34 +39,58 @@ WALK: Final = (
     State.VERIFYING,
 )
 """The states of a run that goes well, from where only execute can have continued."""
+CONTRADICTION: Final = "contradiction"
+"""Note of an event: where the ledger says what cannot be so."""
 EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 
 
-def cut_off(part: PartRecorder, folder: RunDir, context: RunContext) -> StageEnd | None:
+def cut_off(part: PartRecorder, folder: RunDir, context: RunContext, results: Mapping[str, str]) -> StageEnd | None:
     """Return the end of a run whose execute left none, None where it never held a claim. Enters the states up to it."""
     plan = folder.read_model("plan.json", Plan)
-    ledger = context.ledger(plan.service)
-    tip = ledger.tip()
-    before = part.state or State.CHECKED
+    ledger, before = acting_ledger(folder, plan.service, context), part.state or State.CHECKED
+    try:
+        tip = ledger.tip()
+    except Refusal as refusal:
+        if results.get("execute") not in ("failure", "cancelled"):
+            raise
+        # It may have begun, and what the ledger says of it cannot be believed.
+        part.note(CONTRADICTION, found=refusal.title())
+        return _ended(part, folder, before, State.INDETERMINATE, RefusalRecord.of(refusal))
     ours, last = _is_of(tip, context.job.run_id), tip
+    contradicted = contradiction(tip, results) if ours else ""
+    if contradicted:
+        part.note(CONTRADICTION, found=contradicted)
     if tip.claim is not None and ours:
         folder.write_model("claim.json", tip.claim)
         part.note("ledger", state=(tip.state or State.CLAIMED).value, mutating=tip.mutating, epoch=tip.epoch)
-        if _end(before, tip) is State.FAILED and tip.state not in TERMINAL:
+        if not contradicted and _end(before, tip) is State.FAILED and tip.state not in TERMINAL:
             last = _closed(ledger, tip.claim, context)
     elif WALK.index(before) < WALK.index(State.CLAIMED):
         return None
-    end = _end(before, last if _is_of(last, context.job.run_id) else None)
-    record = RefusalRecord.of(cut_off_fault(before, tip if ours else None, end)) if EXIT_OF[end] else None
-    if record is not None:
-        part.refusal(record.gate, **record.document())
-        folder.write_json(REFUSAL, record.document())
+    end = State.INDETERMINATE if contradicted else _end(before, last if _is_of(last, context.job.run_id) else None)
+    record = RefusalRecord.of(cut_off_fault(before, tip if ours else None, end))
+    return _ended(part, folder, before, end, record, seen="ledger" if ours else "events")
+
+
+def _ended(part: PartRecorder, folder: RunDir, before: State, end: State, record: RefusalRecord, seen: str = "ledger") -> StageEnd:
+    """Enter the states from `before` to `end`, with what ended the run."""
+    part.refusal(record.gate, **record.document())
+    folder.write_json(REFUSAL, record.document())
     for state in WALK[WALK.index(before) + 1 :]:
         if may_follow(part.state or before, end):
             break
         part.enter(state, seen="ledger")
-    part.enter(end, seen="ledger" if ours else "events")
+    part.enter(end, seen=seen)
     return StageEnd(end, record)
+
+
+def contradiction(tip: Tip, results: Mapping[str, str]) -> str:
+    """Return where the ledger says of this run what cannot be so: a good end is only ever the bundle that execute sealed."""
+    if results.get("execute") == "skipped":
+        return f"the ledger holds a claim of this run (epoch {tip.epoch}, {tip.state}), and its execute was skipped"
+    if tip.state in DONE:
+        return f"the ledger says {tip.state} of this run, and no bundle of its execute arrived ({tip.bundle_sha256 or 'none was sealed'})"
+    return ""
 
 
 def _is_of(tip: Tip, run_id: str) -> bool:
@@ -89,7 +115,7 @@ def _closed(ledger: Ledger, claim: Claim, context: RunContext) -> Tip:
 
 
 def _end(before: State, tip: Tip | None) -> State:
-    """Return the terminal state of the ledger where it has one; else INDETERMINATE from the first mutating push on."""
+    """Return the terminal state of the ledger where it has one, and not a good one; else INDETERMINATE from the first mutating push on."""
     if tip is not None and tip.state in TERMINAL:
         return tip.state
     acting = before in (State.EXECUTING, State.VERIFYING)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
@@ -22,11 +23,13 @@ from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import VerificationResult, verify
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
-from hyops_ci.stages.conclude.crashed import WALK, cut_off, past_no_return, recover_state
+from hyops_ci.stages.conclude.crashed import CONTRADICTION, WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
 from hyops_ci.stages.conclude.unfinished import stopped_because
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.host_key import vouched_ledger
+from hyops_ci.stages.planned_run import CONFIG, read_allowed
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.watch.stage import Watched
@@ -63,6 +66,10 @@ class Closing:
     unbegun: bool = False
     """No event known here says that the run has begun: where the ledger knows better, nothing is recorded."""
 
+    def without_key(self, *, begun: bool) -> Closing:
+        """Return what a job without the key of a host may say of it: a run that has begun is settled by people."""
+        return replace(self, state=State.INDETERMINATE if begun else self.state, past_no_return=False)
+
 
 def conclude(
     folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
@@ -79,9 +86,12 @@ def conclude(
     sealed = seal_run(folder, context, end, execution)
     if execution.claim is not None and execution.plan is not None:
         moved, unbegun = execution.past_no_return, not has_begun(folder)
-        close_claim(execution.plan, execution.claim, Closing(end.state, sealed.sha256, moved, unbegun), context)
+        closing = Closing(end.state, sealed.sha256, moved, unbegun)
+        close_claim(execution.plan, execution.claim, closing, read_allowed(folder.read(CONFIG), CONFIG, context), context)
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
-    return cross_checked(Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict)), context)
+    said = tuple(event.data["found"] for event in read_chain(folder.root) if (event.kind, event.name) == ("note", CONTRADICTION))
+    ended = Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict), contradictions=said)
+    return cross_checked(ended, context)
 
 
 def cross_checked(ended: Conclusion, context: RunContext) -> Conclusion:
@@ -93,7 +103,7 @@ def cross_checked(ended: Conclusion, context: RunContext) -> Conclusion:
     except DispatchError as error:
         context.say(f"not compared with GitHub: {error.title()}")
         return ended
-    return replace(ended, github=seen, contradictions=contradictions(read_files(ended.bundle), seen))
+    return replace(ended, github=seen, contradictions=(*ended.contradictions, *contradictions(read_files(ended.bundle), seen)))
 
 
 def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusion:
@@ -128,7 +138,8 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
         report = beside.submit(write_report, evidence, verdict)
         if "claim.json" in files and "plan.json" in files:
             plan, claim = read_document(Plan, files["plan.json"]), read_document(Claim, files["claim.json"])
-            close_claim(plan, claim, Closing(result.outcome, digest, past_no_return(files)), context)
+            closing = Closing(result.outcome, digest, past_no_return(files))
+            close_claim(plan, claim, closing, read_allowed(files[CONFIG], CONFIG, context), context)
         return Conclusion(result, evidence, digest, verdict, report.result())
 
 
@@ -156,7 +167,7 @@ def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, st
         if part.state in TERMINAL:
             left.append(StageEnd(part.state, folder.read_model(REFUSAL, RefusalRecord) if folder.has(REFUSAL) else None))
             return
-        if part.state in WALK and (end := cut_off(part, folder, context)):
+        if part.state in WALK and (end := cut_off(part, folder, context, results)):
             left.append(end)
             return
         raise stopped_because(part.state or State.RECEIVED, folder, context, results, watches)
@@ -170,13 +181,18 @@ def has_begun(folder: RunDir) -> bool:
     return any(event.kind == "transition" and event.name == State.EXECUTING for event in read_chain(folder.root))
 
 
-def close_claim(plan: Plan, claim: Claim, closing: Closing, context: RunContext) -> None:
-    """Record the last transition of a claim, where the runner did not get to it. Its own trouble is shown, and changes no end."""
+def close_claim(plan: Plan, claim: Claim, closing: Closing, config: DispatchConfig, context: RunContext) -> None:
+    """Record the last transition of a claim, where the runner did not get to it. Its own trouble is shown, and changes no end.
+
+    Without the key of a host it may only say that nothing had begun, or that the outcome is unknown to the ledger.
+    """
     try:
-        ledger = context.ledger(plan.service)
+        ledger = vouched_ledger(config, plan.service, context)
         tip = ledger.tip()
         if tip.claim is None or tip.claim.claim_id != claim.claim_id:
             return
+        if ledger.lacks_key:
+            closing = closing.without_key(begun=tip.mutating)
         if tip.state in TERMINAL and (tip.state is not closing.state or tip.bundle_sha256 is not None):
             return
         ledger.advance(

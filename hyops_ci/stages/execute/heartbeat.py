@@ -9,7 +9,7 @@ from typing import Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.ledger import Claim
-from hyops_ci.errors import DispatchError
+from hyops_ci.errors import DispatchError, Refusal
 from hyops_ci.stages.context import RunContext
 
 EVERY: Final = 240.0
@@ -18,12 +18,13 @@ SUPERSEDED: Final = "lock.superseded"
 
 
 @contextmanager
-def heartbeat(claim: Claim, service: str, context: RunContext, lost: Callable[[], object], every: float = EVERY) -> Iterator[None]:
+def heartbeat(claim: Claim, service: str, context: RunContext, lost: Callable[[], object], every: float = EVERY) -> Iterator[list[str]]:
     """Renew the claim in the background while the block runs. `lost` is called when another run has taken the lock.
 
-    A ledger that does not answer is reported, and asked again: the run goes on, the effect is under way.
+    A ledger that does not answer, or that somebody wrote to, is reported, and asked again: the run goes on, the effect is under way. What
+    was refused, other than by that other run, is in the yielded list when the block ends: it is an alarm.
     """
-    over = threading.Event()
+    over, alarms = threading.Event(), list[str]()
 
     def beat() -> None:
         while not over.wait(every):
@@ -34,11 +35,13 @@ def heartbeat(claim: Claim, service: str, context: RunContext, lost: Callable[[]
                 if error.gate == SUPERSEDED:
                     lost()
                     return
+                if isinstance(error, Refusal) and (alarm := f"{error.reason}: {error.found}") not in alarms:
+                    alarms.append(alarm)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
     try:
-        yield
+        yield alarms
     finally:
         over.set()
         thread.join(timeout=30)

@@ -135,9 +135,12 @@ class Recovery:
             on_step=progress,
             hold=(self.lock,),
         )
-        with heartbeat(self.claim, plan.service, self.context, running.cancel):
+        with heartbeat(self.claim, plan.service, self.context, running.cancel) as alarms:
             ended = running.wait_past_cancel(STEP_WAIT)
         progress.close()
+        self.state.alarms = tuple(alarms)
+        for alarm in alarms:
+            self.part.note("ledger", alarm=alarm)
         view = running.view()
         states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
         since = view.started_at or started
@@ -189,7 +192,7 @@ class Recovery:
             "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]
         )
         failed = [each.text for each in results if not each.proven]
-        exceptions = bool(outcome.deviations or self.run.check.deviations or failed)
+        exceptions = bool(outcome.deviations or self.run.check.deviations or failed or self.state.alarms)
         self.part.enter(State.COMPLETED_WITH_EXCEPTIONS if exceptions else State.COMPLETED, proven=list(verification.proofs()))
 
     def _clean(self, outcome: Outcome) -> Outcome:

@@ -26,10 +26,11 @@ from hyops_ci.planning.case import run_gates
 from hyops_ci.stages.approval import GATE, keep_envelopes
 from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
 from hyops_ci.stages.plan.overdue import cancel_overdue
-from hyops_ci.stages.planned_run import read_narrowed
+from hyops_ci.stages.planned_run import read_allowed, read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
 
 
@@ -72,7 +73,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
         return
     overlay, blueprint, overlay_source = read_overlay(ask.repository, config, intake)
     refs, map_source, map_bytes = secret_refs(ask.repository, config, intake, blueprint)
-    tip = ledger_position(intake, config, context)
+    tip = ledger_position(intake, read_allowed(config_bytes, ask.config_path, context), context)
     facts = plan_facts(ask.repository, intake, config, origin, tip, context)
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
@@ -123,9 +124,12 @@ def keep_decision(folder: RunDir, intake: Intake) -> None:
 
 
 def ledger_position(intake: Intake, config: DispatchConfig, context: RunContext) -> Tip:
-    """Return the ledger's tip. Raises Refusal where the ledger already knows this incident, or forbids the move."""
+    """Return the ledger's tip. `config` is the reviewed one under the host's trust.
+
+    Raises Refusal where the ledger already knows this incident, or forbids the move, or where nobody vouches for it.
+    """
     decision = intake.decision
-    ledger = context.ledger(decision.service)
+    ledger = vouched_ledger(config, decision.service, context)
     request = ClaimRequest(
         service=decision.service,
         decision_id=decision.decision_id,

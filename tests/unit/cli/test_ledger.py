@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.approvals.settlement import sign_settlement
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.approval import Settlement
 from hyops_ci.contracts.base import stamp
@@ -19,7 +18,8 @@ from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
-from hyops_ci.signing.dsse import load_key, new_key
+from hyops_ci.ledger.settlement import sign_settlement
+from hyops_ci.signing.dsse import load_key, new_key, public_of
 from tests.ledger.ledger_setup import SERVICE, request, signed, subject
 
 CONFIG = """
@@ -255,9 +255,10 @@ def test_answers_that_wait_are_shown_with_who_stands_behind_them(call: Call, led
     at = stamp(NOW - timedelta(minutes=50))
     until, past = stamp(NOW + timedelta(minutes=10)), stamp(NOW - timedelta(minutes=5))
     key = load_key(tmp_path / "jonas.pem")
+    terms = {"approvers": [public_of(key)], "lifetime": 3600}
     for verdict, expires in (("approve", until), ("deny", past)):
-        ledger.answer(signed(about, "jonas", verdict, key=key, expires_at=expires), subject=about, at=at)
-    ledger.answer(signed(about, "priya", key=key, expires_at=until), subject=about, at=at)
+        ledger.answer(signed(about, "jonas", verdict, key=key, expires_at=expires), subject=about, at=at, **terms)
+    ledger.answer(signed(about, "priya", key=key, expires_at=until), subject=about, at=at, **terms)
     plan = about.plan_digest[7:15]
     unread = call("show", "--service", SERVICE).out.splitlines()[1:]
     assert unread == [

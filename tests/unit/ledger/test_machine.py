@@ -16,7 +16,7 @@ from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
-from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, request, signed, subject
 
 TYPES = (DecisionType.FAILOVER, DecisionType.FAILBACK_ONPREM, DecisionType.BURST)
 AFTER_CLAIM = sorted(
@@ -110,7 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def somebody_answers(self, number: int, who: str, lasts: int) -> None:
         before = self.ledger.tip()
         about = subject(before.ledger_id, number, nonce=f"a{number:031x}")
-        after = self.ledger.answer(signed(about, who, minutes=self.minutes + lasts), subject=about, at=at(self.minutes))
+        after = self.ledger.answer(signed(about, who, minutes=self.minutes + lasts), subject=about, at=at(self.minutes), **ANSWERS)
         assert after.model_copy(update={"answers": before.answers}) == before, "nothing else changes"
         assert len(after.answers) <= len(before.answers) + 1
         assert len(self.ledger.answers(about)) >= 1

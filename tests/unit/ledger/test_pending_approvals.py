@@ -21,7 +21,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.pending_approvals import read_answer
-from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, request, signed, subject
 
 GOOD = signed(subject("sha256:" + "1" * 64))
 JSON = st.recursive(
@@ -41,7 +41,7 @@ def ledger() -> Ledger:
 def give(ledger: Ledger, number: int = 1, who: str = "jonas", **said: Any) -> dict[str, Any]:
     about = subject(ledger.tip().ledger_id, number)
     envelope = signed(about, who, **said)
-    ledger.answer(envelope, subject=about, at=at())
+    ledger.answer(envelope, subject=about, at=at(), **ANSWERS)
     return envelope
 
 
@@ -69,7 +69,7 @@ def test_what_waits_is_judged_like_what_is_handed_in(ledger: Ledger) -> None:
     )
     about = subject(ledger.tip().ledger_id)
     forged = signed(about, "priya", approver=Person(login="jonas"))
-    ledger.answer(forged, subject=about, at=at())
+    ledger.answer(forged, subject=about, at=at(), **ANSWERS)
     known = ApprovalContext(demand, about, (Person(login="maria"),), moment(at()) + timedelta(minutes=1))
     with pytest.raises(Refusal, match=r"approval\.unsigned"):
         judge_approvals(ledger.answers(about), known)
@@ -85,7 +85,7 @@ def test_a_lost_response_is_one_answer() -> None:
     ledger.init("onprem", at(-60))
     give(ledger)
     length = len(store.chain)
-    assert len(ledger.answer(ledger.answers(request(1))[0], subject=subject(ledger.tip().ledger_id), at=at(1)).answers) == 1
+    assert len(ledger.answer(ledger.answers(request(1))[0], subject=subject(ledger.tip().ledger_id), at=at(1), **ANSWERS).answers) == 1
     assert len(store.chain) == length, "no commit for nothing"
 
 
@@ -120,7 +120,7 @@ def test_the_holder_goes_on_between_answers(ledger: Ledger) -> None:
 def test_what_is_no_answer_does_not_get_in(change: dict[str, Any], found: str, ledger: Ledger) -> None:
     about = subject(ledger.tip().ledger_id)
     with pytest.raises(Refusal) as refused:
-        ledger.answer(signed(about) | change, subject=about, at=at())
+        ledger.answer(signed(about) | change, subject=about, at=at(), **ANSWERS)
     assert (refused.value.gate, refused.value.exit_code) == ("ledger.answer", Exit.APPROVAL)
     assert found in refused.value.found
     assert refused.value.fix

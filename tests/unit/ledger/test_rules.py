@@ -18,7 +18,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
 from hyops_ci.ledger.transitions import first_tip
-from tests.ledger.ledger_setup import SERVICE, MemoryStore, at, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, key_of, request, signed, subject
 from tests.ledger.ledger_setup import at as moment_of
 
 CASES = Path(__file__).parents[2] / "cases" / "ledger"
@@ -66,9 +66,10 @@ class Story:
         if "accepted_risks" in about:
             about["accepted_risks"] = tuple(about["accepted_risks"])
         for each in range(times):
-            who = said.get("who", "jonas") + (f"-{each}" if times > 1 else "")
-            envelope = signed(subject(ledger or ledger_id, number, **about), **(said | {"who": who}))
-            self.ledger.answer(envelope, subject=subject(ledger_id, number), at=moment_of(at))
+            who = said.get("who", "jonas")
+            words = said | {"who": who + (f"-{each}" if times > 1 else ""), "key": key_of(who)}
+            envelope = signed(subject(ledger or ledger_id, number, **about), **words)
+            self.ledger.answer(envelope, subject=subject(ledger_id, number), at=moment_of(at), **ANSWERS)
 
 
 def told(path: Path) -> tuple[Story, dict[str, Any]]:

@@ -131,6 +131,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
             "workflow_shas": [WORKFLOW_SHA],
             "workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].partition("@")[0],
             "runner_refs": ["gcp-ops-runner"],
+            "evidence_keys": [site.host_public],
             "approvers": [{"id": 1002, "login": APPROVER, "key": key}],
             "gates": {"lab": "dr-lab", "prod": "dr-prod"},
         }

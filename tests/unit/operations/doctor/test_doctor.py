@@ -28,6 +28,7 @@ from tests.ledger.ledger_setup import request
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
+from tests.support.host_key import host_signs
 
 __all__ = ["github_fake"]
 SERVICE = "pg-ha/lab"
@@ -116,7 +117,7 @@ def test_all_is_well(site: Site) -> None:
 
 def test_a_host_that_pins_its_callers(site: Site) -> None:
     approvers = yaml.safe_load((site.repository / CONFIG).read_text())["approvals"]["approvers"]
-    pinned = trust(approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}])
+    pinned = trust(approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}], evidence_keys=[site.host_public])
     found = look(site, replace(site.world(), trust=pinned))
     assert words(found, "host") == ["ok    host        pins its callers (trust.json)"]
     assert " is gcp-ops-runner, " in words(found, "runner")[0]
@@ -210,7 +211,11 @@ def test_a_named_backup_set(site: Site) -> None:
 
 def test_another_runners_host(site: Site) -> None:
     approvers = yaml.safe_load((site.repository / CONFIG).read_text())["approvals"]["approvers"]
-    other = trust(runner_refs=["other-runner"], approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}])
+    other = trust(
+        runner_refs=["other-runner"],
+        approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}],
+        evidence_keys=[site.host_public],
+    )
     found = look(site, replace(site.world(), trust=other))
     assert found.exit_code == 7
     assert words(found, "runner", "host")[0].startswith("FAIL  runner      ")
@@ -224,7 +229,7 @@ def test_a_config_that_the_host_does_not_allow(site: Site) -> None:
 
 
 def test_a_run_that_was_cut_off_holds_the_lock(site: Site) -> None:
-    ledger = Ledger.over_git(str(site.root / "ledger.git"), SERVICE, state_dir=site.root / "host")
+    ledger = host_signs(Ledger.over_git(str(site.root / "ledger.git"), SERVICE, state_dir=site.root / "host"), site.host_key)
     claim = ledger.claim(request(service=SERVICE, at=stamp(site.clock.now())))
     for state in (State.EXECUTING, State.INDETERMINATE):
         ledger.advance(claim, state, at=stamp(site.clock.now()))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hyops_ci.approvals.settlement import read_settlement, settling_approvers, sign_settlement
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Settlement
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.ledger.settlement import read_settlement, settling_approvers, sign_settlement
 from hyops_ci.signing.dsse import load_key, new_key, open_envelope
 
 WORD = Settlement(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement
 from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.signing.dsse import open_envelope, public_of, sign
@@ -53,3 +54,34 @@ def read_settlement(envelope: Any, approvers: Iterable[str]) -> tuple[Settlement
     """Return the settlement, and which of the `approvers`' keys signed it. Raises ValueError for anything else."""
     opened = open_envelope(envelope, SETTLEMENT_PAYLOAD, approvers)
     return read_document(Settlement, opened.payload), opened.signers
+
+
+def settlers(tip: Tip, parent: str, approvers: Mapping[str, str]) -> tuple[tuple[str, ...], bool]:
+    """Return who of the approvers signed what this tip says, and whether they named the commit that it stands on.
+
+    Nobody, where what was signed is something else than the tip says.
+    """
+    try:
+        settlement, keys = read_settlement(tip.settlement, approvers.values())
+    except ValueError:
+        return (), False
+    said: dict[str, object] = {name: getattr(tip, name) for name in ("service", "ledger_id", "epoch", "serves", "reason")}
+    is_bound = settlement.parent is not None
+    if is_bound:
+        said |= {"parent": parent, "position": tip.position, "at": tip.at}
+    if any(getattr(settlement, name) != value for name, value in said.items()):
+        return (), False
+    return tuple(login for login, key in approvers.items() if key in keys), is_bound
+
+
+def settled_wrongly(tip: Tip, found: str, approvers: Iterable[str], quorum: int) -> Refusal:
+    """Return the refusal of a settlement that is not its approvers'."""
+    return Refusal(
+        "ledger.settlement",
+        "this ledger was settled without the signatures of its approvers",
+        exit_code=Exit.CONFLICT,
+        found=f"epoch {tip.epoch}, serves from {tip.serves}, settled by {tip.settled_by}: {found}",
+        expected=f"this, signed by {quorum} of {', '.join(approvers) or 'approvers: the config names none'}",
+        fix="find out who wrote it (ledger show --history, the repository's audit log), and which side serves, before anything runs",
+        docs="ledger.md",
+    )
