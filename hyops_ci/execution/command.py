@@ -17,6 +17,7 @@ from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.execution.question import ask
+from hyops_ci.text import shell
 
 UPDATE_POLICY_NOWHERE: Final = "http://127.0.0.1:9/"
 """HyOps asks this address before it works and may refuse because of the answer; the discard port never answers."""
@@ -184,5 +185,5 @@ def _no_version(hyops: Path, found: str) -> Fault:
         exit_code=Exit.HYOPS,
         found=f"{hyops}: {found}",
         expected="a version such as 0.1.4",
-        fix=f"run {hyops} --version on the runner",
+        fix=shell("run {} --version on the runner", hyops),
     )

@@ -17,7 +17,7 @@ import hyops_ci
 from hyops_ci.text import heredoc, shell
 
 PACKAGE = Path(hyops_ci.__file__).parent
-PROGRAMS: Final = r"(?:hyops-ci|hyops|gh|git|vault|bao|sudo|systemctl|pip|pipx|openssl|\./dev) (?=[a-z.-])"
+PROGRAMS: Final = r"(?:hyops-ci|hyops|gh|git|vault|bao|sudo|systemctl|gcloud|aws|az|docker|pip|pipx|openssl|\./dev) (?=[a-z.-])"
 SHORT: Final = r"(?:chown|chmod|curl|cp|mv|rm|mkdir|scp|ssh|tee|xargs|kill|\./config\.sh|\./svc\.sh) "
 COMMAND: Final = re.compile(rf"(?:^|[\s`'\"(;|&:=])(?:{PROGRAMS}|{SHORT})(?:(?:(?!: )[^;()`])*[\s='\"/@,-])?$")
 """A text that ends within a command: what comes next is a word of it."""

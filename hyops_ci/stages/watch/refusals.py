@@ -70,7 +70,8 @@ def last_finished(jobs: Sequence[JobFact], labels: Sequence[str]) -> JobFact | N
 def restart_command(name: str, runner_ref: str, lane: str = "") -> str:
     """Return the command that restarts the agent of a runner. Without `lane`, the lane whose default runner has this name is meant."""
     row = LANES.get(lane) or next((row for row in LANES.values() if row.runner_ref == runner_ref), ON_PREM)
-    return row.remote_command.format(name=shlex.quote(name), command=_RESTART)
+    host = runner_ref if name.startswith("-") else name  # whoever registers a runner names it, also like an option of ssh
+    return row.remote_command.format(name=shlex.quote(host), command=_RESTART)
 
 
 def _silent(expected: ExpectedJob, last: Poll, runner_ref: str, lane: str) -> Refusal:

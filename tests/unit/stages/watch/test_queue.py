@@ -103,6 +103,7 @@ def test_the_way_to_a_runner_follows_from_its_lane() -> None:
     assert restart_command("x", "my-runner", "azure").startswith("az ssh vm --name x ")
     assert restart_command("x", "my-runner") == "ssh x 'sudo systemctl restart actions.runner.*'"
     assert restart_command("$(rm -rf /)", "my-runner").startswith("ssh '$(rm -rf /)' "), "a name is no part of a command"
+    assert restart_command("-oProxyCommand=x", "my-runner").startswith("ssh my-runner "), "nor an option of it"
 
 
 STATUSES = ("queued", "waiting", "pending", "requested", "absent", "blind", "in_progress", "completed")
