@@ -19,6 +19,8 @@ from hyops_ci.text import shell
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
 _NOT_MEASURED: Final = "not measured"
+_WHOLE: Final = 2000
+"""Characters of a reason, the longest that a decision may have: what is signed is read to its end."""
 
 
 def approval_lines(
@@ -37,7 +39,7 @@ def approval_lines(
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
     until = requested_at + timedelta(seconds=seconds(request.lifetime))
     rows = [
-        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.decision.rationale)}"'),
+        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.decision.rationale, _WHOLE)}"'),
         ("Does", _does(plan, check)),
         ("Data", _data(plan, check)),
         ("Old side", _old_side(plan)),

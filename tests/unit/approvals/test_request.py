@@ -185,6 +185,11 @@ def test_text_of_a_decision_cannot_draw_on_the_terminal() -> None:
     assert len(text.splitlines()) == 11
 
 
+def test_a_reason_is_read_to_its_end() -> None:
+    reason = "x" * 1990 + " no drill."
+    assert f'"{reason}"' in shown(decision=sample_run.decision(rationale=reason))[1]
+
+
 def test_nobody_left_to_approve() -> None:
     alone = sample_run.plan(
         approval=PLAN.approval.document() | {"channels": ["signed"], "approvers": {"maria": PLAN.approval.approvers["jonas"]}}
