@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -54,6 +54,15 @@ class Person(Model):
         A login that another account took over counts as its first owner, too: where that cannot be decided, both are the same person.
         """
         return any(self.login.lower() == each.login.lower() or (self.id and self.id == each.id) for each in people)
+
+
+def people_of(approvers: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Return the logins of each person among `approvers` (login -> key): logins in another case, or with one key, are one person's."""
+    people: list[list[str]] = []
+    for login, key in sorted(approvers.items()):
+        same = [each for each in people if any(known.lower() == login.lower() or approvers[known] == key for known in each)]
+        people = [each for each in people if each not in same] + [sorted([login, *(known for each in same for known in each)])]
+    return tuple(sorted(tuple(each) for each in people))
 
 
 class Approval(Document):

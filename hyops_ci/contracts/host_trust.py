@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Document, Duration, Model, Name, Origin, Sha, Short, Text, Utc
+from hyops_ci.contracts.base import HOST, PORT, WHOLE, Document, Duration, Model, Name, Origin, Sha, Short, Text, Utc
 from hyops_ci.contracts.config import ApproverLogin
 from hyops_ci.contracts.public_key import PublicKey
 
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 Issuer = Annotated[
     str,
-    Text(r"^(https://[A-Za-z0-9.-]{1,253}|http://(127\.0\.0\.1|localhost))(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$"),
+    Text(rf"^(https://{HOST}|http://(127\.0\.0\.1|localhost))(:{PORT})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,99}}){{0,8}}$"),
 ]
 """As the claim `iss` spells it; in clear on this machine only."""
 WorkflowPath = Annotated[str, Text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.config.settings import EnvSettings
+from hyops_ci.contracts.approval import people_of
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.github.api.client import Client
@@ -107,6 +108,6 @@ def _gate(env: EnvSettings, branch: str) -> Demand:
 def _signed(config: DispatchConfig) -> str:
     """How signatures stand in for the gates of this config; empty where they do not."""
     approvals = config.approvals
-    if "signed" not in approvals.channels or len(approvals.approvers) < approvals.quorum:
+    if "signed" not in approvals.channels or len(people_of(approvals.approvers)) < approvals.quorum:
         return ""
     return f"not needed: signed approvals stand in, {approvals.quorum} of {', '.join(sorted(approvals.approvers))}"

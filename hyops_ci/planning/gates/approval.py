@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.approval import Person, people_of
+from hyops_ci.contracts.base import seconds
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 from hyops_ci.planning.protection import Demand, Shortfall, demand_of, eligible_reviewers, remarks, shortfalls
@@ -60,7 +61,15 @@ def approval_gate(case: PlanCase) -> GateOutcome:
     if not case.decision.requires_approval:
         return "none demanded"
     approvals, people = case.config.approvals, requesters(case)
-    signers = sorted(login for login in approvals.approvers if not Person(login=login).among(people)) if _signed(case) else []
+    if not seconds(approvals.lifetime):
+        return GateFailure(
+            "every approval is over when it is given",
+            f"approvals.lifetime {approvals.lifetime}",
+            "time to answer, such as PT60M",
+            "correct approvals.lifetime in a pull request",
+            "approvals.md",
+        )
+    signers = signers_of(approvals.approvers, people) if _signed(case) else []
     demand, lacking = gate_demand(case), gate_shortfalls(case)
     holds = "environment" in approvals.channels and not lacking
     if len(signers) >= approvals.quorum:
@@ -83,6 +92,12 @@ def approval_gate(case: PlanCase) -> GateOutcome:
         "add approvals.approvers in a pull request",
         "approvals.md",
     )
+
+
+def signers_of(approvers: Mapping[str, str], requesters: Sequence[Person]) -> list[str]:
+    """Return one login for each person who can sign, as the judge counts them: not one who asked, under any login with their key."""
+    others = (each for each in people_of(approvers) if not any(Person(login=login).among(requesters) for login in each))
+    return [each[0] for each in others]
 
 
 def _by_environment(case: PlanCase, lacking: Sequence[Shortfall]) -> GateOutcome:

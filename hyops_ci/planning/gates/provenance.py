@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
-
+from hyops_ci.address import host_of, is_this_host
 from hyops_ci.config.settings import addresses, data_home, lane_settings
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import EnvClass
@@ -130,19 +128,14 @@ def authority_address(case: PlanCase) -> GateOutcome:
     if case.env.env_class is EnvClass.LAB:
         return "class lab"
     for origin, _ in addresses(case.config):
-        parts = urlsplit(origin)
-        if parts.scheme != "https":
+        if not origin.startswith("https://"):
             return GateFailure(
                 "secrets would travel in clear", origin, "an https address", "give the authority a certificate that the runner trusts"
             )
-        if _is_this_host(parts.hostname or "") or (parts.hostname or "").partition(".")[0] in (case.lane.runner_ref, *case.lane.names):
+        try:
+            host = host_of(origin).lower()
+        except ValueError:
+            return GateFailure("the authority's address is none", origin, "an IPv6 address in the brackets", "correct vault.address")
+        if is_this_host(host) or host.partition(".")[0] in (case.lane.runner_ref, *map(str.lower, case.lane.names)):
             return GateFailure("the authority would be the runner itself", origin, "another host", "name the authority's own address")
     return ""
-
-
-def _is_this_host(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified or address.is_link_local
