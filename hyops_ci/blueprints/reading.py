@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, Literal
 
-from hyops_ci.contracts.base import MAX_INT
+from hyops_ci.contracts.base import MAX_INT, STATE_REF
 from hyops_ci.contracts.facts import EffectiveBlueprint, EffectiveStep
 from hyops_ci.contracts.facts import upstream_states as upstream_states
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import Exit, Refusal, shown
 
 Origin = Literal["spec", "inputs_file", "overlay", "guard"]
 TOP_KEYS: Final = frozenset(
@@ -30,6 +30,7 @@ STEP_KEYS: Final = frozenset(
 _STEP_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _MODULE: Final = re.compile(r"[a-z0-9][a-z0-9/_-]{0,127}")
 _INSTANCE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_STATE: Final = re.compile(STATE_REF, re.ASCII)
 _ACTIONS: Final = frozenset({"apply", "deploy", "plan", "validate"})
 
 
@@ -77,6 +78,10 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
     if instance and not _INSTANCE.fullmatch(instance):
         raise _refuse(f"steps/{index}/state_instance", instance, "letters, digits, dot, dash and underscore")
     contracts = _mapping(step.get("contracts"), f"steps/{index}/contracts")
+    required = _texts(contracts.get("requires_module_state_ok"), f"steps/{index}/contracts")
+    states = tuple(dict.fromkeys([*_needed(inputs, given), *required]))
+    if strange := [ref for ref in states if not _STATE.fullmatch(ref.lower())]:
+        raise _refuse(f"steps/{index}", shown(strange[0], 200), "state references: <module> or <module>#<instance>")
     return EffectiveStep(
         id=_text(step.get("id"), f"steps/{index}/id", _STEP_ID),
         module_ref=module_ref,
@@ -91,9 +96,7 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
         inputs=inputs,
         origins=origins,
         required_env=tuple(sorted(set(_texts(inputs.get("required_env"), f"steps/{index}/inputs/required_env")))),
-        state_refs=tuple(
-            dict.fromkeys([*_needed(inputs, given), *_texts(contracts.get("requires_module_state_ok"), f"steps/{index}/contracts")])
-        ),
+        state_refs=states,
         publishes=f"{module_ref}#{instance}" if instance else module_ref,
         spec_sha256=spec_sha256,
     )
