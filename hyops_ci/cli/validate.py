@@ -21,19 +21,28 @@ from hyops_ci.cli.options import format_option, moment_option
 @format_option
 def command(file: Path, config: Path | None, at: datetime | None, output: str) -> int:
     """Say whether FILE (- for standard input) is a well-formed decision, artifact or HybridOps record."""
+    from hyops_ci.intake.kinds import TAKEN, check_mode
     from hyops_ci.intake.validate import validate
+    from hyops_ci.parsing.strict_json import parse
 
     data = read_input(file)
     kind = validate(data, "the record" if str(file) == "-" else file.name)
     means: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
     if config is not None:
-        means = _through(data, config, at)
+        means, warnings = _through(data, config, at)
+    elif kind in TAKEN:
+        check_mode(kind, parse(data))
     if output == "json":
         import json
 
-        terminal.out(json.dumps({"valid": True, "kind": kind, **means}, sort_keys=True))
+        terminal.out(
+            json.dumps({"valid": True, "kind": kind, **means, **({"warnings": list(warnings)} if warnings else {})}, sort_keys=True)
+        )
     else:
         terminal.out(f"ok: {kind}" + "".join(f", {name} {value}" for name, value in means.items()))
+        for warning in warnings:
+            terminal.out(f"warning: {warning}")
     return 0
 
 
@@ -58,13 +67,15 @@ def read_input(file: Path) -> bytes:
         ) from None
 
 
-def _through(data: bytes, config: Path, at: datetime | None) -> dict[str, str]:
-    """Return what the record means under a config."""
+def _through(data: bytes, config: Path, at: datetime | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return what the record means under a config, and the warnings of that."""
     from datetime import UTC
 
     from hyops_ci.config.file import read_config
     from hyops_ci.intake.decision import read_decision
 
     known, _ = read_config(config.read_bytes(), config.name)
-    decision = read_decision(data, config=known, now=at or datetime.now(UTC)).decision
-    return {"service": decision.service, "decision_type": decision.decision_type.value, "decision_digest": decision.digest()}
+    intake = read_decision(data, config=known, now=at or datetime.now(UTC))
+    decision = intake.decision
+    means = {"service": decision.service, "decision_type": decision.decision_type.value, "decision_digest": decision.digest()}
+    return means, intake.warnings

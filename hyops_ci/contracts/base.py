@@ -25,6 +25,7 @@ _CLEAN_SCHEMA: Final[dict[str, Any]] = {"not": {"pattern": FORBIDDEN}}
 YEAR: Final = "(19[7-9][0-9]|2[0-9]{3})"
 """1970 to 2999. What is added to a time of a document, or taken from it, then never leaves the calendar, whoever wrote the time."""
 _MOMENT: Final = rf"^{YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?Z$"
+MOMENT: Final = "an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z, of the years 1970 to 2999, at most six digits after the point"
 _DURATION: Final = r"^PT([0-9]{1,4}H([0-9]{1,5}M)?([0-9]{1,6}S)?|[0-9]{1,5}M([0-9]{1,6}S)?|[0-9]{1,6}S)$"
 _DURATION_PARTS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
@@ -32,6 +33,12 @@ _DURATION_PARTS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 def _clean(value: object) -> object:
     if isinstance(value, str) and (hit := _FORBIDDEN.search(value)):
         raise ValueError(f"holds the control character U+{ord(hit.group()):04X}")
+    return value
+
+
+def _inside(value: str) -> str:
+    if re.search(_LEADS_OUT, value):
+        raise ValueError("leads out of the repository, or into .git")
     return value
 
 
@@ -43,7 +50,7 @@ def _calendar(value: str) -> str:
 def moment(text: str) -> datetime:
     """The instant a document's time names, in UTC. Raises ValueError for anything but an RFC 3339 UTC time of the years 1970 to 2999."""
     if not re.fullmatch(_MOMENT, text, re.ASCII):
-        raise ValueError("must be an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z, of the years 1970 to 2999")
+        raise ValueError(f"must be {MOMENT}")
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
 
 
@@ -86,12 +93,12 @@ class Text(GroupedMetadata):
 
 Clean = Annotated[str, Text()]
 Short = Annotated[str, Text(at_least=1, at_most=200)]
-Utc = Annotated[str, Text(_MOMENT, format="date-time"), AfterValidator(_calendar)]
+Utc = Annotated[str, Text(_MOMENT, format="date-time", description=MOMENT), AfterValidator(_calendar)]
 Duration = Annotated[str, Text(_DURATION)]
 Digest = Annotated[str, Text(SHA256)]
 Sha = Annotated[str, Text(r"^[0-9a-f]{40}$")]
 Name = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}$")]
-ServiceId = Annotated[str, Text(r"^[a-z0-9-]{1,38}/[a-z0-9-]{1,38}$")]
+ServiceId = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}/[a-z0-9][a-z0-9-]{0,37}$")]
 DecisionId = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,127}$")]
 RunId = Annotated[str, Text(r"^([0-9]{1,20}-[0-9]{1,4}|local-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$")]
 Label = Annotated[str, Text(r"^[A-Za-z0-9._-]{1,100}$")]
@@ -99,7 +106,25 @@ EnvKey = Annotated[str, Text(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 STATE_REF: Final = r"^[a-z0-9][a-z0-9/_-]{0,127}(#[a-z0-9][a-z0-9_.-]{0,63})?$"
 StateRef = Annotated[str, Text(STATE_REF)]
 BlueprintRef = Annotated[str, Text(r"^[a-z0-9][a-z0-9/_-]{0,127}@[a-z0-9][a-z0-9._-]{0,31}$")]
-RepoPath = Annotated[str, Text(r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$")]
+_LEADS_OUT: Final = r"(^|/)(\.\.?|\.[gG][iI][tT])(/|$)|//|/$"
+_REPO_PATH: Final = "a path of a file inside the repository: letters, digits, _ . - and /, no `..`, nothing in .git"
+RepoPath = Annotated[
+    str,
+    Text(
+        r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$",
+        description=_REPO_PATH,
+        **{"not": {"pattern": f"{FORBIDDEN}|{_LEADS_OUT}", "title": _REPO_PATH}},
+    ),
+    AfterValidator(_inside),
+]
+HostPath = Annotated[
+    str,
+    Text(
+        r"^(/(\.{0,2}[A-Za-z0-9_@+~-][A-Za-z0-9._@+~-]*))+$",
+        at_most=1000,
+        description="an absolute path of the runner: letters, digits and . _ @ + ~ -, no `..`",
+    ),
+]
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LAST_LABEL: Final = r"([A-Za-z]|[0-9]+[A-WYZa-wyz]|[0-9]+-+[A-Za-z0-9])([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -107,7 +132,7 @@ HOST: Final = rf"(({_LABEL}\.){{0,126}}{_LAST_LABEL}\.?|({_BYTE}\.){{3}}{_BYTE}|
 """A name, an IPv4 address in its one spelling (`127.1` and `0x7f.1` are others), or an IPv6 address in brackets."""
 PORT: Final = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 Origin = Annotated[str, Text(rf"^https?://{HOST}(:{PORT})?$", at_most=270)]
-# Name: a lane, env or runner. RepoPath: inside the caller's repository (`..` is refused where it is read).
+# Name: a lane, env or runner. RepoPath: inside the caller's repository. HostPath: on the runner.
 # Origin: scheme, host and port of a server, nothing that a path could hide in.
 
 

@@ -19,6 +19,7 @@ from hyops_ci.contracts.base import (
     Document,
     Duration,
     EnvKey,
+    HostPath,
     Label,
     Model,
     Name,
@@ -90,10 +91,10 @@ class EnvPolicy(Model):
 class Host(Model):
     """Where HyOps lives on the runner."""
 
-    core_root: Clean = "/opt/hybridops/core/app"
-    hyops: Clean = "/opt/hybridops/core/venv/bin/hyops"
-    envs_base: Clean | None = None
-    vault_password_file: Clean | None = None
+    core_root: HostPath = "/opt/hybridops/core/app"
+    hyops: HostPath = "/opt/hybridops/core/venv/bin/hyops"
+    envs_base: HostPath | None = None
+    vault_password_file: HostPath | None = None
     env_pass: tuple[EnvKey, ...] = ()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -56,7 +57,12 @@ class Signal(Model):
     observed_at: Utc | None = None
 
 
-Rationale = Annotated[str, Text(at_least=1, at_most=2000)]
+_SEEN: Final = (
+    "[^ \u00a0\u00ad\u034f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u202f\u205f-\u206f\u2800\u3000\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0]"
+)
+"""A character that is more than room."""
+Rationale = Annotated[str, Text(_SEEN, at_least=1, at_most=2000, description="a reason that can be seen, of at most 2000 characters")]
 RestorePoint = Annotated[str, Text(r"^(latest|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63})$")]
 
 
@@ -86,3 +92,8 @@ class Decision(Document):
     secondary_backup_copy_required: bool | None = None
     cutover_policy: Short | None = None
     extensions: Annotated[dict[Short, Short], Field(max_length=20)] = {}
+
+
+def is_seen(text: str) -> bool:
+    """Return whether a reader of `text` sees anything."""
+    return re.search(_SEEN, text) is not None

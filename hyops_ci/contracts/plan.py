@@ -17,6 +17,7 @@ from hyops_ci.contracts.base import (
     Document,
     Duration,
     EnvKey,
+    HostPath,
     Label,
     Model,
     Name,
@@ -171,11 +172,11 @@ class Plan(Document):
     steps: Annotated[tuple[PlannedStep, ...], Field(min_length=1)]
     point_of_no_return: Clean
     """Id of the first commit step, or empty when no step commits."""
-    core_root: Clean
-    hyops: Clean
+    core_root: HostPath
+    hyops: HostPath
     hyops_versions: Short
-    envs_base: Clean = ""
-    vault_password_file: Clean = ""
+    envs_base: HostPath | Literal[""] = ""
+    vault_password_file: HostPath | Literal[""] = ""
     env_pass: tuple[EnvKey, ...] = ()
     secrets: SecretPlan
     approval: ApprovalDemand

@@ -103,7 +103,7 @@ def read_form(form: Form, *, repository_id: int, run_id: str, login: str, create
         "rationale": form.reason,
         "issued_at": created_at,
         "issuer": f"github:{login}",
-        "restore_point": form.restore or "latest",
+        "restore_point": "latest" if form.restore.lower() in ("", "latest") else form.restore,
         "old_primary": form.old_primary or "not-confirmed",
     }
     source = json.dumps(value, indent=2, sort_keys=True).encode()

@@ -8,6 +8,18 @@ from typing import Any, Final
 from hyops_ci.errors import Exit, Refusal
 
 IDS: Final = {"execution_id": "execution-record", "dispatch_id": "dispatch-request", "attempt_id": "executor-attempt"}
+TAKEN: Final = {
+    "decision-record": ({"emitted"}, "emit-only"),
+    "dispatch-request": ({"awaiting-approval", "queued"}, "record-only"),
+    "execution-record": ({"approved-ready"}, "approval-only"),
+    "executor-attempt": ({"dry-run-ready"}, "dry-run"),
+}
+WHY_NOT: Final = {
+    "proposed": "a dry run of the decision service",
+    "queued-local-exec": "already executed at the edge",
+    "local-hyops": "already executed at the edge, or blocked there",
+}
+"""Why a record in this state or mode is not acted on."""
 _RECORD_ONLY: Final = frozenset({"module_ref", "target_mode", "thanos_query_url", "signal_ready"})
 
 
@@ -31,3 +43,24 @@ def kind_of(value: Mapping[str, Any]) -> str:
         expected="a Decision (kind: Decision), the minimal artifact, or one HybridOps record with one of its ids",
         fix="send the document as its author wrote it, one at a time",
     )
+
+
+def identity_of(kind: str, value: Mapping[str, Any]) -> str:
+    """Return the id of a record of this kind."""
+    return str(value[next((key for key, known in IDS.items() if known == kind), "decision_id")])
+
+
+def check_mode(kind: str, value: Mapping[str, Any]) -> None:
+    """Raise Refusal (exit 3) `record.mode` for a well-formed record that says it is a dry run, or executed already."""
+    statuses, mode = TAKEN[kind]
+    for said, allowed in ((str(value["status"]), statuses), (str(value["execution_mode"]), {mode})):
+        if said not in allowed:
+            why = WHY_NOT.get(said, f"not {' or '.join(sorted(allowed))}")
+            raise Refusal(
+                "record.mode",
+                f"the record is {why}",
+                exit_code=Exit.DECISION,
+                found=f"{identity_of(kind, value)}: {said}",
+                expected=f"status {' or '.join(sorted(statuses))}, mode {mode}",
+                fix="decide as a person, or wait for the next record",
+            )

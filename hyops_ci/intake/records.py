@@ -12,10 +12,11 @@ from typing import Any, Final, Never
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig, Route
-from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.decision import Decision, is_seen
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt, RecordCheck
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.intake.kinds import check_mode, identity_of
 from hyops_ci.parsing.documents import read_model
 
 Record = DecisionRecord | DispatchRequest | ExecutionRecord | ExecutorAttempt
@@ -25,23 +26,6 @@ MODELS: Final[Mapping[str, type[Record]]] = {
     "execution-record": ExecutionRecord,
     "executor-attempt": ExecutorAttempt,
 }
-ID: Final = {
-    "decision-record": "decision_id",
-    "dispatch-request": "dispatch_id",
-    "execution-record": "execution_id",
-    "executor-attempt": "attempt_id",
-}
-TAKEN: Final = {
-    "decision-record": ({"emitted"}, "emit-only"),
-    "dispatch-request": ({"awaiting-approval", "queued"}, "record-only"),
-    "execution-record": ({"approved-ready"}, "approval-only"),
-    "executor-attempt": ({"dry-run-ready"}, "dry-run"),
-}
-WHY_NOT: Final = {
-    "proposed": "a dry run of the decision service",
-    "queued-local-exec": "already executed at the edge",
-    "local-hyops": "already executed at the edge, or blocked there",
-}
 REQUEST_WARNING: Final = "a request hides how its source record was made: a rehearsal or an action already executed cannot be told apart"
 """Of a dispatch request, and as much of the records that are made of one: an execution record and an executor's attempt."""
 NO_APPROVER_WARNING: Final = "the record calls itself approved and names no approver: an empty approval file is not an approval"
@@ -50,8 +34,9 @@ NO_APPROVER_WARNING: Final = "the record calls itself approved and names no appr
 def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> tuple[Decision, tuple[str, ...]]:
     """The decision that a record means, and warnings. Raises Refusal (exit 3, or 4 where the routes say no)."""
     record = read_model(MODELS[kind], value, f"the {kind}")
-    identity = str(value[ID[kind]])
-    _check_mode(kind, record, identity)
+    identity = identity_of(kind, value)
+    check_mode(kind, value)
+    _check_freshness(record, identity)
     route = _route(kind, record, config, identity)
     env = record.runtime_env if isinstance(record, DecisionRecord) else record.target_env
     if env != route.service.partition("/")[2]:
@@ -75,7 +60,7 @@ def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> 
         "decision_id": decision_id(identity),
         "decision_type": route.as_type.value,
         "service": route.service,
-        "rationale": record.rationale or "no reason given by the record",
+        "rationale": record.rationale if is_seen(record.rationale) else "no reason given by the record",
         "issued_at": stamp(record.at()),
         "issuer": f"hybridops:{kind}",
         "signals": [_signal(check) for check in record.checks],
@@ -104,12 +89,7 @@ def decision_id(identity: str) -> str:
     return identity if len(identity) <= 128 else f"{identity[:95]}-{digest_bytes(identity.encode())[7:39]}"
 
 
-def _check_mode(kind: str, record: Record, identity: str) -> None:
-    statuses, mode = TAKEN[kind]
-    for said, allowed in ((record.status, statuses), (record.execution_mode, {mode})):
-        if said not in allowed:
-            why = WHY_NOT.get(said, f"not {' or '.join(sorted(allowed))}")
-            _refuse("record.mode", f"the record is {why}", f"{identity}: {said}", f"status {' or '.join(sorted(statuses))}, mode {mode}")
+def _check_freshness(record: Record, identity: str) -> None:
     stale = [check.metric for check in record.checks if not check.fresh]
     if stale or not record.checks:
         found = f"{identity}: {', '.join(stale) or 'no checks'}"

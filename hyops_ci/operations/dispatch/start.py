@@ -34,7 +34,8 @@ from hyops_ci.github.dispatch import (
 from hyops_ci.github.repository import repository
 from hyops_ci.intake.decision import read_form
 from hyops_ci.intake.form import Form
-from hyops_ci.intake.records import ID, decision_id
+from hyops_ci.intake.kinds import identity_of
+from hyops_ci.intake.records import decision_id
 from hyops_ci.intake.validate import validate
 from hyops_ci.parsing.strict_json import read_object
 from hyops_ci.text import shell
@@ -142,7 +143,7 @@ def _of_bytes(data: bytes, ref: str) -> _Message:
     """A decision or record as it stands; validated, and its bytes unchanged."""
     kind = validate(data, "the decision")
     document = read_object(data, "the decision")
-    name = str(document[ID.get(kind, "decision_id")])
+    name = identity_of(kind, document)
     inputs = {"decision_ref": ref} if ref else {"decision": data.decode("utf-8")}
     return _Message(inputs, decision_id(name), document, digest_bytes(data), name)
 

@@ -99,6 +99,8 @@ def overlay_guards(case: PlanCase) -> GateOutcome:
 def restore_pin(case: PlanCase) -> GateOutcome:
     """A label needs a step that restores; otherwise naming one would have no effect."""
     label = case.decision.restore_point
+    if label != "latest" and label.lower() == "latest":
+        return GateFailure("a label that reads like the newest one", f"restore point {label}", "latest, in small letters", "correct it")
     if label != "latest" and not any(restores(step) for step in case.blueprint.steps):
         return GateFailure(
             "no step of this blueprint restores", f"restore point {label}, blueprint {case.blueprint.ref}", "latest", "leave the label out"

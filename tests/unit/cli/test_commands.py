@@ -269,3 +269,59 @@ def test_a_ledger_from_its_making(run: Run, tmp_path: Path) -> None:
     assert run("ledger", "init", *named, "--home", "onprem", "--format", "json").error["gate"] == "ledger.exists"
     shown = run("ledger", "show", *named)
     assert "epoch 0  primary, serves from onprem  free  nobody" in shown.out
+
+
+RECORDS = Path(__file__).parents[2] / "cases" / "intake"
+
+
+def test_validate_refuses_a_dry_run_without_a_config_too(run: Run, tmp_path: Path) -> None:
+    record = json.loads((RECORDS / "accept" / "sample-decision-record-cutover" / "input.json").read_bytes())
+    emitted = tmp_path / "record.json"
+    emitted.write_text(json.dumps(record))
+    assert run("validate", emitted).code == 0
+    for change, why in (
+        ({"status": "proposed"}, "a dry run"),
+        ({"execution_mode": "local-hyops"}, "already executed"),
+        ({"status": "queued-local-exec"}, "already executed"),
+    ):
+        emitted.write_text(json.dumps(record | change))
+        said = run("validate", emitted)
+        assert said.code == 3, change
+        assert why in said.err
+
+
+def test_validate_prints_what_intake_warns_of(run: Run) -> None:
+    words = (
+        RECORDS / "accept" / "empty-approval-is-no-approval" / "input.json",
+        "--config",
+        RECORDS / "configs" / "default.yml",
+        "--at",
+        "2026-11-23T13:40:00Z",
+    )
+    said = run("validate", *words)
+    assert said.code == 0
+    assert "warning: a request hides" in said.out
+    assert "warning: the record calls itself approved" in said.out
+    assert len(json.loads(run("validate", *words, "--format", "json").out)["warnings"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        ({"endpoint_dns_name": "x\ny"}, "port 5432"),
+        ({"endpoint_dns_name": "x" * 195}, "port 5432"),
+        ({"endpoint_dns_name": "db.example.net", "postgresql_port": True}, "port True"),
+        ({"endpoint_dns_name": "db.example.net", "postgresql_port": 65536}, "port 65536"),
+        ({"record_fqdn": 7}, "7 port 5432"),
+    ],
+)
+def test_an_endpoint_that_is_no_name_is_refused(run: Run, tmp_path: Path, inputs: dict[str, Any], found: str) -> None:
+    overlay = {"kind": "BlueprintSpec", "blueprint_ref": "dr/x@v1", "mode": "hybrid"}
+    overlay["steps"] = [{"id": "dns", "module_ref": "m/x", "action": "deploy", "inputs": inputs}]  # type: ignore[assignment]
+    place = tmp_path / ".github"
+    (place / "dr" / "prod").mkdir(parents=True)
+    (place / "dr" / "prod" / "x.yml").write_text(json.dumps(overlay))
+    config = place / "dr-dispatch.yml"
+    config.write_text("services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/x@v1}}}\n")
+    said = run("config", "explain", config)
+    assert (said.code, found in said.err) == (4, True), said.err
