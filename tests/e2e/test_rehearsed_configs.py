@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE, Site
 from hyops_ci.operations.rehearse.scenarios import rehearse
 from hyops_ci.stages.context import SystemClock
@@ -71,7 +72,16 @@ def test_a_probe_that_no_plan_accepts_is_refused_here_too(tmp_path: Path) -> Non
 def test_a_path_that_leads_out_is_neither_read_nor_written(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside.yml").write_text("kind: BlueprintSpec\n", encoding="utf-8")
     config = repository(tmp_path / "caller", ONE.replace("@v1}", f"@v1, overlay: {path}}}"))
-    ended = rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
-    assert ended.result.refusal is not None
-    assert "leads out of the repository" in ended.result.refusal.found
+    with pytest.raises(Refusal) as caught:
+        rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
+    assert (caught.value.gate, path in caught.value.found) == ("config.schema", True)
     assert not (tmp_path / "here" / "outside.yml").exists()
+
+
+def test_a_link_that_leads_out_is_neither_read_nor_written(tmp_path: Path) -> None:
+    (tmp_path / "outside.yml").write_text("kind: BlueprintSpec\n", encoding="utf-8")
+    config = repository(tmp_path / "caller", ONE.replace("@v1}", "@v1, overlay: .github/out/outside.yml}"))
+    (config.parent / "out").symlink_to(tmp_path)
+    rehearse(Site(tmp_path / "here", SystemClock()), "recovered", config=config)
+    copied = [path.read_text("utf-8") for path in (tmp_path / "here").rglob("outside.yml")]
+    assert "kind: BlueprintSpec\n" not in copied

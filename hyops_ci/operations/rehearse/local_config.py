@@ -100,9 +100,8 @@ def gather(known: DispatchConfig, source: Path, examples: Path, repository: Path
     }
     for path in [*overlays, *([known.vault.secret_map] if known.vault and known.vault.secret_map else [])]:
         to = repository / path
-        if not to.resolve().is_relative_to(repository.resolve()):
-            continue
-        own = next((each for each in (root / path, source.parent / path.removeprefix(".github/")) if each.is_file()), None)
+        places = (root / path, source.parent / path.removeprefix(".github/"))
+        own = next((each for each in places if each.is_file() and each.resolve().is_relative_to(root.resolve())), None)
         service, blueprint = overlays.get(path, ("", ""))
         example = examples / (blueprint.partition("@")[0].rpartition("/")[2] + ".yml")
         found = own or (example if example.is_file() else None)
