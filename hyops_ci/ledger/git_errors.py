@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_process import first_line
 from hyops_ci.ledger.git_rejections import REJECTIONS, RULES, TOKEN
 
-__all__ = ["RULES", "TOKEN", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unsent"]
+__all__ = ["RULES", "TOKEN", "Unsent", "gone", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unsent"]
 _SLOW_DOWN: Final = re.compile(r"returned error: 429|rate limit|abuse detection", re.I)
 _SILENCE: Final = re.compile(
     r"could not resolve (host|hostname|proxy)|name resolution|name or service not known|no address associated"
@@ -29,6 +29,10 @@ _CUT: Final = re.compile(r"hung up unexpectedly|early EOF|unexpected disconnect|
 """What git says of a connection that ended: silence where nothing else is said, else the consequence of that."""
 _NOISE: Final = re.compile(r"^(error:|-)\s*|^Review all repository rules.*|^\s*See https?://.*|^Learn more.*", re.I)
 _REJECTED: Final = re.compile(r"\[(?:remote )?rejected\] \((.*)\)")
+
+
+class Unsent(Fault):
+    """The remote has said where the branch is, and its history did not come. The branch may have changed in between."""
 
 
 def slow_down(output: str) -> bool:
@@ -48,58 +52,51 @@ def refusal(output: str, branch: str) -> Refusal | None:
     """Return the refusal for a permanent error in git's output, None for a transient one."""
     if slow_down(output):
         return None
-    found = next((each for each in REJECTIONS if each.words.search(output)), None)
+    found = next((each for each in REJECTIONS if each.fits(output)), None)
     if found is None:
         return None
     said = quoted(output)
-    if not found.words.search(said):  # the line that says why is not the one that git is loudest about
-        said = "; ".join([said, *(line.strip() for line in output.splitlines() if found.words.search(line))])
-    return Refusal(
-        found.gate,
-        found.reason,
-        exit_code=Exit.CONFLICT,
-        found=f"{branch}: {said}",
-        expected=found.expected,
-        fix=found.fix,
-        docs="ledger.md",
-    )
+    if not found.fits(said):  # the line that says why is not the one that git is loudest about
+        said = "; ".join([said, *(line.strip() for line in output.splitlines() if found.fits(line))])
+    return found.refusal(f"{branch}: {said}")
 
 
 def trouble(output: str, tries: int) -> Fault:
     """Return the fault after the last try: a rate limit, no answer, or an answer that is not understood."""
-    if slow_down(output):
-        gate, reason, expected = "ledger.limited", "the ledger's host limits the rate of requests", "fewer requests from this account"
-        fix = "start a new run in a few minutes"
-    elif silent(output):
-        gate, reason, expected = "ledger.unreachable", "the ledger does not answer", "an answer of the Git remote"
-        fix = "wait and start a new run; with GitHub down: hyops-ci run on the runner"
-    else:
-        gate, reason, expected = "ledger.failed", "the ledger answers, and does not do what it is asked", "a Git remote that works"
-        fix = "see what its text says, and repair that at the remote; if it passes by itself: start a new run"
     found = f"{tries} tries; {quoted(output)}"
-    return Fault(gate, reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix, docs="ledger.md")
+    if slow_down(output):
+        wanted, fix = "fewer requests from this account", "start a new run in a few minutes"
+        return _fault("ledger.limited", "the ledger's host limits the rate of requests", found, wanted, fix)
+    if silent(output):
+        fix = "wait and start a new run; with GitHub down: hyops-ci run on the runner"
+        return _fault("ledger.unreachable", "the ledger does not answer", found, "an answer of the Git remote", fix)
+    fix = "see what its text says, and repair that at the remote; if it passes by itself: start a new run"
+    return _fault("ledger.failed", "the ledger answers, and does not do what it is asked", found, "a Git remote that works", fix)
 
 
 def unfinished(branch: str, seconds: float) -> Fault:
     """Return the fault for a history that did not come to its end, though the remote had answered."""
-    return _unsent(f"{branch}: not complete after {seconds:.0f} s")
+    found, wanted = f"{branch}: not complete after {seconds:.0f} s", "a branch of a few megabytes"
+    fix = "see what the branch holds, and how fast this host is connected; then start a new run"
+    return _fault("ledger.failed", "the ledger answers, but its history does not arrive", found, wanted, fix)
 
 
-def unsent(branch: str, commit: str) -> Fault:
+def unsent(branch: str, commit: str) -> Unsent:
     """Return the fault for a remote that names a commit and does not send it."""
-    return _unsent(f"{branch} at {commit[:12]}: the remote names this commit and sends another history")
-
-
-def _unsent(found: str) -> Fault:
-    return Fault(
+    return Unsent(
         "ledger.failed",
-        "the ledger answers, but its history does not arrive",
+        "the ledger names a commit that it does not send",
         exit_code=Exit.UNAVAILABLE,
-        found=found,
-        expected="a branch of a few megabytes, whole and in time",
-        fix="see what the branch holds, and how fast this host is connected; then start a new run",
+        found=f"{branch} at {commit}",
+        expected="the commit, with its history",
+        fix="git fsck at the remote; then start a new run",
         docs="ledger.md",
     )
+
+
+def gone(output: str) -> bool:
+    """Return whether the remote has the branch no longer."""
+    return "couldn't find remote ref" in output.lower()
 
 
 def quoted(output: str) -> str:
@@ -107,3 +104,7 @@ def quoted(output: str) -> str:
     lines = [_NOISE.sub("", line.removeprefix("remote:").strip()).strip() for line in output.splitlines() if line.startswith("remote:")]
     rejected = _REJECTED.search(output)
     return "; ".join([line for line in lines if line][:3]) or (rejected.group(1) if rejected else first_line(output))
+
+
+def _fault(gate: str, reason: str, found: str, expected: str, fix: str) -> Fault:
+    return Fault(gate, reason, exit_code=Exit.UNAVAILABLE, found=found, expected=expected, fix=fix, docs="ledger.md")

@@ -26,6 +26,8 @@ WAITS: Final = (0.5, 2.0, 5.0)
 """Seconds between tries when the remote does not answer."""
 LONG_WAITS: Final = (10.0, 30.0, 60.0)
 """Seconds between tries under a rate limit: two minutes in all, as for every call to GitHub."""
+RELISTED: Final = 5
+"""Times that a branch is looked for again which has changed while it was fetched."""
 HASTE: Final = 15.0
 """Seconds for one answer of a remote that a run can do without; it is asked once."""
 
@@ -49,16 +51,15 @@ class GitStore:
         """
         self._git.copy.prepare()
         commit = self._listed()
-        if commit is None:
-            return None
-        if self._head is None or self._head.commit != commit:
+        for _ in range(RELISTED):
             try:
-                self._head = self._mended(lambda: self._obtain(commit))
-            except DamagedCopy:
-                if self._git.is_sound():
-                    raise git_errors.unsent(self._branch, commit) from None
-                raise
-        return self._head
+                return self._at(commit)
+            except git_errors.Unsent:
+                listed = commit
+                commit = self._listed()
+                if commit == listed:
+                    raise
+        return self._at(commit)
 
     def recall(self, commit: str) -> Head | None:
         """Return the head of `commit` from the local copy, None where the copy is gone or damaged. The remote is not asked."""
@@ -96,13 +97,28 @@ class GitStore:
                 return commit
         return None
 
+    def _at(self, commit: str | None) -> Head | None:
+        if commit is None:
+            return None
+        if self._head is None or self._head.commit != commit:
+            self._head = self._mended(lambda: self._obtain(commit))
+        return self._head
+
     def _obtain(self, commit: str) -> Head:
-        """Return `commit` with its history, fetched where it is not here. Raises DamagedCopy where that does not help."""
+        """Return `commit` with its history, fetched where it is not here.
+
+        Raises DamagedCopy where the copy is to blame that it is not, Unsent where it is the remote.
+        """
         try:
             return self._history.load(commit)
         except DamagedCopy:
             self._fetch(self._git.remote)
-        head = self._history.load(commit)
+        try:
+            head = self._history.load(commit)
+        except DamagedCopy:
+            if self._git.is_sound():
+                raise git_errors.unsent(self._branch, commit[:12]) from None
+            raise
         self._git.copy.note(commit)
         return head
 
@@ -179,6 +195,8 @@ class GitStore:
             if (refusal := self._refusal(output, own)) is not None:
                 raise refusal
             if words[0] == "fetch":
+                if git_errors.gone(output):
+                    raise git_errors.unsent(self._branch, "a commit that is gone")
                 if done.code == NO_ANSWER:
                     raise git_errors.unfinished(self._branch, limit)
                 self._refuse_own(output, own)

@@ -131,3 +131,48 @@ def test_git_would_have_done_it(address: str, remote: Path, tmp_path: Path) -> N
     stranger = git(remote, "commit-tree", tree, "-m", "another root")
     git(remote, "push", "--quiet", f"--force-with-lease={REF}:{before}", address, f"{stranger}:{REF}")
     assert git(remote, "rev-parse", REF) == stranger
+
+
+def before_the_fetch(ledger: Ledger, deed: Callable[[], object]) -> None:
+    """Do `deed` once, when the remote has said where the branch is and its history is not here yet."""
+    git_of_ours = ledger._store._git  # type: ignore[attr-defined]
+    run = git_of_ours.run
+
+    def late(*words: str, **options: Any) -> Any:
+        if words[0] == "fetch":
+            git_of_ours.run = run
+            deed()
+        return run(*words, **options)
+
+    git_of_ours.run = late
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "no-memory"])
+def test_a_branch_that_is_deleted_while_it_is_read(memory: bool, address: str, remote: Path, tmp_path: Path) -> None:
+    """It is looked for again, and is gone: that is said, and not that the remote fails."""
+    seen = TipMemory(tmp_path / "memory.json") if memory else None
+    ours = Ledger(GitStore(address, BRANCH, tmp_path / "ours", sleep=lambda _: None), SERVICE, seen)
+    ours.init("onprem", at(-60))
+    theirs = Ledger(GitStore(address, BRANCH, tmp_path / "theirs"), SERVICE)
+    theirs.claim(request_of_drill())
+    before_the_fetch(ours, lambda: git(remote, "update-ref", "-d", REF))
+    with pytest.raises(Refusal, match=r"ledger\.alarm" if memory else r"ledger\.missing"):
+        ours.tip()
+
+
+def test_a_branch_that_is_rolled_back_while_it_is_read(address: str, remote: Path, tmp_path: Path) -> None:
+    """A host that never saw the newest: it reads what the remote says now."""
+    first = git_state(address, remote, tmp_path)
+    ours = Ledger(GitStore(address, BRANCH, tmp_path / "ours", sleep=lambda _: None), SERVICE)
+    before_the_fetch(ours, lambda: git(remote, "update-ref", REF, first))
+    assert ours.tip().epoch == 0
+    assert not list(tmp_path.glob("*.damaged")), "its copy is whole"
+
+
+def git_state(address: str, remote: Path, folder: Path) -> str:
+    """A ledger with one claim; the commit before it."""
+    theirs = Ledger(GitStore(address, BRANCH, folder / "theirs"), SERVICE)
+    theirs.init("onprem", at(-60))
+    first = git(remote, "rev-parse", REF)
+    theirs.claim(request_of_drill())
+    return first
