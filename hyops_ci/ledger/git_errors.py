@@ -65,13 +65,28 @@ def trouble(output: str, tries: int) -> Fault:
     """Return the fault after the last try: a rate limit, no answer, or an answer that is not understood."""
     found = f"{tries} tries; {quoted(output)}"
     if slow_down(output):
-        wanted, fix = "fewer requests from this account", "start a new run in a few minutes"
-        return _fault("ledger.limited", "the ledger's host limits the rate of requests", found, wanted, fix)
+        return _fault(
+            "ledger.limited",
+            "the ledger's host limits the rate of requests",
+            found,
+            "fewer requests from this account",
+            "start a new run in a few minutes",
+        )
     if silent(output):
-        fix = "wait and start a new run; with GitHub down: hyops-ci run on the runner"
-        return _fault("ledger.unreachable", "the ledger does not answer", found, "an answer of the Git remote", fix)
-    fix = "see what its text says, and repair that at the remote; if it passes by itself: start a new run"
-    return _fault("ledger.failed", "the ledger answers, and does not do what it is asked", found, "a Git remote that works", fix)
+        return _fault(
+            "ledger.unreachable",
+            "the ledger does not answer",
+            found,
+            "an answer of the Git remote",
+            "wait and start a new run; with GitHub down: hyops-ci run on the runner",
+        )
+    return _fault(
+        "ledger.failed",
+        "the ledger answers, and does not do what it is asked",
+        found,
+        "a Git remote that works",
+        "see what its text says, and repair that at the remote; if it passes by itself: start a new run",
+    )
 
 
 def unfinished(branch: str, seconds: float) -> Fault:
