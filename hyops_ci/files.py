@@ -108,6 +108,24 @@ def read_object(path: Path, most: int) -> dict[str, Any]:
     return content
 
 
+def only_root_writes(path: Path) -> bool:
+    """Return whether a file or folder is there that is root's, and that nobody else can write or exchange: so is all on the way to it.
+
+    In a sticky folder of root, such as /tmp, nobody else can exchange what is root's.
+    """
+    try:
+        way = path.absolute()
+        goal = way.resolve(strict=True)
+        facts = [each.lstat() for each in {way, *way.parents, goal, *goal.parents}]
+    except OSError:
+        return False
+    return all(each.st_uid == 0 and (stat.S_ISLNK(each.st_mode) or not each.st_mode & 0o022 or _is_sticky(each.st_mode)) for each in facts)
+
+
+def _is_sticky(mode: int) -> bool:
+    return stat.S_ISDIR(mode) and bool(mode & stat.S_ISVTX)
+
+
 def sync_folder(folder: Path) -> None:
     """Put a folder's names on disk: a file that was made or renamed is there after a power cut too."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

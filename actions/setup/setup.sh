@@ -2,16 +2,24 @@
 # Finds or makes the Python environment of hyops-ci. With arguments it then becomes `hyops-ci` with them; without, it puts `hyops-ci` on
 # the PATH of the job.
 # Nothing that an earlier job may have left is trusted: not the workspace, not the user's home, not the tool cache. Either the environment
-# is one that root made and only root can write, or every file of it is compared with the wheels of requirements/runtime.txt, by their
-# hashes, before it is used. Python runs isolated (-I) throughout.
+# is one that root made (`hyops-ci runner prepare`), the only kind that a host with a trust file takes, or every file of it is compared
+# with the wheels of requirements/runtime.txt, by their hashes, before it is used. Python runs isolated (-I) throughout.
 set -euo pipefail
 umask 022
 started=$SECONDS here=$PWD
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
-wheelhouse=${DR_WHEELHOUSE:-}
+wheelhouse=${DR_WHEELHOUSE:-} preparing=
+if [ "${1:-} ${2:-}" = "runner prepare" ]; then
+  preparing=1
+  for argument; do
+    case ${before:-}=$argument in --wheelhouse=*) wheelhouse=$argument ;; *=--wheelhouse=*) wheelhouse=${argument#*=} ;; esac
+    before=$argument
+  done
+fi
 case $wheelhouse in /* | "") ;; *) wheelhouse=$here/$wheelhouse ;; esac
 cd /
 
+if [ -n "$preparing" ] && [ "$EUID" = 0 ]; then RUNNER_TOOL_CACHE=~root/.cache; fi # sudo may keep another user's home
 key=$({ uname -sm; cat "$root/requirements/runtime.txt"; } | sha256sum)
 key=${key:0:24}
 base=${RUNNER_TOOL_CACHE:-${HOME:-/nonexistent}/.cache}/hyops-ci
@@ -60,6 +68,7 @@ fetch() { # interpreter, what is lacking
   local name pip flags=(--require-hashes --only-binary :all: --no-deps --disable-pip-version-check --no-cache-dir --quiet)
   pip=$("$1" -I -c "$find_pip" 2>/dev/null) || refuse setup.python "$1 has no pip for new environments; install python3-venv"
   if [ -n "$wheelhouse" ]; then
+    unset PIP_FIND_LINKS
     flags+=(--no-index --find-links "$wheelhouse")
   elif [ "${DR_INDEX:-allowed}" = never ]; then
     refuse setup.packages "no wheelhouse, no index allowed, and not on this host: $2; pass wheelhouse"
@@ -83,12 +92,16 @@ else:
     places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
     print([wheel / "pip" for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")][0])'
 
-if ! of_root; then
+if [ -n "$preparing" ] || ! of_root; then
+  if [ -z "$preparing" ] && [ -e /etc/dr-dispatch/trust.json ]; then
+    refuse setup.host "this host pins its callers, and has no environment $key that only root can write; as root in a checkout of this commit on the host: bash actions/setup/setup.sh runner prepare"
+  fi
   mkdir -p "$base"
   exec 9>"$base/$key.lock"
   flock 9
   of_wheels
   exec 9>&-
+  export DR_WHEELS=$home/wheels
   home=$home/environment
 fi
 

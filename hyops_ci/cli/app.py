@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evidence": ("evidence", "Verify, show or report a sealed bundle."),
     "ledger": ("ledger", "Make, show, settle or merge the ledger of a service."),
     "environment": ("environment", "Compare GitHub's environments with what the config demands."),
-    "runner": ("runner", "Ask GitHub for the standing runners of the lanes."),
+    "runner": ("runner", "Ask GitHub for the standing runners of the lanes; prepare the host of one."),
     "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
 }
 

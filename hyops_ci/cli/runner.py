@@ -1,18 +1,22 @@
-"""`hyops-ci runner`: the standing runners of the lanes."""
+"""`hyops-ci runner`: the standing runners of the lanes, and their hosts."""
 
 from __future__ import annotations
 
+import os
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from hyops_ci.cli.options import config_option, format_option, repository_option
+from hyops_ci.cli.options import config_option, format_option, gather, repository_option
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
+    from hyops_ci.operations.prepare.prepare import PreparedHost
     from hyops_ci.stages.watch.runner_status import RunnerStatus
 
 MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
@@ -20,7 +24,7 @@ MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL
 
 @click.group("runner")
 def command() -> None:
-    """The standing runners of the lanes."""
+    """The standing runners of the lanes, and their hosts."""
 
 
 @command.command("status")
@@ -49,6 +53,62 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
     silent = any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found)
     return int(Exit.RUNNER if silent else Exit.DONE)
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What is put on the host, and for whom."""
+
+    user: str
+    trust: Path | None
+    wheelhouse: Path | None
+    agent: Path | None
+    dry_run: bool
+
+
+@command.command("prepare")
+@click.option("--user", default="gha-runner", show_default=True, help="The user that the agent runs as: it may read the host's key.")
+@click.option(
+    "--trust", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="The trust file that init prints; - reads stdin."
+)
+@click.option("--wheelhouse", type=click.Path(path_type=Path, file_okay=False), help="Folder of the wheels, without an index.")
+@click.option("--agent", type=click.Path(path_type=Path, file_okay=False), help="Folder of the agent: its .env is made to name the hook.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@format_option
+@gather(PrepareOptions)
+def prepare(options: PrepareOptions, output: str) -> int:
+    """As root on a runner's host: make its key, trust file, job-started hook and environment; print what a reviewer adds to the config.
+
+    Started in a checkout of the release that callers pin, by `bash actions/setup/setup.sh runner prepare`, which needs no hyops-ci yet.
+    Done again, it changes only what differs.
+    """
+    import pwd
+
+    from hyops_ci.cli.render import emit
+    from hyops_ci.operations.prepare.prepare import HostOrder, prepare_host
+
+    try:
+        account = pwd.getpwnam(options.user)
+    except KeyError:
+        raise click.UsageError(f"--user {options.user!r}: there is no such user on this host") from None
+    trust = b"" if options.trust is None else sys.stdin.buffer.read() if str(options.trust) == "-" else options.trust.read_bytes()
+    wheels = os.environ.get("DR_WHEELS") or str(options.wheelhouse or "")
+    order = HostOrder(options.user, account.pw_uid, account.pw_gid, trust, wheels, options.agent, only_say=options.dry_run)
+    done = prepare_host(order)
+    emit(output, prepared_lines(done, options), asdict(done))
+    return 0
+
+
+def prepared_lines(done: PreparedHost, options: PrepareOptions) -> list[str]:
+    """Return the lines on what was done, what a reviewer adds to the config, and what is left."""
+    would = {"made": "would make", "changed": "would change", "kept": "keep"} if options.dry_run else {}
+    lines = [f"{would.get(how, how):<8} {path}" for how, path in done.steps]
+    name = done.runner_refs[0]
+    key = done.public_key or "the key that is made"
+    lines += ["", "add to .github/dr-dispatch.yml, below host_keys: where there is such a line", "host_keys:", f'  {name}: "{key}"']
+    if options.agent is None:
+        lines += ["", "add to .env in the folder of the agent, a file of root (or name the folder: --agent)", done.environment_line]
+    return [*lines, "", "then     restart the agent: it reads .env when it starts"]
 
 
 def owner(client: Client) -> str:

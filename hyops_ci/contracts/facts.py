@@ -195,6 +195,8 @@ class CheckFacts(Model):
     """Names of the hosts whose signatures in the ledger are believed. None: nobody signs it."""
     unsigned_ledger: str = ""
     """Why this host signs no transition of the ledger that others believe; empty where it does."""
+    job_hook: bool = False
+    """Whether this job began behind a job-started hook that only root can change; in a shell there is no job."""
     hyops_version: str
     hyops_is_stand_in: bool = False
     overlay_sha256: str

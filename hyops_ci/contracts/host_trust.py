@@ -48,6 +48,8 @@ class HostTrust(Document):
     """Commits of dr-dispatch that callers may pin; two while rolling over."""
     workflow_ref: WorkflowPath | None = None
     """`<owner>/dr-dispatch/.github/workflows/dispatch.yml`: the one workflow whose jobs come here."""
+    caller_workflows: Annotated[tuple[WorkflowPath, ...], Field(max_length=20)] = ()
+    """`<owner>/<repository>/.github/workflows/dr.yml`: the workflows that may start a run; none listed: any of the repository, on `ref`."""
     issuer: Issuer = "https://token.actions.githubusercontent.com"
     """Who signs the jobs' tokens; on GitHub Enterprise Server `https://<host>/_services/token`."""
     runner_refs: Annotated[tuple[Name, ...], Field(min_length=1)]

@@ -22,6 +22,7 @@ _PINNED: Final = "start the run from the pinned caller; or, as root on the host,
 _FIXES: Final[Mapping[str, str]] = {
     "job_workflow_sha": "pin dr-dispatch at that commit in the caller; or, rolling over, add the new one to workflow_shas on the host",
     "job_workflow_ref": "call dispatch.yml of that repository; or, as root on the host, correct workflow_ref",
+    "workflow_ref": "start the run by a workflow that caller_workflows of the host's trust file lists; or, as root, add this one",
     "ref": "start the workflow on the pinned branch",
     "ref_protected": "protect the branch with a ruleset: pull request required, code owners over .github/**",
     "event_name": "start the workflow by hand, by repository_dispatch or on a schedule",
@@ -154,6 +155,8 @@ def _demands(trust: HostTrust, expected: Expected) -> Iterator[tuple[str, tuple[
     yield "job_workflow_sha", trust.workflow_shas
     if trust.workflow_ref is not None:
         yield "job_workflow_ref", (trust.workflow_ref,)
+    if trust.caller_workflows:
+        yield "workflow_ref", trust.caller_workflows
     yield "environment", expected.gates
     yield "runner_environment", (SELF_HOSTED,)
     yield "run_id", tuple(value for name, value in expected.said.items() if name == "run_id")
@@ -165,7 +168,7 @@ def _fits(claim: str, claims: Mapping[str, object], allowed: tuple[str, ...]) ->
     value = claims.get(claim)
     if not isinstance(value, str):
         return False
-    if claim == "job_workflow_ref":  # `<path>@<ref>`; the commit behind the ref is a claim of its own
+    if claim in ("job_workflow_ref", "workflow_ref"):  # `<path>@<ref>`; commit and ref are claims of their own
         return any(value.startswith(f"{path}@") for path in allowed)
     return value in allowed
 

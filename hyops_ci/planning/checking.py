@@ -35,6 +35,8 @@ def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
     said = []
     if not facts.runner_verified:
         said.append("this host does not pin its callers")
+    elif not facts.job_hook:
+        said.append("a stranger's job is not ended before its first step here: no job-started hook of root")
     if facts.unsigned_ledger:
         said.append(f"no host signs the ledger, so whoever may push may write it: {facts.unsigned_ledger}")
     if facts.hyops_is_stand_in:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
@@ -29,6 +29,7 @@ from hyops_ci.execution.command import Runtime, child_environment, command_line,
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.question import Answer, ask
 from hyops_ci.execution.records import read_preflight, read_states
+from hyops_ci.files import only_root_writes
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
@@ -40,6 +41,8 @@ from hyops_ci.stages.planned_run import PlannedRun
 PRESENT = "present-at-the-authority"
 """Stands for a secret whose name the authority has: HyOps' preflight asks only whether the name is set (HyOps `blueprint/planner.py`)."""
 STAND_IN = "+stand.in"
+JOB_HOOK: Final = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
+"""Names the script that GitHub's agent starts before a job (docs/host-trust.md)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         runner_verified=run.caller_verified,
         host_keys=tuple(run.host_key.trusted),
         unsigned_ledger=run.host_key.trouble,
+        job_hook=behind_job_hook(context),
         hyops_version=view.version,
         hyops_is_stand_in=view.version.endswith(STAND_IN),
         overlay_sha256=view.overlay_sha256,
@@ -114,6 +118,15 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         disk_free_bytes=shutil.disk_usage(root).free,
         clock_offset_seconds=context.clock_ahead(),
     )
+
+
+def behind_job_hook(context: RunContext) -> bool:
+    """Return whether the agent starts its jobs behind a hook that only root can change: it hands its own environment on to them.
+
+    In a shell there is no job that could have begun.
+    """
+    hook = context.environ.get(JOB_HOOK, "")
+    return not context.job.on_github or (hook.startswith("/") and Path(hook).is_file() and only_root_writes(Path(hook)))
 
 
 def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> EffectiveBlueprint:

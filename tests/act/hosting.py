@@ -1,7 +1,7 @@
-"""A runner host with a trust file: act runs where /etc/dr-dispatch/trust.json is the given one and belongs to root.
+"""A runner host as root prepared it: /etc/dr-dispatch/trust.json is the given one, /opt/dr-dispatch holds environment and hook.
 
-The path is part of what is tested, so no variable moves it. The command gets a mount namespace of its own, in which /etc
-is a copy in memory with the file in it; outside nothing changes, and with the last process it is gone.
+The paths are part of what is tested, so no variable moves them. The command gets a mount namespace of its own, in which /etc
+is a copy in memory with the file in it, and /opt has one folder more; outside nothing changes, and with the last process it is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
+
+from hyops_ci.files import locked
+from hyops_ci.operations.prepare.environment import Requirements, make, requirements_of
+from hyops_ci.operations.prepare.prepare import HOOK_TEXT
+from tests.act.running import HOST
+from tests.act.setting_up import wheels
 
 if TYPE_CHECKING:
     from tests.act.site import Site
@@ -20,14 +27,27 @@ if TYPE_CHECKING:
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 
 _DRESS: Final = """
-trust=$1 etc=$2; shift 2
-mkdir -p "$etc"
+trust=$1 etc=$2 opt=$3 prepared=$4 hook=$5; shift 5
+mkdir -p "$etc" "$opt"
+mount -t tmpfs -o mode=755 tmpfs "$opt"
+for each in /opt/*/; do
+  if [ -d "$each" ]; then mkdir "$opt/$(basename "$each")"; mount --rbind "$each" "$opt/$(basename "$each")"; fi
+done
+if [ -n "$prepared" ]; then
+  mkdir -p "$opt/dr-dispatch/$(basename "$prepared")"
+  mount --bind "$prepared" "$opt/dr-dispatch/$(basename "$prepared")"
+  cp "$hook" "$opt/dr-dispatch/job-started.sh"
+  chmod 755 "$opt/dr-dispatch/job-started.sh"
+fi
+mount --rbind "$opt" /opt
 mount -t tmpfs -o mode=755 tmpfs "$etc"
 cp -a /etc/. "$etc"/ 2>/dev/null || :   # what this user may not read is left out
-mkdir -p "$etc/dr-dispatch"
-cp "$trust" "$etc/dr-dispatch/trust.json"
-chown 0:0 "$etc/dr-dispatch/trust.json"
-chmod 644 "$etc/dr-dispatch/trust.json"
+if [ -n "$trust" ]; then
+  mkdir -p "$etc/dr-dispatch"
+  cp "$trust" "$etc/dr-dispatch/trust.json"
+  chown 0:0 "$etc/dr-dispatch/trust.json"
+  chmod 644 "$etc/dr-dispatch/trust.json"
+fi
 mount --bind "$etc" /etc
 exec "$@"
 """
@@ -38,7 +58,27 @@ def on_pinned_host(trust: Mapping[str, Any], folder: Path, way: Sequence[str] = 
     folder.mkdir(parents=True)
     file = folder / "trust.json"
     file.write_text(json.dumps(trust))
-    return [*(way or next(iter(ways()))), "sh", "-euc", _DRESS, "pinned-host", str(file), str(folder / "etc")]
+    dress = [str(file), str(folder / "etc"), str(folder / "opt"), str(prepared_environment()), str(HOOK_TEXT)]
+    return [*(way or next(iter(ways()))), "sh", "-euc", _DRESS, "pinned-host", *dress]
+
+
+def on_bare_host(folder: Path) -> list[str]:
+    """The same for a host that nobody prepared, on which the command is root."""
+    folder.mkdir(parents=True)
+    return [*next(iter(ways())), "sh", "-euc", _DRESS, "bare-host", "", str(folder / "etc"), str(folder / "opt"), "", ""]
+
+
+@cache
+def prepared_environment() -> Path:
+    """The environment of this release as root makes it, kept between sessions; in the namespace it belongs to root."""
+    known = requirements_of()
+    kept = Requirements(known.text, HOST / "opt" / known.home.name)
+    kept.home.parent.mkdir(parents=True, exist_ok=True)
+    with locked(HOST / "opt.lock", make=True, wait=None):
+        if not kept.ready:
+            with TemporaryDirectory() as folder:
+                make(kept, str(wheels(Path(folder) / "job")))
+    return kept.home
 
 
 @cache

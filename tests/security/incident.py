@@ -34,6 +34,7 @@ from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.plan.stage import Ask, plan
+from hyops_ci.stages.preview import JOB_HOOK
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
 from tests.support.github.environments import Environment
@@ -130,7 +131,11 @@ class Incident:
         return replace(
             usual,
             job=Job(**{**known, **job}),
-            environ={**usual.environ, **self.issuer.environment},
+            environ={
+                **usual.environ,
+                **self.issuer.environment,
+                JOB_HOOK: shutil.which("env", path="/usr/bin") or "",
+            },  # root's, as the hook is
             github=self.client(),
             trust=trust,
             clock=ShiftedClock(usual.clock.now()),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.act.setting_up import setup, wheels
+from tests.act.hosting import on_bare_host, on_pinned_host
+from tests.act.running import host_environment
+from tests.act.setting_up import SCRIPT, setup, wheels
+from tests.security import agent_stand_in
 
 RAN = "code of somebody else ran"
 
@@ -209,3 +216,157 @@ def test_settings_of_the_user_for_pip(setting: str, by_file: bool, tmp_path: Pat
     assert not (tmp_path / "ran").exists()
     said = subprocess.run([Path(done.path) / "hyops-ci", "--version"], capture_output=True, text=True, check=False)
     assert said.stdout.startswith("hyops-ci, version ")
+
+
+# ------------------------------------------------------------------------------------------------- a stranger's job on the host
+
+TRUST = {
+    "api_version": "hybridops/v1",
+    "kind": "HostTrust",
+    "repository_id": 4242,
+    "repository_owner_id": 77,
+    "ref": "refs/heads/main",
+    "workflow_shas": ["3f2a" + 36 * "0"],
+    "caller_workflows": ["acme/recovery/.github/workflows/dr.yml"],
+    "runner_refs": ["gcp-ops-runner"],
+    "apps": [777],
+    "approvers": [],
+}
+TRUE_JOB = {
+    "GITHUB_REPOSITORY": "acme/recovery",
+    "GITHUB_REPOSITORY_ID": "4242",
+    "GITHUB_REPOSITORY_OWNER_ID": "77",
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_REF_PROTECTED": "true",
+    "GITHUB_EVENT_NAME": "workflow_dispatch",
+    "GITHUB_WORKFLOW_REF": "acme/recovery/.github/workflows/dr.yml@refs/heads/main",
+    "GITHUB_ACTOR": "maria",
+    "GITHUB_ACTOR_ID": "1001",
+    "GITHUB_RUN_ID": "9001",
+}
+BRANCH = {"GITHUB_REF": "refs/heads/let-me-in", "GITHUB_WORKFLOW_REF": "acme/recovery/.github/workflows/dr.yml@refs/heads/let-me-in"}
+STRANGERS: dict[str, dict[str, str]] = {
+    "GITHUB_REF": BRANCH | {"GITHUB_REF_PROTECTED": "false"},
+    "GITHUB_REF_PROTECTED": {"GITHUB_REF_PROTECTED": "false"},
+    "GITHUB_REPOSITORY_ID": {"GITHUB_REPOSITORY_ID": "4243"},
+    "GITHUB_REPOSITORY_OWNER_ID": {"GITHUB_REPOSITORY_OWNER_ID": "78"},
+    "GITHUB_EVENT_NAME": {"GITHUB_EVENT_NAME": "pull_request_target"},
+    "GITHUB_WORKFLOW_REF": {"GITHUB_WORKFLOW_REF": "acme/recovery/.github/workflows/ci.yml@refs/heads/main"},
+    "GITHUB_ACTOR_ID": {"GITHUB_ACTOR": "renovate[bot]", "GITHUB_ACTOR_ID": "29139614"},
+    "GITHUB_ACTOR_ID is 777 github-actions": {"GITHUB_ACTOR": "github-actions[bot]", "GITHUB_ACTOR_ID": "777"},
+    "GITHUB_REPOSITORY_ID is nothing": dict.fromkeys(TRUE_JOB, ""),
+}
+HOOKED = "/opt/dr-dispatch/job-started.sh"
+
+
+def ends_of(folder: Path, jobs: list[dict[str, str]], *, trust: dict[str, Any] | None = None, hook: str = HOOKED) -> list[dict[str, Any]]:
+    """How the jobs ended on a prepared host, and whether a step of each ran. Every job says `if: always()`, and looks for secrets."""
+    (folder / "secrets").write_text("c4n4ry of the last run")
+    given = []
+    for number, variables in enumerate(jobs):
+        (workspace := folder / f"job-{number}").mkdir(parents=True)
+        steps = [{"run": "cat ../secrets >first"}, {"if": "always()", "run": "cat ../secrets >always"}]
+        given.append({"variables": variables, "workspace": str(workspace), "steps": steps})
+    agent = [sys.executable, str(Path(agent_stand_in.__file__))]
+    command = [
+        *on_pinned_host(TRUST if trust is None else trust, folder / "host"),
+        "env",
+        *([f"{agent_stand_in.HOOK}={hook}"] if hook else []),
+    ]
+    done = subprocess.run([*command, *agent], input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ends: list[dict[str, Any]] = json.loads(done.stdout)
+    return [end | {"ran": sorted(path.name for path in Path(job["workspace"]).iterdir())} for end, job in zip(ends, given, strict=True)]
+
+
+@pytest.mark.slow
+def test_a_strangers_job_is_ended_before_its_first_step(tmp_path: Path) -> None:
+    """The job of a branch needs no part of hyops-ci to read what past runs left, and `if: always()` runs after a hook that only failed."""
+    ends = ends_of(tmp_path, [TRUE_JOB | each for each in STRANGERS.values()])
+    for name, end in zip(STRANGERS, ends, strict=True):
+        assert end["ran"] == [], name
+        assert end["rc"] == -signal.SIGKILL, "the worker is gone, and with it every step"
+        assert end["said"].startswith("REFUSED host.caller (exit 7): this host does not accept this job: "), end["said"]
+        assert name in end["said"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "trust", [{}, {**TRUST, "ref": None}, {**TRUST, "repository_id": "4242 "}, [1]], ids=["empty", "no ref", "another id", "no object"]
+)
+def test_a_trust_file_that_says_nothing_ends_every_job(trust: Any, tmp_path: Path) -> None:
+    [end] = ends_of(tmp_path, [TRUE_JOB], trust=trust)
+    assert (end["ran"], end["rc"]) == ([], -signal.SIGKILL)
+    assert "REFUSED host.caller" in end["said"]
+
+
+@pytest.mark.slow
+def test_the_job_of_the_pinned_caller_begins(tmp_path: Path) -> None:
+    scheduled = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_ACTOR": "renovate[bot]", "GITHUB_ACTOR_ID": "29139614"}
+    app = {"GITHUB_EVENT_NAME": "repository_dispatch", "GITHUB_ACTOR": "escalate[bot]", "GITHUB_ACTOR_ID": "777"}
+    ends = ends_of(tmp_path, [TRUE_JOB, TRUE_JOB | scheduled, TRUE_JOB | app])
+    assert [(end["rc"], end["ran"]) for end in ends] == [(0, ["always", "first"])] * 3, ends
+
+
+@pytest.mark.slow
+def test_without_the_hook_a_strangers_job_reads_what_it_likes(tmp_path: Path) -> None:
+    """Why there is a hook: what hyops-ci compares, it compares in jobs that run hyops-ci."""
+    [end] = ends_of(tmp_path, [TRUE_JOB | BRANCH], hook="")
+    assert (end["rc"], end["ran"]) == (0, ["always", "first"])
+
+
+@pytest.mark.slow
+def test_a_host_that_pins_its_callers_takes_no_environment_of_a_job(tmp_path: Path, tools: Path, wheelhouse: Path) -> None:
+    """However good it is. Root's is used instead; where that is not root's alone any more, nothing is."""
+    the_whole_environment(tools)
+    inside = on_pinned_host(TRUST, tmp_path / "host")
+    done = setup(tmp_path / "job", tools, inside=inside, DR_WHEELHOUSE=str(wheelhouse))
+    assert done.rc == 0, done.said
+    assert done.outputs["python"].startswith("/opt/dr-dispatch/")
+    spoilt = [*on_pinned_host(TRUST, tmp_path / "spoilt"), "sh", "-c", 'chmod 777 /opt/dr-dispatch; exec "$@"', "spoil"]
+    refused = setup(tmp_path / "other", tools, inside=spoilt, DR_WHEELHOUSE=str(wheelhouse))
+    assert refused.rc == 7, refused.said
+    assert "REFUSED setup.host (exit 7)" in refused.said
+    assert RAN not in done.said + refused.said
+
+
+@pytest.mark.slow
+def test_what_root_prepares_is_what_jobs_use(tmp_path: Path, wheelhouse: Path) -> None:
+    """`hyops-ci runner prepare` on a host where nothing is; the agent's user reads the key, and root alone writes."""
+    (tmp_path / "trust.json").write_text(json.dumps(TRUST))
+    (agent := tmp_path / "agent").mkdir()
+    (agent / "config.sh").touch()
+    (agent / ".env").write_text("LANG=C.UTF-8\n")
+    find = "find /etc/dr-dispatch /opt/dr-dispatch -maxdepth 1 -printf '%U %m %P\\n'"
+    script = f"""
+        setup={SCRIPT}
+        prepare() {{ bash $setup runner prepare --user root --agent {agent} --wheelhouse {wheelhouse} "$@"; }}
+        prepare --trust {tmp_path}/trust.json --dry-run; test ! -e /etc/dr-dispatch -a ! -e /opt/dr-dispatch; echo -- nothing yet
+        prepare --trust - <{tmp_path}/trust.json; echo -- made
+        prepare; echo -- again
+        {find}; stat -c '%u %a %n' {agent} {agent}/.env; cat {agent}/.env; echo -- there
+        cat /etc/dr-dispatch/trust.json; echo -- trust
+        bash $setup --version; echo -- job
+        chmod 666 /opt/dr-dispatch/*/lib/python3.*/site-packages/click/core.py
+        bash $setup --version; echo -- spoilt $?
+    """
+    inside = [*on_bare_host(tmp_path / "host"), "bash", "-uc", script]
+    environment = {"PATH": host_environment(tmp_path)["PATH"], "HOME": str(tmp_path), "RUNNER_TOOL_CACHE": str(tmp_path / "tools")}
+    done = subprocess.run(inside, env=environment, capture_output=True, text=True, check=False)
+    parts = done.stdout.split("-- ")
+    assert len(parts) == 8, done.stdout + done.stderr
+    dry, made, again, there, trust, job, spoilt, end = parts
+    assert dry.count("would make") == 4, done.stdout + done.stderr
+    assert made.count("made ") == 4, done.stdout + done.stderr
+    assert [line.split()[0] for line in made.splitlines()[1:6]] == ["made", "made", "made", "made", "changed"]
+    assert [line.split()[0] for line in again.splitlines()[1:6]] == ["kept"] * 5
+    [key] = set(re.findall(r'"(ed25519:[^"]+)"', made)) & set(re.findall(r'"(ed25519:[^"]+)"', again))
+    assert f'host_keys:\n  gcp-ops-runner: "{key}"\n' in made
+    assert json.loads(trust.partition("\n")[2]) == {**TRUST, "evidence_keys": [key]}
+    assert {"0 400 host.key", "0 644 trust.json", "0 755 job-started.sh", f"0 1775 {agent}", f"0 644 {agent}/.env"} <= set(
+        there.splitlines()
+    )
+    assert f"LANG=C.UTF-8\n{agent_stand_in.HOOK}={HOOKED}\n" in there
+    assert "hyops-ci, version " in job
+    assert "REFUSED setup.host (exit 7)" in spoilt, "somebody else can write into it"
+    assert end == "spoilt 7\n"

@@ -23,7 +23,8 @@ from hyops_ci.errors import DispatchError, Fault
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
-from hyops_ci.operations.doctor.report import Diagnosis, drill_line, lock_line, note_of, runner_lines
+from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, runner_lines
+from hyops_ci.operations.prepare.environment import prepared_state
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, GateResults, PlanCase, run_gates
 from hyops_ci.secrets.port import Purpose
@@ -146,6 +147,8 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
     report.add_answers(answers)
     report.add_ok("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
     runner_lines(report, plan, facts)
+    if world.trust is not None:
+        host_lines(report, prepared_state())
 
 
 def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: RunContext) -> None:

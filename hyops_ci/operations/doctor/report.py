@@ -14,6 +14,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.rules import DONE
+from hyops_ci.operations.prepare.environment import SETUP, PreparedState
 from hyops_ci.planning.case import GateResults
 
 Status = Literal["ok", "warn", "FAIL"]
@@ -139,6 +140,15 @@ def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     stand_in = facts.hyops_is_stand_in
     report.add_ok("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
     report.add_ok("states", states(facts))
+
+
+def host_lines(report: Diagnosis, host: PreparedState) -> None:
+    """Add what root has prepared on this host. Whether the agent names the hook only its jobs can see: their check says so."""
+    there = {f"the job-started hook {host.hook_path}": host.hook, f"the environment {host.home}": host.environment}
+    if lacking := [what for what, found in there.items() if not found]:
+        report.add("warn", "host", f"lacks {' and '.join(lacking)}, which only root can write: bash {SETUP} runner prepare")
+    else:
+        report.add("ok", "host", f"prepared by root: job-started hook, environment {host.home.name}")
 
 
 def backup_set(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from hyops_ci.contracts.plan import SecretPlan
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.commands import Adopter, envs_of
+from hyops_ci.operations.init.runner_host import host_commands, runner_commands, trust_document
 from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
 from hyops_ci.stages.plan.inputs import read_source
@@ -38,10 +39,10 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
     known = config.services[service]
     for lane in dict.fromkeys(action.lane for action in (known.failover, known.failback, known.burst) if action):
         blocks += [
-            (f"Runner of lane {lane}: registration (docs/runners.md)", commands.runner_commands(config, lane, adopter)),
+            (f"Runner of lane {lane}: registration (docs/runners.md)", runner_commands(config, lane, adopter)),
             (
                 f"Runner of lane {lane}: what its host accepts (docs/host-trust.md)",
-                commands.trust_command(commands.trust_document(config, lane, adopter)),
+                host_commands(trust_document(config, lane, adopter), adopter),
             ),
         ]
     return tuple(blocks)

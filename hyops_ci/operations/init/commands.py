@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from hyops_ci.config.settings import EnvSettings, addresses, env_of, env_settings, lane_settings, secret_plan
-from hyops_ci.contracts.base import seconds
+from hyops_ci.config.settings import EnvSettings, env_of, env_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.lanes import LANES, ON_PREM
@@ -64,6 +63,8 @@ class Adopter:
     """(login, id) of people who may approve."""
     keys: dict[str, str] = field(default_factory=dict)
     """Login -> public key, of those who sign."""
+    callers: tuple[str, ...] = (".github/workflows/dr.yml",)
+    """Its workflows that call dr-dispatch."""
     server: str = GITHUB
     """GitHub's pages and repositories."""
 
@@ -161,62 +162,6 @@ def ledger_remote(config: DispatchConfig, adopter: Adopter) -> str:
     return named if named.startswith("/") or "://" in named else f"{adopter.server}/{named}"
 
 
-def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[str, Any]:
-    """`/etc/dr-dispatch/trust.json` of the runner of one lane, for every env that it recovers (docs/design/contracts.md 2).
-
-    What is a default of the host trust is left out. The runner's own name comes first: it is the audience of its callers' tokens.
-    """
-    envs, known, host = envs_on(config, lane), lane_settings(config, lane), HostTrust.model_fields
-    checks = sorted({each.check_gate for each in envs})
-    people = [
-        {"id": number, "login": login, **({"key": adopter.keys[login]} if login in adopter.keys else {})}
-        for login, number in adopter.people()
-    ]
-    vaults = [vault for each in envs if (vault := secret_plan(config, each.name))]
-    roles = sorted({name for vault in vaults for name in (vault.role, vault.check_role)})
-    document: dict[str, Any] = {
-        "api_version": "hybridops/v1",
-        "kind": "HostTrust",
-        "repository_id": adopter.repository_id or REPOSITORY_ID,
-        "repository_owner_id": adopter.owner_id or OWNER_ID,
-        "ref": f"refs/heads/{adopter.default_branch}",
-        "workflow_shas": [adopter.release or SHA],
-        "workflow_ref": adopter.workflow,
-        "issuer": adopter.issuer,
-        "runner_refs": list(dict.fromkeys((known.runner_ref, known.drill_runner_ref))),
-        "approvers": people,
-        "quorum": config.approvals.quorum,
-        "max_decision_lifetime": _longer(config.policy.decision_lifetime, host["max_decision_lifetime"].default),
-        "max_approval_lifetime": _longer(config.approvals.lifetime, host["max_approval_lifetime"].default),
-        "check_gate": checks[0] if checks else host["check_gate"].default,
-        "gates": {each.name: each.gate for each in envs},
-        "authorities": [{"origin": origin, "roles": roles} for origin, _ in addresses(config)],
-        "ledger": ledger_remote(config, adopter),
-    }
-    kept = ("api_version", "kind")
-    return {name: value for name, value in document.items() if name in kept or host[name].is_required() or value != host[name].default}
-
-
-def trust_command(document: dict[str, Any]) -> str:
-    """The commands that put a host trust in its place, owned by root."""
-    text = numbers(json.dumps(document, indent=2))
-    return heredoc("sudo install -d -m 755 /etc/dr-dispatch && sudo tee /etc/dr-dispatch/trust.json >/dev/null", "JSON", text)
-
-
-def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
-    """How the runner of a lane is registered by hand, on its host. The token is read from stdin: argv is seen by every user."""
-    known = lane_settings(config, lane)
-    labels = ",".join(label for label in known.labels if label != "self-hosted")
-    name = known.names[0] if known.names else f"{known.runner_ref}-01"
-    return (
-        f"# on the host of lane {lane}, as user gha-runner in the folder of the agent (2.336.0 or newer)\n"
-        + shell("gh api -X POST {} --jq .token |\n", f"repos/{adopter.repository}/actions/runners/registration-token")
-        + shell("  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
-        + shell("    --url {}\n", f"{adopter.server}/{adopter.repository}")
-        + "sudo ./svc.sh install gha-runner && sudo ./svc.sh start\n"
-    )
-
-
 def numbers(text: str) -> str:
     """Return JSON with placeholders unquoted where a number belongs, so that a replaced one is a number."""
     return re.sub(rf'"({_NUMBERS})"', r"\1", text)
@@ -225,7 +170,3 @@ def numbers(text: str) -> str:
 def placeholders(text: str) -> tuple[str, ...]:
     """Return the placeholders (words in capitals) in a text, in order, each once."""
     return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|A_REVIEWER|{_NUMBERS})\b", text)))
-
-
-def _longer(said: str, default: str) -> str:
-    return said if seconds(said) > seconds(default) else default

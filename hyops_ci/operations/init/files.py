@@ -236,7 +236,8 @@ def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopte
     keys = {**adopter.keys, **config.approvals.approvers}
     named = {login for login, _ in adopter.reviewers}
     people = (*adopter.reviewers, *((login, 0) for login in keys if login not in named))
-    for caller in callers(repository):
+    adopter = replace(adopter, callers=tuple(callers(repository)) or adopter.callers)
+    for caller in adopter.callers if callers(repository) else ():
         found = _CALL.search((repository / caller).read_text(encoding="utf-8", errors="replace"))
         if found and not adopter.release and set(found[2]) != {"0"}:
             adopter = replace(adopter, workflow=found[1], release=found[2])

@@ -22,6 +22,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.doctor.doctor import doctor
 from hyops_ci.operations.doctor.report import TOPICS, Diagnosis
+from hyops_ci.operations.prepare.environment import PreparedState
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, set_up
 from hyops_ci.stages.context import RunContext, SystemClock
 from tests.ledger.ledger_setup import request
@@ -115,11 +116,20 @@ def test_all_is_well(site: Site) -> None:
     assert found.verdict() == "A failover now would be planned and checked: nothing seen from here stands in its way"
 
 
-def test_a_host_that_pins_its_callers(site: Site) -> None:
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_host_that_pins_its_callers(prepared: bool, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = PreparedState(Path("/opt/dr-dispatch/job-started.sh"), prepared, Path("/opt/dr-dispatch/0123"), prepared)
+    monkeypatch.setattr("hyops_ci.operations.doctor.doctor.prepared_state", lambda: host)
     approvers = yaml.safe_load((site.repository / CONFIG).read_text())["approvals"]["approvers"]
     pinned = trust(approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}], evidence_keys=[site.host_public])
     found = look(site, replace(site.world(), trust=pinned))
-    assert words(found, "host") == ["ok    host        pins its callers (trust.json)"]
+    lacks = "lacks the job-started hook /opt/dr-dispatch/job-started.sh and the environment /opt/dr-dispatch/0123"
+    assert words(found, "host") == [
+        "ok    host        pins its callers (trust.json)",
+        "ok    host        prepared by root: job-started hook, environment 0123"
+        if prepared
+        else f"warn  host        {lacks}, which only root can write: bash actions/setup/setup.sh runner prepare",
+    ]
     assert " is gcp-ops-runner, " in words(found, "runner")[0]
     assert found.exit_code == 0
 

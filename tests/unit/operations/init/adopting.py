@@ -39,6 +39,11 @@ def block(done: InitResult, words: str) -> str:
     return text
 
 
+def host_trust(text: str) -> str:
+    """The trust file that a block hands over."""
+    return text.split("<<'JSON'\n")[1].partition("\nJSON\n")[0]
+
+
 def filled(text: str) -> str:
     """A block as somebody pastes it: every open word replaced by what it stands for."""
     for word, value in WORDS.items():

@@ -19,9 +19,8 @@ from hyops_ci.operations.init.commands import (
     ledger_remote,
     numbers,
     placeholders,
-    runner_commands,
-    trust_document,
 )
+from hyops_ci.operations.init.runner_host import runner_commands, trust_document
 from hyops_ci.planning.protection import Demand
 
 KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="

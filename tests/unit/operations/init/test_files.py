@@ -33,7 +33,7 @@ from hyops_ci.stages.plan.stage import Ask, plan
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.support.github.validation import validate_request
-from tests.unit.operations.init.adopting import KEY, KNOWN, REFS, RELEASE, SERVICE, block, blueprints, filled, posted, request
+from tests.unit.operations.init.adopting import KEY, KNOWN, REFS, RELEASE, SERVICE, block, blueprints, filled, host_trust, posted, request
 
 __all__ = ["github_fake"]
 
@@ -184,7 +184,8 @@ def test_a_caller_under_another_name_is_the_caller(checkout: Path, core: Path) -
     done = adopt(request(core), checkout, replace(KNOWN, release=""))
     assert ".github/workflows/recover.yml" in done.kept
     assert not (checkout / WORKFLOW_PATH).exists()
-    trust = json.loads(block(done, "lane gcp: what its host").split("\n", 1)[1].removesuffix("\nJSON\n"))
+    trust = json.loads(host_trust(block(done, "lane gcp: what its host")))
+    assert trust["caller_workflows"] == ["acme/recovery/.github/workflows/recover.yml"]
     assert (trust["workflow_ref"], trust["workflow_shas"]) == ("mirror/dr-dispatch/.github/workflows/dispatch.yml", [RELEASE])
 
 
@@ -231,7 +232,7 @@ def test_the_host_takes_its_trust_and_the_trust_takes_the_config(adopter: Adopte
     config = read_config((checkout / CONFIG_PATH).read_bytes())[0]
     for lane, runner in (("gcp", "gcp-ops-runner"), ("onprem", "proxmox-ops-runner")):
         text = filled(block(done, f"lane {lane}: what its host"))
-        trust = read_trust(text.split("<<'JSON'\n")[1].removesuffix("\nJSON\n").encode(), "trust.json")
+        trust = read_trust(host_trust(text).encode(), "trust.json")
         assert isinstance(trust, HostTrust)
         assert audience_of(trust) == f"dr-dispatch:{runner}"
         assert (trust.repository_id, trust.workflow_shas, trust.gates) == (4711, (RELEASE,), {"prod": "dr-prod"})
@@ -247,8 +248,7 @@ def test_a_trust_says_what_is_no_default(checkout: Path, core: Path) -> None:
     )
     (checkout / CONFIG_PATH).write_text((checkout / CONFIG_PATH).read_text() + extra)
     done = adopt(request(core), checkout, KNOWN)
-    text = block(done, "lane gcp: what its host").split("<<'JSON'\n")[1].removesuffix("\nJSON\n")
-    trust = read_trust(text.encode(), "trust.json")
+    trust = read_trust(host_trust(block(done, "lane gcp: what its host")).encode(), "trust.json")
     assert trust.runner_refs == ("a-runner", "a-drill")
     assert (trust.check_gate, trust.max_approval_lifetime) == ("look", "PT90M")
     assert narrow(read_config((checkout / CONFIG_PATH).read_bytes())[0], trust)
@@ -265,7 +265,7 @@ def test_a_second_env_keeps_the_roles_of_the_first(checkout: Path, core: Path) -
     run = vault.split("vault policy write dr-stage")[1].split("POLICY")[1]
     assert "hybridops/prod/" not in run
     assert '"dr-prod": "dr-prod"' not in vault
-    trust = json.loads(block(done, "lane gcp: what its host").split("<<'JSON'\n")[1].removesuffix("\nJSON\n"))
+    trust = json.loads(host_trust(block(done, "lane gcp: what its host")))
     assert trust["gates"] == {"prod": "dr-prod", "stage": "dr-stage"}
     assert trust["authorities"][0]["roles"] == ["dr-check", "dr-prod", "dr-stage"]
 
@@ -289,6 +289,21 @@ def test_enterprise_server_has_its_own_addresses(checkout: Path, core: Path) -> 
     assert "bound_issuer=https://ghe.example.net/_services/token" in block(done, "who issues")
     assert '"issuer": "https://ghe.example.net/_services/token"' in block(done, "lane gcp: what its host")
     assert "--url https://ghe.example.net/acme/recovery" in block(done, "lane gcp: registration")
+
+
+def test_a_runner_is_registered_in_a_group_for_one_workflow_or_in_the_repository_and_its_host_prepared(checkout: Path, core: Path) -> None:
+    done = adopt(request(core), checkout, KNOWN)
+    ways = block(done, "lane gcp: registration").split("# else the repository's own. It is weaker")
+    group = json.loads(host_trust(ways[0]))
+    assert group["selected_workflows"] == [f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{RELEASE}"]
+    assert (group["restricted_to_workflows"], group["selected_repository_ids"]) == (True, [4711])
+    assert "orgs/acme/actions/runner-groups" in ways[0]
+    assert "--runnergroup gcp-ops-runner --url https://github.com/acme\n" in ways[0]
+    assert "--url https://github.com/acme/recovery\n" in ways[1]
+    host = block(done, "lane gcp: what its host")
+    assert f"checkout --detach {RELEASE}\n" in host
+    assert "actions/setup/setup.sh runner prepare --user gha-runner --agent . --trust - <<'JSON'\n" in host
+    assert host.index("runner prepare") < host.index("svc.sh start"), "the agent reads .env when it starts"
 
 
 @pytest.mark.parametrize("words", ["registration", "what its host", "approval gate", "The ledger", "policies and roles"])

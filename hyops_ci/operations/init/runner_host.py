@@ -1,0 +1,108 @@
+"""The host of a runner: how it is registered, what it accepts, and the command that prepares it, as text to paste.
+
+Pure: what is not known is written as a word in capitals (`commands.placeholders`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from hyops_ci.config.settings import addresses, lane_settings, secret_plan
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.host_trust import HostTrust
+from hyops_ci.operations.init.commands import OWNER_ID, REPOSITORY_ID, SHA, Adopter, envs_on, ledger_remote, numbers
+from hyops_ci.text import heredoc, shell
+
+USER: Final = "gha-runner"
+"""What the agent runs as."""
+
+
+def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[str, Any]:
+    """`/etc/dr-dispatch/trust.json` of the runner of one lane, for every env that it recovers (docs/design/contracts.md 2).
+
+    What is a default of the host trust is left out. The runner's own name comes first: it is the audience of its callers' tokens.
+    """
+    envs, known, host = envs_on(config, lane), lane_settings(config, lane), HostTrust.model_fields
+    checks = sorted({each.check_gate for each in envs})
+    people = [
+        {"id": number, "login": login, **({"key": adopter.keys[login]} if login in adopter.keys else {})}
+        for login, number in adopter.people()
+    ]
+    vaults = [vault for each in envs if (vault := secret_plan(config, each.name))]
+    roles = sorted({name for vault in vaults for name in (vault.role, vault.check_role)})
+    document: dict[str, Any] = {
+        "api_version": "hybridops/v1",
+        "kind": "HostTrust",
+        "repository_id": adopter.repository_id or REPOSITORY_ID,
+        "repository_owner_id": adopter.owner_id or OWNER_ID,
+        "ref": f"refs/heads/{adopter.default_branch}",
+        "workflow_shas": [adopter.release or SHA],
+        "workflow_ref": adopter.workflow,
+        "caller_workflows": [f"{adopter.repository}/{path}" for path in adopter.callers],
+        "issuer": adopter.issuer,
+        "runner_refs": list(dict.fromkeys((known.runner_ref, known.drill_runner_ref))),
+        "approvers": people,
+        "evidence_keys": tuple(sorted(set(config.host_keys.values()))),
+        "quorum": config.approvals.quorum,
+        "max_decision_lifetime": _longer(config.policy.decision_lifetime, host["max_decision_lifetime"].default),
+        "max_approval_lifetime": _longer(config.approvals.lifetime, host["max_approval_lifetime"].default),
+        "check_gate": checks[0] if checks else host["check_gate"].default,
+        "gates": {each.name: each.gate for each in envs},
+        "authorities": [{"origin": origin, "roles": roles} for origin, _ in addresses(config)],
+        "ledger": ledger_remote(config, adopter),
+    }
+    kept = ("api_version", "kind")
+    return {name: value for name, value in document.items() if name in kept or host[name].is_required() or value != host[name].default}
+
+
+def host_commands(document: dict[str, Any], adopter: Adopter) -> str:
+    """The commands that prepare a runner's host as root, in the folder of the agent, and start the agent with it."""
+    owner, repository = adopter.workflow.split("/")[:2]
+    folder = f"/usr/local/src/{repository}"
+    return (
+        "# on the same host, in the folder of the agent; where there is no package index, with --wheelhouse FOLDER\n"
+        + shell("sudo git clone --no-checkout {} {}\n", f"{adopter.server}/{owner}/{repository}", folder)
+        + shell("sudo git -C {} checkout --detach {}\n", folder, adopter.release or SHA)
+        + heredoc(
+            shell("sudo bash {} runner prepare --user {} --agent . --trust -", f"{folder}/actions/setup/setup.sh", USER),
+            "JSON",
+            numbers(json.dumps(document, indent=2)),
+        )
+        + "# what it prints for .github/dr-dispatch.yml goes into a pull request\n"
+        + shell("sudo ./svc.sh install {} && sudo ./svc.sh start\n", USER)
+    )
+
+
+def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
+    """How the runner of a lane is registered by hand, on its host. The token is read from stdin: argv is seen by every user."""
+    known = lane_settings(config, lane)
+    labels = ",".join(label for label in known.labels if label != "self-hosted")
+    name = known.names[0] if known.names else f"{known.runner_ref}-01"
+    organization = adopter.repository.partition("/")[0]
+    group = {
+        "name": known.runner_ref,
+        "visibility": "selected",
+        "selected_repository_ids": [adopter.repository_id or REPOSITORY_ID],
+        "restricted_to_workflows": True,
+        "selected_workflows": [f"{adopter.workflow}@{adopter.release or SHA}"],
+    }
+    configured = shell("  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
+    return (
+        f"# on the host of lane {lane}, as user {USER} in the folder of the agent (2.336.0 or newer)\n"
+        "# in an organization with GitHub Team or Enterprise: a group whose runners take no other jobs than dispatch.yml's at this commit\n"
+        + heredoc(shell("gh api -X POST {} --input -", f"orgs/{organization}/actions/runner-groups"), "JSON", numbers(json.dumps(group)))
+        + shell("gh api -X POST {} --jq .token |\n", f"orgs/{organization}/actions/runners/registration-token")
+        + configured
+        + shell("    --runnergroup {} --url {}\n", known.runner_ref, f"{adopter.server}/{organization}")
+        + "# else the repository's own. It is weaker: GitHub gives it every job of every branch that names its label, and only the host\n"
+        "# itself can end such a job before its first step (next block)\n"
+        + shell("gh api -X POST {} --jq .token |\n", f"repos/{adopter.repository}/actions/runners/registration-token")
+        + configured
+        + shell("    --url {}\n", f"{adopter.server}/{adopter.repository}")
+    )
+
+
+def _longer(said: str, default: str) -> str:
+    return said if seconds(said) > seconds(default) else default
