@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 HIDDEN: Final = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
@@ -13,8 +15,8 @@ HIDDEN: Final = re.compile(
 )
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _BACKTICKS: Final = re.compile("`{3,}")
-_UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
-"""Characters that count as printable and show nothing: fillers, joiners and variation selectors (Unicode, Default_Ignorable_Code_Point)."""
+_BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
+"""Blank in a line of text, and for that reason spelled out where one is printed; a reviewed file may hold them."""
 
 
 def span(seconds: float) -> str:
@@ -52,9 +54,13 @@ def visible(text: str, keep: str = "") -> str:
 
     Controls, escapes, line ends, bidi marks, zero-width and tag characters, fillers, lone surrogates and unassigned ones.
     """
-    if text.isprintable() and not _UNSEEN.search(text):
+    if text.isprintable() and (text.isascii() or (_BLANK.isdisjoint(text) and not HIDDEN.search(text))):
         return text
-    return "".join(c if c in keep or (c.isprintable() and not _UNSEEN.match(c)) else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if c in keep or _is_seen(c) else f"\\u{ord(c):04x}" for c in text)
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and character not in _BLANK and not HIDDEN.match(character)
 
 
 def fenced(text: str) -> str:
