@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement
+from hyops_ci.contracts.approval import SETTLEMENT_PAYLOAD, Settlement, people_of
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
@@ -32,7 +32,7 @@ def settling_approvers(keys: Sequence[Ed25519PrivateKey], approvers: Mapping[str
                 fix="let an approver settle",
             )
         people.append(login)
-    signers = tuple(dict.fromkeys(people))
+    signers = one_login_each(people, approvers)
     if len(signers) < quorum:
         raise Refusal(
             "approval.quorum",
@@ -71,7 +71,16 @@ def settlers(tip: Tip, parent: str, approvers: Mapping[str, str]) -> tuple[tuple
         said |= {"parent": parent, "position": tip.position, "at": tip.at}
     if any(getattr(settlement, name) != value for name, value in said.items()):
         return (), False
-    return tuple(login for login, key in approvers.items() if key in keys), is_bound
+    return one_login_each((login for login, key in approvers.items() if key in keys), approvers), is_bound
+
+
+def one_login_each(logins: Iterable[str], approvers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the first of `logins` of each person: two names with one key are no quorum."""
+    owners = {login: person for person in people_of(approvers) for login in person}
+    first: dict[tuple[str, ...], str] = {}
+    for login in logins:
+        first.setdefault(owners[login], login)
+    return tuple(first.values())
 
 
 def settled_wrongly(tip: Tip, found: str, approvers: Iterable[str], quorum: int) -> Refusal:

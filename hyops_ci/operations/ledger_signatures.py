@@ -12,7 +12,7 @@ from hyops_ci.contracts.config import Approvals
 from hyops_ci.contracts.ledger import Answer, Tip
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.pending_approvals import approval_in
-from hyops_ci.ledger.settlement import read_settlement, settled_wrongly
+from hyops_ci.ledger.settlement import one_login_each, read_settlement, settled_wrongly
 from hyops_ci.signing.dsse import open_envelope
 
 
@@ -75,7 +75,7 @@ def settlement_of(tip: Tip, approvals: Approvals | None) -> SettlementSignature 
     names = ("service", "ledger_id", "epoch", "serves", "reason")
     if differs := [name for name in names if getattr(settlement, name) != getattr(tip, name)]:
         raise _wrong(tip, f"what was signed has another {', another '.join(differs)}", approvals)
-    people = [login for login, key in approvals.approvers.items() if key in keys]
+    people = one_login_each((login for login, key in approvals.approvers.items() if key in keys), approvals.approvers)
     if len(people) < approvals.quorum:
         raise _wrong(tip, f"{len(people)} of {approvals.quorum} signed it: {', '.join(people) or 'none'}", approvals)
     return SettlementSignature(", ".join(people), signed=True, verified=True)
