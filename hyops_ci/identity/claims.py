@@ -156,7 +156,7 @@ def _demands(trust: HostTrust, expected: Expected) -> Iterator[tuple[str, tuple[
     if trust.workflow_ref is not None:
         yield "job_workflow_ref", (trust.workflow_ref,)
     if trust.caller_workflows:
-        yield "workflow_ref", trust.caller_workflows
+        yield "workflow_ref", tuple(f"{path}@{trust.ref}" for path in trust.caller_workflows)
     yield "environment", expected.gates
     yield "runner_environment", (SELF_HOSTED,)
     yield "run_id", tuple(value for name, value in expected.said.items() if name == "run_id")
@@ -168,7 +168,7 @@ def _fits(claim: str, claims: Mapping[str, object], allowed: tuple[str, ...]) ->
     value = claims.get(claim)
     if not isinstance(value, str):
         return False
-    if claim in ("job_workflow_ref", "workflow_ref"):  # `<path>@<ref>`; commit and ref are claims of their own
+    if claim == "job_workflow_ref":  # `<path>@<ref>`; the commit behind the ref is a claim of its own
         return any(value.startswith(f"{path}@") for path in allowed)
     return value in allowed
 

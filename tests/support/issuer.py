@@ -36,6 +36,7 @@ GITHUB_CLAIMS: Mapping[str, str] = {
     "ref_protected": "true",
     "event_name": "workflow_dispatch",
     "environment": "dr-prod",
+    "workflow_ref": "acme/recovery/.github/workflows/dr.yml@refs/heads/main",
     "job_workflow_ref": f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{WORKFLOW_SHA}",
     "job_workflow_sha": WORKFLOW_SHA,
     "runner_environment": "self-hosted",

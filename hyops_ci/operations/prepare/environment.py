@@ -57,6 +57,11 @@ class PreparedState:
     environment: bool
 
 
+def interpreter() -> Path:
+    """Return the Python that environments are made with: the one behind the environment of this process."""
+    return Path(getattr(sys, "_base_executable", "") or sys.executable)
+
+
 def prepared_state(root: Path = Path("/")) -> PreparedState:
     """Return what root has prepared. The environment is one of this release where that is known, else any."""
     folder = root / "opt" / "dr-dispatch"

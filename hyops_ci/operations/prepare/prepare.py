@@ -27,6 +27,7 @@ HOOK: Final = "job-started.sh"
 """The agent starts nothing that is not called `.sh`, `.ps1` or `.js`."""
 HOOK_TEXT: Final = Path(__file__).with_name(HOOK)
 MAX_TRUST: Final = 256 * 1024
+ROOT: Final = 0
 Done = Literal["made", "changed", "kept"]
 
 
@@ -89,6 +90,7 @@ def _prepare(order: HostOrder) -> PreparedHost:
     given = _trust(order)
     for folder in (SETTINGS, PROGRAMS):
         _require_roots(order, order.root / folder)
+    _require_python(order)
     done = PreparedHost(environment_line=f"{JOB_HOOK}={Path('/') / PROGRAMS / HOOK}")
     for folder in (SETTINGS, PROGRAMS):
         _folder(order, order.root / folder)
@@ -134,6 +136,19 @@ def _require_roots(order: HostOrder, folder: Path) -> None:
         )
 
 
+def _require_python(order: HostOrder) -> None:
+    """Refuse a Python that the agent's user could not start: one of root's home, as version managers put it there."""
+    python = environment.interpreter().resolve()
+    for each in (python, *python.parents):
+        facts = each.stat()
+        if order.uid not in (0, facts.st_uid) and not facts.st_mode & 0o001:
+            raise _refuse(
+                f"{python}, where {order.user} may not pass {each}",
+                "a Python that everybody may start",
+                "install the distribution's python3, and name it first on the PATH of root",
+            )
+
+
 def _folder(order: HostOrder, folder: Path) -> None:
     if not order.only_say and not folder.exists():
         folder.mkdir(parents=True)
@@ -176,7 +191,7 @@ def _write(order: HostOrder, path: Path, content: bytes, mode: int, done: Prepar
         how: Done = "made"
     else:
         facts = path.stat()
-        same = facts.st_uid == 0 and facts.st_mode & 0o777 == mode and path.read_bytes() == content
+        same = facts.st_uid == ROOT and facts.st_mode & 0o777 == mode and path.read_bytes() == content
         how = "kept" if same else "changed"
     if how != "kept" and not order.only_say:
         files.write(path, content, mode=mode)

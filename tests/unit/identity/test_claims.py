@@ -23,6 +23,7 @@ COMPARED = (
     "event_name",
     "job_workflow_sha",
     "job_workflow_ref",
+    "workflow_ref",
     "environment",
     "runner_environment",
     "run_id",

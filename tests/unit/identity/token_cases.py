@@ -42,6 +42,7 @@ TRUST: Mapping[str, Any] = {
     "ref": "refs/heads/main",
     "workflow_shas": [WORKFLOW_SHA],
     "workflow_ref": "hybridops/dr-dispatch/.github/workflows/dispatch.yml",
+    "caller_workflows": ["acme/recovery/.github/workflows/dr.yml", "acme/recovery/.github/workflows/dr-decision.yml"],
     "runner_refs": ["gcp-ops-runner"],
     "approvers": [{"id": 7, "login": "jonas"}],
     "gates": {"prod": "dr-prod", "lab": "dr-lab"},
