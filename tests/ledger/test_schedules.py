@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
-from hyops_ci.ledger import rules, transitions
+from hyops_ci.ledger import rules, transitions, vouching
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages.conclude import crashed
@@ -21,7 +21,7 @@ from tests.simulation.backends import InMemory
 from tests.simulation.choices import Choice
 from tests.simulation.exhaustive import RUN_SETS, search
 from tests.simulation.fixtures import world_of
-from tests.simulation.invariants import BROKEN, EFFECTS, HOLDERS, Violation
+from tests.simulation.invariants import BROKEN, EFFECTS, FORGED, HOLDERS, Violation
 from tests.simulation.on_git import OnGit
 from tests.simulation.process import Run
 from tests.simulation.random_walk import recorded, walk
@@ -60,6 +60,7 @@ def test_a_seed_is_a_schedule() -> None:
         ("same incident", Budget(jumps=1, beats=2), 4000),
         ("two incidents", Budget(faults=1), 5000),
         ("a drill and a real run", Budget(), 5000),
+        ("two incidents", Budget(attacks=1, beats=0), 3000),
     ],
 )
 def test_every_schedule_of_two_runs(runs: str, budget: Budget, states: int) -> None:
@@ -135,6 +136,14 @@ def past_no_return_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transitions, "advanced", lambda tip, claim, state, **how: real(tip, claim, state, **{**how, "past_no_return": False}))
 
 
+def nobody_vouches(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ledger, "_vouch", lambda self, head: None)
+
+
+def any_end_may_be_unsigned(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(vouching, "_may_be_unsigned", lambda *_: True)
+
+
 SAME, DRILL = "same incident", "a drill and a real run"
 PLANTS: list[tuple[Plant, str, str, Budget]] = [
     (no_compare_and_swap, EFFECTS, SAME, Budget()),
@@ -144,6 +153,8 @@ PLANTS: list[tuple[Plant, str, str, Budget]] = [
     (position_not_looked_at, EFFECTS, SAME, Budget()),
     (superseded_goes_on, HOLDERS, SAME, Budget(jumps=1)),
     (drills_never_ask, HOLDERS, DRILL, Budget()),
+    (nobody_vouches, FORGED, SAME, Budget(attacks=1)),
+    (any_end_may_be_unsigned, HOLDERS, SAME, Budget(attacks=1)),
 ]
 
 

@@ -21,7 +21,7 @@ from typing import Final
 from bench import Result
 from tests.simulation.backends import Backend, InMemory
 from tests.simulation.exhaustive import RUN_SETS, search
-from tests.simulation.invariants import EFFECTS, HOLDERS
+from tests.simulation.invariants import EFFECTS, FORGED, HOLDERS
 from tests.simulation.on_git import OnGit
 from tests.simulation.random_walk import recorded
 from tests.simulation.state import Budget
@@ -36,8 +36,11 @@ SEARCHES: Final = (
     ("same incident", Budget(faults=1, jumps=1)),
     ("two incidents", Budget(faults=1, jumps=1)),
     ("a drill and a real run", Budget(jumps=1)),
+    ("same incident", Budget(attacks=1)),
+    ("two incidents", Budget(attacks=1)),
 )
-"""The longest first. Each with a crash, a lost answer or a lost runner anywhere; with `jumps`, also a silence of eleven minutes."""
+"""The longest first. With `faults` a crash, a lost answer or a lost runner anywhere; with `jumps`, also a silence of eleven minutes; with
+`attacks`, a tip by somebody without a key on top of the branch at any step."""
 _ROOM: Final = Path("/dev/shm")
 
 
@@ -77,7 +80,7 @@ def run() -> Result:
         *(line for each in tallies for line in each.wrong[:3]),
     )
     closing = f"schedules={sum(each.schedules for each in memory)} exhaustive_states={states} "
-    closing += f"{EFFECTS}={kinds[EFFECTS]} {HOLDERS}={kinds[HOLDERS]}"
+    closing += f"{EFFECTS}={kinds[EFFECTS]} {HOLDERS}={kinds[HOLDERS]} {FORGED}={kinds[FORGED]}"
     return Result("schedules", "violations", kinds.total(), "<=", 0, notes, closing)
 
 
@@ -104,7 +107,7 @@ def wander(seeds: range, git: bool = False) -> Tally:
 def exhaust(name: str, budget: Budget) -> Tally:
     """Search all schedules of one set of runs."""
     begun, found = time.perf_counter(), search(RUN_SETS[name], budget)
-    tally = Tally(f"{name} (faults {budget.faults}, silences {budget.jumps})", time.perf_counter() - begun)
+    tally = Tally(f"{name} (faults {budget.faults}, silences {budget.jumps}, attacks {budget.attacks})", time.perf_counter() - begun)
     tally.states, tally.steps = found.states, found.steps
     tally.kinds.update(violation.kind for violation, _ in found.violations)
     shortest = sorted(found.violations, key=lambda each: len(each[1]))

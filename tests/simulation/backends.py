@@ -36,6 +36,10 @@ class Backend(Protocol):
         """What a call of the store comes to: the head after it, and the answer."""
         ...
 
+    def planted(self, head: Head) -> Head:
+        """The branch with a tip that none of our processes pushed, as it is there."""
+        ...
+
 
 class InMemory:
     """The branch as a value."""
@@ -63,6 +67,10 @@ class InMemory:
             return head, head
         won = self.fits(head, call.parent)
         return (grown(head, call.commit, call.tip) if won else head), LOST if how == "lose the answer" else won
+
+    def planted(self, head: Head) -> Head:
+        """As it is."""
+        return head
 
     def fits(self, head: Head, parent: str | None) -> bool:
         """The compare-and-swap."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.simulation import invariants
+from tests.simulation.attacker import FORGERIES
 from tests.simulation.process import time_of
 from tests.simulation.state import Process, SimState
 
@@ -35,6 +36,8 @@ def choices(sim: SimState) -> Iterator[Choice]:
                 yield Choice("hyops moves clients and fails", number)
     if sim.budget.jumps:
         yield Choice("clock jumps")
+    if sim.budget.attacks:
+        yield from (Choice(f"attack: {name}") for name in FORGERIES)
     if sim.budget.forgets:
         yield from (Choice("host forgets", number) for number in range(4))
 

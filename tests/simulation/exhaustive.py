@@ -125,5 +125,6 @@ def key_of(sim: SimState) -> Hashable:
         sim.beats,
         sim.hyops,
         sim.overtaken,
+        sim.attacked,
         tuple(each.name_on(sim.head) for each in sim.processes),
     )

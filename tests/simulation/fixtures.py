@@ -53,18 +53,20 @@ class LedgerProxy:
     def __init__(self, replay: Replay, keep: bool = False) -> None:
         self._replay, self._keep = replay, keep
         self.vouchers: Vouchers | None = keys.vouchers(replay)
+        self.key: Sign | None = None
         self.sign: Sign | None = None
+        """What the stages find on disk, which is nothing: the world says who has a key."""
 
     @property
     def lacks_key(self) -> bool:
         """As the ledger's own."""
-        return self.sign is None
+        return self.key is None
 
     def _asked(self, act: Callable[[Ledger], T], keep: bool = True) -> T:
         def on(ledger: Ledger) -> T:
             # The clock of the stages is asked through the log, once; a look at the ledger is made as often as it takes.
             ledger.vouchers = keys.vouchers(self._replay) if self.vouchers is not None else None
-            ledger.sign = self.sign
+            ledger.sign = self.key
             return act(ledger)
 
         return self._replay.on_ledger(on, keep)
@@ -125,7 +127,7 @@ class Clock:
 def world_of(replay: Replay, keep: bool = False, *, on_host: bool = True) -> RunContext:
     """The world of the stages, with this ledger in it; `on_host` has the key of its host."""
     ledger = LedgerProxy(replay, keep)
-    ledger.sign = keys.host_signs if on_host else None
+    ledger.key = keys.host_signs if on_host else None
     job = Job(run_id=replay.run.run_id, attempt=replay.run.attempt, on_github=True)
     chosen = {SERVICE: ChosenLedger(cast("Ledger", ledger))}
     return RunContext(job, Clock(replay), _NOWHERE, _NOWHERE, ledger_remote="", chosen=chosen)

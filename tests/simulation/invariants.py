@@ -1,7 +1,8 @@
 """What must hold, written from docs/design/contracts.md 6 and not from the code under test.
 
 An effect is HyOps started for real. Two of one incident are one too many, unless the first ended by itself, failed or cancelled before
-clients moved, and was known to; or a person settled it. A holder is a run that has entered EXECUTING and has not ended, or whose HyOps is
+clients moved, and was known to; or a person settled it. A forged end is a good end, an ALREADY HANDLED or a stopped HyOps that only
+somebody without a key wrote to the ledger. A holder is a run that has entered EXECUTING and has not ended, or whose HyOps is
 still at work. Two at once are one too many, unless one is a drill that a real run claimed over and that has not asked the ledger since.
 """
 
@@ -20,7 +21,7 @@ PATIENCE: Final = 600
 """Seconds of silence after which a claim counts as cut off."""
 GOOD: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 BY_ITSELF: Final = frozenset({State.FAILED, State.CANCELLED})
-EFFECTS, HOLDERS, BROKEN = "double_effects", "double_holders", "broken"
+EFFECTS, HOLDERS, FORGED, BROKEN = "double_effects", "double_holders", "forged_ends", "broken"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,14 @@ def started(new: HyOps, serves: str, others: Iterable[HyOps]) -> Iterator[Violat
 def _free(old: HyOps) -> bool:
     """Whether an incident may be acted on again after this one."""
     return old.forgiven or (old.known and not old.moved and old.ended in BY_ITSELF)
+
+
+def sealed(run: int, state: State, hyops: Iterable[HyOps], handled: bool) -> Iterator[Violation]:
+    """What is wrong with the end that a run sealed. `handled`: another run has claimed, or clients are where it would bring them."""
+    if state in GOOD and not any(each.ended is State.COMPLETED for each in hyops):
+        yield Violation(FORGED, f"run {run} ends {state}, and its HyOps did not")
+    if state is State.DUPLICATE and not handled:
+        yield Violation(FORGED, f"run {run} ends {state}, and no run has acted")
 
 
 def together(holders: Iterable[tuple[int, bool]], overtaken: frozenset[int], deaf: frozenset[int]) -> Iterator[Violation]:

@@ -80,9 +80,18 @@ class OnGit:
         except DispatchError as error:
             answer = No(error, error.gate)
         git.fault = ""
-        now = self._judge.read()
+        try:
+            now = self._judge.read()
+        except DispatchError:  # what was planted there is no ledger any more: nothing follows it
+            return head, answer
         assert now is not None
         return (head if now.commit == head.commit else now), answer
+
+    def planted(self, head: Head) -> Head:
+        """On the remote, by plain git."""
+        commit = self._judge.append(head.commits[1], head.tip, "attack")
+        assert commit is not None
+        return replace(head, commit=commit, commits=(commit, *head.commits[1:]))
 
     def _store(self, name: str) -> GitStore:
         if name not in self._stores:

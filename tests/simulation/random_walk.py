@@ -35,14 +35,17 @@ class Schedule:
 def walk(seed: int, simulator: Simulator) -> Schedule:
     """The schedule of a seed. Stops at the first thing that must not be."""
     chance = random.Random(seed)
-    sim, taken, found = simulator.backend.begin(_random_state(chance)), list[Choice](), list[Violation]()
+    state = _random_state(chance)
+    # Of its own generator, so that a schedule without an attacker is what it always was.
+    state = replace(state, budget=replace(state.budget, attacks=random.Random(f"attacker {seed}").choice((0, 0, 1, 2))))
+    sim, taken, found = simulator.backend.begin(state), list[Choice](), list[Violation]()
     weights, last = _weights(chance), 0
     simulator.remembers = chance.random() < 0.7
     while not found and (open_ := list(choices(sim))):
-        if all(each.what in ("clock jumps", "host forgets") for each in open_):
+        if all(each.what in ("clock jumps", "host forgets") or each.what.startswith("attack") for each in open_):
             break
         choice = _pick(chance, open_, weights, last)
-        last = choice.who if not choice.what.startswith(("hyops", "clock", "host")) else last
+        last = choice.who if not choice.what.startswith(("hyops", "clock", "host", "attack")) else last
         choice = replace(choice, ticks=chance.choice((0, 0, 1, 5, 30)))
         sim, found = simulator.step(sim, choice)
         taken.append(choice)
@@ -87,7 +90,7 @@ def _weights(chance: random.Random) -> Weights:
 def _pick(chance: random.Random, open_: list[Choice], weights: Weights, last: int) -> Choice:
     """Trouble now and then; else often the same process again, so that there are orderly schedules as well as tangled ones."""
     bad = [each for each in open_ if each.what in FAULTS]
-    rare = [each for each in open_ if each.what in ("clock jumps", "host forgets")]
+    rare = [each for each in open_ if each.what in ("clock jumps", "host forgets") or each.what.startswith("attack")]
     good = [each for each in open_ if each not in bad and each not in rare]
     if bad and (not good or chance.random() < weights.trouble):
         return chance.choice(bad)

@@ -101,6 +101,8 @@ class Budget:
     """Heartbeats of a live run, per run."""
     forgets: int = 0
     """Times that a host loses its memory."""
+    attacks: int = 0
+    """Tips that somebody without a key pushes."""
     subtle: bool = False
     """Also what the random schedules alone do: power cuts, interrupts, clients that moved before a failure."""
 
@@ -119,6 +121,8 @@ class SimState:
     remembered: tuple[tuple[str, str], ...] = ()
     overtaken: frozenset[int] = frozenset()
     """Drills whose claim a real run took."""
+    attacked: tuple[str, ...] = ()
+    """What was pushed by somebody without a key."""
 
     def locked(self, host: str) -> bool:
         """Whether somebody holds the env of a host: a process from its lock to its end, and HyOps for as long as it works."""

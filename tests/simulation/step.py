@@ -10,6 +10,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.store import Head
 from tests.simulation import invariants, model
+from tests.simulation.attacker import pushed
 from tests.simulation.backends import HOSTS, Backend, InMemory
 from tests.simulation.choices import Choice
 from tests.simulation.invariants import HyOps, Violation
@@ -66,7 +67,15 @@ class Simulator:
             return replace(sim, remembered=kept, budget=replace(sim.budget, forgets=sim.budget.forgets - 1)), []
         if choice.what.startswith("hyops"):
             return _hyops_ends(sim, choice), []
+        if choice.what.startswith("attack: "):
+            return self._attack(sim, choice.what.removeprefix("attack: ")), []
         return self._process(sim, choice)
+
+    def _attack(self, sim: SimState, name: str) -> SimState:
+        """A forged tip is on top; what it says has no effect on what is true."""
+        head = self.backend.planted(pushed(sim.head, name, sim.now))
+        left = replace(sim.budget, attacks=sim.budget.attacks - 1)
+        return replace(sim, head=head, budget=left, attacked=(*sim.attacked, name))
 
     def _process(self, sim: SimState, choice: Choice) -> tuple[SimState, list[Violation]]:
         process, how, found = sim.processes[choice.who], choice.what, list[Violation]()
@@ -91,7 +100,7 @@ class Simulator:
         sim = _listened(sim, process, call, after)
         deaf = frozenset(each.run for each in sim.hyops if each.deaf and after.run.number == each.run and _beside(after))
         found += invariants.together(sim.holders(), sim.overtaken, deaf)
-        return sim, found
+        return sim, [*found, *_believed(sim, process, after)]
 
     def unseen(self, process: Process) -> Process:
         """The same process, and GitHub has lost sight of it."""
@@ -170,6 +179,22 @@ class Simulator:
             if after.sealed is not None and process.sealed is None:
                 self.observer.sealed(after, after.sealed)
         return replace(sim, remembered=tuple(sorted(commits.items()))), after
+
+
+def _believed(sim: SimState, before: Process, after: Process) -> list[Violation]:
+    """What a process made of the ledger that nobody did."""
+    # Signed: by a run of ours, also where it never heard that its push took effect.
+    signed = [tip.claim for tip in sim.head.tips if tip.claim is not None and tip.signature is not None]
+    others = [claim for claim in signed if claim.run_id != after.run.run_id]
+    hyops = [each for each in sim.hyops if each.run == after.run.number]
+    found = list[Violation]()
+    if after.sealed is not before.sealed and after.sealed is not None:
+        found += invariants.sealed(after.run.number, after.sealed, hyops, bool(others) or sim.serves == after.run.target)
+    stopped = after.call is not None and after.call.name == "cancel" and before.call is not None and before.call.name != "cancel"
+    mine = after.claim.epoch if after.claim is not None else 0
+    if stopped and not any(claim.epoch > mine for claim in others):
+        found.append(Violation(invariants.FORGED, f"run {after.run.number} stopped its HyOps for a claim that no run made"))
+    return found
 
 
 def _judged(old: Head, new: Head) -> list[Violation]:
