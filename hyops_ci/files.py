@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -17,7 +19,10 @@ from hyops_ci.text import shell
 
 DRAFT: Final = ".draft-"
 """Begins the name of a file that is being written. What a killed process leaves of one is not content."""
+FORMER: Final = ".former-"
+"""Begins the name of a file that holds what another one held before it was replaced for a while."""
 _PAUSE: Final = 0.05
+_WHOLE: Final = 1 << 30
 
 
 class UnsafeFile(Exception):
@@ -57,6 +62,60 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     with _create(path, mode) as file:
         file.write(content)
         _flush(file)
+
+
+def replace_for_now(path: Path, content: bytes, former: bytes | None, *, before: Callable[[], None] = lambda: None) -> None:
+    """Write `content` as `write` does, until `put_back`: what the file held lies beside it meanwhile. `former` is that, None for no file.
+
+    It is on disk before the file is replaced, under a name that says by what it was replaced. A file that is replaced for now already
+    gets back what it held at first.
+    """
+    earlier = [each for each in _former(path) if each.suffix == f".{_digest(former or b'')}"]
+    kept = path.with_name(f"{FORMER}{path.name}.{_digest(content)}")
+    write(kept, read_from(earlier[0], 0, _WHOLE) if earlier else former or b"")
+    try:
+        write(path, content, before=before)
+    except BaseException:
+        if _digest_of(path) != _digest(content):
+            kept.unlink(missing_ok=True)
+        raise
+    for each in earlier:
+        if each != kept:
+            each.unlink(missing_ok=True)
+
+
+def put_back(path: Path) -> bool:
+    """Give a file back what it held before `replace_for_now`; return False where another program changed it since, which stays.
+
+    For one caller at a time. Killed anywhere, it is done by calling it again. Raises UnsafeFile, OSError.
+    """
+    former, now = _former(path), _digest_of(path)
+    fitting = next((each for each in former if now is None or each.suffix == f".{now}"), None)
+    as_before = not former or now in {_digest_of(each) for each in former}
+    if fitting is not None and fitting.stat().st_size:
+        fitting.replace(path)
+    elif fitting is not None:
+        path.unlink(missing_ok=True)
+    if former:
+        sync_folder(path.parent)  # the file as it was, before the only other copy of it goes
+    for each in (*former, *path.parent.glob(f"{DRAFT}{FORMER}{path.name}.*")):
+        each.unlink(missing_ok=True)
+    return fitting is not None or as_before
+
+
+def _former(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(f"{FORMER}{path.name}.*"))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return _digest(read_from(path, 0, _WHOLE))
+    except FileNotFoundError:
+        return None
 
 
 def remove_drafts(path: Path) -> None:
@@ -136,25 +195,50 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, make: bool = False, wait: float | None = 0.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
-    """Hold an exclusive lock on a folder, or with `make` on a file that is made where it is missing. Yields the descriptor.
+def locked(path: Path, *, wait: float | None = 0.0, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
+    """Hold an exclusive lock on a file that is made for it, and that no other user can open: whoever can open it can hold it.
 
-    `wait`: seconds, None without end. Raises BlockingIOError where another process holds it for longer, OSError.
+    Yields the descriptor. `wait`: seconds, None without end. Raises BlockingIOError where another process holds it for longer, OSError.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW if make else os.O_RDONLY | os.O_DIRECTORY
-    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    until = None if wait is None else int(wait / _PAUSE)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            facts = os.fstat(handle)
+            _own(path, handle, facts)
+            if stat.S_IMODE(facts.st_mode) & 0o077:
+                os.fchmod(handle, 0o600)
+            if until is None:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            else:
+                _try_lock(handle, until, sleep)
+            if _is_still(path, facts):
+                yield handle
+                return
+        finally:
+            os.close(handle)
+
+
+def _own(path: Path, handle: int, facts: os.stat_result) -> None:
+    """Demand a plain file of this user; root leaves it to whom the folder belongs, whose runs come after. Raises PermissionError."""
+    user, owner = os.geteuid(), path.parent.stat()
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (user, owner.st_uid):
+        raise PermissionError(errno.EPERM, "it is not a plain file of this user")
+    if user == 0 and facts.st_uid != owner.st_uid:
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def _is_still(path: Path, facts: os.stat_result) -> bool:
+    """Return whether the name still leads to the file that was opened: a lock on a file that was removed keeps nobody out."""
     try:
-        if wait is None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        else:
-            _try_lock(handle, wait, sleep)
-        yield handle
-    finally:
-        os.close(handle)
+        now = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (now.st_dev, now.st_ino) == (facts.st_dev, facts.st_ino)
 
 
-def _try_lock(handle: int, wait: float, sleep: Callable[[float], None]) -> None:
-    for _ in range(int(wait / _PAUSE)):
+def _try_lock(handle: int, looks: int, sleep: Callable[[float], None]) -> None:
+    for _ in range(looks):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return

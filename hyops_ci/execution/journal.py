@@ -78,6 +78,8 @@ class JournalView:
     redactions: dict[str, int]
     """How often each secret was taken out of the output, by name."""
     ended: Ended | None
+    cleaned: Record | None = None
+    """What was removed and put back in the env after the end; None where nobody did."""
     full: bool = False
     """Whether lines that meant something found no room: what HyOps said is not known to its end."""
 
@@ -178,7 +180,7 @@ def read_journal(run_dir: Path) -> JournalView:
     ended: Ended | None = None
     redactions: dict[str, int] = {}
     events, signals = [], []
-    full = False
+    full, cleaned = False, None
     for record in records(text):
         match record.get("kind"):
             case "starting":
@@ -191,6 +193,8 @@ def read_journal(run_dir: Path) -> JournalView:
                 signals.append(str(record.get("name", "")))
             case "redactions":
                 redactions = _counts(record.get("counts"))
+            case "cleaned":
+                cleaned = record.get("done")
             case "full":
                 full = full or record.get("of") == "line"
             case "ended":
@@ -203,6 +207,7 @@ def read_journal(run_dir: Path) -> JournalView:
         signals=tuple(signals),
         redactions=redactions,
         ended=ended,
+        cleaned=cleaned if isinstance(cleaned, dict) else None,
         full=full,
     )
 

@@ -16,14 +16,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
 from hyops_ci.execution import processes
-from hyops_ci.execution.grammar import HyOpsLine, read_line
+from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, RepeatedLines, Stop, hold_lock
-from hyops_ci.execution.streams import LineSplitter
-from hyops_ci.redaction import PatternFilter, Redactor
+from hyops_ci.execution.leftovers import clean_up
+from hyops_ci.execution.output import Output
+from hyops_ci.redaction import Redactor
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
 """Bytes of one stream that are kept; the rest is read and dropped, with a record that says so."""
@@ -57,6 +59,8 @@ class SupervisorOrder:
     max_output: int = MAX_OUTPUT
     remove_after: tuple[Path, ...] = ()
     """Files removed at the end, such as the lent overlay."""
+    clean_up: Path | None = None
+    """The runtime root of an env in which, at the end, the bundle is put back and what holds secrets is removed."""
 
     def to_json(self) -> bytes:
         """Return the order as it goes through the pipe."""
@@ -68,57 +72,7 @@ class SupervisorOrder:
         """Read what `to_json` wrote."""
         values = json.load(stream)
         paths = {"run_dir": Path(values["run_dir"]), "remove_after": tuple(Path(each) for each in values["remove_after"])}
-        return cls(**values | paths)
-
-
-class Output:
-    """One stream of HyOps on its way to disk: redacted, counted, and cut where it grows without end.
-
-    Nothing behind the two filters sees what HyOps really wrote: what is kept, read as grammar and shown is the clean stream.
-    """
-
-    def __init__(self, name: str, run_dir: Path, limit: int, redactor: Redactor, journal: JournalWriter) -> None:
-        self.name, self._limit, self._journal = name, limit, journal
-        self._known, self._unknown = redactor.filter(), PatternFilter(redactor.counts)
-        self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self._bytes = 0
-        self._lines = LineSplitter()
-        self._dirty = self._cut = False
-
-    def feed(self, chunk: bytes) -> list[HyOpsLine]:
-        """Keep a chunk; the lines of it that mean something (only standard output has any)."""
-        return self._pass(self._unknown.feed(self._known.feed(chunk)))
-
-    def close(self) -> list[HyOpsLine]:
-        """Keep what the filters still hold."""
-        return self._pass(self._unknown.feed(self._known.close()) + self._unknown.close()) + self._read(self._lines.close())
-
-    def sync(self) -> None:
-        """What was kept so far is on disk."""
-        if self._dirty:
-            os.fdatasync(self._file)
-            self._dirty = False
-
-    def _pass(self, clean: bytes) -> list[HyOpsLine]:
-        self._keep(clean)
-        return self._read(self._lines.feed(clean))
-
-    def _read(self, lines: list[bytes]) -> list[HyOpsLine]:
-        if self.name != "stdout":
-            return []
-        return [event for line in lines if (event := read_line(line.decode("utf-8", errors="replace"))) is not None]
-
-    def _keep(self, clean: bytes) -> None:
-        room = self._limit - self._bytes
-        if len(clean) > room and not self._cut:
-            self._cut = True
-            self._journal.write("cut", stream=self.name, at_byte=self._limit)
-        clean = clean[:room]
-        if clean:
-            os.write(self._file, clean)
-            self._journal.write("output", stream=self.name, offset=self._bytes, bytes=len(clean), sync=False)
-            self._bytes += len(clean)
-            self._dirty = True
+        return cls(**values | paths | {"clean_up": Path(values["clean_up"]) if values["clean_up"] else None})
 
 
 class Supervisor:
@@ -138,6 +92,7 @@ class Supervisor:
 
     def run(self, ready: Callable[[], None]) -> Ended:
         """Start HyOps, say `ready`, stay until it and everything it started has ended; the final answer, journalled."""
+        since = datetime.now(UTC)
         self._listen()
         began = time.monotonic()
         self._journal.write("starting", supervisor=os.getpid(), argv=self._order.argv, timeout=self._order.timeout)
@@ -157,6 +112,8 @@ class Supervisor:
         self._journal.write("redactions", counts=dict(self._redactor.counts))
         for path in self._order.remove_after:
             Path(path).unlink(missing_ok=True)
+        if self._order.clean_up is not None:
+            self._journal.write("cleaned", done=clean_up(self._order.clean_up, since, self._redactor.find).facts())
         ended = replace(ended, seconds=round(time.monotonic() - began, 3))
         self._journal.write(
             "ended",

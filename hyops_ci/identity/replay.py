@@ -34,7 +34,7 @@ def spend_token(folder: Path, token_id: str, *, expires: int, now: float, sleep:
     problem = ""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with files.locked(path.with_suffix(".lock"), make=True, wait=PATIENCE, sleep=sleep):
+        with files.locked(path.with_suffix(".lock"), wait=PATIENCE, sleep=sleep):
             seen = {known: until for known, until in _read(path).items() if until + 2 * LEEWAY > now}
             if token_id in seen:
                 raise token_refusal(

@@ -63,7 +63,7 @@ class ObjectCopy:
         `prepare`, that is enough. Raises DamagedCopy.
         """
         try:
-            with locked(self.folder.with_name(f".{self.folder.name}.lock"), make=True, wait=None):
+            with locked(self.folder.with_name(f".{self.folder.name}.lock"), wait=None):
                 if self._made and self._inode() == self._made:
                     aside = self.folder.with_name(f"{self.folder.name}.damaged")
                     shutil.rmtree(aside, ignore_errors=True)

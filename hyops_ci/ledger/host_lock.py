@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import locked
 
+LOCK: Final = ".dr-dispatch.lock"
+
 
 @contextmanager
 def host_lock(env_root: Path) -> Iterator[int]:
-    """Hold the env of this host; answers the descriptor, to be handed on to what must outlive this process.
+    """Hold the env of this host, by a file in it that no other user can open; yields the descriptor, for what must outlive this process.
 
     Raises Refusal (exit 5) `lock.host` when another process holds it.
     """
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(locked(env_root))
+            handle = stack.enter_context(locked(env_root / LOCK))
         except BlockingIOError:
             raise Refusal(
                 "lock.host",

@@ -45,7 +45,7 @@ class TipMemory:
     def keep(self, head: Head) -> None:
         """Store a head durably; a newer one that another process stored stays."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with files.locked(self._path.parent, wait=None):
+        with files.locked(self._path.with_suffix(".lock"), wait=None):
             seen = self.seen()
             if seen == head.commit or (seen is not None and seen not in head.commits):
                 return

@@ -21,6 +21,7 @@ from hyops_ci.secrets.bundle_text import parse, render
 from hyops_ci.secrets.password import Password
 
 NAME: Final = "bootstrap.vault.env"
+LOCK: Final = ".dr-dispatch.lock"
 MAX_BYTES: Final = 16 * 1024 * 1024
 LOCK_SECONDS: Final = 30.0
 _HYOPS_PLAINTEXT: Final = "hyops.vaultenv.*"
@@ -51,7 +52,7 @@ class Bundle:
     """Names of plaintext files that a crashed HyOps left beside the bundle."""
 
     def merge(self, values: Mapping[str, str]) -> Written:
-        """Overlay `values`, keep the others, replace the file atomically (mode 0600, on disk when this returns).
+        """Overlay `values`, keep the others, replace the file atomically (mode 0600, on disk when this returns), until `files.put_back`.
 
         Raises Refusal (exit 8) when the text would not read back as written, or when another program changed the file meanwhile.
         """
@@ -76,7 +77,7 @@ class Bundle:
                 raise _refuse(self.path, "another program changed it meanwhile", "one writer", "end that program, then a new run")
 
         try:
-            files.write(self.path, vault, before=unchanged)
+            files.replace_for_now(self.path, vault, self.original, before=unchanged)
         except OSError as error:
             raise _fault(self.path, f"cannot be written: {error.strerror}") from None
 
@@ -141,9 +142,9 @@ def _read(path: Path) -> bytes | None:
 
 
 def _lock(stack: ExitStack, directory: Path, wait: float) -> None:
-    """Lock the directory itself until `stack` closes: no lock file to leave behind."""
+    """Lock the bundle until `stack` closes, by a file that no other user can open."""
     try:
-        stack.enter_context(files.locked(directory, wait=wait))
+        stack.enter_context(files.locked(directory / LOCK, wait=wait))
     except BlockingIOError:
         raise _refuse(directory, f"another writer holds it for more than {wait:g} s", "one writer", "wait for that run to end") from None
     except OSError as error:

@@ -20,9 +20,11 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import Event, RefusalRecord, State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import read_chain
+from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.operations.break_glass import conclude_here
 from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
 from hyops_ci.operations.rehearse.scenarios import approve, example_decision
+from hyops_ci.secrets.bundle import LOCK
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion
 from hyops_ci.stages.context import ShiftedClock, SystemClock
@@ -52,6 +54,7 @@ TOUCHED = (
     "step:gcp_pg_egress:skipped",
     *(f"step:{step}:{status}" for step in STEPS for status in ("running", "ok")),
     "result:hyops.deploy",
+    "note:leftovers",
     "torn:transition:VERIFYING",
     "transition:VERIFYING",
 )
@@ -155,6 +158,9 @@ def test_killed(moment: str, place: Place) -> None:
     if moment.startswith("torn:"):
         assert any(event.name == "journal.torn" for event in place.events())
     lock_is_right(moment, place, ended)
+    for env in (place.site.runner / "envs").iterdir():  # as the next run does, before its lock
+        assert not clean_up(env).bundle_kept
+        assert [each.name for each in env.glob("vault/*")] in ([], [LOCK])
 
 
 def next_run_waits(moment: str, place: Place) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from hyops_ci import files
 from hyops_ci.errors import DispatchError, Refusal
-from hyops_ci.secrets.bundle import read_values
+from hyops_ci.secrets.bundle import LOCK, read_values
 from hyops_ci.secrets.password import Password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, check_names, sync
@@ -90,7 +91,8 @@ def test_a_check_then_a_sync_leave_no_login_and_no_trace(
     for file in bundle_path.parents[2].rglob("*"):
         if file.is_file() and file.name != "vault-password":
             none_of(words, file.read_text("utf-8", "replace"), file.name)
-    assert [file.name for file in bundle_path.parent.iterdir()] == [bundle_path.name]
+    assert files.put_back(bundle_path)
+    assert [file.name for file in bundle_path.parent.iterdir()] == [LOCK]
 
 
 class WatchArgv:

@@ -5,10 +5,14 @@ The program that is started is the stand-in with code of the attacker in it: it 
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import stat
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -19,8 +23,13 @@ from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.execution import journal
+from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.execution.supervisor import SupervisorOrder
+from hyops_ci.redaction import Redactor
+from hyops_ci.secrets.ansible_vault import decrypt, encrypt
+from hyops_ci.secrets.password import read_password
+from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
 from tests.security.incident import Incident, assert_recovered, assert_refused
@@ -234,3 +243,106 @@ def test_the_memory_and_environment_of_the_command_are_closed() -> None:
 
 def test_a_program_that_closes_nothing_is_open_to_its_children() -> None:
     assert as_a_user(READ).split()[0] == b"open"
+
+
+# --------------------------------------------------------------------------------- what a run leaves to the next job
+
+LEAVES = """
+def during(stand, step):
+    work = stand.root / "work" / "platform__postgresql-ha" / json.loads(stand.state_file(stand.own_ref(step)).read_text())["run_id"]
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "runtime.ssh.key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    (work / "hyops.inputs.yml").write_text(json.dumps({key: os.environ[key] for key in os.environ if key.startswith("PATRONI")}))
+    (work / "inventory.ini").write_text("[all]")
+    vault = stand.root / "vault" / "bootstrap.vault.env"
+    assert vault.read_bytes() != (stand.root / "before").read_bytes()
+"""
+
+
+def env_of(incident: Incident) -> Path:
+    return incident.site.runner / "envs" / incident.site.envs[0]
+
+
+def what_a_job_finds(incident: Incident) -> list[str]:
+    """Files of the env in which one of the run's secrets can be read by whoever has the bundle's password, as any job of the runner has."""
+    secrets = json.loads((incident.site.root / "authority.json").read_text())
+    password = read_password(str(incident.site.runner / "vault-password"))
+    seeker, found = Redactor(secrets), []
+    for path in sorted(each for each in env_of(incident).rglob("*") if each.is_file()):
+        content = path.read_bytes()
+        if content.startswith(b"$ANSIBLE_VAULT"):
+            content = decrypt(content, password.secret)
+        if seeker.find(content) or b"PRIVATE KEY" in content:
+            found.append(path.relative_to(env_of(incident)).as_posix())
+    return found
+
+
+def with_a_bundle(incident: Incident) -> bytes:
+    """The env's bundle as its operator wrote it."""
+    path = env_of(incident) / "vault" / "bootstrap.vault.env"
+    path.parent.mkdir(mode=0o700)
+    password = read_password(str(incident.site.runner / "vault-password"))
+    path.write_bytes(encrypt(b"OPERATORS=value-of-the-operator\n", password.secret))
+    (env_of(incident) / "before").write_bytes(path.read_bytes())
+    return path.read_bytes()
+
+
+def test_a_later_job_finds_no_secret_of_a_run(incident: Incident) -> None:
+    """The bundle holds what it held before, to the byte; keys and inputs that HyOps left are gone, and named in the evidence."""
+    before = with_a_bundle(incident)
+    assert_recovered(incident, carried_out(incident, LEAVES))
+    assert what_a_job_finds(incident) == []
+    assert (env_of(incident) / "vault" / "bootstrap.vault.env").read_bytes() == before
+    assert any(env_of(incident).glob("work/*/*/inventory.ini"))
+    events = read_files(bundle_path(incident.folder))["parts/execute/events.jsonl"].decode()
+    note = next(json.loads(line)["data"] for line in events.splitlines() if '"leftovers"' in line)
+    assert {Path(name).name for name in note["removed"]} == {"runtime.ssh.key", "hyops.inputs.yml"}
+
+
+def test_a_later_job_finds_no_secret_of_a_run_that_hyops_refused(incident: Incident) -> None:
+    before = with_a_bundle(incident)
+    incident.reach_gate()
+    hyops_does(incident, f"{QUIET}\nstand_in.Stand.preflight = lambda stand: sys.exit(2)")
+    assert incident.execute(incident.signed("jonas")).refusal is not None
+    assert what_a_job_finds(incident) == []
+    assert (env_of(incident) / "vault" / "bootstrap.vault.env").read_bytes() == before
+
+
+def test_the_next_run_cleans_up_after_one_that_was_killed_with_its_supervisor(incident: Incident) -> None:
+    before = with_a_bundle(incident)
+    killed = """
+        import signal
+        def during(stand, step):
+            (stand.root / "work" / "m" / "x").mkdir(parents=True)
+            (stand.root / "work" / "m" / "x" / "runtime.ssh.key").write_text("PRIVATE KEY")
+            (stand.root / "vault" / "hyops.vaultenv.x").write_text("PRIVATE KEY")
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    supervised = Recovery.cleaned_up
+    Recovery.cleaned_up = lambda _: nullcontext()  # type: ignore[method-assign,assignment]
+    try:
+        ended = carried_out(incident, killed)
+    finally:
+        Recovery.cleaned_up = supervised  # type: ignore[method-assign]
+    assert ended.state is State.INDETERMINATE
+    assert len(what_a_job_finds(incident)) == 3
+    clean_up(env_of(incident))
+    assert what_a_job_finds(incident) == []
+    assert (env_of(incident) / "vault" / "bootstrap.vault.env").read_bytes() == before
+
+
+# ---------------------------------------------------------------------------------------------------- the host's lock
+
+
+def test_another_user_of_the_host_holds_no_lock_of_ours(incident: Incident) -> None:
+    """A folder that can be read can be locked: whoever does keeps no run out. What is locked nobody else can open."""
+    with_a_bundle(incident)
+    held = [os.open(folder, os.O_RDONLY) for folder in (env_of(incident), env_of(incident) / "vault")]
+    for handle in held:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    assert_recovered(incident, carried_out(incident, QUIET))
+    locks = [path for path in env_of(incident).rglob("*.lock") if path.is_file()]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in locks] == [0o600, 0o600]
+    for handle in held:
+        os.close(handle)

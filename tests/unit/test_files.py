@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from hyops_ci import files
-from hyops_ci.files import DRAFT, UnsafeFile, locked, read, remove_drafts, replacing, write, write_new
+from hyops_ci.files import DRAFT, UnsafeFile, locked, put_back, read, remove_drafts, replace_for_now, replacing, write, write_new
 
 
 def names(folder: Path) -> list[str]:
@@ -168,37 +169,159 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ locks
 
 
-@pytest.mark.parametrize("make", [False, True])
-def test_one_at_a_time(make: bool, tmp_path: Path) -> None:
-    place = tmp_path / "lock" if make else tmp_path
+def test_one_at_a_time(tmp_path: Path) -> None:
     slept: list[float] = []
-    with locked(place, make=make):
+    with locked(tmp_path / "lock"):
         for wait in (0.0, 0.5):
-            with pytest.raises(BlockingIOError), locked(place, make=make, wait=wait, sleep=slept.append):
+            with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=wait, sleep=slept.append):
                 pytest.fail("two at a time")
     assert sum(slept) == pytest.approx(0.5)
-    with locked(place, make=make, wait=None) as handle:
+    with locked(tmp_path / "lock", wait=None) as handle:
         os.fstat(handle)
 
 
 def test_it_is_taken_as_soon_as_it_is_free(tmp_path: Path) -> None:
-    handle = os.open(tmp_path, os.O_RDONLY)
+    handle = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with locked(tmp_path, wait=5, sleep=lambda _: os.close(handle)):
+    with locked(tmp_path / "lock", wait=5, sleep=lambda _: os.close(handle)):
         pass
 
 
-@pytest.mark.parametrize("spoil", [lambda path: None, lambda path: path.write_text("")], ids=["absent", "a file"])
-def test_only_a_folder_that_is_there_is_locked(spoil: Callable[[Path], object], tmp_path: Path) -> None:
-    spoil(tmp_path / "folder")
-    before = names(tmp_path)
-    with pytest.raises(OSError), locked(tmp_path / "folder"):  # noqa: PT011 - of the kernel's kinds
-        pytest.fail("nothing to lock")
-    assert names(tmp_path) == before
+def test_nobody_else_can_open_it(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(0o666)
+    with locked(tmp_path / "lock") as handle:
+        assert stat.S_IMODE(os.fstat(handle).st_mode) == 0o600
+
+
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path: Path) -> None:
+    """Whoever waited for the file that is gone would not keep out who makes it again."""
+    path = tmp_path / "lock"
+    with locked(path) as first:
+
+        def removed(_: float) -> None:
+            path.unlink(missing_ok=True)
+            os.close(os.dup(first))
+            fcntl.flock(first, fcntl.LOCK_UN)
+
+        with locked(path, wait=5, sleep=removed) as second:
+            assert os.fstat(second).st_ino == path.stat().st_ino
+
+
+def test_what_is_no_plain_file_is_no_lock(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder", "absent/lock"):
+        with pytest.raises(OSError), locked(tmp_path / name):  # noqa: PT011 - of the kernel's kinds
+            pytest.fail("nothing to lock")
+
+
+def test_a_lock_of_another_user_is_none(tmp_path: Path) -> None:
+    theirs = SimpleNamespace(st_mode=stat.S_IFREG | 0o600, st_uid=os.geteuid() + 1)
+    with pytest.raises(PermissionError):
+        files._own(tmp_path / "lock", 0, theirs)  # type: ignore[arg-type]
+
+
+def test_root_leaves_a_lock_to_whom_the_folder_belongs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    roots, folder = SimpleNamespace(st_mode=stat.S_IFREG | 0o600, st_uid=0), SimpleNamespace(st_uid=1001, st_gid=1002)
+    monkeypatch.setattr(files.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(files.os, "fchown", lambda handle, user, group: given.append((user, group)))
+    monkeypatch.setattr(Path, "stat", lambda path, **more: folder)
+    files._own(tmp_path / "lock", 0, roots)  # type: ignore[arg-type]
+    assert given == [(1001, 1002)]
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("elsewhere")
-    with pytest.raises(OSError, match="symbolic"), locked(tmp_path / "lock", make=True):
+    with pytest.raises(OSError, match="symbolic"), locked(tmp_path / "lock"):
         pytest.fail("it must not be followed")
     assert names(tmp_path) == ["lock"]
+
+
+# ------------------------------------------------------------------------------------------- replaced for a while
+
+
+@pytest.mark.parametrize("former", [b"before", None], ids=["there", "absent"])
+def test_what_a_file_held_comes_back(tmp_path: Path, former: bytes | None) -> None:
+    path = tmp_path / "file"
+    if former is not None:
+        write(path, former)
+    replace_for_now(path, b"now", former)
+    assert path.read_bytes() == b"now"
+    assert all(stat.S_IMODE(each.stat().st_mode) == 0o600 for each in tmp_path.iterdir())
+    for _ in range(2):
+        assert put_back(path)
+        assert (path.read_bytes() if path.exists() else None) == former
+    assert names(tmp_path) == (["file"] if former is not None else [])
+
+
+@pytest.mark.parametrize("former", [b"before", None], ids=["there", "absent"])
+def test_what_another_program_wrote_meanwhile_stays(tmp_path: Path, former: bytes | None) -> None:
+    path = tmp_path / "file"
+    replace_for_now(path, b"now", former)
+    path.write_bytes(b"theirs")
+    assert not put_back(path)
+    assert path.read_bytes() == b"theirs"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_that_is_replaced_twice_gets_back_what_it_held_at_first(tmp_path: Path) -> None:
+    write(tmp_path / "file", b"before")
+    for former, now in ((b"before", b"now"), (b"now", b"later"), (b"later", b"later")):
+        replace_for_now(tmp_path / "file", now, former)
+    assert put_back(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_replacement_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    write(tmp_path / "file", b"before")
+
+    def no() -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        replace_for_now(tmp_path / "file", b"now", b"before", before=no)
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert names(tmp_path) == ["file"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from hyops_ci import files
+path, former, left = Path(sys.argv[1]), sys.argv[2].encode() or None, int(sys.argv[3])
+def counted(call):
+    def called(*args, **more):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return call(*args, **more)
+    return called
+for name in ("fsync", "replace", "rename", "unlink", "open"):
+    setattr(os, name, counted(getattr(os, name)))
+files.replace_for_now(path, b"now", former)
+files.put_back(path)
+"""
+
+
+@pytest.mark.parametrize("former", [b"before", None], ids=["there", "absent"])
+def test_killed_anywhere_the_former_bytes_come_back(tmp_path: Path, former: bytes | None) -> None:
+    """Killed before each call that changes or syncs something, in replacing and in putting back."""
+    for calls in range(60):
+        path = tmp_path / f"{calls}" / "file"
+        path.parent.mkdir()
+        if former is not None:
+            write(path, former)
+        done = subprocess.run([sys.executable, "-c", KILLED, str(path), (former or b"").decode(), str(calls)], check=False)
+        assert done.returncode in (0, 9)
+        remove_drafts(path)
+        assert put_back(path)
+        assert (path.read_bytes() if path.exists() else None) == former
+        assert names(path.parent) == (["file"] if former is not None else [])
+        if done.returncode == 0:
+            break
+    else:
+        pytest.fail("it was never left alone")
+    assert calls > 10

@@ -136,7 +136,8 @@ def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     who = f"{name} is {plan.runner_ref}" if facts.runner.trusted else f"{name}, taken for {plan.runner_ref}"
     report.add_ok("runner", f"{who}, {disk}{clock}")
     pins = facts.runner_verified
-    report.add_ok("host", "pins its callers (trust.json)" if pins else "does not pin its callers (trust.json)", warn=not pins)
+    callers = "pins its callers (trust.json)" if pins else "does not pin its callers (trust.json)"
+    report.add_ok("host", f"{callers}; HyOps runs as {facts.runner.user}, the user of hyops-ci (SECURITY.md)", warn=not pins)
     stand_in = facts.hyops_is_stand_in
     report.add_ok("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
     report.add_ok("states", states(facts))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +22,12 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.command import child_environment, command_line
-from hyops_ci.execution.grammar import VOCABULARY, HyOpsLine, StepEvent, StepStatus
+from hyops_ci.execution.grammar import VOCABULARY
+from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_state, state_reference
-from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
 from hyops_ci.execution.supervisor import SupervisorOrder
@@ -38,22 +39,17 @@ from hyops_ci.redaction import MIN_FORM, Redactor
 from hyops_ci.secrets.password import read_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
-from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.heartbeat import heartbeat
+from hyops_ci.stages.execute.progress import StepProgress
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.planned_run import CheckedRun
 from hyops_ci.stages.preview import HyOpsView, ask_preflight, authority_of, command_of, facts_of
-from hyops_ci.text import span
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
 JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN")
 """Variables whose values HyOps does not get, and which are hidden all the same: its children run beside this process."""
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
-
-MOST_CHANGES: Final = 20
-"""Changes of one step's status that the evidence keeps, and of all steps that were not planned; a step of HyOps has four at most."""
-UNPLANNED: Final = "not planned"
 
 
 class Recovery:
@@ -69,16 +65,17 @@ class Recovery:
 
     def carry_out(self) -> None:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
-        secrets = self.bring_secrets()
-        environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
-        with runtime_overlay(self.runtime.root, self.context.job.run_id, self.view.opened) as overlay:
-            hyops = HyOpsCall(overlay, environment)
-            self.preflight(hyops)
-            self.part.enter(State.PREFLIGHT_PASSED)
-            # From here on an effect may happen. The push comes first: a run that was superseded stops here.
-            self.run.ledger.advance(self.claim, State.EXECUTING, at=self._now(), mutating=True)
-            self.part.enter(State.EXECUTING)
-            outcome = self.deploy(hyops)
+        with self.cleaned_up():
+            secrets = self.bring_secrets()
+            environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
+            with runtime_overlay(self.runtime.root, self.context.job.run_id, self.view.opened) as overlay:
+                hyops = HyOpsCall(overlay, environment)
+                self.preflight(hyops)
+                self.part.enter(State.PREFLIGHT_PASSED)
+                # From here on an effect may happen. The push comes first: a run that was superseded stops here.
+                self.run.ledger.advance(self.claim, State.EXECUTING, at=self._now(), mutating=True)
+                self.part.enter(State.EXECUTING)
+                outcome = self.deploy(hyops)
         self.prove(outcome)
 
     def bring_secrets(self) -> Mapping[str, str]:
@@ -106,6 +103,22 @@ class Recovery:
         self.part.enter(State.SECRETS_READY, names=[each.key for each in synced.manifest.secrets])
         return synced.values
 
+    @contextmanager
+    def cleaned_up(self) -> Iterator[None]:
+        """Leave the env as it was: by the supervisor when HyOps has ended, by this process where none will do it."""
+        try:
+            yield
+        finally:
+            running = SupervisedRun.attach(self.run.folder.private / "deploy")
+            if running.condition is Condition.RUNNING:
+                self.part.note("leftovers", pending="HyOps is ending; its supervisor cleans up after it")
+            else:
+                view = running.view()
+                done = view.cleaned or clean_up(self.runtime.root, view.started_at, self.redactor.find).facts()
+                self.part.note("leftovers", **{name: done.get(name) for name in ("removed", "kept", "bundle_kept")})
+                for line in leftover_lines(done):
+                    self.context.say(line)
+
     def preflight(self, hyops: HyOpsCall) -> None:
         """Ask HyOps' own preflight with the real secrets; what the approver relied on must still hold.
 
@@ -130,7 +143,7 @@ class Recovery:
         started = clock.now()
         progress = StepProgress(plan, self.context, self.state.steps, self.part)
         running = SupervisedRun.start(
-            replace(self._order(command, hyops), remove_after=(hyops.overlay,)),
+            replace(self._order(command, hyops), remove_after=(hyops.overlay,), clean_up=root),
             on_line=self.context.hyops_line,
             on_step=progress,
             hold=(self.lock,),
@@ -239,57 +252,15 @@ def public_words(plan: Plan) -> tuple[str, ...]:
     return (*VOCABULARY, plan.blueprint, *(step.id for step in plan.steps), *(step.module_ref for step in plan.steps))
 
 
+def leftover_lines(done: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a person should know of what HyOps left on the runner."""
+    for found, text in (("removed", "removed from the runner, with secrets in it"), ("kept", "left on the runner, with secrets in it")):
+        if names := done.get(found):
+            yield f"{text}: {', '.join(map(str, names))}"
+    if done.get("bundle_kept"):
+        yield "the runtime bundle was changed by another program and keeps this run's secrets"
+
+
 def _as(synced: Synced) -> str:
     revoked = "; token revoked" if synced.manifest.revoked else ""
     return f" as {synced.manifest.role}{revoked}" if synced.manifest.role else revoked
-
-
-@dataclass
-class StepProgress:
-    """Turns HyOps' lines into progress that a person reads and steps that the evidence keeps."""
-
-    plan: Plan
-    context: RunContext
-    steps: list[dict[str, Any]]
-    part: PartRecorder
-    begun: dict[str, datetime] = field(default_factory=dict)
-    said: Counter[str] = field(default_factory=Counter)
-
-    def __call__(self, line: HyOpsLine, at: datetime) -> None:
-        """Record one line of HyOps with its time, unless its step has said more than a step has to say."""
-        if not isinstance(line, StepEvent):
-            return
-        ids = [step.id for step in self.plan.steps]
-        known = line.step if line.step in ids else UNPLANNED
-        self.said[known] += 1
-        if self.said[known] > MOST_CHANGES:
-            return
-        place = f"{ids.index(line.step) + 1}/{len(ids)} {line.step}" if line.step in ids else line.step
-        took = at - self.begun.setdefault(line.step, at)
-        entry = {
-            "step": line.step,
-            "status": line.status.value,
-            "at": stamp(at),
-            "reason": line.reason,
-            "seconds": int(took.total_seconds()),
-        }
-        self.steps.append(entry)
-        self.part.note("step", **entry)
-        if line.status is StepStatus.RUNNING:
-            last = line.step == self.plan.point_of_no_return
-            where = "from here cancelling does not undo" if last else f"Cancel now: clients stay {self.plan.source_site}"
-            behind = self._behind(line.step)
-            self.context.say(f"{place} running   {'' if behind else where}".rstrip())
-        else:
-            self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
-
-    def close(self) -> None:
-        """Record how many lines were left out."""
-        if left_out := {step: count - MOST_CHANGES for step, count in self.said.items() if count > MOST_CHANGES}:
-            self.part.note("steps.left-out", counts=left_out)
-
-    def _behind(self, step: str) -> bool:
-        """Return whether the point of no return comes before this step."""
-        ids = [each.id for each in self.plan.steps]
-        last = self.plan.point_of_no_return
-        return bool(last) and step in ids and ids.index(step) > ids.index(last)

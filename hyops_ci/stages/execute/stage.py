@@ -17,6 +17,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.execution.overlay import remove_leftovers
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
@@ -74,7 +75,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
     with host_lock(view.runtime.root) as lock:
-        part.note("swept", files=[path.name for path in remove_leftovers(view.runtime.root)])
+        part.note("swept", files=[path.name for path in remove_leftovers(view.runtime.root)], **clean_up(view.runtime.root).facts())
         claim = state.claim = take_claim(run, state.approvals)
         part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
         context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")

@@ -11,7 +11,7 @@ import pytest
 from hyops_ci import files
 from hyops_ci.errors import Fault, Refusal
 from hyops_ci.secrets.ansible_vault import encrypt
-from hyops_ci.secrets.bundle import NAME, open_bundle, read_values
+from hyops_ci.secrets.bundle import LOCK, NAME, open_bundle, read_values
 from hyops_ci.secrets.bundle_text import render
 from hyops_ci.secrets.password import Password
 
@@ -32,6 +32,18 @@ def put(path: Path, values: dict[str, str], password: Password = PASSWORD) -> by
     return path.read_bytes()
 
 
+def bundles(path: Path) -> list[str]:
+    """The files beside the lock and what the bundle held before."""
+    return [file.name for file in path.parent.iterdir() if file.name not in (LOCK, *former(path))]
+
+
+def former(path: Path) -> list[str]:
+    """The file that holds what the bundle held before; private, and one at most."""
+    found = list(path.parent.glob(f"{files.FORMER}*"))
+    assert all(stat.S_IMODE(each.stat().st_mode) == 0o600 for each in found)
+    return [each.name for each in found]
+
+
 def content(path: Path) -> dict[str, str]:
     return read_values(path.read_bytes(), PASSWORD, path)
 
@@ -42,7 +54,7 @@ def test_a_first_bundle_is_private_and_alone(path: Path) -> None:
     assert content(path) == {"A_KEY": CANARY}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [file.name for file in path.parent.iterdir()] == [NAME]
+    assert bundles(path) == [NAME]
     assert written.changed == ("A_KEY",)
     assert written.kept == ()
 
@@ -135,7 +147,7 @@ def test_a_change_by_another_program_is_noticed(path: Path) -> None:
         with pytest.raises(Refusal, match=r"secrets\.bundle"):
             bundle.merge({"A_KEY": CANARY})
     assert path.read_bytes() == theirs
-    assert [file.name for file in path.parent.iterdir()] == [NAME]
+    assert bundles(path) == [NAME]
 
 
 def test_a_full_disk_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +161,7 @@ def test_a_full_disk_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyP
         bundle.merge({"A_KEY": CANARY})
     assert "No space left" in fault.value.found
     assert path.read_bytes() == before
-    assert [file.name for file in path.parent.iterdir()] == [NAME]
+    assert bundles(path) == [NAME]
 
 
 def test_only_ciphertext_is_ever_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +177,8 @@ def test_only_ciphertext_is_ever_written(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files.os, "fsync", watch)
     with open_bundle(path, PASSWORD) as bundle:
         bundle.merge({"A_KEY": CANARY})
-    assert seen
-    assert all(data.startswith(b"$ANSIBLE_VAULT;") for data in seen)
+    assert any(seen)
+    assert all(data.startswith(b"$ANSIBLE_VAULT;") for data in seen if data)  # empty: the lock, and a bundle that was not there
 
 
 def test_the_new_file_is_on_disk_before_it_takes_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,14 +191,14 @@ def test_the_new_file_is_on_disk_before_it_takes_the_name(path: Path, monkeypatc
         real_fsync(handle)
 
     def replace(self: Path, target: Path) -> Path:
-        events.append("replace")
+        events.append(f"replace {target.name[:10]}")
         return real_replace(self, target)
 
     monkeypatch.setattr(files.os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     with open_bundle(path, PASSWORD) as bundle:
         bundle.merge({"A_KEY": CANARY})
-    assert events == ["file", "replace", "directory"]
+    assert events == ["file", "replace .former-bo", "directory", "file", "replace bootstrap.", "directory"]
 
 
 def test_what_a_killed_run_left_is_cleared_away_and_hyops_plaintext_is_told(path: Path) -> None:
@@ -201,9 +213,29 @@ def test_what_a_killed_run_left_is_cleared_away_and_hyops_plaintext_is_told(path
     assert plaintext.exists()
 
 
+def test_what_it_held_comes_back(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(encrypt(b"OLD=value-of-old\n", PASSWORD.secret))
+    before = path.read_bytes()
+    with open_bundle(path, PASSWORD) as bundle:
+        bundle.merge({"A_KEY": CANARY})
+    assert files.put_back(path)
+    assert path.read_bytes() == before
+
+
+def test_what_it_held_at_first_comes_back_after_two_writers(path: Path) -> None:
+    for name in ("A_KEY", "B_KEY"):
+        with open_bundle(path, PASSWORD) as bundle:
+            bundle.merge({name: CANARY})
+    assert content(path).keys() == {"A_KEY", "B_KEY"}
+    assert len(former(path)) == 1
+    assert files.put_back(path)
+    assert sorted(each.name for each in path.parent.iterdir()) == [LOCK]
+
+
 def test_a_second_writer_waits_and_is_then_refused(path: Path) -> None:
     path.parent.mkdir()
-    handle = os.open(path.parent, os.O_RDONLY)
+    handle = os.open(path.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with pytest.raises(Refusal) as refused, open_bundle(path, PASSWORD, wait=0.1):

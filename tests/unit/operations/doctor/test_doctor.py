@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def test_all_is_well(site: Site) -> None:
         "ok    overlay     committed = on runner, 0 CHANGE_ME inputs, guards closed",
         "ok    restore     would run: postgresql_restore",
         "warn  backup set  the newest one; labels of the repository are not readable here, HyOps reads them at restore time",
-        "warn  host        does not pin its callers (trust.json)",
+        f"warn  host        does not pin its callers (trust.json); HyOps runs as {getuser()}, the user of hyops-ci (SECURITY.md)",
         "warn  hyops       0.1.4+stand.in, a stand-in: it recovers nothing",
         "ok    secrets     6 of 6 names, values not read",
         "ok    vault       a file, in the lab",
@@ -124,8 +125,9 @@ def test_a_host_that_pins_its_callers(prepared: bool, site: Site, monkeypatch: p
     pinned = trust(approvers=[{"id": 1002, "login": APPROVER, "key": approvers[APPROVER]}], evidence_keys=[site.host_public])
     found = look(site, replace(site.world(), trust=pinned))
     lacks = "lacks the job-started hook /opt/dr-dispatch/job-started.sh and the environment /opt/dr-dispatch/0123"
+    user = getuser()
     assert words(found, "host") == [
-        "ok    host        pins its callers (trust.json)",
+        f"ok    host        pins its callers (trust.json); HyOps runs as {user}, the user of hyops-ci (SECURITY.md)",
         "ok    host        prepared by root: job-started hook, environment 0123"
         if prepared
         else f"warn  host        {lacks}, which only root can write: bash actions/setup/setup.sh runner prepare",
