@@ -223,6 +223,14 @@ def test_what_could_not_be_known_is_said() -> None:
     assert "this host does not pin its callers" in report.deviations
 
 
+@pytest.mark.parametrize(("pins", "hooked", "said"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_a_host_that_pins_its_callers_and_lets_strangers_begin_says_so(pins: bool, hooked: bool, said: bool) -> None:
+    set_up = gate_case({"check": {"runner_verified": pins, "runner": {"trusted": pins}, "job_hook": hooked}})
+    made = set_up.plan()
+    report = checked(made, check_facts(set_up, made))
+    assert ("a stranger's job is not ended before its first step here: no job-started hook of root" in report.deviations) is said
+
+
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
     set_up = gate_case({})
     config = DispatchConfig.model_validate_json(
