@@ -10,7 +10,8 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -36,8 +37,8 @@ OF_A_KEY_FILE: Final = frozenset(
 """Fields of a service-account key of Google that are no secrets, and stand in every message about the service."""
 _CODED: Final = re.compile(r"[A-Za-z0-9+/_-]{11,}={0,2}")
 _SHELL: Final = re.compile(rb"[^A-Za-z0-9_./:=@%+\x80-\xff-]")
-_ANY_SIGN: Final = re.compile(rb"[^A-Za-z0-9\x80-\xff]")
-"""What `printf %q` puts a backslash before, and what a careful program does."""
+"""What `printf %q` puts a backslash before."""
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _MARKUP: Final = re.compile("[<>&='\"+`]")
 _COLOURS: Final = re.compile(COLOUR)
 _WORDS: Final = re.compile(rb"[^ \t\r\n\\\"']+")
@@ -141,13 +142,15 @@ def _as_text(text: str) -> set[bytes]:
     found = {raw}
     if raw.isalnum():
         return found
-    found |= {_SHELL.sub(rb"\\\g<0>", raw), _ANY_SIGN.sub(rb"\\\g<0>", raw)}
+    found |= {_SHELL.sub(rb"\\\g<0>", raw), raw.replace(b"/", b"\\/")}
     said = {*_in_addresses(raw)}
     if _MARKUP.search(text):
         said |= {*_in_pages(text), *_in_markup(text)}
     if not (text.isascii() and text.isprintable()) or len(folded(raw)) < MIN_FORM:
         ascii_only, seen = json.dumps(text)[1:-1], ascii(text)[1:-1]
-        said |= {json.dumps(text, ensure_ascii=False)[1:-1], ascii_only, _raised(ascii_only), *_in_pages(ascii_only)}
+        plain = json.dumps(text, ensure_ascii=False)[1:-1]
+        said |= {plain, ascii_only, _raised(ascii_only), *_in_pages(ascii_only)}
+        said.add(_ASTRAL.sub(lambda found: f"\\U{ord(found[0]):08X}", plain))  # YAML, where other letters are shown
         # Python escapes an apostrophe only where the same string also holds a double quote, which may stand beside the value.
         said |= {repr(text)[1:-1], repr("\"'" + text)[4:-1], seen, _raised(seen), repr(raw)[2:-1], _octal(raw)}
         said |= {json.dumps(ascii_only)[1:-1], text.replace("'", "''"), text.replace("'", "'\"'\"'"), text.replace("'", "'\\''")}
@@ -177,9 +180,9 @@ def _in_addresses(raw: bytes) -> Iterator[str]:
     for kept in "!'()*":
         script = script.replace(quote(kept, safe=""), kept)
     for once in {full, full.replace("%2F", "/"), script, full.replace("%20", "+")}:
-        twice = once.replace("%", "%25")
-        for spelled in {once, twice, twice.replace("+", "%2B")}:
-            yield from (spelled, _lowered(spelled))
+        for spelled in (once, _lowered(once)):
+            twice = spelled.replace("%", "%25")
+            yield from (spelled, twice, twice.replace("+", "%2B"))
 
 
 def _encoded(text: str) -> Iterator[bytes]:
@@ -216,7 +219,7 @@ def _raised(escaped: str) -> str:
 
 
 def _lowered(address: str) -> str:
-    return re.sub("%(?:25)*[0-9A-F]{2}", lambda found: found[0].lower(), address)
+    return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), address)
 
 
 def _octal(raw: bytes) -> str:
@@ -237,22 +240,33 @@ def _forms_of(spelling: bytes) -> Iterator[Form]:
 
 
 def _anchors(spelling: bytes, text: bytes) -> tuple[tuple[int, bytes], ...]:
-    """Return two pieces of the text that no noise parts in this spelling, one behind the other, so that one line end spoils one only.
-
-    Letters and digits first: no program puts a backslash between them.
-    """
+    """Return pieces of the text that no noise parts in this spelling: two of a kind, so that one line end spoils one only."""
     if len(text) == len(spelling):
         runs, longest = (text,), len(text)
     else:
         runs = tuple(_WORDS.findall(_COLOURS.sub(b" ", spelling) if b"\x1b" in spelling else spelling))
         longest = max(map(len, runs), default=0)
-    size = min(MIN_FORM, len(text) // 2, longest)
-    if size < MIN_ANCHOR:
+    top = min(MIN_FORM, len(text) // 2, longest)
+    if top < MIN_ANCHOR:
         return ()
-    found = _pieces(runs, _PLAIN[size], NEAR) or _pieces(runs, _ANY[size], NEAR) or _pieces(runs, _ANY[size], len(text))
-    if len(found) == 1:
-        found += [at for at in _pieces(runs, _ANY[size], NEAR) if abs(at - found[0]) >= size][:1]
-    return tuple((at, text[at : at + size]) for at in sorted(found))
+    plain = _best(runs, _PLAIN, top)
+    # A pair of letters and digits survives every quoting; else the best pair of any bytes besides.
+    places = plain if len(plain) == 2 and plain[0][1] == top else [*plain, *_best(runs, _ANY, top)]
+    return tuple(sorted({(at, text[at : at + size]) for at, size in places}))
+
+
+def _best(runs: tuple[bytes, ...], patterns: Mapping[int, re.Pattern[bytes]], top: int) -> list[tuple[int, int]]:
+    """Return the longest two pieces of one size that the patterns find, as offset and size; one where there are no two."""
+    alone: list[tuple[int, int]] = []
+    for near in (NEAR, sys.maxsize):
+        for size in range(top, MIN_ANCHOR - 1, -1):
+            found = [(at, size) for at in _pieces(runs, patterns[size], near)]
+            if len(found) == 2:
+                return found
+            alone = alone or found
+        if alone:
+            break
+    return alone
 
 
 def _pieces(runs: tuple[bytes, ...], pattern: re.Pattern[bytes], near: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from hyops_ci.redaction.forms import COLOUR, MIN_FORM, NOISE, Form, folded
 
-MAX_GAP: Final = 64
+MAX_GAP: Final = 256
 """Bytes that are skipped at most between two bytes of a form: what is held back of a stream stays bounded."""
 _GAP: Final = re.compile(rb"(?:[ \t\r\n\\\"']|" + COLOUR + rb")*")
 _RUN: Final = re.compile(rb"\x1b|[^ \t\r\n\\\"'\x1b]+")

@@ -38,11 +38,10 @@ def raised(escaped: str) -> str:
 
 
 def dot_net(value: str) -> str:
-    return re.sub(
-        "[\"'<>&+`]|[^ -~]",
-        lambda found: raised(f"\\u{ord(found[0]):04x}" if found[0].isascii() else json.dumps(found[0])[1:-1]),
-        value.replace("\\", "\\\\"),
-    )
+    """As System.Text.Json escapes by default."""
+    escaped = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    by_number = re.sub("[\"'<>&+`]", lambda found: f"\\u{ord(found[0]):04X}", escaped)
+    return re.sub("[^ -~]", lambda found: raised(json.dumps(found[0])[1:-1]), by_number)
 
 
 def octal(value: str) -> str:
@@ -133,7 +132,7 @@ MISSED: dict[str, list[Speller]] = {
     "base32": [lambda value: base64.b32encode(value.encode()), lambda value: base64.b85encode(value.encode())],
     "base64 thrice": [lambda value: b64(b64(b64(value)))],
     "dump": [lambda value: subprocess.run(["od", "-A", "x", "-t", "x1"], input=value.encode(), capture_output=True, check=True).stdout],
-    "pieces": [lambda value: wrapped(value, 7), lambda value: value[:7] + "\n" + value[7:]],
+    "pieces": [lambda value: wrapped(value, 6), lambda value: value[:6] + "\n" + value[6:]],
     "spaced": [".".join],
     "short words": [nested(4)],
 }
