@@ -92,6 +92,8 @@ def read_preflight(stdout: str, rc: int) -> PreflightFact:
     """
     lines = stdout.splitlines()
     try:
+        if len(stdout) > MAX_FILE:
+            raise ValueError("too long to be an answer")
         first = lines.index("{")
         last = len(lines) - lines[::-1].index("}")
         answer = json.loads("\n".join(lines[first:last]))

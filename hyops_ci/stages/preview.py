@@ -10,11 +10,13 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 from typing import Any, Final
 
+from hyops_ci import files
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import open_guards, to_yaml
@@ -28,8 +30,8 @@ from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.question import Answer, ask
-from hyops_ci.execution.records import read_preflight, read_states
-from hyops_ci.files import only_root_writes
+from hyops_ci.execution.records import MAX_FILE, read_preflight, read_states
+from hyops_ci.files import UnsafeFile, only_root_writes
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.connect import open_authority
@@ -135,8 +137,9 @@ def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> Effective
     specs = {}
     for module_ref in {step.module_ref for step in bare.steps}:
         path = runtime.core_root / "modules" / module_ref / "spec.yml"
-        if path.is_file():
-            content = path.read_bytes()
+        # What is no file that can be read counts as missing: a gate says so.
+        with suppress(OSError, UnsafeFile):
+            content = files.read(path, MAX_FILE, follow=True)
             specs[module_ref] = (read_yaml(content, str(path)), digest_bytes(content))
     return read_blueprint(document, overlay_sha256, specs)
 

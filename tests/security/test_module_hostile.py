@@ -188,6 +188,14 @@ def test_a_preflight_without_end_is_a_refusal(incident: Incident) -> None:
     assert_refused(incident, incident.check(), "restore.skipped", 4, "HyOps' preflight says nothing of it")
 
 
+def test_a_spec_that_is_a_pipe_counts_as_missing(incident: Incident) -> None:
+    assert incident.plan().state is State.PLANNED
+    for spec in (incident.site.runner / "core" / "modules").rglob("spec.yml"):
+        spec.unlink()
+        os.mkfifo(spec)
+    assert_refused(incident, incident.check(), "specs.present", 9)
+
+
 def test_a_log_that_leads_elsewhere_is_not_shown(incident: Incident, tmp_path: Path) -> None:
     (tmp_path / "private").write_text("what no module may show\n")
     code = f"""

@@ -1,7 +1,7 @@
 """Execute: carry out the approved plan on the runner, once, and seal what happened (docs/design/workflows.md 4).
 
 caller -> the blueprint that was checked -> approvals -> claim -> secrets -> runtime copy of the overlay
--> HyOps preflight -> what the check saw still holds -> HyOps deploy -> outcome -> verification -> seal -> ledger -> wipe
+-> HyOps preflight -> what the check saw still holds -> HyOps deploy -> outcome -> bundle put back -> verification -> seal -> ledger
 """
 
 from __future__ import annotations

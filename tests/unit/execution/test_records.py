@@ -204,8 +204,8 @@ def test_a_state_that_is_no_plain_file_or_too_large_is_unreadable(tmp_path: Path
     assert read_state(tmp_path, "a/large", NOW).status == "unreadable"
 
 
-def test_a_preflight_that_is_too_deep_blocks() -> None:
-    deep = "[" * 100_000 + "]" * 100_000
+@pytest.mark.parametrize("deep", ["[" * 100_000 + "]" * 100_000, "[]" + " " * records.MAX_FILE], ids=["deep", "long"])
+def test_a_preflight_that_is_too_deep_or_long_blocks(deep: str) -> None:
     answer = read_preflight('{\n"status": "ok", "required_failures": [], "steps": ' + deep + "\n}\n", 0)
     assert (answer.status, bool(answer.error)) == ("failed", True)
 
