@@ -51,9 +51,8 @@ def _sections(config: DispatchConfig) -> Iterator[_Row]:
     if config.vault is not None:
         yield from _model("/vault", config.vault)
         for env in sorted({settings.env_of(service) for service in config.services}):
-            vault = settings.secret_plan(config, env)
-            if vault is not None and config.vault.role is None:
-                yield f"/vault/role ({env})", vault.role, "name"
+            if config.vault.role is None:
+                yield f"/vault/role ({env})", settings.role_of(config, env), "name"
     yield "/evidence/signer", settings.evidence_signer(config), "default"
     if settings.evidence_signer(config) == "host-key":
         yield "/evidence/key", settings.host_key_path(config), "default"

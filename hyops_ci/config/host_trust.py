@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from hyops_ci.config.settings import addresses, env_of, env_settings, secret_plan
+from hyops_ci.config.settings import addresses, env_of, env_settings, role_of
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -64,8 +64,7 @@ def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tu
 
 def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
     for env in sorted({env_of(service) for service in config.services}):
-        vault = secret_plan(config, env)
-        yield from _strange_authorities(addresses(config), vault.role if vault else "", env, trust)
+        yield from _strange_authorities(addresses(config), role_of(config, env), env, trust)
 
 
 def _strange_authorities(where: Iterable[tuple[str, str]], role: str, env: str, trust: HostTrust) -> Iterator[tuple[str, str, str]]:

@@ -155,6 +155,12 @@ def addresses(config: DispatchConfig) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((*single, *((one.url, one.site) for one in vault.addresses))))
 
 
+def role_of(config: DispatchConfig, env: str) -> str:
+    """Return the authority's role for the secrets of an env; empty where the config names no authority."""
+    vault = config.vault
+    return (vault.role or f"dr-{env}") if vault is not None else ""
+
+
 def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()) -> SecretPlan | None:
     """Return where the secrets `refs` of an env come from, with role `dr-<env>`; None where the config names no authority."""
     vault = config.vault
@@ -166,7 +172,7 @@ def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()
         path=vault.path or "",
         mount=vault.mount,
         auth_path=vault.auth_path,
-        role=vault.role or f"dr-{env}",
+        role=role_of(config, env),
         check_role=vault.check_role,
         max_token_ttl=vault.max_token_ttl,
         refs=tuple(sorted(refs, key=lambda ref: ref.key)),

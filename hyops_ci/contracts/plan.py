@@ -93,8 +93,8 @@ class SecretPlan(Model):
     """Which authority is asked, as which roles, for which names."""
 
     kind: AuthorityName
-    addresses: tuple[tuple[Origin, Name], ...]
-    """Origin and site, in the order tried. A file authority has none."""
+    addresses: tuple[tuple[Origin, Name | Literal[""]], ...]
+    """Origin and site, in the order tried; the site is empty where the config does not say it, which no gate lets pass. A file has none."""
     path: Clean = ""
     mount: Short = "secret"
     auth_path: Short = "auth/jwt"
