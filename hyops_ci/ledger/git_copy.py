@@ -88,6 +88,10 @@ class ObjectCopy:
         except OSError as error:
             raise self.damaged(f"{error.filename}: {error.strerror}") from None
 
+    def is_replaced(self) -> bool:
+        """Return whether another process has put the copy of `prepare` aside since."""
+        return self._inode() != self._made
+
     def _inode(self) -> int:
         return self.folder.lstat().st_ino if os.path.lexists(self.folder) else 0
 

@@ -214,7 +214,7 @@ class GitStore:
         """Raise Fault (exit 12) where this host failed and not the remote: DamagedCopy where its copy does not hold what it should."""
         if not own and (git_errors.silent(output) or git_errors.slow_down(output)):
             return
-        if not self._git.is_sound(*commits):
+        if self._git.copy.is_replaced() or not self._git.is_sound(*commits):
             raise self._git.copy.damaged(own or git_errors.quoted(output))
         if own:
             raise self._git.cannot_write(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,3 +280,22 @@ def test_no_folder_of_a_call_stays(made: Ledger, tmp_path: Path, monkeypatch: py
     (tmp_path / "temporary").mkdir()
     made.claim(request(1))
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_many_at_once_find_the_copy_damaged(made: Ledger, remote: Path, tmp_path: Path) -> None:
+    """One copy, six threads: whoever comes second uses the new one, and nobody is told of a fault."""
+    all_objects_empty(copy_in(tmp_path / "host"))
+    found: list[object] = []
+
+    def look() -> None:
+        try:
+            found.append(on(remote, tmp_path / "host").tip().epoch)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
+            found.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [0] * 6

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.standby import RISK, choose
 from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused, start_incident
-from tests.support.git_http import GitServer, serving
+from tests.support.git_http import GitServer, No, serving
 
 REF = f"refs/heads/dr-ledger/{SERVICE}"
 BESIDE = [f"refs/heads/a/{REF}", f"refs/heads/{REF}"]
@@ -93,7 +94,7 @@ class Forge:
     """The ledger of the incident behind HTTP, open to the job's token; and a server of the attacker's."""
 
     def __init__(self, incident: Incident, ledgers: GitServer, theirs: GitServer) -> None:
-        self.remote, self.theirs = ledgers.url("ledger.git"), theirs
+        self.remote, self.ledgers, self.theirs = ledgers.url("ledger.git"), ledgers, theirs
         self.folder = incident.site.root / "state"
 
     def ledger(self, remote: str = "") -> Ledger:
@@ -142,6 +143,56 @@ def test_the_copy_on_the_runner_holds_objects_of_somebody_elses(incident: Incide
     path.unlink()
     (copy / "objects" / planted[:2] / planted[2:].strip()).rename(path)
     assert forge.ledger().tip().position == "primary"
+
+
+def no_longer_a_ledger(incident: Incident, forge: Forge) -> str:
+    """Whoever may push makes it unreadable."""
+    tree = git(incident, "mktree", stdin=f"100644 blob {git(incident, 'rev-parse', f'{REF}:tip.json')}\tother.json\n")
+    git(incident, "update-ref", REF, git(incident, "commit-tree", tree, "-p", REF, "-m", "claim"))
+    return "ledger.unreadable"
+
+
+def renamed(incident: Incident, forge: Forge) -> str:
+    """Whoever may rename the repository does."""
+    forge.ledgers.redirect_to, forge.ledgers.redirect_status = forge.theirs.origin, 301
+    return "ledger.moved"
+
+
+def answers_nonsense(incident: Incident, forge: Forge) -> str:
+    forge.ledgers.everything = True
+    forge.ledgers.trouble.extend([No(418, "go to the other one")] * 20)
+    return "ledger.failed"
+
+
+@pytest.fixture
+def standby(incident: Incident, tmp_path: Path) -> Ledger:
+    """A second ledger, where the lock may be free while the first one's is not."""
+    subprocess.run(["git", "clone", "--quiet", "--mirror", incident.site.root / "ledger.git", tmp_path / "standby.git"], check=True)
+    return Ledger.over_git(str(tmp_path / "standby.git"), SERVICE, state_dir=tmp_path / "host")
+
+
+@pytest.mark.parametrize("deed", [no_longer_a_ledger, renamed, answers_nonsense], ids=lambda each: each.__name__)
+def test_a_no_of_the_ledger_is_to_be_taken_for_silence(
+    incident: Incident, forge: Forge, standby: Ledger, monkeypatch: pytest.MonkeyPatch, deed: Callable[[Incident, Forge], str]
+) -> None:
+    """A run without GitHub may use the standby where nobody answers, and there alone."""
+    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    gate = deed(incident, forge)
+    with pytest.raises(DispatchError) as caught:
+        choose(forge.ledger(), standby, break_glass=True)
+    assert caught.value.gate == gate
+    assert forge.theirs.seen == []
+
+
+def test_where_nobody_answers_the_standby_is_used(
+    incident: Incident, tmp_path: Path, standby: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin."""
+    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    with serving(incident.site.root, TOKEN) as ledgers:
+        address = ledgers.url("ledger.git")
+    primary = Ledger.over_git(address, SERVICE, state_dir=tmp_path / "host", token=TOKEN)
+    assert choose(primary, standby, break_glass=True).risks == (RISK,)
 
 
 def test_the_ledger_and_the_token_as_they_are(incident: Incident, forge: Forge) -> None:
