@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci.files import locked
-from hyops_ci.operations.prepare.environment import Requirements, make, requirements_of
+from hyops_ci.operations.prepare.environment import Requirements, make, packages_of, requirements_of
 from hyops_ci.operations.prepare.prepare import HOOK_TEXT
 from tests.act.running import HOST
 from tests.act.setting_up import wheels
@@ -74,10 +74,10 @@ def prepared_environment() -> Path:
     known = requirements_of()
     kept = Requirements(known.text, HOST / "opt" / known.home.name)
     kept.home.parent.mkdir(parents=True, exist_ok=True)
-    with locked(HOST / "opt.lock", make=True, wait=None):
+    with locked(HOST / "opt.lock", wait=None):
         if not kept.ready:
             with TemporaryDirectory() as folder:
-                make(kept, str(wheels(Path(folder) / "job")))
+                make(kept, packages_of(kept, str(wheels(Path(folder) / "job"))))
     return kept.home
 
 

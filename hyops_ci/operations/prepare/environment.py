@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import hyops_ci
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import only_root_writes
-from hyops_ci.operations.prepare.packages import Incomplete, make_environment, read_wheels
+from hyops_ci.operations.prepare.packages import Incomplete, PackageFile, make_environment, read_wheels
 
 CHECKOUT: Final = Path(hyops_ci.__file__).resolve().parents[1]
 SETUP: Final = "actions/setup/setup.sh"
@@ -72,28 +72,26 @@ def prepared_state(root: Path = Path("/")) -> PreparedState:
     return PreparedState(hook, only_root_writes(hook), next(iter([*there, *homes]), folder), bool(there))
 
 
-def make(requirements: Requirements, wheels: str, *, only_say: bool = False) -> Literal["made", "kept"]:
-    """Make the environment beside its place and rename it, unless it is there. Raises Refusal (exit 2) without the wheels."""
-    if requirements.ready:
-        return "kept"
-    packages, problem = {}, ""
+def packages_of(requirements: Requirements, wheels: str) -> dict[str, PackageFile]:
+    """Return the files of the packages. Raises Refusal (exit 2) without the wheels."""
     try:
-        packages = read_wheels(requirements.text, wheels or "/nonexistent")
+        return read_wheels(requirements.text, wheels or "/nonexistent")
     except Incomplete as lacking:
         problem = f"no wheel of {lacking} in {wheels or 'reach'}"
-    if problem and not only_say:
-        raise _refuse(problem, "one wheel, of a known hash, of each line of requirements/runtime.txt")
-    if not only_say:
-        draft = requirements.home.with_name(f".{requirements.home.name}.{secrets.token_hex(8)}")
-        try:
-            make_environment(str(draft), packages)
-            _compile(draft, requirements.home)
-            (draft / "complete").write_text(sys.version, encoding="utf-8")
-            shutil.rmtree(requirements.home, ignore_errors=True)
-            draft.rename(requirements.home)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return "made"
+    raise _refuse(problem, "one wheel, of a known hash, of each line of requirements/runtime.txt")
+
+
+def make(requirements: Requirements, packages: dict[str, PackageFile]) -> None:
+    """Make the environment beside its place and rename it. Raises OSError."""
+    draft = requirements.home.with_name(f".{requirements.home.name}.{secrets.token_hex(8)}")
+    try:
+        make_environment(str(draft), packages)
+        _compile(draft, requirements.home)
+        (draft / "complete").write_text(sys.version, encoding="utf-8")
+        shutil.rmtree(requirements.home, ignore_errors=True)
+        draft.rename(requirements.home)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _compile(draft: Path, home: Path) -> None:

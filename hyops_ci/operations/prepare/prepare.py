@@ -91,14 +91,17 @@ def _prepare(order: HostOrder) -> PreparedHost:
     for folder in (SETTINGS, PROGRAMS):
         _require_roots(order, order.root / folder)
     _require_python(order)
+    is_there = requirements.ready
+    packages = {} if is_there or order.only_say else environment.packages_of(requirements, order.wheels)
     done = PreparedHost(environment_line=f"{JOB_HOOK}={Path('/') / PROGRAMS / HOOK}")
     for folder in (SETTINGS, PROGRAMS):
         _folder(order, order.root / folder)
     done.public_key = _key(order, done)
     _write_trust(order, given, done)
     _write(order, order.hook, HOOK_TEXT.read_bytes(), 0o755, done)
-    made = environment.make(requirements, order.wheels, only_say=order.only_say)
-    done.steps.append((made, str(requirements.home)))
+    if packages:
+        environment.make(requirements, packages)
+    done.steps.append(("kept" if is_there else "made", str(requirements.home)))
     if order.agent is not None:
         _name_hook(order, order.agent, done)
     return done

@@ -41,7 +41,8 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostOrder:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     monkeypatch.setattr("hyops_ci.files.only_root_writes", lambda _: True)
-    monkeypatch.setattr(environment, "make", lambda *_, only_say: "made")
+    monkeypatch.setattr(environment, "packages_of", lambda *_: {"one.py": None})
+    monkeypatch.setattr(environment, "make", lambda requirements, _: requirements.home.mkdir(exist_ok=True))
     return HostOrder("gha-runner", os.getuid(), os.getgid(), json.dumps(TRUST).encode(), root=tmp_path)
 
 
@@ -160,14 +161,15 @@ def test_a_trust_that_is_none_is_refused_before_anything_is_made(order: HostOrde
     assert list(order.root.iterdir()) == []
 
 
-def test_without_wheels_the_environment_says_what_would_help(tmp_path: Path) -> None:
-    requirements = environment.requirements_of(tmp_path)
+def test_without_wheels_nothing_is_made_and_what_would_help_is_said(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("hyops_ci.files.only_root_writes", lambda _: True)
     with pytest.raises(Refusal) as refused:
-        environment.make(requirements, "")
+        prepare_host(order)
     assert refused.value.gate == "runner.environment"
     assert "setup.sh runner prepare" in refused.value.fix
-    assert environment.make(requirements, "", only_say=True) == "made"
-    assert not requirements.home.exists()
+    assert list(order.root.iterdir()) == []
 
 
 def test_what_root_prepared_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
