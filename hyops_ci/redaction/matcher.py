@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hyops_ci.redaction.forms import COLOUR, MIN_FORM, NOISE, Form, folded
+from hyops_ci.redaction.forms import COLOUR, MIN_ANCHOR, MIN_FORM, NOISE, Form, folded
 
 MAX_GAP: Final = 256
 """Bytes that are skipped at most between two bytes of a form: what is held back of a stream stays bounded."""
@@ -66,6 +66,7 @@ class Matcher:
         loose = [form for form in forms if not form.exact]
         self._reach = max((at + len(anchor) for form in loose for at, anchor in form.anchors), default=0)
         self._texts = sorted(form.text for form in loose)
+        self._starts = frozenset(form.text[:MIN_ANCHOR] for form in loose)
         self._early = sorted((form.text, form.first_line) for form in loose if form.first_line < MIN_FORM)
         self._exact = sorted(form.text for form in forms if form.exact)
 
@@ -121,6 +122,8 @@ class Matcher:
         for number, at in enumerate(places):
             if at >= opened:
                 break
+            if number + MIN_ANCHOR <= len(text) and text[number : number + MIN_ANCHOR] not in self._starts:
+                continue
             tail = text[number:]
             if _begins(self._texts, tail) and self._on_its_line(block, at, end, tail):
                 return at
@@ -198,6 +201,14 @@ def _places(block: bytes, end: int, count: int) -> list[int]:
     """Return the offsets of the last `count` bytes before `end` that are not skipped, up to a gap that is too long."""
     places: list[int] = []
     at, gap = end, 0
+    if b"\x1b" not in block[max(0, end - 2 * count - _COLOUR_SIZE) : end]:  # no colours: nearly always
+        while at and len(places) < count and end - at < 2 * count and gap <= MAX_GAP:
+            at -= 1
+            if block[at] in NOISE:
+                gap += 1
+            else:
+                gap = 0
+                places.append(at)
     while at and len(places) < count and gap <= MAX_GAP:
         byte = block[at - 1]
         if skipped := _skipped(block, at, byte):
