@@ -16,7 +16,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger import git_history, git_process
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, git, request, signed, subject
 
 REF = f"refs/heads/{BRANCH}"
 BESIDE = [f"refs/heads/a/{REF}", f"refs/heads/{REF}", f"refs/tags/{REF}", f"refs/heads/z/{REF}", f"refs/remotes/{REF}"]
@@ -183,9 +183,9 @@ def test_as_many_answers_as_may_wait_are_read(made: Ledger, remote: Path, tmp_pa
     """The twin: the largest tip that our own writers make."""
     for number in range(MAX_ANSWERS):
         about = subject(made.tip().ledger_id, number)
-        envelope = signed(about, who=f"person-{number}")
+        envelope = signed(about, who=("jonas", "priya", "maria")[number % 3])
         envelope["signatures"] *= 16
         while len(canonical(envelope)) > MAX_ANSWER:
             envelope["signatures"].pop()
-        made.answer(envelope, subject=about, at=at())
+        made.answer(envelope, subject=about, at=at(), **ANSWERS)
     assert len(on(remote, tmp_path / "fresh-host").tip().answers) == MAX_ANSWERS
