@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, Probe, ServiceAction
@@ -218,6 +219,18 @@ def probes_of(config: DispatchConfig, service: str, blueprint: EffectiveBlueprin
                 raise _no_endpoint(step.id, name, port)
             return Probe(kind="tcp", target=f"{name}:{port}"), Probe(kind="dns", target=name)
     return ()
+
+
+def probed_host(probe: Probe) -> str | None:
+    """Return the host that a probe asks, or whose name it resolves; None for a target that is none."""
+    if probe.kind == "dns":
+        return probe.target
+    try:
+        parts = urlsplit(probe.target if probe.kind == "http" else f"tcp://{probe.target}")
+        known = parts.scheme in (("http", "https") if probe.kind == "http" else ("tcp",)) and not parts.username
+        return parts.hostname or "" if known and (probe.kind == "http" or parts.port) and parts.port != 0 else None
+    except ValueError:
+        return None
 
 
 def _no_endpoint(step: str, name: object, port: object) -> Refusal:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from hyops_ci.address import is_this_host
-from hyops_ci.config.settings import env_of, evidence_signer, host_key_path, probes_of
+from hyops_ci.config.settings import env_of, evidence_signer, host_key_path, probed_host, probes_of
 from hyops_ci.contracts.child_names import steers
-from hyops_ci.contracts.config import EnvClass, Probe, Route
+from hyops_ci.contracts.config import Route
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 
@@ -85,7 +82,7 @@ def config_evidence(case: PlanCase) -> GateOutcome:
 
 @plan_gate("config.probe", "contracts 2", Exit.POLICY, "Can this release run every probe of the service?")
 def config_probe(case: PlanCase) -> GateOutcome:
-    """One of kind `command` has a place in the config and nothing that runs it yet; one that asks the runner itself proves nothing."""
+    """One of kind `command` has a place in the config and nothing that runs it yet; one that no host can be made of asks nobody."""
     probes = probes_of(case.config, case.decision.service, case.blueprint)
     if commands := [probe.target for probe in probes if probe.kind == "command"]:
         return GateFailure(
@@ -94,28 +91,14 @@ def config_probe(case: PlanCase) -> GateOutcome:
             "probes of kind tcp, dns or http",
             "replace it by a tcp, dns or http probe of the same service",
         )
-    for probe in probes:
-        host = probed_host(probe)
-        if host is None or (is_this_host(host) and case.env.env_class is not EnvClass.LAB):
-            return GateFailure(
-                "a probe would ask the runner itself" if host is not None else "a probe asks nobody",
-                f"{probe.kind} {probe.target}",
-                "another host" if host is not None else "host:port (tcp, port 1 to 65535), a name (dns), or http(s)://host/path (http)",
-                f"correct verification.{case.decision.service}, or the endpoint in the overlay",
-            )
+    if nobody := [f"{probe.kind} {probe.target}" for probe in probes if probed_host(probe) is None]:
+        return GateFailure(
+            "a probe asks nobody",
+            ", ".join(nobody),
+            "host:port (tcp, port 1 to 65535), a name (dns), or http(s)://host/path (http)",
+            f"correct verification.{case.decision.service}, or the endpoint in the overlay",
+        )
     return f"{len(case.config.verification.get(case.decision.service, ()))} probes"
-
-
-def probed_host(probe: Probe) -> str | None:
-    """Return the host that a probe asks, or whose name it resolves; None for a target that is none."""
-    if probe.kind == "dns":
-        return probe.target
-    try:
-        parts = urlsplit(probe.target if probe.kind == "http" else f"tcp://{probe.target}")
-        known = parts.scheme in (("http", "https") if probe.kind == "http" else ("tcp",)) and not parts.username
-        return parts.hostname or "" if known and (probe.kind == "http" or parts.port) and parts.port != 0 else None
-    except ValueError:
-        return None
 
 
 @plan_gate("config.bootstrap", "anti-drift 2.2", Exit.POLICY, "Does the config allow only what this release can do for a runner?")

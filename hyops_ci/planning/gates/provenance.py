@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hyops_ci.address import host_of, is_this_host
-from hyops_ci.config.settings import addresses, data_home, lane_settings
+from hyops_ci.config.settings import addresses, data_home, lane_settings, probed_host, probes_of
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
@@ -138,4 +138,20 @@ def authority_address(case: PlanCase) -> GateOutcome:
             return GateFailure("the authority's address is none", origin, "an IPv6 address in the brackets", "correct vault.address")
         if is_this_host(host) or host.partition(".")[0] in (case.lane.runner_ref, *map(str.lower, case.lane.names)):
             return GateFailure("the authority would be the runner itself", origin, "another host", "name the authority's own address")
+    return ""
+
+
+@plan_gate("probe.address", "contracts 3", Exit.POLICY, "Do the probes ask another host?")
+def probe_address(case: PlanCase) -> GateOutcome:
+    """A listener on the runner would prove that the service is there; outside class lab."""
+    if case.env.env_class is EnvClass.LAB:
+        return "class lab"
+    probes = probes_of(case.config, case.decision.service, case.blueprint)
+    if here := [f"{probe.kind} {probe.target}" for probe in probes if (host := probed_host(probe)) is not None and is_this_host(host)]:
+        return GateFailure(
+            "a probe would ask the runner itself",
+            ", ".join(here),
+            "another host",
+            f"correct verification.{case.decision.service}, or the endpoint in the overlay",
+        )
     return ""
