@@ -109,7 +109,7 @@ def test_with_arguments_it_becomes_the_command(tmp_path: Path) -> None:
     environment = host_environment(tmp_path) | files
     said = subprocess.run(command, cwd=tmp_path / "job" / "workspace", env=environment, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout) == (2, "")
-    assert "'no time' is not a time in UTC" in said.stderr
+    assert "Invalid value for '--at': 'no time' must be an RFC 3339 time in UTC" in said.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job"], "nothing is written for later steps"
 
 

@@ -339,6 +339,8 @@ def test_what_root_prepares_is_what_jobs_use(tmp_path: Path, wheelhouse: Path) -
     (agent / ".env").write_text("LANG=C.UTF-8\n")
     find = "find /etc/dr-dispatch /opt/dr-dispatch -maxdepth 1 -printf '%U %m %P\\n'"
     script = f"""
+        [ -w ~root ] || mount -t tmpfs tmpfs ~root
+        mkdir -p ~root/.cache && mount -t tmpfs tmpfs ~root/.cache
         setup={SCRIPT}
         prepare() {{ bash $setup runner prepare --user root --agent {agent} --wheelhouse {wheelhouse} "$@"; }}
         prepare --trust {tmp_path}/trust.json --dry-run; test ! -e /etc/dr-dispatch -a ! -e /opt/dr-dispatch; echo -- nothing yet
