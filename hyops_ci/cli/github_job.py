@@ -44,7 +44,6 @@ def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunCont
         environ=os.environ,
         say=progress,
         hyops_line=say,
-        mask=workflow().mask,
         trust=host_trust() if on_runner else None,
         github=connect(job.repository) if os.environ.get("DR_TOKEN") else None,
     )

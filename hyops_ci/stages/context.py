@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,10 +56,6 @@ def no_output(_: str) -> None:
     """Print nothing."""
 
 
-def no_masks(_: Iterable[str]) -> None:
-    """Hide nothing: nobody but the stage itself prints."""
-
-
 @dataclass(frozen=True)
 class RunContext:
     """Where one stage of a run works. Identities are callables that fetch one; no value of a secret is shown by `repr`."""
@@ -82,8 +78,6 @@ class RunContext:
     """Prints one line of progress."""
     hyops_line: Callable[[str], None] = no_output
     """Prints one line of HyOps' own output, already prefixed with `hyops | `."""
-    mask: Callable[[Iterable[str]], None] = no_masks
-    """Has values hidden in what other processes of this job print: GitHub's runner does."""
     trust: HostTrust | None = None
     """What this host accepts, where it pins its callers."""
     github: Client | None = None

@@ -33,8 +33,6 @@ MAX_OUTPUT: Final = 1 << 20
 """Bytes of UTF-16 that the outputs of a job may have together; GitHub counts so."""
 SHORTEST_MASK: Final = MIN_FORM
 """A mask of a shorter value would blank harmless text everywhere and drop outputs."""
-MASKED_FROM: Final = 16
-"""A shorter secret may occur in an output by chance, which the runner would then drop."""
 MASKED_BY_GITHUB: Final = ("DR_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 """Environment variables whose values the runner masks without being told."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -101,19 +99,6 @@ class WorkflowCommands:
             for note in of_level[:room]:
                 self._notes[level] += 1
                 self._command(f"{level} title={_property(note.title[:MAX_TITLE])}", note.message[:MAX_MESSAGE])
-
-    # ------------------------------------------------------------------------------------------------------- masks
-
-    def mask(self, values: Iterable[str]) -> None:
-        """Tell the runner to hide these values in what follows, of whatever process in this job. It reads the command and shows it nowhere.
-
-        Line by line, from `MASKED_FROM` characters on: the runner masks each line of a value, and a `{` would be hidden everywhere.
-        """
-        if self.active:
-            lines = {line.strip() for value in values for line in value.splitlines()}
-            for line in sorted(line for line in lines if len(line) >= MASKED_FROM):
-                self._masked.add(line)
-                self._command("add-mask", line)
 
     # ----------------------------------------------------------------------------------------------------- outputs
 

@@ -94,7 +94,6 @@ class Recovery:
         self.hidden = {**synced.values, **others, **logins, **job}
         self.redactor = self.state.redactor = Redactor(self.hidden, public_words(plan))
         self.part.redact = self.redactor.json
-        context.mask(value for name, value in self.hidden.items() if name not in self.redactor.in_public)
         if self.redactor.in_public:
             context.say(f"not hidden, since the plan says the same word: {', '.join(self.redactor.in_public)}")
         self.run.folder.write_model("secrets.json", synced.manifest)

@@ -56,33 +56,6 @@ hostile = st.lists(
 ).map("".join)
 
 
-# --------------------------------------------------------------------------------------------------------- masks
-
-
-@given(st.lists(hostile | st.text(min_size=16), max_size=4))
-def test_masks_are_commands_and_nothing_else(values: list[str]) -> None:
-    stream = io.StringIO()
-    WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream).mask(values)
-    read = Runner().read(stream.getvalue())
-    assert (read.log, {command.name for command in read.commands} - {"add-mask"}) == ([], set())
-    lines = {line.strip() for value in values for line in value.splitlines()}
-    assert {command.data for command in read.commands} == {line for line in lines if len(line) >= 16}
-
-
-def test_lines_that_occur_by_chance_are_not_masked_and_nobody_is_told_outside_of_a_job() -> None:
-    stream = io.StringIO()
-    WorkflowCommands({"GITHUB_ACTIONS": "true"}, stream).mask(['{\n  "key": "0123456789abcdef"\n}', "short"])
-    assert stream.getvalue() == '::add-mask::"key": "0123456789abcdef"\n'
-    WorkflowCommands({}, stream).mask(["a value that nobody may print"])
-    assert "nobody" not in stream.getvalue()
-
-
-def test_an_output_that_the_runner_would_drop_for_a_mask_is_refused(step: Step) -> None:
-    step.flow.mask(["a-password-of-the-run"])
-    with pytest.raises(Refusal, match="masked"):
-        step.flow.outputs({"headline": "login with a-password-of-the-run failed"})
-
-
 # --------------------------------------------------------------------------------------------------- annotations
 
 
