@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from hyops_ci import __version__
 from hyops_ci.errors import DispatchError, Exit
-from hyops_ci.execution.processes import close_to_others
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
@@ -69,6 +68,8 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with the code of its family (docs/design/architecture.md 4)."""
+    from hyops_ci.execution.prctl import close_to_others
+
     close_to_others()  # the job's tokens are in this process' environment
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)

@@ -6,7 +6,6 @@ A child subreaper inherits such orphans, so whatever HyOps started stays below i
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from contextlib import suppress
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.execution.prctl import prctl
+
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -31,28 +31,14 @@ class Process:
     start: int
 
 
-def close_to_others() -> None:
-    """Close memory and environment of this process (`/proc/<pid>/mem`, `environ`, ptrace) to processes of the same user.
-
-    HyOps and whatever it starts run as that user. A program that is started from here is open again.
-    """
-    _prctl(_PR_SET_DUMPABLE, 0)
-
-
 def become_subreaper() -> None:
     """Orphaned descendants become our children instead of init's. Raises OSError when the kernel refuses."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def interrupt_when_parent_dies() -> None:
     """Runs in HyOps' process before exec: should its supervisor be killed, HyOps gets the interrupt it handles."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
+    prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def read_process(pid: int) -> Process | None:

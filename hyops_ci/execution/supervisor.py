@@ -25,6 +25,7 @@ from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, RepeatedLines, Stop, hold_lock
 from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.execution.output import Output
+from hyops_ci.execution.prctl import close_to_others
 from hyops_ci.redaction import Redactor
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
@@ -247,7 +248,7 @@ def serve(order_stream: BinaryIO) -> None:
 
 def main() -> None:
     """Entry point of the detached process: leaves the caller's session and process tree, then serves."""
-    processes.close_to_others()  # before the order, and the secrets in it, are read
+    close_to_others()  # before the order, and the secrets in it, are read
     if os.fork():
         os._exit(0)
     os.setsid()
