@@ -225,11 +225,18 @@ def test_a_review_and_a_signature_of_one_person_are_one(at_the_gate: Incident) -
 
 
 def test_two_names_with_one_key_are_one_person(incident: Incident) -> None:
+    """There is a third, so that the quorum could be reached: without one nobody is asked."""
     incident.keys["priya"] = incident.keys["jonas"]
-    incident.approvers("jonas", "priya", quorum=2)
+    incident.approvers("jonas", "priya", "mallory", quorum=2)
     incident.reach_gate()
     ended = incident.execute(by(incident, yes(incident), "jonas"), by(incident, yes(incident, "priya"), "jonas"))
     assert_refused(incident, ended, "approval.quorum", 6, "1 of 2")
+
+
+def test_a_quorum_of_two_names_with_one_key(incident: Incident) -> None:
+    incident.keys["priya"] = incident.keys["jonas"]
+    incident.approvers("jonas", "priya", quorum=2)
+    assert_refused(incident, incident.plan(), "approval.gate", 4, "jonas may approve, quorum 2")
 
 
 def test_whoever_asked_signs_under_a_second_name(incident: Incident) -> None:
