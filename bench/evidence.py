@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import bench
-from hyops_ci.contracts.run import Result, State
+from hyops_ci.contracts.run import RefusalRecord, Result, State
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.verify import verify
@@ -76,13 +76,17 @@ def _room() -> Path | None:
 
 def _run_dir(root: Path) -> Result:
     """A run that was refused, with large logs."""
+    refusal = RefusalRecord(gate="intake.json", reason="not JSON", exit_code=3)
     with PartRecorder(root, "plan", _Clock()) as part:
         part.enter(State.RECEIVED)
+        part.refusal(refusal.gate, **refusal.document())
         part.enter(State.REJECTED)
+    for name in ("environment.json", "objectives.json"):
+        (root / name).write_text("{}")
     block = bytes(range(256)) * 3907
     for number in range(FILES):
         path = root / "hyops" / f"log-{number}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes((number.to_bytes(2, "big") + block) * MEGABYTES)
     when = "2026-11-23T03:04:31Z"
-    return Result(run_id="1-1", outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=when, ended_at=when)
+    return Result(run_id="1-1", outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=when, ended_at=when, refusal=refusal)

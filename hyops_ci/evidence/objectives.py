@@ -13,8 +13,8 @@ from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import Event, Result, State
+from hyops_ci.evidence.conclusions import RECOVERED
 
-RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 HYOPS: Final = "hyops."
 """Prefix of the intents and results between which HyOps runs."""
 

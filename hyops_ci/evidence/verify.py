@@ -32,7 +32,15 @@ MAX_MANIFEST: Final = 4 << 20
 """Bytes of documents that are held in memory at once."""
 MAX_PROBLEMS: Final = 50
 NOT_COMPARED: Final = "not compared with any key you trust"
-_DOCUMENTS: Final = (*LAST, "result.json", "decision.json", "plan.json", "check.json", "claim.json", REDACTIONS)
+_DOCUMENTS: Final = frozenset(
+    {
+        *LAST,
+        REDACTIONS,
+        *("result.json", "decision.json", "plan.json", "check.json", "claim.json"),
+        *("request.json", "runner.json", "secrets.json", "probes.json", "objectives.json", "deviations.json"),
+    }
+)
+"""What is read; of the other files size and digest are compared."""
 
 
 @dataclass(frozen=True)

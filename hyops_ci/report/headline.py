@@ -1,4 +1,4 @@
-"""From a refusal to the terminal state that it leads to, and from a terminal state to exit code and headline (docs/design/texts.md 1)."""
+"""From a refusal to the terminal state that it leads to, and from a terminal state to its headline (docs/design/texts.md 1)."""
 
 from __future__ import annotations
 
@@ -44,14 +44,6 @@ def stopped_state(before: State, error: DispatchError) -> State:
 def ending_of(state: State) -> Ending:
     """Return how a terminal state is shown; a state that is not terminal is shown as refused."""
     return ENDINGS.get(state, ENDINGS[State.BLOCKED])
-
-
-def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
-    """Return the refusal's exit code, or the state's. A state that ends well, is unknown or was cancelled outranks any refusal."""
-    own = ENDINGS[state].exit_code
-    if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or own is Exit.DONE:
-        return int(own)
-    return refusal.exit_code
 
 
 @dataclass(frozen=True)

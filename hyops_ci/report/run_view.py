@@ -15,8 +15,8 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result
+from hyops_ci.evidence.approved import ENVELOPES
 from hyops_ci.evidence.recorder import EVENTS, STAGES
-from hyops_ci.evidence.replay import ENVELOPES
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.report.times import Times, as_count, as_text, read_times

@@ -27,6 +27,7 @@ from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
+from hyops_ci.evidence.conclusions import STAND_IN_VERSION
 from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.question import Answer, ask
@@ -42,7 +43,6 @@ from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
 """Stands for a secret whose name the authority has: HyOps' preflight asks only whether the name is set (HyOps `blueprint/planner.py`)."""
-STAND_IN = "+stand.in"
 JOB_HOOK: Final = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
 """Names the script that GitHub's agent starts before a job (docs/host-trust.md)."""
 
@@ -107,7 +107,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         unsigned_ledger=run.host_key.trouble,
         job_hook=behind_job_hook(context),
         hyops_version=view.version,
-        hyops_is_stand_in=view.version.endswith(STAND_IN),
+        hyops_is_stand_in=view.version.endswith(STAND_IN_VERSION),
         overlay_sha256=view.overlay_sha256,
         blueprint=blueprint,
         states=states,

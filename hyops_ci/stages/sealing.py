@@ -11,14 +11,25 @@ from hyops_ci.config.settings import evidence_signer, host_key_path
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import EXIT_OF, RefusalRecord, Result, State
+from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
+from hyops_ci.evidence.conclusions import (
+    RECOVERED,
+    alarms_in,
+    deviations_of,
+    deviations_told,
+    exit_code_of,
+    is_stand_in,
+    proven_by,
+    refusal_of_deploy,
+)
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
-from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline
+from hyops_ci.report.headline import HeadlineContext, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import RunContext
@@ -73,12 +84,20 @@ def bundle_path(folder: RunDir) -> Path:
 
 
 def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Result:
-    """Return `result.json`: one document for people, outputs and the verifier."""
+    """Return `result.json`: one document for people, outputs and the verifier, who draws it again from the documents of the folder.
+
+    So what an earlier process of this run left there counts, too, where this one did not get that far.
+    """
     events = list(read_chain(folder.root))
     decision = folder.read_model("decision.json", Decision) if folder.has("decision.json") else None
     check = folder.read_model("check.json", Check) if folder.has("check.json") else None
-    deviations = deviations_of(check, execution)
-    refusal = end.refusal or _outcome_refusal(end.state, execution)
+    claimed = any(event.kind == "transition" and event.name == State.CLAIMED for event in events)
+    earlier = folder.read_model("claim.json", Claim) if claimed and folder.has("claim.json") else None
+    claim, outcome = execution.claim or earlier, execution.outcome
+    deployed = outcome.deviations if outcome else deviations_told(events)
+    deviations = deviations_of(check, (*deployed, *alarms_in(events)), claimed=claim is not None)
+    probed = folder.read_json("probes.json") if folder.has("probes.json") else []
+    refusal = end.refusal or (refusal_of_deploy(end.state, outcome.reasons) if outcome else None)
     names = headline_context(folder, context, end, execution, len(deviations))
     now = stamp(context.clock.now())
     return Result(
@@ -90,24 +109,17 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
         service=decision.service if decision else None,
         plan_digest=execution.plan.digest() if execution.plan else None,
         check_digest=check.digest() if check else None,
-        claim_id=execution.claim.claim_id if execution.claim else "",
-        epoch=execution.claim.epoch if execution.claim else None,
+        claim_id=claim.claim_id if claim else "",
+        epoch=claim.epoch if claim else None,
         started_at=events[0].at if events else now,
         ended_at=now,
         refusal=refusal,
         deviations=deviations,
-        proven=execution.verification.proofs() if execution.verification else (),
-        not_proven=not_proven_of(decision, execution) if end.state in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS) else (),
+        proven=execution.verification.proofs() if execution.verification else proven_by(probed),
+        not_proven=not_proven_of(decision, execution) if end.state in RECOVERED else (),
         next=next_of(end.state, execution.plan),
-        stand_in=bool(check and check.hyops_version.endswith("+stand.in")),
+        stand_in=is_stand_in(check),
     )
-
-
-def deviations_of(check: Check | None, execution: ExecutionState) -> tuple[str, ...]:
-    """Return what differs from a clean run and must be reported."""
-    outcome = execution.outcome.deviations if execution.outcome else ()
-    alarms = (f"ALARM of the ledger: {each}" for each in execution.alarms)
-    return (*(check.deviations if check and execution.claim else ()), *outcome, *alarms)
 
 
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:
@@ -184,14 +196,6 @@ def _took(folder: RunDir, step: str) -> str:
     ]
     total = int(last[-1].get("seconds", 0)) if last else 0
     return span(total)
-
-
-def _outcome_refusal(state: State, execution: ExecutionState) -> RefusalRecord | None:
-    """Return HyOps' own end in the form of a refusal, so that every end has one form."""
-    if execution.outcome is None or state in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
-        return None
-    gate = {State.FAILED: "hyops.failed", State.CANCELLED: "hyops.cancelled"}.get(state, "hyops.unknown")
-    return RefusalRecord(gate=gate, reason="; ".join(execution.outcome.reasons)[:400], exit_code=int(EXIT_OF[state]))
 
 
 def environment_of(context: RunContext) -> dict[str, Any]:

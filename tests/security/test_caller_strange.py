@@ -112,7 +112,8 @@ def test_a_strange_job_on_the_runners_label(incident: Incident, stranger: str, s
     seen = incident.site.root / "host" / SEEN
     known = seen.read_text() if seen.exists() else ""
     ended = incident.execute(world=world) if stage == "execute" else check(incident.folder, world)
-    assert_refused(incident, ended, gate, 7, found)
+    # The check of this run is only pretended: it left its state and no report, and the bundle says so.
+    assert_refused(incident, ended, gate, 7, found, problem="check.json is missing: check entered CHECKED" if stage == "execute" else "")
     assert (seen.read_text() if seen.exists() else "") == known, "a refused token is not used up"
     assert not (incident.folder.root / "private" / f"{stage}-preflight").exists(), "HyOps was not asked anything"
     assert not incident.folder.has("runner.json")
@@ -129,4 +130,4 @@ def test_a_plan_of_another_commit_than_the_callers(incident: Incident) -> None:
     incident.pinned = True
     assert incident.plan().state is State.PLANNED
     incident.folder.write_json("plan.json", incident.folder.read_json("plan.json") | {"config_commit": "d" * 40})
-    assert_refused(incident, incident.check(), "host.caller", 7, "sha ")
+    assert_refused(incident, incident.check(), "host.caller", 7, "sha ", problem="the event PLANNED has another plan_digest")

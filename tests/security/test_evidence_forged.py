@@ -17,6 +17,7 @@ from hyops_ci.contracts.digest import canonical
 from hyops_ci.evidence.bundle import ENVELOPE
 from hyops_ci.signing.dsse import public_of, sign
 from tests.unit.evidence import sample_run
+from tests.unit.evidence.test_cases import forged
 
 HOST, MALLORY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (31, 32))
 TRUST = Path(__file__).parents[1] / "cases" / "contracts" / "accept" / "host-trust" / "full.json"
@@ -90,6 +91,51 @@ def reported(folder: Path, capsys: pytest.CaptureFixture[str], path: Path) -> st
     found = re.search(r"Signed by</dt>\s*<dd[^>]*>(.*?)</dd>", (folder / "page.html").read_text(), re.DOTALL)
     assert found
     return found[1]
+
+
+LEFT_OUT = [
+    ["decision.json"],
+    ["claim.json"],
+    ["claim.json", "approvals/jonas.json", "approvals/envelopes.json"],
+    ["decision.json", "plan.json", "check.json", "claim.json"],
+    ["sources/config"],
+    ["gates.json"],
+    ["steps.jsonl"],
+    ["probes.json"],
+]
+TOLD_OTHERWISE = [
+    {"exit_code": 9},
+    {"deviations": []},
+    {"deviations": ["nothing"]},
+    {"proven": ["pg.prod.example.net = 10.20.4.11 on 2 resolvers"]},
+    {"proven": ["everything"]},
+    {"stand_in": True},
+    {"epoch": 8},
+    {"decision_id": "another"},
+    {"refusal": {"gate": "a.b", "reason": "no", "exit_code": 4}},
+]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *([{"file": name, "remove": True} for name in names] for names in LEFT_OUT),
+        *([{"file": "result.json", "merge": merge}] for merge in TOLD_OTHERWISE),
+    ],
+    ids=lambda changes: "-".join(str(each.get("merge", each["file"])) for each in changes),
+)
+def test_a_bundle_that_was_sealed_again_with_another_story(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[dict[str, Any]]
+) -> None:
+    """Every byte fits the manifest again; what is left out, or said otherwise, does not fit the rest."""
+    code, said = verified(capsys, "verify", forged(bundle(tmp_path), changes))
+    assert (code, said.partition(":")[0]) == (11, "INVALID")
+
+
+def test_a_bundle_that_was_sealed_again_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The twin: the same story, whole; it says that nobody vouches for it."""
+    code, said = verified(capsys, "verify", forged(bundle(tmp_path), []))
+    assert (code, "nobody (not compared with any key you trust)" in said) == (0, True)
 
 
 @pytest.mark.parametrize("by", ["--key", "--trust"])

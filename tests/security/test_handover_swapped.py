@@ -268,7 +268,8 @@ def test_a_check_that_was_edited_after_it_was_made(at_the_gate: Incident) -> Non
     restore = next(step for step in check["steps"] if step["id"] == "postgresql_restore")
     restore |= {"outcome": "skip", "why": "edited"}
     at_the_gate.folder.write_json("check.json", check)
-    assert_refused(at_the_gate, at_the_gate.execute(yes), "approval.subject", 6, "another check_digest")
+    problem = "the event CHECKED has another check_digest"
+    assert_refused(at_the_gate, at_the_gate.execute(yes), "approval.subject", 6, "another check_digest", problem=problem)
 
 
 def test_what_hyops_would_do_has_changed_since_the_approval(incident: Incident) -> None:

@@ -7,14 +7,16 @@ from datetime import datetime
 from pathlib import Path
 
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.run import EXIT_OF, TERMINAL, Result, State, may_follow
+from hyops_ci.contracts.run import ENDINGS, EXIT_OF, TERMINAL, RefusalRecord, Result, State, may_follow
 from hyops_ci.evidence.bundle import seal
+from hyops_ci.evidence.conclusions import UNREFUSED, proven_by
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import verify
 from tests.ledger.ledger_setup import SERVICE
 from tests.simulation.invariants import BROKEN, Violation
 from tests.simulation.process import Entered, moment_of
 from tests.simulation.state import Process
+from tests.unit.evidence import sample_run
 
 
 class _Clock:
@@ -31,6 +33,11 @@ class _Clock:
 
     def sleep(self, seconds: float) -> None:
         raise NotImplementedError
+
+
+def _refused(state: State) -> RefusalRecord:
+    """What ended a run in this state."""
+    return RefusalRecord(gate="run.ended", reason=f"the run ended {state}", exit_code=EXIT_OF[state])
 
 
 class Evidence:
@@ -65,8 +72,10 @@ class Evidence:
         if part is None or part.folder.name != what.stage:
             self._close(folder)
             part = self._parts[folder] = PartRecorder(folder, what.stage, self._clock)
-        if what.refusal:
-            part.refusal(what.refusal)
+        if self._bundles and what.stage != "conclude":
+            sample_run.leave(folder, what.state, process.run.run_id, clean=True)
+        if what.state in TERMINAL - UNREFUSED:
+            part.refusal(what.refusal or "run.ended", **_refused(what.state).document())
         part.enter(what.state)
 
     def sealed(self, process: Process, state: State) -> None:
@@ -84,21 +93,34 @@ class Evidence:
         if now is not state or now not in TERMINAL:
             self._wrong(f"evidence of run {run.number} ends in {now}, the run in {state}")
         if self._bundles:
-            when = stamp(self._clock.now())
-            result = Result(
-                run_id=run.run_id,
-                outcome=state,
-                exit_code=EXIT_OF[state],
-                headline=state,
-                service=SERVICE,
-                started_at=events[0].at,
-                ended_at=when,
-            )
+            result = self._result(folder, run.run_id, state, events[0].at)
+            sample_run.close(folder, result, clean=True)
             bundle = seal(folder, result, to=folder.with_suffix(".tar"), clock=self._clock)
             if not (verdict := verify(bundle.path)).ok:
                 self._wrong(f"bundle of run {run.number}: {'; '.join(verdict.problems)}")
             self.bundles += 1
         self.sealed_runs.add(run.number)
+
+    def _result(self, folder: Path, run_id: str, state: State, begun: str) -> Result:
+        """What the documents in a folder come to."""
+        has = {path.name for path in folder.iterdir()}
+        of, seen = sample_run.planned(clean=True)
+        return Result(
+            run_id=run_id,
+            outcome=state,
+            exit_code=EXIT_OF[state],
+            headline=ENDINGS[state].headline,
+            decision_id=of.decision_id if "decision.json" in has else "",
+            service=SERVICE if "decision.json" in has else None,
+            plan_digest=of.digest() if "plan.json" in has else None,
+            check_digest=seen.digest() if "check.json" in has else None,
+            claim_id=sample_run.claim(of, seen).claim_id if "claim.json" in has else "",
+            epoch=sample_run.claim(of, seen).epoch if "claim.json" in has else None,
+            started_at=begun,
+            ended_at=stamp(self._clock.now()),
+            refusal=_refused(state) if state not in UNREFUSED else None,
+            proven=proven_by(sample_run.PROBES) if "probes.json" in has else (),
+        )
 
     def close(self, runs: int) -> list[Violation]:
         """Return the violations in the evidence, once the simulation is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
 from hyops_ci.contracts.base import Model, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
-from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.digest import canonical, digest_bytes
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import Result, State
+from hyops_ci.contracts.run import RefusalRecord, Result, State
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
-from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.evidence.objectives import objectives
+from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.signing.dsse import public_of, sign
 
 START = datetime(2026, 11, 23, 3, 4, 31, tzinfo=UTC)
@@ -59,6 +61,14 @@ DECISION = {
     "issuer": "github:maria",
 }
 
+RAW = b'{"action": "failover"}\n'
+CONFIG = b'{"services": {"pg-ha/prod": {"failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1"}}}}\n'
+REFUSED = RefusalRecord(gate="intake.json", reason="not JSON", exit_code=3)
+PROBES = [
+    {"kind": "dns", "target": "pg.prod.example.net", "proven": True, "text": "pg.prod.example.net = 10.20.4.11 on 2 resolvers"},
+    {"kind": "tcp", "target": "pg.prod.example.net:5432", "proven": True, "text": "TCP 5432 open, held 60 s"},
+]
+
 _STEPS = (
     ("gcp_pg_egress", "org/gcp/pg-egress", "mutate", False),
     ("gcp_pg_vms", "platform/gcp/vms", "mutate", False),
@@ -96,7 +106,7 @@ def plan(**changes: Any) -> Plan:
         "old_primary": "not confirmed",
         "blueprint": "dr/postgresql-ha-failover-gcp@v1",
         "overlay": ".github/dr/prod/postgresql-ha-failover-gcp.yml",
-        "sources": [{"role": "config", "path": ".github/dr-dispatch.yml", "sha256": ZERO}],
+        "sources": [{"role": "config", "path": ".github/dr-dispatch.yml", "sha256": digest_bytes(CONFIG)}],
         "guards": [{"step": "postgresql_restore", "input": "restore_confirm", "value": True}],
         "commands": [{"name": "deploy", "argv": ["{hyops}", "blueprint", "deploy"], "timeout": "PT1H"}],
         "steps": [
@@ -205,19 +215,19 @@ def result(of: Plan, seen: Check, **changes: Any) -> Result:
         "started_at": "2026-11-23T03:04:31Z",
         "ended_at": "2026-11-23T03:32:01Z",
         "deviations": ["this host does not pin its callers"],
-        "proven": ["pg.prod.example.net = 10.20.4.11 on 2 resolvers", "TCP 5432 open, held 60 s"],
+        "proven": [each["text"] for each in PROBES],
         "not_proven": ["old side off (not confirmed by maria)", "data loss (no SQL probe set)"],
         "next": ["keep onprem fenced"],
     }
     return Result.model_validate_json(json.dumps(fields | changes))
 
 
-def claim(of: Plan, seen: Check) -> Claim:
+def claim(of: Plan, seen: Check, run_id: str = RUN) -> Claim:
     return Claim(
         claim_id="c7",
         decision_id=of.decision_id,
         decision_type=of.decision_type,
-        source_sha256=ZERO,
+        source_sha256=digest_bytes(RAW),
         decision_digest=of.decision_digest,
         plan_digest=of.digest(),
         check_digest=seen.digest(),
@@ -225,7 +235,7 @@ def claim(of: Plan, seen: Check) -> Claim:
         nonces=(NONCE,),
         epoch=7,
         incident="pg-ha/prod failover 3",
-        run_id=RUN,
+        run_id=run_id,
         claimed_at="2026-11-23T03:09:19Z",
     )
 
@@ -255,19 +265,59 @@ def record(root: Path, clock: SetClock, transitions: tuple[tuple[str, str, State
                 recorder.intent("hyops.deploy")
 
 
+@cache
+def planned(clean: bool = False) -> tuple[Plan, Check]:
+    """The plan and the check of the sample; clean, the check has no deviations."""
+    of = plan()
+    return of, check(of, deviations=[] if clean else ["this host does not pin its callers"])
+
+
+def leave(root: Path, state: State, run_id: str = RUN, *, clean: bool = False) -> None:
+    """Write what a stage has written by the time it enters `state`."""
+    of, seen = planned(clean)
+    request = {"subject": subject(of, seen).document(), "requesters": [{"login": "maria", "id": 11}]}
+    names = [{"key": "PG_PASSWORD", "version": "3"}]
+    left: dict[State, dict[str, Any]] = {
+        State.RECORDED: {"job.json": {}, "origin.json": {}, "decision.raw": RAW, "decision.json": decision()},
+        State.PLANNED: {
+            "job.json": {},
+            "origin.json": {},
+            "decision.raw": RAW,
+            "decision.json": decision(),
+            "gates.json": {},
+            "plan.json": of,
+            "sources/config": CONFIG,
+        },
+        State.CHECKED: {"gates-check.json": {}, "runner.json": seen.runner, "check.json": seen, "request.json": request},
+        State.APPROVED: {
+            "approvals/jonas.json": approval(subject(of, seen)),
+            "approvals/envelopes.json": [signed(approval(subject(of, seen)))],
+        },
+        State.CLAIMED: {"claim.json": claim(of, seen, run_id)},
+        State.SECRETS_READY: {"secrets.json": {"origin": "https://vault.example.net", "secrets": names, "revoked": True}},
+        State.VERIFYING: {"steps.jsonl": b"", "probes.json": PROBES},
+    }
+    for name, value in left.get(state, {}).items():
+        write(root, name, value)
+
+
+def close(root: Path, ended: Result, *, clean: bool = False) -> None:
+    """Write what sealing writes of a result."""
+    of, seen = planned(clean)
+    approvals = [approval(subject(of, seen))] if (root / "approvals").exists() else []
+    write(root, "objectives.json", objectives(read_chain(root), ended, of.objective if (root / "plan.json").exists() else None, approvals))
+    write(root, "environment.json", {"signed": False})
+    if ended.deviations:
+        write(root, "deviations.json", list(ended.deviations))
+
+
 def recovered_run(root: Path) -> tuple[Plan, Check]:
     """A run that recovered the service, ready to be sealed but for its result."""
-    of = plan()
-    seen = check(of)
-    write(root, "decision.json", decision())
-    write(root, "decision.raw", b'{"action": "failover"}\n')
-    write(root, "plan.json", of)
-    write(root, "check.json", seen)
-    write(root, "claim.json", claim(of, seen))
-    write(root, "approvals/jonas.json", approval(subject(of, seen)))
-    write(root, "approvals/envelopes.json", [signed(approval(subject(of, seen)))])
+    for _, _, state in _TRANSITIONS:
+        leave(root, state)
     record(root, SetClock())
-    return of, seen
+    close(root, result(*planned()))
+    return planned()
 
 
 def sealed(root: Path, to: Path, sign: Signer | None = None, **changes: Any) -> Sealed:
@@ -276,19 +326,27 @@ def sealed(root: Path, to: Path, sign: Signer | None = None, **changes: Any) -> 
     return seal(root, result(of, seen, **changes), to=to, clock=SetClock(), sign=sign)
 
 
+def refuse(root: Path, clock: SetClock, stage: str = "plan") -> Result:
+    """End a run that a gate refused, and return its result."""
+    with PartRecorder(root, stage, clock) as recorder:
+        recorder.refusal(REFUSED.gate, **REFUSED.document())
+        recorder.enter(State.REJECTED)
+    ended = stamp(START)
+    refused = Result(run_id=RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=ended, ended_at=ended, refusal=REFUSED)
+    close(root, refused)
+    return refused
+
+
 def small(root: Path, to: Path, sign: Signer | None = None) -> Sealed:
     """The smallest bundle: a run that was refused at once."""
-    record(root, SetClock(), (("plan", "03:04:31", State.RECEIVED), ("plan", "03:04:32", State.REJECTED)))
-    ended = stamp(START)
-    refused = Result(run_id=RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=ended, ended_at=ended)
-    return seal(root, refused, to=to, clock=SetClock(), sign=sign)
+    clock = SetClock()
+    record(root, clock, (("plan", "03:04:31", State.RECEIVED),))
+    clock.set("03:04:32")
+    return seal(root, refuse(root, clock), to=to, clock=SetClock(), sign=sign)
 
 
 def complete_run(root: Path, **changes: Any) -> tuple[Plan, Check]:
     """A recovered run with everything that a report shows, its result included."""
-    from hyops_ci.evidence.objectives import objectives
-    from hyops_ci.evidence.recorder import read_chain
-
     of, seen = recovered_run(root)
     ended = result(of, seen, **changes)
     moments = (("03:09:40", 1), ("03:09:41", 131), ("03:12:22", 845), ("03:26:30", 58), ("03:27:30", 170), ("03:30:20", 39))
@@ -302,8 +360,6 @@ def complete_run(root: Path, **changes: Any) -> tuple[Plan, Check]:
         lines.append({"step": step.id, "status": "ok", "at": stamp(begun + timedelta(seconds=took)), "reason": "", "seconds": took})
     write(root, "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     write(root, "objectives.json", objectives(read_chain(root), ended, of.objective, [approval(subject(of, seen))]))
-    write(root, "request.json", {"requesters": [{"login": "maria", "id": 11}]})
-    write(root, "runner.json", seen.runner)
     names = [{"key": "PG_PASSWORD", "version": "3"}, {"key": "PG_REPL_PASSWORD", "version": "3"}]
     write(root, "secrets.json", {"origin": "https://vault.example.net", "secrets": names, "revoked": True})
     write(root, "result.json", ended)

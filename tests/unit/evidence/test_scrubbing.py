@@ -25,8 +25,7 @@ def hide(data: bytes) -> bytes:
 
 
 def sealed(run: Path, to: Path) -> Sealed:
-    of = sample_run.plan()
-    return seal(run, sample_run.result(of, sample_run.check(of)), to=to, clock=sample_run.SetClock(), scrub=hide)
+    return seal(run, sample_run.result(*sample_run.planned()), to=to, clock=sample_run.SetClock(), scrub=hide)
 
 
 def leaking_run(run: Path) -> None:

@@ -216,12 +216,7 @@ def noisy(root: Path, to: Path, lines: int) -> Path:
     with sample_run.PartRecorder(root, "check", clock) as recorder:
         for number in range(lines):
             recorder.note("step", step="gcp_pg_vms", status="running", reason="x" * 100_000, seconds=number)
-        recorder.enter(State.REJECTED)
-    when = "2026-11-23T03:04:31Z"
-    ended = sample_run.Result(
-        run_id=sample_run.RUN, outcome=State.REJECTED, exit_code=3, headline="REFUSED", started_at=when, ended_at=when
-    )
-    return seal(root, ended, to=to, clock=clock).path
+    return seal(root, sample_run.refuse(root, clock, "check"), to=to, clock=clock).path
 
 
 def test_events_of_any_length_are_read_to_their_end(tmp_path: Path) -> None:

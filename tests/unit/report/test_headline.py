@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, TRANSITIONS, RefusalRecord, State, may_follow
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline, stopped_state
+from hyops_ci.evidence.conclusions import exit_code_of
+from hyops_ci.report.headline import HeadlineContext, headline, stopped_state
 
 
 @given(

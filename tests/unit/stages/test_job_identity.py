@@ -36,6 +36,7 @@ from hyops_ci.stages.preview import look
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA, Issuer, serve_issuer
+from tests.unit.evidence import sample_run
 
 STAGES: tuple[OnRunner, ...] = ("check", "execute")
 ENVIRONMENT = {"check": "dr-check", "execute": "dr-lab"}
@@ -86,8 +87,13 @@ class Host:
         self.issuer.audiences.clear()
 
     def seem_to_have_come_to(self, stage: str) -> None:
-        """The same for a job that will get no further: it has the state, which it reads, and not the report, which it must not read."""
+        """The same for a job that will get no further: it has the state, which it reads, and a report, which it must not read."""
         if stage == "execute":
+            report = sample_run.check(self.run.read_model("plan.json", Plan))
+            self.run.write_model("check.json", report)
+            self.run.write_model("runner.json", report.runner)
+            for name in ("gates-check.json", "request.json"):
+                self.run.write_json(name, {})
             with PartRecorder(self.run.root, "check", self.site.clock) as part:
                 part.enter(State.CHECKED)
 

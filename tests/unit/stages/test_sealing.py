@@ -16,6 +16,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import local_job
 from hyops_ci.stages.runner import run_stage
 from hyops_ci.stages.sealing import seal_run, signer_of
+from tests.unit.evidence import sample_run
 
 CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\nevidence: {signer: %s, key: '%s'}\n"
 
@@ -23,6 +24,7 @@ CONFIG = "services:\n  pg/lab:\n    failover: {lane: gcp, blueprint: dr/x@v1}\ne
 def recorded(tmp_path: Path, signer: str, key: Path) -> tuple[RunDir, RunContext]:
     run = RunDir(tmp_path / "run")
     run.write("sources/config", (CONFIG % (signer, key)).encode())
+    sample_run.leave(run.root, State.RECORDED)
     clock = SystemClock()
     return run, RunContext(local_job(clock.now(), "maria", {}), clock, tmp_path, tmp_path / "state", str(tmp_path / "none.git"))
 

@@ -18,9 +18,10 @@ from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, Result, State, may_follow
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.evidence.conclusions import exit_code_of
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.verify import verify
-from hyops_ci.report.headline import HeadlineContext, exit_code_of, headline, stopped_headline, stopped_state
+from hyops_ci.report.headline import HeadlineContext, headline, stopped_headline, stopped_state
 from hyops_ci.report.text import summary_lines
 from hyops_ci.stages.conclude.crashed import WALK, recover_state
 from hyops_ci.stages.context import RunContext, SystemClock
@@ -30,6 +31,7 @@ from hyops_ci.stages.handover import RunDir, new_run
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import headline_context, seal_run
+from tests.unit.evidence import sample_run
 
 S = State
 OPEN = sorted(set(State) - TERMINAL)
@@ -113,6 +115,7 @@ def walked_to(run: RunDir, state: State, world: RunContext) -> None:
     way = (S.RECEIVED, S.PLANNED, *WALK)
     for each in way[: way.index(state) + 1]:
         with PartRecorder(run.root, "execute" if each in WALK[1:] else "check" if each is S.CHECKED else "plan", world.clock) as part:
+            sample_run.leave(run.root, each, world.job.run_id, clean=True)
             part.enter(each)
 
 
@@ -130,7 +133,7 @@ def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
     end = run_stage(STAGE_OF.get(before, "execute"), run, world, story)
     assert end.state is stopped_state(before, error)
     assert end.refusal == RefusalRecord.of(error)
-    sealed = seal_run(run, world, end, ExecutionState())
+    sealed = seal_run(run, world, end, recover_state(run))
     verdict = verify(sealed.path)
     assert verdict.problems == ()
     result = run.read_model("result.json", Result)

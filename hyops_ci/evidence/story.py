@@ -1,0 +1,281 @@
+"""Whether a bundle tells one story: what each state that was entered leaves behind is there, and the result says what the documents say.
+
+Anybody can seal a bundle again where nobody signed it. It then is one consistent story, or it is INVALID (docs/design/contracts.md 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.manifest import Manifest
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import ENDINGS, Event, RefusalRecord, Result, State
+from hyops_ci.evidence.approved import approvals_in
+from hyops_ci.evidence.conclusions import (
+    DEPLOY,
+    RECOVERED,
+    UNREFUSED,
+    alarms_in,
+    deviations_of,
+    deviations_told,
+    exit_code_of,
+    is_stand_in,
+    proven_by,
+    refusal_of_deploy,
+)
+from hyops_ci.evidence.objectives import objectives
+from hyops_ci.evidence.recorder import INTAKE
+from hyops_ci.parsing.documents import json_object, read_json
+from hyops_ci.parsing.strict_json import JsonError
+
+S = State
+ALWAYS: Final = ("result.json", "objectives.json", "environment.json")
+TAKEN_IN: Final = ("job.json", "origin.json", "decision.raw", "decision.json")
+"""What plan has written once it has read a decision."""
+LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
+    S.RECORDED: ("plan", TAKEN_IN),
+    S.PLANNED: ("plan", (*TAKEN_IN, "gates.json", "plan.json")),
+    S.CHECKED: ("check", ("gates-check.json", "runner.json", "check.json", "request.json")),
+    S.CLAIMED: ("execute", ("claim.json",)),
+    S.SECRETS_READY: ("execute", ("secrets.json",)),
+    S.COMPLETED: ("execute", ("steps.jsonl", "probes.json")),
+    S.COMPLETED_WITH_EXCEPTIONS: ("execute", ("steps.jsonl", "probes.json")),
+}
+"""State -> the stage that enters it, and what it has written by then. Where `conclude` walks on by the ledger's word, nothing is."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """The documents of a bundle as far as they could be read, and what its events tell."""
+
+    manifest: Manifest
+    contents: Mapping[str, bytes | None]
+    events: Sequence[Event]
+    """In order, without the notes that no document is compared with."""
+    begun: str
+    """Time of the first event."""
+    changed: frozenset[str]
+    """Files from which a secret was removed: their texts are compared with nothing."""
+    plan: Plan | None
+    check: Check | None
+    claim: Claim | None
+    result: Result
+
+    @property
+    def approvals(self) -> list[Approval]:
+        """The approvals that counted."""
+        return [each for each in approvals_in(self.contents).values() if each is not None]
+
+    @property
+    def deploy(self) -> dict[str, Any] | None:
+        """The data of HyOps' last end, as execute judged it."""
+        found = [event.data for event in self.events if event.kind == "result" and event.name == DEPLOY]
+        return found[-1] if found else None
+
+    def entered(self, state: State, stage: str) -> bool:
+        """Return whether this stage entered the state itself."""
+        return any(event.kind == "transition" and event.name == state and event.stage == stage for event in self.events)
+
+    def sha256(self, name: str) -> str | None:
+        """Return the digest of a file, None where there is none, or a secret was removed from it."""
+        found = next((entry.sha256 for entry in self.manifest.files if entry.path == name), None)
+        return found if name not in self.changed else None
+
+    def texts_changed(self, *names: str) -> bool:
+        """Return whether a secret was removed from one of these files, from the result or from the events of execute."""
+        return bool({"result.json", "parts/execute/events.jsonl", *names} & self.changed)
+
+
+def absent(story: Story) -> Iterator[str]:
+    """Yield what is missing although an event says that it was written."""
+    needed = dict.fromkeys(ALWAYS, "every bundle holds it")
+    for state, (stage, names) in LEFT_BY.items():
+        if story.entered(state, stage):
+            needed |= dict.fromkeys(names, f"{stage} entered {state}")
+    if any(event.kind == "note" and event.name == INTAKE for event in story.events):
+        needed |= dict.fromkeys(TAKEN_IN, "a decision was read")
+    if story.deploy is not None:
+        needed["steps.jsonl"] = f"{DEPLOY} has a result"
+    for source in story.plan.sources if story.plan is not None else ():
+        needed[source.file] = "the plan was made of it"
+    if story.result.deviations:
+        needed["deviations.json"] = "the result has deviations"
+    for name, why in needed.items():
+        if name not in story.contents:
+            yield f"{name} is missing: {why}"
+
+
+def misreported(story: Story) -> Iterator[str]:
+    """Yield what the result says otherwise than the documents that it is drawn from."""
+    for field, value in _facts(story).items():
+        if getattr(story.result, field) != value:
+            yield f"result.json: {field} is not what the documents say"
+    yield from _headline(story)
+    yield from _refusal(story)
+    yield from _end(story)
+    yield from _figures(story)
+
+
+def disagreeing(story: Story) -> Iterator[str]:
+    """Yield facts that two documents, or a document and an event, tell differently."""
+    plan, check, claim = story.plan, story.check, story.claim
+    told = [(event.name, event.data) for event in story.events if event.kind == "transition"]
+    told += [(event.name, event.data) for event in story.events if event.kind == "note"]
+    facts = {
+        (S.PLANNED, "plan_digest"): plan.digest() if plan is not None and "plan.json" not in story.changed else None,
+        (S.CHECKED, "check_digest"): check.digest() if check is not None and "check.json" not in story.changed else None,
+        (S.CLAIMED, "claim_id"): claim.claim_id if claim is not None else None,
+        (S.CLAIMED, "epoch"): claim.epoch if claim is not None else None,
+        (INTAKE, "source_sha256"): story.sha256("decision.raw"),
+    }
+    for (name, field), value in facts.items():
+        if value is not None and any(data.get(field, value) != value for event, data in told if event == name):
+            yield f"the event {name} has another {field} than the documents"
+    if claim is not None:
+        yield from _claim(story, claim)
+    runner = json_object(story.contents.get("runner.json"))
+    if check is not None and runner is not None and "runner.json" not in story.changed and runner != check.runner.document():
+        yield "runner.json is not the runner of the check"
+    yield from _request(story)
+    names = [data["names"] for name, data in told if name == S.SECRETS_READY and "names" in data]
+    kept = json_object(story.contents.get("secrets.json"))
+    if names and kept is not None and not story.texts_changed("secrets.json"):
+        read = kept.get("secrets")
+        if names[-1] != [each.get("key") for each in read if isinstance(each, dict)] if isinstance(read, list) else True:
+            yield "secrets.json has other names than the events"
+
+
+def _request(story: Story) -> Iterator[str]:
+    """Yield that the request which was shown asks about something else."""
+    plan, check = story.plan, story.check
+    subject = (json_object(story.contents.get("request.json")) or {}).get("subject")
+    if plan is None or check is None or not isinstance(subject, dict) or story.changed & {"plan.json", "check.json", "request.json"}:
+        return
+    if (subject.get("plan_digest"), subject.get("check_digest")) != (plan.digest(), check.digest()):
+        yield "request.json asks about another plan or check"
+
+
+def _claim(story: Story, claim: Claim) -> Iterator[str]:
+    """Yield what the claim says of another run, decision or plan."""
+    run = story.manifest.run_id
+    own = claim.run_id == run if run.startswith("local-") else claim.run_id.partition("-")[0] == run.partition("-")[0]
+    if not own:
+        yield f"claim.json is that of run {claim.run_id}"
+    if (raw := story.sha256("decision.raw")) is not None and claim.source_sha256 != raw:
+        yield "claim.json was taken for another decision.raw"
+    plan = story.plan
+    if plan is not None and (claim.decision_id, claim.decision_type, claim.drill) != (
+        plan.decision_id,
+        plan.decision_type,
+        bool(plan.exercise),
+    ):
+        yield "claim.json was taken for another decision"
+
+
+def _facts(story: Story) -> dict[str, object]:
+    """Return the fields of the result that follow from the documents alone."""
+    plan, check, claim, result = story.plan, story.check, story.claim, story.result
+    decision = json_object(story.contents.get("decision.json")) or {}
+    facts: dict[str, object] = {
+        "exit_code": exit_code_of(result.outcome, result.refusal),
+        "decision_id": plan.decision_id if plan is not None else decision.get("decision_id", ""),
+        "service": plan.service if plan is not None else decision.get("service"),
+        "plan_digest": plan.digest() if plan is not None else None,
+        "check_digest": check.digest() if check is not None else None,
+        "claim_id": claim.claim_id if claim is not None else "",
+        "epoch": claim.epoch if claim is not None else None,
+        "started_at": story.begun,
+        "stand_in": is_stand_in(check),
+    }
+    for name, field in (("plan.json", "plan_digest"), ("check.json", "check_digest")):
+        if name in story.changed:
+            del facts[field]
+    if not story.texts_changed("check.json"):
+        acted = (*deviations_told(story.events), *alarms_in(story.events))
+        facts["deviations"] = deviations_of(check, acted, claimed=claim is not None)
+    if not story.texts_changed("probes.json"):
+        facts["proven"] = proven_by(_probes(story))
+    return facts
+
+
+def _headline(story: Story) -> Iterator[str]:
+    result, drill = story.result, story.plan is not None and bool(story.plan.exercise)
+    word = "DRILL PASSED" if drill and result.outcome in RECOVERED else ENDINGS[result.outcome].headline
+    if not result.headline.startswith(word.partition(",")[0].partition(":")[0]):
+        yield f"result.json: the headline is none of {result.outcome}"
+
+
+def _refusal(story: Story) -> Iterator[str]:
+    """Yield a refusal that no event tells of, and an end that names none."""
+    refusal, deploy = story.result.refusal, story.deploy
+    if refusal is None:
+        if story.result.outcome not in UNREFUSED:
+            yield f"result.json: {story.result.outcome}, and no refusal that led to it"
+        return
+    told = [_record(event.data) for event in story.events if event.kind == "refusal"]
+    told += [refusal_of_deploy(story.result.outcome, _texts(deploy, "reasons"))] if deploy is not None else []
+    if refusal not in told and not story.texts_changed():
+        yield "result.json: the refusal is none that the events tell of"
+
+
+def _end(story: Story) -> Iterator[str]:
+    """Yield what a good end must not pass over in silence, and what no other end claims."""
+    result, failed = story.result, proven_by(_probes(story), proven=False)
+    if result.outcome not in RECOVERED:
+        if result.not_proven:
+            yield "result.json: only a recovery lists what is not proven"
+        return
+    if story.texts_changed("probes.json", "check.json"):
+        return
+    if set(failed) - set(result.not_proven):
+        yield "result.json: not_proven lacks a probe that failed"
+    with_exceptions = result.outcome is S.COMPLETED_WITH_EXCEPTIONS
+    if story.entered(result.outcome, "execute") and with_exceptions is not bool(result.deviations or failed):
+        yield f"{result.outcome}, with {len(result.deviations)} deviations and {len(failed)} failed probes"
+    if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
+        yield "deviations.json has others than the result"
+
+
+def _figures(story: Story) -> Iterator[str]:
+    """Yield figures of a recovery that do not follow from its events: seconds, and whether the objective was met; not their words."""
+    kept = json_object(story.contents.get("objectives.json"))
+    if kept is None or story.result.outcome not in RECOVERED or "objectives.json" in story.changed:
+        return
+    made = objectives(story.events, story.result, story.plan.objective if story.plan is not None else None, story.approvals)
+    figures = kept.get("figures")
+    said = {name: each.get("seconds") for name, each in figures.items() if isinstance(each, dict)} if isinstance(figures, dict) else {}
+    rto = kept.get("rto")
+    met = rto.get("met") if isinstance(rto, dict) else None
+    if (said, met) != ({name: each["seconds"] for name, each in made["figures"].items()}, made["rto"]["met"]):
+        yield "objectives.json has other figures than the events"
+
+
+def _record(data: Mapping[str, Any]) -> RefusalRecord | None:
+    try:
+        return RefusalRecord.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _texts(data: Mapping[str, Any] | None, name: str) -> tuple[str, ...]:
+    found = (data or {}).get(name, [])
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _probes(story: Story) -> list[Mapping[str, Any]]:
+    found = _json(story, "probes.json")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _json(story: Story, name: str) -> object:
+    try:
+        return read_json(story.contents.get(name) or b"null")
+    except JsonError:
+        return None
