@@ -232,12 +232,15 @@ def _end(story: Story) -> Iterator[str]:
         if result.not_proven:
             yield "result.json: only a recovery lists what is not proven"
         return
+    if not story.entered(result.outcome, "execute"):
+        yield f"{result.outcome} is no word of execute: a good end is only ever its own"
+        return
     if story.texts_changed("probes.json", "check.json"):
         return
     if set(failed) - set(result.not_proven):
         yield "result.json: not_proven lacks a probe that failed"
     with_exceptions = result.outcome is S.COMPLETED_WITH_EXCEPTIONS
-    if story.entered(result.outcome, "execute") and with_exceptions is not bool(result.deviations or failed):
+    if with_exceptions is not bool(result.deviations or failed):
         yield f"{result.outcome}, with {len(result.deviations)} deviations and {len(failed)} failed probes"
     if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"

@@ -245,3 +245,16 @@ def test_the_order_of_parts_in_the_container_is_not_that_of_the_stages(tmp_path:
     plan, check = folder / "parts/plan/events.jsonl", folder / "parts/check/events.jsonl"
     (kept := plan.read_bytes(), plan.write_bytes(check.read_bytes()), check.write_bytes(kept))
     assert any("does not follow" in each for each in verify(folder).problems)
+
+
+def test_a_good_end_is_only_ever_that_of_execute(tmp_path: Path) -> None:
+    """The part of execute is left out, and conclude is made to say that all went well."""
+    root, clock = tmp_path / "run", sample_run.SetClock()
+    for _, _, state in sample_run._TRANSITIONS:
+        sample_run.leave(root, state)
+    moves = tuple(("conclude" if stage == "execute" else stage, at, state) for stage, at, state in sample_run._TRANSITIONS)
+    sample_run.record(root, clock, moves)
+    ended = sample_run.result(*sample_run.planned())
+    sample_run.close(root, ended)
+    path = seal(root, ended, to=tmp_path / "b.tar", clock=clock).path
+    assert verify(path).problems == ("COMPLETED_WITH_EXCEPTIONS is no word of execute: a good end is only ever its own",)
