@@ -17,6 +17,8 @@ _RUN: Final = re.compile(rb"\x1b|[^ \t\r\n\\\"'\x1b]+")
 _ENDS_COLOUR: Final = re.compile(COLOUR + rb"\Z")
 _PARTIAL: Final = re.compile(rb"\x1b(?:\[[0-9;:]{0,24})?\Z")
 _COLOUR_SIZE: Final = 28
+_NEAR: Final = 64
+"""Bytes from an anchor on by which most of the forms that share it are told apart."""
 _LINE_END: Final = re.compile(rb"[\r\n]")
 
 
@@ -80,8 +82,12 @@ class Matcher:
         spans: set[Span] = set()
         opened = len(block)
         for anchor, at, _ in self._anchors.find_matches_as_indexes(block, overlapping=True):
+            near = block[at : at + _NEAR]
+            ahead = b"" if b"\x1b" in near else near.translate(None, NOISE)
             for owner in self._owners[anchor]:
                 form = self._forms[owner.form]
+                if not (form.exact or owner.rest.startswith(ahead) or ahead.startswith(owner.rest)):
+                    continue  # other forms share the anchor
                 start = at - len(owner.before)
                 if start >= 0 and block.startswith(form.text, start):  # as most are: without anything in between
                     found: Span | None = Span(start, start + len(form.text), owner.form)
