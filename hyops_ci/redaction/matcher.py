@@ -91,6 +91,10 @@ class Matcher:
                 start = at - len(owner.before)
                 if start >= 0 and block.startswith(form.text, start):  # as most are: without anything in between
                     found: Span | None = Span(start, start + len(form.text), owner.form)
+                    if not form.exact and b"\x1b" in block[max(0, start - _COLOUR_SIZE) : at]:  # its first letters may end a colour
+                        earlier = _back(block, at, owner.before)
+                        if 0 <= earlier < start and not _LINE_END.search(block, earlier, start):
+                            found = Span(earlier, start + len(form.text), owner.form)
                 elif form.exact:
                     found = Span(at, 0, owner.form) if form.text.startswith(block[at:]) else None
                 else:

@@ -97,6 +97,7 @@ def streams(draw: st.DrawFn) -> tuple[dict[str, str], bytes, list[int]]:
     return chosen, data, sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
 
 
+@example(case=({"ONE": "aaaaaaaa"}, b"a\x1b[aFlXRmhZV0ZoW", []))
 @given(case=streams())
 def test_equal_to_the_reference_whatever_the_chunks(case: tuple[dict[str, str], bytes, list[int]]) -> None:
     chosen, data, cuts = case
