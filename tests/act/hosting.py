@@ -58,8 +58,18 @@ def on_pinned_host(trust: Mapping[str, Any], folder: Path, way: Sequence[str] = 
     folder.mkdir(parents=True)
     file = folder / "trust.json"
     file.write_text(json.dumps(trust))
-    dress = [str(file), str(folder / "etc"), str(folder / "opt"), str(prepared_environment()), str(HOOK_TEXT)]
-    return [*(way or next(iter(ways()))), "sh", "-euc", _DRESS, "pinned-host", *dress]
+    return _prepared(folder, str(file), way)
+
+
+def on_prepared_host(folder: Path) -> list[str]:
+    """The same for a host with root's environment and no trust file: it accepts every caller."""
+    folder.mkdir(parents=True)
+    return _prepared(folder, "")
+
+
+def _prepared(folder: Path, trust: str, way: Sequence[str] = ()) -> list[str]:
+    dress = [trust, str(folder / "etc"), str(folder / "opt"), str(prepared_environment()), str(HOOK_TEXT)]
+    return [*(way or next(iter(ways()))), "sh", "-euc", _DRESS, "prepared-host", *dress]
 
 
 def on_bare_host(folder: Path) -> list[str]:

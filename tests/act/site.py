@@ -25,7 +25,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import new_key
 from tests.act import shim
 from tests.act.control import CALLER, PEOPLE, Control, serve_control
-from tests.act.hosting import on_pinned_host
+from tests.act.hosting import on_pinned_host, on_prepared_host
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
 from tests.act.running import LABELS, ActRun, run_act
@@ -155,6 +155,7 @@ class Site:
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
         }
+        host = self.root / f"host-{number}"
         arguments = ["--actor", actor, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
         run = run_act(
             self.repository,
@@ -166,7 +167,7 @@ class Site:
             arguments=arguments,
             on_entry=self.control.saw,
             labels=[label for label in LABELS if label not in without],
-            inside=on_pinned_host(self.trust, self.root / f"host-{number}") if self.trust is not None else (),
+            inside=on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host),
         )
         opened.finish("success" if run.rc == 0 else "failure")
         self.control.keep_artifacts(run.artifacts)
