@@ -202,7 +202,7 @@ def sha256(path: Path) -> str:
 @pytest.mark.timeout(600)
 def test_a_queue_that_never_ends_is_ended_by_the_watch(site: Site) -> None:
     """No runner has the label: act starts no such job, GitHub keeps it in the queue, and the watch counts two minutes of that."""
-    site.config["lanes"] = {"gcp": {"labels": ["self-hosted", NOBODY]}}
+    site.config["lanes"] = {"gcp": {"labels": ["self-hosted", NOBODY], "runner_ref": NOBODY}}
     site.write_config()
     site.control.runner = ""
     silent = site.start("a label that no runner has", FAILOVER, without=("self-hosted",))
