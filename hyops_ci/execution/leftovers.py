@@ -15,7 +15,7 @@ from typing import Final
 
 from hyops_ci import files
 from hyops_ci.errors import shown
-from hyops_ci.execution.records import started_at
+from hyops_ci.execution.run_ids import started_at
 
 BUNDLE: Final = Path("vault", "bootstrap.vault.env")
 PLAINTEXT: Final = "hyops.vaultenv.*"

@@ -22,7 +22,7 @@ from hyops_ci.contracts.plan import PlannedStep, StepClass
 from hyops_ci.contracts.run import State
 from hyops_ci.execution.grammar import SETTLED, FinalLine, HyOpsLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, Stop
-from hyops_ci.execution.records import started_at
+from hyops_ci.execution.run_ids import started_at
 
 INTERRUPTED = (130, -2)
 """HyOps handles the interrupt inside a step and ends with 130; between steps Python itself ends by SIGINT."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,7 +29,6 @@ UNREADABLE: Final = "unreadable"
 _INSTANCE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _MODULE = re.compile(r"[a-z0-9][a-z0-9/_-]{0,127}")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-_STAMP = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{8}")
 
 
 def state_reference(step: PlannedStep) -> str:
@@ -73,16 +72,6 @@ def read_state(root: Path, reference: str, now: datetime) -> StateFact:
 def read_states(root: Path, references: Iterable[str], now: datetime) -> tuple[StateFact, ...]:
     """The states behind references, each once, in the order given."""
     return tuple(read_state(root, reference, now) for reference in dict.fromkeys(references))
-
-
-def started_at(run_id: str) -> datetime | None:
-    """When a HyOps run began, from its id (`apply-20261123T135214Z-3284b2c9`); whole seconds, UTC."""
-    if not (found := _STAMP.search(run_id)) or found.end() != len(run_id):
-        return None
-    try:
-        return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def read_preflight(stdout: str, rc: int) -> PreflightFact:

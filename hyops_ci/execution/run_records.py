@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci import files
-from hyops_ci.execution.records import MAX_FILE, started_at
+from hyops_ci.execution.records import MAX_FILE
+from hyops_ci.execution.run_ids import started_at
 
 MAX_LOG: Final = 256 * 1024
 """Bytes of a log that are kept, from its end."""

@@ -101,4 +101,4 @@ def test_the_last_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert main(["schedules"]) == 0
     *_, line, last = capsys.readouterr().out.splitlines()
     assert line == "schedules violations=0 <= 0: ok"
-    assert re.fullmatch(r"schedules=12 exhaustive_states=\d{2,} double_effects=0 double_holders=0", last)
+    assert re.fullmatch(r"schedules=12 exhaustive_states=\d{2,} double_effects=0 double_holders=0 forged_ends=0", last)

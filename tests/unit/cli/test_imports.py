@@ -40,3 +40,13 @@ def test_a_stage_loads_what_it_needs(stage: str, more: set[str]) -> None:
 def modules_of(stage: str) -> list[str]:
     command = [sys.executable, "-I", "-c", LOAD, stage, str(ROOT)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_supervisor_of_hyops_loads_no_model() -> None:
+    """It starts while the service is down: what only the commands need stays out of it."""
+    load = "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import hyops_ci.execution.supervisor"
+    command = [sys.executable, "-I", "-c", f"{load}; print(*sorted(set(sys.modules) - before))", str(ROOT)]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    packages = {name.partition(".")[0] for name in loaded if not name.startswith("_")}
+    assert packages - set(sys.stdlib_module_names) == {"hyops_ci"}
+    assert [name for name in loaded if name.startswith("hyops_ci.contracts")] == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.execution import records
-from hyops_ci.execution.records import read_preflight, read_state, read_states, started_at, state_path
+from hyops_ci.execution.records import read_preflight, read_state, read_states, state_path
 
 RECORDED = Path(__file__).parents[2] / "cases" / "execution" / "recorded"
 NOW = datetime(2026, 11, 23, 14, 0, 0, tzinfo=UTC)
@@ -93,27 +93,6 @@ def test_no_state_file_raises(content: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         put(Path(folder), "a/b", json.dumps(content).encode())
         assert read_state(Path(folder), "a/b", NOW).status != "missing"
-
-
-@pytest.mark.parametrize(
-    "run_id,when",
-    [
-        ("apply-20261123T135214Z-3284b2c9", datetime(2026, 11, 23, 13, 52, 14, tzinfo=UTC)),
-        ("init-gcp-20261123T135214Z-3284b2c9", datetime(2026, 11, 23, 13, 52, 14, tzinfo=UTC)),
-        ("apply-20261399T135214Z-3284b2c9", None),
-        ("apply-20261123T135214Z-3284b2c9-x", None),
-        ("apply", None),
-        ("", None),
-    ],
-)
-def test_when_a_run_began(run_id: str, when: datetime | None) -> None:
-    assert started_at(run_id) == when
-
-
-@given(st.integers(946684800, 4102444800))
-def test_run_ids_are_read_back(epoch: int) -> None:
-    when = datetime.fromtimestamp(epoch, UTC)
-    assert started_at(f"apply-{when:%Y%m%dT%H%M%SZ}-0badcafe") == when
 
 
 ANSWER = {
