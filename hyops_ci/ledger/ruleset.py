@@ -19,9 +19,17 @@ RULES_OF_LEDGER: Final[dict[str, Any]] = {
 
 
 def protection(remote: str) -> str:
-    """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere two settings of the repository."""
+    """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere settings of the repository.
+
+    On a disk of one's own a commit that was acknowledged must also outlive a power cut: git does not see to that by itself.
+    """
     found = re.search(r"[/:]([^/:]+/[^/:]+?)(?:\.git)?/?$", remote)
     if found and not remote.startswith(("/", ".", "file:")) and ("://" in remote or "@" in remote):
         return heredoc(shell("gh api {} -X POST --input -", f"repos/{found[1]}/rulesets"), "JSON", json.dumps(RULES_OF_LEDGER)).rstrip()
     place = remote.removeprefix("file://")
-    return shell("git -C {} config receive.denyNonFastForwards true\ngit -C {} config receive.denyDeletes true", place, place)
+    return shell(
+        "git -C {} config receive.denyNonFastForwards true\ngit -C {} config receive.denyDeletes true\ngit -C {} config core.fsync all",
+        place,
+        place,
+        place,
+    )

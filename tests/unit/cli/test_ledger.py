@@ -164,6 +164,7 @@ def test_what_protects_a_remote_on_disk(remote: str, place: str) -> None:
     assert protection(remote).split("\n") == [
         f"git -C {place} config receive.denyNonFastForwards true",
         f"git -C {place} config receive.denyDeletes true",
+        f"git -C {place} config core.fsync all",
     ]
 
 
