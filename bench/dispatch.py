@@ -63,7 +63,7 @@ class Took:
 def run() -> Result:
     """Warm up, measure in turn, compare."""
     with (
-        tempfile.TemporaryDirectory(prefix="bench-dispatch-") as folder,
+        tempfile.TemporaryDirectory(prefix="bench-dispatch-", dir=_memory()) as folder,
         _authority() as bao,
         make_site(Path(folder) / "site", bao) as site,
     ):

@@ -54,7 +54,7 @@ def _claimed(head: Head, at: str) -> Tip:
     claim = Claim(
         **terms,
         claim_id=f"claim-x-{head.tip.epoch + 1}",
-        epoch=head.tip.epoch + 1,
+        epoch=min(head.tip.epoch + 1, MAX_EPOCH),
         incident=incident(SERVICE, DecisionType.FAILOVER, head.tip.moves),
         claimed_at=at,
     )
