@@ -100,7 +100,7 @@ def test_each_fact_of_the_result_is_compared(sealed: Bundles, scenario: str) -> 
         ("runner.json", {"name": "another"}),
         ("request.json", {"subject": {"plan_digest": "sha256:" + "1" * 64}}),
         ("secrets.json", {"secrets": []}),
-        ("objectives.json", {"figures": {"request_to_proven": {"seconds": 1}}}),
+        ("objectives.json", {"figures": {"request_to_proven": {"seconds": 86400}}}),
         ("objectives.json", {"rto": {"met": False}}),
     ],
 )
