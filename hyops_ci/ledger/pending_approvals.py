@@ -130,7 +130,9 @@ def remaining_answers(tip: Tip, claimed: Asked, at: str) -> tuple[Answer, ...]:
 
 
 def approval_in(answer: Answer) -> Approval | None:
-    """Return the approval in an answer, None where the branch was edited by hand."""
+    """Return the approval in an answer, None where the branch was edited by hand: another document, or more than there is room for."""
+    if len(canonical(answer.document())) > MAX_ANSWER:
+        return None
     try:
         return read_document(Approval, base64.b64decode(answer.payload))
     except JsonError:

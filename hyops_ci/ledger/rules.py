@@ -12,7 +12,7 @@ from typing import Final
 
 from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import Claim, ClaimTerms, Position, Tip
+from hyops_ci.contracts.ledger import MAX_EPOCH, Claim, ClaimTerms, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Refusal
 
@@ -57,6 +57,7 @@ def incident(service: str, decision_type: DecisionType, moves: int) -> str:
 
 def may_claim(tip: Tip, request: ClaimRequest, history: History) -> None:
     """Raise Duplicate or Refusal unless this request may claim now."""
+    _can_be_counted(tip)
     _not_spent(request, history)
     if tip.claim is not None:
         _open_claim(tip, tip.claim, request)
@@ -77,6 +78,18 @@ def is_mine(tip: Tip, request: ClaimRequest) -> bool:
     if claim is None or tip.mutating or (tip.state or State.CLAIMED) in TERMINAL:
         return False
     return {**claim.terms(), "run_url": ""} == {**request.terms(), "run_url": ""}
+
+
+def _can_be_counted(tip: Tip) -> None:
+    """Refuse before an effect what the end of a run could not be counted after."""
+    if max(tip.epoch, tip.moves) >= MAX_EPOCH:
+        raise conflict(
+            "lock.counters",
+            "the ledger cannot count on",
+            f"epoch {tip.epoch}, moves {tip.moves}",
+            f"fewer than {MAX_EPOCH}: no service is recovered so often",
+            "ALARM: find out who wrote it, and restore the branch to the commit before",
+        )
 
 
 def _not_spent(request: ClaimRequest, history: History) -> None:

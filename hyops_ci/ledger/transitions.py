@@ -12,7 +12,7 @@ from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger.pending_approvals import remaining_answers
+from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
 from hyops_ci.ledger.rules import DONE, PATIENCE, ClaimRequest, conflict, incident, is_stale
 
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
@@ -161,7 +161,9 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
         "mutating": False,
     }
     update |= {"past_no_return": False, "reason": said["reason"][:500], "settled_by": said["settled_by"][:200], "at": at}
-    update |= {"settlement": said.get("settlement")}
+    # What somebody wrote by hand and people adopt is not carried on: with it no later tip might fit.
+    answers = tuple(each for each in tip.answers if approval_in(each) is not None)
+    update |= {"settlement": said.get("settlement"), "answers": answers}
     try:
         return _with(tip, update)
     except ValidationError as error:

@@ -101,7 +101,7 @@ def vouched(head: Head, by: Vouchers, known: Vouched | None = None) -> Vouched:
     plain = True
     for place, (tip, commit) in enumerate(zip(head.tips, head.commits, strict=True)):
         if known is not None and known.commit == commit and (plain or known.by in ("host", "rules")):
-            return _checked(head, Vouched(commit, known.by, known.names, place + known.unsigned))
+            return _checked(head, Vouched(commit, known.by, known.names, place))
         if place + 1 == len(head.tips):
             return _root(head, by, plain=plain)
         older, parent = head.tips[place + 1], head.commits[place + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import Tip
+from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_EPOCH, Answer, Signature, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
@@ -250,10 +251,43 @@ def test_a_ledger_that_was_written_without_keys_is_adopted_once(store: MemorySto
 def test_a_forged_time_is_corrected_by_who_adopts(store: MemoryStore) -> None:
     Ledger(store, SERVICE).claim(request(9, at="2999-12-31T00:00:00Z"))
     refused(ledger_on(store))
+    adopted(store)
+    assert ledger_on(store).claim(request(2, at=at(21))).epoch == 2
+
+
+def adopted(store: MemoryStore) -> None:
     people_settle(
         Ledger(store, SERVICE), JONAS, adopt=True, serves="onprem", home_site="onprem", reason="forged", settled_by="jonas", at=at(20)
     )
-    assert ledger_on(store).claim(request(2, at=at(21))).epoch == 2
+
+
+def test_answers_that_leave_no_room_for_a_run_are_refused_and_adopted_away(store: MemoryStore) -> None:
+    """Each is one of at most 16 KiB by the rules: a tip of larger ones would be read, and nothing could be written on top of it."""
+    answer = Answer.model_validate_json(json.dumps(signed(subject(store.chain[0][1].ledger_id, 2))))
+    padded = answer.model_copy(update={"signatures": tuple(Signature(sig="A" * MAX_ANSWER) for _ in range(2))})
+    push(store, answers=(padded,))
+    refused(ledger_on(store))
+    adopted(store)
+    assert ledger_on(store).tip().answers == ()
+
+
+@pytest.mark.parametrize("counter", ["epoch", "moves"])
+def test_counters_at_their_end_are_refused_before_anyone_is_asked(store: MemoryStore, counter: str) -> None:
+    """People may adopt what somebody wrote. A run that could not count on from there would fail at its claim, or after its effect."""
+    push(store, **{counter: MAX_EPOCH})
+    refused(ledger_on(store))
+    adopted(store)
+    for ask in (ledger_on(store).look, ledger_on(store).claim):
+        with pytest.raises(Refusal) as caught:
+            ask(request(1, at=at(21)))
+        assert (caught.value.gate, caught.value.exit_code) == ("lock.counters", 5)
+
+
+def test_an_answer_that_is_asked_for_twice_is_counted_once(store: MemoryStore) -> None:
+    ledger = ledger_on(store)
+    executing(ledger)
+    push(store, state=S.INDETERMINATE)
+    assert [ledger.vouched().unsigned, ledger.vouched().unsigned, ledger.vouched().unsigned] == [1, 1, 1]
 
 
 def test_no_run_at_work_is_adopted_away(store: MemoryStore) -> None:
