@@ -6,7 +6,7 @@ This is the only module of the stages that reads the config as it was written; e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -79,11 +79,14 @@ class PlannedRun:
         return self.ledger.head()
 
     @contextmanager
-    def reading_ahead(self) -> Iterator[None]:
-        """Read the ledger while the block looks at something else. Where that fails, it is asked again by the one who needs it."""
-        with ThreadPoolExecutor(1) as beside:
+    def reading_ahead(self) -> Iterator[Executor]:
+        """Read the ledger while the block looks at something else. Where that fails, it is asked again by the one who needs it.
+
+        Yields an executor for one question that is asked beside it.
+        """
+        with ThreadPoolExecutor(2) as beside:
             read = beside.submit(lambda: self.head)
-            yield
+            yield beside
             read.exception()
 
     @cached_property

@@ -10,8 +10,9 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from getpass import getuser
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +56,12 @@ class HyOpsView:
     document: Any
     overlay_sha256: str
     blueprint: EffectiveBlueprint
-    version: str
+    asked: Future[str] = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        """What HyOps says its version is. Raises Refusal (exit 7) for a program that is not there, Fault (exit 9) where it says none."""
+        return self.asked.result()
 
     @property
     def opened(self) -> bytes:
@@ -70,9 +76,11 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> C
 
     `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here.
     """
-    view = view_hyops(run)
-    required = view.blueprint.required_env()
-    names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
+    with ThreadPoolExecutor(1) as beside:
+        view = view_hyops(run, beside)
+        required = view.blueprint.required_env()
+        names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
+        view.asked.result()
     there = {name: PRESENT for name, found in names.items() if found}
     environment = child_environment(view.runtime, base=run.context.environ, secrets=there, env_pass=run.plan.env_pass)
     with runtime_overlay(view.runtime.root, f"{run.context.job.run_id}-check", view.opened) as overlay:
@@ -80,14 +88,14 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> C
     return facts_of(run, view, names, preflight)
 
 
-def view_hyops(run: PlannedRun) -> HyOpsView:
-    """Return what HyOps' files and its version say. Raises Refusal or Fault for an env or a program that is not there."""
+def view_hyops(run: PlannedRun, beside: Executor) -> HyOpsView:
+    """Return what HyOps' files say, and its version once it has answered `beside`. Raises Refusal for an env that is not there."""
     plan, runtime = run.plan, Runtime.of(run.plan, run.context.home)
     require_env(runtime)
-    version = hyops_version(runtime.hyops, child_environment(runtime, base=run.context.environ, env_pass=plan.env_pass))
+    asked = beside.submit(hyops_version, runtime.hyops, child_environment(runtime, base=run.context.environ, env_pass=plan.env_pass))
     overlay = run.folder.read("sources/overlay")
     document, sha256 = read_yaml(overlay, plan.overlay), digest_bytes(overlay)
-    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime), version)
+    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime), asked)
 
 
 def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], preflight: PreflightFact) -> CheckFacts:

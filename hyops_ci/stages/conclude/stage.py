@@ -80,7 +80,10 @@ def conclude(
     of each job, `watches` what was seen of the jobs while they waited. Raises Refusal (exit 11) for evidence that execute did not seal.
     """
     if evidence is not None:
-        return cross_checked(accept_sealed(evidence, digest, context), context)
+        with ThreadPoolExecutor(1) as beside:
+            seen = beside.submit(record_of_github, context)
+            ended = accept_sealed(evidence, digest, context)
+        return cross_checked(ended, seen.result())
     end = terminal_state(folder, context, results, watches)
     execution = recover_state(folder)
     sealed = seal_run(folder, context, end, execution)
@@ -91,17 +94,23 @@ def conclude(
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
     said = tuple(event.data["found"] for event in read_chain(folder.root) if (event.kind, event.name) == ("note", CONTRADICTION))
     ended = Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict), contradictions=said)
-    return cross_checked(ended, context)
+    return cross_checked(ended, record_of_github(context))
 
 
-def cross_checked(ended: Conclusion, context: RunContext) -> Conclusion:
-    """Return the conclusion compared with what GitHub shows of jobs and reviews. If GitHub does not answer, the end stays as it is."""
+def record_of_github(context: RunContext) -> GitHubRecord | None:
+    """Return what GitHub shows of jobs and reviews; None where it is not asked or does not answer: then an end stays as it is."""
     if context.github is None:
-        return ended
+        return None
     try:
-        seen = github_record(context.job, context.github)
+        return github_record(context.job, context.github)
     except DispatchError as error:
         context.say(f"not compared with GitHub: {error.title()}")
+        return None
+
+
+def cross_checked(ended: Conclusion, seen: GitHubRecord | None) -> Conclusion:
+    """Return the conclusion compared with what GitHub shows of the run."""
+    if seen is None:
         return ended
     return replace(ended, github=seen, contradictions=(*ended.contradictions, *contradictions(read_files(ended.bundle), seen)))
 

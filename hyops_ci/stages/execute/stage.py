@@ -63,8 +63,9 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     plan = state.plan = require_plan(folder)
     refuse_unfit_job(plan, context)
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
-    with run.reading_ahead():
-        view = view_hyops(run)
+    with run.reading_ahead() as beside:
+        view = view_hyops(run, beside)
+    view.asked.result()
     refuse_changed_blueprint(run, view)
     state.previous_bundle = run.head.tip.bundle_sha256
     keep_envelopes(approvals, folder)

@@ -5,6 +5,7 @@ config under the host trust -> decision -> overlay -> secret names -> ledger -> 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hyops_ci.config.settings import action_for, data_home, lane_settings
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.facts import PlanFacts
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Source
 from hyops_ci.contracts.run import State
@@ -60,7 +62,6 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
         folder.write(DECISION, ask.decision)
     config_bytes = read_source(ask.repository, ask.config_path)
     config = read_narrowed(config_bytes, ask.config_path, context)
-    cancel_overdue(config, caller_file(context), context)
     origin = origin_of(ask.resume, context)
     folder.write_model(ORIGIN, origin)
     intake = take_in(ask, config, context, origin)
@@ -73,8 +74,15 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
         return
     overlay, blueprint, overlay_source = read_overlay(ask.repository, config, intake)
     refs, map_source, map_bytes = secret_refs(ask.repository, config, intake, blueprint)
-    tip = ledger_position(intake, read_allowed(config_bytes, ask.config_path, context), context)
-    facts = plan_facts(ask.repository, intake, config, origin, tip, context)
+
+    def ask_github() -> PlanFacts:
+        cancel_overdue(config, caller_file(context), context)
+        return plan_facts(ask.repository, intake, config, origin, None, context)
+
+    with ThreadPoolExecutor(1) as beside:  # GitHub answers while git asks the ledger's remote
+        asked = beside.submit(ask_github)
+        tip = ledger_position(intake, read_allowed(config_bytes, ask.config_path, context), context)
+    facts = asked.result().model_copy(update={"tip": tip})
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
     case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust, warnings=intake.warnings)

@@ -17,7 +17,7 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record, only_job
-from hyops_ci.stages.conclude.stage import Conclusion, cross_checked
+from hyops_ci.stages.conclude.stage import Conclusion, cross_checked, record_of_github
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.job import Job, check_job_name, execute_job_name
 from tests.support.github.fixture import github_fake
@@ -158,6 +158,6 @@ def test_a_report_whose_evidence_github_contradicts_is_red(
     github_fake.add_repository("acme/recovery").add_run(number=number, actor="maria")
     client = Client.connect("acme/recovery", token=github_fake.add_token("actions: read"), api_url=github_fake.url)
     world = RunContext(Job(f"{number}-1", on_github=True), SystemClock(), tmp_path, tmp_path, "", github=client)
-    found = cross_checked(ended, world)
+    found = cross_checked(ended, record_of_github(world))
     assert found.github is not None
     assert (len(found.contradictions), found.exit_code) == (said, code)
