@@ -37,7 +37,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     word, answers = settlement_of(newest, approvals), pending_approvals(newest, approvals, datetime.now(UTC))
     lines = [line_of(newest)]
     if newest.bundle_sha256 and newest.claim:
-        lines.append(f"  bundle     {newest.bundle_sha256}, sealed by run {newest.claim.run_id}")
+        lines.append(f"  bundle     {newest.bundle_sha256}, sealed by run {newest.claim.run_id}{_whose_bundle(ledger, known, service)}")
     if word:
         lines.append(f"  settled    {word.line}")
     lines += [f"  answer     {answer.line}" for answer in answers]
@@ -54,6 +54,16 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     }
     emit(output, [*lines, *(line_of(tip) for tip in tips[1:])], document)
     return 0
+
+
+def _whose_bundle(ledger: Ledger, config: DispatchConfig | None, service: str) -> str:
+    """Whether a host signed for the newest bundle: anybody who may push, and has no key, can name one."""
+    from hyops_ci.ledger.vouched_history import previous_bundle
+
+    if config is None or not config.host_keys or ledger.known is None:
+        return ""
+    signed = previous_bundle(ledger.known, vouchers_of(config, service)) == ledger.known.tip.bundle_sha256
+    return ", signed by its host" if signed else ": signed by NO host, whoever may push can have named it"
 
 
 def vouched_line(ledger: Ledger, config: DispatchConfig, service: str) -> str:

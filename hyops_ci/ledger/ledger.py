@@ -12,7 +12,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.ledger import pending_approvals, rules, transitions, vouching
+from hyops_ci.ledger import pending_approvals, rules, transitions, vouched_history, vouching
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import AnswerTerms, Asked
@@ -116,8 +116,12 @@ class Ledger:
         return self._head().tip
 
     def history(self) -> tuple[Tip, ...]:
-        """Return every tip, newest first."""
+        """Return every tip, newest first, whoever wrote it."""
         return self._head().tips
+
+    def vouched_history(self) -> tuple[Tip, ...]:
+        """Return the tips that a host vouches for, newest first."""
+        return vouched_history.vouched_tips(self._head(), self.vouchers)
 
     def spent_nonces(self) -> frozenset[str]:
         """Return the nonces of every claim so far."""
@@ -263,7 +267,7 @@ class Ledger:
     def _may_claim(self, head: Head, request: ClaimRequest) -> None:
         """Raise Duplicate or Refusal unless this request may claim. Nothing is a duplicate of what nobody vouches for."""
         try:
-            rules.may_claim(head.tip, request, rules.history_of(head.tips))
+            rules.may_claim(head.tip, request, vouched_history.history(head, self.vouchers))
         except Duplicate as known:
             if self._vouched is not None and self._vouched.by == "rules":
                 raise vouching.unsigned_lock(known, self._vouched) from None

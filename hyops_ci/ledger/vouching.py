@@ -27,6 +27,8 @@ from hyops_ci.signing.dsse import open_envelope
 
 AHEAD: Final = timedelta(seconds=60)
 """How far a tip's time may lie ahead of ours: no host works with a clock that is further off."""
+MAX_UNSIGNED: Final = 200
+"""Transitions above the newest that is vouched for: more than people answer between two runs. The worst take 0.1 s each to judge."""
 Sign = Callable[[bytes, str], dict[str, Any]]
 """Signs bytes as this payload type, with this host's key."""
 
@@ -102,6 +104,8 @@ def vouched(head: Head, by: Vouchers, known: Vouched | None = None) -> Vouched:
     for place, (tip, commit) in enumerate(zip(head.tips, head.commits, strict=True)):
         if known is not None and known.commit == commit and (plain or known.by in ("host", "rules")):
             return _checked(head, Vouched(commit, known.by, known.names, place))
+        if by.host_keys and place > MAX_UNSIGNED:
+            raise unvouched(head.commit, f"more than {MAX_UNSIGNED} transitions that no host signed, one after another")
         if place + 1 == len(head.tips):
             return _root(head, by, plain=plain)
         older, parent = head.tips[place + 1], head.commits[place + 1]
@@ -164,7 +168,8 @@ def _counts(answer: Answer, by: Vouchers) -> bool:
     said = approval_in(answer)
     if said is None or moment(said.expires_at) <= by.now():
         return False
-    return bool(open_envelope(answer.document(), APPROVAL_PAYLOAD, by.approvers.values()).signers)
+    own = [key for login, key in by.approvers.items() if login == said.approver.login]
+    return bool(open_envelope(answer.document(), APPROVAL_PAYLOAD, own).signers)
 
 
 def refuse_unsigned(head: Head, tip: Tip, by: Vouchers) -> None:

@@ -6,60 +6,22 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 from hyops_ci.cli.app import main
-from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.decision import DecisionType
-from hyops_ci.contracts.ledger import MAX_ANSWERS, MAX_EPOCH, Answer, Tip
+from hyops_ci.contracts.ledger import MAX_ANSWERS, MAX_EPOCH, Answer
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.ledger.git_store import create_repository
-from hyops_ci.ledger.ledger import ClaimRequest, Ledger
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.signing.dsse import public_of
 from hyops_ci.stages.execute import recovery
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from tests.security.incident import RECOVERED, SERVICE, Incident, assert_recovered, assert_refused
+from tests.security.ledger_attacker import FAR, OTHER, WORD, now, push, request, theirs
 from tests.support.host_key import host_signs, people_settle
-
-OTHER = "sha256:" + "e" * 64
-FAR = "2999-12-31T00:00:00Z"
-
-
-def theirs(incident: Incident) -> Ledger:
-    """The ledger as the attacker's own machine sees and writes it: no key, nothing that is asked for."""
-    return Ledger.over_git(str(incident.site.root / "ledger.git"), SERVICE, state_dir=Path(mkdtemp(dir=incident.site.root.parent)))
-
-
-def push(incident: Incident, **changes: Any) -> None:
-    """One well-formed tip on top; nothing is forced."""
-    ledger = theirs(incident)
-    head = ledger.head()
-    tip = Tip.model_validate({**dict(head.tip), "signature": None, "at": now(incident), **changes})
-    assert ledger._store.append(head.commit, tip, "alive") is not None
-
-
-def now(incident: Incident) -> str:
-    return stamp(incident.site.clock.now())
-
-
-def request(incident: Incident, **changes: Any) -> ClaimRequest:
-    known: dict[str, Any] = {
-        "service": SERVICE,
-        "decision_id": "another-0001",
-        "decision_type": DecisionType.FAILOVER,
-        "source_sha256": OTHER,
-        "decision_digest": OTHER,
-        "run_id": "8000-1",
-        "at": now(incident),
-        "target_site": "gcp",
-        "home_site": "onprem",
-    }
-    return ClaimRequest(**(known | changes))
-
 
 # ------------------------------------------------------------------------------------------ a tip that nobody vouches for
 
@@ -127,9 +89,6 @@ def cut_off(incident: Incident) -> None:
     claim = ledger.claim(request(incident))
     for state in (State.EXECUTING, State.INDETERMINATE):
         ledger.advance(claim, state, at=now(incident))
-
-
-WORD: dict[str, Any] = {"serves": "onprem", "home_site": "onprem", "reason": "looked", "settled_by": "jonas"}
 
 
 @pytest.mark.parametrize("keys", [(), ("mallory",)], ids=["unsigned", "a stranger's key"])

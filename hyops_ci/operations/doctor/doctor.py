@@ -103,7 +103,7 @@ def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: Ru
     elif isinstance(report.refused[-1], Fault):
         return None  # it does not answer: waited for once
     with suppress(DispatchError):  # the line of the lock says why there is none to read
-        drill_line(report, world.ledger(report.service).history(), world.clock.now())
+        drill_line(report, world.ledger(report.service).vouched_history(), world.clock.now())
     return tip
 
 

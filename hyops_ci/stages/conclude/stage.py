@@ -128,7 +128,7 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
             exit_code=Exit.EVIDENCE,
             found=found,
             expected=digest,
-            fix="keep both; the ledger's last transition holds the true digest: hyops-ci ledger show",
+            fix="keep both; the digest that its host signed on the ledger is the true one: hyops-ci ledger show --config",
         )
     verdict = verify(evidence)
     files = read_files(evidence) if verdict.ok else {}

@@ -22,6 +22,7 @@ from hyops_ci.execution.overlay import remove_leftovers
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
+from hyops_ci.ledger.vouched_history import previous_bundle
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
 from hyops_ci.stages.context import RunContext
@@ -67,7 +68,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
         view = view_hyops(run, beside)
     view.asked.result()
     refuse_changed_blueprint(run, view)
-    state.previous_bundle = run.head.tip.bundle_sha256
+    state.previous_bundle = previous_bundle(run.head, run.ledger.vouchers)
     keep_envelopes(approvals, folder)
     gather_envelopes(run)
     state.approvals = granted_approvals(run, gate_passed=True)

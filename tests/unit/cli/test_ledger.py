@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.approval import Settlement
@@ -19,7 +20,7 @@ from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 from hyops_ci.ledger.settlement import sign_settlement
-from hyops_ci.signing.dsse import load_key, new_key, public_of
+from hyops_ci.signing.dsse import load_key, new_key, public_of, sign
 from tests.ledger.ledger_setup import SERVICE, request, signed, subject
 
 CONFIG = """
@@ -186,6 +187,21 @@ def test_the_bundle_of_the_last_transition_is_shown(call: Call, ledger: Ledger) 
     assert shown["bundle_sha256"] == "sha256:" + "9" * 64
     assert [tip["state"] for tip in shown["tips"][:-1]] == ["INDETERMINATE", "EXECUTING", "CLAIMED"]
     assert (shown["settlement"], shown["answers"]) == (None, [])
+
+
+def test_a_bundle_says_whether_a_host_signed_for_it(call: Call, ledger: Ledger, config: Path) -> None:
+    """Whoever may push may name one with an end that needs no key."""
+    private = Ed25519PrivateKey.generate()
+    config.write_text(config.read_text() + f'host_keys: {{gcp: "{public_of(private)}"}}\n')
+    ledger.sign = lambda payload, kind: sign(payload, kind, [private])
+    stopped(ledger)
+    show = ("show", "--service", SERVICE, "--config", config)
+    assert f"  bundle     sha256:{'9' * 64}, sealed by run 1001-1, signed by its host" in call(*show).out.splitlines()
+    ledger.settle(serves="frankfurt", home_site="frankfurt", reason="looked", settled_by="jonas", at=stamp(NOW - timedelta(minutes=10)))
+    claim = ledger.claim(request(2, at=stamp(NOW - timedelta(minutes=9)), home_site="frankfurt"))
+    ledger.sign = None
+    ledger.advance(claim, State.FAILED, at=stamp(NOW - timedelta(minutes=8)), bundle_sha256="sha256:" + "8" * 64)
+    assert "sealed by run 1002-1: signed by NO host" in call(*show).out
 
 
 def test_a_settlement_is_verified_against_the_config(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:

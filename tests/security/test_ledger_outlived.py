@@ -1,0 +1,105 @@
+"""Attack: what somebody who may push wrote to the ledger is to count later, once people have looked and runs go on above it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from hyops_ci.contracts.ledger import Answer
+from hyops_ci.contracts.run import State
+from hyops_ci.evidence.verify import verify
+from hyops_ci.ledger import vouching
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.stages.sealing import bundle_path
+from tests.security.incident import Incident, assert_recovered, assert_refused
+from tests.security.ledger_attacker import OTHER, WORD, now, push, request, theirs
+from tests.support.host_key import host_signs, people_settle
+
+SEALED = "sha256:" + "5" * 64
+
+
+def host(incident: Incident) -> Ledger:
+    return host_signs(theirs(incident), incident.site.host_key)
+
+
+def adopt(incident: Incident) -> None:
+    """The approvers looked at the ledger, and vouch for where the service is."""
+    people_settle(theirs(incident), incident.keys["jonas"], adopt=True, at=now(incident), **WORD)
+
+
+def recovered(incident: Incident) -> None:
+    incident.reach_gate()
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))
+
+
+# ---------------------------------------------------------------------------------------------------------------- bundles
+
+
+def ended(incident: Incident, ledger: Ledger, sha256: str, run: str) -> None:
+    claim = host(incident).claim(request(incident, run_id=run, decision_id=f"another-{run}"))
+    ledger.advance(claim, State.FAILED, at=now(incident), bundle_sha256=sha256)
+
+
+@pytest.mark.parametrize(("last", "previous"), [(host, OTHER), (theirs, SEALED)], ids=["the twin: by its host", "by a stranger"])
+def test_the_bundle_before_is_one_that_a_host_signed_for(incident: Incident, last: Callable[[Incident], Ledger], previous: str) -> None:
+    """Evidence is chained to what a host sealed, whatever an end without a key names."""
+    ended(incident, host(incident), SEALED, "8000-1")
+    ended(incident, last(incident), OTHER, "8001-1")
+    recovered(incident)
+    assert verify(bundle_path(incident.folder)).facts["previous"] == previous
+
+
+# ------------------------------------------------------------------------------------------------------- below an adoption
+
+
+def spent(incident: Incident, ledger: Ledger) -> None:
+    """Another decision under the id of this run's, which has acted."""
+    claim = ledger.claim(request(incident, decision_id=f"manual-{incident.repository.id}-{incident.run.id}"))
+    for state in (State.EXECUTING, State.FAILED):
+        ledger.advance(claim, state, at=now(incident))
+
+
+def test_a_decision_that_a_stranger_has_spent_beforehand(incident: Incident) -> None:
+    spent(incident, theirs(incident))
+    assert_refused(incident, incident.plan(), "ledger.unvouched", 5, epoch=None)
+    adopt(incident)
+    incident.folder = incident.fresh()
+    recovered(incident)
+
+
+def test_a_decision_that_a_host_has_spent(incident: Incident) -> None:
+    """The twin: also below an adoption what a host signed is true."""
+    spent(incident, host(incident))
+    adopt(incident)
+    assert_refused(incident, incident.plan(), "lock.conflict", 5, epoch=None)
+
+
+# ------------------------------------------------------------------------------------------------------------- many steps
+
+
+def answers(incident: Incident, times: int) -> None:
+    """Each is one that may be unsigned: answers that nobody signed, which come and go."""
+    incident.reach_gate()
+    fake = Answer.model_validate_json(json.dumps(incident.signed("mallory")))
+    for turn in range(times):
+        push(incident, at=theirs(incident).tip().at, answers=() if turn % 2 else (fake,))
+    incident.start(actor="maria")
+
+
+def test_more_unsigned_steps_than_anybody_answers(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody walks them for ever; who adopts the ledger ends them."""
+    monkeypatch.setattr(vouching, "MAX_UNSIGNED", 4)
+    answers(incident, 5)
+    assert_refused(incident, incident.plan(), "ledger.unvouched", 5, "more than 4 transitions", epoch=None)
+    adopt(incident)
+    incident.start(actor="maria")
+    recovered(incident)
+
+
+def test_as_many_as_may_be(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin."""
+    monkeypatch.setattr(vouching, "MAX_UNSIGNED", 4)
+    answers(incident, 4)
+    recovered(incident)
