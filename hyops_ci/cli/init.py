@@ -15,9 +15,11 @@ from hyops_ci.contracts.lanes import CLOUDS
 from hyops_ci.text import shell
 
 if TYPE_CHECKING:
+    from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.operations.init.commands import Adopter
     from hyops_ci.operations.init.files import InitResult
 
+REVIEWER = "A_REVIEWER"
 CORE = Path("/opt/hybridops/core/app")
 
 
@@ -37,6 +39,8 @@ class InitOptions:
     keys: tuple[str, ...]
     core_root: Path
     into: Path
+    auth_path: str
+    decisions: bool
 
 
 @click.command("init")
@@ -52,6 +56,8 @@ class InitOptions:
 @click.option("--key", "keys", multiple=True, help="login=ed25519:... of a person who signs (hyops-ci approve --new-key).")
 @click.option("--core-root", type=click.Path(path_type=Path, file_okay=False), default=CORE, help="HyOps, whose blueprints are copied.")
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path(), help="The checkout.")
+@click.option("--auth-path", default="", help="Where Vault takes the jobs' tokens, auth/<path>, if auth/jwt is in use for others.")
+@click.option("--decisions", is_flag=True, help="Also write the workflow for decisions that arrive by repository_dispatch.")
 @format_option
 @gather(InitOptions)
 def command(options: InitOptions, output: str) -> int:
@@ -60,19 +66,37 @@ def command(options: InitOptions, output: str) -> int:
     Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
     """
     from hyops_ci.cli.render import emit
-    from hyops_ci.operations.init.files import InitRequest, adopt
+    from hyops_ci.operations.init.files import adopt
+    from hyops_ci.operations.init.request import InitRequest
 
     if options.release and not re.fullmatch("[0-9a-f]{40}", options.release):
         raise click.UsageError("--release is a commit: 40 hex digits")
     env = options.service.partition("/")[2]
     own = Path(os.environ.get("HOME") or "/") / ".hybridops" / "envs" / env / "config" / "blueprints"
     blueprints = (own, options.core_root / "blueprints")
+    if options.auth_path and not re.fullmatch("auth/[A-Za-z0-9_-]+", options.auth_path):
+        raise click.UsageError("--auth-path is auth/<path>, of one part")
     request = InitRequest(
-        options.service, options.vault, options.site, options.lane, options.failover, options.failback, blueprints=blueprints
+        options.service,
+        options.vault,
+        options.site,
+        options.lane,
+        options.failover,
+        options.failback,
+        blueprints=blueprints,
+        core_root=options.core_root,
+        auth_path=options.auth_path,
+        decisions=options.decisions,
     )
+    options = replace(options, into=top_of(options.into))
     done = adopt(request, options.into, adopter(options))
     emit(output, result_lines(done, options.service), document(done))
     return 0
+
+
+def top_of(folder: Path) -> Path:
+    """Return the top of the checkout that a folder is in: GitHub reads `.github` there only. A folder in no checkout is itself."""
+    return next((each for each in (folder.resolve(), *folder.resolve().parents) if (each / ".git").exists()), folder)
 
 
 def result_lines(done: InitResult, service: str) -> list[str]:
@@ -111,16 +135,21 @@ def adopter(options: InitOptions) -> Adopter:
 
     pairs = dict(_pair(key) for key in options.keys)
     there = existing_config(options.into)
-    logins = tuple(dict.fromkeys((*options.reviewers, *pairs, *(there.approvals.approvers if there else ()))))
+    named_people = (*options.reviewers, *pairs, *(there.approvals.approvers if there else ()))
+    logins = tuple(dict.fromkeys(named_people)) or owners_of(options.into)
     named = options.repository or os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY") or ""
     known = Adopter(named or Adopter.repository, release=options.release, keys=pairs, server=server_url())
     if not named or not any(os.environ.get(name) for name in TOKENS):
         return replace(known, reviewers=tuple((login, 0) for login in logins))
+    from hyops_ci.github.environments import environment
     from hyops_ci.github.repository import person_id
     from hyops_ci.github.repository import repository as facts_of
 
     client = connect(named)
     facts = facts_of(client)
+    if not named_people:  # whoever answers at the gate already
+        gate = environment(client, gate_of(there, options.service))
+        logins = tuple(person.login for person in gate.reviewers) or logins
     return replace(
         known,
         repository=facts.name,
@@ -129,6 +158,23 @@ def adopter(options: InitOptions) -> Adopter:
         default_branch=facts.default_branch,
         reviewers=tuple((login, person_id(client, login)) for login in logins),
     )
+
+
+def gate_of(config: DispatchConfig | None, service: str) -> str:
+    """Return the approval gate of a service; the usual one where there is no config yet."""
+    from hyops_ci.config.settings import env_of, env_settings
+
+    return env_settings(config, env_of(service)).gate if config is not None else f"dr-{env_of(service)}"
+
+
+def owners_of(repository: Path) -> tuple[str, ...]:
+    """Return the people who own the config by the code owners of a checkout. Teams are not among them."""
+    from hyops_ci.config.file import CONFIG_PATH
+    from hyops_ci.github.codeowners import PLACES, owners
+
+    text = next((path.read_text(encoding="utf-8", errors="replace") for place in PLACES if (path := repository / place).is_file()), "")
+    found = (owner.removeprefix("@") for owner in owners(text, CONFIG_PATH) if owner.startswith("@") and "/" not in owner)
+    return tuple(owner for owner in found if owner != REVIEWER)
 
 
 def _pair(text: str) -> tuple[str, str]:

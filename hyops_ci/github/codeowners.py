@@ -18,19 +18,22 @@ _OWNER: Final = re.compile(r"@[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9._-]+)?|[^@\s
 
 def unowned(text: str, paths: Iterable[str]) -> tuple[str, ...]:
     """Return those of `paths` without an owner."""
-    rules = list(_rules(text))
-    return tuple(path for path in paths if not next((owned for pattern, owned in reversed(rules) if _covers(pattern, path)), False))
+    return tuple(path for path in paths if not owners(text, path))
 
 
-def _rules(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Yield (pattern, whether it names an owner) of each line that GitHub would take."""
+def owners(text: str, path: str) -> tuple[str, ...]:
+    """Return who owns `path`, as the file names them: `@login`, `@organization/team` or an address."""
+    return next((owned for pattern, owned in reversed(list(_rules(text))) if _covers(pattern, path)), ())
+
+
+def _rules(text: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield (pattern, its owners) of each line that GitHub would take."""
     for line in text.splitlines():
         words = _WORDS.findall(re.split(r"(?:^|\s)#", line, maxsplit=1)[0])
         if not words or words[0][0] in "![" or "[" in words[0]:
             continue
-        owners = words[1:]
-        if all(_OWNER.fullmatch(owner) for owner in owners):  # a line with a word that is not an owner is skipped
-            yield _pattern(words[0]), bool(owners)
+        if all(_OWNER.fullmatch(owner) for owner in words[1:]):  # a line with a word that is not an owner is skipped
+            yield _pattern(words[0]), tuple(words[1:])
 
 
 def _pattern(pattern: str) -> tuple[str, ...]:

@@ -95,14 +95,14 @@ def view_hyops(run: PlannedRun, beside: Executor) -> HyOpsView:
     asked = beside.submit(hyops_version, runtime.hyops, child_environment(runtime, base=run.context.environ, env_pass=plan.env_pass))
     overlay = run.folder.read("sources/overlay")
     document, sha256 = read_yaml(overlay, plan.overlay), digest_bytes(overlay)
-    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime), asked)
+    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime.core_root), asked)
 
 
 def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], preflight: PreflightFact) -> CheckFacts:
     """Return the facts for the check gates, from what HyOps said and what else the runner shows now."""
     plan, context, blueprint, root = run.plan, run.context, view.blueprint, view.runtime.root
     siblings = [
-        effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, view.runtime)
+        effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, view.runtime.core_root)
         for source in plan.sources
         if source.role == "sibling"
     ]
@@ -139,12 +139,12 @@ def behind_job_hook(context: RunContext) -> bool:
     return not context.job.on_github or (hook.startswith("/") and Path(hook).is_file() and only_root_writes(Path(hook)))
 
 
-def effective(document: Any, overlay_sha256: str, runtime: Runtime) -> EffectiveBlueprint:
-    """Return the overlay merged over the runner's own module specs."""
+def effective(document: Any, overlay_sha256: str, core_root: Path) -> EffectiveBlueprint:
+    """Return the overlay merged over the module specs of the HyOps in `core_root`."""
     bare = read_blueprint(document, overlay_sha256)
     specs = {}
     for module_ref in {step.module_ref for step in bare.steps}:
-        path = runtime.core_root / "modules" / module_ref / "spec.yml"
+        path = core_root / "modules" / module_ref / "spec.yml"
         # What is no file that can be read counts as missing: a gate says so.
         with suppress(OSError, UnsafeFile):
             content = files.read(path, MAX_FILE, follow=True)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.settings import addresses, data_home, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import SecretPlan
+from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.commands import Adopter, envs_of
+from hyops_ci.operations.init.request import overlays_of
 from hyops_ci.operations.init.runner_host import host_commands, runner_commands, trust_document
-from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
+from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role, values
+from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
 from hyops_ci.stages.plan.inputs import read_source
 from hyops_ci.text import shell
@@ -30,7 +36,9 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
         ("GitHub: the config changes by reviewed pull requests only", commands.ruleset_command(adopter.repository, commands.RULES_OF_MAIN)),
         (
             "The ledger, and its protection from deletion and rewriting",
-            shell("hyops-ci ledger init --remote {} --service {} --home {}\n", remote, service, home) + f"{protection(remote)}\n",
+            ("DR_TOKEN=$(gh auth token) " if "://" in remote else "")
+            + shell("hyops-ci ledger init --remote {} --service {} --home {}\n", remote, service, home)
+            + f"{protection(remote)}\n",
         ),
     ]
     vault = secret_plan(config, env_of(service))
@@ -50,10 +58,13 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
 
 def vault_blocks(config: DispatchConfig, vault: SecretPlan, service: str, adopter: Adopter, repository: Path) -> list[tuple[str, str]]:
     """What is set up in Vault: the issuer of the jobs' tokens, policies and roles."""
-    return [
+    blocks = [
         (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
         (f"Vault: policies and roles ({VAULT_PAGE})", vault_block(config, vault, service, adopter, repository)),
     ]
+    if names := names_of(config, vault.mount, service, repository):
+        blocks.append(("Vault: the secrets of the overlays (docs/secrets.md)", values(vault.mount, names)))
+    return blocks
 
 
 _AUTHORITY_BLOCKS: Final = {"vault": vault_blocks}
@@ -87,6 +98,20 @@ def vault_block(config: DispatchConfig, vault: SecretPlan, service: str, adopter
             role(vault.check_role, caller, auth_path=vault.auth_path, audiences=audiences, environments=check_gates),
         )
     )
+
+
+def names_of(config: DispatchConfig, mount: str, service: str, repository: Path) -> dict[str, list[str]]:
+    """Return path below the mount -> names, of all secrets that the overlays of a service need, as far as these are there."""
+    found: dict[str, list[str]] = {}
+    for path, _ in overlays_of(config, service):
+        with suppress(DispatchError):  # an overlay that is missing or cannot be read is listed under what is to be filled in
+            content = read_source(repository, path)
+            needed = read_blueprint(read_yaml(content, path), digest_bytes(content)).required_env()
+            profiles = config.vault.profiles if config.vault is not None else ()
+            for ref in refs_for(secret_map(config, mount, repository), env_of(service), profiles, needed, mount):
+                names = found.setdefault(ref.path.removeprefix(f"{mount}/"), [])
+                names += [ref.field] if ref.field not in names else []
+    return found
 
 
 def secret_map(config: DispatchConfig, mount: str, repository: Path) -> SecretMap:

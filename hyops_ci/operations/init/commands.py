@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from hyops_ci.planning.protection import Demand, check_demand, demand_of
 from hyops_ci.text import heredoc, shell
 
 SHA: Final = "COMMIT_OF_THE_RELEASE"
+REVIEWER: Final = "A_REVIEWER"
 REPOSITORY_ID, OWNER_ID, PERSON_ID = "REPOSITORY_ID", "OWNER_ID", "ID_OF_"
 GITHUB: Final = "https://github.com"
 _NUMBERS: Final = rf"(?:{REPOSITORY_ID}|{OWNER_ID}|{PERSON_ID}[A-Z0-9_-]+)"
@@ -78,10 +79,21 @@ class Adopter:
         return [(login, number or PERSON_ID + re.sub("[^A-Z0-9]", "_", login.upper())) for login, number in self.reviewers]
 
 
-def config_text(service: str, *, lane: str, failover: str, failback: str, vault: str, site: str, adopter: Adopter) -> str:
+def config_text(
+    service: str,
+    *,
+    lane: str,
+    failover: str,
+    failback: str,
+    vault: str,
+    site: str,
+    adopter: Adopter,
+    auth_path: str = "",
+    overlays: Mapping[str, str] | None = None,
+) -> str:
     """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
-    lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback)]
-    lines.append(f'vault: {{address: "{vault}", site: {site}}}')
+    lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback, overlays=overlays or {})]
+    lines.append(f'vault: {{address: "{vault}", site: {site}{f", auth_path: {auth_path}" if auth_path else ""}}}')
     if not LANES[lane].enabled:
         lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
     if adopter.keys:
@@ -90,10 +102,15 @@ def config_text(service: str, *, lane: str, failover: str, failback: str, vault:
     return "\n".join(lines) + "\n"
 
 
-def service_lines(service: str, *, lane: str, failover: str, failback: str) -> list[str]:
+def service_lines(service: str, *, lane: str, failover: str, failback: str, overlays: Mapping[str, str]) -> list[str]:
     """The lines of one service, as they stand below `services:`. Without a `failback` there is none."""
-    lines = [f"  {service}:", f"    failover: {{lane: {lane}, blueprint: {failover}}}"]
-    return [*lines, *([f"    failback: {{lane: {ON_PREM.name}, blueprint: {failback}}}"] if failback else [])]
+
+    def action(name: str, where: str, blueprint: str) -> str:
+        own = f", overlay: {overlays[blueprint]}" if blueprint in overlays else ""
+        return f"    {name}: {{lane: {where}, blueprint: {blueprint}{own}}}"
+
+    lines = [f"  {service}:", action("failover", lane, failover)]
+    return [*lines, *([action("failback", ON_PREM.name, failback)] if failback else [])]
 
 
 def envs_of(config: DispatchConfig) -> list[EnvSettings]:
@@ -152,7 +169,7 @@ def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:
 
 def code_owners(adopter: Adopter) -> str:
     """Return the line by which a code owner reviews every change of config, overlays and workflow."""
-    people = " ".join(f"@{login}" for login, _ in adopter.reviewers) or "@A_REVIEWER"
+    people = " ".join(f"@{login}" for login, _ in adopter.reviewers) or f"@{REVIEWER}"
     return f"/.github/ {people}\n"
 
 
@@ -169,4 +186,4 @@ def numbers(text: str) -> str:
 
 def placeholders(text: str) -> tuple[str, ...]:
     """Return the placeholders (words in capitals) in a text, in order, each once."""
-    return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|A_REVIEWER|{_NUMBERS})\b", text)))
+    return tuple(dict.fromkeys(re.findall(rf"\b(?:{SHA}|OWNER/REPOSITORY|{REVIEWER}|{_NUMBERS})\b", text)))

@@ -6,45 +6,34 @@ Nothing that is there already is changed, and nothing outside the checkout is to
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.file import CONFIG_PATH, read_config
-from hyops_ci.config.settings import env_of, overlay_path
+from hyops_ci.config.settings import addresses, env_of, lane_settings
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.contracts.lanes import LANES
+from hyops_ci.errors import Refusal
+from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.codeowners import PLACES, unowned
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.parsing.strict_json import leaves
-from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.operations.init.judging import offenders
+from hyops_ci.operations.init.request import InitRequest, nothing_written, overlays_of, own_overlays, refuse_hopeless, refuse_unheard
 from hyops_ci.text import shell
 
 WORKFLOWS: Final = ".github/workflows"
 WORKFLOW_PATH: Final = f"{WORKFLOWS}/dr.yml"
 TEMPLATE: Final = "dr-manual.yml"
+DECISIONS: Final = "dr-decision.yml"
+DECISIONS_PATH: Final = f"{WORKFLOWS}/{DECISIONS}"
+_SERVICE_INPUT: Final = re.compile(r"service: \{description: .*type: string.*\}")
 UNPINNED: Final = f"{'0' * 40} # write the commit of the release here"
 _CALL: Final = re.compile(r"^\s*uses:\s*['\"]?([\w-]+/[\w.-]+/\.github/workflows/dispatch\.ya?ml)@([0-9a-f]{40})\b", re.MULTILINE)
-FILL: Final = "CHANGE_ME"
-
-
-@dataclass(frozen=True)
-class InitRequest:
-    """The service to set up. Fields that only a new config needs may be empty where there is one."""
-
-    service: str
-    vault: str = ""
-    site: str = ""
-    lane: str = "gcp"
-    failover: str = ""
-    failback: str = "dr/postgresql-ha-failback-onprem@v1"
-    """Empty: this service has no way back yet."""
-    blueprints: tuple[Path, ...] = ()
-    """Folders that are searched for overlays: of the env's runtime first, then HyOps' own blueprints."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +54,41 @@ class InitResult:
 
 
 def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResult:
-    """Write what is missing below `repository`. Raises Refusal (exit 2) for a service that no config can name, or an unreadable config."""
+    """Write what is missing below `repository`.
+
+    Raises Refusal (exit 2) for a service that no config can name, an unreadable config, and what plan would refuse of these lines.
+    """
     there = existing_config(repository)
     if not (request.vault and request.site) and (there is None or there.vault is None):
-        raise _refuse("nothing says where the authority is", "its address, and the site it stands in", "name --vault and --site")
+        raise nothing_written("nothing says where the authority is", "its address, and the site it stands in", "name --vault and --site")
+    refuse_unheard(request, there)
+    request = replace(request, overlays=own_overlays(request, there))
     wanted = read_config(config_for(request, adopter).encode(), f"the config for {request.service}")[0]
     config = _joined(there, wanted) if there is not None else wanted
+    refuse_hopeless(request, config, repository)
     adopter = _known(adopter, repository, config)
     checkout = Checkout(repository.resolve())
     checkout.put(CONFIG_PATH, config_for(request, adopter).encode())
     caller = next(iter(callers(repository)), WORKFLOW_PATH)
-    checkout.put(caller, caller_workflow(adopter).encode())
+    checkout.put(caller, caller_workflow(adopter, list(config.services)).encode())
+    if request.decisions:
+        checkout.put(DECISIONS_PATH, pinned(DECISIONS, adopter).encode())
+    adopter = replace(adopter, callers=tuple(callers(repository)) or adopter.callers)
     owners = next((place for place in PLACES if (repository / place).exists()), PLACES[0])
     checkout.put(owners, commands.code_owners(adopter).encode())
     missing = copy_overlays(request, config, checkout)
     blocks = blocks_of(config, request.service, adopter, repository)
-    additions = [*_to_config(request, there, wanted), *_to_owners(checkout.root / owners, owners, adopter)]
+    additions = [*_to_config(request, there, wanted), *_to_form(checkout.root / caller, caller, request.service)]
+    additions += _to_owners(checkout.root / owners, owners, adopter)
     pasted = "\n".join([*(text for _, text in blocks), *(text for _, text in additions), *checkout.texts()])
     return InitResult(
         tuple(checkout.written),
         tuple(checkout.kept),
         tuple(missing),
-        tuple(_to_fill(request, config, checkout.root, caller)),
+        (
+            *_to_fill(config, checkout.root, caller),
+            *offenders(config, request.service, checkout.root, request.core_root, datetime.now(UTC)),
+        ),
         tuple(additions),
         blocks,
         commands.placeholders(pasted),
@@ -104,10 +106,12 @@ def config_for(request: InitRequest, adopter: Adopter) -> str:
     return commands.config_text(
         request.service,
         lane=request.lane,
-        failover=_failover(request),
+        failover=request.failover_blueprint,
         failback=request.failback,
         vault=request.vault or "https://vault.invalid",
         site=request.site or request.lane,
+        auth_path=request.auth_path,
+        overlays=request.overlays,
         adopter=adopter,
     )
 
@@ -119,9 +123,19 @@ def callers(repository: Path) -> list[str]:
     return [f"{WORKFLOWS}/{path.name}" for path in found if _CALL.search(path.read_text(encoding="utf-8", errors="replace"))]
 
 
-def caller_workflow(adopter: Adopter) -> str:
-    """The caller's workflow, pinned to the release where that is known."""
-    text = template(TEMPLATE).read_text(encoding="utf-8").replace(Adopter.workflow, adopter.workflow)
+def caller_workflow(adopter: Adopter, services: Sequence[str]) -> str:
+    """The caller's workflow with the person's form, in which these services can be chosen."""
+    text = pinned(TEMPLATE, adopter)
+    choice = f"service: {{description: Which service, type: choice, options: [{', '.join(services)}], default: {services[0]}}}"
+    chosen, count = _SERVICE_INPUT.subn(choice, text)
+    if count != 1:
+        raise ValueError(f"{TEMPLATE} has {count} inputs named service")
+    return chosen
+
+
+def pinned(name: str, adopter: Adopter) -> str:
+    """A caller template, pinned to the release where that is known."""
+    text = template(name).read_text(encoding="utf-8").replace(Adopter.workflow, adopter.workflow)
     return text.replace(UNPINNED, adopter.release) if adopter.release else text
 
 
@@ -147,7 +161,7 @@ class Checkout:
             self.kept.append(name)
             return
         if not path.parent.resolve().is_relative_to(self.root):
-            raise _refuse(f"{name} leads to {path.parent.resolve()}", "a folder of the checkout", "take the symbolic link away")
+            raise nothing_written(f"{name} leads to {path.parent.resolve()}", "a folder of the checkout", "take the symbolic link away")
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(content)
@@ -162,9 +176,7 @@ def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checko
     """Copy the overlays of the service from the first folder that has them. Return those that were not found."""
     missing = []
     for path, blueprint in overlays_of(config, request.service):
-        name = blueprint.partition("@")[0].rpartition("/")[2]
-        places = [place for folder in request.blueprints for place in (folder / f"{name}.yml", folder / blueprint / "blueprint.yml")]
-        source = next((place for place in places if place.is_file()), None)
+        source = next(iter(request.sources(blueprint)), None)
         if source is not None or (checkout.root / path).exists():
             checkout.put(path, source.read_bytes() if source else b"")
         else:
@@ -173,30 +185,18 @@ def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checko
     return missing
 
 
-def overlays_of(config: DispatchConfig, service: str) -> list[tuple[str, str]]:
-    """(path in the repository, blueprint) of every action of the service, each path once."""
-    known = config.services[service]
-    actions = [action for action in (known.failover, known.failback, known.burst) if action is not None]
-    return list({overlay_path(service, action): action.blueprint for action in actions}.items())
-
-
-def _to_fill(request: InitRequest, config: DispatchConfig, root: Path, caller: str) -> list[str]:
-    """Return what a person has to fill in: inputs of overlays, and the commit that the caller pins."""
+def _to_fill(config: DispatchConfig, root: Path, caller: str) -> list[str]:
+    """Return what a person has to fill in beside the overlays: in the caller, and a site that no lane stands in."""
+    text = (root / caller).read_text(encoding="utf-8", errors="replace")
     found = []
-    if UNPINNED[:40] in (root / caller).read_text(encoding="utf-8", errors="replace"):
+    if UNPINNED[:40] in text:
         found.append(f"{caller}: the commit of the release, behind dispatch.yml@")
-    for path, _ in overlays_of(config, request.service):
-        if not (root / path).is_file():
-            continue
-        content = (root / path).read_bytes()
-        try:
-            blueprint = read_blueprint(read_yaml(content, path), digest_bytes(content))
-        except DispatchError as error:
-            found.append(f"{path}: {error.reason}; {error.found}")
-            continue
-        open_inputs = [f"{step.id}{at}" for step in blueprint.steps for at, value in leaves(step.inputs) if FILL in str(value)]
-        if open_inputs:
-            found.append(f"{path}: {len(open_inputs)} inputs hold {FILL}: {', '.join(open_inputs)}")
+    elif not _CALL.search(text):
+        found.append(f"{caller}: it is another workflow, which does not call dr-dispatch: give it another name, then init again")
+    known = {lane_settings(config, name).failure_domain for name in LANES}
+    for origin, site in addresses(config):
+        if site and site not in known:
+            found.append(f"{CONFIG_PATH}: {origin} stands at {site}, where no lane is: right, if that is a site of its own")
     return found
 
 
@@ -204,7 +204,9 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
     """The lines that the config lacks for this service."""
     if there is None or request.service in there.services:
         return []
-    lines = commands.service_lines(request.service, lane=request.lane, failover=_failover(request), failback=request.failback)
+    lines = commands.service_lines(
+        request.service, lane=request.lane, failover=request.failover_blueprint, failback=request.failback, overlays=request.overlays
+    )
     found = [(f"{CONFIG_PATH}, below services:", "\n".join(lines))]
     if there.vault is None:
         found.append((CONFIG_PATH, f'vault: {{address: "{request.vault}", site: {request.site}}}'))
@@ -212,6 +214,16 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
         if lane not in there.lanes:
             found.append((f"{CONFIG_PATH}, below lanes:", f"  {lane}: {{enabled: {str(bool(said.enabled)).lower()}}}"))
     return found
+
+
+def _to_form(path: Path, name: str, service: str) -> list[tuple[str, str]]:
+    """The service that the form of an existing caller does not offer."""
+    try:
+        inputs = dispatch_inputs(read_workflow(path.read_bytes(), name)) or {}
+    except Refusal:
+        return []  # what stands there is no workflow: under "fill in"
+    offered = inputs["service"].options if "service" in inputs else ()
+    return [(f"{name}, to the options of service", service)] if offered and service not in offered else []
 
 
 def _to_owners(path: Path, name: str, adopter: Adopter) -> list[tuple[str, str]]:
@@ -236,17 +248,8 @@ def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopte
     keys = {**adopter.keys, **config.approvals.approvers}
     named = {login for login, _ in adopter.reviewers}
     people = (*adopter.reviewers, *((login, 0) for login in keys if login not in named))
-    adopter = replace(adopter, callers=tuple(callers(repository)) or adopter.callers)
-    for caller in adopter.callers if callers(repository) else ():
+    for caller in callers(repository):
         found = _CALL.search((repository / caller).read_text(encoding="utf-8", errors="replace"))
         if found and not adopter.release and set(found[2]) != {"0"}:
             adopter = replace(adopter, workflow=found[1], release=found[2])
     return replace(adopter, keys=keys, reviewers=people)
-
-
-def _failover(request: InitRequest) -> str:
-    return request.failover or f"dr/postgresql-ha-failover-{request.lane}@v1"
-
-
-def _refuse(found: str, expected: str, fix: str) -> Refusal:
-    return Refusal("init.file", "nothing can be written for this service", exit_code=Exit.USAGE, found=found, expected=expected, fix=fix)

@@ -12,7 +12,7 @@ from hyops_ci.config.settings import addresses, lane_settings, secret_plan
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.operations.init.commands import OWNER_ID, REPOSITORY_ID, SHA, Adopter, envs_on, ledger_remote, numbers
+from hyops_ci.operations.init.commands import OWNER_ID, PERSON_ID, REPOSITORY_ID, REVIEWER, SHA, Adopter, envs_on, ledger_remote, numbers
 from hyops_ci.text import heredoc, shell
 
 USER: Final = "gha-runner"
@@ -28,7 +28,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
     checks = sorted({each.check_gate for each in envs})
     people = [
         {"id": number, "login": login, **({"key": adopter.keys[login]} if login in adopter.keys else {})}
-        for login, number in adopter.people()
+        for login, number in adopter.people() or [(REVIEWER, f"{PERSON_ID}REVIEWER_1")]
     ]
     vaults = [vault for each in envs if (vault := secret_plan(config, each.name))]
     roles = sorted({name for vault in vaults for name in (vault.role, vault.check_role)})
@@ -76,7 +76,7 @@ def host_commands(document: dict[str, Any], adopter: Adopter) -> str:
 
 
 def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
-    """How the runner of a lane is registered by hand, on its host. The token is read from stdin: argv is seen by every user."""
+    """How the runner of a lane is registered by hand, on its host. The token is typed: argv is seen by every user."""
     known = lane_settings(config, lane)
     labels = ",".join(label for label in known.labels if label != "self-hosted")
     name = known.names[0] if known.names else f"{known.runner_ref}-01"
@@ -88,19 +88,22 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
         "restricted_to_workflows": True,
         "selected_workflows": [f"{adopter.workflow}@{adopter.release or SHA}"],
     }
-    configured = shell("  ACTIONS_RUNNER_INPUT_TOKEN=$(cat) ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
+    registered = "  IFS= read -rsp 'registration token: ' ACTIONS_RUNNER_INPUT_TOKEN && export ACTIONS_RUNNER_INPUT_TOKEN &&\n"
+    configured = registered + shell("  ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
     return (
-        f"# on the host of lane {lane}, as user {USER} in the folder of the agent (2.336.0 or newer)\n"
-        "# in an organization with GitHub Team or Enterprise: a group whose runners take no other jobs than dispatch.yml's at this commit\n"
+        "# in an organization with GitHub Team or Enterprise: a group whose runners take only jobs of dispatch.yml at this commit.\n"
+        "# Where you are logged in, which is never the runner's host:\n"
         + heredoc(shell("gh api -X POST {} --input -", f"orgs/{organization}/actions/runner-groups"), "JSON", numbers(json.dumps(group)))
-        + shell("gh api -X POST {} --jq .token |\n", f"orgs/{organization}/actions/runners/registration-token")
+        + shell("gh api -X POST {} --jq .token\n", f"orgs/{organization}/actions/runners/registration-token")
+        + f"# on the host of lane {lane}, as user {USER} in the folder of the agent (2.336.0 or newer); the token lives one hour\n(\n"
         + configured
-        + shell("    --runnergroup {} --url {}\n", known.runner_ref, f"{adopter.server}/{organization}")
+        + shell("    --runnergroup {} --url {}\n)\n", known.runner_ref, f"{adopter.server}/{organization}")
         + "# else the repository's own. It is weaker: GitHub gives it every job of every branch that names its label, and only the host\n"
-        "# itself can end such a job before its first step (next block)\n"
-        + shell("gh api -X POST {} --jq .token |\n", f"repos/{adopter.repository}/actions/runners/registration-token")
+        "# itself can end such a job before its first step (next block). Where you are logged in:\n"
+        + shell("gh api -X POST {} --jq .token\n", f"repos/{adopter.repository}/actions/runners/registration-token")
+        + f"# on the host of lane {lane}, as before\n(\n"
         + configured
-        + shell("    --url {}\n", f"{adopter.server}/{adopter.repository}")
+        + shell("    --url {}\n)\n", f"{adopter.server}/{adopter.repository}")
     )
 
 

@@ -6,13 +6,15 @@ Exact paths, exact claims, no globs. The same text stands in the docs, and a tes
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.text import heredoc, shell
 
 EVENTS: Final = ("workflow_dispatch", "repository_dispatch", "schedule")
+VALUES: Final = "dr-values"
+"""Folder in which a person puts the values of secrets, for as long as it takes to store them."""
 OWN: Final = (("auth/token/lookup-self", "read"), ("auth/token/revoke-self", "update"))
 """What a run needs to look at its own token and to give it back."""
 
@@ -40,10 +42,30 @@ def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
 
 
 def issuer(url: str, auth_path: str) -> str:
-    """The commands that make an authority believe the tokens of GitHub's jobs; once for each authority."""
+    """The commands that make an authority believe the tokens of GitHub's jobs; once for each authority.
+
+    A mount that is there already may be another's: then the first command fails, and its config is not written over.
+    """
     mount = auth_path.removeprefix("auth/")
     enable = "vault auth enable jwt" if mount == "jwt" else shell("vault auth enable -path={} jwt", mount)
-    return f"{enable}\n" + shell("vault write {} oidc_discovery_url={} bound_issuer={}\n", f"{auth_path}/config", url, url)
+    taken = '# "path is already in use": if it is for others, a path of its own: hyops-ci init ... --auth-path auth/dr-dispatch\n'
+    return f"{taken}{enable} &&\n" + shell("vault write {} oidc_discovery_url={} bound_issuer={}\n", f"{auth_path}/config", url, url)
+
+
+def values(mount: str, names: Mapping[str, Sequence[str]]) -> str:
+    """The commands that put secrets in their places, path -> names: values come from files, never from argv or a shell's history."""
+    keys = [name for each in names.values() for name in each]
+    puts = [
+        shell("vault kv put -mount={} {}", mount, path) + "".join(shell(" {}", f"{name}=@{VALUES}/{name}") for name in each)
+        for path, each in names.items()
+    ]
+    return (
+        f"# one file for each value, of its name and without a line end: {', '.join(keys)}\n"
+        + shell("(umask 077; mkdir {})\n", VALUES)
+        + "# put replaces what is at a path; vault kv patch adds to it\n"
+        + " &&\n".join([*puts, shell("rm -r {}", VALUES)])
+        + "\n"
+    )
 
 
 def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:

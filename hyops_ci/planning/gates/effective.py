@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hyops_ci.contracts.decision import ExecutionPlane
@@ -40,7 +41,7 @@ def specs_present(case: CheckCase) -> GateOutcome:
     if missing or unread:
         return GateFailure(
             "module specs are missing on the runner",
-            ", ".join((missing + unread)[:6]),
+            ", ".join(missing + unread),
             f"specs below {case.plan.core_root}/modules",
             "install the HyOps release that has them; or correct host.core_root",
         )
@@ -50,15 +51,16 @@ def specs_present(case: CheckCase) -> GateOutcome:
 @check_gate("effective.plane", "anti-drift 2.4", Exit.POLICY, "Does every step work from the planned plane?")
 def effective_plane(case: CheckCase) -> GateOutcome:
     """HyOps' own default is `workstation-direct`; a step that leaves it so was written for a laptop."""
-    for step in case.facts.blueprint.steps:
-        plane = step.inputs.get("execution_plane")
-        if plane is not None and plane != case.plan.execution_plane.value:
-            return GateFailure(
-                "a step works from another plane",
-                f"{step.id}.execution_plane: {plane} ({_origin(step, 'execution_plane')})",
-                case.plan.execution_plane.value,
-                _fix(case, f"set execution_plane: {case.plan.execution_plane.value} on {step.id}"),
-            )
+    planned = case.plan.execution_plane.value
+    found = [
+        (step.id, f"{step.id}.execution_plane: {plane} ({_origin(step, 'execution_plane')})")
+        for step in case.facts.blueprint.steps
+        if (plane := step.inputs.get("execution_plane")) is not None and plane != planned
+    ]
+    if found:
+        return GateFailure(
+            "a step works from another plane", _all(found), planned, _fix(case, f"set execution_plane: {planned} on {_ids_in(found)}")
+        )
     return ""
 
 
@@ -67,14 +69,15 @@ def effective_bastion(case: CheckCase) -> GateOutcome:
     """A jump host by name, or one that HyOps would find by itself where the target is on-prem (HyOps `connectivity.py`)."""
     if case.plan.execution_plane is ExecutionPlane.BASTION_EXPLICIT:
         return "break-glass: bastion by name"
-    for step in case.facts.blueprint.steps:
-        if live := live_bastion(step):
-            return GateFailure(
-                "a step would go through a bastion that the config does not name",
-                f"{step.id}.{live}",
-                "ssh_proxy_jump_auto: false, and no ssh_proxy_jump_host",
-                _fix(case, f"set {live.partition(':')[0]} to {'false' if 'auto' in live else 'empty'} on {step.id}"),
-            )
+    found = [(step.id, live) for step in case.facts.blueprint.steps if (live := live_bastion(step))]
+    if found:
+        orders = [f"{live.partition(':')[0]} to {'false' if 'auto' in live else 'empty'} on {step}" for step, live in found]
+        return GateFailure(
+            "a step would go through a bastion that the config does not name",
+            _all([(step, f"{step}.{live}") for step, live in found]),
+            "ssh_proxy_jump_auto: false, and no ssh_proxy_jump_host",
+            _fix(case, f"set {', '.join(orders)}"),
+        )
     return ""
 
 
@@ -100,19 +103,22 @@ def live_bastion(step: EffectiveStep) -> str:
 @check_gate("effective.ssh", "anti-drift 2.5", Exit.POLICY, "Is the way of SSH said, not inferred?")
 def effective_ssh(case: CheckCase) -> GateOutcome:
     """Left empty, HyOps takes `gcp-iap` for machines of `platform/gcp/platform-vm`, whatever the plane says."""
-    plane = case.plan.execution_plane
+    plane, found = case.plan.execution_plane, []
     for step in case.facts.blueprint.steps:
         mode = str(step.inputs.get("ssh_access_mode") or "")
         inventory = str(step.inputs.get("inventory_state_ref") or "")
         implicit = not mode and inventory.partition("#")[0] == "platform/gcp/platform-vm"
         used = "gcp-iap" if implicit else mode
         if used in ("gcp-iap", "bastion-explicit") and used != plane.value:
-            return GateFailure(
-                "a step reaches its targets by another way than planned",
-                f"{step.id}.ssh_access_mode: {used} ({'inferred from ' + inventory if implicit else _origin(step, 'ssh_access_mode')})",
-                f"direct, as {plane.value} means",
-                _fix(case, f"set ssh_access_mode: direct on {step.id}"),
-            )
+            origin = f"inferred from {inventory}" if implicit else _origin(step, "ssh_access_mode")
+            found.append((step.id, f"{step.id}.ssh_access_mode: {used} ({origin})"))
+    if found:
+        return GateFailure(
+            "a step reaches its targets by another way than planned",
+            _all(found),
+            f"direct, as {plane.value} means",
+            _fix(case, f"set ssh_access_mode: direct on {_ids_in(found)}"),
+        )
     return ""
 
 
@@ -121,7 +127,7 @@ def effective_public(case: CheckCase) -> GateOutcome:
     """Public addresses and ports open to the world, also where a spec's default opens them."""
     doors = public_addresses(case.facts.blueprint) + open_ports(case.facts.blueprint)
     if doors:
-        return GateFailure("targets would be reachable from anywhere", ", ".join(doors[:6]), "private targets", _fix(case, "close them"))
+        return GateFailure("targets would be reachable from anywhere", ", ".join(doors), "private targets", _fix(case, "close them"))
     return ""
 
 
@@ -133,6 +139,15 @@ def effective_steps(case: CheckCase) -> GateOutcome:
     if found != planned:
         return GateFailure("the steps are not the planned ones", " ".join(found), " ".join(planned), "start a new run")
     return f"{len(planned)} steps"
+
+
+def _all(found: Sequence[tuple[str, str]]) -> str:
+    """Return every offender, so that one pull request closes them all."""
+    return ", ".join(text for _, text in found)
+
+
+def _ids_in(found: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(step for step, _ in found)
 
 
 def _ids(blueprint: EffectiveBlueprint) -> tuple[str, ...]:

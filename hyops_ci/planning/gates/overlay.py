@@ -35,7 +35,7 @@ def overlay_placeholder(case: PlanCase) -> GateOutcome:
     if left:
         return GateFailure(
             f"{len(left)} inputs were never filled in",
-            ", ".join(left[:6]) + (" ..." if len(left) > 6 else ""),
+            ", ".join(left),
             "0 CHANGE_ME inputs",
             _fix(case),
         )
@@ -46,9 +46,7 @@ def overlay_placeholder(case: PlanCase) -> GateOutcome:
 def overlay_keys(case: PlanCase) -> GateOutcome:
     """HyOps ignores unknown keys in silence; a misspelt one would simply not act."""
     if case.blueprint.unknown_keys:
-        return GateFailure(
-            "HyOps would ignore parts of the overlay", ", ".join(case.blueprint.unknown_keys[:6]), "known keys only", _fix(case)
-        )
+        return GateFailure("HyOps would ignore parts of the overlay", ", ".join(case.blueprint.unknown_keys), "known keys only", _fix(case))
     return ""
 
 
@@ -57,7 +55,7 @@ def overlay_public(case: PlanCase) -> GateOutcome:
     """No public address on any VM, no port open to the world."""
     open_doors = public_addresses(case.blueprint) + open_ports(case.blueprint)
     if open_doors:
-        return GateFailure("targets would be reachable from anywhere", ", ".join(open_doors[:6]), "private targets", _fix(case))
+        return GateFailure("targets would be reachable from anywhere", ", ".join(open_doors), "private targets", _fix(case))
     return ""
 
 

@@ -56,7 +56,7 @@ def test_the_first_and_the_second_time(init: Init) -> None:
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["wrote"] * 5
-    assert [line[:5] for line in lines if line.startswith("## ")] == [f"## {number}." for number in range(1, 10)]
+    assert [" ".join(line.split()[:2]) for line in lines if line.startswith("## ")] == [f"## {number}." for number in range(1, 11)]
     assert "replace OWNER/REPOSITORY, ID_OF_JONAS, REPOSITORY_ID, OWNER_ID" in lines
     assert lines[-1].endswith("hyops-ci doctor --service pg-ha/prod")
     again = init("--reviewer", "jonas")
@@ -131,3 +131,34 @@ def test_a_token_that_is_not_known_is_not_shown(init: Init, github_fake: FakeGit
 def test_what_is_no_wish_writes_nothing(words: tuple[str, ...], init: Init, tmp_path: Path) -> None:
     assert init(*words).code == 2
     assert list((tmp_path / "checkout").iterdir()) == []
+
+
+def test_who_reviews_already_is_asked_for_and_the_place_is_the_top_of_the_checkout(
+    init: Init, github_fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without --reviewer: the reviewers of the gate, else the code owners. From a folder below, the files go where GitHub reads them."""
+    checkout = tmp_path / "checkout"
+    (checkout / ".git").mkdir()
+    (checkout / "deep" / "down").mkdir(parents=True)
+    (checkout / "CODEOWNERS").write_text("* @acme/leads @lena\n")
+    monkeypatch.chdir(checkout / "deep" / "down")
+    said = json.loads(init(*NEW, "--into", ".", "--format", "json").out)
+    assert ".github/dr-dispatch.yml" in said["written"]
+    assert (checkout / ".github/dr-dispatch.yml").is_file()
+    assert "ID_OF_LENA" in said["placeholders"]
+    monkeypatch.setenv("GITHUB_API_URL", github_fake.url)
+    monkeypatch.setenv("GH_TOKEN", github_fake.add_token("metadata: read", "actions: read"))
+    repository = github_fake.add_repository("acme/recovery", number=4711)
+    people = [github_fake.add_user(login, number=number) for login, number in (("jonas", 1002), ("priya", 1003))]
+    repository.add_environment("dr-prod", reviewers=people, branches=["main"])
+    again = json.loads(init("--repository", "acme/recovery", "--format", "json").out)
+    gate = again["blocks"][0]["text"]
+    assert '"reviewers": [{"type": "User", "id": 1002}, {"type": "User", "id": 1003}]' in gate
+
+
+def test_a_host_without_a_known_approver_has_a_word_to_replace(init: Init) -> None:
+    """An empty list would let nobody approve, and nothing would say so."""
+    said = json.loads(init(*NEW, "--format", "json").out)
+    host = next(block["text"] for block in said["blocks"] if "what its host" in block["title"])
+    assert '"id": ID_OF_REVIEWER_1' in host
+    assert {"A_REVIEWER", "ID_OF_REVIEWER_1"} <= set(said["placeholders"])

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.operations.init.files import InitRequest, InitResult
+from hyops_ci.operations.init.files import InitResult
+from hyops_ci.operations.init.request import InitRequest
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 
 SERVICE = "pg-ha/prod"

@@ -17,7 +17,7 @@ from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
+from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.codeowners import PLACES
 from hyops_ci.identity.claims import audience_of
@@ -25,7 +25,7 @@ from hyops_ci.intake.form import Form
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.operations.init.files import WORKFLOW_PATH, adopt, template
+from hyops_ci.operations.init.files import DECISIONS_PATH, WORKFLOW_PATH, adopt, template
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -126,7 +126,7 @@ def test_what_is_left_to_fill_in_is_named(checkout: Path, core: Path) -> None:
     done = adopt(request(core), checkout, Adopter())
     assert done.fill == (
         f"{WORKFLOW_PATH}: the commit of the release, behind dispatch.yml@",
-        f"{FAILOVER}: 1 inputs hold CHANGE_ME: gcp_pg_vms/zone",
+        f"{FAILOVER}: overlay.placeholder: 1 inputs were never filled in: gcp_pg_vms/zone. correct {FAILOVER} in a pull request",
     )
 
 
@@ -135,11 +135,14 @@ def test_a_config_without_the_service_gets_lines_to_add(checkout: Path, core: Pa
     before = (checkout / CONFIG_PATH).read_text()
     done = adopt(request(core, "erp/prod", lane="azure"), checkout, KNOWN)
     assert (checkout / CONFIG_PATH).read_text() == before
-    [(below_services, service), (below_lanes, lane)] = done.additions
+    [(below_services, service), (below_lanes, lane), option] = done.additions
+    assert "blueprint: dr/postgresql-ha-failback-onprem@v1, overlay: .github/dr/prod/erp-postgresql-ha-failback-onprem.yml}" in service
+    assert ".github/dr/prod/erp-postgresql-ha-failback-onprem.yml" in done.written, "two services never share an overlay"
+    assert option == (f"{WORKFLOW_PATH}, to the options of service", "erp/prod")
     assert (below_services, below_lanes) == (f"{CONFIG_PATH}, below services:", f"{CONFIG_PATH}, below lanes:")
     (checkout / CONFIG_PATH).write_text(before.replace("services:\n", f"services:\n{service}\n") + f"lanes:\n{lane}\n")
     again = adopt(request(core, "erp/prod", lane="azure"), checkout, KNOWN)
-    assert again.additions == ()
+    assert again.additions == (option,)
     assert again.blocks == done.blocks, "what was printed before the lines were added was already right"
     assert "lane azure" in "".join(title for title, _ in done.blocks)
 
@@ -200,6 +203,91 @@ def test_code_owners_elsewhere_are_not_put_out_of_force(place: str, checkout: Pa
     assert adopt(request(core), checkout, KNOWN).additions == ()
 
 
+# -------------------------------------------------------------------------------------------------- what is judged
+
+
+@pytest.mark.parametrize(
+    ("wrong", "gate"),
+    [
+        ({"vault": "http://vault.example.net"}, "authority.address"),
+        ({"vault": "https://127.0.0.1"}, "authority.address"),
+        ({"site": "onprem"}, "authority.site"),
+        ({"failover": "dr/there-is-none@v1"}, "one that HyOps has: dr/postgresql-ha-failback-onprem@v1, dr/postgresql-ha-failover-gcp@v1"),
+        ({"lane": "azure"}, "blueprint dr/postgresql-ha-failover-azure@v1"),
+    ],
+)
+def test_what_plan_would_refuse_is_refused_before_a_line_is_written(
+    wrong: dict[str, str], gate: str, checkout: Path, core: Path, tmp_path: Path
+) -> None:
+    asked = replace(request(core, **wrong), core_root=tmp_path)
+    with pytest.raises(Refusal, match=r"init\.file") as refused:
+        adopt(asked, checkout, KNOWN)
+    assert gate in f"{refused.value.found} {refused.value.expected}"
+    assert refused.value.exit_code == Exit.USAGE
+    assert files(checkout) == {}
+    assert adopt(replace(request(core), core_root=tmp_path), checkout, KNOWN).fill == ()
+
+
+def test_every_offender_of_the_overlays_is_listed_at_once(checkout: Path, core: Path, tmp_path: Path) -> None:
+    """Two steps that HyOps would take through IAP, a guard that is open, an input that nobody filled in: one list, one pull request."""
+    place = core / REFS[0] / "blueprint.yml"
+    text = (
+        place.read_text().replace("zone: europe-west2-a", "zone: CHANGE_ME_ZONE").replace("restore_confirm: false", "restore_confirm: true")
+    )
+    assert text.count("      ssh_access_mode: direct\n") >= 2
+    place.write_text(text.replace("      ssh_access_mode: direct\n", ""))
+    for module in ("gcp/platform-vm", "postgresql-ha", "postgresql-ha-backup"):
+        spec = tmp_path / "modules/platform" / module / "spec.yml"
+        spec.parent.mkdir(parents=True, exist_ok=True)
+        spec.write_text("inputs: {defaults: {}}\n")
+    said = adopt(replace(request(core), core_root=tmp_path), checkout, KNOWN).fill
+    found = {line.split(": ")[1]: line for line in said if line.startswith(FAILOVER)}
+    assert {"overlay.placeholder", "overlay.guards", "effective.ssh"} <= set(found)
+    assert found["effective.ssh"].count("ssh_access_mode: gcp-iap") >= 2
+
+
+def test_what_differs_from_the_config_that_is_there_is_said_and_not_ignored(checkout: Path, core: Path) -> None:
+    adopt(request(core), checkout, KNOWN)
+    before = files(checkout)
+    for said in ({"vault": "https://other.example.net"}, {"site": "aws"}, {"auth_path": "auth/other"}):
+        with pytest.raises(Refusal, match=r"init\.file"):
+            adopt(request(core, **said), checkout, KNOWN)
+    assert files(checkout) == before
+    assert adopt(request(core), checkout, KNOWN).written == ()
+
+
+def test_a_site_without_a_lane_is_said(checkout: Path, core: Path) -> None:
+    assert adopt(request(core, site="mars"), checkout, KNOWN).fill == (
+        f"{CONFIG_PATH}: https://vault.example.net stands at mars, where no lane is: right, if that is a site of its own",
+    )
+
+
+def test_another_workflow_of_that_name_is_said(checkout: Path, core: Path) -> None:
+    (checkout / ".github/workflows").mkdir(parents=True)
+    (checkout / WORKFLOW_PATH).write_text("on: push\njobs: {}\n")
+    [line] = adopt(request(core), checkout, KNOWN).fill
+    assert line.startswith(f"{WORKFLOW_PATH}: it is another workflow")
+
+
+def test_the_form_offers_the_services_and_decisions_have_a_workflow_of_their_own(checkout: Path, core: Path) -> None:
+    done = adopt(replace(request(core), decisions=True), checkout, KNOWN)
+    assert DECISIONS_PATH in done.written
+    form = dispatch_inputs(read_workflow((checkout / WORKFLOW_PATH).read_bytes(), WORKFLOW_PATH)) or {}
+    assert (form["service"].options, form["service"].default) == ((SERVICE,), SERVICE)
+    document = read_workflow((checkout / DECISIONS_PATH).read_bytes(), DECISIONS_PATH)
+    assert document["jobs"]["dr"]["uses"].endswith(f"@{RELEASE}")
+    assert event_types(document) == ("dr-decision",)
+    trust = json.loads(host_trust(block(done, "lane gcp: what its host")))
+    assert trust["caller_workflows"] == [f"acme/recovery/{path}" for path in (DECISIONS_PATH, WORKFLOW_PATH)]
+
+
+def test_an_authority_whose_jwt_is_in_use_gets_a_mount_of_its_own(checkout: Path, core: Path) -> None:
+    done = adopt(request(core, auth_path="auth/dr-dispatch"), checkout, KNOWN)
+    assert "vault auth enable -path=dr-dispatch jwt &&\nvault write auth/dr-dispatch/config" in block(done, "who issues")
+    assert "vault write auth/dr-dispatch/role/dr-prod -" in block(done, "policies and roles")
+    assert read_config((checkout / CONFIG_PATH).read_bytes())[0].vault.auth_path == "auth/dr-dispatch"  # type: ignore[union-attr]
+
+
 # --------------------------------------------------------------------------------------------- taken by what it is for
 
 
@@ -223,7 +311,7 @@ def test_every_word_to_replace_is_named(checkout: Path, core: Path) -> None:
     done = adopt(request(core), checkout, Adopter(reviewers=(("jonas", 0),)))
     words = {"OWNER/REPOSITORY", "ID_OF_JONAS", "REPOSITORY_ID", "OWNER_ID", "COMMIT_OF_THE_RELEASE"}
     assert set(done.placeholders) == words
-    assert set(adopt(request(core), checkout, Adopter()).placeholders) == words - {"ID_OF_JONAS"} | {"ID_OF_REVIEWER_1"}
+    assert set(adopt(request(core), checkout, Adopter()).placeholders) == words - {"ID_OF_JONAS"} | {"ID_OF_REVIEWER_1", "A_REVIEWER"}
 
 
 @pytest.mark.parametrize("adopter", [replace(KNOWN, keys={"jonas": KEY}), Adopter(reviewers=(("jonas", 0),), keys={"jonas": KEY})])
@@ -279,7 +367,8 @@ def test_a_ledger_elsewhere_is_made_and_protected_there(checkout: Path, core: Pa
     ):
         (checkout / CONFIG_PATH).write_text(f"{known}ledger: {{repository: {said}}}\n")
         done = adopt(request(core), checkout, KNOWN)
-        assert f"hyops-ci ledger init --remote {remote} --service pg-ha/prod --home onprem\n" in block(done, "The ledger")
+        token = "DR_TOKEN=$(gh auth token) " if "://" in remote else ""
+        assert block(done, "The ledger").startswith(f"{token}hyops-ci ledger init --remote {remote} --service pg-ha/prod --home onprem\n")
         assert protects in block(done, "The ledger")
         assert f'"ledger": "{remote}"' in block(done, "lane gcp: what its host")
 
@@ -294,6 +383,7 @@ def test_enterprise_server_has_its_own_addresses(checkout: Path, core: Path) -> 
 def test_a_runner_is_registered_in_a_group_for_one_workflow_or_in_the_repository_and_its_host_prepared(checkout: Path, core: Path) -> None:
     done = adopt(request(core), checkout, KNOWN)
     ways = block(done, "lane gcp: registration").split("# else the repository's own. It is weaker")
+    assert "gh " not in "".join(text.partition("as ")[2] for text in ways), "nobody logs in to GitHub on the host"
     group = json.loads(host_trust(ways[0]))
     assert group["selected_workflows"] == [f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{RELEASE}"]
     assert (group["restricted_to_workflows"], group["selected_repository_ids"]) == (True, [4711])

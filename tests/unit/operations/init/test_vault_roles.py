@@ -34,4 +34,6 @@ def test_no_rule_has_a_glob() -> None:
 def test_a_role_that_envs_share_answers_behind_the_environment_of_each() -> None:
     text = role("dr-check", CALLER, auth_path="auth/gh", audiences=["https://vault.example.net"], environments=["dr-check", "look"])
     assert '"environment": ["dr-check", "look"]' in text
-    assert issuer("https://ghe.example.net/_services/token", "auth/gh").startswith("vault auth enable -path=gh jwt\n")
+    commands = issuer("https://ghe.example.net/_services/token", "auth/gh").splitlines()
+    assert commands[1] == "vault auth enable -path=gh jwt &&", "what another set up there is not written over"
+    assert commands[2].startswith("vault write auth/gh/config ")
