@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from hyops_ci import portable
 from hyops_ci.text import shell
 
 DRAFT: Final = ".draft-"
@@ -186,8 +186,10 @@ def _is_sticky(mode: int) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on disk: a file that was made or renamed is there after a power cut too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Put a folder's names on disk: a file that was made or renamed is there after a power cut too. Windows does so by itself."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, portable.READ | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:
@@ -202,14 +204,12 @@ def locked(path: Path, *, wait: float | None = 0.0, sleep: Callable[[float], Non
     """
     until = None if wait is None else int(wait / _PAUSE)
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, portable.LOCK_FILE, 0o600)
         try:
             facts = os.fstat(handle)
             _own(path, handle, facts)
-            if stat.S_IMODE(facts.st_mode) & 0o077:
-                os.fchmod(handle, 0o600)
             if until is None:
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                portable.lock(handle, wait=True)
             else:
                 _try_lock(handle, until, sleep)
             if _is_still(path, facts):
@@ -221,11 +221,15 @@ def locked(path: Path, *, wait: float | None = 0.0, sleep: Callable[[float], Non
 
 def _own(path: Path, handle: int, facts: os.stat_result) -> None:
     """Demand a plain file of this user; root leaves it to whom the folder belongs, whose runs come after. Raises PermissionError."""
-    user, owner = os.geteuid(), path.parent.stat()
+    user, owner = portable.user_id(), path.parent.stat()
+    if user is None:
+        return
     if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in (user, owner.st_uid):
         raise PermissionError(errno.EPERM, "it is not a plain file of this user")
     if user == 0 and facts.st_uid != owner.st_uid:
         os.fchown(handle, owner.st_uid, owner.st_gid)
+    if stat.S_IMODE(facts.st_mode) & 0o077:
+        os.fchmod(handle, 0o600)
 
 
 def _is_still(path: Path, facts: os.stat_result) -> bool:
@@ -240,15 +244,15 @@ def _is_still(path: Path, facts: os.stat_result) -> bool:
 def _try_lock(handle: int, looks: int, sleep: Callable[[float], None]) -> None:
     for _ in range(looks):
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            portable.lock(handle, wait=False)
             return
         except BlockingIOError:
             sleep(_PAUSE)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    portable.lock(handle, wait=False)
 
 
 def _create(path: Path, mode: int) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode), "wb")
+    return os.fdopen(os.open(path, portable.NEW, mode), "wb")
 
 
 def _flush(file: BinaryIO) -> None:
@@ -259,7 +263,7 @@ def _flush(file: BinaryIO) -> None:
 @contextmanager
 def _opened(path: Path, follow: bool = False) -> Iterator[tuple[BinaryIO, os.stat_result]]:
     """Open a regular file; its facts are the opened file's. Raises UnsafeFile for anything else, which nobody waits for."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+    handle = os.open(path, portable.READ) if follow else portable.open_plain(path)
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
@@ -271,7 +275,8 @@ def _opened(path: Path, follow: bool = False) -> Iterator[tuple[BinaryIO, os.sta
 
 
 def _check(path: Path, facts: os.stat_result, most: int, owned: bool, private: bool) -> None:
-    mode, user = stat.S_IMODE(facts.st_mode), os.geteuid()
+    mode, user = stat.S_IMODE(facts.st_mode), portable.user_id()
+    owned, private = owned and user is not None, private and user is not None
     if owned and facts.st_uid not in (user, 0):
         raise UnsafeFile(f"{path} belongs to uid {facts.st_uid}", f"owner uid {user} or root", f"give it to uid {user}")
     if private and mode & 0o077:

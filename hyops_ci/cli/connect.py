@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,9 +110,42 @@ def token_for(remote: str, server: str, *names: str) -> str:
     return _token(*names) if remote.startswith(f"{server}/") else ""
 
 
+def home_folder() -> Path:
+    """Return the home of this user: HOME, else what the system has for them; a service often has no HOME. Raises Refusal (exit 2)."""
+    if named := os.environ.get("HOME"):
+        return Path(named)
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise Refusal(
+            "host.home",
+            "this user has no home folder",
+            exit_code=Exit.USAGE,
+            found="HOME is not set, and the system has no entry for this user",
+            expected="a folder that only this user writes to",
+            fix="set HOME for the service of the runner, in its .env",
+            docs="host-trust.md",
+        ) from None
+
+
 def state_dir() -> Path:
-    """Return the folder where this host keeps the ledger heads that it saw."""
-    return Path(os.environ.get("HOME") or "/") / ".local" / "state" / "dr-dispatch"
+    """Return the folder where this host keeps the ledger heads that it saw. Raises Refusal (exit 2) where this user cannot write there."""
+    folder = home_folder() / ".local" / "state" / "dr-dispatch"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, "Permission denied")
+    except OSError as error:
+        raise Refusal(
+            "host.state",
+            "this user has no folder to remember in what it has seen of the ledger",
+            exit_code=Exit.USAGE,
+            found=f"{folder}: {error.strerror}",
+            expected="a folder that this user writes to and that outlives the job",
+            fix="set HOME for the service of the runner, in its .env, to a folder of its own user",
+            docs="host-trust.md",
+        ) from None
+    return folder
 
 
 def ledger_at(pending: PendingRun, server: str, named: str) -> Ledger:

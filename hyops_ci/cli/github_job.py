@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.cli.connect import connect, remote_at, state_dir, token_for
+from hyops_ci.cli.connect import connect, home_folder, remote_at, state_dir, token_for
 from hyops_ci.cli.render import progress, say, set_outputs, workflow
 from hyops_ci.config.file import CONFIG_PATH, parsed_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
@@ -35,7 +35,7 @@ def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunCont
     return RunContext(
         job=job,
         clock=SystemClock(),
-        home=Path(os.environ.get("HOME") or "/"),
+        home=home_folder(),
         state_dir=state_dir(),
         ledger_remote=remote,
         ledger_token=token_for(remote, job.server_url, "DR_TOKEN"),

@@ -65,6 +65,7 @@ def command(options: InitOptions, output: str) -> int:
 
     Nothing that exists is changed; nothing outside the checkout is touched. Run it again at any time for the blocks.
     """
+    from hyops_ci.cli.connect import home_folder
     from hyops_ci.cli.render import emit
     from hyops_ci.operations.init.files import adopt
     from hyops_ci.operations.init.request import InitRequest
@@ -72,7 +73,7 @@ def command(options: InitOptions, output: str) -> int:
     if options.release and not re.fullmatch("[0-9a-f]{40}", options.release):
         raise click.UsageError("--release is a commit: 40 hex digits")
     env = options.service.partition("/")[2]
-    own = Path(os.environ.get("HOME") or "/") / ".hybridops" / "envs" / env / "config" / "blueprints"
+    own = home_folder() / ".hybridops" / "envs" / env / "config" / "blueprints"
     blueprints = (own, options.core_root / "blueprints")
     if options.auth_path and not re.fullmatch("auth/[A-Za-z0-9_-]+", options.auth_path):
         raise click.UsageError("--auth-path is auth/<path>, of one part")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from getpass import getuser
-from pathlib import Path
 
-from hyops_ci.cli.connect import remote_at, server_url, state_dir, token_for
+from hyops_ci.cli.connect import home_folder, remote_at, server_url, state_dir, token_for
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
+from hyops_ci.portable import user_name
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.job import local_job
 
@@ -20,9 +19,9 @@ def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: Hos
     named = ledger or (trust.ledger if trust else None) or ""
     remote = named or (remote_at(configured, server_url()) if configured else "")
     return RunContext(
-        job=local_job(clock.now(), getuser(), os.environ),
+        job=local_job(clock.now(), user_name(), os.environ),
         clock=clock,
-        home=Path(os.environ.get("HOME") or "/"),
+        home=home_folder(),
         state_dir=state_dir(),
         ledger_remote=remote,
         ledger_token=os.environ.get("DR_TOKEN", "") if named else token_for(remote, server_url(), "DR_TOKEN"),

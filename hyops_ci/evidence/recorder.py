@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Self
 
-from hyops_ci import files
+from hyops_ci import files, portable
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical, digest
@@ -56,7 +56,7 @@ class PartRecorder:
         if last is not None and STAGES.index(last.stage) > STAGES.index(stage):
             raise BrokenChain(f"parts/{stage}/{EVENTS} cannot go on after {last.stage} has begun")
         self._last, self._seq = (last.hash, last.seq + 1) if last is not None else (GENESIS, 0)
-        self._file = os.open(self.folder / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = os.open(self.folder / EVENTS, portable.APPEND, 0o600)
         for folder in (self.folder, *self.folder.parents[:2]):
             files.sync_folder(folder)
         if torn:

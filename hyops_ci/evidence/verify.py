@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from hyops_ci import archive
+from hyops_ci import archive, portable
 from hyops_ci.archive import BadArchive, Member
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
@@ -132,7 +132,7 @@ def _walk(root: Path, watch: archive.Watch) -> Iterator[Member]:
 
 
 def _read_plain(path: Path, name: str, watcher: archive.Watcher | None) -> Member:
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with os.fdopen(portable.open_plain(path), "rb") as file:
         hexdigest, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
         file.seek(0)
         if watcher is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 
 _PR_SET_DUMPABLE = 4
 
@@ -18,5 +19,7 @@ def close_to_others() -> None:
     """Close memory and environment of this process (`/proc/<pid>/mem`, `environ`, ptrace) to processes of the same user.
 
     HyOps and whatever it starts run as that user. A program that is started from here is open again.
+    Only a runner starts HyOps, and that is Linux.
     """
-    prctl(_PR_SET_DUMPABLE, 0)
+    if sys.platform == "linux":
+        prctl(_PR_SET_DUMPABLE, 0)

@@ -10,10 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-import resource
-import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from hyops_ci import portable
 from hyops_ci.address import is_protected
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_copy import ObjectCopy
@@ -119,7 +117,7 @@ class Git:
                 out, err = child.communicate(data, timeout=limit)
             except BaseException as error:
                 # The whole session: git's own children hold the pipes open, and one of them talks to the remote.
-                os.killpg(child.pid, signal.SIGKILL)
+                portable.kill_group(child.pid)
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 return GitResult(NO_ANSWER, b"", "no answer in time")
@@ -181,11 +179,14 @@ def broken(reason: str, found: str, expected: str, fix: str) -> Fault:
 
 
 def _bound(pid: int) -> None:
-    """Bound what git and its children may write and hold in memory: a hostile branch ends git, not this host."""
-    if sys.platform == "linux":
-        with suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (MAX_PACK, MAX_PACK))
-            resource.prlimit(pid, resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
+    """Bound what git and its children may write and hold in memory, where the system can: a hostile branch ends git, not this host."""
+    try:
+        from resource import RLIMIT_DATA, RLIMIT_FSIZE, prlimit
+    except ImportError:
+        return
+    with suppress(ProcessLookupError):
+        prlimit(pid, RLIMIT_FSIZE, (MAX_PACK, MAX_PACK))
+        prlimit(pid, RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
 
 
 def _address(remote: str, token: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from hyops_ci import portable
 from hyops_ci.redaction.forms import MIN_FORM, Form, folded, forms
 from hyops_ci.redaction.matcher import Matcher, Span
 
@@ -114,7 +115,7 @@ class Redactor:
 
     def file(self, source: Path, target: Path) -> None:
         """Copy a file without the secrets in it; `target` must not exist, and is readable by its owner only."""
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(target, portable.NEW, 0o600)
         with source.open("rb") as opened, os.fdopen(descriptor, "wb") as sink:
             self.stream(opened, sink)
 

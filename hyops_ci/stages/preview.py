@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from getpass import getuser
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from hyops_ci.execution.records import MAX_FILE, read_preflight, read_states
 from hyops_ci.files import UnsafeFile, only_root_writes
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.portable import user_name
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
@@ -196,7 +196,7 @@ def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:
         runner_ref=plan.runner_ref if plan.runner_ref in refs else next(iter(refs), ""),
         os=platform.system(),
         arch=platform.machine(),
-        user=getuser(),
+        user=user_name(),
         boot_id=boot_id.read_text(encoding="ascii").strip() if boot_id.exists() else "",
         hosted=context.job.runner_environment == "github-hosted",
         trusted=context.trust is not None,

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from hyops_ci.cli.connect import TOKENS, Place, connect, connect_for_runners, ledger_at, run_at, server_url
+from hyops_ci.cli.connect import TOKENS, Place, connect, connect_for_runners, home_folder, ledger_at, run_at, server_url, state_dir
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import AppKey, Client
@@ -256,3 +256,34 @@ def test_the_token_goes_to_githubs_server_only(
     )
     ledger_at(waiting, "https://github.com", named)
     assert given == [(remote, "pg-ha/prod", tmp_path / ".local" / "state" / "dr-dispatch", token)]
+
+
+def test_a_service_without_home_has_its_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_home = home_folder()
+    monkeypatch.setenv("HOME", "/elsewhere")
+    assert home_folder() == Path("/elsewhere")
+    monkeypatch.delenv("HOME")
+    assert home_folder() == Path.home()
+    assert at_home.is_absolute()
+
+
+def test_a_user_without_any_home_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(Refusal) as refused:
+        home_folder()
+    assert (refused.value.gate, refused.value.exit_code) == ("host.home", Exit.USAGE)
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    with pytest.raises(Refusal) as refused:
+        state_dir()
+    assert (refused.value.gate, refused.value.exit_code) == ("host.state", Exit.USAGE)
+    assert refused.value.found == f"{tmp_path}/file/.local/state/dr-dispatch: Not a directory"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_dir().is_dir()

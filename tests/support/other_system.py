@@ -1,0 +1,87 @@
+"""A pytest plugin: the body of each test runs without what only Linux has, as it would on a laptop with Windows.
+
+`pytest -p tests.support.other_system PATHS`. Python's own `msvcrt` is stood in for by what the system has: its documented behaviour.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import pytest
+
+MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
+NAMES = (
+    "O_CLOEXEC",
+    "O_DIRECTORY",
+    "O_NOFOLLOW",
+    "O_NONBLOCK",
+    "fchmod",
+    "fchown",
+    "geteuid",
+    "getuid",
+    "killpg",
+    "getpgid",
+    "setsid",
+    "fork",
+)
+
+
+class Missing:
+    """Finds none of the modules that the other system lacks."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name in MODULES:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+
+def msvcrt() -> ModuleType:
+    """Return the module that locks files on Windows: `locking` raises OSError where another one holds the bytes."""
+    made = ModuleType("msvcrt")
+    flock, exclusive, at_once = fcntl.flock, fcntl.LOCK_EX, fcntl.LOCK_NB
+
+    def locking(handle: int, mode: int, count: int) -> None:
+        try:
+            flock(handle, exclusive | (at_once if mode == 2 else 0))
+        except BlockingIOError:
+            raise OSError(errno.EACCES, "Permission denied") from None
+
+    made.__dict__.update(LK_LOCK=1, LK_NBLCK=2, locking=locking)
+    return made
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Hide what only Linux has."""
+    modules = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
+    names = {name: getattr(os, name) for name in NAMES}
+    sys.meta_path.insert(0, Missing)  # type: ignore[arg-type]
+    sys.modules["msvcrt"] = msvcrt()
+    for name in NAMES:
+        delattr(os, name)
+    try:
+        yield
+    finally:
+        for name, value in names.items():
+            setattr(os, name, value)
+        del sys.modules["msvcrt"]
+        sys.meta_path.remove(Missing)  # type: ignore[arg-type]
+        sys.modules.update(modules)
+
+
+with elsewhere():  # what is read of `os` when it is loaded
+    import hyops_ci.portable  # noqa: F401
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    with elsewhere():
+        return (yield)
