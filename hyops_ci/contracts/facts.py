@@ -184,6 +184,25 @@ class BackupIdentity(Model):
     state_instance: str = ""
 
 
+class DiskSpace(Model):
+    """Room on one file system that a run writes to."""
+
+    place: str
+    free_bytes: Count
+    holds_env: bool = False
+    """Whether HyOps works there."""
+
+
+class Trouble(Model):
+    """What this host would be refused for once the run is approved, looked at before: the words of that refusal."""
+
+    gate: str
+    reason: str
+    found: str
+    expected: str
+    fix: str
+
+
 class CheckFacts(Model):
     """What the check gates may look at besides the plan."""
 
@@ -213,5 +232,8 @@ class CheckFacts(Model):
     """For a drill: of every overlay of the same service in an env of class production."""
     sibling_specs_missing: tuple[str, ...] = ()
     """Module refs of those overlays whose spec is not on the runner: what their defaults name is not known."""
-    disk_free_bytes: int | None = None
+    disks: tuple[DiskSpace, ...] = ()
+    """Room where this run writes: env, run folder, temporary files, each file system once. None: not measured."""
+    troubles: tuple[Trouble, ...] = ()
+    """Before the approval only: what stands against a start here."""
     clock_offset_seconds: float | None = None

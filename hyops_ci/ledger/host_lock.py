@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +14,8 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import locked
 
 LOCK: Final = ".dr-dispatch.lock"
+PATIENCE: Final = 1.0
+"""Seconds: a check that looks whether the env is free holds its lock for a moment."""
 
 
 @contextmanager
@@ -21,25 +26,51 @@ def host_lock(env_root: Path) -> Iterator[int]:
     """
     with ExitStack() as stack:
         try:
-            handle = stack.enter_context(locked(env_root / LOCK))
+            handle = stack.enter_context(locked(env_root / LOCK, wait=PATIENCE))
         except BlockingIOError:
-            raise Refusal(
-                "lock.host",
-                "another run works on this env of this host",
-                exit_code=Exit.CONFLICT,
-                found=f"{env_root} is locked",
-                expected="a free env",
-                fix="wait for that run to end; hyops may still be finishing after a cancel",
-                docs="ledger.md",
-            ) from None
+            raise _held(env_root) from None
         except OSError as error:
-            raise Refusal(
-                "lock.host",
-                "the env cannot be locked on this host",
-                exit_code=Exit.CONFLICT,
-                found=f"{env_root}: {error.strerror}",
-                expected="the runtime root of the env",
-                fix="make the env with HyOps on this host, or repair its owner",
-                docs="ledger.md",
-            ) from None
+            raise _unlockable(env_root, error) from None
         yield handle
+
+
+def require_unlocked(env_root: Path) -> None:
+    """Require, before anyone approves, that no process holds the env now. Nothing is written. Raises Refusal as `host_lock`."""
+    try:
+        handle = os.open(env_root / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if os.access(env_root, os.W_OK | os.X_OK):
+            return
+        raise _unlockable(env_root, PermissionError(errno.EACCES, "this user cannot write there")) from None
+    except OSError as error:
+        raise _unlockable(env_root, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _held(env_root) from None
+    finally:
+        os.close(handle)
+
+
+def _held(env_root: Path) -> Refusal:
+    return Refusal(
+        "lock.host",
+        "another run works on this env of this host",
+        exit_code=Exit.CONFLICT,
+        found=f"{env_root} is locked",
+        expected="a free env",
+        fix="wait for that run to end; hyops may still be finishing after a cancel",
+        docs="ledger.md",
+    )
+
+
+def _unlockable(env_root: Path, error: OSError) -> Refusal:
+    return Refusal(
+        "lock.host",
+        "the env cannot be locked on this host",
+        exit_code=Exit.CONFLICT,
+        found=f"{env_root}: {error.strerror}",
+        expected="the runtime root of the env",
+        fix="make the env with HyOps on this host, or repair its owner",
+        docs="ledger.md",
+    )

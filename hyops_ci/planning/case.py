@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -60,9 +60,26 @@ class GateFailure:
     docs: str = ""
 
 
+LISTED: Final = 12
+"""Offenders that a gate names; the rest is a count."""
+
+
+def listed(offenders: Iterable[str]) -> str:
+    """Return what a gate found, all of it at once, so that one pull request can mend it: each offender once, in order."""
+    found = list(dict.fromkeys(offenders))
+    more = len(found) - LISTED
+    return "; ".join(found[:LISTED]) + (f"; and {more} more" if more > 0 else "")
+
+
 GateOutcome = str | GateFailure
 """A note on why it passes (may be empty), or a failure."""
 C = TypeVar("C", PlanCase, CheckCase)
+
+
+def as_execute_says(case: CheckCase, gate_id: str) -> GateOutcome:
+    """Return what execute would be refused for by this gate, as it was looked at before the approval."""
+    found = next((each for each in case.facts.troubles if each.gate == gate_id), None)
+    return GateFailure(found.reason, found.found, found.expected, found.fix) if found else ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,10 @@ class GateResults:
     def document(self) -> dict[str, Any]:
         """`gates.json` of the evidence."""
         return {"passed": [each.document() for each in self.passed], "refused": [each.to_json() for each in self.refused]}
+
+    def also(self) -> list[str]:
+        """Return a line for each refusal behind the first, which ends the stage: whoever mends one sees the others, too."""
+        return [f"also refused, {each.gate}: {each.reason}; found {each.found}; fix {each.fix}" for each in self.refused[1:]]
 
 
 def run_gates(kind: Literal["plan", "check"], case: PlanCase | CheckCase) -> GateResults:

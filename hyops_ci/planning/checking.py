@@ -54,7 +54,7 @@ def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
     `host.clock` notes it.
     """
     reasons = {
-        "disk": "free space not measured" if facts.disk_free_bytes is None else "",
+        "disk": "free space not measured" if not facts.disks else "",
         "backup": "its age, its retention and the newest WAL: HyOps reads the repository at restore time" if _restores(plan) else "",
         **{step.id: step.why for step in facts.forecast if step.outcome == "unknown"},
     }

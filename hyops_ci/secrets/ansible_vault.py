@@ -41,7 +41,20 @@ def encrypt(plain: bytes, password: bytes, salt: bytes | None = None) -> bytes:
 
 
 def decrypt(vault: bytes, password: bytes) -> bytes:
-    """Return the plain bytes of `vault`. Raises NotAVault for other bytes, WrongPassword when it does not open."""
+    """Return the plain bytes of `vault`. Raises as `authenticate`."""
+    secret, cipher_key, counter = authenticate(vault, password)
+    plain = _ctr(secret, cipher_key, counter)
+    padding = plain[-1] if plain else 0
+    if not 1 <= padding <= _BLOCK or plain[-padding:] != bytes([padding]) * padding:
+        raise NotAVault("its padding is broken")
+    return plain[:-padding]
+
+
+def authenticate(vault: bytes, password: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the encrypted bytes of `vault`, with cipher key and first counter, once its authentication code fits; nothing is decrypted.
+
+    Raises NotAVault for other bytes, WrongPassword where it does not open.
+    """
     header, *lines = vault.splitlines() or [b""]
     fields = [part.strip() for part in header.strip().split(b";")]
     if fields[0] != b"$ANSIBLE_VAULT":
@@ -55,11 +68,7 @@ def decrypt(vault: bytes, password: bytes) -> bytes:
     cipher_key, mac_key, counter = _keys(password, salt)
     if not hmac.compare_digest(hmac.digest(mac_key, secret, hashlib.sha256), mac):
         raise WrongPassword("the password does not open it")
-    plain = _ctr(secret, cipher_key, counter)
-    padding = plain[-1] if plain else 0
-    if not 1 <= padding <= _BLOCK or plain[-padding:] != bytes([padding]) * padding:
-        raise NotAVault("its padding is broken")
-    return plain[:-padding]
+    return secret, cipher_key, counter
 
 
 def _keys(password: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:

@@ -7,6 +7,7 @@ only, the new file is complete and on disk before it takes the old one's name, a
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +17,9 @@ from typing import Final
 from hyops_ci import files
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.files import UnsafeFile
-from hyops_ci.secrets.ansible_vault import NotAVault, WrongPassword, decrypt, encrypt
+from hyops_ci.secrets.ansible_vault import NotAVault, WrongPassword, authenticate, decrypt, encrypt
 from hyops_ci.secrets.bundle_text import parse, render
-from hyops_ci.secrets.password import Password
+from hyops_ci.secrets.password import Password, read_password
 
 NAME: Final = "bootstrap.vault.env"
 LOCK: Final = ".dr-dispatch.lock"
@@ -110,10 +111,42 @@ def open_bundle(path: Path, password: Password, *, wait: float = LOCK_SECONDS) -
         yield Bundle(path, password, values, original, leftovers)
 
 
+def bundle_password(path: Path, password_file: str) -> Password | None:
+    """Return the password of the bundle at `path`; None for an env that has neither a bundle nor a password file named.
+
+    HyOps then gets the secrets in its environment alone, and no bundle is written. Raises Refusal (exit 8) as `read_password`.
+    """
+    if not password_file and not path.exists() and not path.is_symlink():
+        return None
+    return read_password(password_file, f"no password file is named, and {path} is there")
+
+
+def require_usable(path: Path, password_file: str) -> None:
+    """Require, before anyone approves, what `open_bundle` will need of the bundle at `path`; nothing is decrypted or written.
+
+    Raises Refusal or Fault (exit 8) in the words of that moment.
+    """
+    password = bundle_password(path, password_file)
+    if password is None:
+        return
+    folder = path.parent if path.parent.exists() else path.parent.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _fault(folder, "cannot be written by this user")
+    if (vault := _read(path)) is not None:
+        with _explained(path, password):
+            authenticate(vault, password.secret)
+
+
 def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> dict[str, str]:
     """Return the names and values in an encrypted bundle, as HyOps reads them. Raises Refusal (exit 8)."""
+    with _explained(path, password):
+        return parse(decrypt(vault, password.secret).decode("utf-8"))
+
+
+@contextmanager
+def _explained(path: Path, password: Password) -> Iterator[None]:
     try:
-        text = decrypt(vault, password.secret).decode("utf-8")
+        yield
     except WrongPassword:
         raise _refuse(
             path,
@@ -127,7 +160,6 @@ def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> di
         raise _refuse(
             path, "its text is not UTF-8", "text that HyOps wrote", "move it away: the next run writes a new one from the authority"
         ) from None
-    return parse(text)
 
 
 def _read(path: Path) -> bytes | None:

@@ -24,13 +24,13 @@ class Password:
     secret: bytes = field(repr=False)
 
 
-def read_password(path: str) -> Password:
-    """Return the password in `path`, stripped as ansible strips it.
+def read_password(path: str, unnamed: str = "no password file is named") -> Password:
+    """Return the password in `path`, stripped as ansible strips it; `unnamed` says what is found where the path is empty.
 
     Raises Refusal (exit 8) `secrets.password` unless it is a plain file of this user or root that others cannot read.
     """
     if not path:
-        raise _refuse("no password file is named", "HYOPS_VAULT_PASSWORD_FILE or `host.vault_password_file`", "name the file")
+        raise _refuse(unnamed, "a private file with the password of the env's bundle", "name it: host.vault_password_file in the config")
     try:
         secret = read_private(path).strip()
     except UnsafeFile as fault:

@@ -7,6 +7,7 @@ bundle was opened with its password, and the login is revoked before this return
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -48,7 +49,8 @@ class SyncManifest(Document):
     """Names that were in the bundle already and that this plan does not need: HyOps sees them too."""
     revoked: bool | None
     """Whether the login was revoked; absent when there was none."""
-    bundle_sha256: Digest
+    bundle_sha256: Digest | None = None
+    """Absent where there is no bundle: HyOps had the secrets in its environment alone."""
     notes: tuple[Clean, ...] = ()
 
 
@@ -63,19 +65,21 @@ class Synced:
 
 
 def sync(
-    plan: SecretPlan, authority: SecretAuthority, bundle_path: Path, password: Password, required: Sequence[str], *, clock: Clock
+    plan: SecretPlan, authority: SecretAuthority, bundle_path: Path, password: Password | None, required: Sequence[str], *, clock: Clock
 ) -> Synced:
     """Bring every `required` name from `authority` into the bundle, revoke the login, and return what was done.
+
+    Without a password nothing is written: the values are for the environment of HyOps alone.
 
     Raises Refusal (exit 8, naming keys only) or Fault (exit 12, or 8 for the disk): then the bundle is untouched, the login revoked.
     """
     started = clock.now()
     try:
         refs = chosen_refs(plan, required)
-        with open_bundle(bundle_path, password) as bundle:
+        with open_bundle(bundle_path, password) if password is not None else nullcontext() as bundle:
             secrets = authority.read(refs) if refs else ()
             settled = normalize({secret.key: secret.value for secret in secrets})
-            written = bundle.merge(settled.values)
+            written = bundle.merge(settled.values) if bundle is not None else None
     finally:
         authority.close()
     versions = {secret.key: secret.version for secret in secrets}
@@ -88,13 +92,15 @@ def sync(
         started_at=stamp(started),
         ended_at=stamp(clock.now()),
         secrets=brought,
-        changed=written.changed,
-        kept=tuple(shown(name) for name in written.kept),
+        changed=written.changed if written is not None else (),
+        kept=tuple(shown(name) for name in written.kept) if written is not None else (),
         revoked=authority.revoked,
-        bundle_sha256=written.sha256,
+        bundle_sha256=written.sha256 if written is not None else None,
         notes=(*settled.notes, *_notes(bundle, authority)),
     )
-    hidden = {*settled.values.values(), *bundle.values.values(), password.secret.decode("utf-8", "replace")}
+    hidden = set(settled.values.values())
+    if bundle is not None:
+        hidden |= {*bundle.values.values(), bundle.password.secret.decode("utf-8", "replace")}
     return Synced(manifest, settled.values, tuple(sorted(hidden)))
 
 
@@ -129,10 +135,13 @@ def chosen_refs(plan: SecretPlan, required: Sequence[str]) -> tuple[SecretRef, .
     return tuple(places[key] for key in wanted)
 
 
-def _notes(bundle: Bundle, authority: SecretAuthority) -> list[str]:
-    notes = [f"plaintext left beside the bundle by an earlier HyOps: {shown(name)}; delete it" for name in bundle.leftovers]
+def _notes(bundle: Bundle | None, authority: SecretAuthority) -> list[str]:
+    left = bundle.leftovers if bundle is not None else ()
+    notes = [f"plaintext left beside the bundle by an earlier HyOps: {shown(name)}; delete it" for name in left]
     if authority.revoked is False:
         notes.append("the login could not be revoked; it ends by its own limit")
-    if bundle.original is None:
+    if bundle is None:
+        notes.append("the env has no bundle and no password file is named: HyOps had the secrets in its environment alone")
+    elif bundle.original is None:
         notes.append("there was no bundle before")
     return notes

@@ -7,7 +7,6 @@ place of secrets, execute with the real ones.
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -40,6 +39,7 @@ from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import RunContext
+from hyops_ci.stages.host_needs import disks_of, troubles_of
 from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
@@ -85,7 +85,7 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> C
     environment = child_environment(view.runtime, base=run.context.environ, secrets=there, env_pass=run.plan.env_pass)
     with runtime_overlay(view.runtime.root, f"{run.context.job.run_id}-check", view.opened) as overlay:
         preflight = ask_preflight(run, overlay, environment)
-    return facts_of(run, view, names, preflight)
+    return facts_of(run, view, names, preflight).model_copy(update={"troubles": troubles_of(run, view.runtime)})
 
 
 def view_hyops(run: PlannedRun, beside: Executor) -> HyOpsView:
@@ -125,7 +125,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         identities=backup_identities(blueprint),
         siblings=tuple(identity for each in siblings for identity in backup_identities(each)),
         sibling_specs_missing=tuple(sorted({ref for each in siblings for ref in each.specs_missing})),
-        disk_free_bytes=shutil.disk_usage(root).free,
+        disks=disks_of(run, root),
         clock_offset_seconds=context.clock_ahead(),
     )
 

@@ -20,16 +20,18 @@ from hyops_ci.contracts.facts import CheckFacts, PlanFacts
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan, Source
 from hyops_ci.errors import DispatchError, Fault
+from hyops_ci.execution.command import Runtime
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
-from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, runner_lines
+from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, probe_line, runner_lines
 from hyops_ci.operations.prepare.environment import prepared_state
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, GateResults, PlanCase, run_gates
+from hyops_ci.planning.needs import SeenFrom
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
-from hyops_ci.stages.context import RunContext
+from hyops_ci.stages.context import TRUST_FILE, RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
@@ -51,9 +53,12 @@ def doctor(
     """
     report = Diagnosis(action, service)
     with tempfile.TemporaryDirectory(prefix="dr-doctor-") as folder:
-        here = replace(world, state_dir=_memory(world.state_dir, Path(folder) / "memory"), chosen={})
+        memory = _memory(world.state_dir, Path(folder) / "memory")
+        here = replace(world, state_dir=memory, chosen={})
         ask = Ask(repository, form=Form(action, service, "a look by hand", restore))
         _diagnose(report, ask, RunDir(Path(folder) / "run"), here, runners)
+        report.rename(str(memory), str(world.state_dir))
+    report.add_unseen("what is said above comes first")
     return report
 
 
@@ -121,13 +126,21 @@ def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run
         _checked(report, plan, run, world)
     else:
         report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with a runner")
-        report.add_ok("runner", "not looked at: there is no plan to look with", warn=True)
 
 
 def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> None:
     """What this host says. The names at the authority are asked apart: a host without a job's identity may not ask."""
+    probe_line(report, plan)
     required = [ref.key for ref in plan.secrets.refs]
     names = dict.fromkeys(required, True)
+    if not is_runner(plan, world):
+        report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with a runner")
+        report.add_unseen(
+            f"this is no runner's host (no {TRUST_FILE}, no {plan.hyops}, no env); ask on {plan.runner_ref}",
+            SeenFrom.RUNNER,
+            SeenFrom.AUTHORITY,
+        )
+        return
     planned = report.ask("host", lambda: planned_run(plan, run, world))
     if planned is None:
         report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")
@@ -147,8 +160,13 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
     report.add_answers(answers)
     report.add_ok("secrets", f"{sum(names.values())} of {len(required)} names, values not read")
     runner_lines(report, plan, facts)
-    if world.trust is not None:
-        host_lines(report, prepared_state())
+    host_lines(report, prepared_state())
+
+
+def is_runner(plan: Plan, world: RunContext) -> bool:
+    """Return whether anything here says that this is a host where recoveries run: from any other nothing of it can be known."""
+    runtime = Runtime.of(plan, world.home)
+    return world.trust is not None or runtime.hyops.exists() or runtime.root.exists()
 
 
 def _standing(report: Diagnosis, intake: Intake, config: DispatchConfig, runners: Client | None, world: RunContext) -> None:

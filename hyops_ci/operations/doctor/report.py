@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeVar
 
@@ -16,25 +16,10 @@ from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.rules import DONE
 from hyops_ci.operations.prepare.environment import SETUP, PreparedState
 from hyops_ci.planning.case import GateResults
+from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
 
 Status = Literal["ok", "warn", "FAIL"]
 T = TypeVar("T")
-TOPICS: Final[dict[str, tuple[str, ...]]] = {
-    "config": (),
-    "overlay": ("overlay.", "specs.", "effective.", "restore.pin", "drill.shares"),
-    "restore": ("restore.skipped", "commit."),
-    "backup set": (),
-    "runner": ("runner.identity", "trust.runner", "host.disk", "host.clock"),
-    "host": ("runner.trust", "trust."),
-    "hyops": ("hyops.",),
-    "secrets": ("secrets.",),
-    "vault": ("authority.",),
-    "gate": ("approval.",),
-    "states": ("states.",),
-    "lock": ("lock.", "ledger."),
-    "drill": (),
-}
-"""Topic -> the gates whose answers it sums up, in the order in which topics are report. A gate of no topic is the config's."""
 DRILL_AGE: Final = timedelta(days=100)
 """A drill older than a quarter proves little."""
 
@@ -60,6 +45,8 @@ class Diagnosis:
     service: str
     lines: list[Line] = field(default_factory=list)
     refused: list[DispatchError] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """Topics that could not be looked at from here."""
 
     def add(self, status: Status, topic: str, text: str) -> None:
         """Add a line."""
@@ -70,8 +57,8 @@ class Diagnosis:
         try:
             return question()
         except DispatchError as error:
-            known = topic_of(error.gate)
-            self.fail(topic if known == "config" else known, error)
+            known = need_of(error.gate).topic
+            self.fail(topic if known == NEEDS[0].topic else known, error)
             return None
 
     def fail(self, topic: str, error: DispatchError) -> None:
@@ -85,42 +72,59 @@ class Diagnosis:
     def add_answers(self, answers: GateResults) -> None:
         """Report every refusal of these gates, each under its topic."""
         for refusal in answers.refused:
-            self.fail(topic_of(refusal.gate), refusal)
+            self.fail(need_of(refusal.gate).topic, refusal)
 
     def add_ok(self, topic: str, text: str, *, warn: bool = False) -> None:
         """Add the line of a topic that has no finding."""
         if not any(line.topic == topic for line in self.lines):
             self.add("warn" if warn else "ok", topic, text)
 
+    def add_unseen(self, why: str, *places: SeenFrom) -> None:
+        """Add a line for each need without one, of these places or of any: nothing that was not looked at goes unsaid."""
+        said = {line.topic for line in self.lines}
+        for need in NEEDS:
+            if need.topic not in said and (not places or need.seen_from in places):
+                self.add("warn", need.topic, f"not looked at: {why}")
+                self.unseen.append(need.topic)
+
+    def rename(self, copy: str, original: str) -> None:
+        """Name the original wherever something is said of the copy that was looked at: the copy is gone when this is read."""
+        self.lines = [replace(line, text=line.text.replace(copy, original)) for line in self.lines]
+        for error in self.refused:
+            error.found, error.fix = error.found.replace(copy, original), error.fix.replace(copy, original)
+
     def by_topic(self) -> list[Line]:
         """Return all lines, in the order of topics."""
-        order = list(TOPICS)
+        order = [need.topic for need in NEEDS]
         return sorted(self.lines, key=lambda line: order.index(line.topic))
 
     def verdict(self) -> str:
         """Return the last line: what would happen now."""
+        stops = self.stops
+        unseen = f". Not looked at from here: {', '.join(self.unseen)}" if self.unseen else ""
         if not self.refused:
-            return f"A {self.action} now would be planned and checked: nothing seen from here stands in its way"
-        first, more = self.refused[0], f" (and {len(self.refused) - 1} more)" if len(self.refused) > 1 else ""
-        if not first.exit_code:
-            return f"A {self.action} now would do nothing, {first.gate}: {first.reason}{more}"
-        return f"A {self.action} now would be REFUSED at {first.gate}{more}. Fix: {first.fix or first.expected}"
+            return f"A {self.action} now would be planned and checked: nothing seen from here stands in its way{unseen}"
+        first = (stops or self.refused)[0]
+        others = len(self.refused) - 1
+        more = f" (and {others} more)" if others else ""
+        if not stops:
+            return f"A {self.action} now would do nothing, {first.gate}: {first.reason}{more}{unseen}"
+        return f"A {self.action} now would be REFUSED at {first.gate}{more}. Fix: {first.fix or first.expected}{unseen}"
+
+    @property
+    def stops(self) -> list[DispatchError]:
+        """The refusals that are failures. One with exit 0 says that there is nothing to do, and hides none of the others."""
+        return [error for error in self.refused if error.exit_code]
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the first refusal; 0 without one."""
-        return int(self.refused[0].exit_code) if self.refused else 0
-
-
-def topic_of(gate: str) -> str:
-    """Return the topic of a gate."""
-    exact = next((topic for topic, prefixes in TOPICS.items() if gate in prefixes), "")
-    return exact or next((topic for topic, prefixes in TOPICS.items() if any(gate.startswith(each) for each in prefixes)), "config")
+        """Exit code of the first failure: never 0 beside a line that says FAIL. 0: nothing that was seen stands in the way."""
+        return int(self.stops[0].exit_code) if self.stops else 0
 
 
 def note_of(answers: GateResults, topic: str) -> str:
     """Return the first note of the passed gates of a topic."""
-    return next((each.note for each in answers.passed if topic_of(each.id) == topic and each.note), "")
+    return next((each.note for each in answers.passed if need_of(each.id).topic == topic and each.note), "")
 
 
 def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
@@ -131,7 +135,7 @@ def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     if restores:
         report.add_ok("backup set", backup_set(plan), warn=True)
     clock = "" if facts.clock_offset_seconds is None else f", clock {facts.clock_offset_seconds:+.1f} s"
-    disk = "free space not known" if facts.disk_free_bytes is None else f"{facts.disk_free_bytes // 1024**3} GiB free"
+    disk = f"{facts.disks[0].free_bytes // 1024**3} GiB free" if facts.disks else "free space not known"
     name = facts.runner.name or facts.runner.hostname
     who = f"{name} is {plan.runner_ref}" if facts.runner.trusted else f"{name}, taken for {plan.runner_ref}"
     report.add_ok("runner", f"{who}, {disk}{clock}")
@@ -141,6 +145,7 @@ def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     stand_in = facts.hyops_is_stand_in
     report.add_ok("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
     report.add_ok("states", states(facts))
+    report.add_ok("bundle", "there and opened by its password, or none there and none needed; nothing decrypted")
 
 
 def host_lines(report: Diagnosis, host: PreparedState) -> None:
@@ -150,6 +155,13 @@ def host_lines(report: Diagnosis, host: PreparedState) -> None:
         report.add("warn", "host", f"lacks {' and '.join(lacking)}, which only root can write: bash {SETUP} runner prepare")
     else:
         report.add("ok", "host", f"prepared by root: job-started hook, environment {host.home.name}")
+
+
+def probe_line(report: Diagnosis, plan: Plan) -> None:
+    """Add the line on what will prove the recovery."""
+    probes = [f"{probe.kind} {probe.target}" for probe in plan.verification]
+    none = f"none: a recovery will be called not proven. Set verification.{plan.service}, or endpoint_dns_name in {plan.overlay}"
+    report.add_ok("probes", ", ".join(probes) or none, warn=not probes)
 
 
 def backup_set(plan: Plan) -> str:

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hyops_ci.contracts.check import StateFact, StepForecast
 from hyops_ci.contracts.facts import BackupIdentity, canonical_ref
 from hyops_ci.contracts.plan import PlannedStep, StepClass
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate, listed
 
 
 @check_gate("restore.skipped", "contracts 3", Exit.POLICY, "Will every restore run?")
 def restore_skipped(case: CheckCase) -> GateOutcome:
     """A restore that HyOps skips on old state lets the later steps move clients to old data."""
-    for step in case.plan.steps:
-        said = _forecast(case, step)
-        if step.restores and said.outcome in ("skip", "unknown"):
-            state = _state(case, step)
-            day = state.updated_at[:10] if state and state.updated_at else "an unknown day"
-            return GateFailure(
-                f"clients would move to a database from {day}",
-                f"{step.id} would be SKIPPED: {said.why or 'HyOps says nothing of it'}",
-                "a restore that runs",
-                "-f restore=<label> (another label forces the restore). Same label as the leftover: destroy it first",
-            )
-    return ""
+    skipped = _skipped(case, [step for step in case.plan.steps if step.restores])
+    if not skipped:
+        return ""
+    states = [_state(case, step) for step in skipped]
+    days = [state.updated_at[:10] if state and state.updated_at else "an unknown day" for state in states]
+    return GateFailure(
+        f"clients would move to a database from {' and '.join(dict.fromkeys(days))}",
+        listed(f"{step.id} would be SKIPPED: {why}" for step, why in skipped.items()),
+        "a restore that runs",
+        "-f restore=<label> (another label forces the restore). Same label as the leftover: destroy it first",
+    )
 
 
 @check_gate("commit.skipped", "contracts 3", Exit.POLICY, "Will every step that moves clients run?")
 def commit_skipped(case: CheckCase) -> GateOutcome:
     """A skipped commit step would end green with clients where they were."""
-    for step in case.plan.steps:
-        said = _forecast(case, step)
-        if step.step_class is StepClass.COMMIT and said.outcome in ("skip", "unknown"):
-            return GateFailure(
-                "the step that moves clients would not run",
-                f"{step.id} would be SKIPPED: {said.why or 'HyOps says nothing of it'}",
-                "a step that runs",
-                f"set skip_if_state_ok: false on {step.id} in {case.plan.overlay}, in a pull request",
-            )
-    return ""
+    skipped = _skipped(case, [step for step in case.plan.steps if step.step_class is StepClass.COMMIT])
+    if not skipped:
+        return ""
+    return GateFailure(
+        "the step that moves clients would not run",
+        listed(f"{step.id} would be SKIPPED: {why}" for step, why in skipped.items()),
+        "a step that runs",
+        f"set skip_if_state_ok: false on {', '.join(step.id for step in skipped)} in {case.plan.overlay}, in a pull request",
+    )
 
 
 @check_gate("drill.shares", "contracts 3", Exit.POLICY, "Does a drill share nothing with production?")
@@ -86,8 +86,11 @@ def _state_instance(own: BackupIdentity, other: BackupIdentity) -> str:
     return f"state {own.state_instance}" if own.state_instance and same else ""
 
 
-def _forecast(case: CheckCase, step: PlannedStep) -> StepForecast:
-    return next((each for each in case.facts.forecast if each.id == step.id), StepForecast(id=step.id, outcome="unknown"))
+def _skipped(case: CheckCase, steps: Iterable[PlannedStep]) -> dict[PlannedStep, str]:
+    """Return those that would not run, each with why."""
+    said = {each.id: each for each in case.facts.forecast}
+    found = {step: said.get(step.id, StepForecast(id=step.id, outcome="unknown")) for step in steps}
+    return {step: each.why or "HyOps says nothing of it" for step, each in found.items() if each.outcome in ("skip", "unknown")}
 
 
 def _state(case: CheckCase, step: PlannedStep) -> StateFact | None:

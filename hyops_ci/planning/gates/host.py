@@ -6,9 +6,11 @@ from typing import Final
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
 
 MIN_FREE_BYTES: Final = 2 * 1024**3
+MIN_FREE_BESIDE: Final = 512 * 1024**2
+"""Where HyOps does not work: journal, evidence, and what HyOps and Ansible put into the folder for temporary files."""
 MAX_CLOCK_OFFSET: Final = 60.0
 """Seconds."""
 
@@ -87,18 +89,25 @@ def hyops_version(case: CheckCase) -> GateOutcome:
 
 @check_gate("host.disk", "contracts 3", Exit.RUNNER, "Is there room to work?")
 def host_disk(case: CheckCase) -> GateOutcome:
-    """Free bytes where the env lies; an unknown value is reported, not guessed."""
-    free = case.facts.disk_free_bytes
-    if free is None:
+    """Free bytes of each file system that the run writes to; an unknown value is reported, not guessed."""
+    if not case.facts.disks:
         return "free space not measured"
-    if free < MIN_FREE_BYTES:
+    least = {disk: MIN_FREE_BYTES if disk.holds_env else MIN_FREE_BESIDE for disk in case.facts.disks}
+    full = {disk: wanted for disk, wanted in least.items() if disk.free_bytes < wanted}
+    if full:
         return GateFailure(
             "the runner is out of room",
-            f"{free // 1024**2} MiB free",
-            f"at least {MIN_FREE_BYTES // 1024**2} MiB",
-            "make room below the envs folder",
+            listed(f"{disk.place}: {disk.free_bytes // 1024**2} MiB free" for disk in full),
+            listed(f"{disk.place}: at least {wanted // 1024**2} MiB" for disk, wanted in full.items()),
+            "make room there",
         )
-    return f"{free // 1024**3} GiB free"
+    return f"{min(disk.free_bytes for disk in least) // 1024**3} GiB free"
+
+
+@check_gate("lock.host", "contracts 6", Exit.CONFLICT, "Is the env of this host free?")
+def lock_host(case: CheckCase) -> GateOutcome:
+    """A run of another service of the env, or HyOps that still ends after a cancel, holds it."""
+    return as_execute_says(case, "lock.host")
 
 
 @check_gate("host.clock", "contracts 3", Exit.RUNNER, "Is the runner's clock right?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyops_ci.contracts.facts import canonical_ref, upstream_states
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, check_gate
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
 
 
 @check_gate("states.ok", "contracts 3", Exit.HYOPS, "Are the upstream states there?")
@@ -15,11 +15,10 @@ def states_ok(case: CheckCase) -> GateOutcome:
     bad = [(step, ref, status.get(canonical_ref(ref), "not looked at")) for step, ref in needed if status.get(canonical_ref(ref)) != "ok"]
     total = len({canonical_ref(ref) for _, ref in needed})
     if bad:
-        wrong = len({canonical_ref(ref) for _, ref, _ in bad})
-        step, ref, word = bad[0]
+        first = {canonical_ref(ref): f"{step}: {ref} is {word}" for step, ref, word in reversed(bad)}
         return GateFailure(
-            f"{wrong} of {total} upstream states are not ok",
-            f"{step}: {ref} is {word}" + (f", and {wrong - 1} more" if wrong > 1 else ""),
+            f"{len(first)} of {total} upstream states are not ok",
+            listed(first[canonical_ref(ref)] for _, ref, _ in bad),
             f"the {total} upstream states of env {case.plan.env} on this runner",
             "re-apply the upstream module with HyOps, or bring the env's state to this runner",
             "hyops.md",
@@ -51,6 +50,18 @@ def secrets_names(case: CheckCase) -> GateOutcome:
     return f"{len(planned)} of {len(planned)} names"
 
 
+@check_gate("secrets.password", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Is the password of HyOps' bundle there?")
+def secrets_password(case: CheckCase) -> GateOutcome:
+    """A private file of this user or root. An env without a bundle needs none: HyOps then has the secrets in its environment alone."""
+    return as_execute_says(case, "secrets.password")
+
+
+@check_gate("secrets.bundle", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Can HyOps' bundle be opened and written?")
+def secrets_bundle(case: CheckCase) -> GateOutcome:
+    """Whether the password fits is known by the bundle's authentication code: nothing of it is decrypted."""
+    return as_execute_says(case, "secrets.bundle")
+
+
 @check_gate("hyops.preflight", "contracts 3", Exit.HYOPS, "Does HyOps itself say that it can start?")
 def hyops_preflight(case: CheckCase) -> GateOutcome:
     """Exit code, status and every step: ready or skipped. Deferred steps were not examined."""
@@ -58,10 +69,10 @@ def hyops_preflight(case: CheckCase) -> GateOutcome:
     blocked = [step for step in preflight.steps if step.status == "blocked"]
     waiting = [step for step in preflight.steps if step.status == "deferred"]
     if preflight.rc != 0 or preflight.status != "ok" or blocked or preflight.required_failures:
-        first = f"{blocked[0].id}: {blocked[0].reason}" if blocked else preflight.error or f"rc {preflight.rc}, status {preflight.status}"
+        said = listed(f"{step.id}: {step.reason}" for step in blocked) or preflight.error or f"rc {preflight.rc}, status {preflight.status}"
         return GateFailure(
             f"HyOps cannot start; {len(blocked)} blocked, {len(waiting)} not examined",
-            first,
+            said,
             "preflight status ok",
             "follow HyOps' own hint above; then a new run",
             "hyops.md",

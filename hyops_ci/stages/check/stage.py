@@ -44,6 +44,8 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
         case = CheckCase(planned.plan, look(planned))
     answers = run_gates("check", case)
     folder.write_json("gates-check.json", answers.document())
+    for line in answers.also():
+        context.say(line)
     folder.write_model("runner.json", case.facts.runner)
     report = checking.report(case, answers, run_id=context.job.run_id, checked_at=stamp(context.clock.now()))
     folder.write_model("check.json", report)

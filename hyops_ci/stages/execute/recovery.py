@@ -23,7 +23,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.command import child_environment, command_line
 from hyops_ci.execution.grammar import VOCABULARY
-from hyops_ci.execution.leftovers import clean_up
+from hyops_ci.execution.leftovers import BUNDLE, clean_up
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.overlay import runtime_overlay
 from hyops_ci.execution.records import read_state, state_reference
@@ -36,12 +36,13 @@ from hyops_ci.github.actions.commands import MASKED_BY_GITHUB
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.checking import report
 from hyops_ci.redaction import MIN_FORM, Redactor
-from hyops_ci.secrets.password import read_password
+from hyops_ci.secrets.bundle import bundle_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.execute.progress import StepProgress
 from hyops_ci.stages.execution_state import ExecutionState
+from hyops_ci.stages.host_needs import password_file
 from hyops_ci.stages.planned_run import CheckedRun
 from hyops_ci.stages.preview import HyOpsView, ask_preflight, authority_of, command_of, facts_of
 
@@ -81,11 +82,11 @@ class Recovery:
     def bring_secrets(self) -> Mapping[str, str]:
         """Bring fresh secrets into HyOps' bundle and return them; the login is revoked before anything else happens."""
         plan, context = self.plan, self.context
-        password = read_password(plan.vault_password_file or context.environ.get("HYOPS_VAULT_PASSWORD_FILE", ""))
+        bundle = self.runtime.root / BUNDLE
+        password = bundle_password(bundle, password_file(self.run))
         tokens: list[str] = []
         authority = authority_of(self.run, Purpose.EXECUTE, learn=tokens.append)
         required = [ref.key for ref in plan.secrets.refs]
-        bundle = self.runtime.root / "vault" / "bootstrap.vault.env"
         synced = sync(plan.secrets, authority, bundle, password, required, clock=context.clock)
         brought = set(synced.values.values())
         others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1) if value not in brought}

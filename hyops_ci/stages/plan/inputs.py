@@ -140,7 +140,8 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, context: 
 
 def default_branch(client: Client) -> RefFact:
     """Return the branch that a run would be started on: a checkout does not tell which commit GitHub has."""
-    return branch_fact(client, ref=f"refs/heads/{repository_fact(client).default_branch}", sha="HEAD")
+    found = branch_fact(client, ref=f"refs/heads/{repository_fact(client).default_branch}", sha="HEAD")
+    return found.model_copy(update={"commit": ""})
 
 
 def code_owners_text(repository: Path) -> str:

@@ -88,6 +88,8 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
     case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust, warnings=intake.warnings)
     answers = run_gates("plan", case)
     folder.write_json("gates.json", answers.document())
+    for line in answers.also():
+        context.say(line)
     contents = [
         (Source(role="config", path=ask.config_path, sha256=digest_bytes(config_bytes)), config_bytes),
         (overlay_source, overlay),

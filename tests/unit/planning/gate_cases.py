@@ -165,7 +165,7 @@ def check_facts(set_up: GateCase, made: Plan) -> CheckFacts:
         "secret_names": dict.fromkeys((ref.key for ref in made.secrets.refs), True),
         "preflight": {"rc": 0, "status": "ok", "steps": [{"id": step.id, "status": "ready"} for step in blueprint.steps]},
         "identities": [each.document() for each in backup_identities(blueprint)],
-        "disk_free_bytes": 40 * 1024**3,
+        "disks": [{"place": "/srv/envs", "free_bytes": 40 * 1024**3, "holds_env": True}],
         "clock_offset_seconds": 0.2,
     }
     steps, states = changed.get("preflight_steps", {}), changed.get("states_of", {})

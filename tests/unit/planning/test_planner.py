@@ -204,15 +204,21 @@ def test_the_check_digest_covers_what_the_approver_relies_on() -> None:
         made = set_up.plan()
         return checked(made, check_facts(set_up, made)).digest()
 
-    assert digest_of({}) == digest_of({"disk_free_bytes": 9 * 1024**3, "clock_offset_seconds": None, "runner": {"boot_id": "another"}})
+    assert digest_of({}) == digest_of(
+        {
+            "disks": [{"place": "/srv/envs", "free_bytes": 9 * 1024**3, "holds_env": True}],
+            "clock_offset_seconds": None,
+            "runner": {"boot_id": "another"},
+        }
+    )
     assert digest_of({}) != digest_of({"preflight_steps": {"egress": {"status": "skipped"}}})
     assert digest_of({}) != digest_of({"runner": {"name": "another"}})
     assert digest_of({}) != digest_of({"runner_verified": False, "runner": {"trusted": False}})
-    assert digest_of({}) != digest_of({"disk_free_bytes": None})
+    assert digest_of({}) != digest_of({"disks": []})
 
 
 def test_what_could_not_be_known_is_said() -> None:
-    set_up = gate_case({"check": {"disk_free_bytes": None, "runner_verified": False, "runner": {"trusted": False}}})
+    set_up = gate_case({"check": {"disks": [], "runner_verified": False, "runner": {"trusted": False}}})
     made = set_up.plan()
     report = checked(made, check_facts(set_up, made))
     assert report.restore_point.value is None

@@ -22,9 +22,10 @@ from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.doctor.doctor import doctor
-from hyops_ci.operations.doctor.report import TOPICS, Diagnosis
+from hyops_ci.operations.doctor.report import Diagnosis
 from hyops_ci.operations.prepare.environment import PreparedState
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, set_up
+from hyops_ci.planning.needs import NEEDS
 from hyops_ci.stages.context import RunContext, SystemClock
 from tests.ledger.ledger_setup import request
 from tests.support.github import faults
@@ -37,6 +38,13 @@ SERVICE = "pg-ha/lab"
 CONFIG = ".github/dr-dispatch.yml"
 OVERLAY = ".github/dr/lab/postgresql-ha-failover-gcp.yml"
 DATABASE = "platform/postgresql-ha#postgresql_restore_gcp_dr"
+TOPICS = [need.topic for need in NEEDS]
+PREPARED = PreparedState(Path("/opt/dr-dispatch/job-started.sh"), True, Path("/opt/dr-dispatch/0123"), True)
+
+
+@pytest.fixture(autouse=True)
+def prepared_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyops_ci.operations.doctor.doctor.prepared_state", lambda: PREPARED)
 
 
 @pytest.fixture
@@ -98,16 +106,19 @@ def trust(**changes: Any) -> HostTrust:
 def test_all_is_well(site: Site) -> None:
     site.seed_state("org/gcp/wan-hub-network", 50)
     found = look(site)
-    assert [line.topic for line in found.by_topic()] == list(TOPICS)
+    assert list(dict.fromkeys(line.topic for line in found.by_topic())) == TOPICS
     assert (found.exit_code, [line for line in found.lines if line.status == "FAIL"]) == (0, [])
     lines = words(found, *(topic for topic in TOPICS if topic not in ("config", "runner")))
     assert lines == [
         "ok    overlay     committed = on runner, 0 CHANGE_ME inputs, guards closed",
         "ok    restore     would run: postgresql_restore",
         "warn  backup set  the newest one; labels of the repository are not readable here, HyOps reads them at restore time",
+        "ok    probes      tcp 127.0.0.1:5432",
         f"warn  host        does not pin its callers (trust.json); HyOps runs as {getuser()}, the user of hyops-ci (SECURITY.md)",
+        "ok    host        prepared by root: job-started hook, environment 0123",
         "warn  hyops       0.1.4+stand.in, a stand-in: it recovers nothing",
         "ok    secrets     6 of 6 names, values not read",
+        "ok    bundle      there and opened by its password, or none there and none needed; nothing decrypted",
         "ok    vault       a file, in the lab",
         "ok    gate        signed, 1 of jonas",
         "ok    states      3 of 3, oldest 50 d",

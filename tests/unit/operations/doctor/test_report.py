@@ -12,8 +12,9 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.operations.doctor.report import TOPICS, Diagnosis, age_text, backup_set, drill_line, lock_line, topic_of
-from hyops_ci.planning.case import GateResults, load
+from hyops_ci.operations.doctor.report import Diagnosis, age_text, backup_set, drill_line, lock_line
+from hyops_ci.planning.case import GateResults
+from hyops_ci.planning.needs import NEEDS, SeenFrom
 from tests.ledger.ledger_setup import SERVICE, at
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -50,32 +51,12 @@ def tip(state: State | None = None, *, drill: bool = False, when: str = "", **ch
 # ------------------------------------------------------------------------------------------------------- topics
 
 
-def test_every_gate_has_its_topic() -> None:
-    topics = {gate.id: topic_of(gate.id) for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]
-    wanted = {
-        "restore.skipped": "restore",
-        "restore.pin": "overlay",
-        "commit.skipped": "restore",
-        "runner.identity": "runner",
-        "runner.trust": "host",
-        "authority.site": "vault",
-        "approval.gate": "gate",
-        "states.ok": "states",
-        "secrets.names": "secrets",
-        "hyops.preflight": "hyops",
-        "overlay.placeholder": "overlay",
-        "config.ref": "config",
-        "lane.enabled": "config",
-    }
-    assert {gate: topics[gate] for gate in wanted} == wanted
-    assert set(topics.values()) <= set(TOPICS)
-
-
 def test_topics_are_told_in_their_order_whatever_was_asked_first() -> None:
     found = told()
-    for topic in reversed(TOPICS):
+    topics = [need.topic for need in NEEDS]
+    for topic in reversed(topics):
         found.add_ok(topic, "well")
-    assert [line.topic for line in found.by_topic()] == list(TOPICS)
+    assert [line.topic for line in found.by_topic()] == topics
 
 
 def test_a_topic_with_a_no_has_no_yes() -> None:
@@ -126,6 +107,36 @@ def test_what_is_handled_already_is_no_failure() -> None:
     assert [line.status for line in found.lines] == ["warn"]
     assert found.verdict() == "A failover now would do nothing, lock.duplicate: why lock.duplicate"
     assert found.exit_code == 0
+
+
+def test_what_is_handled_already_hides_no_failure() -> None:
+    found = told()
+    found.fail("lock", no("lock.duplicate", Exit.DONE))
+    found.fail("states", no("states.ok", Exit.HYOPS))
+    assert found.exit_code == 9
+    assert found.verdict() == "A failover now would be REFUSED at states.ok (and 1 more). Fix: do"
+
+
+def test_what_could_not_be_seen_is_a_line_of_its_own() -> None:
+    found = told()
+    found.add_ok("hyops", "0.1.4")
+    found.add_unseen("this is a laptop", SeenFrom.RUNNER)
+    runner = [need.topic for need in NEEDS if need.seen_from is SeenFrom.RUNNER and need.topic != "hyops"]
+    assert [line.text_line() for line in found.by_topic() if line.topic != "hyops"] == [
+        f"warn  {topic:<11} not looked at: this is a laptop" for topic in runner
+    ]
+    assert found.verdict().endswith(f"stands in its way. Not looked at from here: {', '.join(runner)}")
+    assert found.exit_code == 0
+    found.add_unseen("what is said above comes first")
+    assert [line.topic for line in found.by_topic()] == [need.topic for need in NEEDS]
+
+
+def test_what_was_looked_at_in_a_copy_is_told_of_the_original() -> None:
+    found = told()
+    found.fail("lock", Refusal("ledger.alarm", "gone", exit_code=Exit.CONFLICT, found="/tmp/x/a.json is old", fix="remove /tmp/x/a.json"))
+    found.rename("/tmp/x", "/home/runner/state")
+    assert found.lines[0].text.endswith("/home/runner/state/a.json is old")
+    assert found.verdict().endswith("Fix: remove /home/runner/state/a.json")
 
 
 # ----------------------------------------------------------------------------------------------------- some lines
