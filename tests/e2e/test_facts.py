@@ -179,6 +179,13 @@ def blocked_runner(incident: Incident) -> None:
     incident.check()
 
 
+def open_password(incident: Incident) -> None:
+    """Anybody may read the password of the env's bundle."""
+    incident.plan()
+    (incident.site.runner / "vault-password").chmod(0o644)
+    incident.check()
+
+
 def odd_overlay(incident: Incident) -> None:
     """Keys that HyOps does not know, and everything that a step may say."""
 
@@ -226,6 +233,7 @@ SCENARIOS: dict[str, Callable[[Incident], object]] = {
         keyless,
         from_a_shell,
         blocked_runner,
+        open_password,
         odd_overlay,
         drill_with_another_blueprint,
         broken_hyops,
