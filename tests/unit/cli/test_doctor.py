@@ -11,8 +11,8 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.cli.doctor import with_github
-from hyops_ci.planning.needs import NEEDS
 from hyops_ci.operations.rehearse.sandbox import Site, set_up
+from hyops_ci.planning.needs import NEEDS
 from hyops_ci.stages.context import SystemClock
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
