@@ -54,8 +54,10 @@ class Condition(StrEnum):
 class SupervisedRun:
     """One supervised HyOps command, from its caller's side."""
 
-    def __init__(self, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> None:
-        self.run_dir = run_dir
+    def __init__(
+        self, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None, cancel: Callable[[], bool] | None = None
+    ) -> None:
+        self.run_dir, self._cancel = run_dir, cancel
         self._on_line, self._on_step = on_line or _ignore, on_step or _ignore
         self._read_to = 0
         self._splitters = {name: LineSplitter() for name in journal.STREAMS}
@@ -84,9 +86,11 @@ class SupervisedRun:
         return cls(order.run_dir, on_line=on_line, on_step=on_step)
 
     @classmethod
-    def attach(cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None) -> SupervisedRun:
-        """Find a run again, from any process; `condition` says what is left of it."""
-        return cls(run_dir, on_line=on_line, on_step=on_step)
+    def attach(
+        cls, run_dir: Path, *, on_line: OnLine | None = None, on_step: OnStep | None = None, cancel: Callable[[], bool] | None = None
+    ) -> SupervisedRun:
+        """Find a run again, from any process; `condition` says what is left of it. `cancel` asks a supervisor of another user to end it."""
+        return cls(run_dir, on_line=on_line, on_step=on_step, cancel=cancel)
 
     @property
     def condition(self) -> Condition:
@@ -138,6 +142,8 @@ class SupervisedRun:
 
     def cancel(self) -> bool:
         """Ask for an end: interrupt, 20 s, SIGTERM, 5 s, SIGKILL. Returns at once; whether a supervisor was there to ask."""
+        if self._cancel is not None:
+            return self._cancel()
         pid = self.view().supervisor_pid
         return bool(pid) and journal.lock_is_held(self.run_dir) and processes.send(pid or 0, signal.SIGINT)
 

@@ -52,6 +52,16 @@ class Bundle:
     leftovers: tuple[str, ...] = ()
     """Names of plaintext files that a crashed HyOps left beside the bundle."""
 
+    @property
+    def there(self) -> bool:
+        """Whether there was a file."""
+        return self.original is not None
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What no output may hold: every value in it, for HyOps reads it whole, and its password."""
+        return tuple(sorted({*self.values.values(), self.password.secret.decode("utf-8", "replace")}))
+
     def merge(self, values: Mapping[str, str]) -> Written:
         """Overlay `values`, keep the others, replace the file atomically (mode 0600, on disk when this returns), until `files.put_back`.
 

@@ -7,19 +7,19 @@ bundle was opened with its password, and the login is revoked before this return
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 from hyops_ci.contracts.base import Clean, Digest, Document, EnvKey, Model, Short, Utc, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
 from hyops_ci.errors import Exit, Refusal, shown
-from hyops_ci.secrets.bundle import Bundle, open_bundle
-from hyops_ci.secrets.password import Password
+from hyops_ci.secrets.bundle import Written
 from hyops_ci.secrets.port import SecretAuthority
 from hyops_ci.secrets.values import normalize
+
+NOT_REVOKED: Final = "the login could not be revoked; it ends by its own limit"
 
 
 class SyncedSecret(Model):
@@ -64,22 +64,47 @@ class Synced:
     """For the redactor: these values, every other one in the bundle (HyOps reads it whole), and the bundle's password."""
 
 
-def sync(
-    plan: SecretPlan, authority: SecretAuthority, bundle_path: Path, password: Password | None, required: Sequence[str], *, clock: Clock
-) -> Synced:
-    """Bring every `required` name from `authority` into the bundle, revoke the login, and return what was done.
+class RuntimeBundle(Protocol):
+    """HyOps' bundle, opened and locked, as far as this needs it."""
 
-    Without a password nothing is written: the values are for the environment of HyOps alone.
+    @property
+    def there(self) -> bool:
+        """Whether there was one before."""
+
+    @property
+    def leftovers(self) -> tuple[str, ...]:
+        """Names of plaintext files that a crashed HyOps left beside it."""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What it held, and its password, for the redactor."""
+
+    def merge(self, values: Mapping[str, str]) -> Written:
+        """Overlay `values`."""
+
+
+def sync(
+    plan: SecretPlan,
+    authority: SecretAuthority,
+    opening: AbstractContextManager[RuntimeBundle | None],
+    required: Sequence[str],
+    *,
+    clock: Clock,
+) -> Synced:
+    """Bring every `required` name from `authority` into the bundle that `opening` opens, revoke the login, and return what was done.
+
+    Where it opens none nothing is written: the values are for the environment of HyOps alone.
 
     Raises Refusal (exit 8, naming keys only) or Fault (exit 12, or 8 for the disk): then the bundle is untouched, the login revoked.
     """
     started = clock.now()
     try:
         refs = chosen_refs(plan, required)
-        with open_bundle(bundle_path, password) if password is not None else nullcontext() as bundle:
+        with opening as bundle:
             secrets = authority.read(refs) if refs else ()
             settled = normalize({secret.key: secret.value for secret in secrets})
             written = bundle.merge(settled.values) if bundle is not None else None
+            hidden, notes = {*settled.values.values(), *(bundle.hidden if bundle is not None else ())}, _notes(bundle)
     finally:
         authority.close()
     versions = {secret.key: secret.version for secret in secrets}
@@ -96,11 +121,8 @@ def sync(
         kept=tuple(shown(name) for name in written.kept) if written is not None else (),
         revoked=authority.revoked,
         bundle_sha256=written.sha256 if written is not None else None,
-        notes=(*settled.notes, *_notes(bundle, authority)),
+        notes=(*settled.notes, *notes, *([] if authority.revoked is not False else [NOT_REVOKED])),
     )
-    hidden = set(settled.values.values())
-    if bundle is not None:
-        hidden |= {*bundle.values.values(), bundle.password.secret.decode("utf-8", "replace")}
     return Synced(manifest, settled.values, tuple(sorted(hidden)))
 
 
@@ -135,13 +157,8 @@ def chosen_refs(plan: SecretPlan, required: Sequence[str]) -> tuple[SecretRef, .
     return tuple(places[key] for key in wanted)
 
 
-def _notes(bundle: Bundle | None, authority: SecretAuthority) -> list[str]:
-    left = bundle.leftovers if bundle is not None else ()
-    notes = [f"plaintext left beside the bundle by an earlier HyOps: {shown(name)}; delete it" for name in left]
-    if authority.revoked is False:
-        notes.append("the login could not be revoked; it ends by its own limit")
+def _notes(bundle: RuntimeBundle | None) -> list[str]:
     if bundle is None:
-        notes.append("the env has no bundle and no password file is named: HyOps had the secrets in its environment alone")
-    elif bundle.original is None:
-        notes.append("there was no bundle before")
-    return notes
+        return ["the env has no bundle and no password file is named: HyOps had the secrets in its environment alone"]
+    notes = [f"plaintext left beside the bundle by an earlier HyOps: {shown(name)}; delete it" for name in bundle.leftovers]
+    return [*notes, *([] if bundle.there else ["there was no bundle before"])]

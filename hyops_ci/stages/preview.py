@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,25 +21,23 @@ from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.authorities import AUTHORITIES
-from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.evidence.conclusions import STAND_IN_VERSION
-from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
-from hyops_ci.execution.overlay import runtime_overlay
-from hyops_ci.execution.question import Answer, ask
-from hyops_ci.execution.records import MAX_FILE, read_preflight, read_states
+from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.records import MAX_FILE
 from hyops_ci.files import UnsafeFile, only_root_writes
+from hyops_ci.hyops_access.own import OwnAccess
+from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.parsing.strict_yaml import read_yaml
-from hyops_ci.portable import user_name
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.host_needs import disks_of, troubles_of
+from hyops_ci.stages.host_needs import disks_of
 from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
@@ -52,7 +50,7 @@ JOB_HOOK: Final = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
 class HyOpsView:
     """What this runner's HyOps makes of the planned overlay, as far as its files and its version say."""
 
-    runtime: Runtime
+    access: HyOpsAccess
     document: Any
     overlay_sha256: str
     blueprint: EffectiveBlueprint
@@ -64,9 +62,26 @@ class HyOpsView:
         return self.asked.result()
 
     @property
+    def runtime(self) -> Runtime:
+        """Where HyOps is, and its env."""
+        return self.access.place.runtime
+
+    @property
     def opened(self) -> bytes:
         """The overlay as it is deployed: exactly the planned guards open."""
         return to_yaml(self.document)
+
+
+@contextmanager
+def hyops_access(run: PlannedRun) -> Iterator[HyOpsAccess]:
+    """Yield the way to HyOps and its files on this runner, for the length of a stage."""
+    plan, context = run.plan, run.context
+    place = Place(Runtime.of(plan, context.home), run.folder.private, context.environ, plan.env_pass)
+    access = OwnAccess(place)
+    try:
+        yield access
+    finally:
+        access.close()
 
 
 def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> CheckFacts:
@@ -76,40 +91,41 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> C
 
     `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here.
     """
-    with ThreadPoolExecutor(1) as beside:
-        view = view_hyops(run, beside)
-        required = view.blueprint.required_env()
-        names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
-        view.asked.result()
-    there = {name: PRESENT for name, found in names.items() if found}
-    environment = child_environment(view.runtime, base=run.context.environ, secrets=there, env_pass=run.plan.env_pass)
-    with runtime_overlay(view.runtime.root, f"{run.context.job.run_id}-check", view.opened) as overlay:
-        preflight = ask_preflight(run, overlay, environment)
-    return facts_of(run, view, names, preflight).model_copy(update={"troubles": troubles_of(run, view.runtime)})
+    with hyops_access(run) as access:
+        with ThreadPoolExecutor(1) as beside:
+            view = view_hyops(run, access, beside)
+            required = view.blueprint.required_env()
+            names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
+            view.asked.result()
+        there = {name: PRESENT for name, found in names.items() if found}
+        overlay = f"{run.context.job.run_id}-check"
+        with lent_overlay(access, overlay, view.opened):
+            preflight = access.preflight(overlay, command_of(run.plan, "preflight"), there)
+        return facts_of(run, view, names, preflight).model_copy(update={"troubles": access.troubles()})
 
 
-def view_hyops(run: PlannedRun, beside: Executor) -> HyOpsView:
+def view_hyops(run: PlannedRun, access: HyOpsAccess, beside: Executor) -> HyOpsView:
     """Return what HyOps' files say, and its version once it has answered `beside`. Raises Refusal for an env that is not there."""
-    plan, runtime = run.plan, Runtime.of(run.plan, run.context.home)
-    require_env(runtime)
-    asked = beside.submit(hyops_version, runtime.hyops, child_environment(runtime, base=run.context.environ, env_pass=plan.env_pass))
+    access.require_env()
+    asked = beside.submit(access.version)
     overlay = run.folder.read("sources/overlay")
-    document, sha256 = read_yaml(overlay, plan.overlay), digest_bytes(overlay)
-    return HyOpsView(runtime, open_guards(document, plan.guards), sha256, effective(document, sha256, runtime.core_root), asked)
+    document, sha256 = read_yaml(overlay, run.plan.overlay), digest_bytes(overlay)
+    found = effective(document, sha256, access.place.runtime.core_root)
+    return HyOpsView(access, open_guards(document, run.plan.guards), sha256, found, asked)
 
 
 def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], preflight: PreflightFact) -> CheckFacts:
     """Return the facts for the check gates, from what HyOps said and what else the runner shows now."""
-    plan, context, blueprint, root = run.plan, run.context, view.blueprint, view.runtime.root
+    plan, context, blueprint, access = run.plan, run.context, view.blueprint, view.access
     siblings = [
         effective(read_yaml(run.folder.read(source.file), source.path), source.sha256, view.runtime.core_root)
         for source in plan.sources
         if source.role == "sibling"
     ]
-    states = read_states(root, [*(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes))], context.clock.now())
+    states = access.states(tuple(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes)), context.clock.now())
     return CheckFacts(
         now=context.clock.now(),
-        runner=identity_of(plan, context),
+        runner=identity_of(plan, context, access),
         runner_verified=run.caller_verified,
         host_keys=tuple(run.host_key.trusted),
         unsigned_ledger=run.host_key.trouble,
@@ -125,7 +141,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         identities=backup_identities(blueprint),
         siblings=tuple(identity for each in siblings for identity in backup_identities(each)),
         sibling_specs_missing=tuple(sorted({ref for each in siblings for ref in each.specs_missing})),
-        disks=disks_of(run, root),
+        disks=disks_of(run, access),
         clock_offset_seconds=context.clock_ahead(),
     )
 
@@ -152,19 +168,6 @@ def effective(document: Any, overlay_sha256: str, core_root: Path) -> EffectiveB
     return read_blueprint(document, overlay_sha256, specs)
 
 
-def ask_preflight(run: PlannedRun, overlay: Path, environment: Mapping[str, str], redact: Callable[[str], str] = str) -> PreflightFact:
-    """Return HyOps' own answer over the runtime copy of the overlay, read after `redact`. One that cannot be had is one that blocks."""
-    command = command_of(run.plan, "preflight")
-    argv = command_line(command, Runtime.of(run.plan, run.context.home), overlay)
-    try:
-        answer = ask(argv, environment, timeout=seconds(command.timeout))
-    except OSError as error:
-        answer = Answer(None, error=f"{argv[0]}: {error.strerror}")
-    if answer.rc is None:
-        return PreflightFact(rc=-1, status="failed", error=answer.error)
-    return read_preflight(redact(answer.stdout), answer.rc)
-
-
 def command_of(plan: Plan, name: str) -> Command:
     """Return one of the planned commands."""
     return next(command for command in plan.commands if command.name == name)
@@ -183,7 +186,7 @@ def authority_of(run: PlannedRun, purpose: Purpose, learn: Callable[[str], None]
     return open_authority(plan.secrets, Access(plan.env_class, purpose, token_for, glass.path if glass else "", learn=learn))
 
 
-def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:
+def identity_of(plan: Plan, context: RunContext, access: HyOpsAccess) -> RunnerIdentity:
     """Return this host as it knows itself and as GitHub calls it: its runner_ref from its own trust file. No job is told a runner's labels.
 
     A host whose trust lists the plan's runner is it; one that lists others only is one of those, and the gate says so.
@@ -196,7 +199,7 @@ def identity_of(plan: Plan, context: RunContext) -> RunnerIdentity:
         runner_ref=plan.runner_ref if plan.runner_ref in refs else next(iter(refs), ""),
         os=platform.system(),
         arch=platform.machine(),
-        user=user_name(),
+        user=access.user(),
         boot_id=boot_id.read_text(encoding="ascii").strip() if boot_id.exists() else "",
         hosted=context.job.runner_environment == "github-hosted",
         trusted=context.trust is not None,

@@ -19,7 +19,7 @@ import pytest
 
 from hyops_ci import files
 from hyops_ci.errors import DispatchError, Refusal
-from hyops_ci.secrets.bundle import LOCK, read_values
+from hyops_ci.secrets.bundle import LOCK, open_bundle, read_values
 from hyops_ci.secrets.password import Password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, check_names, sync
@@ -66,7 +66,7 @@ def test_a_check_then_a_sync_leave_no_login_and_no_trace(
     token_for = TokenFor(bao, {"environment": "dr-prod"})
     authority = open_as(bao, token_for=token_for, learn=learned.append)
     with WatchArgv() as argv:
-        synced = sync(plan_for(bao), authority, bundle_path, password, KEYS, clock=FakeClock())
+        synced = sync(plan_for(bao), authority, open_bundle(bundle_path, password), KEYS, clock=FakeClock())
 
     assert read_values(bundle_path.read_bytes(), password) == VALUES == dict(synced.values)
     manifest = synced.manifest
@@ -123,7 +123,7 @@ class WatchArgv:
 
 def test_the_next_run_sees_new_versions_and_keeps_the_rest(bao: OpenBao, bundle_path: Path, password: Password) -> None:
     def bring(*keys: str) -> Synced:
-        return sync(plan_for(bao), open_as(bao), bundle_path, password, keys, clock=FakeClock())
+        return sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), keys, clock=FakeClock())
 
     bring("POWERDNS_API_KEY", "NETBOX_DB_PASSWORD")
     path = next(ref.path for ref in REFS if ref.key == "POWERDNS_API_KEY")
@@ -143,22 +143,28 @@ def test_the_next_run_sees_new_versions_and_keeps_the_rest(bao: OpenBao, bundle_
 
 
 def test_a_failure_leaves_every_byte_and_no_login(bao: OpenBao, bundle_path: Path, password: Password) -> None:
-    sync(plan_for(bao), open_as(bao), bundle_path, password, ["POWERDNS_API_KEY"], clock=FakeClock())
+    sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), ["POWERDNS_API_KEY"], clock=FakeClock())
     before = bundle_path.read_bytes()
     tokens: list[str] = []
     broken = (*REFS, REFS[0].model_copy(update={"key": "Z_KEY", "field": "Z_KEY"}))
     with pytest.raises(Refusal, match=r"secrets\.missing") as refused:
-        sync(plan_for(bao, refs=broken), open_as(bao, learn=tokens.append), bundle_path, password, [*KEYS, "Z_KEY"], clock=FakeClock())
+        sync(
+            plan_for(bao, refs=broken),
+            open_as(bao, learn=tokens.append),
+            open_bundle(bundle_path, password),
+            [*KEYS, "Z_KEY"],
+            clock=FakeClock(),
+        )
     assert bundle_path.read_bytes() == before
     assert not bao.works(tokens[0])
     none_of(canaries(*tokens), whole_text(refused.value), "the refusal and its traceback")
 
 
 def test_a_wrong_password_logs_in_nowhere(bao: OpenBao, bundle_path: Path, password: Password) -> None:
-    sync(plan_for(bao), open_as(bao), bundle_path, password, ["POWERDNS_API_KEY"], clock=FakeClock())
+    sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), ["POWERDNS_API_KEY"], clock=FakeClock())
     token_for = TokenFor(bao, {"environment": "dr-prod"})
     with pytest.raises(Refusal, match=r"secrets\.bundle"):
-        sync(plan_for(bao), open_as(bao, token_for=token_for), bundle_path, Password("x", b"wrong"), KEYS, clock=FakeClock())
+        sync(plan_for(bao), open_as(bao, token_for=token_for), open_bundle(bundle_path, Password("x", b"wrong")), KEYS, clock=FakeClock())
     assert token_for.audiences == []
 
 
@@ -166,7 +172,7 @@ def test_a_login_that_cannot_be_revoked_is_said(bao: OpenBao, bundle_path: Path,
     policy = 'path "auth/token/lookup-self" { capabilities = ["read"] }\npath "secret/data/hybridops/prod/dns" { capabilities = ["read"] }'
     bao.add_role("dr-stuck", policy, claims={"environment": "dr-prod"})
     plan = plan_for(bao, role="dr-stuck")
-    manifest = sync(plan, open_as(bao, plan=plan), bundle_path, password, ["POWERDNS_API_KEY"], clock=FakeClock()).manifest
+    manifest = sync(plan, open_as(bao, plan=plan), open_bundle(bundle_path, password), ["POWERDNS_API_KEY"], clock=FakeClock()).manifest
     assert manifest.revoked is False
     assert "the login could not be revoked; it ends by its own limit" in manifest.notes
 
@@ -204,5 +210,5 @@ def test_times_are_utc(bao: OpenBao, bundle_path: Path, password: Password) -> N
         def now(self) -> datetime:
             return datetime.now(UTC)
 
-    manifest = sync(plan_for(bao), open_as(bao), bundle_path, password, ["POWERDNS_API_KEY"], clock=Now()).manifest
+    manifest = sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), ["POWERDNS_API_KEY"], clock=Now()).manifest
     assert manifest.started_at < manifest.ended_at

@@ -7,44 +7,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci.contracts.base import seconds, stamp
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
-from hyops_ci.contracts.plan import Command, Plan
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.execution.command import child_environment, command_line
 from hyops_ci.execution.grammar import VOCABULARY
-from hyops_ci.execution.leftovers import BUNDLE, clean_up
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
-from hyops_ci.execution.overlay import runtime_overlay
-from hyops_ci.execution.records import read_state, state_reference
+from hyops_ci.execution.records import state_reference
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
-from hyops_ci.execution.run_records import evidence_files, last_lines, new_runs
 from hyops_ci.execution.streams import printable
-from hyops_ci.execution.supervisor import SupervisorOrder
 from hyops_ci.execution.verification import run_probes
 from hyops_ci.github.actions.commands import MASKED_BY_GITHUB
+from hyops_ci.hyops_access.port import lent_overlay, runtime_bundle
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.checking import report
 from hyops_ci.redaction import MIN_FORM, Redactor
-from hyops_ci.secrets.bundle import bundle_password
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.execute.progress import StepProgress
 from hyops_ci.stages.execution_state import ExecutionState
-from hyops_ci.stages.host_needs import password_file
 from hyops_ci.stages.planned_run import CheckedRun
-from hyops_ci.stages.preview import HyOpsView, ask_preflight, authority_of, command_of, facts_of
+from hyops_ci.stages.preview import HyOpsView, authority_of, command_of, facts_of
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
@@ -56,44 +49,40 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
 class Recovery:
     """One recovery under a claim: secrets, HyOps' preflight, HyOps' deploy, and the proof that the service answers."""
 
-    def __init__(self, run: CheckedRun, view: HyOpsView, claim: Claim, state: ExecutionState, part: PartRecorder, lock: int) -> None:
-        """Prepare it. `state` is filled in on the way; `lock` is the descriptor of the host lock, held as long as HyOps lives."""
+    def __init__(self, run: CheckedRun, view: HyOpsView, claim: Claim, state: ExecutionState, part: PartRecorder) -> None:
+        """Prepare it. `state` is filled in on the way; the env is locked already, for as long as HyOps lives."""
         self.run, self.plan, self.context = run, run.plan, run.context
-        self.view, self.runtime = view, view.runtime
-        self.claim, self.state, self.part, self.lock = claim, state, part, lock
+        self.view, self.access = view, view.access
+        self.claim, self.state, self.part = claim, state, part
         self.redactor = Redactor({})
-        self.hidden: Mapping[str, str] = {}
 
     def carry_out(self) -> None:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
         with self.cleaned_up():
-            secrets = self.bring_secrets()
-            environment = child_environment(self.runtime, base=self.context.environ, secrets=secrets, env_pass=self.plan.env_pass)
-            with runtime_overlay(self.runtime.root, self.context.job.run_id, self.view.opened) as overlay:
-                hyops = HyOpsCall(overlay, environment)
-                self.preflight(hyops)
+            names = self.bring_secrets()
+            with lent_overlay(self.access, self.context.job.run_id, self.view.opened):
+                self.preflight(names)
                 self.part.enter(State.PREFLIGHT_PASSED)
                 # From here on an effect may happen. The push comes first: a run that was superseded stops here.
                 self.run.ledger.advance(self.claim, State.EXECUTING, at=self._now(), mutating=True)
                 self.part.enter(State.EXECUTING)
-                outcome = self.deploy(hyops)
+                outcome = self.deploy()
         self.prove(outcome)
 
-    def bring_secrets(self) -> Mapping[str, str]:
-        """Bring fresh secrets into HyOps' bundle and return them; the login is revoked before anything else happens."""
+    def bring_secrets(self) -> Collection[str]:
+        """Bring fresh secrets into HyOps' bundle and return their names; the login is revoked before anything else happens."""
         plan, context = self.plan, self.context
-        bundle = self.runtime.root / BUNDLE
-        password = bundle_password(bundle, password_file(self.run))
         tokens: list[str] = []
         authority = authority_of(self.run, Purpose.EXECUTE, learn=tokens.append)
         required = [ref.key for ref in plan.secrets.refs]
-        synced = sync(plan.secrets, authority, bundle, password, required, clock=context.clock)
+        synced = sync(plan.secrets, authority, runtime_bundle(self.access), required, clock=context.clock)
         brought = set(synced.values.values())
         others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1) if value not in brought}
         logins = {f"login-{number}": token for number, token in enumerate(dict.fromkeys(tokens), 1)}
         job = {name: context.environ[name] for name in JOB_TOKENS if len(context.environ.get(name, "")) >= MIN_FORM}
-        self.hidden = {**synced.values, **others, **logins, **job}
-        self.redactor = self.state.redactor = Redactor(self.hidden, public_words(plan))
+        hidden, public = {**synced.values, **others, **logins, **job}, public_words(plan)
+        self.redactor = self.state.redactor = Redactor(hidden, public)
+        self.access.give(dict(synced.values), hidden, public)
         self.part.redact = self.redactor.json
         if self.redactor.in_public:
             context.say(f"not hidden, since the plan says the same word: {', '.join(self.redactor.in_public)}")
@@ -101,7 +90,7 @@ class Recovery:
         count = len(synced.manifest.secrets)
         context.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
         self.part.enter(State.SECRETS_READY, names=[each.key for each in synced.manifest.secrets])
-        return synced.values
+        return synced.values.keys()
 
     @contextmanager
     def cleaned_up(self) -> Iterator[None]:
@@ -109,25 +98,27 @@ class Recovery:
         try:
             yield
         finally:
-            running = SupervisedRun.attach(self.run.folder.private / "deploy")
+            running = SupervisedRun.attach(self.access.place.deploy)
             if running.condition is Condition.RUNNING:
                 self.part.note("leftovers", pending="HyOps is ending; its supervisor cleans up after it")
             else:
                 view = running.view()
-                done = view.cleaned or clean_up(self.runtime.root, view.started_at, self.redactor.find).facts()
+                done = view.cleaned or self.access.clean_up(view.started_at)
                 self.part.note("leftovers", **{name: done.get(name) for name in ("removed", "kept", "bundle_kept")})
                 for line in leftover_lines(done):
                     self.context.say(line)
 
-    def preflight(self, hyops: HyOpsCall) -> None:
+    def preflight(self, brought: Collection[str]) -> None:
         """Ask HyOps' own preflight with the real secrets; what the approver relied on must still hold.
 
         Raises Refusal: exit 9 where HyOps cannot start, exit 4 where it would do something else than was approved, or what a gate says.
         """
-        self.part.intent("hyops.preflight", argv=list(command_of(self.plan, "preflight").argv))
-        answer = ask_preflight(self.run, hyops.overlay, hyops.environment, self.redactor.text)
+        command = command_of(self.plan, "preflight")
+        self.part.intent("hyops.preflight", argv=list(command.argv))
+        answer = self.access.preflight(self.context.job.run_id, command, {})
         self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
-        names = {name: name in hyops.environment for name in self.view.blueprint.required_env()}
+        there = {*brought, *(name for name in self.plan.env_pass if name in self.context.environ)}
+        names = {name: name in there for name in self.view.blueprint.required_env()}
         case = CheckCase(self.plan, facts_of(self.run, self.view, names, answer))
         now = report(case, run_gates("check", case), run_id=self.context.job.run_id, checked_at=self._now())
         if now.digest() != self.run.check.digest():
@@ -135,19 +126,15 @@ class Recovery:
         run_count = sum(step.status == "ready" for step in answer.steps)
         self.context.say(f"preflight ok: {run_count} run, {len(answer.steps) - run_count} skip, as approved")
 
-    def deploy(self, hyops: HyOpsCall) -> Outcome:
+    def deploy(self) -> Outcome:
         """Deploy under a supervisor that outlives this process, and return the outcome as judged by what HyOps left."""
-        plan, clock, root = self.plan, self.context.clock, self.runtime.root
+        plan, clock, access = self.plan, self.context.clock, self.access
         command = command_of(plan, "deploy")
         self.part.intent("hyops.deploy", argv=list(command.argv), point_of_no_return=plan.point_of_no_return)
         started = clock.now()
         progress = StepProgress(plan, self.context, self.state.steps, self.part)
-        running = SupervisedRun.start(
-            replace(self._order(command, hyops), remove_after=(hyops.overlay,), clean_up=root),
-            on_line=self.context.hyops_line,
-            on_step=progress,
-            hold=(self.lock,),
-        )
+        access.deploy(self.context.job.run_id, command)
+        running = SupervisedRun.attach(access.place.deploy, on_line=self.context.hyops_line, on_step=progress, cancel=access.cancel)
         with heartbeat(self.claim, plan.service, self.context, running.cancel) as alarms:
             ended = running.wait_past_cancel(STEP_WAIT)
         progress.close()
@@ -155,7 +142,8 @@ class Recovery:
         for alarm in alarms:
             self.part.note("ledger", alarm=alarm)
         view = running.view()
-        states = {step.id: read_state(root, state_reference(step), clock.now()) for step in plan.steps}
+        found = {each.ref: each for each in access.states(tuple(state_reference(step) for step in plan.steps), clock.now())}
+        states = {step.id: found[state_reference(step)] for step in plan.steps}
         since = view.started_at or started
         seen = Observed(plan.steps, view.lines, states, since, ended, plan.blueprint, view.full)
         outcome = self.state.outcome = self._clean(determine_outcome(seen))
@@ -173,25 +161,20 @@ class Recovery:
         )
         return outcome
 
-    def _order(self, command: Command, hyops: HyOpsCall) -> SupervisorOrder:
-        argv, folder = command_line(command, self.runtime, hyops.overlay), self.run.folder.private / command.name
-        words = public_words(self.plan)
-        return SupervisorOrder(argv, hyops.environment, folder, timeout=seconds(command.timeout), secrets=self.hidden, public=words)
-
     def keep_records(self, since: datetime) -> None:
         """Keep the steps, and the part of HyOps' own records that may leave the runner."""
         lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in self.state.steps)
         self.run.folder.write("steps.jsonl", self.redactor.text(lines).encode())
-        for record in new_runs(self.runtime.root, since):
-            for path, content in evidence_files(record, self.state.clean).items():
+        for record in self.access.records(since):
+            for path, content in self.access.record_files(record).items():
                 # The folders are named by HyOps' modules: nothing but the names of a path may be left of a mark.
-                self.run.folder.write(f"hyops/{_NO_NAME.sub('_', self.state.clean(path))}", content)
+                self.run.folder.write(f"hyops/{_NO_NAME.sub('_', self.state.clean(path))}", self._clean_bytes(content))
 
     def show_end_of_log(self, since: datetime) -> None:
         """Show the last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
-        records = new_runs(self.runtime.root, since)
-        for line in last_lines(records[-1], self.state.clean) if records else ():
-            self.context.say(printable(line.encode()))
+        records = self.access.records(since)
+        for line in self.access.record_end(records[-1]) if records else ():
+            self.context.say(printable(self.state.clean(line).encode()))
 
     def prove(self, outcome: Outcome) -> None:
         """Enter the run's last state: HyOps' own report is not proof, the probes are."""
@@ -213,6 +196,9 @@ class Recovery:
         clean = self.state.clean
         steps = tuple(replace(step, reason=clean(step.reason)) for step in outcome.steps)
         return replace(outcome, reasons=tuple(map(clean, outcome.reasons)), deviations=tuple(map(clean, outcome.deviations)), steps=steps)
+
+    def _clean_bytes(self, content: bytes) -> bytes:
+        return self.state.clean(content.decode("utf-8", "replace")).encode()
 
     def _now(self) -> str:
         return stamp(self.context.clock.now())
@@ -236,15 +222,6 @@ def changed(run: CheckedRun, found: str) -> Refusal:
         expected=f"as checked at {run.check.checked_at}",
         fix="start a new run: its approver reads what is true now",
     )
-
-
-@dataclass(frozen=True)
-class HyOpsCall:
-    """The inputs of every HyOps command of this run."""
-
-    overlay: Path
-    """The runtime copy, guards opened."""
-    environment: dict[str, str] = field(repr=False)
 
 
 def public_words(plan: Plan) -> tuple[str, ...]:

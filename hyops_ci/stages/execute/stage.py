@@ -17,9 +17,6 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.execution.leftovers import clean_up
-from hyops_ci.execution.overlay import remove_leftovers
-from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
 from hyops_ci.ledger.vouched_history import previous_bundle
@@ -32,7 +29,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
-from hyops_ci.stages.preview import HyOpsView, view_hyops
+from hyops_ci.stages.preview import HyOpsView, hyops_access, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 
@@ -64,9 +61,15 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     plan = state.plan = require_plan(folder)
     refuse_unfit_job(plan, context)
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
-    with run.reading_ahead() as beside:
-        view = view_hyops(run, beside)
-    view.asked.result()
+    with hyops_access(run) as access:
+        with run.reading_ahead() as beside:
+            view = view_hyops(run, access, beside)
+        view.asked.result()
+        _carry_out(part, run, view, approvals, state)
+
+
+def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: str, state: ExecutionState) -> None:
+    plan, folder = run.plan, run.folder
     refuse_changed_blueprint(run, view)
     state.previous_bundle = previous_bundle(run.head, run.ledger.vouchers)
     keep_envelopes(approvals, folder)
@@ -76,12 +79,12 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
-    with host_lock(view.runtime.root) as lock:
-        part.note("swept", files=[path.name for path in remove_leftovers(view.runtime.root)], **clean_up(view.runtime.root).facts())
-        claim = state.claim = take_claim(run, state.approvals)
-        part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
-        context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
-        Recovery(run, view, claim, state, part, lock).carry_out()
+    view.access.lock()
+    part.note("swept", **view.access.sweep())
+    claim = state.claim = take_claim(run, state.approvals)
+    part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
+    run.context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
+    Recovery(run, view, claim, state, part).carry_out()
 
 
 def refuse_rerun(job: Job) -> None:

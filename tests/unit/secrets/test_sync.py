@@ -7,7 +7,7 @@ import pytest
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.secrets.ansible_vault import encrypt
-from hyops_ci.secrets.bundle import LOCK, NAME, read_values
+from hyops_ci.secrets.bundle import LOCK, NAME, open_bundle, read_values
 from hyops_ci.secrets.bundle_text import render
 from hyops_ci.secrets.password import Password
 from hyops_ci.secrets.sync import SyncManifest, check_names, sync
@@ -25,7 +25,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_values_reach_the_bundle_and_names_the_manifest(path: Path) -> None:
     authority = FakeAuthority(VALUES)
-    synced = sync(plan_of("B_KEY", "A_KEY", "UNNEEDED"), authority, path, PASSWORD, ["B_KEY", "A_KEY", "A_KEY"], clock=FakeClock())
+    synced = sync(
+        plan_of("B_KEY", "A_KEY", "UNNEEDED"), authority, open_bundle(path, PASSWORD), ["B_KEY", "A_KEY", "A_KEY"], clock=FakeClock()
+    )
     assert read_values(path.read_bytes(), PASSWORD) == VALUES == synced.values
     assert authority.asked == ["read A_KEY", "read B_KEY"]
     assert authority.closed == 1
@@ -43,7 +45,7 @@ def test_what_the_plan_does_not_need_is_kept_and_said(path: Path) -> None:
     path.write_bytes(encrypt(render({"OLD_KEY": "canary-old", "A_KEY": VALUES["A_KEY"]}).encode(), PASSWORD.secret))
     (path.parent / "hyops.vaultenv.x1").write_text("")
     authority = FakeAuthority({"A_KEY": VALUES["A_KEY"] + "\n"})
-    synced = sync(plan_of("A_KEY"), authority, path, PASSWORD, ["A_KEY"], clock=FakeClock())
+    synced = sync(plan_of("A_KEY"), authority, open_bundle(path, PASSWORD), ["A_KEY"], clock=FakeClock())
     manifest = synced.manifest
     assert synced.values == {"A_KEY": VALUES["A_KEY"]}
     assert synced.hidden == ("canary-old", "canary-password", VALUES["A_KEY"])
@@ -73,7 +75,7 @@ def test_whatever_fails_nothing_is_touched_and_the_login_ends(path: Path, error:
     before = path.read_bytes() if there else None
     authority = FakeAuthority(VALUES, error)
     with pytest.raises(type(error)):
-        sync(plan_of("A_KEY"), authority, path, PASSWORD, ["A_KEY"], clock=FakeClock())
+        sync(plan_of("A_KEY"), authority, open_bundle(path, PASSWORD), ["A_KEY"], clock=FakeClock())
     assert authority.closed == 1
     assert (path.read_bytes() if path.exists() else None) == before
     assert [file.name for file in path.parent.iterdir() if file.name != LOCK] == [NAME] * there
@@ -82,7 +84,7 @@ def test_whatever_fails_nothing_is_touched_and_the_login_ends(path: Path, error:
 def test_one_bad_value_stops_all(path: Path) -> None:
     authority = FakeAuthority({"A_KEY": "canary-fine", "B_KEY": "canary\x0ccut"})
     with pytest.raises(Refusal) as refused:
-        sync(plan_of("A_KEY", "B_KEY"), authority, path, PASSWORD, ["A_KEY", "B_KEY"], clock=FakeClock())
+        sync(plan_of("A_KEY", "B_KEY"), authority, open_bundle(path, PASSWORD), ["A_KEY", "B_KEY"], clock=FakeClock())
     assert refused.value.found == "B_KEY: holds FF, where HyOps cuts a value"
     assert not path.exists()
     assert authority.closed == 1
@@ -93,14 +95,14 @@ def test_a_wrong_password_stops_before_the_authority_is_asked(path: Path) -> Non
     path.write_bytes(encrypt(b"A=1\n", b"another"))
     authority = FakeAuthority(VALUES)
     with pytest.raises(Refusal, match=r"secrets\.bundle"):
-        sync(plan_of("A_KEY"), authority, path, PASSWORD, ["A_KEY"], clock=FakeClock())
+        sync(plan_of("A_KEY"), authority, open_bundle(path, PASSWORD), ["A_KEY"], clock=FakeClock())
     assert authority.asked == []
 
 
 def test_a_name_without_a_place_stops_before_anything(path: Path) -> None:
     authority = FakeAuthority(VALUES)
     with pytest.raises(Refusal) as refused:
-        sync(plan_of("A_KEY"), authority, path, PASSWORD, ["A_KEY", "Z_KEY", "Y_KEY"], clock=FakeClock())
+        sync(plan_of("A_KEY"), authority, open_bundle(path, PASSWORD), ["A_KEY", "Z_KEY", "Y_KEY"], clock=FakeClock())
     assert (refused.value.gate, refused.value.found) == ("secrets.names", "Y_KEY, Z_KEY")
     assert authority.asked == []
     assert not path.parent.exists()
@@ -124,13 +126,13 @@ def test_names_with_control_characters_in_an_old_bundle_do_not_stop_a_run(path: 
     path.parent.mkdir()
     path.write_bytes(encrypt(b"A\x1b[2JB=old value\n", PASSWORD.secret))
     (path.parent / "hyops.vaultenv.\x1b").write_text("")
-    manifest = sync(plan_of("A_KEY"), FakeAuthority(VALUES), path, PASSWORD, ["A_KEY"], clock=FakeClock()).manifest
+    manifest = sync(plan_of("A_KEY"), FakeAuthority(VALUES), open_bundle(path, PASSWORD), ["A_KEY"], clock=FakeClock()).manifest
     assert manifest.kept == ("A\\u001b[2JB",)
     assert "hyops.vaultenv.\\u001b" in manifest.notes[0]
 
 
 def test_nothing_needed_asks_nobody(path: Path) -> None:
     authority = FakeAuthority({})
-    assert sync(plan_of(), authority, path, PASSWORD, [], clock=FakeClock()).manifest.secrets == ()
+    assert sync(plan_of(), authority, open_bundle(path, PASSWORD), [], clock=FakeClock()).manifest.secrets == ()
     assert check_names(plan_of(), authority, []) == {}
     assert authority.asked == []

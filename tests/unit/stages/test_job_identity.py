@@ -18,6 +18,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import verify
+from hyops_ci.hyops_access.own import OwnAccess
 from hyops_ci.identity.issuer_keys import NAME as KEYS
 from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, endpoint, set_up
@@ -111,8 +112,9 @@ class Host:
         for module in ("check", "execute"):
             for name in ("require_plan", "planned_run"):
                 monkeypatch.setattr(f"hyops_ci.stages.{module}.stage.{name}", trap("plan"))
-        for name in ("open_authority", "hyops_version", "ask_preflight", "require_env"):
-            monkeypatch.setattr(f"hyops_ci.stages.preview.{name}", trap(name))
+        monkeypatch.setattr("hyops_ci.stages.preview.open_authority", trap("open_authority"))
+        for name in ("require_env", "version", "preflight"):
+            monkeypatch.setattr(OwnAccess, name, trap(name))
         launcher = self.site.runner / "hyops"
         launcher.write_text(f"#!/bin/sh\ntouch {self.site.root / 'hyops-was-started'}\n")
 
