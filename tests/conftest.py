@@ -12,6 +12,7 @@ __all__ = ["pytest_terminal_summary"]
 
 # Time limits per example say more about the machine than about the code; pytest-timeout ends what hangs.
 settings.register_profile("house", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=25)  # what tests/support/examples.py takes its share from
 if settings.get_current_profile_name() == "default":  # under CI hypothesis chooses its own: no limits, no randomness
     settings.load_profile("house")
 

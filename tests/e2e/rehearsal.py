@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,10 @@ class Rehearsal:
     def tip(self) -> Tip:
         """Where the ledger stands, as a host sees it that never looked before."""
         return Ledger.over_git(str(self.folder / "ledger.git"), SERVICE, state_dir=self.folder.parent / "fresh").tip()
+
+
+Rehearsed = Callable[[str], Rehearsal]
+"""The fixture `rehearsed`: a scenario -> its rehearsal."""
 
 
 def rehearse(folder: Path, *words: str | Path) -> Rehearsal:

@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
-from tests.e2e.rehearsal import rehearse
+from tests.e2e.rehearsal import Rehearsed
 from tests.unit.evidence.test_cases import forged
 
 pytestmark = pytest.mark.e2e
@@ -26,16 +26,9 @@ WORDS = frozenset({"ended_at", "next", "not_proven"})
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+def sealed(rehearsed: Rehearsed) -> Bundles:
     """The bundle of a scenario of the rehearsal."""
-    done: dict[str, Path] = {}
-
-    def once(scenario: str) -> Path:
-        if scenario not in done:
-            done[scenario] = rehearse(tmp_path_factory.mktemp("rehearsal") / "it", "--scenario", scenario).bundle
-        return done[scenario]
-
-    return once
+    return lambda scenario: rehearsed(scenario).bundle
 
 
 SCENARIOS = ["recovered", "failed-step", "denied", "duplicate", "hold"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,10 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS
-from tests.e2e.rehearsal import SERVICE, Rehearsal, forms, hyops_ci, places, processes_of, rehearse, secrets_of
+from tests.e2e.rehearsal import SERVICE, Rehearsal, Rehearsed, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 pytestmark = pytest.mark.e2e
 S = State
-Rehearsed = Callable[[str], Rehearsal]
 
 UNTOUCHED = ("primary", "onprem", 0, 0, None)
 GONE_OVER = ("failed_over", "gcp", 1, 1, S.COMPLETED_WITH_EXCEPTIONS)
@@ -53,24 +51,15 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
 """Scenario -> outcome, exit code, start of the headline (docs/design/texts.md 1), and the ledger: position, serves, moves, epoch, state."""
 
 
-@pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
-    """Each scenario once per process, when it is first asked for."""
-    done: dict[str, Rehearsal] = {}
-
-    def ask(scenario: str) -> Rehearsal:
-        if scenario not in done:
-            done[scenario] = rehearse(tmp_path_factory.mktemp("rehearsal") / scenario, "--scenario", scenario)
-        return done[scenario]
-
-    return ask
+QUICK = {"recovered", "denied", "failed-step", "duplicate", "hold"}
+"""Those that `./dev test quick` rehearses, too: tests/e2e/test_one_story.py looks at the same."""
 
 
 def test_every_scenario_has_its_expectation() -> None:
     assert set(EXPECTED) == set(SCENARIOS)
 
 
-@pytest.mark.parametrize("scenario", EXPECTED)
+@pytest.mark.parametrize("scenario", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in EXPECTED])
 def test_a_scenario_ends_as_it_should(scenario: str, rehearsed: Rehearsed) -> None:
     rehearsal, (outcome, code, headline, _) = rehearsed(scenario), EXPECTED[scenario]
     assert rehearsal.ended.returncode == code, rehearsal.ended.stderr

@@ -331,6 +331,7 @@ def test_a_killed_caller_loses_nothing(rig: Rig) -> None:
     assert not overlay.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.1, 0.18, 0.26, 0.5])
 def test_a_caller_killed_at_any_moment_leaves_all_or_nothing(rig: Rig, delay: float) -> None:
     """Either HyOps was never started, or its run has an end; never an orphan that nobody knows of."""

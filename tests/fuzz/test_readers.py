@@ -48,12 +48,13 @@ from hyops_ci.signing.dsse import open_envelope, read_envelopes
 from hyops_ci.stages.handover import contents
 from hyops_ci.stages.origin import origin_in
 from tests.fuzz.mutations import changed, damaged, encoded, spoiled
+from tests.support.examples import examples
 from tests.unit.intake.cases import CASES as INTAKE
 from tests.unit.intake.cases import config
 from tests.unit.planning.gate_cases import gate_case, over
 
 ROOT = Path(__file__).parents[2]
-FUZZ = settings(max_examples=int(os.environ.get("FUZZ", "60")), suppress_health_check=list(HealthCheck), deadline=None)
+FUZZ = settings(max_examples=int(os.environ.get("FUZZ") or examples(60)), suppress_health_check=list(HealthCheck), deadline=None)
 CONTRACTS = ROOT / "tests" / "cases" / "contracts" / "accept"
 NOW = datetime(2026, 11, 23, 13, 40, tzinfo=UTC)
 BASE = gate_case({})

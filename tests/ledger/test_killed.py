@@ -61,6 +61,7 @@ def test_killed_at(made: Ledger, remote: Path, tmp_path: Path, point: str, when:
     git(remote, "fsck", "--strict")
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(made: Ledger, remote: Path, tmp_path: Path) -> None:
     """A clean host each time, so that the cache, too, is cut off while it is being made."""
     chance = random.Random(7)

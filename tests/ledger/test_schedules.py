@@ -54,6 +54,7 @@ def test_a_seed_is_a_schedule() -> None:
     assert one.sim.head == other.sim.head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runs", "budget", "states"),
     [
@@ -158,6 +159,7 @@ PLANTS: list[tuple[Plant, str, str, Budget]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plant", "kind", "runs", "budget"), PLANTS)
 def test_a_planted_fault_is_found_in_the_nights_of_two(
     plant: Plant, kind: str, runs: str, budget: Budget, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hyops_ci.cli.app import COMMANDS, cli, main
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.signing.dsse import new_key
+from tests.support.examples import examples
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def test_a_key_that_is_no_approvers(run: Run, tmp_path: Path) -> None:
     assert (said.code, said.error["gate"]) == (6, "approval.key")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))))
 @pytest.mark.parametrize("words", [("validate",), ("config", "explain"), ("evidence", "verify"), ("evidence", "show")], ids=" ".join)
 def test_no_bytes_give_a_traceback(words: tuple[str, ...], content: bytes, run: Run, tmp_path: Path) -> None:

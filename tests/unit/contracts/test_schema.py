@@ -19,6 +19,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.intake.kinds import kind_of
 from hyops_ci.intake.validate import is_moment as is_moment_fast
 from hyops_ci.parsing.strict_json import read_object
+from tests.support.examples import examples
 from tests.unit.contracts.documents import CASES, accepted, refused, verdicts
 
 ROOT = Path(__file__).parents[3]
@@ -138,7 +139,7 @@ def mutated(value: Any, place: tuple[Any, ...], how: str, new: Any, name: str) -
     return new
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(st.data())
 def test_schema_and_model_agree_on_changed_documents(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(ACCEPTED)))

@@ -137,6 +137,7 @@ print(point)
 """
 
 
+@pytest.mark.slow
 def test_sealing_survives_kill_9_at_every_file_it_touches(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, "-c", KILLER, str(tmp_path)], capture_output=True, text=True, env=environment, check=False)

@@ -58,6 +58,7 @@ def test_a_signature_is_asked_for(bundle: Path, tmp_path: Path) -> None:
     assert verify(unsigned, trusted_keys=[key], require_signature=True).exit_code == 11
 
 
+@pytest.mark.slow  # in the quick tests, tests/e2e/test_rehearsal.py changes some
 @pytest.mark.parametrize("signer", [None, by_jonas], ids=["unsigned", "signed"])
 def test_every_single_changed_byte_is_seen(tmp_path: Path, signer: Callable[[bytes, str], dict[str, object]] | None) -> None:
     path = sample_run.small(tmp_path / "run", tmp_path / "b.tar", signer).path

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.replay import NAME, spend_token
 from hyops_ci.identity.token import LEEWAY
+from tests.support.examples import examples
 
 NOW = 1_795_440_994.0
 
@@ -42,7 +43,7 @@ def test_it_is_forgotten_only_when_it_can_no_longer_be_valid(tmp_path: Path) -> 
     assert set(json.loads((tmp_path / NAME).read_text())) == {"sha256:b"}
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(used=st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 40)), max_size=25))
 def test_within_its_life_a_token_counts_once_in_any_order(used: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("state")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.identity.token import LEEWAY, MAX_CHARACTERS, token_unavailable, verify_token
+from tests.support.examples import examples
 from tests.support.issuer import ISSUER, signing_key
 from tests.unit.identity.test_caller_cases import assert_no_token
 from tests.unit.identity.token_cases import NOW, TokenCase, assemble
@@ -23,7 +24,7 @@ def read(token: str, now: float = NOW) -> dict[str, Any]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_token_changed_in_any_character_is_none(data: st.DataObject) -> None:
     token = TokenCase().made()

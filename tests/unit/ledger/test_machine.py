@@ -17,6 +17,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
 from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, request, signed, subject
+from tests.support.examples import examples
 
 TYPES = (DecisionType.FAILOVER, DecisionType.FAILBACK_ONPREM, DecisionType.BURST)
 AFTER_CLAIM = sorted(
@@ -161,4 +162,4 @@ def may_be_taken(tip: Tip, drill: bool, now: str) -> bool:
 
 
 TestLedgerMachine = LedgerMachine.TestCase
-TestLedgerMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLedgerMachine.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)

@@ -15,6 +15,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.planner import Recorded
+from tests.support.examples import examples
 from tests.unit.planning.gate_cases import CASES, GateCase, check_facts, checked, gate_case, load
 
 PLANS = sorted((CASES / "plans" / "accept").glob("*.yml"))
@@ -167,7 +168,7 @@ def outcome(case: dict[str, Any]) -> bytes:
         return canonical(refusal.to_json())
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(decision=DECISIONS, inputs=INPUTS)
 def test_the_same_inputs_give_the_same_bytes(decision: dict[str, Any], inputs: dict[str, Any]) -> None:
     case = {"decision": decision, "overlay": {"restore": {"inputs": inputs}}}
@@ -175,7 +176,7 @@ def test_the_same_inputs_give_the_same_bytes(decision: dict[str, Any], inputs: d
     assert first == outcome(json.loads(json.dumps(case)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     inputs=INPUTS,
     step=st.sampled_from(["egress", "vms", "restore", "dns"]),

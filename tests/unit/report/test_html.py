@@ -16,6 +16,7 @@ from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown
+from tests.support.examples import examples
 from tests.unit.evidence import sample_run
 
 EVIL = "</style></dd><script>alert(1)</script>`````\u202e\x1b[31m\n# heading <img src=x onerror=y>"
@@ -142,7 +143,7 @@ NAMES = ("result.json", "decision.json", "plan.json", "check.json", "objectives.
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(name=st.sampled_from((*NAMES, "manifest.dsse.json", "approvals/x.json", "parts/plan/events.jsonl")), content=st.binary() | JSON)
 def test_nothing_in_a_bundle_breaks_a_report(name: str, content: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.getbasetemp() / "report"

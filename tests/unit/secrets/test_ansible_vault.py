@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.secrets.ansible_vault import HEADER, NotAVault, WrongPassword, decrypt, encrypt
+from tests.support.examples import examples
 
 VAULT = encrypt(b"A=1\n", b"password", salt=bytes(range(32)))
 
@@ -21,7 +22,7 @@ def test_salts_are_fresh() -> None:
     assert encrypt(b"same", b"password") != encrypt(b"same", b"password")
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.binary(max_size=200), st.binary(min_size=1, max_size=40))
 def test_round_trip(plain: bytes, password: bytes) -> None:
     assert decrypt(encrypt(plain, password), password) == plain

@@ -20,6 +20,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.errors import WITHOUT_GITHUB
 from hyops_ci.github.api.responses import Conflict, Forbidden, NotFound, Rejected, Response, Unauthorized
 from hyops_ci.http.client import HttpClient, Reply
+from tests.support.examples import examples
 from tests.support.github.server import FakeGitHub
 from tests.unit.github.scripted import BAD_GATEWAY, FINE, TOKEN, Asking, Scripted, Time, failed, said
 
@@ -316,7 +317,7 @@ json_values = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(50))
 @given(
     status=st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503]),
     body=st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()),

@@ -28,6 +28,7 @@ from hyops_ci.operations.rehearse.sandbox import APPROVER, Site, set_up
 from hyops_ci.planning.needs import NEEDS
 from hyops_ci.stages.context import RunContext, SystemClock
 from tests.ledger.ledger_setup import request
+from tests.support.examples import examples
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
@@ -355,13 +356,13 @@ values = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=10)
 garbage = st.one_of(st.binary(max_size=60), st.recursive(values, lambda inner: st.dictionaries(st.text(max_size=8), inner, max_size=3)))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from([CONFIG, OVERLAY]), content=garbage)
 def test_anything_instead_of_a_file(path: str, content: Any, shared: Shared) -> None:
     tell(shared, path, content if isinstance(content, bytes) else yaml.safe_dump(content).encode())
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), path=st.sampled_from([CONFIG, OVERLAY]))
 def test_anything_at_one_place_of_a_file(data: st.DataObject, path: str, shared: Shared) -> None:
     document = yaml.safe_load(shared.texts[path])

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.operations.prepare.packages import Incomplete, make_environment, read_wheels
+from tests.support.examples import examples
 
 LIBRARY = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 ONE = {"one/__init__.py": b"", "one/deep/er/data.bin": bytes(range(256)), "one-1.0.data/purelib/flat.py": b"X = 1\n"}
@@ -93,7 +94,7 @@ places = st.sampled_from(
 changes = st.lists(st.tuples(places, st.sampled_from(["file", "empty", "link", "folder", "pipe", "gone"])), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=changes, built=st.booleans())
 def test_whatever_is_there_the_same_environment_is_left(changes: list[tuple[str, str]], built: bool, wheels: tuple[str, Path]) -> None:
     packages = read_wheels(wheels[0], str(wheels[1]))

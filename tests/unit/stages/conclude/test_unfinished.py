@@ -31,6 +31,7 @@ from hyops_ci.stages.handover import RunDir, new_run
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import headline_context, seal_run
+from tests.support.examples import examples
 from tests.unit.evidence import sample_run
 
 S = State
@@ -119,7 +120,7 @@ def walked_to(run: RunDir, state: State, world: RunContext) -> None:
             part.enter(each)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.sampled_from(OPEN), error=errors)
 def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
     before: State, error: DispatchError, world: RunContext, folders: list[Iterator[Path]]
