@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hyops_ci.operations.approve import PendingRun
 
 TOKENS = ("DR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
-"""First of these that is set. A job's step gets DR_TOKEN; `gh auth token` gives a person theirs."""
+"""First of these that is set, for GitHub's API and ledgers on its server. A step gets DR_TOKEN; `gh auth token` gives a person theirs."""
 
 
 def connect(repository: str = "") -> Client:
@@ -26,21 +26,22 @@ def connect(repository: str = "") -> Client:
     from hyops_ci.github.api.client import API, Client
 
     address = os.environ.get("GITHUB_API_URL") or API
-    return Client.connect(_repository(repository), token=_token(*TOKENS), api_url=address, say=say)
+    return Client.connect(repository_named(repository), token=_token(*TOKENS), api_url=address, say=say)
 
 
 def connect_for_runners(repository: str = "") -> Client | None:
-    """GitHub with a token that may list runners: DR_RUNNER_TOKEN, or an App's key. None without one.
+    """GitHub with a token that may list runners: DR_RUNNER_TOKEN, an App's key, or in a shell a person's own. None without one.
 
     An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (docs/design/github.md 4).
     """
     from hyops_ci.github.api.client import API, AppKey, Client
 
-    found = _repository(repository)
+    found = repository_named(repository)
     address = os.environ.get("GITHUB_API_URL") or API
-    if token := _token("DR_RUNNER_TOKEN"):
-        return Client.connect(found, token=token, api_url=address, say=say)
     app, key_file = os.environ.get("DR_APP_ID"), os.environ.get("DR_APP_KEY_FILE")
+    in_shell = os.environ.get("GITHUB_ACTIONS") != "true"
+    if token := _token("DR_RUNNER_TOKEN") or ("" if app or not in_shell else _token(*TOKENS)):
+        return Client.connect(found, token=token, api_url=address, say=say)
     if not app or not key_file:
         return None
     try:
@@ -57,7 +58,7 @@ def connect_for_runners(repository: str = "") -> Client | None:
     return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
 
 
-def _repository(named: str) -> str:
+def repository_named(named: str = "") -> str:
     """Return the repository that was named, else the job's, else GH_REPO."""
     return named or os.environ.get("GITHUB_REPOSITORY") or os.environ.get("GH_REPO", "")
 
@@ -108,6 +109,14 @@ def remote_at(named: str, server: str) -> str:
 def token_for(remote: str, server: str, *names: str) -> str:
     """The token for a remote that a config named: it is for GitHub's server, and whatever the config says, it is sent nowhere else."""
     return _token(*names) if remote.startswith(f"{server}/") else ""
+
+
+def ledger_token(remote: str, *, person: bool) -> str:
+    """Return the token for a ledger in a shell: a person's for GitHub's server, and DR_TOKEN for wherever that person named.
+
+    `person`: the remote was named on the command line, or by root on this host, and not by a config.
+    """
+    return token_for(remote, server_url(), *TOKENS) or (_token("DR_TOKEN") if person else "")
 
 
 def home_folder() -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import checkout_option, format_option
 
 if TYPE_CHECKING:
     from hyops_ci.stages.context import RunContext
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 @click.option("--service", required=True, help="name/env.")
 @click.option("--action", type=click.Choice(["failover", "failback"]), default="failover", show_default=True)
 @click.option("--restore", default="latest", show_default=True, help="latest, or a backup label.")
-@click.option(
-    "--repository", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(), help="A clone with config and overlays."
-)
+@checkout_option
 @click.option("--ledger", default="", help="Path or URL of the ledger; else the host's, or the config's.")
 @format_option
-def command(service: str, action: str, restore: str, repository: Path, ledger: str, output: str) -> int:
+def command(service: str, action: str, restore: str, checkout: Path, ledger: str, output: str) -> int:
     """Ask everything that plan and check would ask, and say what stands in the way. Changes nothing, reads no secret value.
 
     On the runner's host it looks at HyOps and its states; with GH_TOKEN and GH_REPO also at branch, approval gate and ledger,
@@ -36,10 +34,10 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
     from hyops_ci.cli.shell import shell_context
     from hyops_ci.operations.doctor.doctor import doctor
 
-    world = shell_context(checkout_config(repository), ledger=ledger, trust=host_trust())
+    world = shell_context(checkout_config(checkout), ledger=ledger, trust=host_trust())
     named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
     world = with_github(world) if named else world
-    report = doctor(service, action, repository, world, restore=restore, runners=connect_for_runners() if named else None)
+    report = doctor(service, action, checkout, world, restore=restore, runners=connect_for_runners() if named else None)
     document = {
         "service": service,
         "action": action,
@@ -52,13 +50,7 @@ def command(service: str, action: str, restore: str, repository: Path, ledger: s
 
 
 def with_github(world: RunContext) -> RunContext:
-    """Return the context with GitHub where there is a token; unless another ledger is named it is the repository's own."""
-    from hyops_ci.cli.connect import TOKENS, connect, remote_at, server_url
+    """Return the context with GitHub where there is a token."""
+    from hyops_ci.cli.connect import TOKENS, connect
 
-    if not any(os.environ.get(name) for name in TOKENS):
-        return world
-    client = connect()
-    token = next(token for name in TOKENS if (token := os.environ.get(name, "").strip()))
-    remote = world.ledger_remote or remote_at(client.repository, server_url())
-    reached = token if remote.startswith(f"{server_url()}/") else world.ledger_token
-    return replace(world, github=client, ledger_remote=remote, ledger_token=reached)
+    return replace(world, github=connect()) if any(os.environ.get(name) for name in TOKENS) else world

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli import ledger_show
-from hyops_ci.cli.ledger_options import config_type, open_ledger, refuse_site, remote_option, service_option, sites_of, vouchers_of
+from hyops_ci.cli.ledger_options import (
+    open_ledger,
+    open_standby,
+    refuse_site,
+    remote_option,
+    reviewed_option,
+    service_option,
+    sites_of,
+    vouchers_of,
+)
 from hyops_ci.cli.options import format_option, gather
 
 if TYPE_CHECKING:
@@ -30,7 +39,7 @@ command.add_command(ledger_show.command)
 @remote_option
 @click.option("--service", default="", help="name/env.")
 @click.option("--all", "every", is_flag=True, help="Every service of the config; one that has a ledger is left as it is.")
-@click.option("--config", type=config_type, help="The config that says where each service is at home.")
+@reviewed_option
 @click.option("--home", "home_site", default="", help="The site where the service lives now, where that is not its home in the config.")
 @format_option
 def init_ledger(remote: str, service: str, every: bool, config: Path | None, home_site: str, output: str) -> int:
@@ -42,14 +51,15 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
     from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 
     made: list[tuple[str, bool, Tip]] = []
-    for name, home in _homes(service, every, config, home_site):
-        ledger = open_ledger(remote, name)
+    known = read_config(config.read_bytes(), str(config))[0] if config is not None else None
+    ledgers = [(name, home, open_ledger(remote, name, known)) for name, home in _homes(service, every, config, home_site)]
+    for name, home, ledger in ledgers:
         try:
             made.append((name, True, ledger.init(home, stamp(datetime.now(UTC)))))
         except Refusal as refusal:
             if not every or refusal.gate != "ledger.exists":
                 raise
-            ledger.vouchers = vouchers_of(read_config(config.read_bytes(), str(config))[0], name) if config is not None else None
+            ledger.vouchers = vouchers_of(known, name) if known is not None else None
             made.append((name, False, ledger.tip()))
     lines = [
         f"made dr-ledger/{name}: {name} serves from {tip.serves}"
@@ -57,7 +67,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
         else f"kept dr-ledger/{name}: it is there, epoch {tip.epoch}, serves from {tip.serves}"
         for name, new, tip in made
     ]
-    commands = protection(remote)
+    commands = protection(ledgers[0][2].place)
     document = {
         "ledgers": [{"branch": f"dr-ledger/{name}", "made": new, "tip": tip.document()} for name, new, tip in made],
         "ruleset": RULES_OF_LEDGER,
@@ -92,22 +102,25 @@ def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Se
 @remote_option
 @click.option("--standby", required=True, help="Path or URL of the second remote. Its token, if any, is in DR_STANDBY_TOKEN.")
 @service_option
+@reviewed_option
 @click.option("--follow", is_flag=True, help="Also bring the standby up to the primary, where that one is ahead.")
 @format_option
-def merge_ledger(remote: str, standby: str, service: str, follow: bool, output: str) -> int:
+def merge_ledger(remote: str, standby: str, service: str, config: Path | None, follow: bool, output: str) -> int:
     """Bring the ledger up to its standby after a run with GitHub down. Fast-forward only: where both have grown, nothing is changed."""
     from hyops_ci.cli.ledger_show import line_of
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.file import read_config
     from hyops_ci.ledger.standby import merge
     from hyops_ci.ledger.store import Relation
 
-    primary, second = open_ledger(remote, service), open_ledger(standby, service, "DR_STANDBY_TOKEN")
+    known = read_config(config.read_bytes(), str(config))[0] if config else None
+    primary, second = open_ledger(remote, service, known), open_standby(standby, service)
     merged = merge(primary, second, follow=follow)
     moved = len(merged.transitions)
     said = {
         Relation.EQUAL: "nothing to do: both hold the same",
-        Relation.BEHIND: f"merged: {remote} went on by {moved} to what {standby} holds; runs on GitHub are no longer blocked",
-        Relation.AHEAD: f"followed: {standby} went on by {moved} to what {remote} holds"
+        Relation.BEHIND: f"merged: {primary.place} went on by {moved} to what {standby} holds; runs on GitHub are no longer blocked",
+        Relation.AHEAD: f"followed: {standby} went on by {moved} to what {primary.place} holds"
         if moved
         else "nothing to do: the standby is behind; --follow brings it up",
     }
@@ -125,7 +138,7 @@ class SettleOptions:
     service: str
     serves: str
     reason: str
-    config: Path
+    config: Path | None
     keys: tuple[Path, ...]
     adopt: bool
 
@@ -135,7 +148,7 @@ class SettleOptions:
 @service_option
 @click.option("--serves", required=True, help="The site that serves clients: you looked.")
 @click.option("--reason", required=True, help="What you looked at, and what it showed.")
-@click.option("--config", type=config_type, required=True, help="The config that names the approvers.")
+@reviewed_option
 @click.option(
     "--key",
     "keys",
@@ -161,12 +174,15 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     from hyops_ci.ledger.settlement import settling_approvers, sign_settlement
     from hyops_ci.signing.dsse import load_key
 
-    config, service, serves, reason = options.config, options.service, options.serves, options.reason
+    service, serves, reason = options.service, options.serves, options.reason
+    config = options.config
+    if config is None:
+        raise click.UsageError("name --config: the one that names the approvers")
     known, _ = read_config(config.read_bytes(), str(config))
     home_site, sites = sites_of(known, service)
     if serves not in sites:
         refuse_site(f"--serves {serves}", config, sites)
-    ledger, at = open_ledger(options.remote, service), stamp(datetime.now(UTC))
+    ledger, at = open_ledger(options.remote, service, known), stamp(datetime.now(UTC))
     private = [load_key(key) for key in options.keys]
     people = settling_approvers(private, known.approvals.approvers, known.approvals.quorum)
     if not options.adopt:

@@ -8,24 +8,62 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.text import shell
+
 if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.ledger.vouching import Vouchers
 
 remote_option = click.option(
-    "--remote", required=True, help="Path or URL of the repository that holds the branch. The token, if any, is in DR_TOKEN."
+    "--remote",
+    default="",
+    help="Path or URL of the repository that holds the branch; else ledger.repository of the config, or GH_REPO. "
+    "The token, if any, is in DR_TOKEN; on GitHub's server also GH_TOKEN or GITHUB_TOKEN.",
 )
 service_option = click.option("--service", required=True, help="name/env.")
 config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-def open_ledger(remote: str, service: str, variable: str = "DR_TOKEN") -> Ledger:
-    """The ledger as this user of this host sees it. The token is in that variable of the environment."""
+def _config_here() -> Path | None:
+    """The config of the checkout that this is called in; None outside of one."""
+    from hyops_ci.config.file import CONFIG_PATH
+
+    return Path(CONFIG_PATH) if Path(CONFIG_PATH).is_file() else None
+
+
+reviewed_option = click.option(
+    "--config", type=config_type, default=_config_here, help="The reviewed config.  [default: .github/dr-dispatch.yml here, if it is there]"
+)
+
+
+def open_ledger(remote: str, service: str, config: DispatchConfig | None = None) -> Ledger:
+    """The ledger as this user of this host sees it. Raises Refusal (exit 2) where nothing says where it is."""
+    from hyops_ci.cli.connect import ledger_token, remote_at, repository_named, server_url, state_dir
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.ledger.ledger import Ledger
+
+    configured = (config.ledger.repository if config else None) or repository_named()
+    if not remote and not configured:
+        raise Refusal(
+            "ledger.remote",
+            "no ledger is named",
+            exit_code=Exit.USAGE,
+            found="no --remote, no config with ledger.repository, no GH_REPO",
+            expected="a path or URL of the repository that holds dr-ledger/*",
+            fix=shell("hyops-ci ledger show --remote https://github.com/<owner>/<repository> --service {}", service),
+            docs="ledger.md",
+        )
+    place = remote or remote_at(configured, server_url())
+    return Ledger.over_git(place, service, state_dir=state_dir(), token=ledger_token(place, person=bool(remote)))
+
+
+def open_standby(remote: str, service: str) -> Ledger:
+    """The second ledger, with the token in DR_STANDBY_TOKEN."""
     from hyops_ci.cli.connect import state_dir
     from hyops_ci.ledger.ledger import Ledger
 
-    return Ledger.over_git(remote, service, state_dir=state_dir(), token=os.environ.get(variable, ""))
+    return Ledger.over_git(remote, service, state_dir=state_dir(), token=os.environ.get("DR_STANDBY_TOKEN", ""))
 
 
 def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.ledger_options import config_type, open_ledger, remote_option, service_option, vouchers_of
+from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, service_option, vouchers_of
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @remote_option
 @service_option
 @click.option("--history", "whole", is_flag=True, help="Every transition, newest first.")
-@click.option("--config", type=config_type, help="The config that names the approvers: verify what they signed.")
+@reviewed_option
 @format_option
 def command(remote: str, service: str, whole: bool, config: Path | None, output: str) -> int:
     """Show where the service runs, which run acts on it, and which signed answers are pending."""
@@ -31,7 +31,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
 
     known = read_config(config.read_bytes(), str(config))[0] if config else None
     approvals = known.approvals if known else None
-    ledger = open_ledger(remote, service)
+    ledger = open_ledger(remote, service, known)
     tips = ledger.history() if whole else (ledger.tip(),)
     newest = tips[0]
     word, answers = settlement_of(newest, approvals), pending_approvals(newest, approvals, datetime.now(UTC))

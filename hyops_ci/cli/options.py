@@ -26,6 +26,12 @@ config_option = click.option(
     default=Path(".github/dr-dispatch.yml"),
     show_default=True,
 )
+checkout_option = click.option(
+    "--checkout",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="The checkout with config and overlays.  [default: this folder]",
+)
 repository_option = click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
 
 Command = Callable[..., Any]

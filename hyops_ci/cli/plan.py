@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import decision_options, form_options, format_option, gather, moment_option
+from hyops_ci.cli.options import checkout_option, decision_options, form_options, format_option, gather, moment_option
 from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class PlanOptions:
     decision_ref: str
     approvals: str
     resume: str
-    repository: Path
+    checkout: Path
+    ledger: str
     folder: Path | None
     at: datetime | None
 
@@ -36,12 +37,8 @@ class PlanOptions:
 @form_options(from_environment=True)
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
 @click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
-@click.option(
-    "--repository",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    default=Path(),
-    help="The checkout with config and overlays.",
-)
+@checkout_option
+@click.option("--ledger", default="", help="In a shell: path or URL of the ledger; else the config's, or the repository's own.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Outside GitHub: where the run's folder is made.")
 @moment_option
 @format_option
@@ -56,15 +53,14 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
     from hyops_ci.stages.handover import new_run
     from hyops_ci.stages.plan.stage import Ask, plan
 
-    repository = options.repository
     ask = Ask(
-        repository,
-        decision_bytes(options.decision_text, options.decision_ref, repository),
+        options.checkout,
+        decision_bytes(options.decision_text, options.decision_ref, options.checkout),
         form,
         approvals=options.approvals,
         resume=options.resume.strip(),
     )
-    config = checkout_config(repository)
+    config = checkout_config(options.checkout)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         world = github_context(config, on_runner=False)
         run = new_run(job_folder(os.environ, world.job, "plan") / "run")
@@ -73,7 +69,7 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
         return finish_stage(run, end, outputs_of(run), output)
     from hyops_ci.cli.shell import shell_context
 
-    world = shell_context(config)
+    world = shell_context(config, ledger=options.ledger)
     world = replace(world, clock=ShiftedClock(options.at)) if options.at else world
     run = new_run((options.folder or Path(tempfile.mkdtemp(prefix="dr-plan-"))) / "run")
     end = plan(ask, run, world)
@@ -91,7 +87,7 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
     return 0
 
 
-def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
+def decision_bytes(text: str, ref: str, checkout: Path) -> bytes:
     """Return the decision, from the text itself, a file, or the checkout. Raises Refusal (exit 3 or 2)."""
     from hyops_ci.errors import Exit, Refusal
     from hyops_ci.stages.plan.inputs import read_source
@@ -103,7 +99,7 @@ def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
             exit_code=Exit.DECISION,
             found=f"decision and decision_ref {ref}",
             expected="one of the two",
-            fix="finish_stage one out",
+            fix="leave one out",
         )
     if ref:
         path, _, sha = ref.partition("@")
@@ -116,7 +112,7 @@ def decision_bytes(text: str, ref: str, repository: Path) -> bytes:
                 expected="path@sha of the commit that the workflow was started on",
                 fix="commit the decision, then start the workflow on that commit",
             )
-        return read_source(repository, path)
+        return read_source(checkout, path)
     # An input of a workflow is text and nothing else: it names no file of the machine that it arrives on.
     if text.startswith("@") and os.environ.get("GITHUB_ACTIONS") != "true":
         from hyops_ci.cli.validate import read_input

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.options import form_options, format_option
+from hyops_ci.cli.options import checkout_option, form_options, format_option
 from hyops_ci.intake.form import Form
 
 
 @click.command("run")
 @click.option("--decision", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A decision or record; else the form below.")
 @form_options(from_environment=False)
-@click.option(
-    "--repository", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(), help="A clone with config and overlays."
-)
+@checkout_option
 @click.option(
     "--approval",
     "approvals",
@@ -29,7 +27,7 @@ from hyops_ci.intake.form import Form
 def command(
     decision: Path | None,
     form: Form,
-    repository: Path,
+    checkout: Path,
     approvals: tuple[Path, ...],
     folder: Path | None,
     output: str,
@@ -46,9 +44,9 @@ def command(
     from hyops_ci.stages.plan.stage import Ask
 
     trust = require_trust(host_trust())
-    world = shell_context(checkout_config(repository), trust=trust, min_quorum=2)
+    world = shell_context(checkout_config(checkout), trust=trust, min_quorum=2)
     content = decision.read_bytes() if decision else b""
-    ask = Ask(repository, content, form, approvals=_joined(approvals))
+    ask = Ask(checkout, content, form, approvals=_joined(approvals))
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
     ended = break_glass(ask, place, world)
     say(f"the run's folder: {place}")

@@ -34,10 +34,10 @@ def command() -> None:
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve it, too; else the repository's owner.")
 @format_option
 def status(config_file: Path, repository: str, lane: str | None, organization: str, output: str) -> int:
-    """Say for each lane whether its runner is there, online, and not too old. Exit 7 for one that would take no job.
+    """Say for each lane whether its runner is there, online, and not too old. Exit 7 where none would take a job, 12 where it is not known.
 
-    It takes a token that may list runners: DR_RUNNER_TOKEN, or an App's DR_APP_ID and DR_APP_KEY_FILE (administration: read). Without
-    one it says what is not known.
+    It takes a token that may list runners (administration: read): DR_RUNNER_TOKEN, an App's DR_APP_ID and DR_APP_KEY_FILE, or in a shell
+    your own, GH_TOKEN. Without one it says what is not known.
     """
     from hyops_ci.cli.connect import connect_for_runners
     from hyops_ci.cli.render import emit
@@ -51,8 +51,9 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     org = organization or (owner(client) if client else "")
     found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
     emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
-    silent = any(one.presence in (Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED) for one in found)
-    return int(Exit.RUNNER if silent else Exit.DONE)
+    seen = {one.presence for one in found}
+    silent = seen & {Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED}
+    return int(Exit.RUNNER if silent else Exit.UNAVAILABLE if Presence.UNKNOWN in seen else Exit.DONE)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hyops_ci.cli.connect import home_folder, remote_at, server_url, state_dir, token_for
+from hyops_ci.cli.connect import home_folder, ledger_token, remote_at, repository_named, server_url, state_dir
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -14,8 +14,8 @@ from hyops_ci.stages.job import local_job
 
 
 def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: HostTrust | None = None, min_quorum: int = 1) -> RunContext:
-    """Return the context of this user on this host. The ledger is the one named, the host's, or the config's."""
-    clock, configured = SystemClock(), (config.ledger.repository if config else None) or ""
+    """Return the context of this user on this host. The ledger is the one named, the host's, the config's, or the repository's own."""
+    clock, configured = SystemClock(), (config.ledger.repository if config else None) or repository_named()
     named = ledger or (trust.ledger if trust else None) or ""
     remote = named or (remote_at(configured, server_url()) if configured else "")
     return RunContext(
@@ -24,7 +24,7 @@ def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: Hos
         home=home_folder(),
         state_dir=state_dir(),
         ledger_remote=remote,
-        ledger_token=os.environ.get("DR_TOKEN", "") if named else token_for(remote, server_url(), "DR_TOKEN"),
+        ledger_token=ledger_token(remote, person=bool(named)),
         standby_remote=(config.ledger.standby if config else None) or "",
         standby_token=os.environ.get("DR_STANDBY_TOKEN", ""),
         environ=os.environ,

@@ -189,10 +189,15 @@ def _bound(pid: int) -> None:
         prlimit(pid, RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
 
 
+def absolute(remote: str) -> str:
+    """Return a path as one that means the same from every folder; an address as it is."""
+    return remote if "://" in remote or _SCP.match(remote) else str(Path(remote).resolve())
+
+
 def _address(remote: str, token: str) -> str:
     """Return the remote, a path made absolute. Raises Refusal (exit 2) where a secret would be visible or sent unencrypted."""
-    if "://" not in remote and not _SCP.match(remote):
-        return str(Path(remote).resolve())
+    if (path := absolute(remote)) != remote or path.startswith("/"):
+        return path
     parts = urlsplit(remote)
     if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
         raise _unsafe("the ledger's address holds a credential", f"{parts.scheme}://***@{parts.hostname}{parts.path}")

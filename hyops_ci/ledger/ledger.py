@@ -13,6 +13,7 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.ledger import pending_approvals, rules, transitions, vouched_history, vouching
+from hyops_ci.ledger.git_process import absolute
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import AnswerTerms, Asked
@@ -51,7 +52,7 @@ class Ledger:
 
         `hasty`: asked once, for at most 15 seconds; for a remote that a run can do without.
         """
-        key = digest_bytes(f"{remote}\n{service}".encode())[7:23]
+        key = digest_bytes(f"{absolute(remote)}\n{service}".encode())[7:23]
         store = GitStore(remote, f"dr-ledger/{service}", state_dir / f"ledger-{key}.git", token, hasty=hasty)
         return cls(store, service, TipMemory(state_dir / f"ledger-{key}.json"), remote)
 

@@ -299,7 +299,7 @@ def test_the_command_from_ask_to_recovery(runner: Runner, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(runner.site.runner))
     decision = tmp_path / "decision.json"
     decision.write_bytes(example_decision("failover", runner.site.clock, 1))
-    words = ("--decision", decision, "--repository", runner.site.repository)
+    words = ("--decision", decision, "--checkout", runner.site.repository)
     code, said = run_command(*words, "--folder", tmp_path / "first")
     assert (code, json.loads(said)["outcome"]) == (6, "UNSIGNED")
     signed = []
@@ -318,7 +318,7 @@ def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch
     monkeypatch.setenv("HOME", str(runner.site.runner))
     decision = tmp_path / "decision.json"
     decision.write_bytes(example_decision("failover", runner.site.clock, 1))
-    code, said = run_command("--decision", decision, "--repository", runner.site.repository, "--folder", tmp_path / "run")
+    code, said = run_command("--decision", decision, "--checkout", runner.site.repository, "--folder", tmp_path / "run")
     ended = json.loads(said)
     assert (code, ended["refusal"]["gate"], ended["evidence_valid"]) == (2, "ledger.remote", True)
 

@@ -26,7 +26,7 @@ from hyops_ci.github.api.responses import (
 )
 
 WITHOUT_GITHUB: Final = (
-    "with GitHub down, on the runner: hyops-ci run --action failover --service <name>/<env> --reason ... --repository <checkout>"
+    "with GitHub down, on the runner: hyops-ci run --action failover --service <name>/<env> --reason ... --checkout <checkout>"
 )
 
 

@@ -165,7 +165,7 @@ TAKES_A_FILE: dict[str, tuple[str, ...]] = {
     ),
     "ledger show --remote": ("ledger", "show", "--remote", "FILE", "--service", "pg-ha/lab"),
     "ledger init --remote": ("ledger", "init", "--remote", "FILE", "--service", "pg-ha/lab", "--home", "onprem"),
-    "plan --decision": ("plan", "--decision", "@FILE", "--repository", "REPOSITORY", "--folder", "FOLDER"),
+    "plan --decision": ("plan", "--decision", "@FILE", "--checkout", "REPOSITORY", "--folder", "FOLDER"),
 }
 
 

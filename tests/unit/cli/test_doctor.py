@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.cli.doctor import with_github
+from hyops_ci.cli.shell import shell_context
 from hyops_ci.operations.rehearse.sandbox import Site, set_up
 from hyops_ci.planning.needs import NEEDS
 from hyops_ci.stages.context import SystemClock
@@ -46,7 +47,7 @@ def ask(site: Site, capsys: pytest.CaptureFixture[str], *words: str, ledger: boo
     capsys.readouterr()
     named = ["--ledger", str(site.root / "ledger.git")] if ledger else []
     with pytest.raises(SystemExit) as ended:
-        main(["doctor", "--service", service, "--repository", str(site.repository), *named, *words])
+        main(["doctor", "--service", service, "--checkout", str(site.repository), *named, *words])
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
     assert CANARY not in said.out + said.err
@@ -118,15 +119,15 @@ def test_the_repositorys_own_ledger_is_the_default_and_the_token_goes_to_this_se
     known = {"GITHUB_API_URL": github_fake.url, "GITHUB_SERVER_URL": "https://ghe.example.net", "GH_REPO": "acme/recovery"}
     for name, value in known.items():
         monkeypatch.setenv(name, value)
-    bare = replace(site.world(), ledger_remote="")
-    assert with_github(bare) is bare
+    assert with_github(bare := shell_context(None)).github is bare.github is None
     monkeypatch.setenv("GH_TOKEN", CANARY)
     for named, remote, token in (
         ("", "https://ghe.example.net/acme/recovery", CANARY),
+        ("https://ghe.example.net/acme/ledgers", "https://ghe.example.net/acme/ledgers", CANARY),
         ("https://elsewhere.example.net/acme/recovery", "https://elsewhere.example.net/acme/recovery", ""),
         (str(site.root), str(site.root), ""),
     ):
-        found = with_github(replace(bare, ledger_remote=named))
+        found = with_github(shell_context(None, ledger=named))
         assert (found.ledger_remote, found.ledger_token) == (remote, token)
         assert found.github is not None
         assert CANARY not in repr(found)

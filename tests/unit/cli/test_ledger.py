@@ -327,11 +327,47 @@ def test_each_remote_gets_its_own_token_only(call: Call, monkeypatch: pytest.Mon
 
     monkeypatch.setenv("DR_TOKEN", "ghs_primary")
     monkeypatch.setenv("DR_STANDBY_TOKEN", "standby-token")
-    from hyops_ci.cli.ledger_options import open_ledger
+    from hyops_ci.cli.ledger_options import open_ledger, open_standby
 
     monkeypatch.setattr(Ledger, "over_git", classmethod(opened))
     with pytest.raises(_Next):
         open_ledger("one", SERVICE)
     with pytest.raises(SystemExit):
-        open_ledger("two", SERVICE, "DR_STANDBY_TOKEN")
+        open_standby("two", SERVICE)
     assert asked == {"one": "ghs_primary", "two": "standby-token"}
+
+
+def test_a_ledger_is_found_by_the_config_of_the_checkout(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_repository(tmp_path / "named.git")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "checkout" / ".github").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout")
+    where = f"ledger: {{repository: {tmp_path}/named.git}}\n"
+    Path(".github/dr-dispatch.yml").write_text(config.read_text() + where)
+
+    def ledger(*words: str) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            main(["ledger", *words])
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    made = ledger("init", "--all")
+    assert (made.code, "made dr-ledger/pg-ha/prod: pg-ha/prod serves from frankfurt" in made.out) == (0, True)
+    assert f"git -C {tmp_path}/named.git config" in made.out
+    assert "vouched    new: nothing has happened" in ledger("show", "--service", SERVICE).out, "the config here says whose word counts"
+    Path(".github/dr-dispatch.yml").unlink()
+    lost = ledger("show", "--service", SERVICE)
+    assert (lost.code, "ledger.remote" in lost.out + lost.err) == (2, True)
+
+
+def test_a_path_means_the_same_from_every_folder(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this host has seen of a ledger is kept by where it is, and not by how it was called."""
+    assert call("init", "--service", SERVICE, "--home", "onprem").code == 0
+    remembered = sorted((tmp_path / "home").rglob("ledger-*.json"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["ledger", "show", "--remote", "ledger.git", "--service", SERVICE])
+    assert ended.value.code in (0, None)
+    assert sorted((tmp_path / "home").rglob("ledger-*.json")) == remembered

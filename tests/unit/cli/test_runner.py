@@ -124,7 +124,7 @@ def test_without_such_a_token_it_says_what_is_not_known(
     github_fake: FakeGitHub, repository: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out = status(capsys)
-    assert code == 0
+    assert code == 12
     assert out.splitlines()[0].startswith(
         "?     runner gcp     not known: no token that may list runners (administration: read; a job's own token never has it)"
     )
@@ -137,9 +137,20 @@ def test_without_such_a_token_it_says_what_is_not_known(
 def test_a_token_that_may_not_list(github_fake: FakeGitHub, repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("DR_RUNNER_TOKEN", github_fake.add_token("actions: read", actor="maria"))
     code, out = status(capsys, "--lane", "gcp")
-    assert code == 0, "unknown is all there is to say"
+    assert code == 12, "unknown is all there is to say"
     assert OURS in out
     assert THEIRS in out
+
+
+def test_a_persons_own_token_lists_them_in_a_shell_and_never_in_a_job(
+    github_fake: FakeGitHub, repository: Repository, token: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    repository.add_runner("one", ["gcp-ops-runner"])
+    monkeypatch.delenv("DR_RUNNER_TOKEN")
+    monkeypatch.setenv("GH_TOKEN", token)
+    assert status(capsys, "--lane", "gcp")[0] == 0
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert status(capsys, "--lane", "gcp")[0] == 12
 
 
 def test_a_persons_repository_has_no_organization(github_fake: FakeGitHub, token: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,5 +185,5 @@ def test_its_calls_do_not_grow_with_the_runners(
     for number in range(10_000):
         repository.add_runner(f"build-{number}", ["build"])
     code, out = status(capsys, "--lane", "gcp")
-    assert (code, len(github_fake.calls)) == (0, 6), "the repository, and five of the search"
+    assert (code, len(github_fake.calls)) == (12, 6), "the repository, and five of the search"
     assert "first 500 of 10000 runners of the repository looked at" in out

@@ -104,7 +104,7 @@ def test_permissions_that_github_names(header: str, words: str) -> None:
 # ------------------------------------------------------------------------------------------------- word by word
 
 GRANT = "grant `actions: read` to the calling job; administration and organization permissions need a GitHub App's token"
-RUN = "hyops-ci run --action failover --service <name>/<env> --reason ... --repository <checkout>"
+RUN = "hyops-ci run --action failover --service <name>/<env> --reason ... --checkout <checkout>"
 PLACE = "/repos/acme/dr/environments/dr-prod"
 
 
