@@ -36,6 +36,7 @@ class Exit(IntEnum):
     INDETERMINATE = 10, "an effect may have happened; the lock is kept until a person settles"
     EVIDENCE = 11, "evidence is missing, incomplete, or does not verify"
     UNAVAILABLE = 12, "a service that is needed did not answer after bounded retries: GitHub, the ledger, the authority"
+    UNPROVEN = 13, "HyOps says that it is done, and a configured probe says that the service does not answer"
     CANCELLED = 130, "cancelled"
 
 

@@ -32,6 +32,7 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
     FAILED = "FAILED"
     INDETERMINATE = "INDETERMINATE"
+    NOT_PROVEN = "NOT_PROVEN"
     COMPLETED = "COMPLETED"
     COMPLETED_WITH_EXCEPTIONS = "COMPLETED_WITH_EXCEPTIONS"
 
@@ -47,7 +48,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     S.SECRETS_READY: _EARLY_STOPS | {S.PREFLIGHT_PASSED},
     S.PREFLIGHT_PASSED: _EARLY_STOPS | {S.EXECUTING},
     S.EXECUTING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.VERIFYING}),
-    S.VERIFYING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.COMPLETED, S.COMPLETED_WITH_EXCEPTIONS}),
+    S.VERIFYING: frozenset({S.FAILED, S.CANCELLED, S.INDETERMINATE, S.NOT_PROVEN, S.COMPLETED, S.COMPLETED_WITH_EXCEPTIONS}),
 }
 """Legal moves. A state without an entry is terminal. The evidence verifier replays this table."""
 
@@ -75,6 +76,7 @@ ENDINGS: Final[dict[State, Ending]] = {
     S.UNSIGNED: Ending(Exit.APPROVAL, "WAITING FOR A SIGNATURE", "wait"),
     S.FAILED: Ending(Exit.HYOPS, "STOPPED", "bad"),
     S.CANCELLED: Ending(Exit.CANCELLED, "STOPPED", "bad"),
+    S.NOT_PROVEN: Ending(Exit.UNPROVEN, "NOT PROVEN", "warn"),
     S.INDETERMINATE: Ending(Exit.INDETERMINATE, "UNKNOWN: look before you touch", "warn"),
 }
 EXIT_OF: Final[dict[State, Exit]] = {state: ending.exit_code for state, ending in ENDINGS.items()}

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import ENDINGS, EXIT_OF, Event, RefusalRecord, State
-from hyops_ci.errors import Exit
+from hyops_ci.errors import Exit, shown
 
 RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
+VERIFIED: Final = RECOVERED | {State.NOT_PROVEN}
+"""Ends after HyOps said that it is done, and the probes were asked."""
 UNREFUSED: Final = RECOVERED | {State.RECORDED}
 """Ends that nothing stopped; every other names the refusal that led to it."""
 DEPLOY: Final = "hyops.deploy"
@@ -34,8 +37,7 @@ def deviations_of(check: Check | None, acted: Sequence[str], *, claimed: bool) -
 
 def deviations_told(events: Iterable[Event]) -> tuple[str, ...]:
     """Return what HyOps' last end differed by, as execute recorded it."""
-    found = [event.data.get("deviations") for event in events if event.kind == "result" and event.name == DEPLOY]
-    return tuple(map(str, found[-1])) if found and isinstance(found[-1], list) else ()
+    return texts_of(deploy_in(events), "deviations")
 
 
 def alarms_in(events: Iterable[Event]) -> tuple[str, ...]:
@@ -44,17 +46,44 @@ def alarms_in(events: Iterable[Event]) -> tuple[str, ...]:
     return tuple(f"ALARM of the ledger: {alarm}" for alarm in said if alarm is not None)
 
 
-def refusal_of_deploy(state: State, reasons: Sequence[str]) -> RefusalRecord | None:
-    """Return HyOps' own end in the form of a refusal, so that every end has one form; None where it recovered."""
+def deploy_in(events: Iterable[Event]) -> Mapping[str, Any]:
+    """Return HyOps' last end as execute recorded it; empty where there is none."""
+    found = [event.data for event in events if event.kind == "result" and event.name == DEPLOY]
+    return found[-1] if found else {}
+
+
+def refusal_of_deploy(state: State, said: Mapping[str, Any]) -> RefusalRecord | None:
+    """Return HyOps' own end, as execute recorded it, in the form of a refusal, so that every end has one form; None where it recovered."""
     if state in RECOVERED:
         return None
     gate = {State.FAILED: "hyops.failed", State.CANCELLED: "hyops.cancelled"}.get(state, "hyops.unknown")
-    return RefusalRecord(gate=gate, reason="; ".join(reasons)[:400], exit_code=int(EXIT_OF[state]))
+    past, unknown = said.get("past_no_return") is True, state not in (State.FAILED, State.CANCELLED)
+    again = "look at the log, mend what stopped it, then start a new run: steps that are ready are skipped"
+    return RefusalRecord(
+        gate=gate,
+        reason="; ".join(texts_of(said, "reasons"))[:400],
+        found=shown("; ".join((*texts_of(said, "asked"), *texts_of(said, "left"), *texts_of(said, "log")))),
+        expected="every planned step to end ok",
+        fix="look at the log, and which side serves; then settle" if past or unknown else again,
+        docs="ledger.md" if past or unknown else "hyops.md",
+        exit_code=int(EXIT_OF[state]),
+    )
+
+
+def texts_of(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a list of texts that an event holds; empty where there is none."""
+    found = said.get(name, [])
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def proven_by(probes: Sequence[Mapping[str, Any]], *, proven: bool = True) -> tuple[str, ...]:
     """Return the lines of `probes.json` that are proven, or that are not."""
     return tuple(str(each.get("text")) for each in probes if (each.get("proven") is True) is proven)
+
+
+def is_seen(plan: Plan, proven: Sequence[str]) -> bool:
+    """Return whether more than HyOps' word says that the service serves from the planned site: a step moved clients, and probes held."""
+    return bool(plan.point_of_no_return and proven)
 
 
 def is_stand_in(check: Check | None) -> bool:

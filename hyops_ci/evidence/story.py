@@ -22,10 +22,13 @@ from hyops_ci.evidence.conclusions import (
     DEPLOY,
     RECOVERED,
     UNREFUSED,
+    VERIFIED,
     alarms_in,
+    deploy_in,
     deviations_of,
     deviations_told,
     exit_code_of,
+    is_seen,
     is_stand_in,
     proven_by,
     refusal_of_deploy,
@@ -45,6 +48,7 @@ LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
     S.CHECKED: ("check", ("gates-check.json", "runner.json", "check.json", "request.json")),
     S.CLAIMED: ("execute", ("claim.json",)),
     S.SECRETS_READY: ("execute", ("secrets.json",)),
+    S.NOT_PROVEN: ("execute", ("steps.jsonl", "probes.json")),
     S.COMPLETED: ("execute", ("steps.jsonl", "probes.json")),
     S.COMPLETED_WITH_EXCEPTIONS: ("execute", ("steps.jsonl", "probes.json")),
 }
@@ -76,8 +80,7 @@ class Story:
     @property
     def deploy(self) -> dict[str, Any] | None:
         """The data of HyOps' last end, as execute judged it."""
-        found = [event.data for event in self.events if event.kind == "result" and event.name == DEPLOY]
-        return found[-1] if found else None
+        return dict(deploy_in(self.events)) or None
 
     def entered(self, state: State, stage: str) -> bool:
         """Return whether this stage entered the state itself."""
@@ -210,6 +213,8 @@ def _headline(story: Story) -> Iterator[str]:
     word = "DRILL PASSED" if drill and result.outcome in RECOVERED else ENDINGS[result.outcome].headline
     if not result.headline.startswith(word.partition(",")[0].partition(":")[0]):
         yield f"result.json: the headline is none of {result.outcome}"
+    if f"{result.service} serves from" in result.headline and not (story.plan is not None and is_seen(story.plan, result.proven)):
+        yield "result.json: the headline says that the service serves, and nothing but HyOps' word shows it"
 
 
 def _refusal(story: Story) -> Iterator[str]:
@@ -220,7 +225,7 @@ def _refusal(story: Story) -> Iterator[str]:
             yield f"result.json: {story.result.outcome}, and no refusal that led to it"
         return
     told = [_record(event.data) for event in story.events if event.kind == "refusal"]
-    told += [refusal_of_deploy(story.result.outcome, _texts(deploy, "reasons"))] if deploy is not None else []
+    told += [refusal_of_deploy(story.result.outcome, deploy)] if deploy is not None else []
     if refusal not in told and not story.texts_changed():
         yield "result.json: the refusal is none that the events tell of"
 
@@ -228,9 +233,9 @@ def _refusal(story: Story) -> Iterator[str]:
 def _end(story: Story) -> Iterator[str]:
     """Yield what a good end must not pass over in silence, and what no other end claims."""
     result, failed = story.result, proven_by(_probes(story), proven=False)
-    if result.outcome not in RECOVERED:
+    if result.outcome not in VERIFIED:
         if result.not_proven:
-            yield "result.json: only a recovery lists what is not proven"
+            yield "result.json: only a run that was verified lists what is not proven"
         return
     if not story.entered(result.outcome, "execute"):
         yield f"{result.outcome} is no word of execute: a good end is only ever its own"
@@ -239,9 +244,10 @@ def _end(story: Story) -> Iterator[str]:
         return
     if set(failed) - set(result.not_proven):
         yield "result.json: not_proven lacks a probe that failed"
-    with_exceptions = result.outcome is S.COMPLETED_WITH_EXCEPTIONS
-    if with_exceptions is not bool(result.deviations or failed):
-        yield f"{result.outcome}, with {len(result.deviations)} deviations and {len(failed)} failed probes"
+    if (result.outcome is S.NOT_PROVEN) is not bool(failed):
+        yield f"{result.outcome}, with {len(failed)} failed probes"
+    if result.outcome in RECOVERED and (result.outcome is S.COMPLETED_WITH_EXCEPTIONS) is not bool(result.deviations):
+        yield f"{result.outcome}, with {len(result.deviations)} deviations"
     if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"
 
@@ -265,11 +271,6 @@ def _record(data: Mapping[str, Any]) -> RefusalRecord | None:
         return RefusalRecord.model_validate(data)
     except ValidationError:
         return None
-
-
-def _texts(data: Mapping[str, Any] | None, name: str) -> tuple[str, ...]:
-    found = (data or {}).get(name, [])
-    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _probes(story: Story) -> list[Mapping[str, Any]]:

@@ -67,6 +67,15 @@ class Outcome:
         """The last step that began."""
         return next((step for step in reversed(self.steps) if step.begun), None)
 
+    def left(self) -> str:
+        """Return what became of every step, in a line."""
+        done = [step.id for step in self.steps if step.status is StepStatus.OK]
+        open_ = [f"{step.id} {step.status or 'begun'}" for step in self.steps if step.begun and step.status is not StepStatus.OK]
+        skipped = sum(step.status is StepStatus.SKIPPED and not step.begun for step in self.steps)
+        rest = sum(not step.begun for step in self.steps) - skipped
+        counts = [f"{count} {word}" for count, word in ((skipped, "skipped"), (rest, "not begun")) if count]
+        return ", ".join((f"left: {' '.join(done) or 'no step'} done", *open_, *counts))
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci import files
-from hyops_ci.execution.records import MAX_FILE
+from hyops_ci.execution.records import ALIASES, MAX_FILE
 from hyops_ci.execution.run_ids import started_at
 
 MAX_LOG: Final = 256 * 1024
@@ -92,6 +92,16 @@ def last_lines(record: RunRecord, redact: Callable[[str], str], count: int = 40)
         if (text := _tail(record.path / name)) is not None:
             return tuple(redact(text).splitlines()[-count:])
     return ()
+
+
+def is_of(name: str, module_ref: str) -> bool:
+    """Return whether a run record, by its name below `logs/module/`, is of this module, under either of the module's names."""
+    return name.partition("/")[0] in {each.replace("/", "__") for each in (module_ref, ALIASES.get(module_ref, module_ref))}
+
+
+def log_path(root: Path, name: str) -> Path:
+    """Return where the log of a run record lies, of which `last_lines` shows the end."""
+    return root / "logs" / "module" / name / LOGS[0]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -20,6 +20,8 @@ PATIENCE: Final = timedelta(minutes=10)
 """An open claim that changed nothing and says nothing for so long is superseded by the next."""
 NO_DIGEST: Final = "sha256:" + "0" * 64
 DONE: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
+MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
+"""Where a completed real move puts the service. A burst moves nothing."""
 
 
 class Duplicate(Refusal):
@@ -80,6 +82,19 @@ def is_mine(tip: Tip, request: ClaimRequest) -> bool:
     return {**claim.terms(), "run_url": ""} == {**request.terms(), "run_url": ""}
 
 
+def is_unseen(tip: Tip) -> bool:
+    """Return whether HyOps says that it moved the service, and nobody has seen it: a person says which side serves."""
+    claim, ended = tip.claim, tip.state in DONE or tip.state is State.NOT_PROVEN
+    return ended and claim is not None and not claim.drill and MOVES.get(claim.decision_type, tip.position) != tip.position
+
+
+def waits_for_settlement(tip: Tip) -> bool:
+    """Return whether the run of this tip has ended, and only a person's word frees the lock."""
+    if tip.claim is None or tip.state not in TERMINAL:
+        return False
+    return is_unseen(tip) or tip.state is State.INDETERMINATE or (tip.past_no_return and tip.state not in DONE)
+
+
 def _can_be_counted(tip: Tip) -> None:
     """Refuse before an effect what the end of a run could not be counted after."""
     if max(tip.epoch, tip.moves) >= MAX_EPOCH:
@@ -118,10 +133,19 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
     state = tip.state or State.CLAIMED
     asked = incident(request.service, request.decision_type, tip.moves)
     run = claim.run_url or claim.run_id
-    if state in DONE or (state in TERMINAL and not tip.past_no_return and state is not State.INDETERMINATE):
+    if state in TERMINAL and not waits_for_settlement(tip):
         return
     if claim.drill and not request.drill:
         return  # a real run takes the lock from a drill, whatever the drill is doing
+    if state in DONE and claim.incident == asked and not request.drill:
+        raise Duplicate(
+            "lock.duplicate",
+            "this outage was handled, as HyOps says, and nobody has seen which side serves",
+            exit_code=Exit.DONE,
+            found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} ended {state} at {tip.at}",
+            expected="one run per incident",
+            fix="look which side serves, then hyops-ci ledger settle",
+        )
     if state in TERMINAL:
         raise _unknown(tip, claim, f"ended {state} at {tip.at}")
     if is_stale(tip, request.at):
@@ -179,10 +203,10 @@ def is_stale(tip: Tip, at: str) -> bool:
 def _unknown(tip: Tip, claim: Claim, found: str) -> Refusal:
     return conflict(
         "lock.unknown",
-        "an earlier run was cut off and its outcome is not settled",
+        "nobody has said yet what an earlier run left",
         f"epoch {tip.epoch}, run {claim.run_id}, {found}",
         "a person who settles which site serves",
-        "look (two commands of the UNKNOWN text), then hyops-ci ledger settle",
+        f"look which side serves, as the report of run {claim.run_id} says, then hyops-ci ledger settle",
     )
 
 

@@ -72,6 +72,7 @@ def _made_again(step: Step, older: Tip, newer: Tip) -> Tip:
             past_no_return=newer.past_no_return,
             bundle_sha256=newer.bundle_sha256,
             serves=newer.serves,
+            unseen=newer.position == older.position,
         )
     return transitions.settled(
         older,

@@ -7,16 +7,13 @@ from typing import Any, Final, NotRequired, TypedDict, Unpack
 from pydantic import ValidationError
 
 from hyops_ci.contracts.base import moment
-from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
-from hyops_ci.ledger.rules import DONE, PATIENCE, ClaimRequest, conflict, incident, is_stale
+from hyops_ci.ledger.rules import DONE, MOVES, PATIENCE, ClaimRequest, conflict, incident, is_stale, waits_for_settlement
 
-MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
-"""Where a completed real move puts the service. A burst moves nothing."""
 _ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
 
 
@@ -64,6 +61,8 @@ class Move(TypedDict, total=False):
     """Of the evidence that was sealed."""
     serves: str
     """The site that serves once the move is done."""
+    unseen: bool
+    """Nothing shows that clients moved, or that the service answers, but HyOps' own word: the position stays until people settle it."""
     unbegun: bool
     """As far as the caller knows it has changed nothing: refused where the ledger knows that it has begun."""
 
@@ -129,7 +128,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
         "bundle_sha256": bundle_sha256 or tip.bundle_sha256,
     }
     moved_to = MOVES.get(claim.decision_type)
-    if moved_to and state in DONE and before not in DONE and not claim.drill:
+    if moved_to and state in DONE and before not in DONE and not claim.drill and not move.get("unseen", False):
         update |= {"position": moved_to, "moves": tip.moves + 1, "serves": serves or tip.serves}
     return _with(tip, update)
 
@@ -147,7 +146,7 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
             "lock.settle",
             "nothing is to be settled",
             f"epoch {tip.epoch}, state {tip.state or 'none'}{since}",
-            "a run that was cut off: INDETERMINATE, stopped past the point of no return, or begun and silent for 10 minutes",
+            "a run that was cut off, stopped after clients moved, is not proven, or has begun and is silent for 10 minutes",
             "none; while a run is acting: cancel it first, or wait for its end",
         )
     position: Position = "primary" if said["serves"] == said["home_site"] else "failed_over"
@@ -191,10 +190,8 @@ def _is_acting(tip: Tip, at: str) -> bool:
 
 def _unsettled(tip: Tip, at: str) -> bool:
     """Return whether a person has to settle the outcome."""
-    if tip.claim is None or tip.state in DONE:
-        return False
-    if tip.state in TERMINAL:
-        return tip.state is State.INDETERMINATE or tip.past_no_return
+    if tip.claim is None or tip.state in TERMINAL:
+        return waits_for_settlement(tip)
     return tip.mutating and is_stale(tip, at)
 
 

@@ -11,12 +11,16 @@ from hyops_ci.errors import DispatchError, Exit
 NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})
 """Terminal states that are reached before a run changes anything."""
 _STATE_OF_GATE: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
+AFTER_HYOPS: Final = {"verification.failed": State.NOT_PROVEN, "run.cancelled": State.CANCELLED}
+"""What ends a run while the service is verified: HyOps has ended, and what it did is known."""
 _NOT_LIFTED_BY_SIGNING: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
 """Refusals that no further signature lifts."""
 
 
 def stopped_state(before: State, error: DispatchError) -> State:
     """Return the terminal state that `error` leads to from `before`."""
+    if before is State.VERIFYING and error.gate in AFTER_HYOPS:
+        return AFTER_HYOPS[error.gate]
     if before in (State.EXECUTING, State.VERIFYING):
         return State.INDETERMINATE
     if error.exit_code is Exit.CANCELLED:
@@ -60,6 +64,12 @@ class HeadlineContext:
     step: str = ""
     """`3/6 postgresql_restore failed after 6m02s`."""
     past_no_return: bool = False
+    kept: bool = False
+    """Whether only a settlement frees the lock."""
+    unseen: str = ""
+    """Why nothing but HyOps' word says that the service serves; empty where something does."""
+    done: bool = False
+    """Whether HyOps had ended well."""
     deviations: int = 0
     exercise: str = ""
     """The level of a drill; empty for a real recovery."""
@@ -71,11 +81,11 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
     match state:
         case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS:
             extra = f", {context.deviations} deviation{'s' * (context.deviations != 1)}" if context.deviations else ""
-            if context.exercise:
-                return (
-                    f"DRILL PASSED{extra}  {context.service} came up at {context.target_site} ({context.exercise}), verified {context.at}"
-                )
-            return f"RECOVERED{extra}  {context.service} serves from {context.target_site} since {context.at}"
+            return _recovered(context, extra)
+        case State.NOT_PROVEN:
+            why = refusal.found if refusal is not None else "a probe failed"
+            where = f"This was a drill of {context.service}" if context.exercise else _side(context)
+            return f"{word}: HyOps says that {context.service} is at {context.target_site}; {why}. {where}. {_lock(context)}"
         case State.DUPLICATE:
             return f"{word} by run {context.by}" if context.by else word
         case State.DENIED:
@@ -88,20 +98,40 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
             return f"{word} {_where_clients_are(context, refusal.gate + ': ' + refusal.reason if refusal else state.lower())}"
         case State.INDETERMINATE:
             inside = f"cut off inside step {context.step}" if context.step else "cut off, at an unknown step"
+            inside = "cut off after HyOps had ended well, before the service was proven" if context.done else inside
             where = f"This was a drill of {context.service}" if context.exercise else "Clients may be on either side"
             return f"{word}. {inside}. {where}. Lock KEPT: nothing else can start"
         case _:
             return f"{word} {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}" if refusal else f"{word} {state}"
 
 
+def _recovered(context: HeadlineContext, extra: str) -> str:
+    """Return the headline of a good end; what only HyOps says is called that."""
+    only_said = f"; {context.unseen}" if context.unseen else ""
+    if context.exercise:
+        how = "HyOps says" if context.unseen else "verified"
+        return (
+            f"DRILL PASSED{extra}  {context.service} came up at {context.target_site} ({context.exercise}), {how} {context.at}{only_said}"
+        )
+    if context.unseen:
+        return f"RECOVERED{extra}  HyOps says that {context.service} is at {context.target_site} since {context.at}{only_said}"
+    return f"RECOVERED{extra}  {context.service} serves from {context.target_site} since {context.at}"
+
+
 def _where_clients_are(context: HeadlineContext, cause: str) -> str:
     when = "after" if context.past_no_return else "before"
     why = f"step {context.step}" if context.step else cause
-    lock = "Lock KEPT until settled" if context.past_no_return else "Lock free"
     if context.exercise:
-        return f"in a drill of {context.service}: {why}. {lock}"
-    side = "Clients may have moved" if context.past_no_return else f"Clients still point to {context.source_site or 'the old side'}"
-    return f"{when} clients moved: {why}. {side}. {lock}"
+        return f"in a drill of {context.service}: {why}. {_lock(context)}"
+    return f"{when} clients moved: {why}. {_side(context)}. {_lock(context)}"
+
+
+def _side(context: HeadlineContext) -> str:
+    return "Clients may have moved" if context.past_no_return else f"Clients still point to {context.source_site or 'the old side'}"
+
+
+def _lock(context: HeadlineContext) -> str:
+    return "Lock KEPT until settled" if context.kept or context.past_no_return else "Lock free"
 
 
 def stopped_headline(state: State, refusal: RefusalRecord) -> str:

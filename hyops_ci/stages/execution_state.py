@@ -8,6 +8,7 @@ from typing import Any
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.evidence.conclusions import RECOVERED, is_seen
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
 from hyops_ci.redaction import Redactor, scrub_patterns
@@ -26,6 +27,8 @@ class ExecutionState:
     alarms: tuple[str, ...] = ()
     """What the ledger refused while HyOps worked: somebody else wrote to it."""
     verification: Verification | None = None
+    at_work: bool | None = None
+    """Whether HyOps was left at work; None where this process cannot see that."""
     redactor: Redactor | None = None
     """Knows the secrets of this run; None in a process that never had them."""
     previous_bundle: str | None = None
@@ -34,6 +37,21 @@ class ExecutionState:
     def clean(self, text: str) -> str:
         """Return `text` without the secrets that are known by now, and without what looks like one."""
         return scrub_patterns(self.redactor.text(text) if self.redactor is not None else text)
+
+    @property
+    def done(self) -> bool:
+        """Whether HyOps ended well."""
+        return self.outcome is not None and self.outcome.state in RECOVERED
+
+    @property
+    def proofs(self) -> tuple[str, ...]:
+        """What probes have seen, where every one of them held."""
+        return self.verification.proofs() if self.verification is not None and self.verification.proven else ()
+
+    @property
+    def unseen(self) -> bool:
+        """Whether only HyOps says that the service has moved: no step moved clients, or no probe saw the service."""
+        return self.plan is not None and not is_seen(self.plan, self.proofs)
 
     @property
     def past_no_return(self) -> bool:

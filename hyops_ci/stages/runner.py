@@ -70,13 +70,14 @@ def stop(part: PartRecorder, folder: RunDir, error: DispatchError) -> StageEnd:
 
 def _interrupted(state: State | None) -> Refusal:
     """Return the refusal for a cancellation that came while this process was not waiting for HyOps."""
+    done = state is State.VERIFYING
     return Refusal(
         "run.cancelled",
-        "the run was cancelled",
+        "cancelled while the service was being verified; HyOps had ended well" if done else "the run was cancelled",
         exit_code=Exit.CANCELLED,
         found=f"an interrupt in {state or State.RECEIVED}",
         expected="a run to its end",
-        fix="start a new run",
+        fix="look at the service: what HyOps did stays done" if done else "start a new run",
     )
 
 

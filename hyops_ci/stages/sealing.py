@@ -12,16 +12,18 @@ from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Claim
-from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
 from hyops_ci.evidence.conclusions import (
     RECOVERED,
+    VERIFIED,
     alarms_in,
+    deploy_in,
     deviations_of,
     deviations_told,
     exit_code_of,
+    is_seen,
     is_stand_in,
     proven_by,
     refusal_of_deploy,
@@ -29,15 +31,17 @@ from hyops_ci.evidence.conclusions import (
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
+from hyops_ci.ledger.rules import MOVES
 from hyops_ci.report.headline import HeadlineContext, headline
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.next_steps import Left, next_of
 from hyops_ci.stages.planned_run import written_config
 from hyops_ci.stages.runner import StageEnd
-from hyops_ci.text import shell, span
+from hyops_ci.text import span
 
 BUNDLE = "evidence.tar"
 
@@ -97,7 +101,7 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
     deployed = outcome.deviations if outcome else deviations_told(events)
     deviations = deviations_of(check, (*deployed, *alarms_in(events)), claimed=claim is not None)
     probed = folder.read_json("probes.json") if folder.has("probes.json") else []
-    refusal = end.refusal or (refusal_of_deploy(end.state, outcome.reasons) if outcome else None)
+    refusal = end.refusal or (refusal_of_deploy(end.state, deploy_in(events)) if outcome else None)
     names = headline_context(folder, context, end, execution, len(deviations))
     now = stamp(context.clock.now())
     return Result(
@@ -116,8 +120,8 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
         refusal=refusal,
         deviations=deviations,
         proven=execution.verification.proofs() if execution.verification else proven_by(probed),
-        not_proven=not_proven_of(decision, execution) if end.state in RECOVERED else (),
-        next=next_of(end.state, execution.plan),
+        not_proven=not_proven_of(decision, execution) if end.state in VERIFIED else (),
+        next=next_of(end.state, execution.plan, left_of(end.state, execution)),
         stand_in=is_stand_in(check),
     )
 
@@ -130,27 +134,21 @@ def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple
     return (*gaps, "data loss (no SQL probe set)")
 
 
-def next_of(state: State, plan: Plan | None) -> tuple[str, ...]:
-    """Return what a person does next."""
-    if plan is None:
-        return ()
-    form = shell("gh workflow run dr.yml -f service={}", plan.service)
-    match state:
-        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.exercise:
-            return (f"what the drill made stays in env {plan.env} until it is destroyed with HyOps",)
-        case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS if plan.decision_type == "failover":
-            return (f"keep {plan.source_site} fenced. Failback: {form} -f action=failback -f reason=...",)
-        case State.FAILED | State.CANCELLED:
-            return ("start a NEW run, do not re-run this one",)
-        case State.INDETERMINATE:
-            settle = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
-            sides = f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides"
-            return (
-                f"look what the drill left in env {plan.env}, and that production of the service is as before" if plan.exercise else sides,
-                f"then settle: {settle} --remote <repository> --config .github/dr-dispatch.yml --key <an approver's>",
-            )
-        case _:
-            return ()
+def left_of(state: State, execution: ExecutionState) -> Left:
+    """Return what the run left: a real move that nobody has seen keeps the lock, as a commit step does whose run did not end well."""
+    plan, past = execution.plan, execution.past_no_return
+    moves = plan is not None and not plan.exercise and plan.decision_type in MOVES
+    unseen = moves and (state is State.NOT_PROVEN or (state in RECOVERED and bool(unseen_why(execution))))
+    kept = unseen or state is State.INDETERMINATE or (past and state not in RECOVERED)
+    return Left(kept, past, execution.at_work)
+
+
+def unseen_why(execution: ExecutionState) -> str:
+    """Return why nothing but HyOps' word says that the service serves from its new site; empty where something does."""
+    if execution.plan is None or is_seen(execution.plan, execution.proofs):
+        return ""
+    missing = [] if execution.proofs else ["no probe has seen it"]
+    return " and ".join(missing + ([] if execution.plan.point_of_no_return else ["no step moves clients"]))
 
 
 def headline_context(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState, deviations: int) -> HeadlineContext:
@@ -158,7 +156,7 @@ def headline_context(folder: RunDir, context: RunContext, end: StageEnd, executi
     plan, now = execution.plan, context.clock.now()
     reached = execution.outcome.reached if execution.outcome else None
     step = ""
-    if plan is not None and reached is not None and end.state not in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
+    if plan is not None and reached is not None and not execution.done:
         ids = [each.id for each in plan.steps]
         step = f"{ids.index(reached.id) + 1}/{len(ids)} {reached.id}"
         step += f" {reached.status} after {_took(folder, reached.id)}" if end.state is State.FAILED and reached.status else ""
@@ -170,6 +168,9 @@ def headline_context(folder: RunDir, context: RunContext, end: StageEnd, executi
         by=_by(end),
         step=step,
         past_no_return=execution.past_no_return,
+        kept=left_of(end.state, execution).kept,
+        unseen=unseen_why(execution) if end.state in RECOVERED else "",
+        done=execution.done,
         deviations=deviations,
         exercise=plan.exercise or "" if plan else "",
     )

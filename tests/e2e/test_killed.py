@@ -61,7 +61,7 @@ TOUCHED = (
 ENDED = ("transition:COMPLETED_WITH_EXCEPTIONS", "sealed", "push:COMPLETED_WITH_EXCEPTIONS")
 MOMENTS = (*NO_CLAIM, *UNTOUCHED, *TOUCHED, *ENDED)
 END_OF = (
-    dict.fromkeys(NO_CLAIM, S.CANCELLED)
+    dict.fromkeys(NO_CLAIM, S.BLOCKED)
     | dict.fromkeys(UNTOUCHED, S.FAILED)
     | dict.fromkeys(TOUCHED, S.INDETERMINATE)
     | dict.fromkeys(ENDED, S.COMPLETED_WITH_EXCEPTIONS)

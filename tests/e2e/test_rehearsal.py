@@ -38,6 +38,24 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
         ("primary", "onprem", 0, 1, S.FAILED),
     ),
     "cancelled": (S.CANCELLED, 130, "STOPPED before clients moved: step 3/6 postgresql_restore", ("primary", "onprem", 0, 1, S.CANCELLED)),
+    "failed-cutover": (
+        S.FAILED,
+        9,
+        "STOPPED after clients moved: step 5/6 postgresql_dns_cutover failed after ",
+        ("primary", "onprem", 0, 1, S.FAILED),
+    ),
+    "cancelled-late": (
+        S.CANCELLED,
+        130,
+        "STOPPED after clients moved: run.cancelled: cancelled while the service was being verified; HyOps had ended well",
+        ("primary", "onprem", 0, 1, S.CANCELLED),
+    ),
+    "failed-probe": (
+        S.NOT_PROVEN,
+        13,
+        "NOT PROVEN: HyOps says that pg-ha/lab is at gcp; 127.0.0.1:",
+        ("primary", "onprem", 0, 1, S.NOT_PROVEN),
+    ),
     "indeterminate": (
         S.INDETERMINATE,
         10,
@@ -82,7 +100,9 @@ def is_ledger_of(rehearsal: Rehearsal, scenario: str) -> None:
         assert rehearsal.said["claim_id"] == ""
     elif scenario != "duplicate":
         assert (tip.claim.claim_id, tip.bundle_sha256) == (rehearsal.said["claim_id"], rehearsal.said["bundle_sha256"])
-    assert tip.past_no_return == (scenario in ("recovered", "duplicate", "failback", "indeterminate"))
+    assert tip.past_no_return == (
+        scenario in ("recovered", "duplicate", "failback", "indeterminate", "failed-cutover", "failed-probe", "cancelled-late")
+    )
 
 
 def is_proven(rehearsal: Rehearsal, scenario: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import socket
 import socketserver
 import threading
@@ -200,3 +201,19 @@ def test_all_must_hold_and_none_is_not_proven(listener: socket.socket) -> None:
     assert run_probes([good], RealClock()).proven
     nothing = run_probes([], RealClock())
     assert (nothing.proven, nothing.gaps()) == (False, (NOTHING_TO_PROVE,))
+
+
+class Interrupting(RealClock):
+    """Time during which somebody cancels: this process is interrupted at the first wait."""
+
+    def sleep(self, seconds: float) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(seconds)
+
+
+def test_an_interrupt_ends_the_looking_at_once() -> None:
+    """GitHub kills a cancelled step ten seconds later: the run has to seal its end in that time."""
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_probes([Probe(kind="tcp", target=f"127.0.0.1:{free_port()}", timeout="PT2M")], Interrupting(), interval=0.05)
+    assert time.monotonic() - began < 5

@@ -126,7 +126,7 @@ def conclude(replay: Replay) -> None:
     replay.sealed = part.state
     if folder.claim is not None and part.state is not None:
         unbegun = not found.begun and State.EXECUTING not in [each.state for each in replay.trail]
-        close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun), keys.config(), world)
+        close_claim(plan, folder.claim, Closing(part.state, BUNDLE, found.moved, unbegun=unbegun), keys.config(), world)
 
 
 def _left(part: Part, folder: Folder, world: RunContext) -> None:

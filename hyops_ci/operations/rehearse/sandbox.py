@@ -192,17 +192,22 @@ def write_launcher(path: Path) -> None:
 
 
 @contextmanager
-def endpoint() -> Iterator[int]:
-    """A TCP port of this machine that answers, in place of the recovered service."""
+def endpoint(*, answers: bool = True) -> Iterator[int]:
+    """A TCP port of this machine in place of the recovered service: it takes connections and holds them, or refuses them."""
+    if not answers:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            yield nobody.getsockname()[1]
+        return
+    held: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             while True:
                 try:
-                    connection, _ = server.accept()
+                    held.append(server.accept()[0])
                 except OSError:
                     return
-                connection.close()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -211,3 +216,5 @@ def endpoint() -> Iterator[int]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join(timeout=5)
+            for connection in held:
+                connection.close()

@@ -50,6 +50,9 @@ class Scenario:
     """Text of the progress line at which `then` is called."""
     then: Callable[[Site], object] | None = None
 
+    service_answers: bool = True
+    """Whether the recovered service takes connections."""
+
     @property
     def scripted(self) -> bool:
         """Whether the scenario needs the stand-in: the real HyOps cannot be made to fail on demand."""
@@ -80,6 +83,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         at=f"{RESTORE} running",
         then=_cancel,
     ),
+    "failed-cutover": Scenario("the DNS step fails", prepare=lambda site: site.script({DNS: {"fail": "the zone is locked"}})),
+    "failed-probe": Scenario("HyOps is done, and the service does not answer", service_answers=False),
+    "cancelled-late": Scenario("a person cancels when HyOps is done", at="HyOps says that it is done", then=_cancel),
     "indeterminate": Scenario("cut off inside the DNS step", prepare=lambda site: site.script({DNS: {"cut_off": True}})),
     "duplicate": Scenario("the same incident under a new id", actions=("failover", "failover")),
     "failback": Scenario("back home after a failover", actions=("failover", "failback")),
@@ -94,7 +100,7 @@ def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path |
     Without a decision, the config's first service is rehearsed.
     """
     chosen, folder = SCENARIOS[scenario], site.root
-    with endpoint() as port:
+    with endpoint(answers=chosen.service_answers) as port:
         set_up(site, port, config, _service_of(decision))
         if chosen.prepare is not None:
             chosen.prepare(site)

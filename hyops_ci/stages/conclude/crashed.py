@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import stamp
@@ -16,9 +15,10 @@ from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, State, may_follow
 from hyops_ci.errors import Fault, Refusal
+from hyops_ci.evidence.conclusions import deploy_in
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
-from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
@@ -145,6 +145,7 @@ def recover_state(folder: RunDir) -> ExecutionState:
         claim=folder.read_model("claim.json", Claim) if folder.has("claim.json") else None,
         outcome=_outcome(folder, plan) if plan is not None else None,
         verification=_verification(folder),
+        at_work=_at_work(folder),
         approvals=tuple(folder.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
     )
 
@@ -163,8 +164,8 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
     view = SupervisedRun.attach(journal).view()
     started = view.started_at or datetime.max.replace(tzinfo=UTC)
     seen = determine_outcome(Observed(plan.steps, view.lines, {}, started, None, plan.blueprint, view.full))
-    said = _judged(folder.root)
-    if said is None:
+    said = deploy_in(read_chain(folder.root))
+    if not said:
         return seen
     return Outcome(
         state=State(said["outcome"]),
@@ -175,10 +176,10 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
     )
 
 
-def _judged(root: Path) -> dict[str, Any] | None:
-    """Return the data of execute's last result of HyOps."""
-    found = [event.data for event in read_chain(root) if event.kind == "result" and event.name == "hyops.deploy"]
-    return found[-1] if found else None
+def _at_work(folder: RunDir) -> bool | None:
+    """Return whether HyOps is still at work; None where its journal is not on this host."""
+    journal = folder.root / "private" / "deploy"
+    return SupervisedRun.attach(journal).condition is Condition.RUNNING if journal.is_dir() else None
 
 
 def _verification(folder: RunDir) -> Verification | None:

@@ -18,6 +18,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.evidence.conclusions import is_seen
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import VerificationResult, verify
@@ -63,6 +64,8 @@ class Closing:
     state: State
     bundle_sha256: str
     past_no_return: bool = False
+    unseen: bool = False
+    """Only HyOps says that the service has moved."""
     unbegun: bool = False
     """No event known here says that the run has begun: where the ledger knows better, nothing is recorded."""
 
@@ -89,7 +92,7 @@ def conclude(
     sealed = seal_run(folder, context, end, execution)
     if execution.claim is not None and execution.plan is not None:
         moved, unbegun = execution.past_no_return, not has_begun(folder)
-        closing = Closing(end.state, sealed.sha256, moved, unbegun)
+        closing = Closing(end.state, sealed.sha256, moved, execution.unseen, unbegun)
         close_claim(execution.plan, execution.claim, closing, read_allowed(folder.read(CONFIG), CONFIG, context), context)
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
     said = tuple(event.data["found"] for event in read_chain(folder.root) if (event.kind, event.name) == ("note", CONTRADICTION))
@@ -147,7 +150,7 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
         report = beside.submit(write_report, evidence, verdict)
         if "claim.json" in files and "plan.json" in files:
             plan, claim = read_document(Plan, files["plan.json"]), read_document(Claim, files["claim.json"])
-            closing = Closing(result.outcome, digest, past_no_return(files))
+            closing = Closing(result.outcome, digest, past_no_return(files), not is_seen(plan, result.proven))
             close_claim(plan, claim, closing, read_allowed(files[CONFIG], CONFIG, context), context)
         return Conclusion(result, evidence, digest, verdict, report.result())
 
@@ -211,6 +214,7 @@ def close_claim(plan: Plan, claim: Claim, closing: Closing, config: DispatchConf
             bundle_sha256=closing.bundle_sha256,
             serves=plan.target_site,
             past_no_return=closing.past_no_return,
+            unseen=closing.unseen,
             unbegun=closing.unbegun,
         )
     except DispatchError as error:

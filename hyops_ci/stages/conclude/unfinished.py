@@ -28,14 +28,16 @@ def stopped_because(
     if state is State.PLANNED:
         return unseen or (_cancelled(state, results) if cancelled else _check_failed(results))
     if state is not State.CHECKED:
-        return _cancelled(state, results)
+        return _cancelled(state, results) if cancelled else _lost(state, results)
     run = checked_run(planned_run(require_plan(folder), folder, context))
     until = min(approval_until(folder.read_model(REQUEST, ApprovalRequest)), decision_until(run))
     said = approval_outcome(run, until)
     if said is not None and said.gate == "approval.denied":
         return said
     too_late = _too_late(until, context.judged_at(), approved=said is None)
-    return unseen or too_late or (None if cancelled else said) or _cancelled(state, results)
+    if cancelled:
+        return unseen or too_late or _cancelled(state, results)
+    return unseen or too_late or said or _lost(state, results)
 
 
 def approval_outcome(run: CheckedRun, until: datetime) -> DispatchError | None:
@@ -84,12 +86,28 @@ def _check_failed(results: Mapping[str, str]) -> Refusal:
     )
 
 
+def _lost(state: State, results: Mapping[str, str]) -> Refusal:
+    """Return the refusal of a run whose process was gone before it took the lock."""
+    return Refusal(
+        "runner.lost",
+        "the process of this run was gone before it took the lock",
+        exit_code=Exit.RUNNER,
+        found=f"in {state}, {_jobs(results)}; nobody cancelled it",
+        expected="an end that the run writes itself",
+        fix="look at the log of its last job, and at the runner: was it killed, restarted, out of memory? Then a new run",
+    )
+
+
+def _jobs(results: Mapping[str, str]) -> str:
+    return "jobs " + ", ".join(f"{name} {result}" for name, result in results.items()) if results else "no result of a job"
+
+
 def _cancelled(state: State, results: Mapping[str, str]) -> Refusal:
     return Refusal(
         "run.cancelled",
         "the run was cancelled",
         exit_code=Exit.CANCELLED,
-        found=f"in {state}, jobs {dict(results)}",
+        found=f"in {state}, {_jobs(results)}; GitHub does not say by whom",
         expected="a run to its end",
         fix="start a new run",
     )

@@ -14,16 +14,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.evidence.conclusions import RECOVERED
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.grammar import VOCABULARY
+from hyops_ci.execution.journal import Stop
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.records import state_reference
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
+from hyops_ci.execution.run_records import is_of, log_path
 from hyops_ci.execution.streams import printable
 from hyops_ci.execution.verification import run_probes
 from hyops_ci.github.actions.commands import MASKED_BY_GITHUB
@@ -35,6 +36,7 @@ from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import Synced, sync
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from hyops_ci.stages.execute.progress import StepProgress
+from hyops_ci.stages.execute.refusals import changed, differs, interrupted_by, not_proven
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.planned_run import CheckedRun
 from hyops_ci.stages.preview import HyOpsView, authority_of, command_of, facts_of
@@ -99,7 +101,8 @@ class Recovery:
             yield
         finally:
             running = SupervisedRun.attach(self.access.place.deploy)
-            if running.condition is Condition.RUNNING:
+            self.state.at_work = running.condition is Condition.RUNNING
+            if self.state.at_work:
                 self.part.note("leftovers", pending="HyOps is ending; its supervisor cleans up after it")
             else:
                 view = running.view()
@@ -122,7 +125,7 @@ class Recovery:
         case = CheckCase(self.plan, facts_of(self.run, self.view, names, answer))
         now = report(case, run_gates("check", case), run_id=self.context.job.run_id, checked_at=self._now())
         if now.digest() != self.run.check.digest():
-            raise changed(self.run, _differs(self.run.check, now))
+            raise changed(self.run, differs(self.run.check, now))
         run_count = sum(step.status == "ready" for step in answer.steps)
         self.context.say(f"preflight ok: {run_count} run, {len(answer.steps) - run_count} skip, as approved")
 
@@ -135,7 +138,13 @@ class Recovery:
         progress = StepProgress(plan, self.context, self.state.steps, self.part)
         access.deploy(self.context.job.run_id, command)
         running = SupervisedRun.attach(access.place.deploy, on_line=self.context.hyops_line, on_step=progress, cancel=access.cancel)
-        with heartbeat(self.claim, plan.service, self.context, running.cancel) as alarms:
+        asked: list[str] = []
+
+        def superseded() -> None:
+            asked.append("asked by this run itself: another run has taken the lock")
+            running.cancel()
+
+        with heartbeat(self.claim, plan.service, self.context, superseded) as alarms:
             ended = running.wait_past_cancel(STEP_WAIT)
         progress.close()
         self.state.alarms = tuple(alarms)
@@ -148,8 +157,9 @@ class Recovery:
         seen = Observed(plan.steps, view.lines, states, since, ended, plan.blueprint, view.full)
         outcome = self.state.outcome = self._clean(determine_outcome(seen))
         self.keep_records(since)
-        if outcome.state is State.FAILED:
-            self.show_end_of_log(since)
+        log = self.show_end_of_log(since, outcome) if outcome.state not in RECOVERED else ""
+        if not asked and ended is not None and ended.stop is Stop.CANCEL:
+            asked.append(f"asked by {interrupted_by(self.context.job)}")
         self.part.result(
             "hyops.deploy",
             rc=ended.rc if ended is not None else None,
@@ -157,6 +167,9 @@ class Recovery:
             reasons=list(outcome.reasons),
             deviations=list(outcome.deviations),
             past_no_return=outcome.past_no_return,
+            asked=asked,
+            left=[self.state.clean(outcome.left())],
+            log=[self.state.clean(f"log {log}")] if log else [],
             redactions=dict(view.redactions),
         )
         return outcome
@@ -170,25 +183,34 @@ class Recovery:
                 # The folders are named by HyOps' modules: nothing but the names of a path may be left of a mark.
                 self.run.folder.write(f"hyops/{_NO_NAME.sub('_', self.state.clean(path))}", self._clean_bytes(content))
 
-    def show_end_of_log(self, since: datetime) -> None:
-        """Show the last 40 lines of the log of HyOps' last run, for the person who reads why it stopped (docs/design/texts.md 4)."""
-        records = self.access.records(since)
-        for line in self.access.record_end(records[-1]) if records else ():
+    def show_end_of_log(self, since: datetime, outcome: Outcome) -> str:
+        """Show the last 40 lines of the log of the step that was reached, for the person who reads why it stopped (docs/design/texts.md 4).
+
+        Return the log's path on this runner, empty where that step left none.
+        """
+        reached = next((step for step in self.plan.steps if outcome.reached is not None and step.id == outcome.reached.id), None)
+        records = [each for each in self.access.records(since) if reached is None or is_of(each, reached.module_ref)]
+        lines = self.access.record_end(records[-1]) if records else ()
+        for line in lines:
             self.context.say(printable(self.state.clean(line).encode()))
+        return str(log_path(self.access.place.runtime.root, records[-1])) if lines else ""
 
     def prove(self, outcome: Outcome) -> None:
         """Enter the run's last state: HyOps' own report is not proof, the probes are."""
-        if outcome.state not in (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS):
+        if outcome.state not in RECOVERED:
             self.part.enter(outcome.state, reasons=list(outcome.reasons))
             return
         self.part.enter(State.VERIFYING)
+        if self.plan.verification:
+            self.context.say(f"HyOps says that it is done; asking {len(self.plan.verification)} probes whether the service is there")
         verification = self.state.verification = run_probes(self.plan.verification, self.context.clock)
         results = verification.results
         self.run.folder.write_json(
             "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]
         )
-        failed = [each.text for each in results if not each.proven]
-        exceptions = bool(outcome.deviations or self.run.check.deviations or failed or self.state.alarms)
+        if results and not verification.proven:
+            raise not_proven(self.plan, verification)
+        exceptions = bool(outcome.deviations or self.run.check.deviations or self.state.alarms)
         self.part.enter(State.COMPLETED_WITH_EXCEPTIONS if exceptions else State.COMPLETED, proven=list(verification.proofs()))
 
     def _clean(self, outcome: Outcome) -> Outcome:
@@ -202,26 +224,6 @@ class Recovery:
 
     def _now(self) -> str:
         return stamp(self.context.clock.now())
-
-
-def _differs(checked: Check, now: Check) -> str:
-    """Return what HyOps or this runner says otherwise than at the check: the steps that it would do, else what else was shown."""
-    before, then = {step.id: step.outcome for step in checked.steps}, checked.bound()
-    steps = [(step.id, before.get(step.id, "absent"), step.outcome) for step in now.steps if before.get(step.id) != step.outcome]
-    shown = [(name, then.get(name), value) for name, value in now.bound().items() if then.get(name) != value]
-    return "; ".join(f"{what}: {was} then, {value} now" for what, was, value in steps or shown)
-
-
-def changed(run: CheckedRun, found: str) -> Refusal:
-    """Return the refusal (exit 4) of a run whose check no longer holds."""
-    return Refusal(
-        "check.changed",
-        "what was approved is no longer so",
-        exit_code=Exit.POLICY,
-        found=found or "something is no longer known",
-        expected=f"as checked at {run.check.checked_at}",
-        fix="start a new run: its approver reads what is true now",
-    )
 
 
 def public_words(plan: Plan) -> tuple[str, ...]:

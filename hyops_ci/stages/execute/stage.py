@@ -23,7 +23,8 @@ from hyops_ci.ledger.vouched_history import previous_bundle
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.execute.recovery import Recovery, changed
+from hyops_ci.stages.execute.recovery import Recovery
+from hyops_ci.stages.execute.refusals import changed
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -171,6 +172,7 @@ def record_end(state: ExecutionState, end: State, sha256: str, context: RunConte
             past_no_return=state.past_no_return,
             bundle_sha256=sha256,
             serves=state.plan.target_site,
+            unseen=state.unseen,
         )
         bring_standby_up(state.plan.service, context)
     except DispatchError as error:

@@ -68,4 +68,5 @@ def test_why(path: Path, gate: Incident, tmp_path: Path) -> None:
 
 def test_the_cases_are_told_from_each_other() -> None:
     told = {path.stem: yaml.safe_load(path.read_text())["expect"]["gate"] for path in CASES}
-    assert set(told.values()) == {"approval.denied", "runner.silent", "approval.expired", "approval.unsigned", "run.cancelled", "ledger"}
+    gates = {"approval.denied", "runner.silent", "approval.expired", "approval.unsigned", "run.cancelled", "runner.lost", "ledger"}
+    assert set(told.values()) == gates

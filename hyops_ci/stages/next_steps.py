@@ -1,0 +1,59 @@
+"""What a person does after a run, by how it ended (docs/design/texts.md 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import State
+from hyops_ci.evidence.conclusions import RECOVERED
+from hyops_ci.text import shell
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left behind that decides what comes next."""
+
+    kept: bool
+    """Only a settlement frees the lock."""
+    past_no_return: bool = False
+    at_work: bool | None = None
+    """Whether HyOps is still at work on the runner; None where that is not known here."""
+
+
+def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
+    """Return what a person does next: never a new run where clients may have moved and nobody has said where they are."""
+    if plan is None:
+        return ()
+    if left.kept or state is State.INDETERMINATE:
+        return tuple(_look_and_settle(state, plan, left))
+    match state:
+        case _ if state in RECOVERED and plan.exercise:
+            return (f"what the drill made stays in env {plan.env} until it is destroyed with HyOps",)
+        case _ if state in RECOVERED and plan.decision_type == "failover":
+            form = shell("gh workflow run dr.yml -f service={}", plan.service)
+            return (f"keep {plan.source_site} fenced. Failback: {form} -f action=failback -f reason=...",)
+        case State.FAILED | State.CANCELLED | State.NOT_PROVEN:
+            return ("start a NEW run, do not re-run this one",)
+        case _:
+            return ()
+
+
+def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
+    if state is State.INDETERMINATE:
+        yield at_work_line(plan.runner_ref, left.at_work)
+    if plan.exercise:
+        yield f"look what the drill left in env {plan.env}, and that production of the service is as before"
+    else:
+        yield f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides"
+    settle = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
+    yield f"then settle: {settle} --remote <repository> --config .github/dr-dispatch.yml --key <an approver's>"
+
+
+def at_work_line(runner: str, at_work: bool | None) -> str:
+    """Return whether HyOps is at work on the runner: while it is, what people see can change under them."""
+    if at_work is False:
+        return f"HyOps is no longer at work on {runner}"
+    word = "is still" if at_work else "may still be"
+    return f"HyOps {word} at work on {runner}: wait until hyops-ci doctor shows no lock.host there, or end it there, before you settle"
