@@ -97,8 +97,13 @@ if [ -n "$preparing" ] || ! of_root; then
     refuse setup.host "this host pins its callers, and has no environment $key that only root can write; as root in a checkout of this commit on the host: bash actions/setup/setup.sh runner prepare"
   fi
   mkdir -p "$base"
-  exec 9>"$base/$key.lock"
-  flock 9
+  if ! [ -O "$base" ]; then refuse setup.packages "the tool cache $base belongs to another user, who could change what runs; move it away"; fi
+  # Whoever can open the file can hold the lock for ever: nobody else can. Anything but a file was put there.
+  lock=$base/$key.lock
+  if [ -L "$lock" ] || ! [ -f "$lock" ]; then rm -rf "$lock"; fi
+  (umask 077 && : >>"$lock" && chmod 600 "$lock")
+  exec 9>>"$lock"
+  flock --wait 600 9 || refuse setup.packages "another process has held $lock for 10 minutes; end it: fuser $lock"
   of_wheels
   exec 9>&-
   export DR_WHEELS=$home/wheels

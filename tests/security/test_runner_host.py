@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -182,6 +184,35 @@ def test_an_environment_that_a_job_left(plant: Callable[[Path], None], tmp_path:
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith("hyops-ci, version ")
     assert RAN not in said.stdout
+
+
+def a_lock_for_everybody(lock: Path) -> None:
+    lock.chmod(0o644)
+
+
+def a_lock_that_leads_elsewhere(lock: Path) -> None:
+    (elsewhere := lock.with_name("elsewhere")).write_text("of somebody else")
+    lock.unlink()
+    lock.symlink_to(elsewhere)
+
+
+def a_lock_that_is_a_pipe(lock: Path) -> None:
+    lock.unlink()
+    os.mkfifo(lock)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", [a_lock_for_everybody, a_lock_that_leads_elsewhere, a_lock_that_is_a_pipe])
+def test_a_lock_that_keeps_every_job_waiting(plant: Callable[[Path], None], tmp_path: Path, tools: Path) -> None:
+    """Whoever can open a lock can hold it, and nobody opens a pipe that nobody reads."""
+    [lock] = (tools / "hyops-ci").glob("*.lock")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600, "no other user of the host opens it"
+    plant(lock)
+    done = setup(tmp_path / "job", tools, DR_INDEX="never")
+    assert done.rc == 0, done.said
+    assert stat.S_ISREG(lock.lstat().st_mode)
+    assert stat.S_IMODE(lock.lstat().st_mode) == 0o600
+    assert {path.read_text() for path in lock.parent.glob("elsewhere")} <= {"of somebody else"}
 
 
 @pytest.mark.slow

@@ -140,8 +140,14 @@ def _require_roots(order: HostOrder, folder: Path) -> None:
 
 
 def _require_python(order: HostOrder) -> None:
-    """Refuse a Python that the agent's user could not start: one of root's home, as version managers put it there."""
+    """Refuse a Python that the agent's user could not start, or could change: one of somebody's home, as version managers put it there."""
     python = environment.interpreter().resolve()
+    if not files.only_root_writes(python):
+        raise _refuse(
+            f"{python}, which somebody else than root can change",
+            "a Python that only root can change: it runs every job's hyops-ci",
+            "install the distribution's python3, and name it first on the PATH of root",
+        )
     for each in (python, *python.parents):
         facts = each.stat()
         if order.uid not in (0, facts.st_uid) and not facts.st_mode & 0o001:

@@ -130,6 +130,11 @@ def python_of_root(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> HostOrd
     return replace(order, uid=os.getuid() + 1)
 
 
+def python_of_the_agents_user(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> HostOrder:
+    monkeypatch.setattr("hyops_ci.files.only_root_writes", lambda path: path != environment.interpreter().resolve())
+    return order
+
+
 def no_place(order: HostOrder, _: pytest.MonkeyPatch) -> HostOrder:
     (order.root / "etc").touch()
     return order
@@ -143,6 +148,7 @@ def no_place(order: HostOrder, _: pytest.MonkeyPatch) -> HostOrder:
         (no_trust, "no .*/etc/dr-dispatch/trust.json"),
         (no_agent, "holds no config.sh"),
         (python_of_root, "where gha-runner may not pass "),
+        (python_of_the_agents_user, "which somebody else than root can change"),
         (no_place, "etc"),
     ],
 )
