@@ -84,18 +84,21 @@ def hyops_access(run: PlannedRun) -> Iterator[HyOpsAccess]:
         access.close()
 
 
-def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None) -> CheckFacts:
+def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None, learn: Callable[[str], None] | None = None) -> CheckFacts:
     """Return the facts for the check gates before an approval: no secret value is read.
 
     Raises Refusal or Fault where a fact cannot be had at all.
 
-    `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here.
+    `known_names` stands for the authority's answer where it was asked already, or cannot be asked from here. `learn` is called with each
+    token of the login there.
     """
     with hyops_access(run) as access:
         with ThreadPoolExecutor(1) as beside:
             view = view_hyops(run, access, beside)
             required = view.blueprint.required_env()
-            names = known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK), required)
+            names = (
+                known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK, learn), required)
+            )
             view.asked.result()
         there = {name: PRESENT for name, found in names.items() if found}
         overlay = f"{run.context.job.run_id}-check"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
+from hyops_ci.redaction import scrub_patterns
 from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
@@ -56,11 +57,12 @@ def run_stage(name: str, folder: RunDir, context: RunContext, body: StageBody) -
 def stop(part: PartRecorder, folder: RunDir, error: DispatchError) -> StageEnd:
     """Record what stopped the run, enter the state that this leads to, and return it."""
     record = RefusalRecord.of(error)
-    # What a refusal found may be words of HyOps or of an authority.
-    record = record.model_copy(update={name: part.redact(getattr(record, name)) for name in ("reason", "found", "expected", "fix")})
+    # What a refusal found may be words of HyOps or of an authority, which may repeat what they were sent.
+    said = {name: scrub_patterns(part.redact(getattr(record, name))) for name in ("reason", "found", "expected", "fix")}
+    record = record.model_copy(update=said)
     if part.state is None:
         part.enter(State.RECEIVED)
-    part.refusal(error.gate, **error.to_json())
+    part.refusal(error.gate, **{**error.to_json(), **said})
     if part.state in TERMINAL:  # a stage that was started after the run's end changes nothing about it
         return StageEnd(part.state, record)
     folder.write_json(REFUSAL, record.document())

@@ -12,6 +12,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
 from hyops_ci.planning.case import CheckCase, run_gates
+from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import ask_for_approval, refuse_old_decision
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
@@ -40,8 +41,14 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())
+    tokens: list[str] = []
+
+    def learn(token: str) -> None:
+        tokens.append(token)
+        part.redact = Redactor(tokens).json
+
     with planned.reading_ahead():
-        case = CheckCase(planned.plan, look(planned))
+        case = CheckCase(planned.plan, look(planned, learn=learn))
     answers = run_gates("check", case)
     folder.write_json("gates-check.json", answers.document())
     for line in answers.also():

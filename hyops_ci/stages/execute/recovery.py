@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -74,18 +74,22 @@ class Recovery:
     def bring_secrets(self) -> Collection[str]:
         """Bring fresh secrets into HyOps' bundle and return their names; the login is revoked before anything else happens."""
         plan, context = self.plan, self.context
+        job = {name: context.environ[name] for name in JOB_TOKENS if len(context.environ.get(name, "")) >= MIN_FORM}
         tokens: list[str] = []
-        authority = authority_of(self.run, Purpose.EXECUTE, learn=tokens.append)
+
+        def learn(token: str) -> None:
+            """Hide it before the next request: an authority that refuses may repeat what it was sent."""
+            tokens.append(token)
+            self._hide({**_logins(tokens), **job})
+
+        authority = authority_of(self.run, Purpose.EXECUTE, learn=learn)
         required = [ref.key for ref in plan.secrets.refs]
         synced = sync(plan.secrets, authority, runtime_bundle(self.access), required, clock=context.clock)
         brought = set(synced.values.values())
         others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1) if value not in brought}
-        logins = {f"login-{number}": token for number, token in enumerate(dict.fromkeys(tokens), 1)}
-        job = {name: context.environ[name] for name in JOB_TOKENS if len(context.environ.get(name, "")) >= MIN_FORM}
-        hidden, public = {**synced.values, **others, **logins, **job}, public_words(plan)
-        self.redactor = self.state.redactor = Redactor(hidden, public)
-        self.access.give(dict(synced.values), hidden, public)
-        self.part.redact = self.redactor.json
+        hidden = {**synced.values, **others, **_logins(tokens), **job}
+        self._hide(hidden)
+        self.access.give(dict(synced.values), hidden, public_words(plan))
         if self.redactor.in_public:
             context.say(f"not hidden, since the plan says the same word: {', '.join(self.redactor.in_public)}")
         self.run.folder.write_model("secrets.json", synced.manifest)
@@ -93,6 +97,11 @@ class Recovery:
         context.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
         self.part.enter(State.SECRETS_READY, names=[each.key for each in synced.manifest.secrets])
         return synced.values.keys()
+
+    def _hide(self, secrets: Mapping[str, str]) -> None:
+        """Let nothing of these values through any more, in place of those before."""
+        self.redactor = self.state.redactor = Redactor(secrets, public_words(self.plan))
+        self.part.redact = self.redactor.json
 
     @contextmanager
     def cleaned_up(self) -> Iterator[None]:
@@ -229,6 +238,10 @@ class Recovery:
 def public_words(plan: Plan) -> tuple[str, ...]:
     """Return what the plan and HyOps' grammar say in any case. A value that is a part of it cannot be hidden: the run could not be read."""
     return (*VOCABULARY, plan.blueprint, *(step.id for step in plan.steps), *(step.module_ref for step in plan.steps))
+
+
+def _logins(tokens: Sequence[str]) -> dict[str, str]:
+    return {f"login-{number}": token for number, token in enumerate(dict.fromkeys(tokens), 1)}
 
 
 def leftover_lines(done: Mapping[str, Any]) -> Iterator[str]:
