@@ -72,6 +72,15 @@ def approval_gate(case: PlanCase) -> GateOutcome:
     signers = signers_of(approvals.approvers, people) if _signed(case) else []
     demand, lacking = gate_demand(case), gate_shortfalls(case)
     holds = "environment" in approvals.channels and not lacking
+    machines = ", ".join(each.login for each in people if each.bot)
+    if machines and not signers:
+        return GateFailure(
+            "a machine asked, and nobody can sign",
+            f"asked by {machines}; one review lets the job through, and is not enough for a machine's request",
+            "an approver who signs",
+            "add signed to approvals.channels and an approver's key in a pull request; or start the run by hand and have it reviewed",
+            "approvals.md",
+        )
     if len(signers) >= approvals.quorum:
         signed = f"signed, {approvals.quorum} of {', '.join(signers)}"
         if "environment" not in approvals.channels:
