@@ -9,7 +9,7 @@ from typing import Any
 from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.reviews import approvals_of
-from hyops_ci.contracts.approval import Approval, ApprovalRequest
+from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Refusal
@@ -48,10 +48,13 @@ def keep_envelopes(text: str, folder: RunDir) -> None:
         folder.write_json(ENVELOPES, read_envelopes(text))
 
 
-def granted_approvals(run: CheckedRun, *, gate_passed: bool = False, at: datetime | None = None) -> tuple[Approval, ...]:
+def granted_approvals(
+    run: CheckedRun, *, gate_passed: bool = False, at: datetime | None = None, requesters: tuple[Person, ...] | None = None
+) -> tuple[Approval, ...]:
     """Return the approvals that carry this run, as judged now or at `at`. Raises Refusal (exit 6).
 
     Signed answers came with the run, or wait in the ledger; reviews are GitHub's. `gate_passed`: the job behind the approval gate runs.
+    `requesters` are those whom GitHub names now; without them those of the plan count.
     """
     now, trust = at or run.context.judged_at(), run.context.trust
     refuse_old_decision(run, now)
@@ -61,7 +64,7 @@ def granted_approvals(run: CheckedRun, *, gate_passed: bool = False, at: datetim
     context = ApprovalContext(
         demand=run.demand,
         subject=run.subject,
-        requesters=run.requesters,
+        requesters=run.requesters if requesters is None else requesters,
         now=now,
         spent_nonces=run.head.spent_nonces(),
         validity={each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key},

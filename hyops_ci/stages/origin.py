@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import get_args
+from typing import Final, get_args
 
 from hyops_ci.approvals.requesters import requesters_of_run, unique_people
 from hyops_ci.contracts.approval import Person
@@ -36,6 +36,10 @@ class Origin(Model):
     run: RunFact | None = None
     """This run, where GitHub was asked."""
     resumes: RunFact | None = None
+
+
+RESUMES: Final = r"resume ([0-9]{1,18})(?![0-9])"
+"""The beginning of the title that GitHub shows of a run which resumes another (`run-name` of the workflow to copy)."""
 
 
 def origin_of(resume: str, context: RunContext) -> Origin:
@@ -104,15 +108,38 @@ def require_reviewed(run: RunFact, home: RepositoryFact, *, path: str, sha: str)
 def runs_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact) -> tuple[RunFact, ...]:
     """Return a run and those that it resumes, the first one last, as GitHub shows them. Of `origin` only the number of a run is taken.
 
+    That number is taken where GitHub's title of the run names none: a file that was handed over may leave it out.
     Raises Refusal (exit 6) where one of them is not of the same workflow.
     """
     found = [run]
-    while origin.resumes is not None and origin.resumes.run_id < found[-1].run_id:
-        earlier = run_fact(client, origin.resumes.run_id)
+    while (number := _resumed(found[-1], origin)) and number < found[-1].run_id:
+        earlier = run_fact(client, number)
         require_reviewed(earlier, home, path=run.path, sha=run.sha)
         found.append(earlier)
         origin = origin_in(handover_of(client, earlier, (ORIGIN,))[ORIGIN])
     return tuple(found)
+
+
+def _resumed(run: RunFact, origin: Origin) -> int:
+    """Return the number of the run that this one resumes, 0 where there is none."""
+    titled = re.match(RESUMES, run.title)
+    return int(titled[1]) if titled else origin.resumes.run_id if origin.resumes is not None else 0
+
+
+def who_asked(recorded: Origin, decision: bytes, context: RunContext) -> tuple[Person, ...]:
+    """Return who asked for this run, or for those that it resumes: what was handed over may add people, and hides none.
+
+    The machine that took the check could have left out the person whose approval the run then gets. `decision` are the bytes of this
+    run's. Raises as `runs_behind`, Refusal (exit 6) where the run that is said to be resumed has another decision, and Fault (exit 12)
+    where GitHub does not answer.
+    """
+    client = context.github
+    if client is None:
+        return recorded.requesters
+    this, *earlier = runs_behind(client, run_fact(client, context.job.run_number), recorded, repository(client))
+    if earlier and handover_of(client, earlier[0], (DECISION,))[DECISION] != decision:
+        raise _not_resumable(f"run {earlier[0].run_id} has another decision", "the run that waited with this decision")
+    return unique_people((*requesters_of(earlier or (this,)), *recorded.requesters))
 
 
 def requesters_of(runs: Iterable[RunFact]) -> tuple[Person, ...]:

@@ -119,17 +119,18 @@ class CheckedRun(PlannedRun):
 
 
 def require_plan(folder: RunDir) -> Plan:
-    """Return the plan that was handed over. Raises Refusal (exit 4) where a source that arrived is not the one it was made of."""
+    """Return the plan that was handed over. Raises Refusal (exit 4) where a source or the decision is not the one it was made of."""
     plan = folder.read_model("plan.json", Plan)
-    for source in plan.sources:
-        found = digest_bytes(folder.read(source.file))
-        if found != source.sha256:
+    made_of: list[tuple[str, str, str]] = [(source.role, digest_bytes(folder.read(source.file)), source.sha256) for source in plan.sources]
+    made_of.append(("decision", folder.read_model("decision.json", Decision).digest(), plan.decision_digest))
+    for role, found, expected in made_of:
+        if found != expected:
             raise Refusal(
                 "handover.source",
-                f"the {source.role} that arrived is not the one that was planned",
+                f"the {role} that arrived is not the one that was planned",
                 exit_code=Exit.POLICY,
                 found=found,
-                expected=source.sha256,
+                expected=expected,
                 fix="start a new run",
             )
     return plan

@@ -241,6 +241,15 @@ def test_a_source_that_is_not_the_planned_one(at_the_gate: Incident, source: str
     )
 
 
+@pytest.mark.parametrize("field", ["issuer", "expires_at"])
+def test_a_decision_that_is_not_the_planned_one(at_the_gate: Incident, field: str) -> None:
+    """Its issuer may not approve, and its end is the last moment for that."""
+    known = at_the_gate.folder.read_json("decision.json")
+    at_the_gate.folder.write_json("decision.json", known | {field: {"issuer": "escalation", "expires_at": "2999-01-01T00:00:00Z"}[field]})
+    ended = at_the_gate.execute(at_the_gate.signed("jonas"))
+    assert_refused(at_the_gate, ended, "handover.source", 4, "the decision that arrived", problem="decision.json is not the decision")
+
+
 def test_productions_overlay_exchanged_for_a_harmless_one(incident: Incident) -> None:
     """What a drill is compared with travels with the plan: emptied on the way, the drill could work on production's backup."""
     overlays = incident.site.repository / ".github" / "dr"

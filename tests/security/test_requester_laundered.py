@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.run import State
+from hyops_ci.github.runs import run as run_fact
 from hyops_ci.operations.rehearse.scenarios import example_decision
-from tests.security.incident import WORKFLOW, Incident, assert_recovered, assert_refused
+from tests.security.incident import PEOPLE, WORKFLOW, Incident, assert_recovered, assert_refused
 from tests.support.github.runs import Run
 
 
@@ -223,10 +225,86 @@ def test_an_issuer_that_names_somebody_else_hides_nobody(incident: Incident) -> 
     assert_refused(incident, incident.execute(lying(incident, "maria")), "approval.self", 6, "approved maria")
 
 
-def lying(incident: Incident, login: str) -> dict[str, Any]:
-    """A signed yes in which the requesters are left out: the own tool would not sign it."""
+def lying(incident: Incident, login: str, *asked: str) -> dict[str, Any]:
+    """A signed yes in which the requesters are left out, or are only these: the own tool would not sign it."""
     request = incident.request
-    incident.folder.write_model("request.json", request.model_copy(update={"requesters": ()}))
+    people = tuple(Person(login=each, id=PEOPLE[each]) for each in asked)
+    incident.folder.write_model("request.json", request.model_copy(update={"requesters": people}))
     envelope = incident.signed(login)
     incident.folder.write_model("request.json", request)
     return envelope
+
+
+# -------------------------------------------------------------------------- a stranger's machine that took the check
+
+
+def hidden(incident: Incident, **changed: Any) -> None:
+    """What a machine that took the check hands over in place of what the plan wrote of who asked."""
+    origin = incident.folder.read_json("origin.json")
+    incident.folder.write_json("origin.json", {**{k: v for k, v in origin.items() if k not in ("run", "resumes")}, **changed})
+
+
+def checked(incident: Incident, **how: Any) -> None:
+    """The run of a decision that a machine made: its issuer is nobody who could approve."""
+    decision = {**json.loads(example_decision("failover", incident.site.clock, 7)), "issuer": "escalation"}
+    assert incident.plan(**(how or {"decision": json.dumps(decision).encode()})).state is State.PLANNED
+    assert incident.check().state is State.CHECKED
+
+
+def test_a_check_that_hands_over_nobody_who_asked(incident: Incident) -> None:
+    incident.approvers("maria", "jonas")
+    checked(incident)
+    hidden(incident, requesters=[])
+    assert_refused(incident, incident.execute(lying(incident, "maria")), "approval.self", 6, "approved maria")
+
+
+def test_a_check_of_a_resumed_run_that_hands_over_no_earlier_run(incident: Incident) -> None:
+    incident.approvers("maria", "jonas")
+    checked(incident)
+    first = handed_over(incident)
+    incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
+    checked(incident, resume=str(first.id))
+    hidden(incident, requesters=[{"login": "priya", "id": 1003}])
+    assert_refused(incident, incident.execute(lying(incident, "maria", "priya")), "approval.self", 6, "approved maria")
+
+
+def test_a_resume_of_a_run_whose_check_handed_over_no_earlier_run(incident: Incident) -> None:
+    incident.approvers("maria", "jonas")
+    checked(incident)
+    first = handed_over(incident)
+    incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
+    checked(incident, resume=str(first.id))
+    hidden(incident, requesters=[{"login": "priya", "id": 1003}])
+    second = handed_over(incident)
+    incident.start(actor="jonas", title=f"resume {second.id} by jonas, INC-4242")
+    checked(incident, resume=str(second.id))
+    assert_refused(incident, incident.execute(lying(incident, "maria", "priya", "jonas")), "approval.self", 6, "approved maria")
+
+
+def handed_over(incident: Incident) -> Run:
+    """The run, which waits now for signatures."""
+    incident.hand_over()
+    incident.run.finish("success")
+    return incident.run
+
+
+def test_a_check_that_hands_over_an_earlier_run_of_something_else(incident: Incident) -> None:
+    """Whoever starts the run that goes on did not ask for it: so maria's own run is said to go on with somebody else's."""
+    incident.approvers("maria", "jonas")
+    incident.start(actor="priya")
+    incident.reach_gate()
+    other = handed_over(incident)
+    incident.start(actor="maria")
+    checked(incident)
+    earlier = run_fact(incident.client(), other.id).document()
+    hidden(incident, requesters=[{"login": "priya", "id": 1003}], resumes=earlier)
+    assert_refused(incident, incident.execute(lying(incident, "maria", "priya")), "run.resume", 6, "has another decision")
+
+
+def test_a_check_that_hands_over_who_asked(incident: Incident) -> None:
+    incident.approvers("maria", "jonas")
+    checked(incident)
+    first = handed_over(incident)
+    incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
+    checked(incident, resume=str(first.id))
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))

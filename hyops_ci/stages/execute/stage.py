@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyops_ci.contracts.approval import Approval
+from hyops_ci.approvals.requesters import unique_people
+from hyops_ci.contracts.approval import Approval, Person
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.ledger import Claim
@@ -29,6 +30,7 @@ from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.job_identity import require_caller
+from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, who_asked
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.preview import HyOpsView, hyops_access, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
@@ -75,7 +77,7 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     state.previous_bundle = previous_bundle(run.head, run.ledger.vouchers)
     keep_envelopes(approvals, folder)
     gather_envelopes(run)
-    state.approvals = granted_approvals(run, gate_passed=True)
+    state.approvals = granted_approvals(run, gate_passed=True, requesters=everybody_who_asked(run))
     refuse_weaker_gate(run, state.approvals)
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
@@ -86,6 +88,14 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
     run.context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
     Recovery(run, view, claim, state, part).carry_out()
+
+
+def everybody_who_asked(run: CheckedRun) -> tuple[Person, ...]:
+    """Return who asked, as GitHub says now: the machine that took the check could have left somebody out. Raises as `who_asked`."""
+    if not run.plan.approval.required:
+        return ()
+    asked = who_asked(run.folder.read_model(ORIGIN, Origin), run.folder.read(DECISION), run.context)
+    return unique_people(asked, issuer=run.decision.issuer)
 
 
 def refuse_rerun(job: Job) -> None:
