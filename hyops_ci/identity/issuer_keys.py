@@ -1,4 +1,6 @@
-"""The public keys of the token issuer: fetched over https, and kept on the host for when the issuer is out of reach.
+"""The public keys of the token issuer: asked for over https each time, and kept on the host for when the issuer is out of reach.
+
+What is kept lies where any job of this user could have written it: with the issuer's own answer at hand it counts for nothing.
 
 OpenID Connect Discovery 1.0, section 4: `<issuer>/.well-known/openid-configuration` names `jwks_uri`. Both are asked of
 the issuer's own origin and nowhere else; no redirect is followed.
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 NAME: Final = "issuer-keys.json"
-FRESH: Final = 600
-"""Seconds for which kept keys are used without asking."""
 KEPT: Final = 7 * 24 * 3600
 """Seconds for which kept keys are good enough with the issuer out of reach."""
 MAX_BYTES: Final = 256 * 1024
@@ -60,11 +60,8 @@ class IssuerKeys:
     """Where the last answer came from: `issuer`, or `kept <time>`."""
 
     def __call__(self, kid: str) -> RSAPublicKey | None:
-        """Return the key. The issuer is asked when the kept keys are old or lack `kid`. Raises Fault (exit 12) `host.issuer`."""
+        """Return the key as the issuer has it, or where that does not answer as it had it lately. Raises Fault (exit 12) `host.issuer`."""
         kept, at = self._kept()
-        if kid in kept and self._age(at) <= FRESH:
-            self.source = f"kept {_time(at)}"
-            return _public(kept[kid])
         fetched, problem = self._fetch()
         if not problem:
             self._keep(fetched)

@@ -9,11 +9,13 @@ import pytest
 
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.identity.issuer_keys import IssuerKeys
 from hyops_ci.identity.replay import NAME as SEEN
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job_identity import OnRunner, require_caller
 from tests.security.incident import Incident, assert_recovered, assert_refused
+from tests.support.issuer import signing_key
 
 AUDIENCE = "dr-dispatch:gcp-ops-runner"
 Change = Callable[[Incident, RunContext, OnRunner], RunContext]
@@ -66,6 +68,13 @@ def own_issuer(incident: Incident, world: RunContext, _: OnRunner) -> RunContext
     return replace(world, token_for=lambda audience: minted(incident, audience, iss="https://evil.example.net"))
 
 
+def planted_keys(incident: Incident, world: RunContext, stage: OnRunner) -> RunContext:
+    """An earlier job of the runner's user leaves a key of its own where the issuer's are kept; the next one signs its token with it."""
+    own = signing_key("planted")
+    IssuerKeys(incident.issuer.url, world.state_dir, world.clock.now())._keep({own.kid: own.jwk()})
+    return replace(world, token_for=lambda audience: own.mint(audience, **{"iss": incident.issuer.url, **incident.issuer.claims}))
+
+
 def no_token(_: Incident, world: RunContext, __: OnRunner) -> RunContext:
     """A branch workflow without `id-token: write`."""
     return replace(world, environ={name: value for name, value in world.environ.items() if not name.startswith("ACTIONS_")})
@@ -93,6 +102,7 @@ STRANGERS: dict[str, tuple[Change, str, str]] = {
     "a token for the authority": (for_another("https://vault.example.net"), "host.token", "aud https://vault.example.net"),
     "a token for another host": (for_another("dr-dispatch:proxmox-ops-runner"), "host.token", "aud dr-dispatch:proxmox-ops-runner"),
     "a token service of their own": (own_issuer, "host.token", "iss https://evil.example.net"),
+    "a token of a key that an earlier job left": (planted_keys, "host.token", "planted"),
     "no token": (no_token, "host.token", "is not set"),
 }
 

@@ -15,7 +15,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.http.retry import ATTEMPTS
-from hyops_ci.identity.issuer_keys import FRESH, KEPT, NAME, IssuerKeys
+from hyops_ci.identity.issuer_keys import KEPT, NAME, IssuerKeys
 from tests.support.issuer import DISCOVERY, JWKS, Issuer, SigningKey, serve_issuer, signing_key
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -45,20 +45,15 @@ def test_a_key_is_asked_for_and_kept(issuer: Issuer, tmp_path: Path) -> None:
     assert list(kept.parent.iterdir()) == [kept]
 
 
-def test_fresh_keys_are_not_asked_for_again(issuer: Issuer, tmp_path: Path) -> None:
-    keys_at(issuer, tmp_path)("key-1")
-    issuer.asked.clear()
-    later = keys_at(issuer, tmp_path, FRESH)
-    assert later("key-1") is not None
-    assert issuer.asked == []
-    assert later.source == "kept 2026-11-24T03:00:00Z"
-
-
-def test_old_keys_are_asked_for_again_and_a_withdrawn_one_is_gone(issuer: Issuer, tmp_path: Path) -> None:
+def test_kept_keys_are_asked_for_again_and_a_withdrawn_one_is_gone(issuer: Issuer, tmp_path: Path) -> None:
     keys_at(issuer, tmp_path)("key-1")
     issuer.rotate("key-2")
     del issuer.published[0]
-    assert keys_at(issuer, tmp_path, FRESH + 1)("key-1") is None
+    issuer.asked.clear()
+    later = keys_at(issuer, tmp_path, 1)
+    assert later("key-1") is None
+    assert issuer.asked == [DISCOVERY, JWKS]
+    assert later.source == "issuer"
 
 
 def test_an_unknown_key_is_asked_for_once(issuer: Issuer, tmp_path: Path) -> None:
@@ -72,7 +67,7 @@ def test_an_unknown_key_is_asked_for_once(issuer: Issuer, tmp_path: Path) -> Non
     assert issuer.asked == [DISCOVERY, JWKS] * 2
 
 
-@pytest.mark.parametrize("seconds", [FRESH, FRESH + 1, KEPT])
+@pytest.mark.parametrize("seconds", [0, 1, KEPT])
 def test_with_the_issuer_down_kept_keys_do(seconds: int, issuer: Issuer, tmp_path: Path) -> None:
     keys_at(issuer, tmp_path)("key-1")
     issuer.down = True
