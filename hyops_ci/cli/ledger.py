@@ -106,15 +106,21 @@ def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Se
 @click.option("--follow", is_flag=True, help="Also bring the standby up to the primary, where that one is ahead.")
 @format_option
 def merge_ledger(remote: str, standby: str, service: str, config: Path | None, follow: bool, output: str) -> int:
-    """Bring the ledger up to its standby after a run with GitHub down. Fast-forward only: where both have grown, nothing is changed."""
+    """Bring the ledger up to its standby after a run with GitHub down. Fast-forward only: where both have grown, nothing is changed.
+
+    What nobody vouches for, by the keys of the config, is not copied.
+    """
     from hyops_ci.cli.ledger_show import line_of
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
     from hyops_ci.ledger.standby import merge
     from hyops_ci.ledger.store import Relation
 
-    known = read_config(config.read_bytes(), str(config))[0] if config else None
+    if config is None:
+        raise click.UsageError("name --config: its keys vouch for what is copied")
+    known = read_config(config.read_bytes(), str(config))[0]
     primary, second = open_ledger(remote, service, known), open_standby(standby, service)
+    primary.vouchers = vouchers_of(known, service)
     merged = merge(primary, second, follow=follow)
     moved = len(merged.transitions)
     said = {

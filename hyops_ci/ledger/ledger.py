@@ -11,13 +11,13 @@ from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
-from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.errors import DispatchError, Exit, Fault
 from hyops_ci.ledger import pending_approvals, rules, transitions, vouched_history, vouching
 from hyops_ci.ledger.git_process import absolute
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import AnswerTerms, Asked
-from hyops_ci.ledger.refusals import busy, ended, exists, missing
+from hyops_ci.ledger.refusals import another_service, busy, ended, exists, missing
 from hyops_ci.ledger.rules import ClaimRequest, Duplicate
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.succession import later
@@ -39,7 +39,7 @@ class Ledger:
         self.place = place
         """The remote as it is configured, without credentials."""
         self.vouchers: Vouchers | None = None
-        """Whose word counts. Without it nothing is verified: for looking, copying and leaving an answer, never for acting."""
+        """Whose word counts. Without it nothing is verified or remembered: for looking and leaving an answer, never for acting."""
         self.sign: Sign | None = None
         """Signs transitions with this host's key."""
         self._vouched: Vouched | None = None
@@ -65,31 +65,28 @@ class Ledger:
         commit = self._store.append(None, tip, f"init {self._service}: serves from {home_site}")
         if commit is None:
             raise exists("another process made it at the same time", self.branch, "none")
-        self._keep(Head(commit, (tip,), (commit,)))
+        self.known = Head(commit, (tip,), (commit,))
+        if self._memory is not None:  # nobody can have written to it yet
+            self._memory.keep(self.known)
         return tip
 
-    def read(self) -> Head | None:
-        """Return the head with its history, None where there is no branch.
+    def read(self, last: Head | None = None) -> Head | None:
+        """Return the head with its history, None where there is no branch. `last` was read a moment ago, and cannot have gone.
 
-        Raises Refusal (exit 5) for another service's branch, or one that has not grown from what this host saw.
+        Raises Refusal (exit 5) for another service's branch, one that has not grown from what this host saw, or what nobody vouches for:
+        none of them is remembered, so that the branch is right again once somebody has put it right.
         """
         # What this host had seen before the read must be in it; what other processes see meanwhile need not.
         seen = self._memory.seen() if self._memory is not None else None
         head = self._store.read()
         if self._memory is not None:
             self._memory.check(seen, head, self.branch)
+        must_hold(last.commit if last is not None else None, head, self.branch)
         if head is None:
             return None
         if head.tip.service != self._service:
-            raise Refusal(
-                "ledger.alarm",
-                "the branch is another service's",
-                exit_code=Exit.CONFLICT,
-                found=head.tip.service,
-                expected=self._service,
-                fix="ALARM: restore the branch",
-                docs="ledger.md",
-            )
+            raise another_service(head.tip.service, self._service)
+        self._vouch(head)
         self._keep(head)
         return head
 
@@ -216,7 +213,8 @@ class Ledger:
         return tuple(each.document() for each in pending_approvals.waiting_for(self._head().tip, asked))
 
     def take(self, other: Ledger, mine: Head | None, theirs: Head) -> bool:
-        """Fast-forward this branch to the head of `other`. Return False where another process came first. For Git remotes only."""
+        """Fast-forward this branch to a vouched head of `other`. Return False where another process came first. For Git remotes only."""
+        self._vouch(theirs)
         if not isinstance(self._store, GitStore) or not isinstance(other._store, GitStore):
             raise TypeError("only branches on Git remotes can be brought together")
         done = self._store.forward(other._store, mine.commit if mine is not None else None, theirs.commit)
@@ -225,11 +223,14 @@ class Ledger:
         return done
 
     def recalled(self) -> Head | None:
-        """Return the last head that this host saw, from its own copy; None where there is none."""
+        """Return the last head that this host saw, from its own copy; None where there is none. Raises Refusal unless it is vouched for."""
         if self._memory is None or not isinstance(self._store, GitStore):
             return None
         seen = self._memory.trusted()
-        return self._store.recall(seen) if seen is not None else None
+        head = self._store.recall(seen) if seen is not None else None
+        if head is not None:
+            self._vouch(head)
+        return head
 
     def _change(self, next_tip: Callable[[Head], Tip | None], message: str) -> Tip:
         """Append the next tip to the known head; where the branch has moved on, or would refuse, read it and decide again.
@@ -281,20 +282,18 @@ class Ledger:
 
     def _unmoved(self) -> Head | None:
         """Return the known head, unless another process of this host has seen another one since: then the branch is to be read."""
-        if self.known is None or (self._memory is not None and self._memory.seen() != self.known.commit):
-            return None
-        return self.known
+        shared = self._memory if self.vouchers is not None else None
+        return None if self.known is None or (shared is not None and shared.seen() != self.known.commit) else self.known
 
     def _head(self, last: Head | None = None) -> Head:
-        """The head, grown from `last`: what was read a moment ago cannot have gone, memory or not."""
-        head = self.read()
-        must_hold(last.commit if last is not None else None, head, self.branch)
+        """The head, grown from `last`."""
+        head = self.read(last)
         if head is None:
             raise missing(self.branch, self._service)
-        self._vouch(head)
         return head
 
     def _keep(self, head: Head) -> None:
+        """Know this head, and let this host remember it where somebody vouched for it."""
         self.known = head
-        if self._memory is not None:
+        if self._memory is not None and self.vouchers is not None:
             self._memory.keep(head)

@@ -26,6 +26,19 @@ def missing(branch: str, service: str) -> Refusal:
     )
 
 
+def another_service(found: str, service: str) -> Refusal:
+    """Return the alarm of a branch that is another service's."""
+    return Refusal(
+        "ledger.alarm",
+        "the branch is another service's",
+        exit_code=Exit.CONFLICT,
+        found=found,
+        expected=service,
+        fix="ALARM: restore the branch",
+        docs="ledger.md",
+    )
+
+
 def busy(tries: int) -> Fault:
     """Return the fault for a push that lost against other pushes at every attempt."""
     return Fault(

@@ -58,8 +58,11 @@ class Merged:
 def choose(primary: Ledger, standby: Ledger | None, *, break_glass: bool) -> ChosenLedger:
     """Return the primary while it answers; else, for `hyops-ci run` alone, the standby, with a risk that must be approved by name.
 
-    Raises Refusal (exit 5) `ledger.standby` while the standby is ahead, `ledger.fork` where the two have diverged, and what reading raises.
+    Whose word counts for the primary counts for the standby. Raises Refusal (exit 5) `ledger.standby` while the standby is ahead,
+    `ledger.fork` where the two have diverged, and what reading raises.
     """
+    if standby is not None:
+        standby.vouchers = primary.vouchers
     try:
         primary.tip()
     except Fault as silence:
@@ -93,7 +96,13 @@ def refuse_while_ahead(primary: Ledger, standby: Ledger) -> str:
             exit_code=Exit.CONFLICT,
             found=f"{standby.place} is {ahead} ahead: {_summary(theirs)}",
             expected="a ledger that holds all that its standby holds",
-            fix=shell("hyops-ci ledger merge --remote {} --standby {} --service {}", primary.place, standby.place, theirs.tip.service),
+            fix=shell(
+                "hyops-ci ledger merge --remote {} --standby {} --service {} --config {}",
+                primary.place,
+                standby.place,
+                theirs.tip.service,
+                ".github/dr-dispatch.yml",
+            ),
             docs="ledger.md",
         )
     _refuse_diverged(related, primary, mine, standby, theirs)
@@ -103,17 +112,19 @@ def refuse_while_ahead(primary: Ledger, standby: Ledger) -> str:
 def merge(primary: Ledger, standby: Ledger, *, follow: bool = False) -> Merged:
     """Bring the primary up to the standby; with `follow` also the standby to the primary, where that one is behind or was never made.
 
+    Whose word counts for the primary counts for the standby: what nobody vouches for is not copied.
+
     Raises Refusal (exit 5) `ledger.fork`, with nothing changed, where each has grown on its own, or they are not copies of one ledger; and
     `ledger.missing` for a primary that is not there: a deleted branch is not created again from a copy.
     """
+    standby.vouchers = primary.vouchers
     for _ in range(TRIES):
-        primary.tip()
-        mine, theirs = primary.read(), standby.read()
+        mine, theirs = primary.head(), standby.read()
         related = relation(mine, theirs)
         _refuse_diverged(related, primary, mine, standby, theirs)
         if related is Relation.BEHIND and theirs is not None:
             done = primary.take(standby, mine, theirs)
-        elif related is Relation.AHEAD and mine is not None and follow:
+        elif related is Relation.AHEAD and follow:
             done = standby.take(primary, theirs, mine)
         else:
             return Merged(related)

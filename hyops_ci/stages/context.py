@@ -18,6 +18,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import ChosenLedger, choose
+from hyops_ci.ledger.vouching import Vouchers
 from hyops_ci.stages.job import Job
 
 TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
@@ -118,17 +119,18 @@ class RunContext:
         now = self.clock.now()
         return now - timedelta(seconds=ahead) if ahead is not None and ahead < 0 else now
 
-    def ledger(self, service: str) -> Ledger:
-        """Return the ledger of one service, as this run uses it. Raises as `ledger_in_use`."""
-        return self.ledger_in_use(service).ledger
+    def ledger(self, service: str, vouchers: Vouchers | None = None) -> Ledger:
+        """Return the ledger of one service, as this run uses it; `vouchers` are for its first opening. Raises as `ledger_in_use`."""
+        return self.ledger_in_use(service, vouchers).ledger
 
-    def ledger_in_use(self, service: str) -> ChosenLedger:
+    def ledger_in_use(self, service: str, vouchers: Vouchers | None = None) -> ChosenLedger:
         """Return the first ledger; with GitHub down, for a run from a shell, its standby, with the risk that an approval must name.
 
         Raises Refusal: exit 2 where nothing names its repository, exit 5 while the standby is ahead.
         """
         if service not in self.chosen:
             primary, standby = self._primary(service), self.standby(service)
+            primary.vouchers = vouchers
             self.chosen[service] = choose(primary, standby, break_glass=not self.job.on_github) if standby else ChosenLedger(primary)
             if note := self.chosen[service].note:
                 self.say(note)

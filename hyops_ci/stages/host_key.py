@@ -63,15 +63,16 @@ def vouched_ledger(config: DispatchConfig, service: str, context: RunContext) ->
 
     `config` is the reviewed one under the host's trust. Raises as `RunContext.ledger_in_use`.
     """
-    ledger = context.ledger(service)
     home = lane_settings(config, data_home(config, service)).failure_domain if service in config.services else ""
-    ledger.vouchers = Vouchers(
+    vouchers = Vouchers(
         now=context.latest_known,
         host_keys=config.host_keys,
         approvers=config.approvals.approvers,
         quorum=config.approvals.quorum,
         home_site=home,
     )
+    ledger = context.ledger(service, vouchers)
+    ledger.vouchers = vouchers
     key = host_key(config)
     ledger.sign = key.sign if not key.trouble else None
     return ledger

@@ -10,7 +10,7 @@ import pytest
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Store
-from tests.ledger.ledger_setup import BRANCH, SERVICE, MemoryStore, at, bare
+from tests.ledger.ledger_setup import BRANCH, MemoryStore, at, bare, on_host
 from tests.support.git_http import GitServer, serving
 from tests.support.ref_store import Branch, RefStore
 
@@ -47,6 +47,6 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Stores:
 @pytest.fixture
 def made(remote: Path, tmp_path: Path) -> Ledger:
     """A ledger with its first tip, on the bare repository."""
-    ledger = Ledger.over_git(str(remote), SERVICE, state_dir=tmp_path / "host")
+    ledger = on_host(str(remote), state_dir=tmp_path / "host")
     ledger.init("onprem", at(-60))
     return ledger

@@ -16,8 +16,10 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head
+from hyops_ci.ledger.vouching import Vouchers
 from hyops_ci.signing.dsse import public_of, sign
 
 SERVICE = "pg-ha/prod"
@@ -87,6 +89,19 @@ def key_of(who: str) -> Ed25519PrivateKey:
 
 ANSWERS: dict[str, Any] = {"approvers": tuple(public_of(key_of(who)) for who in ("jonas", "priya", "maria")), "lifetime": 10_000_000}
 """Who may answer, as `Ledger.answer` is told."""
+
+
+def acting(ledger: Ledger) -> Ledger:
+    """The same as a run on a host acts on it: what a host signed is believed, and remembered."""
+    key = key_of("host")
+    ledger.vouchers = Vouchers(lambda: START + timedelta(days=1), {"host": public_of(key)}, home_site="onprem")
+    ledger.sign = lambda payload, kind: sign(payload, kind, [key])
+    return ledger
+
+
+def on_host(remote: Path | str, *, state_dir: Path, token: str = "", hasty: bool = False) -> Ledger:
+    """The ledger of the service on a Git remote, as a run of that host acts on it."""
+    return acting(Ledger.over_git(str(remote), SERVICE, state_dir=state_dir, token=token, hasty=hasty))
 
 
 class MemoryStore:

@@ -15,13 +15,13 @@ from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.ledger.last_seen import TipMemory
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.ledger_setup import BRANCH, SERVICE, MemoryStore, at, bare, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, MemoryStore, acting, at, bare, git, on_host, request
 
 REF = f"refs/heads/{BRANCH}"
 
 
 def on(remote: Path, host: Path) -> Ledger:
-    return Ledger.over_git(str(remote), SERVICE, state_dir=host)
+    return on_host(str(remote), state_dir=host)
 
 
 def alarmed(ledger: Ledger, gate: str = "ledger.alarm") -> Refusal:
@@ -160,7 +160,7 @@ def test_a_memory_that_cannot_be_read_alarms(made: Ledger, tmp_path: Path) -> No
 def test_a_slow_process_alarms_nobody_and_forgets_nothing(tmp_path: Path) -> None:
     """Two processes of one host: what the other one saw after our reading began is no alarm, and stays remembered."""
     store, path = MemoryStore(), tmp_path / "memory.json"
-    slow, quick = (Ledger(store, SERVICE, TipMemory(path)) for _ in range(2))
+    slow, quick = (acting(Ledger(store, SERVICE, TipMemory(path))) for _ in range(2))
     slow.init("onprem", at(-60))
     read = store.read
     once = iter([True])

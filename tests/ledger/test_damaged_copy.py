@@ -13,7 +13,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, request
+from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, on_host, request
 from tests.support.git_http import GitServer, serving
 
 REF = f"refs/heads/{BRANCH}"
@@ -25,7 +25,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on(remote: Path, host: Path) -> Ledger:
-    return Ledger.over_git(str(remote), SERVICE, state_dir=host)
+    return on_host(str(remote), state_dir=host)
 
 
 def copy_in(host: Path) -> Path:
@@ -160,7 +160,7 @@ def test_a_damaged_copy_of_a_branch_that_has_moved_on(
 
 def damaged_and_used(address: str, damage: Callable[[Path], None], moved: bool, remote: Path, tmp_path: Path) -> None:
     host = tmp_path / "host"
-    ledger = Ledger.over_git(address, SERVICE, state_dir=host)
+    ledger = on_host(address, state_dir=host)
     ledger.init("onprem", at(-60))
     ledger.advance(ledger.claim(request(7, at=at(-50))), State.FAILED, at=at(-49))
     (memory,) = host.glob("ledger-*.json")
@@ -170,7 +170,7 @@ def damaged_and_used(address: str, damage: Callable[[Path], None], moved: bool, 
         theirs.advance(theirs.claim(request(8, at=at(-40))), State.FAILED, at=at(-39))
     damage(copy_in(host))
     assert memory.read_bytes() == remembered
-    again = Ledger.over_git(address, SERVICE, state_dir=host)
+    again = on_host(address, state_dir=host)
     assert [tip.epoch for tip in again.history()] == [2, 2, 1, 1, 0][0 if moved else 2 :]
     empty_objects(copy_in(host))
     claim = again.claim(request(1))
@@ -206,7 +206,7 @@ def test_a_copy_that_is_put_aside_may_restore_the_branch(made: Ledger, remote: P
 def test_the_silence_of_the_remote_damages_no_copy(made: Ledger, remote: Path, tmp_path: Path) -> None:
     with serving(remote.parent) as server:
         address = server.url(remote.name)
-        ledger = Ledger.over_git(address, SERVICE, state_dir=tmp_path / "http")
+        ledger = on_host(address, state_dir=tmp_path / "http")
         ledger.tip()
     copy = copy_in(tmp_path / "http")
     before = copy.stat().st_ino

@@ -17,15 +17,14 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request
+from tests.ledger.ledger_setup import BRANCH, at, git, on_host, request
 
 ROOT = Path(__file__).parents[2]
 CLAIM = """
 import sys
 from pathlib import Path
-from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.ledger_setup import SERVICE, request
-Ledger.over_git(sys.argv[1], SERVICE, state_dir=Path(sys.argv[2])).claim(request(1))
+from tests.ledger.ledger_setup import on_host, request
+on_host(sys.argv[1], state_dir=Path(sys.argv[2])).claim(request(1))
 """
 READING = ("ls-remote", "rev-list", "cat-file")
 WRITING = ("hash-object", "mktree", "commit-tree", "merge-base", "push")
@@ -50,7 +49,7 @@ def test_killed_at(made: Ledger, remote: Path, tmp_path: Path, point: str, when:
     assert child.returncode == -signal.SIGKILL
     taken = (point, when) == ("push", "after")
     assert made.tip().epoch == int(taken)
-    again = Ledger.over_git(str(remote), SERVICE, state_dir=tmp_path / "host")
+    again = on_host(remote, state_dir=tmp_path / "host")
     if taken:
         with pytest.raises(Duplicate):
             again.claim(request(2, at=at(1)))
@@ -71,7 +70,7 @@ def test_killed_at_any_moment(made: Ledger, remote: Path, tmp_path: Path) -> Non
         with subprocess.Popen(words, cwd=ROOT, start_new_session=True) as child:
             time.sleep(chance.uniform(0.2, 0.7))
             os.killpg(child.pid, signal.SIGKILL)
-        claim = Ledger.over_git(str(remote), SERVICE, state_dir=host).claim(request(1, at=at(1)))
+        claim = on_host(remote, state_dir=host).claim(request(1, at=at(1)))
         assert claim.epoch == 1
     assert len(git(remote, "rev-list", f"refs/heads/{BRANCH}").split()) == 2
 

@@ -11,7 +11,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.git_process import Git, GitResult
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, git, request
+from tests.ledger.ledger_setup import BRANCH, at, git, on_host, request
 
 REF = f"refs/heads/{BRANCH}"
 NETWORK = ("ls-remote", "fetch", "push")
@@ -32,7 +32,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def on(remote: Path, host: Path) -> Ledger:
-    return Ledger.over_git(str(remote), SERVICE, state_dir=host)
+    return on_host(str(remote), state_dir=host)
 
 
 def test_a_run_reads_once_and_pushes_three_times(made: Ledger, remote: Path, tmp_path: Path, calls: list[str]) -> None:

@@ -14,7 +14,7 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import RISK, choose, merge, refuse_while_ahead
 from hyops_ci.ledger.store import Relation, relation
-from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, request
+from tests.ledger.ledger_setup import BRANCH, at, bare, git, on_host, request
 from tests.support.git_http import serving
 
 REF = f"refs/heads/{BRANCH}"
@@ -34,7 +34,7 @@ class Two:
         self.primary, self.standby = self.on("host")
 
     def on(self, host: str) -> tuple[Ledger, Ledger]:
-        one, other = (Ledger.over_git(str(place), SERVICE, state_dir=self.root / host) for place in self.repositories)
+        one, other = (on_host(str(place), state_dir=self.root / host) for place in self.repositories)
         return one, other
 
     def heads(self) -> tuple[str, ...]:
@@ -62,8 +62,8 @@ def silent(two: Two) -> Iterator[Ledger]:
     """The primary at an address that answers no more; this host saw it when it did."""
     with serving(two.root) as server:
         address = server.url("primary.git")
-        Ledger.over_git(address, SERVICE, state_dir=two.root / "host").tip()
-    yield Ledger.over_git(address, SERVICE, state_dir=two.root / "host")
+        on_host(address, state_dir=two.root / "host").tip()
+    yield on_host(address, state_dir=two.root / "host")
 
 
 def refused(gate: str, exit_code: Exit = Exit.CONFLICT) -> pytest.RaisesExc[Refusal]:
@@ -83,7 +83,7 @@ def test_each_relation(two: Two, tmp_path: Path) -> None:
     assert relation(two.standby.read(), two.primary.read()) is Relation.AHEAD
     run(two.primary, 2, 0)
     assert relation(two.primary.read(), two.standby.read()) is Relation.DIVERGED
-    other = Ledger.over_git(str(bare(tmp_path / "other.git")), SERVICE, state_dir=tmp_path / "host")
+    other = on_host(str(bare(tmp_path / "other.git")), state_dir=tmp_path / "host")
     assert relation(two.primary.read(), other.read()) is Relation.AHEAD, "one that was never made"
     assert relation(other.read(), two.primary.read()) is Relation.BEHIND
     other.init("onprem", at())
@@ -143,7 +143,7 @@ def test_two_that_parted_are_an_alarm_and_stay_as_they_are(two: Two) -> None:
 
 
 def test_another_ledger_is_not_merged(two: Two, tmp_path: Path) -> None:
-    other = Ledger.over_git(str(bare(tmp_path / "other.git")), SERVICE, state_dir=tmp_path / "host")
+    other = on_host(str(bare(tmp_path / "other.git")), state_dir=tmp_path / "host")
     other.init("onprem", at())
     before = two.heads()
     with refused("ledger.fork") as caught:
@@ -182,7 +182,7 @@ def test_a_primary_that_moves_meanwhile_is_looked_at_again(two: Two) -> None:
 def test_a_merge_over_http_with_a_lost_answer(two: Two) -> None:
     run(two.standby, 1, 0, State.FAILED)
     with serving(two.root) as server:
-        primary = Ledger.over_git(server.url("primary.git"), SERVICE, state_dir=two.root / "host")
+        primary = on_host(server.url("primary.git"), state_dir=two.root / "host")
         server.trouble.append("lose-answer")
         assert merge(primary, two.standby).relation is Relation.BEHIND
         assert not server.trouble
@@ -201,6 +201,7 @@ def test_runs_are_blocked_until_the_primary_has_caught_up(two: Two) -> None:
     assert "run 1001-1 COMPLETED, serves from gcp" in caught.value.found
     assert caught.value.fix == (
         f"hyops-ci ledger merge --remote {two.repositories[0]} --standby {two.repositories[1]} --service pg-ha/prod"
+        " --config .github/dr-dispatch.yml"
     )
     with refused("ledger.standby"):
         choose(two.primary, two.standby, break_glass=True)
@@ -219,13 +220,13 @@ def test_runs_are_blocked_where_the_two_have_parted(two: Two) -> None:
 def test_a_standby_that_lags_or_was_never_made_is_in_nobodys_way(two: Two, tmp_path: Path) -> None:
     run(two.primary, 1, 0)
     assert refuse_while_ahead(two.primary, two.standby) == ""
-    empty = Ledger.over_git(str(bare(tmp_path / "empty.git")), SERVICE, state_dir=tmp_path / "host")
+    empty = on_host(str(bare(tmp_path / "empty.git")), state_dir=tmp_path / "host")
     assert refuse_while_ahead(two.primary, empty) == ""
 
 
 def test_a_standby_that_cannot_be_read_is_said(two: Two, tmp_path: Path) -> None:
-    elsewhere = Ledger.over_git(str(tmp_path / "not-on-this-host.git"), SERVICE, state_dir=tmp_path / "host")
-    gone = Ledger.over_git("http://127.0.0.1:9/standby.git", SERVICE, state_dir=tmp_path / "host", hasty=True)
+    elsewhere = on_host(str(tmp_path / "not-on-this-host.git"), state_dir=tmp_path / "host")
+    gone = on_host("http://127.0.0.1:9/standby.git", state_dir=tmp_path / "host", hasty=True)
     for standby in (elsewhere, gone):
         chosen = choose(two.primary, standby, break_glass=False)
         assert chosen.ledger is two.primary
@@ -242,7 +243,7 @@ def test_a_standby_that_somebody_rolled_back_is_an_alarm(two: Two) -> None:
 
 def test_a_hasty_look_asks_once(two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", (60.0, 60.0))
-    standby = Ledger.over_git("http://127.0.0.1:9/standby.git", SERVICE, state_dir=tmp_path / "host", hasty=True)
+    standby = on_host("http://127.0.0.1:9/standby.git", state_dir=tmp_path / "host", hasty=True)
     with pytest.raises(Fault, match=r"ledger\.unreachable") as caught:
         standby.tip()
     assert caught.value.found.startswith("1 tries; ")
@@ -276,7 +277,7 @@ def test_the_standby_starts_from_the_newest_that_this_host_has_seen(two: Two) ->
 
 
 def test_a_standby_that_was_never_made_is_made_from_what_this_host_has_seen(two: Two, tmp_path: Path) -> None:
-    empty = Ledger.over_git(str(bare(tmp_path / "empty.git")), SERVICE, state_dir=tmp_path / "host")
+    empty = on_host(str(bare(tmp_path / "empty.git")), state_dir=tmp_path / "host")
     with silent(two) as primary:
         assert choose(primary, empty, break_glass=True).ledger.tip() == two.primary.tip()
 
@@ -291,7 +292,7 @@ def test_a_standby_that_parted_from_what_this_host_has_seen_is_not_used(two: Two
 
 def test_what_this_host_does_not_know_is_said(two: Two, tmp_path: Path) -> None:
     with silent(two) as primary:
-        fresh = Ledger.over_git(primary.place, SERVICE, state_dir=tmp_path / "fresh")
+        fresh = on_host(primary.place, state_dir=tmp_path / "fresh")
         assert "may lack some of it" in choose(fresh, two.standby, break_glass=True).note
         for copy in (two.root / "host").glob("ledger-*.git"):
             shutil.rmtree(copy)
@@ -305,6 +306,6 @@ def test_what_this_host_does_not_know_is_said(two: Two, tmp_path: Path) -> None:
 def test_a_no_of_the_primary_opens_no_other_door(two: Two) -> None:
     """Denied is not down."""
     with serving(two.root, "ghs_token") as server:
-        primary = Ledger.over_git(server.url("primary.git"), SERVICE, state_dir=two.root / "host", token="ghs_wrong")
+        primary = on_host(server.url("primary.git"), state_dir=two.root / "host", token="ghs_wrong")
         with refused("ledger.token"):
             choose(primary, two.standby, break_glass=True)

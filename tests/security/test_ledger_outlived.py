@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hyops_ci.cli.app import main
 from hyops_ci.contracts.ledger import Answer
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.ledger import vouching
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.stages.sealing import bundle_path
-from tests.security.incident import Incident, assert_recovered, assert_refused
+from tests.ledger.ledger_setup import bare, git
+from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused
 from tests.security.ledger_attacker import OTHER, WORD, now, push, request, theirs
 from tests.support.host_key import host_signs, people_settle
 
+REF = f"refs/heads/dr-ledger/{SERVICE}"
 SEALED = "sha256:" + "5" * 64
 
 
@@ -32,6 +37,96 @@ def adopt(incident: Incident) -> None:
 def recovered(incident: Incident) -> None:
     incident.reach_gate()
     assert_recovered(incident, incident.execute(incident.signed("jonas")))
+
+
+# ------------------------------------------------------------------------------------------------- what a host remembers
+
+
+def at_commit(incident: Incident, put: str = "") -> str:
+    """Where the branch is; with `put` an administrator moves it there."""
+    repository = incident.site.root / "ledger.git"
+    if put:
+        git(repository, "update-ref", REF, put)
+    return git(repository, "rev-parse", REF)
+
+
+def test_what_nobody_vouches_for_is_not_remembered(incident: Incident) -> None:
+    """Who takes a forgery off the branch has put it right: no host alarms over what it saw there."""
+    before = at_commit(incident)
+    push(incident, position="failed_over", serves="gcp", moves=1)
+    assert_refused(incident, incident.plan(), "ledger.unvouched", 5, epoch=None)
+    at_commit(incident, put=before)
+    incident.start(actor="maria")
+    recovered(incident)
+
+
+def test_what_a_host_signed_is_remembered(incident: Incident) -> None:
+    """The twin: that is not taken off again."""
+    before = at_commit(incident)
+    host(incident).claim(request(incident))
+    assert incident.plan().state is State.DUPLICATE
+    at_commit(incident, put=before)
+    incident.start(actor="maria")
+    assert_refused(incident, incident.plan(), "ledger.alarm", 5, epoch=None)
+
+
+# ------------------------------------------------------------------------------------------------------------- the standby
+
+
+@pytest.fixture
+def standby(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A second ledger that holds what the first does, of a config that names it."""
+    there = bare(incident.site.root / "standby.git")
+    git(incident.site.root / "ledger.git", "push", "-q", str(there), REF)
+    usual = incident.world
+    monkeypatch.setattr(incident, "world", lambda stage, **job: replace(usual(stage, **job), standby_remote=str(there)))
+    return there
+
+
+def merge(incident: Incident, standby: Path) -> int:
+    """As the refusal of a run that finds the standby ahead says it."""
+    config = incident.site.repository / ".github" / "dr-dispatch.yml"
+    words = ["ledger", "merge", "--remote", str(incident.site.root / "ledger.git"), "--standby", str(standby), "--service", SERVICE]
+    with pytest.raises(SystemExit) as left:
+        main([*words, "--config", str(config)])
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def on_standby(incident: Incident, standby: Path) -> Ledger:
+    return Ledger.over_git(str(standby), SERVICE, state_dir=incident.site.root / "elsewhere")
+
+
+def test_what_nobody_vouches_for_is_copied_neither_way(
+    incident: Incident, standby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever may push to the standby alone would have written to the ledger."""
+    monkeypatch.setenv("HOME", str(incident.site.root / "home"))
+    before = at_commit(incident)
+    on_standby(incident, standby).claim(request(incident))
+    assert_refused(incident, incident.plan(), "ledger.unvouched", 5, epoch=0)
+    assert merge(incident, standby) == 5
+    assert "ledger.unvouched" in capsys.readouterr().err
+    assert at_commit(incident) == before
+    git(standby, "update-ref", REF, before)
+    push(incident, position="failed_over", serves="gcp", moves=1)
+    assert merge(incident, standby) == 5
+    assert git(standby, "rev-parse", REF) == before
+
+
+def test_what_a_host_wrote_to_the_standby_is_copied(
+    incident: Incident, standby: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The twin."""
+    monkeypatch.setenv("HOME", str(incident.site.root / "home"))
+    ledger = host_signs(on_standby(incident, standby), incident.site.host_key)
+    ledger.advance(ledger.claim(request(incident)), State.FAILED, at=now(incident), bundle_sha256=SEALED)
+    assert_refused(incident, incident.plan(), "ledger.standby", 5, epoch=0)
+    assert merge(incident, standby) == 0
+    assert capsys.readouterr().out.startswith("merged: ")
+    incident.start(actor="maria")
+    recovered(incident)
+    assert git(standby, "rev-parse", REF) == at_commit(incident), "and after its run the standby holds the same"
 
 
 # ---------------------------------------------------------------------------------------------------------------- bundles

@@ -16,6 +16,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import public_of
+from hyops_ci.stages.planned_run import acting_ledger
 from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused, start_incident
 
 REF = f"refs/heads/dr-ledger/{SERVICE}"
@@ -91,7 +92,7 @@ def answered(incident: Incident) -> None:
     """Something happened on the branch, so that there is a history to lose."""
     incident.reach_gate()
     answer_on_the_branch(incident, "jonas")
-    assert incident.world("execute").ledger(SERVICE).tip().answers
+    assert acting_ledger(incident.folder, SERVICE, incident.world("execute")).tip().answers, "the host has seen it"
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import TRUST_FILE, RunContext
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import Origin, local_origin
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs
 from hyops_ci.stages.plan.stage import Ask, keep_decision, ledger_position, take_in
@@ -108,7 +109,7 @@ def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: Ru
     elif isinstance(report.refused[-1], Fault):
         return None  # it does not answer: waited for once
     with suppress(DispatchError):  # the line of the lock says why there is none to read
-        drill_line(report, world.ledger(report.service).vouched_history(), world.clock.now())
+        drill_line(report, vouched_ledger(config, report.service, world).vouched_history(), world.clock.now())
     return tip
 
 

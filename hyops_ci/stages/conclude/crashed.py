@@ -47,8 +47,9 @@ EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 def cut_off(part: PartRecorder, folder: RunDir, context: RunContext, results: Mapping[str, str]) -> StageEnd | None:
     """Return the end of a run whose execute left none, None where it never held a claim. Enters the states up to it."""
     plan = folder.read_model("plan.json", Plan)
-    ledger, before = acting_ledger(folder, plan.service, context), part.state or State.CHECKED
+    before = part.state or State.CHECKED
     try:
+        ledger = acting_ledger(folder, plan.service, context)
         tip = ledger.tip()
     except Refusal as refusal:
         if results.get("execute") not in ("failure", "cancelled"):

@@ -22,6 +22,7 @@ from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 from hyops_ci.ledger.settlement import sign_settlement
 from hyops_ci.signing.dsse import load_key, new_key, public_of, sign
 from tests.ledger.ledger_setup import SERVICE, request, signed, subject
+from tests.support.host_key import people_settle
 
 CONFIG = """
 services:
@@ -297,9 +298,9 @@ def test_answers_that_wait_are_shown_with_who_stands_behind_them(call: Call, led
 # --------------------------------------------------------------------------------------------- merge
 
 
-def test_merge_after_a_run_with_github_down(call: Call, ledger: Ledger, tmp_path: Path) -> None:
+def test_merge_after_a_run_with_github_down(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
     create_repository(tmp_path / "standby.git")
-    words = ("--standby", tmp_path / "standby.git", "--service", SERVICE)
+    words = ("--standby", tmp_path / "standby.git", "--service", SERVICE, "--config", config)
     assert "the standby is behind; --follow brings it up" in call("merge", *words).out
     assert call("merge", *words, "--follow").out.startswith("followed: ")
     assert call("merge", *words).out == "nothing to do: both hold the same\n"
@@ -308,8 +309,9 @@ def test_merge_after_a_run_with_github_down(call: Call, ledger: Ledger, tmp_path
     said = call("merge", *words, "--format", "json").json
     assert (said["stood"], [tip["state"] for tip in said["moved"]]) == ("behind", ["INDETERMINATE", "EXECUTING", "CLAIMED"])
     assert said["tip"]["state"] == "INDETERMINATE"
-    ledger.settle(serves="gcp", home_site="frankfurt", reason="seen", settled_by="jonas", at=stamp(NOW))
-    standby.settle(serves="frankfurt", home_site="frankfurt", reason="seen", settled_by="priya", at=stamp(NOW))
+    for each, serves in ((ledger, "gcp"), (standby, "frankfurt")):
+        key = load_key(tmp_path / "jonas.pem")
+        people_settle(each, key, serves=serves, home_site="frankfurt", reason="seen", settled_by="jonas", at=stamp(NOW))
     parted = call("merge", *words, "--format", "json")
     assert (parted.code, parted.json["error"]["gate"]) == (5, "ledger.fork")
 
