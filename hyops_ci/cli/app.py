@@ -77,6 +77,8 @@ def main(argv: list[str] | None = None) -> None:
         from hyops_ci.cli.render import show_error
 
         code = show_error(error, sys.argv[1:] if argv is None else argv)
+    except OSError as error:
+        code = _no_room(error, sys.argv[1:] if argv is None else argv)
     except click.exceptions.Abort:
         code = Exit.CANCELLED
     except KeyboardInterrupt:
@@ -87,3 +89,27 @@ def main(argv: list[str] | None = None) -> None:
         usage(error)
         code = Exit.USAGE
     sys.exit(int(code) if isinstance(code, int) else 0)
+
+
+def _no_room(error: OSError, argv: list[str]) -> int:
+    """Show that a disk of this host is full, and return the exit code. Any other error of the system is raised again: it is a bug."""
+    from contextlib import suppress
+
+    from hyops_ci.room import FULL
+
+    if error.errno not in FULL:
+        raise error
+    from hyops_ci.cli.render import show_error
+    from hyops_ci.errors import Fault
+
+    fault = Fault(
+        "host.full",
+        "a disk of this host is full",
+        exit_code=Exit.UNAVAILABLE,
+        found=str(error.filename or error.strerror),
+        expected="room for what this command writes",
+        fix="make room, then again",
+    )
+    with suppress(OSError):  # its summary needs room, too: the text is printed first
+        show_error(fault, argv)
+    return int(fault.exit_code)

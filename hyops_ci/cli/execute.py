@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import format_option
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.execute.stage import ExecuteEnd
 
 
 @click.command("execute")
@@ -28,8 +33,13 @@ def command(output: str) -> int:
     run, config = read_handover(os.environ, "execute")
     world = github_context(config, on_runner=True)
     ended = execute(run, world)
+    if not ended.sealed and ended.refusal is not None:
+        return _show_unsealed(ended, output)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
     flow, digest = workflow(), digest_bytes(bundle.read_bytes())
+    lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {digest}")
+    for line in lines:  # first: a full disk may take no outputs
+        say(line)
     set_outputs(
         {
             "outcome": result.outcome.value,
@@ -42,12 +52,25 @@ def command(output: str) -> int:
         },
         output,
     )
-    lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {digest}")
-    for line in lines:
-        say(line)
     if ended.problems:
         flow.annotate("error", "INVALID evidence", "\n".join(ended.problems))
         return int(Exit.EVIDENCE)
     if result.exit_code:
         flow.annotate("error", lines[0], "\n".join(lines))
     return result.exit_code
+
+
+def _show_unsealed(ended: ExecuteEnd, output: str) -> int:
+    """Show the end of a run that left no evidence, without anything that needs room on the disk. Return the exit code."""
+    from hyops_ci.cli.render import say, set_outputs, workflow
+    from hyops_ci.report.text import refusal_lines
+
+    if ended.refusal is None:
+        raise ValueError("a run without evidence says why")
+    lines = refusal_lines(ended.state, ended.refusal)
+    for line in lines:
+        say(line)
+    workflow().annotate("error", lines[0], "\n".join(lines))
+    with suppress(OSError):
+        set_outputs({"outcome": ended.state.value, "exit_code": str(ended.refusal.exit_code)}, output)
+    return ended.refusal.exit_code

@@ -6,6 +6,7 @@ is killed leaves at worst one torn line, which the next process cuts off and rec
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.run import Event, State, may_follow
 from hyops_ci.evidence.conclusions import LEDGER
 from hyops_ci.parsing.documents import read_document, read_json
+from hyops_ci.room import Reserve, append_whole
 
 STAGES: Final = ("plan", "ensure-runner", "check", "execute", "conclude")
 """Stages in the order in which their parts chain."""
@@ -48,6 +50,8 @@ class PartRecorder:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._stage, self._clock, self.redact = stage, clock, redact
         torn = sum(_cut_torn(run_dir / "parts" / each / EVENTS) for each in STAGES)
+        self.reserve: Reserve | None = None
+        """Room that is given back to this part when the disk has none left."""
         self.state: State | None = None
         """The state of the run, by the last transition of any part."""
         last = None
@@ -113,8 +117,8 @@ class PartRecorder:
             event["data"] = {"left_out": f"{size} bytes"}
         event["hash"] = digest(event)
         line = canonical(event) + b"\n"
-        while line:  # a full disk may take a part of it
-            line = line[os.write(self._file, line) :]
+        if not append_whole(self._file, line, self.reserve):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(self._file)
         self._last, self._seq = event["hash"], self._seq + 1
 

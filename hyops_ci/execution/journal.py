@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +27,6 @@ ROOM: Final = 8 << 20
 """Bytes of `line` records that a journal takes, and again of `output` records; all else is always kept."""
 MAX_JOURNAL: Final = 4 * ROOM
 """Bytes of a journal that are read."""
-MAX_TEXT: Final = 2000
-"""Characters of a field of a line. Cut after redaction: half a secret would not be found."""
 Record = dict[str, Any]
 
 
@@ -93,69 +91,6 @@ def create(run_dir: Path) -> None:
     """Make the run directory. Raises FileExistsError when a journal lies there already: a run is never overwritten."""
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-class JournalWriter:
-    """Appends records. Used by the supervisor alone. `redact` takes the secrets out of what a record holds."""
-
-    def __init__(self, run_dir: Path, redact: Callable[[Record], Record] = lambda data: data) -> None:
-        self._handle = os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._redact = redact
-        self._room = {"line": ROOM, "output": ROOM}
-
-    def write(self, kind: str, *, sync: bool = True, **data: object) -> None:
-        """One record, on disk when this returns unless `sync` is false.
-
-        The first `line` or `output` that finds no room becomes a record `full`; it and those after it are not kept.
-        """
-        self._append(kind, self._redact(data))
-        if sync:
-            self.sync()
-
-    def line(self, line: HyOpsLine) -> None:
-        """A line of the clean stream that means something: its words are of the grammar, and stay."""
-        values = {name: getattr(line, name) for name in line.__slots__}
-        fields = {name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in values.items() if value not in ("", None)}
-        self._append("line", {"type": type(line).__name__, **fields})
-        self.sync()
-
-    def _append(self, kind: str, data: Record) -> None:
-        text = _record(kind, data)
-        if kind in self._room:
-            room = self._room[kind]
-            self._room[kind] = room - len(text) if len(text) <= room else -1
-            if self._room[kind] < 0:
-                if room < 0:
-                    return
-                text = _record("full", {"of": kind})
-        os.write(self._handle, text)
-
-    def sync(self) -> None:
-        """What was written so far is on disk."""
-        os.fdatasync(self._handle)
-
-    def close(self) -> None:
-        """Nothing more will be written."""
-        os.close(self._handle)
-
-
-@dataclass
-class RepeatedLines:
-    """Leaves out lines that say again what the last line of their step said: a record of each would be noise without end."""
-
-    _last: dict[str, HyOpsLine] = field(default_factory=dict)
-
-    def is_new(self, line: HyOpsLine) -> bool:
-        """Return whether the line says something that its step's, or HyOps', last line did not: another status, or its reason."""
-        key = line.step if isinstance(line, StepEvent) else type(line).__name__
-        last = self._last.get(key)
-        if isinstance(line, StepEvent) and isinstance(last, StepEvent) and line.status is last.status:
-            return bool(line.reason) and not last.reason and self._keep(key, line)
-        return line != last and self._keep(key, line)
-
-    def _keep(self, key: str, line: HyOpsLine) -> bool:
-        self._last[key] = line
-        return True
 
 
 def records(text: bytes) -> Iterator[Record]:
@@ -270,10 +205,6 @@ def lock_is_held(run_dir: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-def _record(kind: str, data: Record) -> bytes:
-    return json.dumps({"kind": kind, "at": datetime.now(UTC).isoformat(), **data}, ensure_ascii=True).encode() + b"\n"
 
 
 def _at(record: Record) -> datetime | None:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from hyops_ci.execution.grammar import HyOpsLine, read_line
-from hyops_ci.execution.journal import JournalWriter
+from hyops_ci.execution.journal_writer import JournalWriter
 from hyops_ci.execution.streams import LineSplitter
 from hyops_ci.redaction import PatternFilter, Redactor
+from hyops_ci.room import sync_what_can, write_what_fits
 
 
 class Output:
@@ -36,7 +37,7 @@ class Output:
     def sync(self) -> None:
         """What was kept so far is on disk."""
         if self._dirty:
-            os.fdatasync(self._file)
+            sync_what_can(self._file)
             self._dirty = False
 
     def _pass(self, clean: bytes) -> list[HyOpsLine]:
@@ -49,13 +50,11 @@ class Output:
         return [event for line in lines if (event := read_line(line.decode("utf-8", errors="replace"))) is not None]
 
     def _keep(self, clean: bytes) -> None:
-        room = self._limit - self._bytes
-        if len(clean) > room and not self._cut:
-            self._cut = True
-            self._journal.write("cut", stream=self.name, at_byte=self._limit)
-        clean = clean[:room]
-        if clean:
-            os.write(self._file, clean)
-            self._journal.write("output", stream=self.name, offset=self._bytes, bytes=len(clean), sync=False)
-            self._bytes += len(clean)
+        kept = write_what_fits(self._file, clean[: self._limit - self._bytes])
+        if kept:
+            self._journal.write("output", stream=self.name, offset=self._bytes, bytes=kept, sync=False)
+            self._bytes += kept
             self._dirty = True
+        if kept < len(clean) and not self._cut:  # grown without end, or no room on the disk: HyOps goes on
+            self._cut, self._limit = True, self._bytes
+            self._journal.write("cut", stream=self.name, at_byte=self._limit)

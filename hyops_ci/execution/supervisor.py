@@ -22,7 +22,8 @@ from typing import IO, BinaryIO, Final, cast
 
 from hyops_ci.execution import processes
 from hyops_ci.execution.grammar import HyOpsLine
-from hyops_ci.execution.journal import STREAMS, Ended, JournalWriter, RepeatedLines, Stop, hold_lock
+from hyops_ci.execution.journal import STREAMS, Ended, Stop, hold_lock
+from hyops_ci.execution.journal_writer import JournalWriter, RepeatedLines
 from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.execution.output import Output
 from hyops_ci.execution.prctl import close_to_others
@@ -34,6 +35,8 @@ CHUNK: Final = 64 * 1024
 DRAIN: Final = 1.0
 """Seconds that output is still read after HyOps has ended, when an orphan holds the pipe open."""
 SYNC: Final = 0.5
+LAST_WORD: Final = 30.0
+"""Seconds that the last records wait for room on a full disk."""
 _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -111,10 +114,13 @@ class Supervisor:
             self._note(output.close())
             output.sync()
         self._journal.write("redactions", counts=dict(self._redactor.counts))
-        for path in self._order.remove_after:
-            Path(path).unlink(missing_ok=True)
-        if self._order.clean_up is not None:
-            self._journal.write("cleaned", done=clean_up(self._order.clean_up, since, self._redactor.find).facts())
+        try:
+            for path in self._order.remove_after:
+                Path(path).unlink(missing_ok=True)
+            if self._order.clean_up is not None:
+                self._journal.write("cleaned", done=clean_up(self._order.clean_up, since, self._redactor.find).facts())
+        except OSError as error:  # how HyOps ended is worth more: the next run cleans up
+            self._journal.write("not-cleaned", error=str(error.strerror))
         ended = replace(ended, seconds=round(time.monotonic() - began, 3))
         self._journal.write(
             "ended",
@@ -125,6 +131,10 @@ class Supervisor:
             strays=list(ended.strays),
             error=ended.error,
         )
+        until = time.monotonic() + LAST_WORD
+        while not self._journal.whole() and time.monotonic() < until:
+            time.sleep(0.25)
+        self._journal.close()
         return ended
 
     def _listen(self) -> None:

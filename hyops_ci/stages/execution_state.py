@@ -12,6 +12,7 @@ from hyops_ci.evidence.conclusions import RECOVERED, is_seen
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification
 from hyops_ci.redaction import Redactor, scrub_patterns
+from hyops_ci.room import Reserve
 
 
 @dataclass
@@ -29,6 +30,10 @@ class ExecutionState:
     verification: Verification | None = None
     at_work: bool | None = None
     """Whether HyOps was left at work; None where this process cannot see that."""
+    begun: bool = False
+    """Whether HyOps may have been started: from then on an effect may have happened."""
+    reserve: Reserve | None = None
+    """Room for the end of this run on a disk that fills up."""
     redactor: Redactor | None = None
     """Knows the secrets of this run; None in a process that never had them."""
     previous_bundle: str | None = None

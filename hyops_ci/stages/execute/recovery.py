@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +44,8 @@ from hyops_ci.stages.preview import HyOpsView, authority_of, command_of, facts_o
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
+SET_ASIDE: Final = 4 << 20
+"""Bytes kept free for the end of a run on a disk that fills up: its events, its result and its bundle."""
 JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN")
 """Variables whose values HyOps does not get, and which are hidden all the same: its children run beside this process."""
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
@@ -66,6 +69,7 @@ class Recovery:
                 self.preflight(names)
                 self.part.enter(State.PREFLIGHT_PASSED)
                 # From here on an effect may happen. The push comes first: a run that was superseded stops here.
+                self.state.begun = True
                 self.run.ledger.advance(self.claim, State.EXECUTING, at=self._now(), mutating=True)
                 self.part.enter(State.EXECUTING)
                 outcome = self.deploy()
@@ -155,6 +159,8 @@ class Recovery:
 
         with heartbeat(self.claim, plan.service, self.context, superseded) as alarms:
             ended = running.wait_past_cancel(STEP_WAIT)
+        if self.state.reserve is not None:
+            self.state.reserve.release()
         progress.close()
         self.state.alarms = tuple(alarms)
         for alarm in alarms:
@@ -188,6 +194,9 @@ class Recovery:
         lines = "".join(json.dumps(step, sort_keys=True) + "\n" for step in self.state.steps)
         self.run.folder.write("steps.jsonl", self.redactor.text(lines).encode())
         for record in self.access.records(since):
+            if shutil.disk_usage(self.run.folder.root).free < SET_ASIDE:
+                self.part.note("records", left_out=f"those from {record} on: the disk is full")
+                return
             for path, content in self.access.record_files(record).items():
                 # The folders are named by HyOps' modules: nothing but the names of a path may be left of a mark.
                 self.run.folder.write(f"hyops/{_NO_NAME.sub('_', self.state.clean(path))}", self._clean_bytes(content))

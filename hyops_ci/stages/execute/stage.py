@@ -6,6 +6,7 @@ caller -> the blueprint that was checked -> approvals -> claim -> secrets -> run
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,16 +16,18 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import State
-from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.contracts.run import RefusalRecord, State
+from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.evidence.bundle import Sealed
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
 from hyops_ci.ledger.vouched_history import previous_bundle
 from hyops_ci.redaction import Redactor
+from hyops_ci.room import Reserve
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.execute.recovery import Recovery
+from hyops_ci.stages.execute.recovery import SET_ASIDE, Recovery
 from hyops_ci.stages.execute.refusals import changed
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -43,20 +46,53 @@ class ExecuteEnd(StageEnd):
 
     problems: tuple[str, ...] = ()
     """What the verifier says of the bundle; none where it holds."""
+    sealed: bool = True
+    """Whether there is a bundle: a full disk leaves none, and the refusal says so."""
 
 
 def execute(folder: RunDir, context: RunContext, approvals: str = "") -> ExecuteEnd:
     """Carry out the run in `folder`, seal it, and record its end in the ledger. `approvals` is the JSON text of the signed envelopes."""
     state = ExecutionState(redactor=Redactor({}))
     context = context.cleaned(state.clean)
-    end = run_stage("execute", folder, context, lambda part: _execute(part, folder, context, approvals, state))
-    if state.plan is None and folder.has("plan.json"):
-        state.plan = folder.read_model("plan.json", Plan)
-    sealed = seal_run(folder, context, end, state)
+    try:
+        end = run_stage("execute", folder, context, lambda part: _execute(part, folder, context, approvals, state))
+        if state.plan is None and folder.has("plan.json"):
+            state.plan = folder.read_model("plan.json", Plan)
+        sealed = seal_what_fits(folder, context, end, state)
+    except OSError as error:
+        lost = unsealed_end(state, error)
+        record_end(state, lost.state, None, context)
+        return lost
     record_end(state, end.state, sealed.sha256, context)
     for problem in sealed.problems:
         context.say(f"the evidence of this run does not verify: {problem}")
     return ExecuteEnd(end.state, end.refusal, sealed.problems)
+
+
+def seal_what_fits(folder: RunDir, context: RunContext, end: StageEnd, state: ExecutionState) -> Sealed:
+    """Seal the run; on a full disk without HyOps' own records, which are the most of it. Raises OSError where nothing fits."""
+    try:
+        return seal_run(folder, context, end, state)
+    except OSError:
+        shutil.rmtree(folder.root / "hyops", ignore_errors=True)
+        sealed = seal_run(folder, context, end, state)
+        context.say("the disk is full: the evidence is sealed without HyOps' own records, which stay on this runner")
+        return sealed
+
+
+def unsealed_end(state: ExecutionState, error: OSError) -> ExecuteEnd:
+    """Return the end of a run that could not be written down: once HyOps may have begun it is unknown, whatever this process knew."""
+    ended = State.INDETERMINATE if state.begun else State.FAILED if state.claim is not None else State.BLOCKED
+    fault = Fault(
+        "evidence.unwritten",
+        "the evidence of this run could not be written",
+        exit_code=Exit.INDETERMINATE if state.begun else Exit.EVIDENCE,
+        found=f"{error.strerror or type(error).__name__}; HyOps goes on to its own end" if state.begun else str(error.strerror),
+        expected="room for the end of the run where the runner writes",
+        fix="make room on the runner; look which side serves, then settle" if state.begun else "make room on the runner, then a new run",
+        docs="ledger.md",
+    )
+    return ExecuteEnd(ended, RefusalRecord.of(fault), sealed=False)
 
 
 def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals: str, state: ExecutionState) -> None:
@@ -82,6 +118,7 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
+    part.reserve = state.reserve = Reserve(folder.private / "reserve", SET_ASIDE)
     view.access.lock()
     part.note("swept", **view.access.sweep())
     claim = state.claim = take_claim(run, state.approvals)
@@ -170,7 +207,7 @@ def take_claim(run: CheckedRun, approvals: Sequence[Approval]) -> Claim:
     return claim
 
 
-def record_end(state: ExecutionState, end: State, sha256: str, context: RunContext) -> None:
+def record_end(state: ExecutionState, end: State, sha256: str | None, context: RunContext) -> None:
     """Record the last transition, with the bundle's digest. Where that fails the claim stays open: the next run will ask."""
     if state.claim is None or state.plan is None:
         return

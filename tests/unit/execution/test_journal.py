@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyops_ci.execution import journal
+from hyops_ci.execution import journal, journal_writer
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import (
     Ended,
     JournalView,
-    JournalWriter,
-    RepeatedLines,
     Stop,
     create,
     hold_lock,
     lock_is_held,
     read_journal,
 )
+from hyops_ci.execution.journal_writer import JournalWriter, RepeatedLines
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.redaction import Redactor
 
@@ -128,7 +127,7 @@ def test_a_journal_that_is_no_plain_file_says_nothing_and_is_not_waited_for(tmp_
 
 
 def test_a_journal_stops_at_its_limit_and_keeps_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "ROOM", 2_000)
+    monkeypatch.setattr(journal_writer, "ROOM", 2_000)
     create(tmp_path)
     writer = JournalWriter(tmp_path)
     for number in range(1_000):
@@ -143,7 +142,7 @@ def test_a_journal_stops_at_its_limit_and_keeps_the_end(tmp_path: Path, monkeypa
 
 
 def test_output_that_fills_its_room_leaves_the_lines_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "ROOM", 2_000)
+    monkeypatch.setattr(journal_writer, "ROOM", 2_000)
     create(tmp_path)
     writer = JournalWriter(tmp_path)
     for number in range(1_000):
