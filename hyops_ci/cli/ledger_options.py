@@ -68,14 +68,10 @@ def open_standby(remote: str, service: str) -> Ledger:
 
 def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
     """Where a service is at home, and everywhere it may serve from, as plans name them; nothing for a service that is not there."""
-    from hyops_ci.config.settings import data_home, lane_settings
+    from hyops_ci.config.settings import serving_sites
 
-    known = config.services.get(service)
-    if known is None:
-        return "", []
-    lanes = [data_home(config, service), *(each.lane for each in (known.failover, known.failback, known.burst) if each is not None)]
-    sites = [lane_settings(config, lane).failure_domain for lane in lanes]
-    return sites[0], sorted(set(sites))
+    sites = serving_sites(config, service)
+    return (sites[0] if sites else ""), sorted(sites)
 
 
 def vouchers_of(config: DispatchConfig, service: str) -> Vouchers:

@@ -36,11 +36,12 @@ repository_option = click.option("--repository", default="", help="owner/name; e
 
 Command = Callable[..., Any]
 _FORM = (
-    ("action", "failover, failback, burst or hold."),
+    ("action", "failover, failback, burst or hold; check (of the next move, changes nothing) or settle (a run that was cut off)."),
     ("service", "name/env."),
     ("reason", "why."),
     ("restore", "latest, or a backup label."),
     ("old-primary", "confirmed-off or not-confirmed."),
+    ("serves", "of settle: the site that serves clients, as you found out."),
 )
 
 
@@ -50,7 +51,7 @@ def gather(made: type, name: str = "options") -> Callable[[Command], Command]:
     def around(command: Command) -> Command:
         @wraps(command)
         def called(**given: Any) -> Any:
-            options = made(**{each.name: given.pop(each.name) for each in fields(made)})
+            options = made(**{each.name: given.pop(each.name) for each in fields(made) if each.name in given})
             return command(**{name: options}, **given)
 
         return called

@@ -147,6 +147,15 @@ def sites_of(config: DispatchConfig, service: str, decision_type: DecisionType) 
     return home, target
 
 
+def serving_sites(config: DispatchConfig, service: str) -> tuple[str, ...]:
+    """Return every site that a service may serve from, as plans name them, its home first; none for a service that is not there."""
+    known = config.services.get(service)
+    if known is None:
+        return ()
+    lanes = [data_home(config, service), *(each.lane for each in (known.failover, known.failback, known.burst) if each is not None)]
+    return tuple(dict.fromkeys(lane_settings(config, lane).failure_domain for lane in lanes))
+
+
 def addresses(config: DispatchConfig) -> tuple[tuple[str, str], ...]:
     """(origin, site) of every address of the authority, in the order tried; the site is empty where it is not given."""
     vault = config.vault

@@ -85,6 +85,8 @@ class Decision(Document):
     restore_point: RestorePoint = "latest"
     repo_state_ref: StateRef | None = None
     old_primary: Literal["confirmed-off", "not-confirmed"] = "not-confirmed"
+    settles: Name | None = None
+    """The site that serves, as a person found out after a run of this type was cut off: nothing is carried out, that run is settled."""
     exercise: Exercise | None = None
     signals: Annotated[tuple[Signal, ...], Field(max_length=50)] = ()
     workload_profile_ref: Short | None = None

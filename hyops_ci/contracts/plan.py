@@ -23,6 +23,7 @@ from hyops_ci.contracts.base import (
     Name,
     Origin,
     RepoPath,
+    RunId,
     ServiceId,
     Sha,
     Short,
@@ -132,6 +133,15 @@ class Undoes(Model):
     epoch: Annotated[int, Field(ge=0, le=2**53 - 1), WHOLE]
 
 
+class Settles(Model):
+    """The claim that was cut off, and which site serves: what is recorded instead of a recovery."""
+
+    serves: Name
+    claim_id: Short
+    epoch: Annotated[int, Field(ge=0, le=2**53 - 1), WHOLE]
+    run_id: RunId
+
+
 class GatePass(Model):
     """One plan gate that let this pass."""
 
@@ -183,6 +193,8 @@ class Plan(Document):
     verification: tuple[Probe, ...] = ()
     objective: Objective = Objective()
     undoes: Undoes | None = None
+    settles: Settles | None = None
+    """Present where nothing is recovered: a person says how a run that was cut off has ended."""
     gates: tuple[GatePass, ...] = ()
     warnings: tuple[Clean, ...] = ()
 

@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, shown
 RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 VERIFIED: Final = RECOVERED | {State.NOT_PROVEN}
 """Ends after HyOps said that it is done, and the probes were asked."""
-UNREFUSED: Final = RECOVERED | {State.RECORDED}
+UNREFUSED: Final = RECOVERED | {State.RECORDED, State.CHECK_PASSED, State.SETTLED}
 """Ends that nothing stopped; every other names the refusal that led to it."""
 DEPLOY: Final = "hyops.deploy"
 """Intent and result of HyOps' own work."""

@@ -49,6 +49,7 @@ LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
     S.CLAIMED: ("execute", ("claim.json",)),
     S.SECRETS_READY: ("execute", ("secrets.json",)),
     S.NOT_PROVEN: ("execute", ("steps.jsonl", "probes.json")),
+    S.SETTLED: ("execute", ("settlement.json",)),
     S.COMPLETED: ("execute", ("steps.jsonl", "probes.json")),
     S.COMPLETED_WITH_EXCEPTIONS: ("execute", ("steps.jsonl", "probes.json")),
 }
@@ -233,6 +234,8 @@ def _refusal(story: Story) -> Iterator[str]:
 def _end(story: Story) -> Iterator[str]:
     """Yield what a good end must not pass over in silence, and what no other end claims."""
     result, failed = story.result, proven_by(_probes(story), proven=False)
+    if result.outcome is S.SETTLED:
+        yield from _settlement(story)
     if result.outcome not in VERIFIED:
         if result.not_proven:
             yield "result.json: only a run that was verified lists what is not proven"
@@ -250,6 +253,15 @@ def _end(story: Story) -> Iterator[str]:
         yield f"{result.outcome}, with {len(result.deviations)} deviations"
     if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"
+
+
+def _settlement(story: Story) -> Iterator[str]:
+    """Yield what a settlement says otherwise than what was approved."""
+    about, said = story.plan.settles if story.plan is not None else None, json_object(story.contents.get("settlement.json")) or {}
+    if not story.entered(S.SETTLED, "execute"):
+        yield f"{S.SETTLED} is no word of execute: a good end is only ever its own"
+    if about is None or (said.get("claim_id"), said.get("epoch"), said.get("serves")) != (about.claim_id, about.epoch, about.serves):
+        yield "settlement.json is not what the plan settles"
 
 
 def _figures(story: Story) -> Iterator[str]:

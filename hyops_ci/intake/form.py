@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+CHECK: Final = "check"
+"""The action of a form that ends with its check: nothing changes, nobody is asked."""
+SETTLE: Final = "settle"
+"""The action of a form that says which site serves, after a run that was cut off."""
 
 
 @dataclass(frozen=True)
@@ -10,7 +16,7 @@ class Form:
     """The inputs of the workflow, or the options of a command, as typed."""
 
     action: str = ""
-    """failover, failback, burst or hold."""
+    """failover, failback, burst or hold; check or settle, of the move that the ledger says comes next, or was cut off."""
     service: str = ""
     """name/env."""
     reason: str = ""
@@ -18,3 +24,7 @@ class Form:
     """`latest`, or a backup label."""
     old_primary: str = "not-confirmed"
     """`confirmed-off` or `not-confirmed`."""
+    serves: str = ""
+    """Of a settlement: the site that serves."""
+    check_only: bool = False
+    """Whether it ends with its check."""

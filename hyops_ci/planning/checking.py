@@ -93,4 +93,4 @@ def _restore_point(plan: Plan) -> Measured:
 
 
 def _restores(plan: Plan) -> bool:
-    return any(step.restores for step in plan.steps)
+    return plan.settles is None and any(step.restores for step in plan.steps)

@@ -28,6 +28,7 @@ from hyops_ci.contracts.plan import (
     Plan,
     SecretPlan,
     SecretRef,
+    Settles,
     Source,
     Undoes,
 )
@@ -104,7 +105,8 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
     decision, config, action, env, lane = case.decision, case.config, case.action, case.env, case.lane
     planned = steps.planned_steps(case.blueprint, action.step_classes)
     source_site, target_site = settings.sites_of(config, decision.service, decision.decision_type)
-    runner_ref, labels = lane.drill_runner if decision.exercise else lane.runner
+    # A drill of the check asks the runner that a real run would use.
+    runner_ref, labels = lane.drill_runner if decision.exercise and decision.exercise.level == "isolated" else lane.runner
     return Plan(
         decision_id=decision.decision_id,
         decision_digest=decision.digest(),
@@ -129,8 +131,8 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         blueprint=action.blueprint,
         overlay=settings.overlay_path(decision.service, action),
         sources=tuple(sorted(sources, key=lambda source: (source.role, source.path))),
-        guards=guards_of(case.blueprint, decision.restore_point),
-        commands=commands_for(env.name),
+        guards=guards_of(case.blueprint, decision.restore_point) if decision.settles is None else (),
+        commands=commands_for(env.name) if decision.settles is None else (),
         steps=planned,
         point_of_no_return=steps.point_of_no_return(planned),
         core_root=config.host.core_root,
@@ -144,6 +146,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         verification=settings.probes_of(config, decision.service, case.blueprint),
         objective=settings.objective_of(config, decision.service),
         undoes=_undoes(case),
+        settles=_settles(case),
         gates=tuple(GatePass(id=each.id) for each in passed),
         warnings=warnings(case),
     )
@@ -167,6 +170,8 @@ def warnings(case: PlanCase) -> tuple[str, ...]:
     """What the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
     decision, config = case.decision, case.config
     said = list(case.warnings)
+    if decision.settles is not None:
+        return tuple(case.warnings)
     if decision.old_primary == "not-confirmed" and decision.exercise is None:
         said.append("old side not confirmed off: if it lives, there are two primaries; this tool does not fence")
     if decision.exercise and case.env.env_class is not EnvClass.PRODUCTION and not settings.production_overlays(config, decision.service):
@@ -199,6 +204,24 @@ def _undoes(case: PlanCase) -> Undoes | None:
     if case.decision.decision_type is not DecisionType.FAILBACK_ONPREM or tip is None or tip.claim is None:
         return None
     return Undoes(claim_id=tip.claim.claim_id, epoch=tip.claim.epoch)
+
+
+def _settles(case: PlanCase) -> Settles | None:
+    """Return the claim that the decision settles. Raises Refusal (exit 5) where there is none."""
+    site, tip = case.decision.settles, case.facts.tip
+    if site is None:
+        return None
+    if tip is None or tip.claim is None:
+        raise Refusal(
+            "lock.settle",
+            "nothing is to be settled",
+            exit_code=Exit.CONFLICT,
+            found=f"no claim of {case.decision.service}",
+            expected="a run that was cut off",
+            fix="none",
+            docs="ledger.md",
+        )
+    return Settles(serves=site, claim_id=tip.claim.claim_id, epoch=tip.claim.epoch, run_id=tip.claim.run_id)
 
 
 def _no_plan(case: PlanCase, error: ValueError) -> Refusal:

@@ -13,8 +13,9 @@ from typing import Final
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import Measured, moment, seconds
 from hyops_ci.contracts.check import Check, StepForecast
-from hyops_ci.contracts.plan import ApprovalDemand, Plan, StepClass
+from hyops_ci.contracts.plan import ApprovalDemand, Plan, Settles, StepClass
 from hyops_ci.errors import shown
+from hyops_ci.report.looking import look_lines
 from hyops_ci.text import shell
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
@@ -38,8 +39,17 @@ def approval_lines(
     plan, check, requested_at = request.plan, request.check, moment(request.requested_at)
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
     until = requested_at + timedelta(seconds=seconds(request.lifetime))
+    asked = ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.decision.rationale, _WHOLE)}"')
+    end = [
+        ("Approvers", _approvers(plan, demand or plan.approval, requesters, reviewers, run_url)),
+        ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
+    ]
+    valid = f"valid until {until:%H:%M:%S}Z, plan {plan.digest()[7:15]}"
+    if plan.settles is not None:
+        rows = [asked, *_settlement(plan, plan.settles), *(("Deviation", shown(text)) for text in check.deviations), *end]
+        return [f"APPROVE?  {f'SETTLE {plan.service}: {plan.settles.serves} serves':<45} {valid}", *_lined(rows)]
     rows = [
-        ("Asked", f'{_names(requesters) or "nobody by name"} {requested_at:%H:%M:%S}Z: "{shown(request.decision.rationale, _WHOLE)}"'),
+        asked,
         ("Does", _does(plan, check)),
         ("Data", _data(plan, check)),
         ("Old side", _old_side(plan)),
@@ -50,12 +60,24 @@ def approval_lines(
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
         ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
         ("Time", f"objective {_span(plan.objective.rto)}; how long it will take is not known here"),
-        ("Approvers", _approvers(plan, demand or plan.approval, requesters, reviewers, run_url)),
-        ("Not now?", f"Do nothing: it ends by itself at {until:%H:%M:%S}Z. No runner is held."),
+        *end,
     ]
     title = f"{_kind(plan)} {plan.service}, {plan.source_site} -> {plan.target_site}"
-    first = f"APPROVE?  {title:<45} valid until {until:%H:%M:%S}Z, plan {plan.digest()[7:15]}"
-    return [first, *(f"{label:<10} {text}" for label, text in rows if text)]
+    return [f"APPROVE?  {title:<45} {valid}", *_lined(rows)]
+
+
+def _lined(rows: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{label:<10} {text}" for label, text in rows if text]
+
+
+def _settlement(plan: Plan, about: Settles) -> list[tuple[str, str]]:
+    """Return what a settlement does, and how its approver looks: two people look, and say the same."""
+    return [
+        ("Does", f"records that {about.serves} serves, and frees the lock. Nothing is recovered, no HyOps is started"),
+        ("Settles", f"{_kind(plan)} {plan.source_site} -> {plan.target_site}, epoch {about.epoch}, run {about.run_id}, which was cut off"),
+        *(("Look", shown(line)) for line in look_lines(plan)),
+        ("Checked", "no HyOps is at work in this env on its runner. Whether the other site is off was not looked at"),
+    ]
 
 
 def _kind(plan: Plan) -> str:

@@ -73,6 +73,8 @@ class HeadlineContext:
     deviations: int = 0
     exercise: str = ""
     """The level of a drill; empty for a real recovery."""
+    settles: str = ""
+    """Of a settlement: the site that serves, as people found out; empty for a recovery."""
 
 
 def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | None) -> str:
@@ -92,6 +94,13 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
             return f"{word} by {context.by}" if context.by else word
         case State.EXPIRED:
             return f"{word} by {context.at}"
+        case State.SETTLED:
+            return f"{word}  {context.service} is at {context.settles}, as people found out. Lock free"
+        case State.CHECK_PASSED:
+            return (
+                f"{word}  {context.service}, {context.source_site} -> {context.target_site}: "
+                "nothing that can be seen before an approval stands in the way"
+            )
         case State.RECORDED | State.UNSIGNED:
             return word
         case State.FAILED | State.CANCELLED:
@@ -121,6 +130,8 @@ def _recovered(context: HeadlineContext, extra: str) -> str:
 def _where_clients_are(context: HeadlineContext, cause: str) -> str:
     when = "after" if context.past_no_return else "before"
     why = f"step {context.step}" if context.step else cause
+    if context.settles:
+        return f"before it was settled: {why}. Lock KEPT until settled"
     if context.exercise:
         return f"in a drill of {context.service}: {why}. {_lock(context)}"
     return f"{when} clients moved: {why}. {_side(context)}. {_lock(context)}"

@@ -154,7 +154,12 @@ def approval_until(request: ApprovalRequest) -> datetime:
 
 
 def may_proceed(run: CheckedRun) -> bool:
-    """Return whether execute need be started: the run is approved, or GitHub's own gate will hold the job until it is reviewed."""
+    """Return whether execute need be started: the run is approved, or GitHub's own gate will hold the job until it is reviewed.
+
+    Never for a drill of the check, which is over.
+    """
+    if run.plan.exercise == "check":
+        return False
     if "environment" in run.demand.channels and reviewers_in(run.folder):
         return True
     try:

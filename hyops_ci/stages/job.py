@@ -69,6 +69,8 @@ def execute_job_name(plan: Plan) -> str:
     No name of a job holds an input of the run, and with the calling job's before it each is shorter than the 100 characters that GitHub
     keeps.
     """
+    if plan.settles is not None:
+        return f"Settle {plan.settles.serves}, plan {plan.digest()[7:15]}"
     return f"Recover at {plan.target_site}, plan {plan.digest()[7:15]}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.conclusions import RECOVERED
+from hyops_ci.report.looking import look_lines
 from hyops_ci.text import shell
 
 
@@ -24,8 +25,10 @@ class Left:
 
 def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
     """Return what a person does next: never a new run where clients may have moved and nobody has said where they are."""
-    if plan is None:
+    if plan is None or state is State.SETTLED:
         return ()
+    if plan.settles is not None:
+        return (f"the lock of {plan.service} is kept until it is settled: start a new settlement once its cause is gone",)
     if left.kept or state is State.INDETERMINATE:
         return tuple(_look_and_settle(state, plan, left))
     match state:
@@ -46,9 +49,12 @@ def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
     if plan.exercise:
         yield f"look what the drill left in env {plan.env}, and that production of the service is as before"
     else:
-        yield f"look which side serves {plan.service}: DNS of its endpoint, and pg_is_in_recovery() on both sides"
-    settle = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
-    yield f"then settle: {settle} --remote <repository> --config .github/dr-dispatch.yml --key <an approver's>"
+        yield from (f"look: {line}" for line in look_lines(plan))
+    yield "then settle: " + shell(
+        'gh workflow run dr.yml -f action=settle -f service={} -f serves=<site> -f reason="what you saw"', plan.service
+    )
+    keyed = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
+    yield f"or, where no host signs the ledger or GitHub is down: {keyed} --config .github/dr-dispatch.yml --key <an approver's>"
 
 
 def at_work_line(runner: str, at_work: bool | None) -> str:

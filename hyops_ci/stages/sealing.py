@@ -173,6 +173,7 @@ def headline_context(folder: RunDir, context: RunContext, end: StageEnd, executi
         done=execution.done,
         deviations=deviations,
         exercise=plan.exercise or "" if plan else "",
+        settles=plan.settles.serves if plan and plan.settles else "",
     )
 
 

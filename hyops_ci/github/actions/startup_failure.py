@@ -15,7 +15,9 @@ from hyops_ci.github.actions.workflow_file import mapping
 
 NEEDED: Final = {"contents": "write", "actions": "write", "id-token": "write"}
 """What the job that calls dispatch.yml grants, exactly; frozen within v1 (docs/design/workflows.md 1)."""
-INPUTS: Final = frozenset("decision decision_ref action service reason restore old_primary approvals resume index wheelhouse".split())
+INPUTS: Final = frozenset(
+    "decision decision_ref action service reason restore old_primary serves approvals resume index wheelhouse".split()
+)
 """What dispatch.yml of this release takes."""
 NOT_KNOWN: Final = (
     "whether the commit behind @ exists in that repository, whether the settings of repository and organization allow its actions, "

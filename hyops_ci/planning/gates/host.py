@@ -46,9 +46,9 @@ def runner_trust(case: CheckCase) -> GateOutcome:
 
 @check_gate("host.key", "contracts 6", Exit.POLICY, "Does this host sign what it writes to the ledger?")
 def host_key(case: CheckCase) -> GateOutcome:
-    """In class production always. Elsewhere a config without `host_keys` is a deviation: its ledger is read by the rules alone."""
+    """In class production, and for a settlement. Elsewhere a config without `host_keys` is a deviation: rules alone judge its ledger."""
     why = case.facts.unsigned_ledger
-    if why and (case.plan.env_class is EnvClass.PRODUCTION or case.facts.host_keys):
+    if why and (case.plan.env_class is EnvClass.PRODUCTION or case.facts.host_keys or case.plan.settles):
         return GateFailure(
             "what this host writes to the ledger would not be believed",
             why,

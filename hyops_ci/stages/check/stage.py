@@ -20,6 +20,7 @@ from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.preview import look
 from hyops_ci.stages.runner import StageEnd, run_stage
+from hyops_ci.stages.settle import settlement_facts, settlement_gates
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())
+    is_settlement = planned.plan.settles is not None
     tokens: list[str] = []
 
     def learn(token: str) -> None:
@@ -48,8 +50,9 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
         part.redact = Redactor(tokens).json
 
     with planned.reading_ahead():
-        case = CheckCase(planned.plan, look(planned, learn=learn))
+        case = CheckCase(planned.plan, settlement_facts(planned) if is_settlement else look(planned, learn=learn))
     answers = run_gates("check", case)
+    answers = settlement_gates(answers) if is_settlement else answers
     folder.write_json("gates-check.json", answers.document())
     for line in answers.also():
         context.say(line)

@@ -179,6 +179,10 @@ def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, st
         if part.state in TERMINAL:
             left.append(StageEnd(part.state, folder.read_model(REFUSAL, RefusalRecord) if folder.has(REFUSAL) else None))
             return
+        if is_whole_drill(part.state, folder, results):
+            part.enter(State.CHECK_PASSED)
+            left.append(StageEnd(State.CHECK_PASSED))
+            return
         if part.state in WALK and (end := cut_off(part, folder, context, results)):
             left.append(end)
             return
@@ -186,6 +190,13 @@ def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, st
 
     end = run_stage("conclude", folder, context, settle)
     return left[0] if left else end
+
+
+def is_whole_drill(state: State | None, folder: RunDir, results: Mapping[str, str]) -> bool:
+    """Return whether the check that passed was all that was asked for."""
+    return (
+        state is State.CHECKED and results.get("check", "success") == "success" and folder.read_model("plan.json", Plan).exercise == "check"
+    )
 
 
 def has_begun(folder: RunDir) -> bool:

@@ -38,6 +38,7 @@ from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, re
 from hyops_ci.stages.preview import HyOpsView, hyops_access, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
+from hyops_ci.stages.settle import settle
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     plan = state.plan = require_plan(folder)
     refuse_unfit_job(plan, context)
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
+    refuse_changed_plan(run)
+    if plan.settles is not None:
+        approve(part, run, approvals, state)
+        settle(run, plan.settles, state.approvals, part)
+        bring_standby_up(plan.service, context)
+        return
     with hyops_access(run) as access:
         with run.reading_ahead() as beside:
             view = view_hyops(run, access, beside)
@@ -108,8 +115,20 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
 
 
 def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: str, state: ExecutionState) -> None:
-    plan, folder = run.plan, run.folder
     refuse_changed_blueprint(run, view)
+    approve(part, run, approvals, state)
+    part.reserve = state.reserve = Reserve(run.folder.private / "reserve", SET_ASIDE)
+    view.access.lock()
+    part.note("swept", **view.access.sweep())
+    claim = state.claim = take_claim(run, state.approvals)
+    part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
+    run.context.say(f"lock taken: {run.plan.service} epoch {claim.epoch}, run {claim.run_id}")
+    Recovery(run, view, claim, state, part).carry_out()
+
+
+def approve(part: PartRecorder, run: CheckedRun, approvals: str, state: ExecutionState) -> None:
+    """Judge the answers to this run, and enter APPROVED. Raises Refusal (exit 6 or 4)."""
+    folder = run.folder
     state.previous_bundle = previous_bundle(run.head, run.ledger.vouchers)
     keep_envelopes(approvals, folder)
     gather_envelopes(run)
@@ -118,13 +137,6 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
     part.enter(State.APPROVED, approvers=[each.approver.login for each in state.approvals])
-    part.reserve = state.reserve = Reserve(folder.private / "reserve", SET_ASIDE)
-    view.access.lock()
-    part.note("swept", **view.access.sweep())
-    claim = state.claim = take_claim(run, state.approvals)
-    part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
-    run.context.say(f"lock taken: {plan.service} epoch {claim.epoch}, run {claim.run_id}")
-    Recovery(run, view, claim, state, part).carry_out()
 
 
 def everybody_who_asked(run: CheckedRun) -> tuple[Person, ...]:
@@ -174,10 +186,14 @@ def refuse_unfit_job(plan: Plan, context: RunContext) -> None:
         )
 
 
-def refuse_changed_blueprint(run: CheckedRun, view: HyOpsView) -> None:
-    """Refuse before the claim a check of another plan, or of other steps than the files of this runner make. Raises Refusal (exit 4)."""
+def refuse_changed_plan(run: CheckedRun) -> None:
+    """Refuse before the claim a check of another plan. Raises Refusal (exit 4)."""
     if run.check.plan_digest != run.plan.digest():
         raise changed(run, "the plan is not the one that was checked")
+
+
+def refuse_changed_blueprint(run: CheckedRun, view: HyOpsView) -> None:
+    """Refuse before the claim other steps than those that were checked: the files of this runner make them. Raises Refusal (exit 4)."""
     if view.blueprint.digest() != run.check.blueprint_digest:
         raise changed(run, "the effective blueprint differs")
 

@@ -6,7 +6,7 @@ config under the host trust -> decision -> overlay -> secret names -> ledger -> 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hyops_ci.config.file import CONFIG_PATH
@@ -32,6 +32,7 @@ from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
 from hyops_ci.stages.plan.overdue import cancel_overdue
+from hyops_ci.stages.plan.standing import refuse_unsettled, standing_form
 from hyops_ci.stages.planned_run import read_allowed, read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
 
@@ -64,7 +65,8 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
     config = read_narrowed(config_bytes, ask.config_path, context)
     origin = origin_of(ask.resume, context)
     folder.write_model(ORIGIN, origin)
-    intake = take_in(ask, config, context, origin)
+    allowed = read_allowed(config_bytes, ask.config_path, context)
+    intake = take_in(replace(ask, form=standing_form(ask.form, allowed, context)), config, context, origin)
     keep_decision(folder, intake)
     keep_envelopes(ask.approvals, folder)
     part.note("intake", form=intake.form, source_sha256=intake.source_sha256, warnings=list(intake.warnings))
@@ -81,7 +83,7 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
 
     with ThreadPoolExecutor(1) as beside:  # GitHub answers while git asks the ledger's remote
         asked = beside.submit(ask_github)
-        tip = ledger_position(intake, read_allowed(config_bytes, ask.config_path, context), context)
+        tip = ledger_position(intake, allowed, context)
     facts = asked.result().model_copy(update={"tip": tip})
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
@@ -140,6 +142,10 @@ def ledger_position(intake: Intake, config: DispatchConfig, context: RunContext)
     """
     decision = intake.decision
     ledger = vouched_ledger(config, decision.service, context)
+    if decision.settles is not None:
+        tip = ledger.tip()
+        refuse_unsettled(tip, decision.settles, config, decision.service, context)
+        return tip
     request = ClaimRequest(
         service=decision.service,
         decision_id=decision.decision_id,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.decision import Decision
+from hyops_ci.contracts.decision import Decision, is_seen
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.plan import MAX_PLAN_BYTES, Guard, StepClass
 from hyops_ci.errors import Exit, Refusal
@@ -132,7 +132,7 @@ def test_a_drill_goes_to_the_drill_runner() -> None:
     assert (made.runner_ref, made.runs_on) == ("gcp-drill-runner", ("self-hosted", "gcp-drill-runner"))
 
 
-REASONS = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=80)
+REASONS = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=80).filter(is_seen)
 DECISIONS = st.fixed_dictionaries(
     {"rationale": REASONS},
     optional={
