@@ -167,13 +167,18 @@ class Policy(Model):
 class Probe(Model):
     """One look at the recovered service, held for its time."""
 
-    kind: Literal["tcp", "dns", "http", "command"]
+    kind: Literal["tcp", "dns", "http", "postgres", "command"]
+    """What is asked: a port, a name, a page, PostgreSQL itself. `command` is run by no release yet."""
     target: Short
-    """`host:port` (tcp), a name (dns), a URL (http), a path (command)."""
+    """`host:port` (tcp, postgres), a name (dns), a URL (http), a path (command)."""
     expect: Short | None = None
+    """The address that every resolver must give (dns), or the status of the answer (http); absent: any address, 200 to 299."""
     resolvers: tuple[Short, ...] = ()
+    """Name servers that are asked (dns), `address` or `address:port`; absent: the runner's own."""
     hold: Duration = "PT1M"
+    """For how long it must hold without a break."""
     timeout: Duration = "PT2M"
+    """How long the first success is waited for."""
 
 
 class Objective(Model):
@@ -233,6 +238,7 @@ class DispatchConfig(Document):
     approvals: Approvals = Approvals()
     policy: Policy = Policy()
     verification: dict[ServiceId, tuple[Probe, ...]] = {}
+    """How the recovery of a service is proven; absent: TCP and DNS at the overlay's endpoint (docs/verification.md)."""
     objectives: dict[ServiceId, Objective] = {}
     evidence: EvidencePolicy = EvidencePolicy()
     ledger: LedgerPolicy = LedgerPolicy()

@@ -144,7 +144,8 @@ class SupervisedRun:
         """Ask for an end: interrupt, 20 s, SIGTERM, 5 s, SIGKILL. Returns at once; whether a supervisor was there to ask."""
         if self._cancel is not None:
             return self._cancel()
-        pid = self.view().supervisor_pid
+        view = self.view()
+        pid = view.supervisor_pid if view.ended is None else None
         return bool(pid) and journal.lock_is_held(self.run_dir) and processes.send(pid or 0, signal.SIGINT)
 
     def stdout(self) -> str:

@@ -1,4 +1,4 @@
-"""Whether the service is really there: probes over TCP, DNS and HTTP, each held for its time (docs/design/contracts.md 2).
+"""Whether the service is really there: probes over TCP, DNS, HTTP and PostgreSQL's protocol (docs/design/contracts.md 2).
 
 HyOps' own word is not proof. A probe must succeed once within its `timeout` and then without a break for its
 `hold`; the first failure after a success ends it as not proven, because a service that flaps is not recovered.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 import threading
 import urllib.error
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +26,10 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 LOOK_TIMEOUT: Final = 3.0
 """Seconds that one look may take."""
+SILENCE: Final = 0.1
+"""Seconds that a peer has to close a connection on which nobody has spoken."""
+_SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)
+"""PostgreSQL, Message Formats: SSLRequest."""
 NOTHING_TO_PROVE: Final = "no probe is configured"
 
 
@@ -105,13 +111,37 @@ def _hold(probe: Probe, clock: Clock, interval: float, over: threading.Event) ->
     return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: not looked at to the end", looks)
 
 
-def _look_tcp(probe: Probe) -> str:
+@contextmanager
+def _connected(probe: Probe) -> Iterator[socket.socket]:
+    """Yield a connection to `host:port`. Raises ProbeFailed for whatever goes wrong with it, in the block too."""
     host, _, port = probe.target.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_TIMEOUT):
-            return f"TCP {probe.target} open"
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_TIMEOUT) as connection:
+            yield connection
     except (OSError, ValueError, OverflowError) as error:
         raise ProbeFailed(_said(error)) from None
+
+
+def _look_tcp(probe: Probe) -> str:
+    """A peer that takes a connection and ends it without a byte is a proxy with nothing behind it; one that waits is there."""
+    with _connected(probe) as connection:
+        connection.settimeout(SILENCE)
+        try:
+            if not connection.recv(1):
+                raise ProbeFailed("takes connections and closes them at once: nothing is behind it")
+        except TimeoutError:
+            pass  # it waits for us to speak
+    return f"TCP {probe.target} open"
+
+
+def _look_postgres(probe: Probe) -> str:
+    """PostgreSQL answers a request for TLS with one byte, `S` or `N`, before anybody logs in; also while it recovers."""
+    with _connected(probe) as connection:
+        connection.sendall(_SSL_REQUEST)
+        answer = connection.recv(1)
+    if answer not in (b"S", b"N"):
+        raise ProbeFailed("closes the connection" if not answer else "does not speak PostgreSQL's protocol")
+    return f"PostgreSQL answers at {probe.target}"
 
 
 def _look_dns(probe: Probe) -> str:
@@ -175,4 +205,4 @@ def _said(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-_LOOKS: Final[dict[str, Callable[[Probe], str]]] = {"tcp": _look_tcp, "dns": _look_dns, "http": _look_http}
+_LOOKS: Final[dict[str, Callable[[Probe], str]]] = {"tcp": _look_tcp, "dns": _look_dns, "http": _look_http, "postgres": _look_postgres}

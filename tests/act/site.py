@@ -275,12 +275,12 @@ def _listener() -> Iterator[int]:
     """Something that takes connections where the recovered service would: what verification looks at."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
-        done = threading.Event()
+        done, held = threading.Event(), list[socket.socket]()
 
         def serve() -> None:
             while not done.is_set():
                 try:
-                    server.accept()[0].close()
+                    held.append(server.accept()[0])
                 except TimeoutError:
                     continue
 
@@ -291,3 +291,5 @@ def _listener() -> Iterator[int]:
         finally:
             done.set()
             thread.join(5)
+            for connection in held:
+                connection.close()

@@ -95,7 +95,7 @@ def test_a_port_that_closes_in_the_middle_is_not_proven() -> None:
         result = look(Probe(kind="tcp", target=f"127.0.0.1:{port}", hold="PT3S", timeout="PT5S"))
     assert not result.proven
     assert result.text.startswith(f"127.0.0.1:{port}: was there, gone after 0 s: ")
-    assert "refused" in result.text
+    assert result.text.endswith(("Connection refused", "Connection reset by peer")), "whether a look was under way when it closed"
 
 
 def test_a_port_that_opens_late_is_waited_for() -> None:
@@ -217,3 +217,47 @@ def test_an_interrupt_ends_the_looking_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         run_probes([Probe(kind="tcp", target=f"127.0.0.1:{free_port()}", timeout="PT2M")], Interrupting(), interval=0.05)
     assert time.monotonic() - began < 5
+
+
+class Peer(socketserver.BaseRequestHandler):
+    """Speaks as `says` tells it: `close` and `reset` end the connection at once, bytes answer whatever is asked."""
+
+    def handle(self) -> None:
+        says: object = self.server.says  # type: ignore[attr-defined]
+        if says == "reset":
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        elif says == "wait":
+            self.request.recv(1)
+        elif isinstance(says, bytes):
+            asked = self.request.recv(8)
+            # PostgreSQL, Message Flow: a server answers an SSLRequest, and nothing else, with one byte.
+            self.request.sendall(says if asked == bytes.fromhex("0000000804d2162f") else b"E")
+
+
+class PeerServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, says: object) -> None:
+        super().__init__(("127.0.0.1", 0), Peer)
+        self.says = says
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "proven", "words"),
+    [
+        ("tcp", "wait", True, "open, held 0 s"),
+        ("tcp", b"220 hello", True, "open, held 0 s"),
+        ("tcp", "close", False, "takes connections and closes them at once: nothing is behind it"),
+        ("tcp", "reset", False, "onnection reset by peer"),
+        ("postgres", b"S", True, "PostgreSQL answers at"),
+        ("postgres", b"N", True, "PostgreSQL answers at"),
+        ("postgres", b"HTTP/1.1 400", False, "does not speak PostgreSQL's protocol"),
+        ("postgres", "close", False, ""),
+        ("postgres", "wait", False, ""),
+    ],
+)
+def test_what_a_peer_proves(kind: str, says: object, proven: bool, words: str) -> None:
+    """A proxy without a backend takes connections and ends them; a database is one that speaks its protocol."""
+    with serving(PeerServer(says)) as port:
+        result = look(Probe.model_validate({"kind": kind, "target": f"127.0.0.1:{port}", "hold": "PT0S", "timeout": "PT0S"}))
+    assert (result.proven, words in result.text) == (proven, True), result.text

@@ -88,14 +88,14 @@ def config_probe(case: PlanCase) -> GateOutcome:
         return GateFailure(
             "no probe of kind command is run in this release",
             f"verification.{case.decision.service}: {', '.join(commands)}",
-            "probes of kind tcp, dns or http",
-            "replace it by a tcp, dns or http probe of the same service",
+            "probes of kind tcp, dns, http or postgres",
+            "replace it by a tcp, dns, http or postgres probe of the same service (docs/verification.md)",
         )
     if nobody := [f"{probe.kind} {probe.target}" for probe in probes if probed_host(probe) is None]:
         return GateFailure(
             "a probe asks nobody",
             ", ".join(nobody),
-            "host:port (tcp, port 1 to 65535), a name (dns), or http(s)://host/path (http)",
+            "host:port (tcp and postgres, port 1 to 65535), a name (dns), or http(s)://host/path (http)",
             f"correct verification.{case.decision.service}, or the endpoint in the overlay",
         )
     return f"{len(case.config.verification.get(case.decision.service, ()))} probes"
