@@ -17,6 +17,8 @@ ASSERTIONS: Final = "assertions"
 """Statements of a manual gate (HyOps `core/shared/manual-gate`); each is a guard, named `assertions.<name>`."""
 RESTORE_PIN: Final = "restore_set"
 """Input that takes the label of the backup to restore."""
+SELECTORS: Final = ("backup_state_ref", RESTORE_PIN, "restore_target_time")
+"""Inputs by which a restore is told what to restore; HyOps runs none without one (`validators/platform/onprem/postgresql_ha.py`)."""
 
 
 ALIASES: Final = {
@@ -161,6 +163,10 @@ class PreflightStep(Model):
     id: str
     status: Literal["ready", "skipped", "blocked", "deferred"]
     reason: str = ""
+    rerun: str = ""
+    """Why a step runs again though its state is ok."""
+    resolved: bool = False
+    """Whether HyOps resolved the step's inputs, and so found every state that the step reads."""
 
 
 class PreflightFact(Model):
@@ -171,6 +177,17 @@ class PreflightFact(Model):
     steps: tuple[PreflightStep, ...] = ()
     required_failures: tuple[str, ...] = ()
     error: str = ""
+
+
+def demanded_states(steps: Iterable[EffectiveStep], preflight: PreflightFact, states: Iterable[StateFact]) -> tuple[tuple[str, str], ...]:
+    """(step, reference) of every upstream state that HyOps demands: those that a step names, and HyOps did not do without.
+
+    A module has references that it does not read for every kind of work (`org/gcp/cloudsql-external-replica` reads no managed target
+    while it establishes one); HyOps' own preflight resolves every step, and one that it resolved, or skips, lacks none.
+    """
+    ok = {canonical_ref(state.ref) for state in states if state.status == "ok"}
+    content = {step.id for step in preflight.steps if step.resolved or step.status == "skipped"}
+    return tuple((step, ref) for step, ref in upstream_states(steps) if step not in content or canonical_ref(ref) in ok)
 
 
 class BackupIdentity(Model):
@@ -224,6 +241,8 @@ class CheckFacts(Model):
     states: tuple[StateFact, ...] = ()
     secret_names: dict[str, bool] = {}
     preflight: PreflightFact
+    logins: dict[str, str] = {}
+    """By step, the secret with which HyOps' preflight logs in: left out before the approval, done after it."""
     forecast: tuple[StepForecast, ...] = ()
     """What would happen to each step; a step without a forecast is taken for one that would not run."""
     identities: tuple[BackupIdentity, ...] = ()

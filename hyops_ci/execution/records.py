@@ -97,8 +97,11 @@ def read_preflight(stdout: str, rc: int) -> PreflightFact:
 def _preflight_step(step: dict[str, Any]) -> PreflightStep:
     status: Literal["ready", "skipped", "blocked", "deferred"] = step["status"]
     checks = step.get("checks", [])
+    again = [str(check["detail"]) for check in checks if status == "ready" and check.get("name") == "state_skip"]
     telling = [check for check in checks if not check["ok"]] or ([] if status == "ready" else checks[-1:])
-    return PreflightStep(id=step["id"], status=status, reason="; ".join(str(check["detail"]) for check in telling))
+    reason = "; ".join(str(check["detail"]) for check in telling)
+    resolved = any(check.get("name") == "module_resolve" and check["ok"] is True for check in checks)
+    return PreflightStep(id=step["id"], status=status, reason=reason, rerun="; ".join(again), resolved=resolved)
 
 
 def _word(value: object) -> str:

@@ -56,6 +56,10 @@ def unknown(plan: Plan, facts: CheckFacts) -> dict[str, str]:
     reasons = {
         "disk": "free space not measured" if not facts.disks else "",
         "backup": "its age, its retention and the newest WAL: HyOps reads the repository at restore time" if _restores(plan) else "",
+        **{
+            f"login of {step}": f"not examined before the approval: HyOps logs in with {key}; its preflight does after it, before any step"
+            for step, key in facts.logins.items()
+        },
         **{step.id: step.why for step in facts.forecast if step.outcome == "unknown"},
     }
     return {name: reason or "no reason given" for name, reason in reasons.items() if reason or name in {step.id for step in plan.steps}}

@@ -1,7 +1,7 @@
 """What check, execute and doctor read on the runner before anything changes, in one way, so that check and execute can be compared.
 
 Nothing changes here: HyOps' own preflight reads, and the authority is asked for names only. The check asks the preflight with words in
-place of secrets, execute with the real ones.
+place of secrets and without what HyOps would log in for, execute with the real ones, after the claim and before the first effect.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hyops_ci import files
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import open_guards, to_yaml
+from hyops_ci.blueprints.logins import as_without_switch, logins, without_logins
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.check import RunnerIdentity
@@ -41,7 +42,9 @@ from hyops_ci.stages.host_needs import disks_of
 from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
-"""Stands for a secret whose name the authority has: HyOps' preflight asks only whether the name is set (HyOps `blueprint/planner.py`)."""
+"""Stands for a secret whose name the authority has: HyOps' preflight asks whether the name is set (HyOps `blueprint/planner.py`).
+
+Where it would log in with the value, it is told not to (`hyops_ci/blueprints/logins.py`)."""
 JOB_HOOK: Final = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
 """Names the script that GitHub's agent starts before a job (docs/host-trust.md)."""
 
@@ -102,8 +105,9 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None, lear
             view.asked.result()
         there = {name: PRESENT for name, found in names.items() if found}
         overlay = f"{run.context.job.run_id}-check"
-        with lent_overlay(access, overlay, view.opened):
-            preflight = access.preflight(overlay, command_of(run.plan, "preflight"), there)
+        withheld = logins_of(run, view)
+        with lent_overlay(access, overlay, to_yaml(without_logins(view.document, withheld))):
+            preflight = as_without_switch(access.preflight(overlay, command_of(run.plan, "preflight"), there), withheld)
         return facts_of(run, view, names, preflight).model_copy(update={"troubles": access.troubles()})
 
 
@@ -140,6 +144,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         states=states,
         secret_names=dict(names),
         preflight=preflight,
+        logins=logins_of(run, view),
         forecast=forecast(blueprint, states, preflight, opened=True),
         identities=backup_identities(blueprint),
         siblings=tuple(identity for each in siblings for identity in backup_identities(each)),
@@ -147,6 +152,11 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         disks=disks_of(run, access),
         clock_offset_seconds=context.clock_ahead(),
     )
+
+
+def logins_of(run: PlannedRun, view: HyOpsView) -> dict[str, str]:
+    """Return, by step, the secret of the plan with which HyOps' preflight would log in."""
+    return logins(view.blueprint, {ref.key for ref in run.plan.secrets.refs})
 
 
 def behind_job_hook(context: RunContext) -> bool:

@@ -230,6 +230,8 @@ def _runner(root: Path) -> Double:
     password = root / "runner" / "vault-password"
     password.write_text(VAULT_PASSWORD + "\n")
     password.chmod(0o600)
+    (env_root / "credentials").mkdir(parents=True, exist_ok=True)
+    (env_root / "credentials" / "gcp.credentials.tfvars").write_text('project_id = "a-project"\n')
     for ref in json.loads((EXAMPLE / "states.json").read_text()):
         module, _, instance = ref.partition("#")
         folder = env_root / "state" / "modules" / module.replace("/", "__")

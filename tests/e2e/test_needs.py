@@ -197,6 +197,7 @@ def test_a_doctor_with_a_token(incident: Incident) -> None:
 
 def test_a_way_back_that_is_not_due_hides_nothing(incident: Incident) -> None:
     """`failback` of a service that is at home does nothing; what is wrong beside that is still a failure."""
+    incident.site.seed_state("platform/postgresql-ha-backup#postgresql_backup_config_gcp_dr", 1)
     assert doctor(SERVICE, "failback", incident.site.repository, incident.site.world()).exit_code == 0
     password_of(incident).chmod(0o644)
     told = doctor(SERVICE, "failback", incident.site.repository, incident.site.world())

@@ -41,6 +41,13 @@ def upstream(rig: Rig, content: dict[str, object]) -> None:
                 )
 
 
+def credentials(rig: Rig) -> None:
+    """What `hyops init gcp` leaves on a runner."""
+    path = rig.root / "credentials" / "gcp.credentials.tfvars"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('project_id = "a-project"\n')
+
+
 def plan(content: dict[str, object]) -> list[PlannedStep]:
     steps = content["steps"]
     assert isinstance(steps, list)
@@ -60,6 +67,7 @@ def plan(content: dict[str, object]) -> list[PlannedStep]:
 def test_a_dr_blueprint_runs_with_its_guard_open_and_not_with_it_closed(rig: Rig, name: str) -> None:
     content = overlay(name, guard=True)
     upstream(rig, content)
+    credentials(rig)
     secrets = {key: f"value-of-{key}" for step in content["steps"] for key in step["inputs"].get("required_env", ())}  # type: ignore[attr-defined]
     assert set(SECRETS) & secrets.keys()
     env = rig.environment(secrets)

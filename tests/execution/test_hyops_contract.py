@@ -11,23 +11,32 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from hyops_ci.blueprints.logins import as_without_switch, logins, without_logins
+from hyops_ci.blueprints.reading import read_blueprint
+from hyops_ci.contracts.facts import PreflightFact
 from hyops_ci.contracts.plan import StepClass
 from hyops_ci.contracts.run import State
 from hyops_ci.execution import processes, records, run_records
 from hyops_ci.execution.command import hyops_version
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus, read_line
 from hyops_ci.execution.journal import JournalView, Stop
+from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.secrets.ansible_vault import encrypt
+from hyops_ci.stages.preview import PRESENT
+from tests.execution.logins import KEY, KEY_NAME, Host, ssh_host
 from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned, real_hyops
 
 RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
 SLOW = {"gate_message": "{{ lookup('pipe', 'sleep 30; echo done') }}"}
+DIGEST = "sha256:" + "0" * 64
 DEPLOY = ("blueprint", "deploy", "--env", "dev", "--execute", "--yes", "--file")
 
 
@@ -122,6 +131,80 @@ def test_missing_secrets_block_and_hide_what_follows(each: Rig) -> None:
     deploy = each.hyops(*DEPLOY, path, env=each.environment({}))
     assert (deploy.returncode, meaning(deploy.stdout)) == (2, [PreflightLine("dr/contract@v1", "failed", 2)])
     assert not list((each.root / "logs").glob("module/*/apply-*")), "a deploy that fails early leaves no record"
+
+
+@pytest.fixture
+def host(each: Rig, tmp_path: Path) -> Iterator[Host]:
+    """A host that lets one key in; HyOps finds its `ssh` first."""
+    with ssh_host(tmp_path) as made:
+        each.base["PATH"] = f"{made.programs}:{each.base['PATH']}"
+        yield made
+
+
+def looked_at(each: Rig, *steps: dict[str, Any], key: str) -> PreflightFact:
+    """HyOps' own preflight, with this key in its environment."""
+    path = str(each.blueprint(*steps))
+    done = each.hyops("blueprint", "preflight", "--env", "dev", "--json", "--file", path, env=each.environment({KEY_NAME: key}))
+    return records.read_preflight(done.stdout, done.returncode)
+
+
+def test_the_preflight_logs_in_with_the_key_of_its_environment(each: Rig, host: Host) -> None:
+    """Why no word stands in for a key: it is tried, refused, and a step that is well is called blocked."""
+    fact = looked_at(each, gate("a", inputs=host.inputs()), key=KEY)
+    assert (fact.status, host.keys) == ("ok", [KEY]), fact
+    fact = looked_at(each, gate("a", inputs=host.inputs()), key=PRESENT)
+    assert (fact.status, fact.required_failures, host.keys) == ("failed", ("a",), [KEY, PRESENT])
+    assert "authentication failed for localhost.localhost (host=127.0.0.1)" in fact.steps[0].reason
+
+
+def test_the_preflight_does_not_log_in_where_it_is_told_not_to(each: Rig, host: Host) -> None:
+    document = yaml.safe_load(each.content(gate("a", inputs=host.inputs())))
+    found = logins(read_blueprint(document, DIGEST, {}), {KEY_NAME})
+    assert found == {"a": KEY_NAME}
+    fact = looked_at(each, *without_logins(document, found)["steps"], key=PRESENT)
+    assert (fact.status, [step.status for step in fact.steps], host.keys) == ("ok", ["ready"], [])
+
+
+def test_a_login_waits_for_the_step_before_it_to_run(each: Rig, host: Host) -> None:
+    """In a first failover the step that logs in follows one that is to run; in the second one that is skipped, and HyOps does log in."""
+    steps = (gate("a", skip_if_state_ok=True), gate("b", required="a", inputs=host.inputs()))
+    assert (looked_at(each, *steps, key=PRESENT).status, host.keys) == ("ok", [])
+    assert each.judge(each.start(each.content(steps[0])), planned("a")).state is State.COMPLETED
+    fact = looked_at(each, *steps, key=PRESENT)
+    assert ([step.status for step in fact.steps], host.keys) == (["skipped", "blocked"], [PRESENT])
+
+
+def test_a_step_that_only_the_switch_would_run_again_is_skipped(each: Rig, host: Host) -> None:
+    """The switch is an input, so HyOps calls it a change of one; any other change is named before it."""
+    step = gate("a", skip_if_state_ok=True, inputs=host.inputs())
+    assert each.judge(each.start(each.content(step), secrets={KEY_NAME: KEY}), planned("a")).state is State.COMPLETED
+    tried = len(host.keys)
+    same, other = (
+        without_logins({"steps": [step]}, ["a"]),
+        without_logins({"steps": [step | {"inputs": step["inputs"] | {"gate_message": "x"}}]}, ["a"]),
+    )
+    again, changed = (looked_at(each, *document["steps"], key=PRESENT) for document in (same, other))
+    assert (again.steps[0].status, as_without_switch(again, ["a"]).steps[0].status) == ("ready", "skipped"), again
+    assert as_without_switch(changed, ["a"]).steps[0].status == "ready"
+    assert "gate_message changed" in changed.steps[0].rerun
+    assert len(host.keys) == tried
+
+
+def test_a_key_of_the_environment_is_left_in_the_work_folder(each: Rig, host: Host) -> None:
+    """HyOps leaves it after its preflight, too; what a run leaves is removed by name."""
+    looked_at(each, gate("a", inputs=host.inputs()), key=KEY)
+    left = list((each.root / "work").rglob("runtime.ssh.key"))
+    assert [path.read_text().strip() for path in left] == [KEY]
+    assert clean_up(each.root).removed
+    assert not list((each.root / "work").rglob("runtime.ssh.key"))
+
+
+def test_an_assertion_that_is_not_made_passes_preflight_and_stops_the_deploy(each: Rig) -> None:
+    step = gate("a", inputs={"assertions": {"source_fenced": False}})
+    assert looked_at(each, step, key=KEY).status == "ok"
+    done = each.hyops(*DEPLOY, str(each.blueprint(step)))
+    assert done.returncode == 2
+    assert "inputs.assertions['source_fenced'] must be true" in done.stdout + done.stderr
 
 
 def test_preflight_answers_in_json(each: Rig) -> None:

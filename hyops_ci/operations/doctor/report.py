@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypeVar
 
 from hyops_ci.contracts.base import moment, stamp
-from hyops_ci.contracts.facts import CheckFacts, canonical_ref, upstream_states
+from hyops_ci.contracts.facts import CheckFacts, canonical_ref, demanded_states
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
@@ -173,7 +173,10 @@ def backup_set(plan: Plan) -> str:
 def states(facts: CheckFacts) -> str:
     """Return how many of the required states are there, and the age of the oldest."""
     known = {canonical_ref(state.ref): state for state in facts.states}
-    needed = [known.get(ref) for ref in dict.fromkeys(canonical_ref(ref) for _, ref in upstream_states(facts.blueprint.steps))]
+    needed = [
+        known.get(ref)
+        for ref in dict.fromkeys(canonical_ref(ref) for _, ref in demanded_states(facts.blueprint.steps, facts.preflight, facts.states))
+    ]
     good = [state for state in needed if state is not None and state.status == "ok"]
     ages = [state.age_seconds for state in good if state.age_seconds is not None]
     return f"{len(good)} of {len(needed)}{f', oldest {age_text(max(ages))}' if ages else ''}"

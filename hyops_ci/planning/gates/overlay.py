@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from hyops_ci.config.settings import overlay_path
-from hyops_ci.contracts.facts import EffectiveBlueprint
+from hyops_ci.contracts.facts import SELECTORS, EffectiveBlueprint, canonical_ref
 from hyops_ci.errors import Exit
 from hyops_ci.parsing.strict_json import leaves
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 from hyops_ci.planning.steps import opened_guards, restores
 
+DATABASE: Final = "platform/postgresql-ha"
 ANYWHERE = frozenset({"0.0.0.0/0", "::/0"})
 _SOURCES = ("source_ranges", "source_ranges_ssh", "allowed_cidrs", "admin_cidrs", "ssh_source_ranges")
 
@@ -104,6 +105,27 @@ def restore_pin(case: PlanCase) -> GateOutcome:
             "no step of this blueprint restores", f"restore point {label}, blueprint {case.blueprint.ref}", "latest", "leave the label out"
         )
     return "" if label == "latest" else f"pinned to {label}"
+
+
+@plan_gate("restore.selector", "contracts 1, hyops 2", Exit.POLICY, "Does every restore know what to restore?")
+def restore_selector(case: PlanCase) -> GateOutcome:
+    """HyOps demands a selector for a restore of PostgreSQL and takes no default; `latest` is one where a backup's state names the set."""
+    if case.decision.restore_point != "latest":
+        return ""
+    bare = [
+        step.id
+        for step in case.blueprint.steps
+        if restores(step) and canonical_ref(step.module_ref) == DATABASE and not any(step.inputs.get(name) for name in SELECTORS)
+    ]
+    if bare:
+        return GateFailure(
+            "a restore does not know what to restore",
+            f"restore point latest, and none of {', '.join(SELECTORS)} in {', '.join(bare)}",
+            f"a state that names the newest set, such as backup_state_ref: {DATABASE}-backup, or a label",
+            f"set backup_state_ref in {overlay_path(case.decision.service, case.action)}, in a pull request; tonight: -f restore=<label>",
+            "hyops.md",
+        )
+    return ""
 
 
 @plan_gate("secrets.mapped", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from hyops_ci.contracts.facts import canonical_ref, upstream_states
+from hyops_ci.contracts.facts import canonical_ref, demanded_states
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
 
 
 @check_gate("states.ok", "contracts 3", Exit.HYOPS, "Are the upstream states there?")
 def states_ok(case: CheckCase) -> GateOutcome:
-    """Every state that a step reads and no earlier step publishes has status ok on this runner."""
+    """Every state that HyOps demands for a step and no earlier step publishes has status ok on this runner."""
     status = {canonical_ref(state.ref): state.status for state in case.facts.states}
-    needed = upstream_states(case.facts.blueprint.steps)
+    needed = demanded_states(case.facts.blueprint.steps, case.facts.preflight, case.facts.states)
     bad = [(step, ref, status.get(canonical_ref(ref), "not looked at")) for step, ref in needed if status.get(canonical_ref(ref)) != "ok"]
     total = len({canonical_ref(ref) for _, ref in needed})
     if bad:

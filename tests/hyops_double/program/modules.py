@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
-from program import runtime, scenario
+from program import driver, runtime, scenario
 
 ALIASES = {"platform/postgresql-ha": "platform/onprem/postgresql-ha", "platform/onprem/postgresql-ha": "platform/postgresql-ha"}
 SENSITIVE = ("password", "secret", "token", "api_key", "account_key", "access_key", "sa_json")
@@ -70,7 +70,7 @@ def materialize_inputs(root, payload, step):
 def resolve(root, step, inputs_file, *, assumed, invocation):
     """Spec defaults < inputs < HYOPS_INPUT_* of every step; then state references and the module's own validator."""
     spec = spec_of(step["module_ref"])
-    inputs = dict(spec["inputs"]["defaults"]) | (yaml.safe_load(inputs_file.read_text()) or {})
+    inputs = merged(spec["inputs"]["defaults"], yaml.safe_load(inputs_file.read_text()) or {})
     for key, value in os.environ.items():
         if key.startswith("HYOPS_INPUT_"):
             try:
@@ -78,10 +78,12 @@ def resolve(root, step, inputs_file, *, assumed, invocation):
             except ValueError:
                 inputs[key.removeprefix("HYOPS_INPUT_").lower()] = value
     for key, value in inputs.items():
-        if key.endswith("_state_ref") and value and value not in assumed and read_state(root, value).get("status") != "ok":
+        wanted = key.endswith("_state_ref") and value and not unread(key, inputs)
+        if wanted and value not in assumed and read_state(root, value).get("status") != "ok":
             raise ValueError(
                 f"{key}={value} state is unavailable: {state_path(root, value)}. Re-apply upstream module '{value.partition('#')[0]}'"
             )
+    _hosts_of_states(root, inputs)
     try:
         _validate(step["module_ref"], inputs, invocation)
     except ValueError as error:
@@ -89,6 +91,28 @@ def resolve(root, step, inputs_file, *, assumed, invocation):
             f"input validation failed for {step['module_ref']}: validator failed for module_ref={step['module_ref']}: {error}"
         ) from None
     return spec, inputs
+
+
+def merged(below, above):
+    """Mappings at every depth."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return {**below, **{key: merged(below.get(key), value) for key, value in above.items()}}
+
+
+def unread(key, inputs):
+    """Whether this kind of work does not look at the state (`runtime/module_state_contracts.py`)."""
+    mode = str(inputs.get("apply_mode") or "").strip().lower()
+    if key == "managed_target_state_ref":
+        return mode in ("establish", "status")
+    return key == "source_state_ref" and mode == "status" and bool(inputs.get("replica_state_ref"))
+
+
+def _hosts_of_states(root, inputs):
+    """The control host of a PowerDNS authority is the inventory of a DNS step."""
+    outputs = read_state(root, str(inputs.get("powerdns_state_ref") or "none")).get("outputs") or {}
+    if outputs.get("powerdns_control_host") and not inputs.get("inventory_groups"):
+        inputs["inventory_groups"] = {"dns_control": [{"name": "powerdns", "host": outputs["powerdns_control_host"]}]}
 
 
 def _validate(ref, inputs, invocation):
@@ -99,8 +123,18 @@ def _validate(ref, inputs, invocation):
         # A closed gate passes preflight and fails in deploy.
         if invocation != "preflight" and not inputs.get("confirm"):
             raise ValueError("inputs.confirm must be true (explicit operator confirmation required)")
-    if ref == "platform/postgresql-ha" and inputs.get("apply_mode") == "restore" and inputs.get("restore_confirm") is not True:
-        raise ValueError("inputs.restore_confirm must be true when inputs.apply_mode=restore")
+    if ref == "platform/postgresql-ha" and inputs.get("apply_mode") == "restore":
+        if inputs.get("restore_confirm") is not True:
+            raise ValueError("inputs.restore_confirm must be true when inputs.apply_mode=restore")
+        if not any(str(inputs.get(name) or "").strip() for name in ("backup_state_ref", "restore_set", "restore_target_time")):
+            raise ValueError(
+                "restore mode requires an explicit recovery selector. Set one of: "
+                "inputs.backup_state_ref, inputs.restore_set, or inputs.restore_target_time"
+            )
+    if ref == "core/shared/manual-gate" and invocation != "preflight":
+        for name, value in (inputs.get("assertions") or {}).items():
+            if value is not True:
+                raise ValueError(f"inputs.assertions[{name!r}] must be true (manual gate is not fully acknowledged)")
 
 
 def missing_env(root, inputs, env_name):
@@ -161,7 +195,8 @@ def preflight(root, payload, ns):
             detail = "deferred because upstream preflight failed: " + ", ".join(upstream)
             answer["checks"].append({"name": "dependencies", "ok": True, "detail": detail})
         else:
-            _check_step(root, payload, ns, step, answer, assumed)
+            pending = [state_ref(by_id[name]) for name in step["requires"] if status.get(name) == "ready"]
+            _check_step(root, payload, ns, step, answer, assumed, sorted(set(pending) & assumed))
         answers.append(answer)
         status[step["id"]] = answer["status"]
         if answer["status"] == "blocked":
@@ -171,7 +206,7 @@ def preflight(root, payload, ns):
     return answers, required, optional
 
 
-def _check_step(root, payload, ns, step, answer, assumed):
+def _check_step(root, payload, ns, step, answer, assumed, pending):
     def check(name, detail, ok=True):
         answer["checks"].append({"name": name, "ok": ok, "detail": detail})
         if not ok:
@@ -191,7 +226,9 @@ def _check_step(root, payload, ns, step, answer, assumed):
         check("state_skip", "skip_if_state_ok=true and module state is ok")
         return
     if what == "rerun":
-        check("state_skip", f"existing state will not be skipped because explicit step inputs changed: {reason}")
+        kind, _, detail = reason.removesuffix(")").partition(" (")
+        why = "explicit step inputs changed" if kind == "inputs-drift" else "live verification detected drift"
+        check("state_skip", f"existing state will not be skipped because {why}: {detail}")
     check("contracts", "ok")
     try:
         spec, inputs = resolve(root, step, inputs_file, assumed=assumed, invocation="preflight")
@@ -207,6 +244,14 @@ def _check_step(root, payload, ns, step, answer, assumed):
     check("required_env", "ok")
     if blocked := scenario.load().get("preflight_block", {}).get(step["id"]):
         check("module_preflight", blocked, ok=False)
+        return
+    if pending:
+        check("module_preflight", f"driver checks deferred until upstream blueprint state exists: {', '.join(pending)}")
+        answer["driver_preflight"] = {"status": "deferred", "deferred_state_refs": pending}
+        return
+    if error := driver.preflight(root, step, spec, inputs):
+        answer["driver_preflight"] = {"status": "error", "error": error}
+        check("module_preflight", error, ok=False)
         return
     check("module_preflight", "ok")
     answer["driver_preflight"] = {"status": "ok"}

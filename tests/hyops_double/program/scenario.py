@@ -1,7 +1,7 @@
 """The words of `double.json`, and what each makes the double do.
 
 version             what `hyops --version` says
-preflight_block     {step id: reason}: the driver's preflight blocks the step
+preflight_block     {step id: reason}: the driver's preflight blocks the step; without it the driver looks at credentials and logs in
 drift               {step id: detail}: live verification finds drift, so a `verify_state_on_skip` step runs again
 grace               seconds from interrupt to kill that hyops gives its provider (15 as the real one)
 steps.<id>.do       ok | fail       the provider ends with 0 or 2

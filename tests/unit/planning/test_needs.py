@@ -32,6 +32,8 @@ ONLY_THEN = {
     "secrets.value": "a value is read after the approval only",
     "drill.level": "the check is the whole drill",
     "hyops.supervisor": "of the process that runs HyOps",
+    "verification.failed": "the service is asked after HyOps",
+    "evidence.unwritten": "a disk that fills up while the run writes",
 }
 """Refusals of which nothing can be known before an approval, each with why."""
 

@@ -122,7 +122,7 @@ def test_all_is_well(site: Site) -> None:
         "ok    bundle      there and opened by its password, or none there and none needed; nothing decrypted",
         "ok    vault       a file, in the lab",
         "ok    gate        signed, 1 of jonas",
-        "ok    states      3 of 3, oldest 50 d",
+        "ok    states      4 of 4, oldest 50 d",
         "ok    lock        free, epoch 0, primary onprem",
         "warn  drill       never run",
     ]
@@ -263,6 +263,7 @@ def test_a_run_that_was_cut_off_holds_the_lock(site: Site) -> None:
 
 
 def test_nothing_to_fail_back_from(site: Site) -> None:
+    site.seed_state("platform/postgresql-ha-backup#postgresql_backup_config_gcp_dr", 1)
     found = look(site, action="failback")
     assert found.exit_code == 0
     assert found.verdict().startswith("A failback now would do nothing, lock.")
