@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hyops_ci.config.explain import Setting, explain
 from hyops_ci.contracts.config import DispatchConfig
+from tools.config_fields import fields_page
 
 
 def _table(rows: Iterable[Setting]) -> str:
@@ -28,7 +29,8 @@ def config_page() -> str:
     rows = explain(DispatchConfig.model_validate(smallest, strict=False), smallest)
     return (
         "# The config: five lines, and all that follows from them\n\n"
-        "Generated from the models; `hyops-ci config explain` prints the same for your own file.\n\n"
+        "Generated from the models; `hyops-ci config explain` prints the table for your own file. "
+        "What each field means: [every field](#every-field).\n\n"
         "    services:\n"
         "      pg-ha/prod:\n"
         "        failover: {lane: gcp, blueprint: dr/postgresql-ha-failover-gcp@v1}\n"
@@ -37,6 +39,8 @@ def config_page() -> str:
         f"{sum(row.origin == 'file' for row in rows)} values come from these lines, {sum(row.origin != 'file' for row in rows)} follow. "
         "From: `file` is said there, `default` is ours, `overlay` is read from the HyOps overlay, `name` follows from a name.\n\n"
         + _table(rows)
+        + "\n## Every field\n\nA field that is not `required` may be left out. Unknown fields are refused. Times of day are UTC.\n\n"
+        + fields_page()
     )
 
 

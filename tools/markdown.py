@@ -60,5 +60,6 @@ def section_link(docs: Path, citation: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as one cell of a table."""
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+    """Return a text as one cell of a table: no tag outside code, and inside it `<` as it is."""
+    line = re.sub(r"\s+", " ", text).replace("|", "\\|")
+    return re.sub(r"`[^`]*`|<", lambda found: "&lt;" if found[0] == "<" else found[0], line)

@@ -84,6 +84,7 @@ class Text(GroupedMetadata):
     """
 
     def __init__(self, regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, **schema: Any) -> None:
+        self.regex = regex
         self._constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
         self._schema = {**_CLEAN_SCHEMA, **schema}
 
@@ -93,7 +94,7 @@ class Text(GroupedMetadata):
 
 Clean = Annotated[str, Text()]
 Short = Annotated[str, Text(at_least=1, at_most=200)]
-Utc = Annotated[str, Text(_MOMENT, format="date-time", description=MOMENT), AfterValidator(_calendar)]
+Utc = Annotated[str, Text(_MOMENT, format="date-time", patternErrorMessage=MOMENT), AfterValidator(_calendar)]
 Duration = Annotated[str, Text(_DURATION)]
 Digest = Annotated[str, Text(SHA256)]
 Sha = Annotated[str, Text(r"^[0-9a-f]{40}$")]
@@ -112,7 +113,7 @@ RepoPath = Annotated[
     str,
     Text(
         r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$",
-        description=_REPO_PATH,
+        patternErrorMessage=_REPO_PATH,
         **{"not": {"pattern": f"{FORBIDDEN}|{_LEADS_OUT}", "title": _REPO_PATH}},
     ),
     AfterValidator(_inside),
@@ -122,7 +123,7 @@ HostPath = Annotated[
     Text(
         r"^(/(\.{0,2}[A-Za-z0-9_@+~-][A-Za-z0-9._@+~-]*))+$",
         at_most=1000,
-        description="an absolute path of the runner: letters, digits and . _ @ + ~ -, no `..`",
+        patternErrorMessage="an absolute path of the runner: letters, digits and . _ @ + ~ -, no `..`",
     ),
 ]
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -165,6 +166,7 @@ class Document(Model):
     """A whole document: carries its `api_version`, and in each subclass its `kind`."""
 
     api_version: Literal["hybridops/v1"] = "hybridops/v1"
+    """The version of the contract that it follows."""
 
 
 class Measured(Model):

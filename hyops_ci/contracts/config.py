@@ -11,11 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.authorities import AuthorityName
 from hyops_ci.contracts.base import (
     WHOLE,
     BlueprintRef,
-    Clean,
     Document,
     Duration,
     EnvKey,
@@ -23,16 +21,17 @@ from hyops_ci.contracts.base import (
     Label,
     Model,
     Name,
-    Origin,
     RepoPath,
     ServiceId,
     Short,
     Text,
     Utc,
 )
-from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
+from hyops_ci.contracts.decision import DrMode, ExecutionPlane
 from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.public_key import PublicKey
+from hyops_ci.contracts.routes import Route
+from hyops_ci.contracts.vault import Vault
 
 Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
 ApproverLogin = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
@@ -52,20 +51,30 @@ class Lane(Model):
     """Where recovery runs. Absent values follow from the lane's name (docs/design/anti-drift.md 2.7)."""
 
     enabled: bool | None = None
+    """Whether services may recover here."""
     runner_ref: Name | None = None
+    """What the standing runner is called: a label of it, and its name in tokens and texts."""
     labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=10)] | None = None
+    """Labels that the runner must carry, all of them; `self-hosted` and `runner_ref` where they are left out."""
     names: Annotated[tuple[Short, ...], Field(max_length=50)] = ()
+    """The runners that may take jobs of this lane, by name. None listed: any with the labels."""
     failure_domain: Name | None = None
+    """What fails together: a failover never goes to the domain that the service lives in. The lane's name where it is left out."""
     drill_runner_ref: Name | None = None
+    """A second runner service for drills, so that a drill never keeps a recovery waiting."""
 
 
 class ServiceAction(Model):
     """How one kind of decision is carried out for a service."""
 
     lane: LaneName
+    """Where the recovery runs: its runner, and the site that serves afterwards."""
     blueprint: BlueprintRef
+    """The HyOps blueprint that does the work, `<name>@<version>`."""
     overlay: RepoPath | None = None
+    """The committed overlay of that blueprint; `.github/dr/<env>/<blueprint name>.yml` where it is left out."""
     dr_mode: DrMode | None = None
+    """How data comes back; read from the overlay's steps where it is left out."""
     step_classes: dict[Short, Literal["mutate", "commit"]] = {}
     """Overrides of a step's class, upward only."""
 
@@ -74,94 +83,87 @@ class Service(Model):
     """What is recovered as one."""
 
     failover: ServiceAction | None = None
+    """How the service moves away from its home."""
     failback: ServiceAction | None = None
+    """How it comes home."""
     burst: ServiceAction | None = None
+    """How it gets capacity elsewhere beside its home."""
     data_home: LaneName | None = None
+    """The lane where the primary lives in normal operation; that of the failback where it is left out, else on-prem."""
 
 
 class EnvPolicy(Model):
     """What an env demands before anything runs in it."""
 
     env_class: EnvClass = Field(EnvClass.PRODUCTION, alias="class")
+    """How careful the env is; `production` demands all of it."""
     github_environment: Short | None = None
+    """The GitHub environment that holds `execute` until somebody approves; `dr-<env>` where it is left out."""
     check_environment: Short = "dr-check"
+    """The GitHub environment of the check. It needs no reviewers."""
     reviewers: Annotated[int, Field(ge=1, le=6), WHOLE] = 1
+    """How many people the approval gate must be able to ask."""
 
 
 class Host(Model):
     """Where HyOps lives on the runner."""
 
     core_root: HostPath = "/opt/hybridops/core/app"
+    """The checkout of HyOps: blueprints and modules are read there."""
     hyops: HostPath = "/opt/hybridops/core/venv/bin/hyops"
+    """The program `hyops` itself."""
     envs_base: HostPath | None = None
+    """The folder of HyOps' envs; `envs` below the HyOps home of the runner's user where it is left out."""
     vault_password_file: HostPath | None = None
+    """The file with the password of the env's secrets bundle, mode 0600. Needed only where there is a bundle."""
     env_pass: tuple[EnvKey, ...] = ()
+    """Names of the runner's own environment that HyOps gets, too. Names that steer a shell, a tool or HyOps are refused."""
 
 
 class HyOps(Model):
     """Which HyOps releases this config accepts."""
 
     versions: Short = "==0.1.4"
-
-
-class VaultAddress(Model):
-    """One address of the authority and the site it stands in."""
-
-    url: Origin
-    site: Name
-
-
-class BreakGlassLogin(Model):
-    """How `hyops-ci run` logs in with GitHub down; never used on GitHub runners."""
-
-    method: Literal["token-file"]
-    path: Clean
-
-
-class Vault(Model):
-    """The external secret authority (docs/design/anti-drift.md 2.8)."""
-
-    address: Origin | None = None
-    site: Name | None = None
-    addresses: tuple[VaultAddress, ...] = ()
-    kind: AuthorityName = "vault"
-    path: Clean | None = None
-    """Of a `file` authority; only in envs of class `lab`."""
-    mount: Short = "secret"
-    auth_path: Short = "auth/jwt"
-    role: Short | None = None
-    check_role: Short = "dr-check"
-    max_token_ttl: Duration = "PT15M"
-    secret_map: RepoPath | None = None
-    profiles: tuple[Name, ...] = ("dr", "shared")
-    break_glass: BreakGlassLogin | None = None
+    """Accepted releases, as a Python version specifier such as `==0.1.4`."""
 
 
 class Approvals(Model):
     """Who may approve, on which channel, for how long."""
 
     channels: tuple[Literal["environment", "signed"], ...] = ("environment",)
+    """How people may answer: by a review of the GitHub environment, by a signature, or either."""
     approvers: dict[ApproverLogin, PublicKey] = {}
+    """Who may sign: login and public key, `ed25519:` and the base64 of its 32 bytes."""
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
+    """How many people must agree."""
     lifetime: Duration = "PT60M"
+    """How long an approval counts after the end of the check."""
 
 
 class BreakGlass(Model):
     """A plane allowed for a while, with its reason."""
 
     plane: ExecutionPlane
+    """The access mode that is allowed meanwhile."""
     reason: Short
+    """Why; every run under it says so."""
     until: Utc
+    """When it ends."""
 
 
 class Policy(Model):
     """Limits on decisions and on how targets are reached."""
 
     decision_age: Duration = "PT15M"
+    """How old a decision may be when it arrives."""
     decision_lifetime: Duration = "PT60M"
+    """How long a decision may live at most."""
     execution_planes: tuple[ExecutionPlane, ...] = (ExecutionPlane.RUNNER_LOCAL,)
+    """HyOps' access modes that overlays may use. `runner-local`: the runner reaches the targets itself."""
     break_glass: tuple[BreakGlass, ...] = ()
+    """Further access modes, each for a while."""
     bootstrap_reasons: tuple[Literal["initial-bootstrap", "runner-recovery", "lab-fallback"], ...] = ()
+    """Reasons for which a runner could be made. This release makes none, and refuses a config that lists one."""
 
 
 class Probe(Model):
@@ -185,64 +187,72 @@ class Objective(Model):
     """What the business was promised."""
 
     rto: Duration | None = None
+    """How long a recovery may take, from the request to the proof."""
     rpo: Duration | None = None
+    """How much data may be lost. Shown; this release does not measure it."""
 
 
 class EvidencePolicy(Model):
     """Who signs the bundle: the host where the config has `host_keys`, unless it says otherwise."""
 
     signer: Literal["none", "vault-transit", "host-key"] = "none"
+    """`host-key` where the config has `host_keys`, else `none`. `vault-transit` is refused: no release has it yet."""
     key: Short | None = None
+    """The file of the host's private key; `/etc/dr-dispatch/host.key` where it is left out."""
 
 
 class LedgerPolicy(Model):
     """Which repository holds the ledger branches; the caller's own when absent."""
 
     repository: Short | None = None
+    """An address that git understands, or `<owner>/<name>` on the server of the run."""
     standby: Short | None = None
+    """A second remote for a run with GitHub down."""
 
 
 class GcpProjects(Model):
     """The project roles, named apart (docs/design/anti-drift.md 2.1)."""
 
     host: Short
+    """The project of the shared network."""
     control: Short
+    """The project of secrets and backups."""
     workload: Short
-
-
-class Route(Model):
-    """Turns a HybridOps record into a decision for one service. Every given field must match the record."""
-
-    service: ServiceId
-    as_type: DecisionType = Field(alias="as")
-    decision_type: Short | None = None
-    module_ref: Short | None = None
-    runtime_env: Short | None = None
-    desired: Short | None = None
-    target_kind: Short | None = None
-    target_ref: Short | None = None
-    target_env: Short | None = None
-    accept_requests: bool = False
+    """The project in which the service runs."""
 
 
 class DispatchConfig(Document):
     """The whole file; only `services` is required."""
 
     kind: Literal["DispatchConfig"] = "DispatchConfig"
+    """What this document is."""
     services: Annotated[dict[ServiceId, Service], Field(min_length=1, max_length=200)]
+    """What can be recovered, by `<name>/<env>`."""
     lanes: dict[LaneName, Lane] = {}
+    """Where recovery runs. A lane that is not mentioned has its defaults."""
     envs: dict[Name, EnvPolicy] = {}
+    """What each env demands. One that is not mentioned is production."""
     host: Host = Host()
+    """Where HyOps lives on the runner."""
     hyops: HyOps = HyOps()
+    """Which HyOps releases are accepted."""
     vault: Vault | None = None
+    """Where secrets come from."""
     approvals: Approvals = Approvals()
+    """Who may approve, how, and for how long."""
     policy: Policy = Policy()
+    """Limits on decisions, and on how targets are reached."""
     verification: dict[ServiceId, tuple[Probe, ...]] = {}
     """How the recovery of a service is proven; absent: TCP and DNS at the overlay's endpoint (docs/verification.md)."""
     objectives: dict[ServiceId, Objective] = {}
+    """What was promised for each service. Times are judged by it."""
     evidence: EvidencePolicy = EvidencePolicy()
+    """Who signs the evidence."""
     ledger: LedgerPolicy = LedgerPolicy()
+    """Where the ledger is."""
     gcp: GcpProjects | None = None
+    """The projects of Google Cloud, where the blueprints use it."""
     routes: tuple[Route, ...] = ()
+    """How records of the decision service become decisions."""
     host_keys: Annotated[dict[Short, PublicKey], Field(max_length=50)] = {}
     """Public key of each recovery host, by any name: what such a key signed in the ledger is believed."""

@@ -23,27 +23,39 @@ class ApproverTrust(Model):
     """One approver as the host knows them."""
 
     id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
+    """The number of the account: a login can be given to another person."""
     login: ApproverLogin
+    """The account's login, for people."""
     key: PublicKey | None = None
+    """The public key with which this person signs."""
     not_before: Utc | None = None
+    """When that key begins to count."""
     not_after: Utc | None = None
+    """When it ceases to count."""
 
 
 class AuthorityTrust(Model):
     """One authority this host may ask, and as which roles."""
 
     origin: Origin
+    """Scheme, host and port."""
     roles: tuple[Short, ...]
+    """Roles that may be asked for there."""
 
 
 class HostTrust(Document):
     """What a runner accepts, pinned on the host (`/etc/dr-dispatch/trust.json`); config may narrow it, never widen it."""
 
     kind: Literal["HostTrust"] = "HostTrust"
+    """What this document is."""
     repository_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
+    """The number of the caller's repository: a name can be given to another."""
     repository_owner_id: Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE]
+    """The number of its owner."""
     ref: Short
+    """The branch that callers run on; it must be protected."""
     events: Annotated[tuple[CallerEvent, ...], Field(min_length=1)] = ("workflow_dispatch", "repository_dispatch", "schedule")
+    """What may start a run."""
     workflow_shas: Annotated[tuple[Sha, ...], Field(min_length=1)]
     """Commits of dr-dispatch that callers may pin; two while rolling over."""
     workflow_ref: WorkflowPath | None = None
@@ -55,16 +67,22 @@ class HostTrust(Document):
     runner_refs: Annotated[tuple[Name, ...], Field(min_length=1)]
     """What this host is called; the first is its name in the audience of tokens."""
     approvers: tuple[ApproverTrust, ...]
+    """Who may approve what runs here."""
     apps: Annotated[tuple[Annotated[int, Field(ge=1, le=2**53 - 1), WHOLE], ...], Field(max_length=20)] = ()
     """Numeric user ids of the bots that may start a run (`gh api users/<app>[bot] --jq .id`). None by default."""
     evidence_keys: tuple[PublicKey, ...] = ()
+    """Public keys of recovery hosts, this one's and others': they sign evidence and transitions of the ledger."""
     quorum: Annotated[int, Field(ge=1, le=10), WHOLE] = 1
+    """How many people must agree at least."""
     max_decision_lifetime: Duration = "PT60M"
+    """How long a decision may live at most."""
     max_approval_lifetime: Duration = "PT60M"
+    """How long an approval may count at most."""
     check_gate: Short = "dr-check"
     """The environment of every check."""
     gates: dict[Name, Short] = {}
     """env -> approval gate. On GitHub an env that is not listed is not recovered from this host."""
     authorities: tuple[AuthorityTrust, ...] = ()
+    """Where secrets may come from, and as which roles."""
     ledger: Short | None = None
     """Path or URL of the ledger that this host takes part in, for `hyops-ci run`."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from jsonschema import FormatChecker
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
 
 from hyops_ci.contracts import approval, check, config, decision, host_trust, ledger, manifest, plan, records, run
 from hyops_ci.contracts.base import moment
@@ -46,9 +52,39 @@ def is_moment(value: object) -> bool:
 
 def schema(kind: str) -> dict[str, Any]:
     """The schema of one kind. Raises KeyError for a kind that is not published."""
-    made = MODELS[kind].model_json_schema(mode="validation")
+    made = MODELS[kind].model_json_schema(mode="validation", schema_generator=_Described)
     name = f"{kind}.v1.schema.json"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + name, **_closed(made)}
+
+
+class _Described(GenerateJsonSchema):
+    """Each property with what stands below its field in the model. Read here alone: pydantic's own way reads source at every start."""
+
+    @override
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().model_schema(schema)
+        for name, text in field_texts(schema["cls"]).items():
+            made["properties"][schema["cls"].model_fields[name].alias or name]["description"] = text
+        return made
+
+
+@cache
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """Return field -> the text below it, on one line, for the fields that a model and its bases have one for."""
+    found = {name: text for base in reversed(model.__bases__) if issubclass(base, BaseModel) for name, text in field_texts(base).items()}
+    if model.__module__.startswith("hyops_ci."):
+        body = _classes(inspect.getsourcefile(model) or "")[model.__name__].body
+        for field, below in pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.target.id in model.model_fields:
+                match below:
+                    case ast.Expr(value=ast.Constant(value=str(text))):
+                        found[field.target.id] = " ".join(text.split())
+    return found
+
+
+@cache
+def _classes(path: str) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in ast.parse(Path(path).read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
 
 
 def _closed(node: Any) -> Any:

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, Never
 
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.config import DispatchConfig, Route
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision, is_seen
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.records import DecisionRecord, DispatchRequest, ExecutionRecord, ExecutorAttempt, RecordCheck
+from hyops_ci.contracts.routes import Route
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.intake.kinds import check_mode, identity_of
 from hyops_ci.parsing.documents import read_model

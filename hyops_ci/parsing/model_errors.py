@@ -61,7 +61,7 @@ def _expected(error: Any) -> str:
         case "const":
             return str(value)
         case "pattern":
-            return str(error.schema.get("description") or f"text that matches {value}")
+            return str(error.schema.get("patternErrorMessage") or f"text that matches {value}")
         case "not":
             expected = value.get("title", "no control characters")
             return expected if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"

@@ -107,6 +107,14 @@ def test_pages_that_refusals_name_are_there() -> None:
                 assert not page or (DOCS / page).is_file(), f"{path}: docs={page}"
 
 
+def test_the_config_page_says_of_every_field_what_it_means_and_takes() -> None:
+    text = (DOCS / "config.md").read_text("utf-8").partition("## Every field")[2]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 80
+    assert not [row for row in rows if len(row) != 4 or not row[1].strip() or not row[2].strip()]
+    assert "^" not in text, "a pattern is said in words"
+
+
 def test_the_rules_are_held_where_the_trace_says() -> None:
     rows = [line for line in (DOCS / "design" / "anti-drift.md").read_text("utf-8").splitlines() if line.startswith("| ")]
     paths = re.findall(r"`(tests/[^`]+)`", "\n".join(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hyops_ci.config.settings import env_of, evidence_signer, host_key_path, probed_host, probes_of
 from hyops_ci.contracts.child_names import steers
-from hyops_ci.contracts.config import Route
+from hyops_ci.contracts.routes import Route
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hyops_ci.contracts.base import Document
-from hyops_ci.contracts.schema import BASE, MODELS, export, is_moment, schema
+from hyops_ci.contracts.schema import BASE, MODELS, export, field_texts, is_moment, schema
 from hyops_ci.contracts.schema_files import schema_file
 from hyops_ci.errors import Refusal
 from hyops_ci.intake.kinds import kind_of
@@ -35,6 +35,22 @@ def test_is_a_valid_schema_with_its_own_name(kind: str) -> None:
     assert made["$id"] == f"{BASE}{kind}.v1.schema.json"
     assert made["title"]
     assert made["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("kind", ["dispatch-config", "host-trust", "decision"])
+def test_every_field_that_people_write_is_described(kind: str) -> None:
+    made = schema(kind)
+    fields = {
+        (name, key): field for name, model in {kind: made, **made["$defs"]}.items() for key, field in model.get("properties", {}).items()
+    }
+    assert len(fields) >= 20
+    assert not [place for place, field in fields.items() if len(field.get("description", "")) < 5]
+    assert not [place for place, field in fields.items() if field["description"].casefold() == place[1].replace("_", " ")]
+
+
+def test_the_text_of_a_field_stands_below_it_in_the_model_or_its_base() -> None:
+    assert field_texts(Document) == {"api_version": "The version of the contract that it follows."}
+    assert schema("plan")["properties"]["api_version"]["description"] == field_texts(Document)["api_version"]
 
 
 def test_committed_schemas_are_fresh() -> None:
