@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
-from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
+from pydantic import ValidationError
+
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, people_of
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.parsing.documents import read_document, read_json
+from hyops_ci.parsing.documents import json_object, read_document, read_json
 from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import open_envelope
 
@@ -57,9 +59,25 @@ def objections(plan: Plan, claim: Claim | None, contents: Contents, known: Mappi
             yield f"{path} says it is signed, and {ENVELOPES} holds no signature of {approval.approver.login}'s key"
     if claim is not None and sorted(claim.approvals) != sorted(approval.digest() for approval in granted.values()):
         yield "the claim cites other approvals than those in the bundle"
-    people = {approval.approver.login.lower() for approval in granted.values()}
+    asked = _asked(contents)
+    for path, approval in granted.items():
+        if approval.approver.among((*asked, *approval.requesters)):
+            yield f"{path} is the yes of somebody who asked"
+    names = {approval.approver.login.lower() for approval in granted.values()}
+    keys = {login: key for login, key in plan.approval.approvers.items() if login.lower() in names}
+    people = [*people_of(keys), *(names - {login.lower() for login in keys})]
     if plan.approval.required and len(people) < plan.approval.quorum:
         yield f"a claim with {len(people)} of {plan.approval.quorum} approvals"
+
+
+def _asked(contents: Contents) -> tuple[Person, ...]:
+    """Return who asked, as the plan wrote it down; nobody where that cannot be read."""
+    found = (json_object(contents.get("origin.json")) or {}).get("requesters")
+    people: list[Person] = []
+    for each in found if isinstance(found, list) else ():
+        with suppress(ValidationError):
+            people.append(Person.model_validate(each))
+    return tuple(people)
 
 
 def _fits(path: str, approval: Approval, plan: Plan, claim: Claim | None) -> Iterator[str]:

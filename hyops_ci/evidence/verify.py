@@ -36,7 +36,7 @@ _DOCUMENTS: Final = frozenset(
     {
         *LAST,
         REDACTIONS,
-        *("result.json", "decision.json", "plan.json", "check.json", "claim.json"),
+        *("result.json", "origin.json", "decision.json", "plan.json", "check.json", "claim.json"),
         *("request.json", "runner.json", "secrets.json", "probes.json", "settlement.json", "objectives.json", "deviations.json"),
     }
 )

@@ -116,9 +116,15 @@ TOLD_OTHERWISE = [
 ]
 
 
+TOLD_OF_PEOPLE = [
+    [{"file": "origin.json", "merge": {"requesters": [{"login": "Jonas", "id": 0}]}}],
+]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        *TOLD_OF_PEOPLE,
         *([{"file": name, "remove": True} for name in names] for names in LEFT_OUT),
         *([{"file": "result.json", "merge": merge}] for merge in TOLD_OTHERWISE),
     ],
