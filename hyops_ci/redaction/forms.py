@@ -23,6 +23,16 @@ NOISE: Final = b" \t\r\n\\\"'"
 """What quoting and wrapping put in, and what is skipped between two bytes of a form."""
 COLOUR: Final = rb"\x1b\[[0-9;:]{0,24}[A-Za-z]"
 """A control sequence of a terminal, skipped too."""
+_PAGES: Final = tuple(
+    str.maketrans(others)
+    for others in (
+        {'"': "&#34;", "'": "&#39;", "+": "&#43;"},  # Go's html/template
+        {'"': "&quot;", "'": "&#39;", "+": "&#x2B;"},  # .NET
+        {'"': "&quot;", "'": "&#x27;", "`": "&#x60;", "=": "&#x3D;"},  # Handlebars
+        {'"': "&quot;", "'": "&#39;", "/": "&#x2F;", "`": "&#x60;", "=": "&#x3D;"},  # Mustache
+    )
+)
+"""What templates of pages escape besides."""
 MIN_ANCHOR: Final = 4
 NEAR: Final = 48
 """Bytes of a form in which its anchors are looked for first: what may still become a secret is held back that far."""
@@ -169,6 +179,8 @@ def _in_pages(text: str) -> Iterator[str]:
 def _in_markup(text: str) -> Iterator[str]:
     for double, single in (("&quot;", "&#x27;"), ("&quot;", "&apos;"), ("&#34;", "&#39;"), ("&quot;", "&#39;"), ('"', "'")):
         yield html.escape(text, quote=False).replace('"', double).replace("'", single)
+    for others in _PAGES:
+        yield html.escape(text, quote=False).translate(others)
 
 
 def _in_addresses(raw: bytes) -> Iterator[str]:

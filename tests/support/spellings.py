@@ -91,6 +91,10 @@ FOUND: dict[str, list[Speller]] = {
         html.escape,
         lambda value: html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
         lambda value: html.escape(value, quote=False),
+        lambda value: html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;").replace("+", "&#43;"),
+        lambda value: html.escape(value).replace("&#x27;", "&#39;").replace("+", "&#x2B;"),
+        lambda value: html.escape(value).replace("`", "&#x60;").replace("=", "&#x3D;"),
+        lambda value: html.escape(value).replace("&#x27;", "&#39;").replace("/", "&#x2F;").replace("`", "&#x60;").replace("=", "&#x3D;"),
     ],
     "xml": [lambda value: html.escape(value).replace("&#x27;", "&apos;")],
     "address": [
