@@ -226,6 +226,7 @@ class Peer(socketserver.BaseRequestHandler):
         says: object = self.server.says  # type: ignore[attr-defined]
         if says == "reset":
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            self.request.close()
         elif says == "wait":
             self.request.recv(1)
         elif isinstance(says, bytes):
