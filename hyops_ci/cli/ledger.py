@@ -194,6 +194,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     if not options.adopt:
         ledger.vouchers = vouchers_of(known, service)
     before = ledger.tip()
+    here = require_no_work(before)
 
     def word(parent: str | None = None) -> Settlement:
         return Settlement(
@@ -229,5 +230,31 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
         adopt=options.adopt,
     )
     lines = [f"settled: {service} serves from {tip.serves}, position {tip.position}, lock free", f"  signed     {tip.settled_by}"]
+    lines += [f"  runner     {here}"] if here else []
     emit(output, lines, tip.document())
     return 0
+
+
+def require_no_work(tip: Tip) -> str:
+    """Return what is known of HyOps on the runner of the run that is settled: while it works, what people saw can change under them.
+
+    Raises Refusal (exit 5) where it is known on this host to be at work.
+    """
+    from hyops_ci.cli.connect import state_dir
+    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.execution.kept_journals import at_work, last_word
+
+    if tip.claim is None or not tip.mutating:
+        return ""
+    if at_work(state_dir(), tip.claim.run_id):
+        raise Refusal(
+            "lock.working",
+            "HyOps of the run that would be settled is still at work",
+            exit_code=Exit.CONFLICT,
+            found=last_word(state_dir(), tip.claim.run_id),
+            expected="a HyOps that has ended: what people see can change while it works",
+            fix="wait for its end, look again, then settle",
+            docs="ledger.md",
+        )
+    said = last_word(state_dir(), tip.claim.run_id)
+    return said or f"not seen from here: HyOps of run {tip.claim.run_id} may still be at work on its runner. Look there: hyops-ci doctor"

@@ -30,6 +30,8 @@ class ExecutionState:
     verification: Verification | None = None
     at_work: bool | None = None
     """Whether HyOps was left at work; None where this process cannot see that."""
+    last_word: str = ""
+    """What the supervisor of HyOps last wrote on this host, where this process is not the one that waited for it."""
     begun: bool = False
     """Whether HyOps may have been started: from then on an effect may have happened."""
     reserve: Reserve | None = None

@@ -21,6 +21,8 @@ class Left:
     past_no_return: bool = False
     at_work: bool | None = None
     """Whether HyOps is still at work on the runner; None where that is not known here."""
+    last_word: str = ""
+    """What its supervisor last wrote there; empty where that is not known here."""
 
 
 def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
@@ -46,6 +48,8 @@ def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
 def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
     if state is State.INDETERMINATE:
         yield at_work_line(plan.runner_ref, left.at_work)
+        if left.last_word:
+            yield left.last_word
     if plan.exercise:
         yield f"look what the drill left in env {plan.env}, and that production of the service is as before"
     else:

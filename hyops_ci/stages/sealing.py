@@ -140,7 +140,7 @@ def left_of(state: State, execution: ExecutionState) -> Left:
     moves = plan is not None and not plan.exercise and plan.decision_type in MOVES
     unseen = moves and (state is State.NOT_PROVEN or (state in RECOVERED and bool(unseen_why(execution))))
     kept = unseen or state is State.INDETERMINATE or (past and state not in RECOVERED)
-    return Left(kept, past, execution.at_work)
+    return Left(kept, past, execution.at_work, execution.last_word)
 
 
 def unseen_why(execution: ExecutionState) -> str:

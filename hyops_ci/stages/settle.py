@@ -18,6 +18,7 @@ from hyops_ci.contracts.plan import Settles
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.execution.kept_journals import last_word
 from hyops_ci.ledger.succession import later
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning.case import GateResults
@@ -61,6 +62,14 @@ def settlement_gates(answers: GateResults) -> GateResults:
     )
 
 
+def note_earlier(part: PartRecorder, run: CheckedRun) -> None:
+    """Record the last word of the run before, which may have come after its own job."""
+    earlier = dict.fromkeys(tip.claim.run_id for tip in run.head.tips if tip.claim is not None)
+    if said := next((word for run_id in earlier if (word := last_word(run.context.state_dir, run_id))), ""):
+        part.note("earlier-run", said=said)
+        run.context.say(said)
+
+
 def settle(run: CheckedRun, about: Settles, approvals: Sequence[Approval], part: PartRecorder) -> None:
     """Record the settlement that was approved. Raises Refusal where HyOps is still at work, or the ledger has moved on."""
     if trouble := run.host_key.trouble:
@@ -74,6 +83,7 @@ def settle(run: CheckedRun, about: Settles, approvals: Sequence[Approval], part:
             docs="ledger.md",
         )
     context, service, reason = run.context, run.plan.service, " ".join(run.decision.rationale.split())
+    note_earlier(part, run)
     people = ", ".join(each.approver.login for each in approvals)
     with hyops_access(run) as access:
         access.lock()

@@ -13,6 +13,7 @@ import yaml
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
+from hyops_ci.execution.kept_journals import last_word
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS
 from tests.e2e.rehearsal import SERVICE, Rehearsal, Rehearsed, forms, hyops_ci, places, processes_of, rehearse, secrets_of
@@ -124,6 +125,13 @@ def keeps_its_secrets(rehearsal: Rehearsal) -> None:
     patterns = {form: value for value in secrets_of(rehearsal.folder) for form in forms(value)}
     for place, content in places(rehearsal):
         assert not [value for form, value in patterns.items() if form in content], place
+
+
+def test_the_last_word_of_hyops_outlives_the_folder_of_its_run(rehearsed: Rehearsed) -> None:
+    """GitHub's runner empties its temporary folder when a job ends, and HyOps may end after that."""
+    rehearsal = rehearsed("recovered")
+    said = last_word(rehearsal.folder / "host", str(json.loads(read_files(rehearsal.bundle)["result.json"])["run_id"]))
+    assert "ended with rc 0, status ok, last step postgresql_dns_status ok at " in said
 
 
 def test_the_search_for_secrets_finds_one(rehearsed: Rehearsed, tmp_path: Path) -> None:

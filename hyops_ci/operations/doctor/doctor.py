@@ -21,6 +21,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan, Source
 from hyops_ci.errors import DispatchError, Fault
 from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.kept_journals import RUNS, at_work, last_word
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
@@ -106,6 +107,8 @@ def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: Ru
     tip = report.ask("lock", lambda: ledger_position(intake, config, world))
     if tip is not None:
         lock_line(report, tip)
+        if tip.claim is not None and (said := last_word(world.state_dir, tip.claim.run_id)):
+            report.add_ok("last run", said, warn=at_work(world.state_dir, tip.claim.run_id) is True)
     elif isinstance(report.refused[-1], Fault):
         return None  # it does not answer: waited for once
     with suppress(DispatchError):  # the line of the lock says why there is none to read
@@ -206,4 +209,6 @@ def _memory(state_dir: Path, copy: Path) -> Path:
     for path in state_dir.glob("ledger-*.json"):
         with suppress(OSError):  # an unreadable file is reported by the run itself
             (copy / path.name).write_bytes(path.read_bytes())
+    with suppress(OSError):  # journals are read where they are
+        (copy / RUNS).symlink_to(state_dir / RUNS)
     return copy

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from hyops_ci.contracts.approval import Approval
@@ -17,6 +18,7 @@ from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, State, may_
 from hyops_ci.errors import Fault, Refusal
 from hyops_ci.evidence.conclusions import deploy_in
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
+from hyops_ci.execution.kept_journals import journal_of, last_word
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
@@ -137,16 +139,20 @@ def cut_off_fault(before: State, tip: Tip | None, end: State) -> Fault:
     )
 
 
-def recover_state(folder: RunDir) -> ExecutionState:
-    """Return what another process had done, as far as the folder of its run, its events and its journal show it."""
+def recover_state(folder: RunDir, context: RunContext | None = None) -> ExecutionState:
+    """Return what another process had done, as far as the folder of its run, its events and its journal on this host show it."""
+    journal = folder.root / "private" / "deploy"
+    if context is not None and not journal.is_dir():
+        journal = journal_of(context.state_dir, context.job.run_id) or journal
     plan = folder.read_model("plan.json", Plan) if folder.has("plan.json") else None
     answers = sorted((folder.root / "approvals").glob("*.json"))
     return ExecutionState(
         plan=plan,
         claim=folder.read_model("claim.json", Claim) if folder.has("claim.json") else None,
-        outcome=_outcome(folder, plan) if plan is not None else None,
+        outcome=_outcome(folder, journal, plan) if plan is not None else None,
         verification=_verification(folder),
-        at_work=_at_work(folder),
+        at_work=SupervisedRun.attach(journal).condition is Condition.RUNNING if journal.is_dir() else None,
+        last_word=last_word(context.state_dir, context.job.run_id) if context is not None else "",
         approvals=tuple(folder.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
     )
 
@@ -157,9 +163,8 @@ def past_no_return(files: Mapping[str, bytes]) -> bool:
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 
 
-def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
+def _outcome(folder: RunDir, journal: Path, plan: Plan) -> Outcome | None:
     """Return HyOps' end as execute judged it or, where it did not get that far, as far as the journal goes."""
-    journal = folder.root / "private" / "deploy"
     if not journal.is_dir():
         return None
     view = SupervisedRun.attach(journal).view()
@@ -175,12 +180,6 @@ def _outcome(folder: RunDir, plan: Plan) -> Outcome | None:
         steps=seen.steps,
         past_no_return=bool(said["past_no_return"]),
     )
-
-
-def _at_work(folder: RunDir) -> bool | None:
-    """Return whether HyOps is still at work; None where its journal is not on this host."""
-    journal = folder.root / "private" / "deploy"
-    return SupervisedRun.attach(journal).condition is Condition.RUNNING if journal.is_dir() else None
 
 
 def _verification(folder: RunDir) -> Verification | None:

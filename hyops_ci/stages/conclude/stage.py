@@ -88,7 +88,7 @@ def conclude(
             ended = accept_sealed(evidence, digest, context)
         return cross_checked(ended, seen.result())
     end = terminal_state(folder, context, results, watches)
-    execution = recover_state(folder)
+    execution = recover_state(folder, context)
     sealed = seal_run(folder, context, end, execution)
     if execution.claim is not None and execution.plan is not None:
         moved, unbegun = execution.past_no_return, not has_begun(folder)

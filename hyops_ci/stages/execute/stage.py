@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hyops_ci.approvals.requesters import unique_people
@@ -20,6 +21,7 @@ from hyops_ci.contracts.run import RefusalRecord, State
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.bundle import Sealed
 from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.execution.kept_journals import keep
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
 from hyops_ci.ledger.vouched_history import previous_bundle
@@ -38,7 +40,7 @@ from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, re
 from hyops_ci.stages.preview import HyOpsView, hyops_access, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
-from hyops_ci.stages.settle import settle
+from hyops_ci.stages.settle import note_earlier, settle
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     part.note("swept", **view.access.sweep())
     claim = state.claim = take_claim(run, state.approvals)
     part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
+    keep_journal(part, run)
     run.context.say(f"lock taken: {run.plan.service} epoch {claim.epoch}, run {claim.run_id}")
     Recovery(run, view, claim, state, part).carry_out()
 
@@ -145,6 +148,13 @@ def everybody_who_asked(run: CheckedRun) -> tuple[Person, ...]:
         return ()
     asked = who_asked(run.folder.read_model(ORIGIN, Origin), run.folder.read(DECISION), run.context)
     return unique_people(asked, issuer=run.decision.issuer)
+
+
+def keep_journal(part: PartRecorder, run: CheckedRun) -> None:
+    """Let the journal of HyOps outlive this job, and record the last word of the run before."""
+    note_earlier(part, run)
+    with suppress(OSError):  # what HyOps does is worth more than where its journal lies
+        keep(run.context.state_dir, run.context.job.run_id, run.folder.private / "deploy")
 
 
 def refuse_rerun(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hyops_ci.cli import connect
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.approval import Settlement
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
+from hyops_ci.execution.journal import create, hold_lock
+from hyops_ci.execution.kept_journals import keep
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
@@ -250,6 +254,33 @@ def test_a_settlement_that_is_not_its_approvers_is_refused(
     assert (said.code, said.json["error"]["gate"]) == (5, "ledger.settlement")
     assert found in said.json["error"]["found"]
     assert call("show", "--service", SERVICE).code == 0, "without a config nothing is claimed"
+
+
+def test_nobody_settles_while_hyops_is_at_work_on_this_host(
+    call: Call, ledger: Ledger, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What people saw can change under them; from a host that knows nothing of it they are told so."""
+    stopped(ledger)
+    claim = ledger.tip().claim
+    assert claim is not None
+    monkeypatch.setattr(connect, "state_dir", lambda: tmp_path / "state")
+    keep(tmp_path / "state", claim.run_id, tmp_path / "deploy")
+    create(tmp_path / "deploy")
+    held = hold_lock(tmp_path / "deploy")
+    words = ("--service", SERVICE, "--serves", "gcp", "--reason", "dig", "--config", config, "--key", tmp_path / "jonas.pem")
+    refused = call("settle", *words, "--format", "json")
+    assert (refused.code, refused.json["error"]["gate"]) == (5, "lock.working")
+    assert "STILL AT WORK" in refused.json["error"]["found"]
+    os.close(held)
+    settled = call("settle", *words)
+    assert settled.code == 0
+    assert f"HyOps of run {claim.run_id} left no last word on this host" in settled.out
+
+
+def test_a_settlement_from_elsewhere_says_what_is_not_seen(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
+    stopped(ledger)
+    words = ("--service", SERVICE, "--serves", "gcp", "--reason", "dig", "--config", config, "--key", tmp_path / "jonas.pem")
+    assert "not seen from here: HyOps of run" in call("settle", *words).out
 
 
 def test_a_settlement_of_too_few_is_refused(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:

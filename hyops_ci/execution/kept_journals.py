@@ -1,0 +1,86 @@
+"""Journals of HyOps that outlive the job that started it: a runner empties its temporary folder, and HyOps may end after that.
+
+They lie in the state folder of the user that hyops-ci runs as, one folder for each run. What is read there is what the supervisor wrote,
+and what HyOps' own children could have written: it is told as HyOps' word, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.execution.grammar import FinalLine, StepEvent
+from hyops_ci.execution.journal import lock_is_held
+from hyops_ci.execution.run_handle import Condition, SupervisedRun
+
+RUNS: Final = "runs"
+MAX_RUNS: Final = 20
+"""Runs that are kept, the newest."""
+MAX_BYTES: Final = 512 << 20
+"""Bytes of all of them; the newest is kept whatever its size."""
+
+
+def keep(state_dir: Path, run_id: str, here: Path) -> None:
+    """Let the journal at `here`, which is yet to be made, outlive the folder that it is in, and remove old ones.
+
+    Where `here` is a link already, the journal lies with another user, and only the way to it is kept. Raises OSError.
+    """
+    kept = state_dir / RUNS / run_id
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_old(kept.parent)
+    if here.is_symlink():
+        with suppress(FileExistsError):
+            kept.symlink_to(here.readlink())
+        return
+    kept.mkdir(mode=0o700, exist_ok=True)
+    here.symlink_to(kept)
+
+
+def journal_of(state_dir: Path, run_id: str) -> Path | None:
+    """Return the folder of a run's journal on this host, None where there is none."""
+    kept = state_dir / RUNS / run_id
+    return kept if kept.is_dir() else None
+
+
+def at_work(state_dir: Path, run_id: str) -> bool | None:
+    """Return whether a run's HyOps is at work on this host; None where nothing is known of it here."""
+    journal = journal_of(state_dir, run_id)
+    return SupervisedRun.attach(journal).condition is Condition.RUNNING if journal is not None else None
+
+
+def last_word(state_dir: Path, run_id: str) -> str:
+    """Return in a line what the supervisor of a run last wrote on this host, empty where it wrote nothing here."""
+    journal = journal_of(state_dir, run_id)
+    if journal is None:
+        return ""
+    run = SupervisedRun.attach(journal)
+    view, condition = run.view(), run.condition
+    steps = [
+        f", last step {event.line.step} {event.line.status} at {stamp(event.at)}"
+        for event in view.events
+        if isinstance(event.line, StepEvent)
+    ]
+    finals = [line.status for line in view.lines if isinstance(line, FinalLine)]
+    last = steps[-1] if steps else ""
+    if condition is Condition.RUNNING:
+        return f"HyOps of run {run_id} is STILL AT WORK on this host{last}"
+    if condition is Condition.UNKNOWN or view.ended is None:
+        return f"HyOps of run {run_id} left no last word on this host{last}"
+    return f"HyOps of run {run_id} ended with rc {view.ended.rc}, status {finals[-1] if finals else 'not said'}{last}"
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove runs beyond the newest, and beyond what all may take; never one that is at work."""
+    runs = sorted(folder.iterdir(), key=lambda each: each.lstat().st_mtime, reverse=True)
+    taken = 0
+    for number, run in enumerate(runs):
+        taken += 0 if run.is_symlink() else sum(each.stat().st_size for each in run.glob("*"))
+        if number and (number >= MAX_RUNS - 1 or taken > MAX_BYTES) and not lock_is_held(run):
+            with suppress(OSError):
+                if run.is_symlink():
+                    run.unlink()
+                else:
+                    shutil.rmtree(run)
