@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 @click.option("--service", required=True, help="name/env.")
 @click.option("--action", type=click.Choice(["failover", "failback"]), default="failover", show_default=True)
 @click.option("--restore", default="latest", show_default=True, help="latest, or a backup label.")
+@click.option(
+    "--old-primary",
+    type=click.Choice(["not-confirmed", "confirmed-off"]),
+    default="not-confirmed",
+    show_default=True,
+    help="What would be said of the old side.",
+)
 @checkout_option
 @click.option("--ledger", default="", help="Path or URL of the ledger; else the host's, or the config's.")
 @format_option
-def command(service: str, action: str, restore: str, checkout: Path, ledger: str, output: str) -> int:
+def command(service: str, action: str, restore: str, old_primary: str, checkout: Path, ledger: str, output: str) -> int:
     """Ask everything that plan and check would ask, and say what stands in the way. Changes nothing, reads no secret value.
 
     On the runner's host it looks at HyOps and its states; with GH_TOKEN and GH_REPO also at branch, approval gate and ledger,
@@ -37,7 +44,9 @@ def command(service: str, action: str, restore: str, checkout: Path, ledger: str
     world = shell_context(checkout_config(checkout), ledger=ledger, trust=host_trust())
     named = bool(os.environ.get("GH_REPO") or os.environ.get("GITHUB_REPOSITORY"))
     world = with_github(world) if named else world
-    report = doctor(service, action, checkout, world, restore=restore, runners=connect_for_runners() if named else None)
+    report = doctor(
+        service, action, checkout, world, restore=restore, old_primary=old_primary, runners=connect_for_runners() if named else None
+    )
     document = {
         "service": service,
         "action": action,

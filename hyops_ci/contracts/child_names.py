@@ -59,6 +59,22 @@ OF_THE_RUNNER: Final = frozenset(
 )
 """Where the runner stands: `host.env_pass` may hand on the runner's own value, a secret may not bring another one."""
 
+SETTINGS: Final = {
+    "HYOPS_TERRAFORM_BACKEND_MODE": "local|cloud",
+    "HYOPS_TERRAFORM_ISOLATE_PLUGIN_CACHE": "true|false",
+    "HYOPS_NETBOX_AUTHORITY_ENV": "[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}",
+    "HYOPS_SDN_AUTHORITY_ENV": "[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}",
+    "HYOPS_NETBOX_PROBE_TIMEOUT_S": "[1-9][0-9]{0,3}",
+    "HYOPS_NETBOX_API_PROBE_WAIT_S": "[1-9][0-9]{0,3}",
+}
+"""HyOps' own settings that a reviewed config may set (`host.env`), each with the values that it takes. None of them opens a guard, names a
+program or a folder, or switches a check off (HyOps `drivers/iac/terragrunt/driver.py`, `runtime/netbox_env.py`)."""
+
+
+def takes(name: str, value: str) -> bool:
+    """Return whether a config may set `name` to `value`."""
+    return name in SETTINGS and re.fullmatch(SETTINGS[name], value, re.ASCII) is not None
+
 
 def steers(name: str) -> bool:
     """Return whether a config may not hand `name` to HyOps: inherited anyway, or one that steers. Case is ignored, as HyOps does."""

@@ -118,6 +118,8 @@ class Host(Model):
     """The file with the password of the env's secrets bundle, mode 0600. Needed only where there is a bundle."""
     env_pass: tuple[EnvKey, ...] = ()
     """Names of the runner's own environment that HyOps gets, too. Names that steer a shell, a tool or HyOps are refused."""
+    env: dict[EnvKey, Clean] = {}
+    """Settings of HyOps itself, of the list in docs/hyops.md, such as `HYOPS_TERRAFORM_BACKEND_MODE: local`. Any other is refused."""
 
 
 class HyOps(Model):

@@ -188,6 +188,8 @@ class Plan(Document):
     envs_base: HostPath | Literal[""] = ""
     vault_password_file: HostPath | Literal[""] = ""
     env_pass: tuple[EnvKey, ...] = ()
+    host_env: dict[EnvKey, Clean] = {}
+    """Settings of HyOps itself that its environment holds."""
     secrets: SecretPlan
     approval: ApprovalDemand
     verification: tuple[Probe, ...] = ()

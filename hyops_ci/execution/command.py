@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret
+from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret, takes
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.execution.question import ask
@@ -37,6 +37,8 @@ class Runtime:
     envs_base: Path
     env: str
     vault_password_file: Path | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+    """HyOps' own settings that the reviewed config makes, name and value."""
 
     @property
     def root(self) -> Path:
@@ -52,6 +54,7 @@ class Runtime:
             envs_base=Path(plan.envs_base) if plan.envs_base else home / ".hybridops" / "envs",
             env=plan.env,
             vault_password_file=Path(plan.vault_password_file) if plan.vault_password_file else None,
+            settings=tuple(plan.host_env.items()),
         )
 
 
@@ -84,19 +87,20 @@ def child_environment(
     """
     passed = tuple(env_pass)
     given = dict(secrets or {})
-    for name in [*filter(steers, passed), *filter(steers_as_secret, given)]:
+    untaken = [name for name, value in runtime.settings if not takes(name, value)]
+    for name in [*filter(steers, passed), *filter(steers_as_secret, given), *untaken]:
         raise Refusal(
             "hyops.environment",
             "a name may not enter HyOps' environment",
             exit_code=Exit.POLICY,
             found=name,
             expected="names that fill variables, none that steers HyOps, a shell, an interpreter or a tool",
-            fix="take it out of host.env_pass or the secret map",
+            fix="take it out of host.env_pass, host.env or the secret map",
             docs="hyops.md",
         )
     environment = {name: base[name] for name in (*INHERITED, *passed) if name in base}
     environment.setdefault("PATH", DEFAULT_PATH)
-    environment |= {
+    environment |= dict(runtime.settings) | {
         "HYOPS_RUNTIME_ROOT": str(runtime.root),
         "HYOPS_ENV": runtime.env,
         "HYOPS_CORE_ROOT": str(runtime.core_root),

@@ -33,7 +33,9 @@ class Need:
 
 NEEDS: Final = (
     Need("config", SeenFrom.REPOSITORY),
-    Need("overlay", SeenFrom.REPOSITORY, ("overlay.", "specs.", "effective.", "restore.pin", "restore.selector", "drill.shares")),
+    Need(
+        "overlay", SeenFrom.REPOSITORY, ("overlay.", "specs.", "effective.", "restore.pin", "restore.selector", "guards.", "drill.shares")
+    ),
     Need("restore", SeenFrom.RUNNER, ("restore.skipped", "commit.")),
     Need("backup set", SeenFrom.REPOSITORY),
     Need("probes", SeenFrom.REPOSITORY, ("config.probe", "probe.")),

@@ -141,6 +141,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         envs_base=config.host.envs_base or "",
         vault_password_file=config.host.vault_password_file or "",
         env_pass=config.host.env_pass,
+        host_env=dict(sorted(config.host.env.items())),
         secrets=settings.secret_plan(config, env.name, case.secret_refs) or SecretPlan(kind="vault", addresses=()),
         approval=_approval(case),
         verification=settings.probes_of(config, decision.service, case.blueprint),

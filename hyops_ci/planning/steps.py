@@ -9,6 +9,7 @@ later steps move clients to old data. A service whose restore does go into the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -18,6 +19,7 @@ from hyops_ci.contracts.plan import Guard, PlannedStep, StepClass
 READ_ACTIONS: Final = frozenset({"validate", "plan"})
 READ_MODES: Final = frozenset({"status", "assess"})
 COMMIT_MODES: Final = frozenset({"promote", "cutover", "switchover", "failover"})
+_FENCED: Final = re.compile(rf"^{ASSERTIONS}\..*(fenc|isolated|powered_?off|switched_?off|shut_?down|stopped|offline)")
 _ORDER: Final = (StepClass.READ, StepClass.MUTATE, StepClass.COMMIT)
 
 
@@ -67,6 +69,11 @@ def closed_guards(blueprint: EffectiveBlueprint) -> tuple[Guard, ...]:
     does not restore, that guard stays as it is: there is nothing to confirm.
     """
     return tuple(Guard(step=step.id, input=name, value=True) for step in blueprint.steps for name in _closed(step))
+
+
+def fencing_claims(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
+    """`step.assertion` of the guards to open that say of the old side that it is off."""
+    return tuple(f"{guard.step}.{guard.input}" for guard in closed_guards(blueprint) if _FENCED.search(guard.input.lower()))
 
 
 def opened_guards(blueprint: EffectiveBlueprint) -> tuple[str, ...]:

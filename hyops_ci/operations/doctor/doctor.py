@@ -47,7 +47,14 @@ NO_GITHUB = "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check"
 
 
 def doctor(
-    service: str, action: str, repository: Path, world: RunContext, *, restore: str = "latest", runners: Client | None = None
+    service: str,
+    action: str,
+    repository: Path,
+    world: RunContext,
+    *,
+    restore: str = "latest",
+    old_primary: str = "",
+    runners: Client | None = None,
 ) -> Diagnosis:
     """Ask everything that plan and check would ask about `service`, in a run's folder that is gone afterwards.
 
@@ -57,7 +64,7 @@ def doctor(
     with tempfile.TemporaryDirectory(prefix="dr-doctor-") as folder:
         memory = _memory(world.state_dir, Path(folder) / "memory")
         here = replace(world, state_dir=memory, chosen={})
-        ask = Ask(repository, form=Form(action, service, "a look by hand", restore))
+        ask = Ask(repository, form=Form(action, service, "a look by hand", restore, old_primary))
         _diagnose(report, ask, RunDir(Path(folder) / "run"), here, runners)
         report.rename(str(memory), str(world.state_dir))
     report.add_unseen("what is said above comes first")

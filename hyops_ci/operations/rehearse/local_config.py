@@ -60,6 +60,7 @@ def localized(raw: Mapping[str, Any], known: DispatchConfig, outside: Outside) -
         "envs_base": str(outside.home / "envs"),
         "vault_password_file": str(outside.home / "vault-password"),
         "env_pass": list(known.host.env_pass),
+        "env": dict(known.host.env),
     }
     kept = {name: value for name, value in (raw.get("vault") or {}).items() if name in _FROM_THE_VAULT}
     local["vault"] = kept | {"kind": "file", "site": "gcp", "path": str(outside.authority)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hyops_ci.config.settings import env_of, evidence_signer, host_key_path, probed_host, probes_of
-from hyops_ci.contracts.child_names import steers
+from hyops_ci.contracts.child_names import SETTINGS, steers, takes
 from hyops_ci.contracts.routes import Route
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
@@ -64,6 +64,21 @@ def config_env_pass(case: PlanCase) -> GateOutcome:
             "hyops.md",
         )
     return ", ".join(case.config.host.env_pass)
+
+
+@plan_gate("config.host_env", "contracts 2, hyops 2", Exit.POLICY, "Are the settings of HyOps ones that a config may make?")
+def config_host_env(case: PlanCase) -> GateOutcome:
+    """`host.env` sets what HyOps reads for itself, such as where Terraform keeps its state; a list says which, and to what."""
+    found = case.config.host.env
+    if wrong := sorted(f"{name}: {value}" for name, value in found.items() if not takes(name, value)):
+        return GateFailure(
+            "host.env sets what no config may set",
+            ", ".join(wrong),
+            "; ".join(f"{name}: {values}" for name, values in SETTINGS.items()),
+            "take it out of host.env, or give it one of these values",
+            "hyops.md",
+        )
+    return ", ".join(f"{name}={value}" for name, value in sorted(found.items()))
 
 
 @plan_gate("config.evidence", "contracts 2, contracts 7", Exit.POLICY, "Can this release sign evidence as the config says?")

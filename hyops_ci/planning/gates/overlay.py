@@ -9,8 +9,8 @@ from hyops_ci.config.settings import overlay_path
 from hyops_ci.contracts.facts import SELECTORS, EffectiveBlueprint, canonical_ref
 from hyops_ci.errors import Exit
 from hyops_ci.parsing.strict_json import leaves
-from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
-from hyops_ci.planning.steps import opened_guards, restores
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, listed, plan_gate
+from hyops_ci.planning.steps import fencing_claims, opened_guards, restores
 
 DATABASE: Final = "platform/postgresql-ha"
 ANYWHERE = frozenset({"0.0.0.0/0", "::/0"})
@@ -92,6 +92,21 @@ def overlay_guards(case: PlanCase) -> GateOutcome:
             "the committed overlay opens a guard", ", ".join(opened), "guards closed (false): the run opens them once, approved", _fix(case)
         )
     return ""
+
+
+@plan_gate("guards.fenced", "contracts 4", Exit.POLICY, "Is nothing asserted of the old side that nobody confirmed?")
+def guards_fenced(case: PlanCase) -> GateOutcome:
+    """Opening `assertions.source_fenced` writes into HyOps' state that the old side is fenced; a drill leaves it in service."""
+    claims = fencing_claims(case.blueprint)
+    if not claims or (case.decision.old_primary == "confirmed-off" and case.decision.exercise is None):
+        return listed(claims)
+    drill = case.decision.exercise is not None
+    return GateFailure(
+        "the run would assert that the old side is off",
+        f"{listed(claims)}; {'a drill' if drill else f'old_primary {case.decision.old_primary}'}",
+        "old_primary: confirmed-off, said by who made sure of it" if not drill else "a drill of steps that assert nothing of production",
+        "fence the old side, then -f old_primary=confirmed-off" if not drill else "give the drill an overlay without these assertions",
+    )
 
 
 @plan_gate("restore.pin", "contracts 1", Exit.POLICY, "Can the named restore point be pinned?")

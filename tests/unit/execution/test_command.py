@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hyops_ci.contracts.child_names import SETTINGS, takes
 from hyops_ci.contracts.plan import Command
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.execution.command import Runtime, child_environment, command_line, hyops_version, require_env
@@ -70,6 +74,30 @@ def test_no_name_that_steers_something_may_be_added(runtime: Runtime, name: str,
         child_environment(runtime, base=RUNNER, **added)  # type: ignore[arg-type]
     assert (refused.value.gate, refused.value.exit_code, refused.value.found) == ("hyops.environment", Exit.POLICY, name)
     assert "c4n4ry-value" not in "\n".join(refused.value.lines())
+
+
+def test_a_setting_of_the_config_reaches_hyops(runtime: Runtime) -> None:
+    made = child_environment(replace(runtime, settings=(("HYOPS_TERRAFORM_BACKEND_MODE", "local"),)), base={})
+    assert made["HYOPS_TERRAFORM_BACKEND_MODE"] == "local"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [("HYOPS_TERRAFORM_BACKEND_MODE", "elsewhere"), ("HYOPS_INPUT_restore_confirm", "true"), ("HYOPS_ENV", "prod"), ("PATH", "/tmp")],
+)
+def test_no_other_setting_does(setting: tuple[str, str], runtime: Runtime) -> None:
+    with pytest.raises(Refusal) as caught:
+        child_environment(replace(runtime, settings=(setting,)), base={})
+    assert (caught.value.gate, caught.value.found) == ("hyops.environment", setting[0])
+
+
+@given(st.sampled_from(sorted(SETTINGS)), st.text(max_size=8))
+def test_a_setting_takes_whole_values_only(name: str, text: str) -> None:
+    """No value with something before or behind it."""
+    for good in ("local", "true", "shared", "30"):
+        if takes(name, good):
+            assert not takes(name, f"{good} {text}")
+            assert not takes(name, f"{good}\n{text}")
 
 
 def test_a_bare_runner_gets_a_path(runtime: Runtime) -> None:

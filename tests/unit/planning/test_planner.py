@@ -62,7 +62,9 @@ def test_a_pinned_restore_point_is_a_guard() -> None:
 
 def test_a_manual_gate_is_opened_statement_by_statement() -> None:
     inputs = {"confirm": False, "assertions": {"fenced": False, "approved": False}}
-    made = gate_case({"overlay": {"egress": {"module_ref": "core/shared/manual-gate", "inputs": inputs}}}).plan()
+    made = gate_case(
+        {"decision": {"old_primary": "confirmed-off"}, "overlay": {"egress": {"module_ref": "core/shared/manual-gate", "inputs": inputs}}}
+    ).plan()
     assert [guard.input for guard in made.guards if guard.step == "egress"] == ["confirm", "assertions.fenced", "assertions.approved"]
 
 
