@@ -14,6 +14,7 @@ from pydantic import Field
 from hyops_ci.contracts.base import (
     WHOLE,
     BlueprintRef,
+    Clean,
     Document,
     Duration,
     EnvKey,
