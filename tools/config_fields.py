@@ -25,6 +25,7 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (base.EnvKey, "the name of an environment variable"),
     (base.BlueprintRef, "`<name>@<version>`"),
     (base.Origin, "`https://<host>[:<port>]`"),
+    (base.Namespace, "`<name>` or `<name>/<name>`"),
     (config.ApproverLogin, "a login of GitHub"),
     (public_key.PublicKey, "`ed25519:<base64 of the 32 public bytes>`"),
 )

@@ -110,8 +110,8 @@ if [ -n "$preparing" ] || ! of_root; then
   home=$home/environment
 fi
 
-# The library of exactly this commit, and nothing of the workspace.
-start=("$home/bin/python" -I "$root/actions/setup/start.py")
+# The library of exactly this commit, and nothing of the workspace. UTF-8, whatever the locale of the agent: -I reads no PYTHONUTF8.
+start=("$home/bin/python" -I -X utf8 "$root/actions/setup/start.py")
 cd "$here"
 if [ $# -gt 0 ]; then exec "${start[@]}" "$@"; fi
 bin=

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from hyops_ci.config.settings import addresses, env_of, env_settings, role_of
+from hyops_ci.config.settings import addresses, env_of, env_settings, namespace_of, role_of
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -64,15 +64,21 @@ def _strange_keys(approvers: Mapping[str, str], trust: HostTrust) -> Iterator[tu
 
 def _authorities(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
     for env in sorted({env_of(service) for service in config.services}):
-        yield from _strange_authorities(addresses(config), role_of(config, env), env, trust)
+        yield from _strange_authorities(addresses(config), (namespace_of(config), role_of(config, env)), env, trust)
 
 
-def _strange_authorities(where: Iterable[tuple[str, str]], role: str, env: str, trust: HostTrust) -> Iterator[tuple[str, str, str]]:
-    """Authorities that this host does not ask, or not as this role. A host that lists none asks the config's."""
-    known = {authority.origin: authority.roles for authority in trust.authorities}
+def _strange_authorities(
+    where: Iterable[tuple[str, str]], login: tuple[str, str], env: str, trust: HostTrust
+) -> Iterator[tuple[str, str, str]]:
+    """Authorities that this host does not ask, or not in this namespace or as this role. A host that lists none asks the config's."""
+    namespace, role = login
+    known = {each.origin: each.roles for each in trust.authorities}
+    namespaces = {each.origin: each.namespace for each in trust.authorities}
     for origin, _ in where if known else ():
         if origin not in known:
             yield "vault.address", origin, ", ".join(sorted(known))
+        elif namespace != namespaces[origin]:
+            yield "vault.namespace", f"{namespace or 'none'} at {origin}", namespaces[origin] or "none"
         elif env in trust.gates and role not in known[origin]:
             yield "vault.role", f"{role} at {origin}", ", ".join(known[origin])
 
@@ -102,7 +108,7 @@ def plan_fits(plan: Plan, config: DispatchConfig, trust: HostTrust) -> None:
         raise _refuse("quorum", str(demand.quorum), f"at least {approvals.quorum}")
     if seconds(demand.lifetime) > seconds(approvals.lifetime):
         raise _refuse("approval lifetime", demand.lifetime, f"at most {approvals.lifetime}")
-    if strange := next(_strange_authorities(plan.secrets.addresses, plan.secrets.role, plan.env, trust), None):
+    if strange := next(_strange_authorities(plan.secrets.addresses, (plan.secrets.namespace, plan.secrets.role), plan.env, trust), None):
         raise _refuse(*strange)
 
 

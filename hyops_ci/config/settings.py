@@ -171,6 +171,11 @@ def role_of(config: DispatchConfig, env: str) -> str:
     return (vault.role or f"dr-{env}") if vault is not None else ""
 
 
+def namespace_of(config: DispatchConfig) -> str:
+    """Return the authority's namespace; empty where the config names none."""
+    return (config.vault.namespace or "") if config.vault is not None else ""
+
+
 def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()) -> SecretPlan | None:
     """Return where the secrets `refs` of an env come from, with role `dr-<env>`; None where the config names no authority."""
     vault = config.vault
@@ -181,7 +186,9 @@ def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()
         addresses=addresses(config) if AUTHORITIES[vault.kind].remote else (),
         path=vault.path or "",
         mount=vault.mount,
-        auth_path=vault.auth_path,
+        auth_path=vault.auth_path if vault.auth_path.startswith("auth/") else f"auth/{vault.auth_path}",
+        namespace=namespace_of(config),
+        proxy=vault.proxy or "",
         role=role_of(config, env),
         check_role=vault.check_role,
         max_token_ttl=vault.max_token_ttl,

@@ -133,6 +133,9 @@ HOST: Final = rf"(({_LABEL}\.){{0,126}}{_LAST_LABEL}\.?|({_BYTE}\.){{3}}{_BYTE}|
 """A name, an IPv4 address in its one spelling (`127.1` and `0x7f.1` are others), or an IPv6 address in brackets."""
 PORT: Final = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 Origin = Annotated[str, Text(rf"^https?://{HOST}(:{PORT})?$", at_most=270)]
+Namespace = Annotated[
+    str, Text(r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", at_most=200, description="a namespace of the authority, such as admin or admin/dr")
+]
 # Name: a lane, env or runner. RepoPath: inside the caller's repository. HostPath: on the runner.
 # Origin: scheme, host and port of a server, nothing that a path could hide in.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR", "ANSIBLE_COLLECTIONS_PATH")
+INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "ANSIBLE_COLLECTIONS_PATH")
 """Taken from the runner as they are. HyOps finds its Ansible collections by the last one (docs/hyops.md)."""
 
 STEERING: Final = frozenset(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import HOST, PORT, WHOLE, Document, Duration, Model, Name, Origin, Sha, Short, Text, Utc
+from hyops_ci.contracts.base import HOST, PORT, WHOLE, Document, Duration, Model, Name, Namespace, Origin, Sha, Short, Text, Utc
 from hyops_ci.contracts.config import ApproverLogin
 from hyops_ci.contracts.public_key import PublicKey
 
@@ -41,6 +41,8 @@ class AuthorityTrust(Model):
     """Scheme, host and port."""
     roles: tuple[Short, ...]
     """Roles that may be asked for there."""
+    namespace: Namespace | Literal[""] = ""
+    """The namespace that these roles are in; empty for an authority without."""
 
 
 class HostTrust(Document):

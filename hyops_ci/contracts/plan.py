@@ -21,6 +21,7 @@ from hyops_ci.contracts.base import (
     Label,
     Model,
     Name,
+    Namespace,
     Origin,
     RepoPath,
     RunId,
@@ -99,6 +100,9 @@ class SecretPlan(Model):
     path: Clean = ""
     mount: Short = "secret"
     auth_path: Short = "auth/jwt"
+    namespace: Namespace | Literal[""] = ""
+    proxy: Origin | Literal[""] = ""
+    """The proxy in front of every address; none where empty."""
     role: Clean = ""
     check_role: Clean = ""
     max_token_ttl: Duration = "PT15M"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hyops_ci.contracts.authorities import AuthorityName
-from hyops_ci.contracts.base import Clean, Duration, Model, Name, Origin, RepoPath, Short
+from hyops_ci.contracts.base import Clean, Duration, Model, Name, Namespace, Origin, RepoPath, Short
 
 
 class VaultAddress(Model):
@@ -43,6 +43,10 @@ class Vault(Model):
     """Where its KV v2 engine is mounted."""
     auth_path: Short = "auth/jwt"
     """Where its JWT login is mounted."""
+    namespace: Namespace | None = None
+    """Of HCP Vault, Vault Enterprise or OpenBao: login, mount and roles are those of the namespace."""
+    proxy: Origin | None = None
+    """The proxy through which the authority is reached; one that the environment names is never used."""
     role: Short | None = None
     """The role of `execute`; `dr-<env>` where it is left out."""
     check_role: Short = "dr-check"

@@ -25,6 +25,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9A-Za-z]+)*(?:[-+.][0-9A-Za-z.]+)?")
+_UTF8 = re.compile(r"\.utf-?8\b", re.I)
 _ENV_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}")
 
 
@@ -100,6 +101,7 @@ def child_environment(
         )
     environment = {name: base[name] for name in (*INHERITED, *passed) if name in base}
     environment.setdefault("PATH", DEFAULT_PATH)
+    environment |= utf8_locale(environment)
     environment |= dict(runtime.settings) | {
         "HYOPS_RUNTIME_ROOT": str(runtime.root),
         "HYOPS_ENV": runtime.env,
@@ -112,6 +114,12 @@ def child_environment(
     if runtime.vault_password_file is not None:
         environment["HYOPS_VAULT_PASSWORD_FILE"] = str(runtime.vault_password_file)
     return environment | given
+
+
+def utf8_locale(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes the locale one of UTF-8, without which Ansible does not start; empty where it is one, or Python takes care."""
+    name = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    return {} if not name or _UTF8.search(name) else {"LC_ALL": "C.UTF-8"}
 
 
 def command_line(command: Command, runtime: Runtime, overlay: Path) -> list[str]:

@@ -36,6 +36,8 @@ POLL: Final = 0.05
 QUICK: Final = 2.0
 _KEPT: Final = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the supervisor process itself needs. RUNNER_TRACKING_ID above all stays out: the runner ends what carries it."""
+UTF8: Final = ("-X", "utf8") if sys.flags.utf8_mode else ()
+"""Paths are to mean the same there as here."""
 _BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from hyops_ci.execution.supervisor import main; main()"
 
 OnLine = Callable[[str], object]
@@ -201,7 +203,7 @@ def _launch(order: SupervisorOrder, hold: tuple[int, ...]) -> None:
     errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, package_root],
+            [sys.executable, "-I", *UTF8, "-c", _BOOT, package_root],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

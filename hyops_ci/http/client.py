@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from hyops_ci.http.session import BoundedSession
 
 _PASSING: Final = frozenset({0, 429, 500, 502, 503, 504})
+_MISLED: Final = frozenset({"CaFileMissing", "InvalidSchema", "InvalidProxyURL"})
+"""What the environment says of proxies and certificates is wrong."""
+_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,12 @@ class Reply:
     @property
     def passing(self) -> bool:
         """Whether the next attempt may end differently."""
-        return self.status in _PASSING and self.error != "SSLError"
+        return self.status in _PASSING and self.error != "SSLError" and not self.misled
+
+    @property
+    def misled(self) -> bool:
+        """Whether it was never sent, for what the environment says of proxies and certificates: the next attempt ends alike."""
+        return self.error in _MISLED
 
     @property
     def outcome(self) -> str:
@@ -119,6 +128,8 @@ class HttpClient:
         try:
             found = request()
         except (OSError, HTTPError, ValueError) as error:  # an OSError are those of requests, too
+            if type(error) is OSError and error.errno is None:  # of requests, before it connects
+                return Reply(error="CaFileMissing", problem=_no_ca_file(), unsent=True)
             name = "ReadTimeout" if isinstance(error, TimeoutError | ReadTimeoutError) else type(error).__name__
             return Reply(error=name, problem=self._in_words(error), unsent=_unsent(error))
         headers = {name.lower(): str(value) for name, value in found.headers.items()}
@@ -144,6 +155,8 @@ class HttpClient:
             return _tls_problem(str(error))
         if isinstance(error, requests.Timeout | LowerTimeout | TimeoutError):
             return "no answer in time"
+        if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidProxyURL):
+            return "the proxy that the environment names is none of http or https"
         return "refused the connection" if "Connection refused" in str(error) else f"no connection ({type(error).__name__})"
 
 
@@ -170,6 +183,12 @@ def proxies_of(environment: Mapping[str, str], url: str) -> dict[str, str]:
     if not proxy or should_bypass_proxies(url, no_proxy=value("no_proxy") or "localhost"):
         return {}
     return {"https": proxy}
+
+
+def _no_ca_file() -> str:
+    """Return which variable names a file of certificates that is not there."""
+    said = next((name for name in _CA_VARIABLES if os.environ.get(name) and not Path(os.environ[name]).exists()), "the CA bundle")
+    return f"{said} names no file of this host"
 
 
 def _not_json(word: str) -> float:

@@ -31,7 +31,6 @@ class Access:
     """The job's identity for an audience (`identity.oidc_request.job_identity`)."""
     token_file: str = ""
     """Takes the place of the job's identity in `hyops-ci run`; never used on GitHub."""
-    namespace: str = ""
     ca_bundle: str | None = None
     limits: Limits | None = None
     """Of each request; the adapter's own when absent."""

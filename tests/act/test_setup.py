@@ -82,6 +82,16 @@ def said_by(command: Sequence[str | Path]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def test_text_is_utf_8_whatever_the_locale_of_the_agent(tmp_path: Path) -> None:
+    """Isolated Python reads no PYTHONUTF8, and a reason of the form would be read as Latin-1 where the agent's locale is that."""
+    launcher = (Path(setup(tmp_path / "job").path) / "hyops-ci").read_text("utf-8")
+    python, *flags, _start, _arguments = launcher.splitlines()[1].removeprefix("exec ").split(" ")
+    code = "import sys; print(sys.flags.utf8_mode, sys.argv[1])"
+    environment = {"LC_ALL": "en_US.ISO-8859-1", "PYTHONCOERCECLOCALE": "0"}
+    said = subprocess.run([python, *flags, "-c", code, "S\u00fcd"], env=environment, capture_output=True, check=True).stdout
+    assert said.decode() == "1 S\u00fcd\n"
+
+
 def test_without_index_and_wheelhouse_it_says_what_is_missing(tmp_path: Path) -> None:
     done = setup(tmp_path / "job", tmp_path / "tools", DR_INDEX="never")
     assert done.rc == 7

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -283,3 +283,97 @@ def test_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(authority.read(REFS)) == len(REFS)
         authority.close()
         assert authority.revoked is True
+
+
+def test_a_standby_that_has_not_heard_of_the_login_yet_is_waited_for(bao: OpenBao) -> None:
+    """412: the token is right, and the standby's index is behind."""
+    calls: list[str] = []
+
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        calls.append(handler.path)
+        if handler.path.endswith("/login"):
+            return status(200, b'{"auth": {"client_token": "hvs.canary-token"}}')(handler)
+        if handler.path.endswith("/lookup-self") and len(calls) > 2:
+            return status(403, b'{"errors": ["the token is heard of"]}')(handler)
+        return status(412, b'{"errors": ["required index state not present"]}')(handler)
+
+    with server(late) as origin:
+        plan = plan_for(bao).model_copy(update={"addresses": ((origin, "a"),)})
+        with pytest.raises(Refusal) as refused:
+            open_as(bao, plan=plan).read(REFS)
+    assert "the token is heard of" in refused.value.found
+    assert [path.rpartition("/")[2] for path in calls[:3]] == ["login", "lookup-self", "lookup-self"]
+
+
+def test_a_standby_that_never_hears_of_it_is_left_for_the_next_address(bao: OpenBao) -> None:
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        login = handler.path.endswith("/login")
+        status(*(200, b'{"auth": {"client_token": "hvs.canary-token"}}') if login else (412, b"{}"))(handler)
+
+    with server(late) as standby:
+        authority = open_as(bao, plan=plan_for(bao, standby))
+        assert {secret.key: secret.value for secret in authority.read(REFS)} == VALUES
+        assert authority.origin == bao.origin
+        authority.close()
+
+
+# ------------------------------------------------------------------------------------------------------------ proxies
+
+
+@contextmanager
+def connect_proxy() -> Iterator[tuple[str, list[str]]]:
+    """A proxy that only tunnels (CONNECT); yields its address and what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            host, _, port = self.path.partition(":")
+            with socket.create_connection((host, int(port))) as there:
+                self.send_response(200)
+                self.end_headers()
+                back = threading.Thread(target=pump, args=(there, self.connection), daemon=True)
+                back.start()
+                pump(self.connection, there)
+                back.join(5)
+            self.close_connection = True
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{http.server_address[1]}", asked
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join(5)
+
+
+def test_the_proxy_of_the_config_is_used_and_sees_no_secret_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_openbao(tls=True) as bao, connect_proxy() as (proxy, asked):
+        fill(bao)
+        monkeypatch.setenv("no_proxy", "*")  # the environment has no say
+        access = Access(EnvClass.LAB, Purpose.EXECUTE, TokenFor(bao, {"environment": "dr-prod"}), ca_bundle=bao.ca_bundle)
+        authority = open_authority(plan_for(bao).model_copy(update={"proxy": proxy}), access)
+        assert {secret.key: secret.value for secret in authority.read(REFS)} == VALUES
+        authority.close()
+        assert set(asked) == {bao.origin.removeprefix("https://")}
+
+
+def test_a_proxy_that_is_not_there_is_named_and_one_of_the_environment_is_said_to_be_ignored(bao: OpenBao) -> None:
+    gone = f"http://127.0.0.1:{free_port()}"
+    plan = plan_for(bao).model_copy(update={"addresses": (("https://vault.example.net", "x"),), "proxy": gone})
+    with pytest.raises(Fault) as failed:
+        open_as(bao, plan=plan).read(REFS)
+    assert f"through vault.proxy {gone}" in failed.value.fix
+    assert "not HTTPS_PROXY" in fault(bao, f"http://127.0.0.1:{free_port()}").fix

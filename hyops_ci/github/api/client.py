@@ -23,7 +23,7 @@ from hyops_ci.github.api.endpoints import Endpoint
 from hyops_ci.github.api.errors import error_for, malformed
 from hyops_ci.github.api.exchange import DOWNLOAD_SECONDS, LIMITS, fetch, request
 from hyops_ci.github.api.responses import NotFound, Response, Unanswered, rate_limit_wait
-from hyops_ci.http.client import HttpClient, Limits
+from hyops_ci.http.client import HttpClient, Limits, host_ca
 from hyops_ci.http.retry import Backoff, repeat
 
 __all__ = ["API", "PATIENCE", "AppKey", "Client", "RateLimit"]
@@ -106,7 +106,7 @@ class Client:
             raise _usage("there is no token for GitHub", found, "a token of the repository")
 
         def over(authorization: Callable[[], str]) -> Client:
-            http = HttpClient(LIMITS, monotonic=monotonic)
+            http = HttpClient(LIMITS, ca=host_ca(), monotonic=monotonic)
             return cls(http, base, authorization, repository, say=say, sleep=sleep, monotonic=monotonic, now=now)
 
         if app is None:
@@ -161,7 +161,7 @@ class Client:
             nonlocal found
             # Asked for each attempt: the address that GitHub gives is valid for a minute.
             place = self._answer(endpoint, None, None, path, redirected=True).headers.get("location", "")
-            http = HttpClient(Limits(DOWNLOAD_SECONDS, LIMITS.connect, most_bytes), monotonic=self._monotonic)
+            http = HttpClient(Limits(DOWNLOAD_SECONDS, LIMITS.connect, most_bytes), ca=host_ca(), monotonic=self._monotonic)
             found, problem = fetch(http, place)
             http.close()
             return Response(0 if found is None else 200, problem=problem)
@@ -201,7 +201,7 @@ class Client:
         """Ask until an answer is as expected. Raises what it comes to where no attempt helps, or fits before `until`."""
         answer = repeat(
             once,
-            lambda answer: answer.transient or answer.rate_limited,
+            lambda answer: (answer.transient and not answer.lasting) or answer.rate_limited,
             sleep=self._sleep,
             backoff=BACKOFF,
             asked=rate_limit_wait,

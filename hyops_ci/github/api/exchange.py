@@ -22,7 +22,7 @@ def request(http: HttpClient, method: str, url: str, headers: Mapping[str, str],
     """Send one request and return the response, without the token that was sent, in case a proxy repeats it."""
     reply = http.send(method, url, headers=headers, data=data, seconds=seconds)
     if not reply.status:
-        return Response(0, problem=_trouble(reply), unsent=reply.unsent)
+        return Response(0, problem=_trouble(reply), unsent=reply.unsent, lasting=reply.misled)
     token = headers["Authorization"].rpartition(" ")[2]
     answer = Response(reply.status, reply.headers, reply.body.decode("utf-8", "replace").replace(token, "***"))
     if answer.ok and not _complete(answer, method):
@@ -64,6 +64,8 @@ def _complete(answer: Response, method: str) -> bool:
 def _trouble(reply: Reply) -> str:
     if reply.error == "TooLargeError":
         return f"an answer of {reply.problem}"
+    if reply.misled:
+        return f"no answer ({reply.problem})"
     certificate = "its certificate is not trusted here; REQUESTS_CA_BUNDLE names another authority"
     return f"no answer ({certificate if reply.problem.startswith('TLS: ') and 'no secure' not in reply.problem else reply.error})"
 

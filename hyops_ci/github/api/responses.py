@@ -48,6 +48,8 @@ class Response:
     problem: str = ""
     unsent: bool = False
     """The request was not sent: no connection came about."""
+    lasting: bool = False
+    """What this host is told of proxies and certificates is wrong: the next attempt ends as this one."""
 
     @property
     def ok(self) -> bool:

@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeVar
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
-from hyops_ci.errors import Exit, Fault, Refusal, shown
+from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.http.client import Limits
 from hyops_ci.secrets.address import check_address
 from hyops_ci.secrets.authorities.login import JwtLogin, Login, TokenFileLogin, refuse_lookup, token_fault
+from hyops_ci.secrets.authorities.refusals import no_login, no_subkeys, no_versions, refuse_missing, unavailable
 from hyops_ci.secrets.authorities.vault_api import LIMITS, Unreachable, VaultApi, VaultReply
 from hyops_ci.secrets.port import Access, Purpose
 from hyops_ci.secrets.values import Secret, refuse_values, text_fault
@@ -30,6 +31,7 @@ class Connection:
     origins: tuple[str, ...]
     """In the order tried; the next one only when one gives no answer."""
     namespace: str = ""
+    proxy: str = ""
     ca_bundle: str | None = None
     limits: Limits = LIMITS
     """Of each request."""
@@ -45,18 +47,18 @@ def open_authority(plan: SecretPlan, access: Access) -> VaultAuthority:
         check_address(origin, lab=access.env_class is EnvClass.LAB)
     role = plan.check_role if access.purpose is Purpose.CHECK else plan.role
     if not plan.addresses:
-        raise _no_login("no address", "at least one `vault` address")
+        raise no_login("no address", "at least one `vault` address")
     login: Login
     if access.token_file:
         login = TokenFileLogin(access.token_file)
     elif access.token_for is None:
-        raise _no_login("no identity of a job and no token file", "one way to log in")
+        raise no_login("no identity of a job and no token file", "one way to log in")
     elif not role:
-        raise _no_login(f"no role for {access.purpose.value}", "`vault.role` and `vault.check_role`")
+        raise no_login(f"no role for {access.purpose.value}", "`vault.role` and `vault.check_role`")
     else:
         login = JwtLogin(role, plan.auth_path, access.token_for)
     origins = tuple(origin for origin, _ in plan.addresses)
-    connection = Connection(origins, access.namespace, access.ca_bundle, access.limits or LIMITS, access.sleep)
+    connection = Connection(origins, plan.namespace, plan.proxy, access.ca_bundle, access.limits or LIMITS, access.sleep)
     # A person's token must survive the check to serve the run that follows it; the run ends it.
     revoke = not access.token_file or access.purpose is Purpose.EXECUTE
     return VaultAuthority(connection, login, max_token_ttl=seconds(plan.max_token_ttl), revoke=revoke, learn=access.learn)
@@ -126,12 +128,12 @@ class VaultAuthority:
             except Unreachable as problem:
                 problems.append(f"{self._origin} {problem}")
                 self._api = None
-        raise _unavailable(problems)
+        raise unavailable(problems, self._connection.proxy)
 
     def _enter(self, origin: str) -> VaultApi:
         self._origin = origin
         on = self._connection
-        api = VaultApi(origin, namespace=on.namespace, ca_bundle=on.ca_bundle, limits=on.limits, sleep=on.sleep)
+        api = VaultApi(origin, namespace=on.namespace, proxy=on.proxy, ca_bundle=on.ca_bundle, limits=on.limits, sleep=on.sleep)
         token = self._login.enter(api)
         if self._learn:
             self._learn(token)
@@ -151,9 +153,11 @@ class VaultAuthority:
         for path, wanted in _by_path(refs).items():
             answer = api.ask("get", _api(path, "subkeys") + "?depth=1")
             if answer.status == 404 and answer.errors:
-                raise _no_subkeys(path, answer)
+                raise no_subkeys(_api(path, "subkeys"), _words(answer))
             if not answer.ok and answer.status != 404:
                 raise self._denied(path, answer, "subkeys")
+            if not answer.ok:
+                self._require_kv2(api, path)
             subkeys = answer.data.get("subkeys")
             fields = subkeys if isinstance(subkeys, dict) else {}
             found.update({ref.key: ref.field in fields for ref in wanted})
@@ -167,6 +171,8 @@ class VaultAuthority:
             answer = api.ask("get", _api(path, "data"))
             if not answer.ok and answer.status != 404:
                 raise self._denied(path, answer, "data")
+            if not answer.ok:
+                self._require_kv2(api, path)
             fields, version, absent = _current(path, answer)
             for ref in wanted:
                 if absent or ref.field not in fields:
@@ -181,6 +187,13 @@ class VaultAuthority:
             raise refuse_values(faults)
         return secrets
 
+    def _require_kv2(self, api: VaultApi, path: str) -> None:
+        """Ask what the mount is, where a path on it is not there: on a KV v1 every secret is. Raises Refusal (exit 8)."""
+        mount = path.partition("/")[0]
+        options = api.ask("get", f"sys/internal/ui/mounts/{mount}").data.get("options")
+        if isinstance(options, dict) and options.get("version") == "1":
+            raise no_versions(mount, self._origin)
+
     def _denied(self, path: str, answer: VaultReply, what: str) -> Refusal:
         return Refusal(
             "secrets.denied",
@@ -191,19 +204,6 @@ class VaultAuthority:
             fix="correct the policy or the secret map (docs/vault-role.md), then a new run",
             docs="vault-role.md",
         )
-
-
-def refuse_missing(missing: Sequence[str], origin: str) -> Refusal:
-    """Return the refusal for names that the authority does not hold, each as `KEY: why`."""
-    return Refusal(
-        "secrets.missing",
-        f"the authority lacks {len(missing)} of the secrets that the plan needs; the bundle was not touched",
-        exit_code=Exit.SECRETS,
-        found=f"{origin}: " + "; ".join(missing),
-        expected="every name of the plan in its current version",
-        fix="write the missing values at the authority, or correct the secret map; then a new run",
-        docs="secrets.md",
-    )
 
 
 def _current(path: str, answer: VaultReply) -> tuple[Mapping[str, Any], str, str]:
@@ -246,39 +246,3 @@ def _api(path: str, kind: str) -> str:
 
 def _words(answer: VaultReply) -> str:
     return answer.errors or f"HTTP {answer.status}"
-
-
-def _no_subkeys(path: str, answer: VaultReply) -> Refusal:
-    return Refusal(
-        "secrets.subkeys",
-        "the authority cannot tell names without values here",
-        exit_code=Exit.SECRETS,
-        found=f"{_api(path, 'subkeys')}: {_words(answer)}",
-        expected="a KV v2 mount on Vault 1.10 or later, or OpenBao",
-        fix="correct `vault.mount`, or upgrade the authority",
-        docs="secrets.md",
-    )
-
-
-def _unavailable(problems: Sequence[str]) -> Fault:
-    return Fault(
-        "secrets.authority",
-        "no address of the authority answers; the bundle was not touched",
-        exit_code=Exit.UNAVAILABLE,
-        found="; ".join(problems),
-        expected="one address that answers and is not sealed",
-        fix="unseal or start the authority, or check the network from this runner; then a new run",
-        docs="secrets.md",
-    )
-
-
-def _no_login(found: str, expected: str) -> Refusal:
-    return Refusal(
-        "secrets.login",
-        "the plan names no way to log in to the authority",
-        exit_code=Exit.SECRETS,
-        found=found,
-        expected=expected,
-        fix="complete `vault` in the config (docs/secrets.md)",
-        docs="secrets.md",
-    )

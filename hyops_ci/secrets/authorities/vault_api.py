@@ -45,16 +45,23 @@ class VaultReply:
         return " ".join(" ".join(str(error) for error in errors).split()) if isinstance(errors, list) else ""
 
 
+def _passing(reply: Reply) -> bool:
+    """Return whether the next attempt may end differently. 412: a standby that has not heard of this login yet."""
+    return reply.passing or reply.status == 412
+
+
 class VaultApi:
     """Requests to one origin. Its token is set after login and shown nowhere."""
 
-    def __init__(self, origin: str, *, namespace: str, ca_bundle: str | None, limits: Limits, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, origin: str, *, namespace: str, proxy: str, ca_bundle: str | None, limits: Limits, sleep: Callable[[float], None]
+    ) -> None:
         from hvac.adapters import RawAdapter
 
         self.origin = origin
         self._sleep = sleep
         # No proxy, no .netrc, no CA file that the environment names.
-        self._http = HttpClient(limits, ca=ca_bundle or host_ca(), proxies={})
+        self._http = HttpClient(limits, ca=ca_bundle or host_ca(), proxies={"https": proxy} if proxy else {})
         self._adapter = RawAdapter(base_uri=origin, session=self._http.session, namespace=namespace or None, ignore_exceptions=True)
 
     def use_token(self, token: str) -> None:
@@ -62,17 +69,17 @@ class VaultApi:
         self._adapter.token = token
 
     def ask(self, method: str, path: str, *, body: Mapping[str, object] | None = None, attempts: int = ATTEMPTS) -> VaultReply:
-        """Return the response to one request to `/v1/<path>`; network trouble and 5xx are tried again. Raises Unreachable."""
+        """Return the response to one request to `/v1/<path>`; network trouble, 5xx and 412 are tried again. Raises Unreachable."""
 
         def once() -> Reply:
             return self._http.reply(lambda: self._adapter.request(method, f"/v1/{path}", json=body))
 
-        reply = repeat(once, lambda reply: reply.passing, sleep=self._sleep, fits=lambda made, _: made < attempts)
+        reply = repeat(once, _passing, sleep=self._sleep, fits=lambda made, _: made < attempts)
         if 300 <= reply.status < 400:
             raise Unreachable(f"redirects (HTTP {reply.status}), which is never followed")
         answer = VaultReply(reply.status, reply.fields())
         # Not inside any except block: the failed request, with its headers, is not even this exception's context.
-        if reply.passing or not reply.status:
+        if _passing(reply) or not reply.status:
             raise Unreachable(reply.outcome + (": sealed" if "sealed" in answer.errors else ""))
         return answer
 

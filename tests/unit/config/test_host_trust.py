@@ -53,6 +53,7 @@ def test_a_stricter_file_stays_as_it_is() -> None:
         ({"approvals": {"approvers": {"jonas": OTHER}}}, {}, "approvals.approvers.jonas"),
         ({"vault": {"address": "https://evil.example.net"}}, {}, "vault.address: https://evil.example.net"),
         ({"vault": {"role": "root"}}, {}, "vault.role: root"),
+        ({"vault": {"namespace": "mallory"}}, {}, "vault.namespace: mallory"),
         ({"envs": {"prod": {"github_environment": "open"}}}, {}, "envs.prod.github_environment: open"),
     ],
 )

@@ -100,6 +100,22 @@ def test_a_setting_takes_whole_values_only(name: str, text: str) -> None:
             assert not takes(name, f"{good}\n{text}")
 
 
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ({"LANG": "en_US.ISO-8859-1"}, {"LANG": "en_US.ISO-8859-1", "LC_ALL": "C.UTF-8"}),
+        ({"LANG": "C.UTF-8", "LC_ALL": "de_DE"}, {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}),
+        ({"LANG": "en_US", "LC_ALL": "de_DE.utf8"}, {"LANG": "en_US", "LC_ALL": "de_DE.utf8"}),
+        ({"LANG": "en_US", "LC_CTYPE": "C.UTF-8"}, {"LANG": "en_US", "LC_CTYPE": "C.UTF-8"}),
+        ({"LANG": "en_US.UTF-8@euro"}, {"LANG": "en_US.UTF-8@euro"}),
+        ({}, {}),
+    ],
+)
+def test_a_locale_of_utf_8_reaches_hyops(runtime: Runtime, said: dict[str, str], given: dict[str, str]) -> None:
+    found = child_environment(runtime, base={"LC_MESSAGES": "x", **said})
+    assert {name: value for name, value in found.items() if name == "LANG" or name.startswith("LC_")} == given
+
+
 def test_a_bare_runner_gets_a_path(runtime: Runtime) -> None:
     assert "/usr/bin" in child_environment(runtime, base={})["PATH"]
 

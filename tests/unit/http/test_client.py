@@ -216,6 +216,25 @@ def test_neither_proxy_nor_certificates_of_the_environment_count(monkeypatch: py
         assert http.send("GET", url).ok
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("REQUESTS_CA_BUNDLE", "/gone/ca.pem", "REQUESTS_CA_BUNDLE names no file of this host"),
+        ("CURL_CA_BUNDLE", "/gone/ca.pem", "CURL_CA_BUNDLE names no file of this host"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "the proxy that the environment names is none of http or https"),
+        ("HTTPS_PROXY", "http://", "the proxy that the environment names is none of http or https"),
+    ],
+)
+def test_what_the_environment_says_wrongly_is_named_and_not_tried_again(
+    name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NO_PROXY", "")
+    found = HttpClient(LIMITS, ca=host_ca()).send("GET", "https://127.0.0.1:9/")
+    assert (found.problem, found.misled, found.passing) == (problem, True, False)
+
+
 def test_the_proxy_of_a_given_environment() -> None:
     url = "https://token.example/x"
     assert proxies_of({}, url) == {}

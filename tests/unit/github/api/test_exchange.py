@@ -46,6 +46,23 @@ def test_a_proxy_of_the_environment_is_used(scripted: Scripted, connected: Askin
     assert scripted.heard[0].line == "GET http://localhost:9/repos/acme/dr HTTP/1.1"
 
 
+def test_certificates_that_are_not_there_are_named_at_once(connected: Asking, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/gone/ca.pem")
+    with pytest.raises(Fault) as failed:
+        connected("https://127.0.0.1:9").ask(endpoints.REPOSITORY)
+    assert failed.value.gate == "github.unreachable"
+    assert "REQUESTS_CA_BUNDLE names no file of this host" in failed.value.found
+    assert time.slept == []
+
+
+def test_a_company_certificate_of_the_host_is_taken_without_a_variable(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ca = str(tmp_path / "host.pem")
+    monkeypatch.setattr(client_module, "host_ca", lambda: ca)
+    assert asking(FINE)._http.session.verify == ca
+
+
 def test_a_trickle_ends(asking: Asking, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real time: one byte every now and then keeps the socket happy, and would hold a run for days."""
     monkeypatch.setattr(client_module, "LIMITS", replace(LIMITS, seconds=0.2))
