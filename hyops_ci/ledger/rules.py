@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment
 from hyops_ci.contracts.decision import DecisionType
@@ -19,6 +19,8 @@ from hyops_ci.errors import Exit, Refusal
 PATIENCE: Final = timedelta(minutes=10)
 """An open claim that changed nothing and says nothing for so long is superseded by the next."""
 NO_DIGEST: Final = "sha256:" + "0" * 64
+Lock = Literal["free", "held", "unknown"]
+"""Of a service: nobody acts on it, a run does, or one was cut off and a person must settle which site serves."""
 DONE: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
 """Where a completed real move puts the service. A burst moves nothing."""
@@ -130,12 +132,10 @@ def _not_spent(request: ClaimRequest, history: History) -> None:
 
 def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
     """What an earlier claim means for this request."""
-    state = tip.state or State.CLAIMED
+    state, lock = tip.state or State.CLAIMED, lock_of(tip, request.at)
     asked = incident(request.service, request.decision_type, tip.moves)
     run = claim.run_url or claim.run_id
-    if state in TERMINAL and not waits_for_settlement(tip):
-        return
-    if claim.drill and not request.drill:
+    if lock == "free" or (claim.drill and not request.drill):
         return  # a real run takes the lock from a drill, whatever the drill is doing
     if state in DONE and claim.incident == asked and not request.drill:
         raise Duplicate(
@@ -146,12 +146,9 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
             expected="one run per incident",
             fix="look which side serves, then hyops-ci ledger settle",
         )
-    if state in TERMINAL:
-        raise _unknown(tip, claim, f"ended {state} at {tip.at}")
-    if is_stale(tip, request.at):
-        if tip.mutating:
-            raise _unknown(tip, claim, f"begun, {state} since {tip.at}, no result")
-        return  # superseded: it stops at its next push
+    if lock == "unknown":
+        found = f"ended {state} at {tip.at}" if state in TERMINAL else f"begun, {state} since {tip.at}, no result"
+        raise _unknown(tip, claim, found)
     if claim.incident == asked and not request.drill:
         raise Duplicate(
             "lock.duplicate",
@@ -193,6 +190,17 @@ def _position(tip: Tip, request: ClaimRequest) -> None:
         f"position {needed}",
         "decide for the move that fits",
     )
+
+
+def lock_of(tip: Tip, at: str) -> Lock:
+    """Return who holds the lock at that time. An open claim that went silent before it changed anything stops at its next push."""
+    if tip.claim is None:
+        return "free"
+    if (tip.state or State.CLAIMED) in TERMINAL:
+        return "unknown" if waits_for_settlement(tip) else "free"
+    if is_stale(tip, at):
+        return "unknown" if tip.mutating else "free"
+    return "held"
 
 
 def is_stale(tip: Tip, at: str) -> bool:

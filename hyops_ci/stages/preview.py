@@ -10,17 +10,15 @@ import platform
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci import files
 from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.logins import as_without_switch, logins, without_logins
-from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
@@ -28,8 +26,7 @@ from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFa
 from hyops_ci.contracts.plan import Command, Plan
 from hyops_ci.evidence.conclusions import STAND_IN_VERSION
 from hyops_ci.execution.command import Runtime
-from hyops_ci.execution.records import MAX_FILE
-from hyops_ci.files import UnsafeFile, only_root_writes
+from hyops_ci.files import only_root_writes
 from hyops_ci.hyops_access.own import OwnAccess
 from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay
 from hyops_ci.identity.oidc_request import job_identity
@@ -39,6 +36,7 @@ from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.host_needs import disks_of
+from hyops_ci.stages.module_specs import effective
 from hyops_ci.stages.planned_run import PlannedRun
 
 PRESENT = "present-at-the-authority"
@@ -166,19 +164,6 @@ def behind_job_hook(context: RunContext) -> bool:
     """
     hook = context.environ.get(JOB_HOOK, "")
     return not context.job.on_github or (hook.startswith("/") and Path(hook).is_file() and only_root_writes(Path(hook)))
-
-
-def effective(document: Any, overlay_sha256: str, core_root: Path) -> EffectiveBlueprint:
-    """Return the overlay merged over the module specs of the HyOps in `core_root`."""
-    bare = read_blueprint(document, overlay_sha256)
-    specs = {}
-    for module_ref in {step.module_ref for step in bare.steps}:
-        path = core_root / "modules" / module_ref / "spec.yml"
-        # What is no file that can be read counts as missing: a gate says so.
-        with suppress(OSError, UnsafeFile):
-            content = files.read(path, MAX_FILE, follow=True)
-            specs[module_ref] = (read_yaml(content, str(path)), digest_bytes(content))
-    return read_blueprint(document, overlay_sha256, specs)
 
 
 def command_of(plan: Plan, name: str) -> Command:

@@ -22,8 +22,9 @@ from hyops_ci.execution.kept_journals import last_word
 from hyops_ci.ledger.succession import later
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning.case import GateResults
+from hyops_ci.stages.module_specs import effective
 from hyops_ci.stages.planned_run import CheckedRun, PlannedRun
-from hyops_ci.stages.preview import behind_job_hook, effective, hyops_access, identity_of
+from hyops_ci.stages.preview import behind_job_hook, hyops_access, identity_of
 
 SETTLEMENT: Final = "settlement.json"
 NOT_ASKED: Final = "not asked"

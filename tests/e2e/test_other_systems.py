@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAPTOP = ("approve", "config", "dispatch", "environment", "evidence", "init", "ledger", "runner", "validate")
+LAPTOP = ("approve", "config", "dispatch", "environment", "evidence", "init", "ledger", "status", "validate")
 LOAD = """
 import ast, importlib, inspect, sys
 sys.path.insert(0, sys.argv[1])
@@ -33,7 +33,7 @@ def test_a_command_loads_without_the_modules_that_only_linux_has(command: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["approve", "dispatch", "evidence", "init"])
+@pytest.mark.parametrize("name", ["approve", "dispatch", "evidence", "init", "runner"])
 def test_a_command_passes_its_own_tests_there(name: str) -> None:
     plugin = ("-p", "tests.support.other_system", "-p", "no:cacheprovider", "-q", "--no-header")
     command = [sys.executable, "-m", "pytest", *plugin, f"tests/unit/cli/test_{name}.py"]

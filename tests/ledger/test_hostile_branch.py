@@ -16,7 +16,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger import git_history, git_process
 from hyops_ci.ledger.ledger import Ledger
-from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, git, request, signed, subject
+from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, git, on_host, request, signed, subject
 
 REF = f"refs/heads/{BRANCH}"
 BESIDE = [f"refs/heads/a/{REF}", f"refs/heads/{REF}", f"refs/tags/{REF}", f"refs/heads/z/{REF}", f"refs/remotes/{REF}"]
@@ -32,7 +32,7 @@ def test_a_ref_that_ends_like_the_branch_is_another(name: str, made: Ledger, rem
     """It holds the ledger as it was: whoever reads it forgets what has happened since."""
     git(remote, "update-ref", name, REF)
     claim = made.claim(request(1))
-    fresh = on(remote, tmp_path / "fresh-host")
+    fresh = on_host(remote, state_dir=tmp_path / "fresh-host")
     assert fresh.tip().claim == claim
     made.advance(claim, State.FAILED, at=at(1))
     assert fresh.claim(request(2, at=at(2))).epoch == 2, "and what is pushed goes to the branch"

@@ -137,7 +137,13 @@ def plan_of(replay: Replay) -> Plan:
     """The part of a `Plan` that the library's functions use here."""
     return cast(
         "Plan",
-        SimpleNamespace(service=SERVICE, target_site=replay.run.target, env_class=None, exercise="isolated" if replay.run.drill else None),
+        SimpleNamespace(
+            service=SERVICE,
+            target_site=replay.run.target,
+            env_class=None,
+            exercise="isolated" if replay.run.drill else None,
+            point_of_no_return="cutover",
+        ),
     )
 
 

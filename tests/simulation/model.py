@@ -19,6 +19,7 @@ from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.outcome import Outcome
+from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.report.headline import stopped_state
 from hyops_ci.stages.conclude.crashed import WALK, cut_off
@@ -69,6 +70,10 @@ BEAT: Final = "beat"
 """The answer to a process that waits for HyOps: four minutes have passed."""
 
 
+SEEN: Final = Verification((ProbeResult("tcp", "db:5432", True, "TCP db:5432 open", 1),))
+"""What the probes of every run that ends well have seen: a run that nobody saw moves nothing, and waits for a person."""
+
+
 def execute(replay: Replay) -> None:
     """Plan, check and execute of one run, in order as `stages/runner.py` and `stages/execute/stage.py` do."""
     replay.ask(Call("begin"))
@@ -99,6 +104,7 @@ def _recover(replay: Replay, world: RunContext, execution: ExecutionState, part:
     execution.outcome = Outcome(ended.state, (), (), (), ended.moved)
     if ended.state in DONE:
         part.enter(State.VERIFYING)
+        execution.verification = SEEN
     part.enter(ended.state)
 
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: the body of each test runs without what only Linux has, as it would on a laptop with Windows.
+"""A pytest plugin: `hyops-ci` runs without what only Linux has, as it would on a laptop with Windows; the rest of a test is a runner.
 
 `pytest -p tests.support.other_system PATHS`. Python's own `msvcrt` is stood in for by what the system has: its documented behaviour.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import subprocess  # noqa: F401 - loaded before there is an `msvcrt`, by which it would know Windows
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-
-import pytest
 
 MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
 NAMES = (
@@ -78,10 +77,15 @@ def elsewhere() -> Iterator[None]:
 
 
 with elsewhere():  # what is read of `os` when it is loaded
-    import hyops_ci.portable  # noqa: F401
+    from hyops_ci.cli import app
+
+_there = app.main
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+def main(argv: list[str] | None = None) -> None:
+    """The command line on the other system."""
     with elsewhere():
-        return (yield)
+        _there(argv)
+
+
+app.main = main

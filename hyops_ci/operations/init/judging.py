@@ -21,8 +21,8 @@ from hyops_ci.intake.decision import Intake
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, run_gates
+from hyops_ci.stages.module_specs import effective
 from hyops_ci.stages.plan.inputs import read_overlay, secret_refs
-from hyops_ci.stages.preview import effective
 
 ELSEWHERE: Final = ("config.ref", "decision.", "approval.")
 """Plan gates, by the beginning of their ids, whose answer is GitHub's or the decision's."""

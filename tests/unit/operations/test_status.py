@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.cli.app import main
+from hyops_ci.config.file import read_config
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Exit, Fault
+from hyops_ci.ledger.git_store import create_repository
+from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.vouching import Vouchers
+from hyops_ci.operations.status import ServiceStatus, status
+from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, at, request
+from tests.support.github.fixture import github_fake
+from tests.support.github.server import FakeGitHub
+
+__all__ = ["github_fake"]
+
+CONFIG = """
+services:
+  pg-ha/prod:
+    failover: {lane: gcp, blueprint: dr/x@v1}
+    failback: {lane: onprem, blueprint: dr/y@v1}
+"""
+SIGNED = """
+approvals: {channels: [signed], quorum: 2, approvers: {jonas: "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="}}
+"""
+NOW = START + timedelta(days=3)
+
+
+def config_of(text: str = CONFIG) -> DispatchConfig:
+    return read_config(text.encode(), "dr-dispatch.yml")[0]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    made = Ledger(MemoryStore(), SERVICE)
+    made.init("onprem", at(-60))
+    made.vouchers = Vouchers(lambda: NOW, home_site="onprem")
+    return made
+
+
+def seen(ledger: Ledger, *, minutes: float | None = None) -> ServiceStatus:
+    [found] = status(config_of(), lambda _: ledger, NOW if minutes is None else START + timedelta(minutes=minutes), None)
+    return found
+
+
+def end(ledger: Ledger, state: State, **move: Any) -> None:
+    claim = ledger.claim(request())
+    ledger.advance(claim, State.EXECUTING, at=at(1), mutating=True)
+    ledger.advance(claim, state, at=at(2), **move)
+
+
+def test_a_service_of_which_nothing_was_ever_asked(ledger: Ledger) -> None:
+    found = seen(ledger)
+    assert found.exit_code == 0
+    assert found.lines() == [
+        "ok    pg-ha/prod  serves from onprem (primary), lock free, epoch 0",
+        "      last run   never",
+        "      last drill never",
+        f"      vouched    {ledger.vouched().line}",
+        "      approvers  the reviewers of environment dr-prod: not asked, no token",
+        "      readiness  not measured: no check is kept between runs; hyops-ci doctor looks now",
+    ]
+
+
+def test_a_lock_that_a_run_holds_and_one_that_a_person_must_settle(ledger: Ledger) -> None:
+    claim = ledger.claim(request())
+    held = seen(ledger, minutes=5)
+    assert (held.lock, held.exit_code, held.lines()[0]) == (
+        "held",
+        0,
+        "warn  pg-ha/prod  serves from onprem (primary), lock held by run 1001-1: CLAIMED since 2026-11-23T03:00:00Z",
+    )
+    assert seen(ledger, minutes=15).lock == "free", "it went silent before it changed anything"
+    ledger.advance(claim, State.EXECUTING, at=at(1), mutating=True)
+    lost = seen(ledger, minutes=30)
+    assert (lost.lock, lost.exit_code) == ("unknown", Exit.CONFLICT)
+    assert lost.lines()[0] == (
+        "FAIL  pg-ha/prod  serves from onprem (primary), UNKNOWN since run 1001-1 (EXECUTING at 2026-11-23T03:01:00Z): "
+        "look which site serves, then settle"
+    )
+
+
+@pytest.mark.parametrize(("drill", "name"), [(False, "last_run"), (True, "last_drill")])
+def test_the_last_run_and_the_last_drill_that_ended(drill: bool, name: str, ledger: Ledger) -> None:
+    claim = ledger.claim(request(drill=drill))
+    ledger.advance(claim, State.FAILED, at=at(2), bundle_sha256="sha256:" + "a" * 64)
+    found = seen(ledger)
+    assert getattr(found, name) == "run 1001-1 failover, FAILED 2026-11-23T03:02:00Z, 2 d ago"
+    assert [found.last_run, found.last_drill].count("never") == 1
+
+
+def test_one_ledger_that_does_not_answer_hides_no_other(ledger: Ledger) -> None:
+    def opened(service: str) -> Ledger:
+        if service == "web/prod":
+            raise Fault("ledger.unreachable", "the ledger does not answer", exit_code=Exit.UNAVAILABLE, found="silence", fix="wait")
+        return ledger
+
+    both = config_of(CONFIG + "  web/prod:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n")
+    first, second = status(both, opened, NOW, None)
+    assert (first.exit_code, second.exit_code) == (0, Exit.UNAVAILABLE)
+    assert second.lines()[:3] == [
+        "FAIL  web/prod  not known",
+        "      ledger     the ledger does not answer; silence",
+        "      fix        wait",
+    ]
+    assert second.document()["serves"] is None
+
+
+def test_what_nobody_vouches_for_is_shown_as_that(ledger: Ledger) -> None:
+    end(ledger, State.FAILED)
+    ledger.vouchers = Vouchers(lambda: NOW, {"gcp": "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="}, home_site="onprem")
+    found = seen(ledger)
+    assert (found.exit_code, found.last_run, found.vouched) == (Exit.CONFLICT, "", "")
+    assert found.trouble is not None
+    assert found.trouble.gate == "ledger.unvouched"
+    assert "serves from onprem" in found.lines()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        (SIGNED, "2 of jonas by signature"),
+        (
+            SIGNED.replace("[signed]", "[environment, signed]"),
+            "the reviewers of environment dr-prod: not asked, no token; or 2 of jonas by signature",
+        ),
+    ],
+)
+def test_who_may_approve(text: str, who: str, ledger: Ledger) -> None:
+    [found] = status(config_of(CONFIG + text), lambda _: ledger, NOW, None)
+    assert found.approvers == who
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`hyops-ci status` in a checkout whose config names its ledger."""
+    create_repository(tmp_path / "ledger.git")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "checkout" / ".github").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout")
+    Path(".github/dr-dispatch.yml").write_text(f"{CONFIG}ledger: {{repository: {tmp_path}/ledger.git}}\n")
+
+    def call(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    return call
+
+
+def test_the_command(run: Callable[..., tuple[int, str]]) -> None:
+    code, out = run("status")
+    assert (code, "ledger.missing" in out or "has no ledger" in out) == (5, True)
+    run("ledger", "init", "--all")
+    code, out = run("status", "--format", "json")
+    [found] = json.loads(out)
+    assert (code, found["serves"], found["lock"], found["last_run"]) == (0, "onprem", "free", "never")
+
+
+def test_reviewers_are_those_of_github(
+    run: Callable[..., tuple[int, str]], github_fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = github_fake.add_repository("acme/recovery")
+    repository.protect()
+    run("ledger", "init", "--all")
+    monkeypatch.setenv("GITHUB_API_URL", github_fake.url)
+    monkeypatch.setenv("GH_REPO", "acme/recovery")
+    monkeypatch.setenv("GH_TOKEN", github_fake.add_token("actions: read", "metadata: read"))
+    code, out = run("status")
+    assert (code, "approvers  environment dr-prod: dr-prod does not exist" in out) == (0, True)
