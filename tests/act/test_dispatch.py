@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import tarfile
@@ -111,6 +112,60 @@ def test_a_failing_step_stops_before_clients_move_and_frees_the_lock(site: Site)
     assert "postgresql_restore" in sealed["result.json"]["headline"]
     tip = site.ledger().tip()
     assert (tip.position, tip.epoch, tip.state) == ("primary", 1, State.FAILED)
+
+
+@pytest.mark.timeout(900)  # two runs
+def test_a_probe_that_fails_is_an_end_of_its_own_and_keeps_the_lock(site: Site) -> None:
+    """HyOps ends well, and nothing listens where the service should be: amber, exit 13, and nobody starts a second run over it."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{nobody.getsockname()[1]}"
+        site.config["verification"] = {SERVICE: [{"kind": "tcp", "target": target, "hold": "PT1S", "timeout": "PT1S"}]}
+        site.write_config()
+        ended = site.start("the service does not answer", decision("inc-4242-does-not-answer"))
+    assert (ended.jobs["execute"], ended.jobs["conclude"]) == ("failure", "success"), ended.log()
+    assert (ended.answers["outcome"], ended.answers["exit_code"]) == ("NOT_PROVEN", "13"), ended.log()
+    result = bundle(site, ended, "NOT_PROVEN")["result.json"]
+    assert result["headline"].startswith(f"NOT PROVEN: HyOps says that {SERVICE} is at gcp; {target}: not there within 1 s")
+    assert result["refusal"]["gate"] == "verification.failed"
+    for text in ("\n".join(ended.said["execute"]), "\n".join(ended.said["conclude"])):
+        assert result["headline"] in text
+        assert "action=settle" in text
+        assert "NEW run" not in text
+    tip = site.ledger().tip()
+    assert (tip.position, tip.serves, tip.state) == ("primary", "onprem", State.NOT_PROVEN)
+    again = site.start("the same incident again", decision("inc-4242-once-more"))
+    assert (again.answers["outcome"], again.answers["exit_code"]) == ("BLOCKED", "5"), again.log()
+    assert bundle(site, again, "BLOCKED")["refusal.json"]["gate"] == "lock.unknown"
+
+
+@pytest.mark.timeout(600)
+def test_a_cutover_that_fails_sends_nobody_into_a_new_run(site: Site) -> None:
+    site.double.script(steps={"postgresql_dns_cutover": {"do": "fail"}})
+    failed = site.start("step postgresql_dns_cutover fails", decision("inc-4242-the-cutover-fails"))
+    assert (failed.answers["outcome"], failed.answers["exit_code"]) == ("FAILED", "9"), failed.log()
+    result = bundle(site, failed, "FAILED")["result.json"]
+    assert result["headline"].startswith("STOPPED after clients moved: step 5/6 postgresql_dns_cutover failed after ")
+    assert result["refusal"]["found"].startswith(
+        "left: gcp_pg_vms postgresql_restore postgresql_backup_config done, postgresql_dns_cutover failed, 1 skipped, 1 not begun; log "
+    )
+    said = "\n".join(failed.said["execute"])
+    assert "cause    hyops.failed (exit 9): step postgresql_dns_cutover failed" in said
+    assert "action=settle" in said
+    assert "NEW run" not in said
+    assert site.ledger().tip().past_no_return
+
+
+@pytest.mark.timeout(600)
+def test_without_a_probe_it_is_hyops_word_and_the_position_stays(site: Site) -> None:
+    site.config["verification"] = {SERVICE: []}
+    site.write_config()
+    ended = site.start("nothing is probed", decision("inc-4242-nothing-is-probed"))
+    assert (ended.answers["outcome"], ended.answers["exit_code"]) == ("COMPLETED_WITH_EXCEPTIONS", "0"), ended.log()
+    result = bundle(site, ended, "COMPLETED_WITH_EXCEPTIONS")["result.json"]
+    assert f"HyOps says that {SERVICE} is at gcp since " in result["headline"]
+    assert "serves from" not in result["headline"]
+    assert (site.ledger().tip().position, site.ledger().tip().serves) == ("primary", "onprem")
 
 
 def decision(decision_id: str) -> dict[str, str]:

@@ -108,3 +108,26 @@ def test_probes_that_say_something_else(sealed: Bundles) -> None:
 
 def test_decision_raw_is_the_one_that_was_read(sealed: Bundles) -> None:
     assert not verify(forged(sealed("denied"), [{"file": "decision.raw", "append": " "}])).ok
+
+
+def test_a_probe_that_failed_is_not_talked_away(sealed: Bundles) -> None:
+    """A run that is not proven stays so, whatever its probes are made to say afterwards."""
+    for text in ("[]", '[{"kind": "tcp", "target": "x", "proven": true, "text": "TCP x open"}]'):
+        problems = verify(forged(sealed("failed-probe"), [{"file": "probes.json", "text": text}])).problems
+        assert "NOT_PROVEN, with 0 failed probes" in problems
+    hidden = verify(forged(sealed("failed-probe"), [{"file": "result.json", "merge": {"not_proven": []}}])).problems
+    assert "result.json: not_proven lacks a probe that failed" in hidden
+
+
+@pytest.mark.parametrize(
+    ("headline", "believed"),
+    [
+        ("RECOVERED, 4 deviations  pg-ha/lab serves from gcp since 03:31:58Z", False),
+        ("RECOVERED, 4 deviations  HyOps says that pg-ha/lab is at gcp since 03:31:58Z; no probe has seen it", True),
+    ],
+)
+def test_nobody_says_that_a_service_serves_which_no_probe_saw(sealed: Bundles, headline: str, believed: bool) -> None:
+    changes = [{"file": "probes.json", "text": "[]"}, {"file": "result.json", "merge": {"proven": [], "headline": headline}}]
+    problems = verify(forged(sealed("recovered"), changes)).problems
+    said = "result.json: the headline says that the service serves, and nothing but HyOps' word shows it"
+    assert (said not in problems) is believed

@@ -63,6 +63,8 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
         "UNKNOWN: look before you touch. cut off inside step 5/6 postgresql_dns_cutover",
         ("primary", "onprem", 0, 1, S.INDETERMINATE),
     ),
+    "settled": (S.SETTLED, 0, "SETTLED", ("failed_over", "gcp", 1, 1, None)),
+    "silent-runner": (S.NO_RUNNER, 7, "REFUSED runner.silent (exit 7): no runner took the job in 120 s", UNTOUCHED),
     "duplicate": (S.DUPLICATE, 0, "ALREADY HANDLED by run local-", GONE_OVER),
     "failback": (S.COMPLETED_WITH_EXCEPTIONS, 0, "RECOVERED, ", ("primary", "onprem", 2, 2, S.COMPLETED_WITH_EXCEPTIONS)),
     "hold": (S.RECORDED, 0, "RECORDED", UNTOUCHED),
@@ -113,7 +115,7 @@ def is_proven(rehearsal: Rehearsal, scenario: str) -> None:
     report = Path(rehearsal.said["report"]).read_text(encoding="utf-8")
     files = read_files(rehearsal.bundle)
     assert json.loads(files["result.json"])["outcome"] == rehearsal.said["outcome"]
-    checked = "check.json" in files
+    checked = "check.json" in files and scenario != "settled"  # a settlement asks no HyOps
     assert rehearsal.said["stand_in"] is checked
     if checked:
         assert "STAND-IN" in report.upper()

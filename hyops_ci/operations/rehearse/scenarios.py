@@ -18,17 +18,22 @@ from hyops_ci.approvals.request import answer
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.run import State
+from hyops_ci.contracts.plan import Plan
+from hyops_ci.contracts.run import RefusalRecord, State
+from hyops_ci.intake.form import Form
 from hyops_ci.operations.break_glass import conclude_here
 from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, endpoint, set_up
 from hyops_ci.parsing.documents import json_object
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check.stage import check
-from hyops_ci.stages.conclude.stage import Conclusion
+from hyops_ci.stages.conclude.stage import Conclusion, conclude
 from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.execute.stage import execute
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask, plan
+from hyops_ci.stages.watch.queue import LIMIT, ExpectedJob, Poll, Progress, Verdict, begin
+from hyops_ci.stages.watch.refusals import refusal_for
+from hyops_ci.stages.watch.stage import Watched
 
 RESTORE: Final = "postgresql_restore"
 DNS: Final = "postgresql_dns_cutover"
@@ -52,6 +57,11 @@ class Scenario:
 
     service_answers: bool = True
     """Whether the recovered service takes connections."""
+
+    silent: bool = False
+    """Whether no runner takes the check."""
+    serves: str = ""
+    """The site that serves, where the last run settles it."""
 
     @property
     def scripted(self) -> bool:
@@ -87,6 +97,13 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "failed-probe": Scenario("HyOps is done, and the service does not answer", service_answers=False),
     "cancelled-late": Scenario("a person cancels when HyOps is done", at="HyOps says that it is done", then=_cancel),
     "indeterminate": Scenario("cut off inside the DNS step", prepare=lambda site: site.script({DNS: {"cut_off": True}})),
+    "settled": Scenario(
+        "cut off inside the DNS step, then people say that gcp serves",
+        actions=("failover", "settle"),
+        prepare=lambda site: site.script({DNS: {"cut_off": True}}),
+        serves="gcp",
+    ),
+    "silent-runner": Scenario("no runner takes the check", silent=True),
     "duplicate": Scenario("the same incident under a new id", actions=("failover", "failover")),
     "failback": Scenario("back home after a failover", actions=("failover", "failback")),
     "hold": Scenario("the decision is to wait", actions=("hold",)),
@@ -115,9 +132,12 @@ def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path |
 def one_run(site: Site, folder: Path, decision: bytes, scenario: Scenario) -> Conclusion:
     """Plan, check, approve, execute, conclude: one decision as far as it gets."""
     world, run = site.world(), RunDir(folder / "run")
-    end = plan(Ask(site.repository, decision), run, world)
+    form = Form("settle", site.service, "dig and psql show it (rehearsal)", serves=scenario.serves)
+    end = plan(Ask(site.repository, form=form) if scenario.serves else Ask(site.repository, decision), run, world)
     if end.state is State.PLANNED:
         site.say("planned: {lane} -> {runner_ref}".format_map(run.read_json("plan.json")))
+        if scenario.silent:
+            return conclude(run, world, evidence=None, digest="", results={"check": "cancelled"}, watches=(nobody_came(run),))
         end = check(run, world)
     approvals = ""
     if end.state is State.CHECKED:
@@ -128,6 +148,22 @@ def one_run(site: Site, folder: Path, decision: bytes, scenario: Scenario) -> Co
     if approvals:
         execute(run, with_event(world, scenario, site), approvals)
     return conclude_here(run, world)
+
+
+def nobody_came(run: RunDir) -> Watched:
+    """Return what the watch of a check says that stays in the queue; on GitHub it waits two minutes for that."""
+    planned = run.read_model("plan.json", Plan)
+    expected = ExpectedJob(job="Check", attempt=1, labels=planned.runs_on, names=planned.runner_names)
+    progress, last = Progress(begin(0), verdict=Verdict.MISSING), Poll(LIMIT, ())
+    refusal = refusal_for(progress, expected, last, planned.runner_ref, planned.lane)
+    return Watched(
+        watched="check",
+        verdict=Verdict.MISSING,
+        job=expected.job,
+        attempt=1,
+        waited_seconds=LIMIT,
+        refusal=RefusalRecord.of(refusal) if refusal else None,
+    )
 
 
 def approve(site: Site, run: RunDir, verdict: str) -> str:
