@@ -79,3 +79,19 @@ def test_the_commands_are_listed(checkout: Path, arguments: list[str], code: int
     done = dev(checkout, *arguments)
     assert done.returncode == code
     assert all(f"./dev {name}" in done.stdout for name in ("rehearse", "test", "lint", "bench", "run"))
+
+
+def test_a_command_runs_in_the_folder_that_it_was_called_from(checkout: Path) -> None:
+    """Such as `hyops-ci init`: its files belong into the repository of who calls it."""
+    stub, elsewhere = checkout / "stub", checkout / "elsewhere"
+    for folder in (stub / "bin", stub / "lib", elsewhere):
+        folder.mkdir(parents=True)
+    (stub / "bin" / "python").write_text('#!/bin/bash\nif [ "$1" = -m ]; then exit 0; fi\ncd "${0%/*}/../lib" && pwd\n')
+    (stub / "bin" / "uv").write_text("#!/bin/bash\n")
+    for tool in (stub / "bin").iterdir():
+        tool.chmod(0o755)
+    python = fake_python(checkout, f'cp -r {stub} "$3"')
+    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": str(python)}
+    command = ["bash", "../dev", "run", "pwd"]
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, str(elsewhere)), done.stderr
