@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import checkout_option, form_options, format_option
 from hyops_ci.intake.form import Form
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.host_trust import HostTrust
 
 
 @click.command("run")
@@ -40,6 +44,7 @@ def command(
     from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import say, show_conclusion
     from hyops_ci.cli.shell import shell_context
+    from hyops_ci.contracts.run import State
     from hyops_ci.operations.break_glass import break_glass, require_trust
     from hyops_ci.stages.plan.stage import Ask
 
@@ -50,7 +55,25 @@ def command(
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
     ended = break_glass(ask, place, world)
     say(f"the run's folder: {place}")
+    for line in commands_to_go_on(place / "run", trust) if ended.result.outcome is State.UNSIGNED else ():
+        say(line)
     return show_conclusion(ended, output)
+
+
+def commands_to_go_on(folder: Path, trust: HostTrust) -> list[str]:
+    """Return the commands with which approvers answer what was asked, and the run goes on. Files may be carried to the approvers."""
+    from hyops_ci.contracts.approval import ApprovalRequest, Person
+    from hyops_ci.stages.handover import RunDir
+    from hyops_ci.text import shell
+
+    request, decision = folder / "request.json", folder / "decision.json"
+    asking = RunDir(folder).read_model(request.name, ApprovalRequest).requesters
+    people = [each.login for each in trust.approvers if each.key and not Person(login=each.login, id=each.id).among(asking)]
+    answers = [(login, shell("{}", f"{login}.json")) for login in people[:2]]
+    lines = ["each approver, with their own key:"]
+    lines += [shell("  hyops-ci approve --request {} --key <key of {}> > ", request, login) + file for login, file in answers]
+    given = "".join(f" --approval {file}" for _, file in answers)
+    return [*lines, "then:", shell("  hyops-ci run --decision {}", decision) + given]
 
 
 def _joined(paths: tuple[Path, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from hyops_ci.approvals.request import answer
 from hyops_ci.cli import github_job
 from hyops_ci.cli.app import main
 from hyops_ci.cli.github_job import host_trust
+from hyops_ci.cli.run import commands_to_go_on
 from hyops_ci.contracts.approval import ApprovalRequest, Person
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.run import State
@@ -310,6 +312,33 @@ def test_the_command_from_ask_to_recovery(runner: Runner, monkeypatch: pytest.Mo
     code, said = run_command(*words, *signed, "--folder", tmp_path / "second")
     ended = json.loads(said)
     assert (code, ended["outcome"], ended["evidence_valid"]) == (0, "COMPLETED_WITH_EXCEPTIONS", True)
+
+
+def test_the_commands_that_an_unsigned_run_prints_carry_it_on(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Pasted as they are printed, with the keys in their places: two answers, and the run goes on."""
+    trust = runner.world().trust
+    assert trust is not None
+    monkeypatch.setattr(github_job, "host_trust", lambda: trust)
+    monkeypatch.setenv("HOME", str(runner.site.runner))
+    monkeypatch.chdir(tmp_path)
+    asked = tmp_path / "asked.json"
+    asked.write_bytes(example_decision("failover", runner.site.clock, 1))
+    code, _ = run_command("--decision", asked, "--checkout", runner.site.repository, "--folder", tmp_path / "first")
+    assert code == 6
+    lines = [line.strip() for line in commands_to_go_on(tmp_path / "first" / "run", trust)]
+    approving, going_on = [line for line in lines if "approve" in line.split()[:2]], lines[-1]
+    assert len(approving) == 2
+    for line in approving:
+        command, _, file = line.partition(" > ")
+        login = file.removesuffix(".json")
+        words = shlex.split(command.replace(f"<key of {login}>", str(runner.key(login))))
+        with CliRunner().isolation(input="y\n") as (out, err, _), pytest.raises(SystemExit) as ended:
+            main([*words[1:], "--yes"])  # no terminal here to ask on
+        assert not ended.value.code, err.getvalue()
+        (tmp_path / file).write_bytes(out.getvalue())
+    words = shlex.split(going_on)
+    code, said = run_command(*words[2:], "--checkout", runner.site.repository, "--folder", tmp_path / "second")
+    assert (code, json.loads(said)["outcome"]) == (0, "COMPLETED_WITH_EXCEPTIONS")
 
 
 def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
