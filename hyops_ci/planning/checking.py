@@ -10,6 +10,7 @@ from hyops_ci.contracts.facts import CheckFacts
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.case import CheckCase, GateResults
+from hyops_ci.planning.steps import newest_set
 
 
 def report(case: CheckCase, answers: GateResults, *, run_id: str, checked_at: str) -> Check:
@@ -93,7 +94,7 @@ def _restore_point(plan: Plan) -> Measured:
         return Measured(reason="nothing is restored")
     if plan.restore_point != "latest":
         return Measured(value=plan.restore_point)
-    return Measured(reason="the newest label is read by HyOps at restore time")
+    return Measured(reason=f"{newest_set(plan)}: HyOps reads it at restore time")
 
 
 def _restores(plan: Plan) -> bool:

@@ -13,12 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from hyops_ci.contracts.facts import ASSERTIONS, GUARDS, RESTORE_PIN, EffectiveBlueprint, EffectiveStep
-from hyops_ci.contracts.plan import Guard, PlannedStep, StepClass
+from hyops_ci.contracts.facts import ASSERTIONS, GUARDS, RESTORE_PIN, EffectiveBlueprint, EffectiveStep, canonical_ref
+from hyops_ci.contracts.plan import Guard, Plan, PlannedStep, StepClass
 
 READ_ACTIONS: Final = frozenset({"validate", "plan"})
 READ_MODES: Final = frozenset({"status", "assess"})
 COMMIT_MODES: Final = frozenset({"promote", "cutover", "switchover", "failover"})
+BACKUPS: Final = "platform/postgresql-ha-backup"
+"""The module whose state names the newest backup set (HyOps `runtime/module_state_contracts.py`)."""
 _FENCED: Final = re.compile(rf"^{ASSERTIONS}\..*(fenc|isolated|powered_?off|switched_?off|shut_?down|stopped|offline)")
 _ORDER: Final = (StepClass.READ, StepClass.MUTATE, StepClass.COMMIT)
 
@@ -39,6 +41,13 @@ def step_class(step: EffectiveStep, overrides: Mapping[str, str] | None = None) 
 def restores(step: EffectiveStep) -> bool:
     """Whether the step puts data back from a backup."""
     return step.inputs.get("apply_mode") == "restore"
+
+
+def newest_set(plan: Plan) -> str:
+    """Which backup `latest` means for the restores of a plan, in words: HyOps asks no repository, but the state of the last backup run."""
+    refs = (ref for step in plan.steps if step.restores for ref in step.state_refs)
+    states = dict.fromkeys(ref for ref in refs if canonical_ref(ref).partition("#")[0] == BACKUPS)
+    return f"the newest set that {' and '.join(states)} knew when it last ran" if states else "the newest set"
 
 
 def planned_steps(blueprint: EffectiveBlueprint, overrides: Mapping[str, str] | None = None) -> tuple[PlannedStep, ...]:

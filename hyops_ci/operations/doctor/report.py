@@ -17,6 +17,7 @@ from hyops_ci.ledger.rules import DONE
 from hyops_ci.operations.prepare.environment import SETUP, PreparedState
 from hyops_ci.planning.case import GateResults
 from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
+from hyops_ci.planning.steps import newest_set
 
 Status = Literal["ok", "warn", "FAIL"]
 T = TypeVar("T")
@@ -166,7 +167,7 @@ def probe_line(report: Diagnosis, plan: Plan) -> None:
 
 def backup_set(plan: Plan) -> str:
     """Return what would be restored. Which backups the repository has is not known before HyOps reads it: that is a warning."""
-    named = "the newest one" if plan.restore_point == "latest" else f"{plan.restore_point}, as named"
+    named = newest_set(plan) if plan.restore_point == "latest" else f"{plan.restore_point}, as named"
     return f"{named}; labels of the repository are not readable here, HyOps reads them at restore time"
 
 

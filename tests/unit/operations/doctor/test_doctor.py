@@ -113,7 +113,10 @@ def test_all_is_well(site: Site) -> None:
     assert lines == [
         "ok    overlay     committed = on runner, 0 CHANGE_ME inputs, guards closed",
         "ok    restore     would run: postgresql_restore",
-        "warn  backup set  the newest one; labels of the repository are not readable here, HyOps reads them at restore time",
+        (
+            "warn  backup set  the newest set that platform/postgresql-ha-backup knew when it last ran; "
+            "labels of the repository are not readable here, HyOps reads them at restore time"
+        ),
         "ok    probes      tcp 127.0.0.1:5432",
         f"warn  host        does not pin its callers (trust.json); HyOps runs as {getuser()}, the user of hyops-ci (SECURITY.md)",
         "ok    host        prepared by root: job-started hook, environment 0123",

@@ -180,12 +180,12 @@ def test_the_last_drill(history: tuple[Tip, ...], line: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("latest", "the newest one; labels of the repository are not readable here"),
+        ("latest", "the newest set; labels of the repository are not readable here"),
         ("20261123-020003F", "20261123-020003F, as named; labels of the repository are not readable here"),
     ],
 )
 def test_the_backup_set(wanted: str, text: str) -> None:
-    assert backup_set(SimpleNamespace(restore_point=wanted)).startswith(text)  # type: ignore[arg-type]
+    assert backup_set(SimpleNamespace(restore_point=wanted, steps=())).startswith(text)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (86400 * 3 + 5, "3 d")])
