@@ -85,7 +85,12 @@ class DispatchError(Exception):
 
     def lines(self) -> list[str]:
         """The whole text, in the form of the product's refusals."""
-        rows = (("found", self.found), ("expected", self.expected), ("fix", self.fix), ("docs", self.docs))
+        rows = (
+            ("found", self.found),
+            ("expected", self.expected),
+            ("fix", self.fix),
+            ("docs", f"hyops-ci docs {self.docs}" if self.docs else ""),
+        )
         return [self.title(), *(f"  {name:<8} {text}" for name, text in rows if text)]
 
     def to_json(self) -> dict[str, object]:

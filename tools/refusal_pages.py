@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -15,7 +16,7 @@ from hyops_ci.errors import Exit
 from hyops_ci.github.api.errors import error_table as github_refusals
 from hyops_ci.planning.case import GateOutcome, load
 from tools.markdown import cell, section_link
-from tools.refusal_sites import Site, by_gate, sites, texts
+from tools.refusal_sites import Scope, Site, by_gate, sites, texts
 
 PACKAGE: Final = Path(__file__).resolve().parents[1] / "hyops_ci"
 SETUP: Final = PACKAGE.parent / "actions" / "setup" / "setup.sh"
@@ -121,10 +122,53 @@ def _of_gates() -> Iterator[Site]:
     failure = next(kind for kind in get_args(GateOutcome) if kind is not str).__name__
     for kind, _ in KINDS:
         for gate in load(kind):
-            tree = ast.parse(inspect.getsource(gate.ask))
-            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == failure]
-            says, fixes = (tuple(text for call in calls for text in texts(call.args[place], {})) for place in (0, 3))
-            yield Site(gate.id, (gate.exit_code.name,), says or (f"see: {gate.question}",), fixes, "")
+            says, fixes = _made(gate.ask, failure)
+            yield Site(gate.id, (gate.exit_code.name,), tuple(says) or (f"see: {gate.question}",), tuple(fixes), "")
+
+
+def _made(ask: Callable[..., object], failure: str) -> tuple[list[str], list[str]]:
+    """Return (texts, fixes) of the failures that a gate's function makes, itself or through functions of its module."""
+    module = ast.parse(inspect.getsource(sys.modules[ask.__module__]))
+    functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
+    around: Scope = {
+        node.target.id: (node.value, {})
+        for node in module.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
+    }
+    says: list[str] = []
+    fixes: list[str] = []
+    waiting, seen = [ask.__name__], set()
+    while waiting:
+        name = waiting.pop(0)
+        if name not in functions or name in seen:
+            continue
+        seen.add(name)
+        inside: Scope = {**around, **{target: (value, around) for target, value in _assigned(functions[name])}}
+        calls = [node for node in ast.walk(functions[name]) if isinstance(node, ast.Call)]
+        waiting += [ast.unparse(node.func) for node in calls]
+        for call in calls:
+            if ast.unparse(call.func) == failure:
+                says += texts(call.args[0], inside)
+                fixes += texts(call.args[3], inside) or _returned(call.args[3], functions, inside)
+    return says, fixes
+
+
+def _assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
+
+
+def _returned(node: ast.expr, functions: Mapping[str, ast.FunctionDef], around: Scope) -> list[str]:
+    """Return the texts of a call like `_fix(case, "set it")`: what that function of the module returns, with what it is given."""
+    function = functions.get(ast.unparse(node.func)) if isinstance(node, ast.Call) else None
+    if function is None or not isinstance(node, ast.Call):
+        return []
+    names = [each.arg for each in function.args.args]
+    given: Scope = {name: (value, {}) for name, value in zip(reversed(names), reversed(function.args.defaults), strict=False)}
+    given = {**given, **{name: (value, around) for name, value in zip(names, node.args, strict=False)}}
+    ends = [each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value is not None]
+    return [text for end in ends for text in texts(end, given)]
 
 
 def _of_github() -> Iterator[Site]:

@@ -221,6 +221,8 @@ def texts(node: ast.expr, scope: Scope) -> tuple[str, ...]:
             return (*texts(same, scope), *texts(other, scope))
         case ast.IfExp(body=one, orelse=other):
             return (*texts(one, scope), *texts(other, scope))
+        case ast.BoolOp() | ast.BinOp():
+            return _combined(node, scope)
         case ast.Name(id=name) if name in scope:
             value, around = scope[name]
             return texts(value, around)
@@ -242,6 +244,15 @@ def texts(node: ast.expr, scope: Scope) -> tuple[str, ...]:
             return tuple(text for value in (*values, *arguments[1:]) for text in texts(value, scope))
         case _:
             return ()
+
+
+def _combined(node: ast.BoolOp | ast.BinOp, scope: Scope) -> tuple[str, ...]:
+    """Return the texts of `one or other`, and of `one + other`."""
+    match node:
+        case ast.BoolOp(values=values):
+            return tuple(text for value in values for text in texts(value, scope))
+        case ast.BinOp(left=left, right=right):
+            return tuple(one + other for one, other in product(texts(left, scope), texts(right, scope) or ("{}",)))
 
 
 def _argument(call: ast.Call, name: str, place: int | None) -> ast.expr | None:

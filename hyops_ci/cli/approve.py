@@ -94,6 +94,7 @@ def command(options: ApproveOptions, output: str) -> int:
     if not (place and client and found and into):
         say(f"signed: {verdict} by {login}. Now a new run with this decision and this answer:")
         say("  gh workflow run dr.yml -F decision=@decision.json -f approvals='<the line below>'   (decision.json is in the same artifact)")
+        say("  with GitHub down, on the runner: hyops-ci run --decision decision.json --approval <file of that line>")
         terminal.out(json.dumps([envelope], sort_keys=True, separators=(",", ":")))
         return 0
     status = push_answer(found, envelope, ledger_at(found, place.server, options.ledger), now)

@@ -29,7 +29,8 @@ def require_trust(trust: HostTrust | None) -> HostTrust:
             exit_code=Exit.POLICY,
             found="no /etc/dr-dispatch/trust.json",
             expected="a trust file of root: without GitHub it is all that says who may do what",
-            fix="write it before it is needed (schemas/host-trust.v1.schema.json); now: HyOps by hand, docs/never.md",
+            fix="hyops-ci runner prepare writes it, before it is needed; now: HyOps by hand",
+            docs="github-down.md",
         )
     return trust
 

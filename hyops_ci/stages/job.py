@@ -92,7 +92,14 @@ def read_job(environ: Mapping[str, str]) -> Job:
         )
     number, attempt = environ.get("GITHUB_RUN_ID", ""), environ.get("GITHUB_RUN_ATTEMPT", "1")
     if not (number.isdigit() and attempt.isdigit()):
-        raise Refusal("job.run-id", "GitHub gave no run id", exit_code=Exit.USAGE, found=f"GITHUB_RUN_ID={number!r}", expected="digits")
+        raise Refusal(
+            "job.run-id",
+            "GitHub gave no run id",
+            exit_code=Exit.USAGE,
+            found=f"GITHUB_RUN_ID={number!r}",
+            expected="digits",
+            fix="leave GITHUB_RUN_ID and GITHUB_RUN_ATTEMPT of the job as the runner sets them",
+        )
     event = _event(environ.get("GITHUB_EVENT_PATH", ""))
     repository = event.get("repository")
     default_branch = repository.get("default_branch", "") if isinstance(repository, dict) else ""

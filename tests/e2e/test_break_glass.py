@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -339,6 +340,43 @@ def test_the_commands_that_an_unsigned_run_prints_carry_it_on(runner: Runner, mo
     words = shlex.split(going_on)
     code, said = run_command(*words[2:], "--checkout", runner.site.repository, "--folder", tmp_path / "second")
     assert (code, json.loads(said)["outcome"]) == (0, "COMPLETED_WITH_EXCEPTIONS")
+
+
+def commands_of(page: str) -> list[str]:
+    """The commands of a page's `bash` blocks."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    return [line for block in re.findall(r"```bash\n(.*?)```", text, re.S) for line in block.splitlines()]
+
+
+def test_the_page_for_the_night_command_by_command(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """docs/github-down.md as it is written, for the service of the rehearsal; and the next commands that the first one prints."""
+    ask, sign, recover = commands_of("github-down.md")
+    monkeypatch.setattr(github_job, "host_trust", lambda: runner.world().trust)
+    monkeypatch.setenv("HOME", str(runner.site.runner))
+    monkeypatch.chdir(runner.site.repository)
+
+    def call(line: str) -> tuple[int, str, str]:
+        words = shlex.split(line.replace("pg-ha/prod", "pg-ha/lab").replace("~", str(tmp_path)))
+        words, into = (words[:-2], tmp_path / words[-1]) if ">" in words else (words, None)
+        with CliRunner().isolation() as (out, err, _), pytest.raises(SystemExit) as ended:
+            main(words[1:])
+        if into:
+            into.write_bytes(out.getvalue())
+        return int(ended.value.code or 0), out.getvalue().decode(), err.getvalue().decode()
+
+    code, said, progress = call(ask)
+    assert (code, said.startswith("WAITING FOR A SIGNATURE")) == (6, True), said + progress
+    asked = tmp_path / "inc-4242" / "asked" / "run"
+    assert f"hyops-ci approve --request {asked}/request.json --key" in progress
+    assert f"hyops-ci run --decision {asked}/decision.json --approval" in progress
+    (runner.site.repository / "request.json").write_bytes((asked / "request.json").read_bytes())
+    for login in ("jonas", "priya"):
+        key = sign.replace("~/.config/dr-dispatch/key.pem", str(runner.key(login))).replace("jonas.json", f"{login}.json")
+        assert call(key.replace(" >", " --yes >"))[0] == 0
+    code, said, progress = call(
+        recover.replace("jonas.json", str(tmp_path / "jonas.json")).replace("priya.json", str(tmp_path / "priya.json"))
+    )
+    assert (code, said.startswith("RECOVERED")) == (0, True), said + progress
 
 
 def test_the_command_with_no_ledger_named_is_refused(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LAPTOP = ("approve", "config", "dispatch", "environment", "evidence", "init", "ledger", "status", "validate")
+LAPTOP = ("approve", "config", "dispatch", "docs", "environment", "evidence", "init", "ledger", "status", "validate")
 LOAD = """
 import ast, importlib, inspect, sys
 sys.path.insert(0, sys.argv[1])

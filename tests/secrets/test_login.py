@@ -60,7 +60,7 @@ def test_the_refusal_is_the_products_text(bao: OpenBao) -> None:
         f'  found    role dr-prod: claim "job_workflow_ref" does not match any associated bound claim values; sent {sent}',
         "  expected a bound value that matches what was sent",
         "  fix      vault read auth/jwt/role/dr-prod; add the value sent (docs/vault-role.md); new run",
-        "  docs     vault-role.md",
+        "  docs     hyops-ci docs vault-role.md",
     ]
 
 

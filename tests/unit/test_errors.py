@@ -48,7 +48,7 @@ def test_a_refusal_reads_as_the_product_writes_it() -> None:
         "  found    epoch 7",
         "  expected a person's word",
         "  fix      look, then settle",
-        "  docs     settle.md",
+        "  docs     hyops-ci docs settle.md",
     ]
     assert str(refusal()) == "lock.unknown: an earlier run was cut off"
 

@@ -91,7 +91,7 @@ def test_the_permission_that_is_missing_is_named(github_fake: FakeGitHub, connec
         "  found    GET /repos/acme/dr/environments/dr-prod: HTTP 403, Resource not accessible by integration",
         "  expected a token with actions: read",
         "  fix      grant `actions: read` to the calling job; administration and organization permissions need a GitHub App's token",
-        "  docs     github-api.md",
+        "  docs     hyops-ci docs github-api.md",
     ]
 
 

@@ -149,6 +149,12 @@ def test_every_id_has_an_exit_code_and_a_text() -> None:
     assert [row for row in rows if not row[1].strip() or len(row[2].strip()) < 5] == []
 
 
+def test_every_id_has_what_to_do() -> None:
+    rows = re.findall(r"^\| `([a-z._-]+)` \| [^|]* \| (?:[^|]|\\\|)* \| ((?:[^|]|\\\|)*) \|", refusals_page(DOCS), re.M)
+    assert {row[0] for row in rows} == ids()
+    assert [row[0] for row in rows if len(row[1].strip()) < 5] == []
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_exit_codes_are_named_in_code(path: Path) -> None:
     if path.name == "stand_in.py":  # its exit codes are those of HyOps

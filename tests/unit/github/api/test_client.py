@@ -157,7 +157,7 @@ def test_after_two_minutes_it_is_exit_12_with_the_command_without_github(asking:
         "  found    GET /repos/acme/dr: HTTP 502",
         "  expected an answer within 2 minutes",
         f"  fix      see githubstatus.com, then a new run; {WITHOUT_GITHUB}",
-        "  docs     github-api.md",
+        "  docs     hyops-ci docs github-api.md",
     ]
     assert 85 < sum(time.slept) <= 120
     assert [int(seconds) for seconds in time.slept][:5] == [1, 2, 4, 8, 16]
@@ -259,7 +259,7 @@ def test_a_primary_limit_that_lasts_is_said_at_once(asking: Asking, time: Time) 
         "  found    GET /repos/acme/dr: HTTP 403, API rate limit exceeded; free again at 03:34:31Z",
         "  expected calls left within 2 minutes",
         f"  fix      a new run after that, or a token of its own for this; not waiting, on the runner: {WITHOUT_GITHUB.partition(': ')[2]}",
-        "  docs     github-api.md",
+        "  docs     hyops-ci docs github-api.md",
     ]
     assert (client.calls, time.slept) == (1, [])
     assert (client.rate_limit.remaining, client.rate_limit.limit) == (0, 1000)

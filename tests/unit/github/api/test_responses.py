@@ -187,7 +187,7 @@ PLACE = "/repos/acme/dr/environments/dr-prod"
 )
 def test_every_refusal_word_by_word(answer: Response, lines: list[str]) -> None:
     error = error_for(ENVIRONMENT, answer, PLACE)
-    assert error.lines() == [*lines, "  docs     github-api.md"]
+    assert error.lines() == [*lines, "  docs     hyops-ci docs github-api.md"]
 
 
 def test_an_unanswered_call_word_by_word() -> None:
@@ -196,7 +196,7 @@ def test_an_unanswered_call_word_by_word() -> None:
         "  found    POST /repos/acme/dr/actions/workflows/dr.yml/dispatches: no answer (ReadTimeout)",
         "  expected an answer",
         "  fix      look at the Actions page before asking again",
-        "  docs     github-api.md",
+        "  docs     hyops-ci docs github-api.md",
     ]
 
 
@@ -206,7 +206,7 @@ def test_an_answer_of_another_shape_word_by_word() -> None:
         "  found    GET /repos/acme/dr/actions/runners: no total_count",
         "  expected what docs.github.com/rest describes",
         f"  fix      see that GITHUB_API_URL is GitHub's; with GitHub down, on the runner: {RUN}",
-        "  docs     github-api.md",
+        "  docs     hyops-ci docs github-api.md",
     ]
 
 

@@ -1,0 +1,96 @@
+"""Every `hyops-ci` command that a page or a text of the program names is there, with the options that it is given."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+import hyops_ci
+from hyops_ci.cli.app import COMMANDS, cli
+from hyops_ci.operations import pages
+from tests.e2e.test_other_systems import LAPTOP
+from tests.unit.test_house import tracked
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(hyops_ci.__file__).parent
+PAGES = [path for path in tracked() if path.endswith(".md") and path.split("/")[0] in {"docs", path} and path != "CHANGELOG.md"]
+COMMAND = re.compile(r"hyops-ci (?!(?:from|in|is|may|on|or|runs|yet)\b)([a-z-]+[^`;\n]*)")
+"""The words left out are those with which a sentence about the program goes on."""
+
+
+def named(text: str) -> Iterator[str]:
+    """Yield what follows `hyops-ci` wherever a text names a command, up to the end of the span, line or clause."""
+    yield from (found[1] for found in COMMAND.finditer(re.sub(r"\s*\\\n\s*", " ", text)))
+
+
+@cache
+def of(words: tuple[str, ...]) -> click.Command | None:
+    command: click.Command | None = cli
+    for word in words:
+        command = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+    return command
+
+
+def wrong(said: str) -> str:
+    """Return what is wrong with a command as it is named, or nothing."""
+    words = [word.strip(".,:()'\"|") for word in said.partition(" #")[0].split()]
+    path: tuple[str, ...] = ()
+    while words and re.fullmatch(r"[a-z][a-z-]*", words[0]) and isinstance(of(path), click.Group):
+        path, words = (*path, words[0]), words[1:]
+        if of(path) is None:
+            return f"no command {' '.join(path)}"
+    command = of(path)
+    assert command is not None
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "--version"}
+    unknown = [word for word in words if re.match(r"--[a-z]", word) and word.partition("=")[0] not in known]
+    if path == ("docs",) and words and re.fullmatch(r"[a-z-]+(\.[a-z-]+)*", words[0]):
+        pages.page(words[0])
+    return f"{' '.join(path)} has no {', '.join(unknown)}" if unknown else ""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_commands_of_a_page_are_there(path: str) -> None:
+    assert [found for said in named((ROOT / path).read_text("utf-8")) if (found := wrong(said))] == []
+
+
+def test_commands_that_the_program_names_are_there() -> None:
+    found, seen = [], 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for said in named(node.value):
+                    seen += 1
+                    found += [f"{path.relative_to(PACKAGE)}: {why}" for why in [wrong(said)] if why]
+    assert seen > 60
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("ledger mend --remote x", "no command ledger mend"),
+        ("ledger show --remot x", "ledger show has no --remot"),
+        ("doctor --ledger=x, then", ""),
+        ("approve --request FILE shows the plan", ""),
+        ("lock --all", "no command lock"),
+    ],
+)
+def test_what_is_not_there_is_found(said: str, why: str) -> None:
+    assert wrong(said) == why
+
+
+def test_the_page_of_the_installation_says_what_works_where() -> None:
+    _, everywhere, linux, *_ = (
+        line
+        for line in (ROOT / "docs" / "install.md").read_text("utf-8").partition("## What works where")[2].splitlines()
+        if line.startswith("| ")
+    )
+    portable = {name.partition(" ")[0] for name in re.findall(r"`([a-z -]+)`", everywhere)}
+    assert portable == {*LAPTOP, "runner"}
+    assert {name.partition(" ")[0] for name in re.findall(r"`([a-z -]+)`", linux)} - {"runner"} == set(COMMANDS) - portable
