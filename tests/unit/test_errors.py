@@ -22,6 +22,7 @@ FAMILIES = {
     "INDETERMINATE": 10,
     "EVIDENCE": 11,
     "UNAVAILABLE": 12,
+    "UNPROVEN": 13,
     "CANCELLED": 130,
 }
 

@@ -20,13 +20,17 @@ from tests.unit.test_house import tracked
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(hyops_ci.__file__).parent
 PAGES = [path for path in tracked() if path.endswith(".md") and path.split("/")[0] in {"docs", path} and path != "CHANGELOG.md"]
-COMMAND = re.compile(r"hyops-ci (?!(?:from|in|is|may|on|or|runs|yet)\b)([a-z-]+[^`;\n]*)")
-"""The words left out are those with which a sentence about the program goes on."""
+COMMAND = re.compile(r"(^ *|`)?hyops-ci ([a-z-]+[^`;\n]*)", re.M)
 
 
 def named(text: str) -> Iterator[str]:
-    """Yield what follows `hyops-ci` wherever a text names a command, up to the end of the span, line or clause."""
-    yield from (found[1] for found in COMMAND.finditer(re.sub(r"\s*\\\n\s*", " ", text)))
+    """Yield what follows `hyops-ci` wherever a text names a command, up to the end of the span, line or clause.
+
+    Within a sentence (`what hyops-ci itself reads`) only a word that is a command begins one.
+    """
+    for found in COMMAND.finditer(re.sub(r"\s*\\\n\s*", " ", text)):
+        if found[1] is not None or found[2].split()[0] in COMMANDS:
+            yield found[2]
 
 
 @cache
