@@ -221,6 +221,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
         ) from None
     tip = ledger.settle(
         lambda head: sign_settlement(word(head.commit), private),
+        host_keys=known.host_keys,
         serves=serves,
         home_site=home_site,
         reason=reason,

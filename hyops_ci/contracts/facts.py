@@ -231,6 +231,8 @@ class CheckFacts(Model):
     """Names of the hosts whose signatures in the ledger are believed. None: nobody signs it."""
     unsigned_ledger: str = ""
     """Why this host signs no transition of the ledger that others believe; empty where it does."""
+    unsigned_end: str = ""
+    """Which end of the last run in the ledger no host signed, though hosts sign this ledger; empty where there is none such."""
     job_hook: bool = False
     """Whether this job began behind a job-started hook that only root can change; in a shell there is no job."""
     hyops_version: str

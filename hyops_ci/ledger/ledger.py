@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -11,14 +11,16 @@ from hyops_ci.contracts.approval import Subject
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
-from hyops_ci.errors import DispatchError, Exit, Fault
+from hyops_ci.errors import DispatchError
 from hyops_ci.ledger import pending_approvals, rules, transitions, vouched_history, vouching
+from hyops_ci.ledger.claiming import may_claim
 from hyops_ci.ledger.git_process import absolute
 from hyops_ci.ledger.git_store import GitStore
+from hyops_ci.ledger.host_word import renewed, settled
 from hyops_ci.ledger.last_seen import TipMemory, must_hold
 from hyops_ci.ledger.pending_approvals import AnswerTerms, Asked
-from hyops_ci.ledger.refusals import another_service, busy, ended, exists, missing
-from hyops_ci.ledger.rules import ClaimRequest, Duplicate
+from hyops_ci.ledger.refusals import another_service, busy, ended, exists, missing, no_claim
+from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.succession import later
 from hyops_ci.ledger.vouching import Sign, Vouched, Vouchers
@@ -90,45 +92,52 @@ class Ledger:
         self._keep(head)
         return head
 
-    def head(self) -> Head:
-        """Return the newest commit with its history.
+    def head(self, last: Head | None = None) -> Head:
+        """Return the newest commit with its history, grown from `last`.
 
         Raises Refusal (exit 5) for a missing, older or unrelated branch, and for what nobody vouches for.
         """
-        return self._head()
+        head = self.read(last)
+        if head is None:
+            raise missing(self.branch, self._service)
+        return head
+
+    @property
+    def _host_keys(self) -> Mapping[str, str]:
+        return self.vouchers.host_keys if self.vouchers is not None else {}
 
     @property
     def lacks_key(self) -> bool:
         """Whether hosts sign this ledger, and this process cannot: then it may end a run, and nothing more."""
-        return bool(self.vouchers and self.vouchers.host_keys and self.sign is None)
+        return bool(self._host_keys and self.sign is None)
 
     def vouched(self) -> Vouched:
         """Return who vouches for the newest commit. Raises as `head`; ValueError where nothing says whose word counts."""
-        self._head()
+        self.head()
         if self._vouched is None:
             raise ValueError("a ledger without vouchers")
         return self._vouched
 
     def tip(self) -> Tip:
         """Return the newest tip. Raises as `head`."""
-        return self._head().tip
+        return self.head().tip
 
     def history(self) -> tuple[Tip, ...]:
         """Return every tip, newest first, whoever wrote it."""
-        return self._head().tips
+        return self.head().tips
 
     def vouched_history(self) -> tuple[Tip, ...]:
         """Return the tips that a host vouches for, newest first."""
-        return vouched_history.vouched_tips(self._head(), self.vouchers)
+        return vouched_history.vouched_tips(self.head(), self.vouchers)
 
     def spent_nonces(self) -> frozenset[str]:
         """Return the nonces of every claim so far."""
-        return self._head().spent_nonces()
+        return self.head().spent_nonces()
 
     def look(self, request: ClaimRequest) -> Tip:
         """Return the tip if this request could claim now; nothing is claimed. Raises what `claim` would."""
-        head = self._head()
-        self._may_claim(head, request)
+        head = self.head()
+        may_claim(head, request, self.vouchers, self._vouched)
         return head.tip
 
     def claim(self, request: ClaimRequest) -> Claim:
@@ -138,19 +147,12 @@ class Ledger:
             if rules.is_mine(head.tip, request):
                 return None
             asked = request.model_copy(update={"at": later(request.at, head.tip.at)})
-            self._may_claim(head, asked)
+            may_claim(head, asked, self.vouchers, self._vouched)
             return transitions.claimed(head.tip, asked, f"claim-{secrets.token_hex(8)}")
 
         tip = self._change(next_tip, f"claim {request.decision_type} by run {request.run_id}")
         if tip.claim is None:
-            raise Fault(
-                "ledger.claim",
-                "the claim is not there",
-                exit_code=Exit.UNAVAILABLE,
-                found="no claim in the tip",
-                expected="this run's",
-                fix="start a new run",
-            )
+            raise no_claim()
         return tip.claim
 
     def advance(self, claim: Claim, state: State, *, at: str, **move: Unpack[transitions.Move]) -> Tip:
@@ -169,26 +171,34 @@ class Ledger:
         """Renew the claim: same state, new time. After ten minutes without renewal other runs take it for cut off.
 
         Raises Refusal (exit 5): `lock.superseded` where another run holds the lock, which is how a drill learns to stop; `lock.ended` where
-        the ledger holds an end of this run, which works on; `ledger.unvouched` for anything that nobody vouches for.
+        the ledger holds an end of this run, which works on; `ledger.unvouched` for anything that nobody vouches for. Of an end that no
+        host signed this host says with its signature that the run is alive, so that nobody settles it meanwhile.
         """
+        keys = self._host_keys if self.sign is not None else {}
+        over = claim.claim_id in self._ended
 
         def next_tip(head: Head) -> Tip | None:
-            state = head.tip.state or State.CLAIMED
-            tip = transitions.advanced(head.tip, claim, state, at=later(at, head.tip.at))
-            if state in TERMINAL and claim.claim_id not in self._ended:
-                raise ended(head.tip)
-            return tip if state not in TERMINAL else None
+            return renewed(head, claim, later(at, head.tip.at), keys, over=over)
 
-        return self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
+        tip = self._change(next_tip, f"alive, epoch {claim.epoch} by run {claim.run_id}")
+        if tip.state in TERMINAL and not over:
+            raise ended(tip)
+        return tip
 
-    def settle(self, signed: Callable[[Head], dict[str, Any]] | None = None, **said: Unpack[transitions.SettledSide]) -> Tip:
+    def settle(
+        self,
+        signed: Callable[[Head], dict[str, Any]] | None = None,
+        *,
+        host_keys: Mapping[str, str] | None = None,
+        **said: Unpack[transitions.SettledSide],
+    ) -> Tip:
         """Record which side serves after a run that was cut off. `signed` makes the approvers' envelope for the head that is settled.
 
-        Raises Refusal as `transitions.settled`.
+        Raises Refusal as `host_word.settled`.
         """
 
         def next_tip(head: Head) -> Tip:
-            tip = transitions.settled(head.tip, **said)  # nothing is signed that is refused
+            tip = settled(head, self._host_keys if host_keys is None else host_keys, **said)  # nothing is signed that is refused
             return tip if signed is None else tip.model_copy(update={"settlement": signed(head)})
 
         return self._change(next_tip, f"settle: serves from {said['serves']}, by {said['settled_by']}")
@@ -210,7 +220,7 @@ class Ledger:
 
     def answers(self, asked: Asked) -> tuple[dict[str, Any], ...]:
         """Return the pending envelopes for exactly this decision, plan and check; `approvals` verifies them."""
-        return tuple(each.document() for each in pending_approvals.waiting_for(self._head().tip, asked))
+        return tuple(each.document() for each in pending_approvals.waiting_for(self.head().tip, asked))
 
     def take(self, other: Ledger, mine: Head | None, theirs: Head) -> bool:
         """Fast-forward this branch to a vouched head of `other`. Return False where another process came first. For Git remotes only."""
@@ -240,7 +250,7 @@ class Ledger:
         head, is_fresh = self._unmoved(), False
         for _ in range(TRIES):
             if head is None:
-                head, is_fresh = self._head(), True
+                head, is_fresh = self.head(), True
             try:
                 self._vouch(head)
                 tip = next_tip(head)
@@ -255,7 +265,7 @@ class Ledger:
             if tip is not None and commit is not None:
                 self._keep(Head(commit, (tip, *head.tips), (commit, *head.commits)))
                 return tip
-            head, is_fresh = self._head(head), True
+            head, is_fresh = self.head(head), True
         raise busy(TRIES)
 
     def _signed(self, head: Head, tip: Tip) -> Tip:
@@ -266,15 +276,6 @@ class Ledger:
             vouching.refuse_unsigned(head, tip, self.vouchers)
         return tip
 
-    def _may_claim(self, head: Head, request: ClaimRequest) -> None:
-        """Raise Duplicate or Refusal unless this request may claim. Nothing is a duplicate of what nobody vouches for."""
-        try:
-            rules.may_claim(head.tip, request, vouched_history.history(head, self.vouchers))
-        except Duplicate as known:
-            if self._vouched is not None and self._vouched.by == "rules":
-                raise vouching.unsigned_lock(known, self._vouched) from None
-            raise
-
     def _vouch(self, head: Head) -> None:
         """Raise Refusal (exit 5) unless somebody vouches for this head. What was vouched for stays so."""
         if self.vouchers is not None:
@@ -284,13 +285,6 @@ class Ledger:
         """Return the known head, unless another process of this host has seen another one since: then the branch is to be read."""
         shared = self._memory if self.vouchers is not None else None
         return None if self.known is None or (shared is not None and shared.seen() != self.known.commit) else self.known
-
-    def _head(self, last: Head | None = None) -> Head:
-        """The head, grown from `last`."""
-        head = self.read(last)
-        if head is None:
-            raise missing(self.branch, self._service)
-        return head
 
     def _keep(self, head: Head) -> None:
         """Know this head, and let this host remember it where somebody vouched for it."""

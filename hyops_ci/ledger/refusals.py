@@ -52,12 +52,36 @@ def busy(tries: int) -> Fault:
     )
 
 
+def no_claim() -> Fault:
+    """Return the fault of a claim that is not there after it was taken."""
+    return Fault(
+        "ledger.claim",
+        "the claim is not there",
+        exit_code=Exit.UNAVAILABLE,
+        found="no claim in the tip",
+        expected="this run's",
+        fix="start a new run",
+    )
+
+
+def working(word: Tip, tip: Tip) -> Refusal:
+    """Return the refusal to settle a run that its host said to be at work, a moment ago."""
+    run = word.claim.run_id if word.claim is not None else "none"
+    return conflict(
+        "lock.settle",
+        "its host said a moment ago that it is at work",
+        f"run {run} in {word.state} at {word.at}, signed by its host; what stands above it ({tip.state} at {tip.at}) is not",
+        "an end that its host signed, or no word of it for 10 minutes",
+        "look at the run: HyOps may be at work. Where it is dead, settle 10 minutes after its last word",
+    )
+
+
 def ended(tip: Tip) -> Refusal:
     """Return the alarm of a run at work whose end stands in the ledger."""
     return conflict(
         "lock.ended",
         "the ledger says that this run has ended, and it works on",
-        f"epoch {tip.epoch} is {tip.state} since {tip.at}",
+        f"epoch {tip.epoch} is {tip.state}",
         "no end but the run's own",
         "ALARM: find out who wrote it. The run goes on and seals its own end; then look, and hyops-ci ledger settle",
     )

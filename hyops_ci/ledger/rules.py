@@ -208,6 +208,11 @@ def is_stale(tip: Tip, at: str) -> bool:
     return moment(at) - moment(tip.at) >= PATIENCE
 
 
+def is_recent(tip: Tip, at: str) -> bool:
+    """Return whether the tip is from within `PATIENCE` of `at`."""
+    return abs(moment(at) - moment(tip.at)) < PATIENCE
+
+
 def _unknown(tip: Tip, claim: Claim, found: str) -> Refusal:
     return conflict(
         "lock.unknown",

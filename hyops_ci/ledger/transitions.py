@@ -6,13 +6,12 @@ from typing import Any, Final, NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
-from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
-from hyops_ci.ledger.rules import DONE, MOVES, PATIENCE, ClaimRequest, conflict, incident, is_stale, waits_for_settlement
+from hyops_ci.ledger.rules import DONE, MOVES, ClaimRequest, conflict, incident, is_recent, is_stale, waits_for_settlement
 
 _ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
 
@@ -185,7 +184,7 @@ def _with(tip: Tip, update: dict[str, object]) -> Tip:
 def _is_acting(tip: Tip, at: str) -> bool:
     """Return whether a run may be at work: its claim is open, and it was heard of in the last minutes."""
     open_claim = tip.claim is not None and tip.state not in TERMINAL
-    return open_claim and abs(moment(at) - moment(tip.at)) < PATIENCE
+    return open_claim and is_recent(tip, at)
 
 
 def _unsettled(tip: Tip, at: str) -> bool:

@@ -5,7 +5,7 @@ People who adopt a ledger say where the service is. They do not say that what a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from hyops_ci.contracts.ledger import Tip
@@ -26,7 +26,7 @@ def vouched_tips(head: Head, by: Vouchers | None) -> tuple[Tip, ...]:
 def _signed_over(head: Head, by: Vouchers) -> Iterator[Tip]:
     covered = False
     for place, tip in enumerate(head.tips):
-        covered = covered or _is_signed(head, place, by)
+        covered = covered or is_signed(head, place, by.host_keys)
         if covered:
             yield tip
         if tip.claim is None and tip.settled_by:
@@ -47,12 +47,12 @@ def previous_bundle(head: Head, by: Vouchers | None) -> str | None:
     for place, tip in enumerate(head.tips):
         older = head.tips[place + 1].bundle_sha256 if place + 1 < len(head.tips) else None
         # What is carried on was named further down.
-        if tip.bundle_sha256 not in (None, older) and (by is None or not by.host_keys or _is_signed(head, place, by)):
+        if tip.bundle_sha256 not in (None, older) and (by is None or not by.host_keys or is_signed(head, place, by.host_keys)):
             return tip.bundle_sha256
     return None
 
 
-def _is_signed(head: Head, place: int, by: Vouchers) -> bool:
+def is_signed(head: Head, place: int, host_keys: Mapping[str, str]) -> bool:
     """Return whether a host signed this transition."""
     tip = head.tips[place]
-    return tip.signature is not None and place + 1 < len(head.tips) and bool(signers(tip, head.commits[place + 1], by.host_keys))
+    return tip.signature is not None and place + 1 < len(head.tips) and bool(signers(tip, head.commits[place + 1], host_keys))

@@ -40,6 +40,8 @@ def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
         said.append("a stranger's job is not ended before its first step here: no job-started hook of root")
     if facts.unsigned_ledger:
         said.append(f"no host signs the ledger, so whoever may push may write it: {facts.unsigned_ledger}")
+    if facts.unsigned_end:
+        said.append(f"{facts.unsigned_end}: a job without its key wrote that, or whoever may push")
     if facts.hyops_is_stand_in:
         said.append("HyOps is a stand-in: nothing is recovered")
     if _restores(plan):

@@ -30,7 +30,9 @@ from hyops_ci.files import only_root_writes
 from hyops_ci.hyops_access.own import OwnAccess
 from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay
 from hyops_ci.identity.oidc_request import job_identity
+from hyops_ci.ledger.host_word import unsigned_end
 from hyops_ci.parsing.strict_yaml import read_yaml
+from hyops_ci.planning.case import CheckCase
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
@@ -117,6 +119,11 @@ def view_hyops(run: PlannedRun, access: HyOpsAccess, beside: Executor) -> HyOpsV
     document, sha256 = read_yaml(overlay, run.plan.overlay), digest_bytes(overlay)
     found = effective(document, sha256, access.place.runtime.core_root)
     return HyOpsView(access, open_guards(document, run.plan.guards), sha256, found, asked)
+
+
+def with_ledger(case: CheckCase, run: PlannedRun) -> CheckCase:
+    """Return the case with what the ledger says of the last run. Raises as `PlannedRun.head`."""
+    return CheckCase(case.plan, case.facts.model_copy(update={"unsigned_end": unsigned_end(run.head, run.ledger.vouchers)}))
 
 
 def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], preflight: PreflightFact) -> CheckFacts:

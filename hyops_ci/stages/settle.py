@@ -89,6 +89,7 @@ def settle(run: CheckedRun, about: Settles, approvals: Sequence[Approval], part:
     with hyops_access(run) as access:
         access.lock()
         tip = run.ledger.settle(
+            host_keys={},  # the lock shows that nothing is at work here: no word of this host is waited for
             serves=about.serves,
             home_site=serving_sites(run.allowed, service)[0],
             reason=reason,

@@ -21,13 +21,15 @@ from pydantic.fields import FieldInfo
 import hyops_ci
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.facts import CheckFacts, PlanFacts
+from hyops_ci.contracts.run import State
 from hyops_ci.operations.rehearse.scenarios import DNS, example_decision
 from hyops_ci.planning.case import Gate
 from hyops_ci.stages.plan.stage import Ask, Form, plan
 from tests.security.incident import GATE, SERVICE, Incident, start_incident
+from tests.security.ledger_attacker import request
 from tests.support.github import faults
 from tests.support.github.repositories import plain_rule, pull_request_rule
-from tests.support.host_key import people_settle
+from tests.support.host_key import host_signs, people_settle
 
 pytestmark = pytest.mark.e2e
 SOURCE = Path(hyops_ci.__file__).parent
@@ -145,6 +147,14 @@ def settled(incident: Incident) -> None:
     incident.plan()
 
 
+def ended_without_a_key(incident: Incident) -> None:
+    """A run that was claimed and whose process is gone: a job without its host's key said that it failed."""
+    claim = host_signs(incident.ledger(), incident.site.host_key).claim(request(incident))
+    incident.ledger().advance(claim, State.FAILED, at=stamp(incident.site.clock.now()))
+    incident.plan()
+    incident.check()
+
+
 def drill(incident: Incident, number: int) -> bytes:
     """A drill's decision, made now."""
     decision = json.loads(example_decision("failover", incident.site.clock, number))
@@ -229,6 +239,7 @@ SCENARIOS: dict[str, Callable[[Incident], object]] = {
         guarded,
         classic,
         settled,
+        ended_without_a_key,
         unanswered,
         keyless,
         from_a_shell,

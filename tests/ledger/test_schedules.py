@@ -12,7 +12,7 @@ import pytest
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
-from hyops_ci.ledger import rules, transitions, vouching
+from hyops_ci.ledger import host_word, rules, transitions, vouching
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head
 from hyops_ci.stages.conclude import crashed
@@ -145,6 +145,10 @@ def any_end_may_be_unsigned(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(vouching, "_may_be_unsigned", lambda *_: True)
 
 
+def no_host_is_heard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(host_word, "host_word", lambda *_: None)
+
+
 SAME, DRILL = "same incident", "a drill and a real run"
 PLANTS: list[tuple[Plant, str, str, Budget]] = [
     (no_compare_and_swap, EFFECTS, SAME, Budget()),
@@ -156,6 +160,7 @@ PLANTS: list[tuple[Plant, str, str, Budget]] = [
     (drills_never_ask, HOLDERS, DRILL, Budget()),
     (nobody_vouches, FORGED, SAME, Budget(attacks=1)),
     (any_end_may_be_unsigned, HOLDERS, SAME, Budget(attacks=1)),
+    (no_host_is_heard, FORGED, SAME, Budget(attacks=1)),
 ]
 
 

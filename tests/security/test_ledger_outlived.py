@@ -6,15 +6,19 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hyops_ci.cli.app import main
-from hyops_ci.contracts.ledger import Answer
+from hyops_ci.contracts.ledger import Answer, Claim
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
 from hyops_ci.evidence.verify import verify
 from hyops_ci.ledger import vouching
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.ledger.vouching import Vouchers
+from hyops_ci.signing.dsse import load_key, public_of
 from hyops_ci.stages.sealing import bundle_path
 from tests.ledger.ledger_setup import bare, git
 from tests.security.incident import SERVICE, Incident, assert_recovered, assert_refused
@@ -27,6 +31,13 @@ SEALED = "sha256:" + "5" * 64
 
 def host(incident: Incident) -> Ledger:
     return host_signs(theirs(incident), incident.site.host_key)
+
+
+def acting(incident: Incident) -> Ledger:
+    """As the host of the run at work sees and writes it."""
+    ledger = host(incident)
+    ledger.vouchers = Vouchers(incident.site.clock.now, {"host": public_of(load_key(incident.site.host_key))}, home_site="onprem")
+    return ledger
 
 
 def adopt(incident: Incident) -> None:
@@ -198,3 +209,91 @@ def test_as_many_as_may_be(incident: Incident, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(vouching, "MAX_UNSIGNED", 4)
     answers(incident, 4)
     recovered(incident)
+
+
+# ------------------------------------------------------------------------------------------- an end that no host signed
+
+
+def began(incident: Incident) -> Claim:
+    """A run that its host says is at work."""
+    ledger = host(incident)
+    claim = ledger.claim(request(incident))
+    ledger.advance(claim, State.EXECUTING, at=now(incident))
+    return claim
+
+
+def settle(incident: Incident, *, adopt: bool) -> None:
+    """As `ledger settle` does, by the config's keys."""
+    keys = {"host": public_of(load_key(incident.site.host_key))}
+    people_settle(theirs(incident), incident.keys["jonas"], adopt=adopt, at=now(incident), host_keys=keys, **WORD)
+
+
+def test_a_run_at_work_that_a_stranger_calls_unknown_is_not_settled(incident: Incident) -> None:
+    """People would settle in good faith, and their settlement stops HyOps. Its host is heard beside the forged end."""
+    claim = began(incident)
+    theirs(incident).advance(claim, State.INDETERMINATE, at=now(incident), bundle_sha256=OTHER)
+    assert_refused(incident, incident.plan(), "lock.unknown", 5, "is signed by no host, so HyOps may be at work", epoch=1)
+    ledger = acting(incident)
+    for _ in range(2):
+        with pytest.raises(Refusal, match=r"lock\.settle") as caught:
+            settle(incident, adopt=False)
+        assert "EXECUTING" in caught.value.found or "INDETERMINATE" in caught.value.found
+        with pytest.raises(Refusal, match=r"lock\.ended"):
+            ledger.renew(claim, at=now(incident))
+    assert theirs(incident).tip().signature is not None, "its host said that it is alive"
+
+
+@pytest.mark.parametrize(
+    "forged", [{"state": State.FAILED}, {"state": State.COMPLETED, "position": "failed_over", "serves": "gcp", "moves": 1}]
+)
+def test_a_run_at_work_under_a_forged_tip_is_not_adopted_away(incident: Incident, forged: dict[str, Any]) -> None:
+    began(incident)
+    push(incident, **forged)
+    with pytest.raises(Refusal, match=r"lock\.settle") as caught:
+        settle(incident, adopt=True)
+    assert "run 8000-1 in EXECUTING" in caught.value.found
+
+
+def test_a_run_whose_host_signed_its_end_is_settled_at_once(incident: Incident) -> None:
+    """The twin."""
+    host(incident).advance(began(incident), State.INDETERMINATE, at=now(incident), bundle_sha256=OTHER)
+    settle(incident, adopt=False)
+    incident.start(actor="maria")
+    recovered(incident)
+
+
+def test_a_run_that_was_claimed_and_that_a_stranger_calls_failed(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A denial, and nothing else: it stops before HyOps, its approval is spent, and the next run goes through with its own."""
+    advance = Ledger.advance
+
+    def overtaken(self: Ledger, claim: Claim, state: State, **how: Any) -> Any:
+        if state is State.EXECUTING:
+            advance(theirs(incident), claim, State.FAILED, at=now(incident))
+        return advance(self, claim, state, **how)
+
+    incident.reach_gate()
+    monkeypatch.setattr(Ledger, "advance", overtaken)
+    ended = incident.execute(incident.signed("jonas"))
+    monkeypatch.undo()
+    assert ended.refusal is not None
+    assert (ended.refusal.gate, ended.refusal.exit_code) == ("lock.transition", 5)
+    assert not (incident.folder.root / "private" / "deploy").exists()
+    incident.start(actor="maria")
+    recovered(incident)
+
+
+def test_an_approver_reads_that_no_host_signed_the_last_end(incident: Incident) -> None:
+    theirs(incident).advance(host(incident).claim(request(incident)), State.FAILED, at=now(incident))
+    incident.reach_gate()
+    said = "FAILED, the end of run 8000-1 in the ledger, is signed by no host"
+    assert any(said in each for each in incident.request.check.deviations)
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))
+
+
+def test_a_run_that_its_host_ended_before_it_began(incident: Incident) -> None:
+    """The twin: nobody reads anything of it."""
+    ledger = host(incident)
+    ledger.advance(ledger.claim(request(incident)), State.FAILED, at=now(incident))
+    incident.reach_gate()
+    assert not any("is signed by no host" in each for each in incident.request.check.deviations)
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ def host_signs(ledger: Ledger, key: Path) -> Ledger:
     return ledger
 
 
-def people_settle(ledger: Ledger, *keys: Ed25519PrivateKey, home_site: str, at: str, adopt: bool = False, **said: Any) -> Tip:
+def people_settle(
+    ledger: Ledger,
+    *keys: Ed25519PrivateKey,
+    home_site: str,
+    at: str,
+    adopt: bool = False,
+    host_keys: Mapping[str, str] | None = None,
+    **said: Any,
+) -> Tip:
     """A settlement as `hyops-ci ledger settle` makes it: `serves`, `reason` and `settled_by` are said, and signed with these keys."""
 
     def signed(head: Head) -> dict[str, Any]:
@@ -31,4 +40,4 @@ def people_settle(ledger: Ledger, *keys: Ed25519PrivateKey, home_site: str, at: 
         word = Settlement(**known, serves=said["serves"], reason=said["reason"], parent=head.commit, position=position)
         return sign_settlement(word, keys)
 
-    return ledger.settle(signed, home_site=home_site, at=at, adopt=adopt, **said)
+    return ledger.settle(signed, home_site=home_site, at=at, adopt=adopt, host_keys=host_keys, **said)

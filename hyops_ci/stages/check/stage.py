@@ -18,7 +18,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
-from hyops_ci.stages.preview import look
+from hyops_ci.stages.preview import look, with_ledger
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.settle import settlement_facts, settlement_gates
 
@@ -51,6 +51,7 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
 
     with planned.reading_ahead():
         case = CheckCase(planned.plan, settlement_facts(planned) if is_settlement else look(planned, learn=learn))
+    case = with_ledger(case, planned)
     answers = run_gates("check", case)
     answers = settlement_gates(answers) if is_settlement else answers
     folder.write_json("gates-check.json", answers.document())

@@ -40,7 +40,7 @@ from hyops_ci.stages.execute.progress import StepProgress
 from hyops_ci.stages.execute.refusals import changed, differs, interrupted_by, not_proven
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.planned_run import CheckedRun
-from hyops_ci.stages.preview import HyOpsView, authority_of, command_of, facts_of
+from hyops_ci.stages.preview import HyOpsView, authority_of, command_of, facts_of, with_ledger
 
 STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
@@ -135,7 +135,7 @@ class Recovery:
         self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
         there = {*brought, *(name for name in self.plan.env_pass if name in self.context.environ)}
         names = {name: name in there for name in self.view.blueprint.required_env()}
-        case = CheckCase(self.plan, facts_of(self.run, self.view, names, answer))
+        case = with_ledger(CheckCase(self.plan, facts_of(self.run, self.view, names, answer)), self.run)
         now = report(case, run_gates("check", case), run_id=self.context.job.run_id, checked_at=self._now())
         if now.digest() != self.run.check.digest():
             raise changed(self.run, differs(self.run.check, now))
