@@ -291,7 +291,7 @@ def test_what_hyops_would_do_has_changed_since_the_approval(incident: Incident) 
     assert ended.refusal is not None
     assert (ended.state, ended.refusal.gate, ended.refusal.exit_code) == (State.FAILED, "check.changed", 4), ended
     assert "gcp_pg_egress: skip then, run now" in ended.refusal.found
-    assert not (incident.folder.root / "private" / "deploy").exists()
+    assert list((incident.folder.root / "private").glob("deploy/*")) == [], "HyOps was not started"
     tip = incident.ledger().tip()
     assert (tip.state, tip.mutating, tip.position) == (State.FAILED, False, "primary")
 

@@ -277,7 +277,7 @@ def test_a_run_that_was_claimed_and_that_a_stranger_calls_failed(incident: Incid
     monkeypatch.undo()
     assert ended.refusal is not None
     assert (ended.refusal.gate, ended.refusal.exit_code) == ("lock.transition", 5)
-    assert not (incident.folder.root / "private" / "deploy").exists()
+    assert list((incident.folder.root / "private").glob("deploy/*")) == [], "HyOps was not started"
     incident.start(actor="maria")
     recovered(incident)
 
