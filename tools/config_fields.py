@@ -27,6 +27,7 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (base.Origin, "`https://<host>[:<port>]`"),
     (base.Namespace, "`<name>` or `<name>/<name>`"),
     (config.ApproverLogin, "a login of GitHub"),
+    (config.UserName, "a user of the host"),
     (public_key.PublicKey, "`ed25519:<base64 of the 32 public bytes>`"),
 )
 Node = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from hyops_ci.config.settings import addresses, env_of, env_settings, namespace_of, role_of
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.config import DispatchConfig, Host
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import ApprovalDemand, Plan
 from hyops_ci.errors import Exit, Refusal
@@ -48,6 +48,10 @@ def _looser(config: DispatchConfig, trust: HostTrust) -> Iterator[tuple[str, str
             " or ".join(trust.evidence_keys) or "a key of evidence_keys: it is empty",
         )
     yield from _authorities(config, trust)
+    for name in Host.model_fields if trust.host is not None or config.host.user else ():
+        here, there = getattr(config.host, name), getattr(trust.host, name, None)
+        if here != there and (trust.host is not None or name == "user"):
+            yield f"host.{name}", str(here or "not set"), str(there or "not set, in host of the file")
     for name in sorted({env_of(service) for service in config.services}):
         gate = trust.gates.get(name)
         if gate is not None and env_settings(config, name).gate != gate:

@@ -106,6 +106,9 @@ class EnvPolicy(Model):
     """How many people the approval gate must be able to ask."""
 
 
+UserName = Annotated[str, Text(r"^[a-z_][a-z0-9_-]{0,31}$")]
+
+
 class Host(Model):
     """Where HyOps lives on the runner."""
 
@@ -121,6 +124,8 @@ class Host(Model):
     """Names of the runner's own environment that HyOps gets, too. Names that steer a shell, a tool or HyOps are refused."""
     env: dict[EnvKey, Clean] = {}
     """Settings of HyOps itself, of the list in docs/hyops.md, such as `HYOPS_TERRAFORM_BACKEND_MODE: local`. Any other is refused."""
+    user: UserName | None = None
+    """The user that HyOps runs as, by one sudo rule of the host; absent: the one that the runner's agent runs as."""
 
 
 class HyOps(Model):

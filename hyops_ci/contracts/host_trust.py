@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hyops_ci.contracts.base import HOST, PORT, WHOLE, Document, Duration, Model, Name, Namespace, Origin, Sha, Short, Text, Utc
-from hyops_ci.contracts.config import ApproverLogin
+from hyops_ci.contracts.config import ApproverLogin, Host
 from hyops_ci.contracts.public_key import PublicKey
 
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
@@ -86,5 +86,7 @@ class HostTrust(Document):
     """env -> approval gate. On GitHub an env that is not listed is not recovered from this host."""
     authorities: tuple[AuthorityTrust, ...] = ()
     """Where secrets may come from, and as which roles."""
+    host: Host | None = None
+    """HyOps on this host, with a user of its own: then the config's `host` must be the same."""
     ledger: Short | None = None
     """Path or URL of the ledger that this host takes part in, for `hyops-ci run`."""

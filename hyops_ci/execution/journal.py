@@ -27,6 +27,8 @@ ROOM: Final = 8 << 20
 """Bytes of `line` records that a journal takes, and again of `output` records; all else is always kept."""
 MAX_JOURNAL: Final = 4 * ROOM
 """Bytes of a journal that are read."""
+MODE: Final = 0o640
+"""Of the files. Their folder keeps everybody out, or lets the group of the runner's user in where HyOps has a user of its own."""
 Record = dict[str, Any]
 
 
@@ -90,7 +92,7 @@ class JournalView:
 def create(run_dir: Path) -> None:
     """Make the run directory. Raises FileExistsError when a journal lies there already: a run is never overwritten."""
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(os.open(run_dir / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE))
 
 
 def records(text: bytes) -> Iterator[Record]:
@@ -187,7 +189,7 @@ def ended_of(record: Record) -> Ended | None:
 
 def hold_lock(run_dir: Path) -> int:
     """Take the run's lock for as long as this process lives; the handle. Raises BlockingIOError when it is held."""
-    handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return handle
 
@@ -195,7 +197,7 @@ def hold_lock(run_dir: Path) -> int:
 def lock_is_held(run_dir: Path) -> bool:
     """Whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
     try:
-        handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(run_dir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from hyops_ci.execution.grammar import HyOpsLine, read_line
+from hyops_ci.execution.journal import MODE
 from hyops_ci.execution.journal_writer import JournalWriter
 from hyops_ci.execution.streams import LineSplitter
 from hyops_ci.redaction import PatternFilter, Redactor
@@ -21,7 +22,7 @@ class Output:
     def __init__(self, name: str, run_dir: Path, limit: int, redactor: Redactor, journal: JournalWriter) -> None:
         self.name, self._limit, self._journal = name, limit, journal
         self._known, self._unknown = redactor.filter(), PatternFilter(redactor.counts)
-        self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file = os.open(run_dir / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
         self._bytes = 0
         self._lines = LineSplitter()
         self._dirty = self._cut = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -53,10 +52,6 @@ class OwnAccess(HyOpsAccess):
     @override
     def user(self) -> str:
         return user_name()
-
-    @override
-    def readable(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(path for path in paths if os.access(path, os.R_OK))
 
     @override
     def require_env(self) -> None:

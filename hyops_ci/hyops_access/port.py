@@ -57,9 +57,6 @@ class HyOpsAccess(Protocol):
     def user(self) -> str:
         """Return the name of the user that HyOps runs as."""
 
-    def readable(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the paths that HyOps' user can read."""
-
     def require_env(self) -> None:
         """Refuse an env that is not there."""
 

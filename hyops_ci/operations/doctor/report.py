@@ -18,6 +18,7 @@ from hyops_ci.operations.prepare.environment import SETUP, PreparedState
 from hyops_ci.planning.case import GateResults
 from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
 from hyops_ci.planning.steps import newest_set
+from hyops_ci.portable import user_name
 
 Status = Literal["ok", "warn", "FAIL"]
 T = TypeVar("T")
@@ -142,7 +143,8 @@ def runner_lines(report: Diagnosis, plan: Plan, facts: CheckFacts) -> None:
     report.add_ok("runner", f"{who}, {disk}{clock}")
     pins = facts.runner_verified
     callers = "pins its callers (trust.json)" if pins else "does not pin its callers (trust.json)"
-    report.add_ok("host", f"{callers}; HyOps runs as {facts.runner.user}, the user of hyops-ci (SECURITY.md)", warn=not pins)
+    whose = "the user of hyops-ci" if facts.runner.user == user_name() else "a user of its own"
+    report.add_ok("host", f"{callers}; HyOps runs as {facts.runner.user}, {whose} (SECURITY.md)", warn=not pins)
     stand_in = facts.hyops_is_stand_in
     report.add_ok("hyops", f"{facts.hyops_version}{', a stand-in: it recovers nothing' if stand_in else ''}", warn=stand_in)
     report.add_ok("states", states(facts))

@@ -51,6 +51,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
         "check_gate": checks[0] if checks else host["check_gate"].default,
         "gates": {each.name: each.gate for each in envs},
         "authorities": [{"origin": origin, "roles": roles} for origin, _ in addresses(config)],
+        "host": config.host.model_dump(mode="json", exclude_unset=True) if config.host.user else None,
         "ledger": ledger_remote(config, adopter),
     }
     kept = ("api_version", "kind")

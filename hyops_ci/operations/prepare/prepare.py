@@ -2,6 +2,8 @@
 
     /etc/dr-dispatch/{host.key, trust.json}    /opt/dr-dispatch/{job-started.sh, <key of the environment>/}
 
+and where HyOps has a user of its own what `hyops_user` names.
+
 All of it is root's alone to write; the runner's user may read its key. Done again, it changes only what differs.
 """
 
@@ -17,7 +19,7 @@ from hyops_ci import files
 from hyops_ci.config.file import read_trust
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.operations.prepare import environment
+from hyops_ci.operations.prepare import environment, hyops_user
 from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.preview import JOB_HOOK
 from hyops_ci.text import shell
@@ -88,6 +90,7 @@ def prepare_host(order: HostOrder) -> PreparedHost:
 def _prepare(order: HostOrder) -> PreparedHost:
     requirements = environment.requirements_of(order.root)
     given = _trust(order)
+    side = _hyops_user(order, given)
     for folder in (SETTINGS, PROGRAMS):
         _require_roots(order, order.root / folder)
     _require_python(order)
@@ -102,9 +105,34 @@ def _prepare(order: HostOrder) -> PreparedHost:
     if packages:
         environment.make(requirements, packages)
     done.steps.append(("kept" if is_there else "made", str(requirements.home)))
+    if side is not None:
+        _separate(order, side, requirements.home, done)
     if order.agent is not None:
         _name_hook(order, order.agent, done)
     return done
+
+
+def _hyops_user(order: HostOrder, trust: HostTrust) -> hyops_user.HyOpsUser | None:
+    """Return what a user of HyOps' own needs, where the trust file names one. Raises Refusal."""
+    if trust.host is None or not trust.host.user:
+        return None
+    try:
+        return hyops_user.hyops_user(trust.host.user, order.user, order.gid, order.root)
+    except hyops_user.Unfit as problem:
+        refused = _refuse(problem.found, problem.expected, problem.fix)
+    raise refused
+
+
+def _separate(order: HostOrder, side: hyops_user.HyOpsUser, home: Path, done: PreparedHost) -> None:
+    """Put the one program that the runner's user may start as HyOps' user in its place, and the rule that lets it, last."""
+    for folder in (side.library.parent, side.rules.parent):
+        _folder(order, folder)
+    made = not order.only_say and hyops_user.put_library(side, home)
+    done.steps.append(("made" if made or not side.library.exists() else "kept", str(side.library)))
+    changed = not order.only_say and hyops_user.put_journals(side)
+    done.steps.append(("made" if changed or not side.journals.exists() else "kept", str(side.journals)))
+    for path, content, mode in side.files:
+        _write(order, path, content, mode, done)
 
 
 def _trust(order: HostOrder) -> HostTrust:

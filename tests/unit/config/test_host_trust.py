@@ -38,6 +38,11 @@ def test_what_the_file_leaves_open_becomes_the_stricter() -> None:
     assert (narrowed.policy.decision_lifetime, narrowed.approvals.lifetime) == ("PT20M", "PT30M")
 
 
+def test_a_user_of_hyops_that_both_name() -> None:
+    host = {"user": "hyops", "envs_base": "/srv/hyops/envs", "env_pass": ["PROXY"]}
+    assert narrow(config({"host": host}), trust(host=host)).host.user == "hyops"
+
+
 def test_a_stricter_file_stays_as_it_is() -> None:
     said = config({"policy": {"decision_lifetime": "PT10M"}, "approvals": {"lifetime": "PT5M"}})
     assert narrow(said, trust()) == said
@@ -55,6 +60,9 @@ def test_a_stricter_file_stays_as_it_is() -> None:
         ({"vault": {"role": "root"}}, {}, "vault.role: root"),
         ({"vault": {"namespace": "mallory"}}, {}, "vault.namespace: mallory"),
         ({"envs": {"prod": {"github_environment": "open"}}}, {}, "envs.prod.github_environment: open"),
+        ({"host": {"user": "hyops"}}, {}, "host.user: hyops"),
+        ({}, {"host": {"user": "hyops"}}, "host.user: not set"),
+        ({"host": {"user": "hyops", "hyops": "/srv/hyops"}}, {"host": {"user": "hyops"}}, "host.hyops: /srv/hyops"),
     ],
 )
 def test_a_looser_file_is_refused(change: dict[str, Any], host: dict[str, Any], found: str) -> None:

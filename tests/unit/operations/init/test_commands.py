@@ -90,6 +90,13 @@ def test_what_a_host_recovers_is_what_its_lane_runs() -> None:
     assert trust_document(config, "azure", Adopter())["authorities"][0]["roles"] == ["dr-check", "dr-stage"]
 
 
+def test_a_user_of_hyops_goes_into_the_trust_file() -> None:
+    """As the config says it: a host compares the two word for word."""
+    config = read_config((text() + "host: {user: hyops, envs_base: /srv/hyops/envs}\n").encode())[0]
+    assert trust_document(config, "gcp", Adopter())["host"] == {"user": "hyops", "envs_base": "/srv/hyops/envs"}
+    assert "host" not in trust_document(read_config(text().encode())[0], "gcp", Adopter())
+
+
 @pytest.mark.parametrize(
     ("named", "remote"),
     [

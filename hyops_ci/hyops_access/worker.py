@@ -1,0 +1,235 @@
+"""HyOps' side of the sudo rule: answers the questions of one stage as HyOps' user, and ends with it.
+
+What runs and where comes from the host's trust file, which root wrote. The one who asks brings the overlay of a blueprint, and values of
+secrets; no program, no path, no other command than the planned ones. What HyOps' bundle holds is taken out of every answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import select
+import shutil
+import signal
+import sys
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from typing_extensions import override
+
+from hyops_ci import files
+from hyops_ci.config.file import read_trust
+from hyops_ci.contracts.check import StateFact
+from hyops_ci.contracts.config import Host
+from hyops_ci.contracts.facts import PreflightFact
+from hyops_ci.contracts.plan import Command
+from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
+from hyops_ci.execution.command import DEFAULT_PATH, Runtime
+from hyops_ci.execution.leftovers import BUNDLE
+from hyops_ci.execution.prctl import close_to_others
+from hyops_ci.hyops_access import wire
+from hyops_ci.hyops_access.own import OwnAccess
+from hyops_ci.hyops_access.port import Place
+from hyops_ci.hyops_access.rule import JOURNALS
+from hyops_ci.parsing.documents import read_json
+from hyops_ci.planning.planner import commands_for
+from hyops_ci.secrets.bundle import Written, open_bundle
+from hyops_ci.secrets.password import read_password
+
+TRUST: Final = Path("/etc/dr-dispatch/trust.json")
+MAX_TRUST: Final = 256 * 1024
+MAX_QUESTION: Final = 64 << 20
+KEPT: Final = 30 * 86400.0
+"""Seconds that the journals of a run are kept."""
+_RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
+
+
+class WorkerAccess(OwnAccess):
+    """Access for somebody who may not see what HyOps' user can."""
+
+    _known: dict[str, str] | None = None
+
+    @override
+    def bundle_values(self) -> tuple[str, ...]:
+        return ()
+
+    @override
+    def sweep(self) -> dict[str, object]:
+        for each in self.place.runs.parent.iterdir():
+            if each != self.place.runs and each.lstat().st_mtime < time.time() - KEPT:
+                shutil.rmtree(each, ignore_errors=True)
+        return super().sweep()
+
+    @override
+    def merge_bundle(self, values: dict[str, str]) -> Written:
+        self._known = dict(self._in_bundle())
+        return super().merge_bundle(values)
+
+    @override
+    def give(self, secrets: dict[str, str], hidden: dict[str, str], public: tuple[str, ...]) -> None:
+        super().give(secrets, {**self._in_bundle(), **hidden}, public)
+
+    @override
+    def states(self, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        self._hide_bundle()
+        clean = self._redactor.text
+        found = super().states(references, now)
+        return tuple(each.model_copy(update={"status": clean(each.status), "run_id": clean(each.run_id)}) for each in found)
+
+    @override
+    def preflight(self, run_id: str, command: Command, present: dict[str, str]) -> PreflightFact:
+        self._require_planned(command)
+        self._hide_bundle()
+        return super().preflight(run_id, command, present)
+
+    @override
+    def deploy(self, run_id: str, command: Command) -> None:
+        self._require_planned(command)
+        self._hide_bundle()
+        self.place.deploy.mkdir(parents=True)
+        super().deploy(run_id, command)
+
+    @override
+    def records(self, since: datetime) -> tuple[str, ...]:
+        self._hide_bundle()
+        return super().records(since)
+
+    def _hide_bundle(self) -> None:
+        """Hide what is in the bundle from somebody who has brought nothing yet."""
+        if not self._hidden:
+            self.give({}, {}, ())
+
+    def _in_bundle(self) -> dict[str, str]:
+        """Return what the bundle holds, and its password, by names for the redactor."""
+        if self._known is None:
+            values = self._opened.hidden if self._opened is not None else self._read_bundle()
+            self._known = {f"bundle-{number}": value for number, value in enumerate(values, 1)}
+        return self._known
+
+    def _read_bundle(self) -> tuple[str, ...]:
+        if not (self.root / BUNDLE).exists():
+            return ()
+        try:
+            with open_bundle(self.root / BUNDLE, read_password(self.place.password_file)) as bundle:
+                return bundle.hidden
+        except DispatchError:  # what cannot be opened HyOps cannot read either; `troubles` says so
+            return ()
+
+    def _require_planned(self, command: Command) -> None:
+        if command not in commands_for(self.place.runtime.env):
+            raise Refusal(
+                "hyops.command",
+                "this host starts planned HyOps commands only",
+                exit_code=Exit.POLICY,
+                found=" ".join(command.argv),
+                expected="preflight or deploy as this release plans them",
+                fix="plan again with the release that this host was prepared for",
+                docs="host-trust.md",
+            )
+
+
+def place_of(hello: wire.Hello, host: Host, home: str, environ: dict[str, str]) -> Place:
+    """Return the place that root allows. Raises ValueError for a run id that is none."""
+    if not _RUN.fullmatch(hello.run_id):
+        raise ValueError("a run id is letters, digits and dashes")
+    base = {"HOME": home, "PATH": environ.get("PATH", DEFAULT_PATH), "LANG": environ.get("LANG", "C.UTF-8")}
+    passed = {name: value for name, value in hello.passed.items() if name in host.env_pass}
+    runtime = Runtime(
+        hyops=Path(host.hyops),
+        core_root=Path(host.core_root),
+        envs_base=Path(host.envs_base) if host.envs_base else Path(home) / ".hybridops" / "envs",
+        env=hello.env,
+        vault_password_file=Path(host.vault_password_file) if host.vault_password_file else None,
+        settings=tuple(host.env.items()),
+    )
+    return Place(runtime, Path(JOURNALS) / hello.run_id, passed | base, host.env_pass)
+
+
+def host_of(user: str) -> Host:
+    """Return what the trust file says of HyOps on this host. Raises Refusal (exit 7) where it does not name this user."""
+    try:
+        content = files.read(TRUST, MAX_TRUST, owned=True)
+        found = read_trust(content, str(TRUST)).host if files.only_root_writes(TRUST) else None
+    except (OSError, files.UnsafeFile):
+        found = None
+    if found is None or found.user != user or user == "root":
+        raise Refusal(
+            "hyops.user",
+            "this host does not let HyOps run as this user",
+            exit_code=Exit.RUNNER,
+            found=f"{TRUST}: host.user {found.user if found is not None else 'absent'}, started as {user}",
+            expected=f"a file of root whose host.user is {user}, and another user than root",
+            fix="as root on the runner: bash actions/setup/setup.sh runner prepare --trust FILE, with what hyops-ci init prints",
+            docs="host-trust.md",
+        )
+    return found
+
+
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer one stage's questions until it ends."""
+    access: WorkerAccess | None = None
+
+    def say(number: object, value: object) -> None:
+        answers.write(json.dumps([number, value]).encode() + b"\n")
+        answers.flush()
+
+    try:
+        account = pwd.getpwuid(os.geteuid())
+        number, asked = read_json(questions.readline(MAX_QUESTION), most=MAX_QUESTION)
+        hello = wire.Hello.model_validate(asked)
+        try:
+            access = WorkerAccess(place_of(hello, host_of(account.pw_name), account.pw_dir, dict(os.environ)))
+        except DispatchError as error:
+            say(number, wire.refused(error))
+            return
+        say(number, {"welcome": wire.Welcome(root=str(access.root), runs=str(access.place.runs)).model_dump(mode="json")})
+        while (line := questions.readline(MAX_QUESTION)).endswith(b"\n"):
+            number, asked = read_json(line, most=MAX_QUESTION)
+            say(number, _answered(access, asked))
+    except BrokenPipeError:  # nobody waits for the answer any more
+        return
+    finally:
+        if access is not None:
+            access.close()
+
+
+def _answered(access: WorkerAccess, asked: Any) -> dict[str, Any]:
+    try:
+        return wire.answer(access, asked)
+    except (OSError, ValueError, KeyError, files.UnsafeFile) as error:
+        what = error.strerror if isinstance(error, OSError) else ""
+        problem = f"{asked.get('call') if isinstance(asked, dict) else 'a question'}: {what or type(error).__name__}"
+    said = "HyOps' side of this host could not do it"
+    return wire.refused(Fault("hyops.user", said, exit_code=Exit.HYOPS, found=problem, expected="an answer", fix="hyops-ci doctor"))
+
+
+def _end_with_caller(questions: int) -> None:
+    """End when nobody can ask any more, in mid-work too: what is begun is undone as after any signal."""
+    poll = select.poll()
+    poll.register(questions, 0)
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _terminated(*_: object) -> None:
+    raise SystemExit(143)
+
+
+def main() -> None:
+    """Entry point behind `sudo`."""
+    close_to_others()
+    os.umask(0o027)
+    signal.signal(signal.SIGTERM, _terminated)
+    questions, answers = os.dup(0), os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    threading.Thread(target=_end_with_caller, args=(questions,), daemon=True).start()
+    with os.fdopen(questions, "rb") as asked, os.fdopen(answers, "wb") as said:
+        serve(asked, said)
+    sys.exit(0)

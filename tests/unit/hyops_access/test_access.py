@@ -1,0 +1,201 @@
+"""What a stage asks of HyOps, by either way: as its own user, and through a process of its own as behind sudo. One suite for both."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import hyops_ci
+from hyops_ci.contracts.config import Host
+from hyops_ci.contracts.plan import Command
+from hyops_ci.errors import Refusal
+from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.hyops_access.own import OwnAccess
+from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay, runtime_bundle
+from hyops_ci.hyops_access.sudo import SudoAccess
+from hyops_ci.ledger.host_lock import host_lock
+from hyops_ci.operations.rehearse.sandbox import EXAMPLE, Site, set_up
+from hyops_ci.planning.planner import commands_for
+from hyops_ci.secrets.ansible_vault import encrypt
+from hyops_ci.stages.context import SystemClock
+
+RUN = "1-1"
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+PREFLIGHT, DEPLOY = commands_for("lab")
+OVERLAY = (
+    (EXAMPLE / "overlays" / "postgresql-ha-failover-gcp.yml").read_bytes().replace(b"restore_confirm: false", b"restore_confirm: true")
+)
+OTHER, FRESH = "0ther-value-in-the-bundle", "fr3sh-value-of-this-run"
+NAMES = (
+    "NETBOX_DB_PASSWORD",
+    "PATRONI_REPLICATION_PASSWORD",
+    "PATRONI_SUPERUSER_PASSWORD",
+    "PG_BACKUP_GCS_SA_JSON",
+    "POWERDNS_API_KEY",
+    "WAN_EDGE_SSH_PRIVATE_KEY",
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path / "site", SystemClock())
+    set_up(made, 15432)
+    vault = root_of(made) / "vault"
+    vault.mkdir(mode=0o700)
+    (vault / "bootstrap.vault.env").write_bytes(encrypt(f'OTHER="{OTHER}"\n'.encode(), (made.runner / "vault-password").read_bytes()))
+    (vault / "bootstrap.vault.env").chmod(0o600)
+    return made
+
+
+def root_of(site: Site) -> Path:
+    return site.runner / "envs" / "lab"
+
+
+def access_to(site: Site, way: str, env: str = "lab") -> OwnAccess | SudoAccess:
+    """Through a process of its own it is the same user here: what sudo adds is tried in tests/security/test_hyops_user.py."""
+    runner = site.runner
+    host = Host(
+        hyops=str(runner / "hyops"),
+        core_root=str(runner / "core"),
+        envs_base=str(runner / "envs"),
+        vault_password_file=str(runner / "vault-password"),
+        user="somebody",
+    )
+    if way == "own":
+        runtime = Runtime(runner / "hyops", runner / "core", runner / "envs", env, runner / "vault-password")
+        return OwnAccess(Place(runtime, site.root / "journals" / RUN, {"HOME": str(runner), "PATH": "/usr/bin:/bin"}))
+    boot = f"""
+        import sys
+        sys.path.insert(0, {str(Path(hyops_ci.__file__).parents[1])!r})
+        from hyops_ci.contracts.config import Host
+        from hyops_ci.hyops_access import worker
+        worker.JOURNALS = {str(site.root / "journals")!r}
+        worker.host_of = lambda user: Host.model_validate_json({host.model_dump_json()!r})
+        sys.stdin.buffer.raw.readline()
+        worker.main()
+    """
+    return SudoAccess(host, env, RUN, {}, command=(sys.executable, "-I", "-c", textwrap.dedent(boot)))
+
+
+@pytest.fixture(params=["own", "another process"])
+def access(request: pytest.FixtureRequest, site: Site) -> Iterator[HyOpsAccess]:
+    (site.root / "journals").mkdir()
+    with closing(access_to(site, request.param)) as found:
+        yield found
+
+
+def test_what_it_finds(access: HyOpsAccess, site: Site) -> None:
+    access.require_env()
+    assert access.user() == getpass.getuser()
+    assert access.version() == "0.1.4+stand.in"
+    device, free = access.room()
+    assert (device, free > 0) == (root_of(site).stat().st_dev, True)
+    assert access.place.runtime.root == root_of(site)
+    known, missing = access.states(("org/gcp/wan-hub-network", "org/gcp/absent"), datetime.now(UTC))
+    assert (known.status, known.run_id[:6], missing.status) == ("ok", "apply-", "missing")
+
+
+@pytest.mark.parametrize("way", ["own", "another process"])
+def test_an_env_that_is_not_there(site: Site, way: str) -> None:
+    (site.root / "journals").mkdir()
+    with closing(access_to(site, way, "lap")) as access, pytest.raises(Refusal, match=r"hyops\.env-dir") as refused:
+        access.require_env()
+    assert (refused.value.exit_code, refused.value.found) == (7, f"no directory {site.runner / 'envs' / 'lap'}")
+
+
+def test_what_stands_in_the_way(access: HyOpsAccess, site: Site) -> None:
+    assert access.troubles() == ()
+    with host_lock(root_of(site)), pytest.raises(Refusal, match=r"lock\.host"):
+        access.lock()
+    (site.runner / "vault-password").chmod(0o644)
+    assert [each.gate for each in access.troubles()] == ["secrets.password"]
+    with pytest.raises(Refusal, match=r"secrets\.password"), runtime_bundle(access):
+        pass
+
+
+def test_a_recovery(access: HyOpsAccess, site: Site) -> None:
+    before = (root_of(site) / "vault" / "bootstrap.vault.env").read_bytes()
+    access.lock()
+    with pytest.raises(Refusal, match=r"lock\.host"), host_lock(root_of(site)):
+        pass
+    assert access.sweep()["files"] == []
+    values = dict.fromkeys(NAMES, FRESH)
+    with runtime_bundle(access) as bundle:
+        assert bundle is not None
+        assert (bundle.there, bundle.leftovers) == (True, ())
+        assert (OTHER in bundle.hidden) is isinstance(access, OwnAccess), "what is in it stays with HyOps' user"
+        written = bundle.merge(values)
+    assert (written.kept, set(written.changed)) == (("OTHER",), set(NAMES))
+    hidden = {**values, **({"bundle-1": OTHER} if isinstance(access, OwnAccess) else {})}
+    access.give(values, hidden, ("postgresql_restore",))
+    with lent_overlay(access, RUN, OVERLAY):
+        assert access.preflight(RUN, PREFLIGHT, {}).status == "ok"
+        with_secrets(site)
+        access.deploy(RUN, DEPLOY)
+        ended = SupervisedRun.attach(access.place.deploy, cancel=access.cancel).wait(30)
+    assert ended is not None
+    assert ended.rc == 0, (access.place.deploy / "stderr.log").read_text()
+    told = (access.place.deploy / "stdout.log").read_text()
+    assert "told [redacted:" in told
+    assert OTHER not in told
+    assert FRESH not in told
+    assert SupervisedRun.attach(access.place.deploy).view().cleaned is not None
+    assert (root_of(site) / "vault" / "bootstrap.vault.env").read_bytes() == before
+    records = access.records(SINCE)
+    assert records
+    assert any(access.record_files(name) for name in records)
+    assert access.record_end(records[-1]) is not None
+    assert access.clean_up(None) == {"removed": [], "kept": [], "bundle_kept": False}
+
+
+def with_secrets(site: Site) -> None:
+    """From now on HyOps prints a value of this run, and one that was in the bundle before."""
+    launcher = site.runner / "hyops"
+    launcher.write_text(launcher.read_text().replace("#!/bin/sh\n", f'#!/bin/sh\necho "told $POWERDNS_API_KEY {OTHER}"\n'))
+
+
+def test_a_deploy_is_cancelled(access: HyOpsAccess, site: Site) -> None:
+    site.script({"gcp_pg_vms": {"seconds": 30}})
+    assert not access.cancel()
+    with runtime_bundle(access) as bundle:
+        assert bundle is not None
+        bundle.merge(dict.fromkeys(NAMES, FRESH))
+    access.give(dict.fromkeys(NAMES, FRESH), dict.fromkeys(NAMES, FRESH), ())
+    with lent_overlay(access, RUN, OVERLAY):
+        access.deploy(RUN, DEPLOY)
+        run = SupervisedRun.attach(access.place.deploy, cancel=access.cancel)
+        assert run.wait(0.5) is None
+        assert run.cancel()
+        ended = run.wait(30)
+    assert ended is not None
+    assert (ended.rc, ended.stop.value) == (130, "cancel")
+
+
+def test_a_caller_that_is_gone_ends_the_other_side_and_no_deploy(site: Site) -> None:
+    (site.root / "journals").mkdir()
+    site.script({"gcp_pg_vms": {"seconds": 1}})
+    with closing(access_to(site, "another process")) as access:
+        access.give(dict.fromkeys(NAMES, FRESH), {}, ())
+        access.write_overlay(RUN, OVERLAY)
+        access.deploy(RUN, DEPLOY)
+    ended = SupervisedRun.attach(access.place.deploy).wait(30)
+    assert ended is not None
+    assert ended.rc == 0
+
+
+def test_a_command_that_was_not_planned_is_started_as_nobody(site: Site) -> None:
+    (site.root / "journals").mkdir()
+    another = Command(
+        name="deploy", argv=("{hyops}", "blueprint", "deploy", "--env", "lab", "--file", "{overlay}", "--force"), timeout="PT1M"
+    )
+    with closing(access_to(site, "another process")) as access, pytest.raises(Refusal, match=r"hyops\.command") as refused:
+        access.deploy(RUN, another)
+    assert refused.value.exit_code == 4
