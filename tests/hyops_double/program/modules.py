@@ -157,9 +157,16 @@ def drift(root, step, inputs_file):
     for key, value in (yaml.safe_load(inputs_file.read_text()) or {}).items():
         if value in ("", [], {}, None) or any(word in key for word in SENSITIVE if not key.endswith(("_env", "_file", "_path"))):
             continue
-        if before.get(key) != value:
-            return f"{key} changed"
+        if changed := _differs(value, before.get(key), key):
+            return f"{changed} changed"
     return ""
+
+
+def _differs(value, before, path):
+    """The first place where what is given is not what was there; what was there beside it does not count."""
+    if isinstance(value, dict) and isinstance(before, dict):
+        return next((found for key in value if (found := _differs(value[key], before.get(key), f"{path}.{key}"))), "")
+    return "" if value == before else path
 
 
 def skip_decision(root, step, inputs_file):
