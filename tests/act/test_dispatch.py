@@ -139,6 +139,40 @@ def test_a_probe_that_fails_is_an_end_of_its_own_and_keeps_the_lock(site: Site) 
     assert bundle(site, again, "BLOCKED")["refusal.json"]["gate"] == "lock.unknown"
 
 
+@pytest.mark.timeout(1500)  # four runs
+def test_an_unknown_is_settled_behind_the_gate_and_a_check_changes_nothing(site: Site) -> None:
+    """A service that does not answer, a person who looked, one who approves: the lock is free. Before, a check on demand."""
+    before = site.ledger().head().commit
+    checked = site.start("check on demand", {"action": "check", "service": SERVICE, "reason": "after adoption"})
+    assert (checked.answers["outcome"], checked.answers["exit_code"]) == ("CHECK_PASSED", "0"), checked.log()
+    assert (checked.jobs["check"], checked.jobs.get("execute", "skipped"), checked.jobs["conclude"]) == ("success", "skipped", "success")
+    assert site.ledger().head().commit == before
+
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{nobody.getsockname()[1]}"
+        site.config["verification"] = {SERVICE: [{"kind": "tcp", "target": target, "hold": "PT1S", "timeout": "PT1S"}]}
+        site.write_config()
+        ended = site.start("the service does not answer", decision("inc-4242-to-be-settled"))
+    assert ended.answers["outcome"] == "NOT_PROVEN", ended.log()
+
+    asking = site.start("settle, unsigned", {"action": "settle", "service": SERVICE, "serves": "onprem", "reason": "psql shows onprem"})
+    assert (asking.answers["outcome"], asking.jobs.get("execute", "skipped")) == ("UNSIGNED", "skipped"), asking.log()
+    page = "\n".join(asking.said["check"])
+    assert f"SETTLE {SERVICE}: onprem serves" in page
+    assert f"Look       nc -zv -w 5 {target.replace(':', ' ')}" in page
+    assert site.ledger().tip().state is State.NOT_PROVEN
+
+    settled = site.start("settle, signed", signed(site, asking))
+    assert settled.jobs == ALL_GREEN, settled.log()
+    assert (settled.answers["outcome"], settled.answers["exit_code"]) == ("SETTLED", "0"), settled.log()
+    said = bundle(site, settled, "SETTLED")["settlement.json"]
+    assert (said["serves"], said["position"], said["reason"]) == ("onprem", "primary", "psql shows onprem")
+    tip = site.ledger().tip()
+    assert (tip.claim, tip.serves, tip.settled_by) == (None, "onprem", f"{APPROVER} in run {settled.number}-1")
+    assert tip.signature is not None
+
+
 @pytest.mark.timeout(600)
 def test_a_cutover_that_fails_sends_nobody_into_a_new_run(site: Site) -> None:
     site.double.script(steps={"postgresql_dns_cutover": {"do": "fail"}})
