@@ -17,6 +17,11 @@ from hyops_ci.text import heredoc, shell
 
 USER: Final = "gha-runner"
 """What the agent runs as."""
+ENVIRONMENT: Final = """\
+# what else the host has to have: docs/hosts.md. In .env beside the agent, where it applies, before the agent starts:
+#   HTTPS_PROXY=http://<proxy>, NO_PROXY=<hosts>
+#   HYOPS_VAULT_PASSWORD_FILE=<path>, where the env holds a secrets bundle and the config does not say host.vault_password_file
+"""
 
 
 def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[str, Any]:
@@ -72,6 +77,7 @@ def host_commands(document: dict[str, Any], adopter: Adopter) -> str:
             numbers(json.dumps(document, indent=2)),
         )
         + "# what it prints for .github/dr-dispatch.yml goes into a pull request\n"
+        + ENVIRONMENT
         + shell("sudo ./svc.sh install {} && sudo ./svc.sh start\n", USER)
     )
 

@@ -394,6 +394,8 @@ def test_a_runner_is_registered_in_a_group_for_one_workflow_or_in_the_repository
     assert f"checkout --detach {RELEASE}\n" in host
     assert "actions/setup/setup.sh runner prepare --user gha-runner --agent . --trust - <<'JSON'\n" in host
     assert host.index("runner prepare") < host.index("svc.sh start"), "the agent reads .env when it starts"
+    assert host.index("HYOPS_VAULT_PASSWORD_FILE=") < host.index("svc.sh start")
+    assert "docs/hosts.md" in host
 
 
 @pytest.mark.parametrize("words", ["registration", "what its host", "approval gate", "The ledger", "policies and roles"])
