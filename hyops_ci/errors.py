@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Self
 
-from hyops_ci.text import visible
+from hyops_ci.text import shell, visible
 
 
 class Exit(IntEnum):
@@ -89,7 +89,7 @@ class DispatchError(Exception):
             ("found", self.found),
             ("expected", self.expected),
             ("fix", self.fix),
-            ("docs", f"hyops-ci docs {self.docs}" if self.docs else ""),
+            ("docs", shell("hyops-ci docs {}", self.docs) if self.docs else ""),
         )
         return [self.title(), *(f"  {name:<8} {text}" for name, text in rows if text)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.text import shell
 
 INDEX: Final = "README.md"
 _CELLS: Final = re.compile(r"(?<!\\)\|")
@@ -50,7 +51,7 @@ def _row(gate: str) -> str:
     for line in (folder() / "refusals.md").read_text(encoding="utf-8").splitlines():
         if line.startswith(f"| `{gate}` |"):
             _, _, exits, says, fix, more, _ = (each.strip() for each in _CELLS.split(line))
-            pages = [f"hyops-ci docs {each}" for each in dict.fromkeys(re.findall(r"\]\(([a-z-]+\.md)", more))]
+            pages = [shell("hyops-ci docs {}", each) for each in dict.fromkeys(re.findall(r"\]\(([a-z-]+\.md)", more))]
             rows = (("exit", exits), ("says", says), ("to do", fix), ("more", ", ".join(pages)))
             return "\n".join([gate, *(f"  {name:<8} {_plain(text)}" for name, text in rows if text), ""])
     return ""
