@@ -73,6 +73,10 @@ class JournalWriter:
             self._waiting.popleft()
         return not self._waiting
 
+    def release(self) -> None:
+        """Give back the room that was set aside: what is written now are the last words."""
+        self._reserve.release()
+
     def sync(self) -> None:
         """What was written so far is on disk."""
         sync_what_can(self._handle)

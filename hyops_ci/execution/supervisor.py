@@ -121,6 +121,7 @@ class Supervisor:
                 self._journal.write("cleaned", done=clean_up(self._order.clean_up, since, self._redactor.find).facts())
         except OSError as error:  # how HyOps ended is worth more: the next run cleans up
             self._journal.write("not-cleaned", error=str(error.strerror))
+        self._journal.release()
         ended = replace(ended, seconds=round(time.monotonic() - began, 3))
         self._journal.write(
             "ended",
