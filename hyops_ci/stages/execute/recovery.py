@@ -168,6 +168,7 @@ class Recovery:
         view = running.view()
         found = {each.ref: each for each in access.states(tuple(state_reference(step) for step in plan.steps), clock.now())}
         states = {step.id: found[state_reference(step)] for step in plan.steps}
+        self.redactor.counts.update(view.redactions)  # what the supervisor took out, this process never saw
         since = view.started_at or started
         seen = Observed(plan.steps, view.lines, states, since, ended, plan.blueprint, view.full)
         outcome = self.state.outcome = self._clean(determine_outcome(seen))
