@@ -136,7 +136,7 @@ def test_where_it_comes_about_after_the_approval_the_words_are_the_same(name: st
         getattr(before.refusal, word) for word in ("gate", "reason", "found", "expected", "fix", "exit_code")
     ]
     assert not incident.folder.has("secrets.json")
-    assert not (incident.folder.root / "private" / "deploy").exists(), "HyOps did nothing"
+    assert not (incident.folder.root / "private" / "deploy" / "journal.jsonl").exists(), "HyOps did nothing"
 
 
 def test_a_fresh_runtime_needs_no_password(incident: Incident) -> None:

@@ -116,7 +116,7 @@ def test_a_key_that_the_host_does_not_take_stops_the_run_before_its_first_step(n
     assert ended.refusal is not None
     assert (ended.refusal.gate, ended.refusal.exit_code) == ("hyops.preflight", 9)
     assert "authentication failed" in ended.refusal.found
-    assert not (night.incident.folder.root / "private" / "deploy").exists(), "no step began"
+    assert not (night.incident.folder.root / "private" / "deploy" / "journal.jsonl").exists(), "no step began"
     assert "the-wrong-one" not in ended.refusal.found
     tip = night.incident.ledger().tip()
     assert (tip.position, tip.mutating) == (before.position, False)

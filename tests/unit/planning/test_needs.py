@@ -16,7 +16,7 @@ SOURCE = Path(hyops_ci.__file__).parent
 OF_EXECUTE = ("execution/*.py", "secrets/**/*.py", "ledger/host_lock.py", "stages/execute/*.py")
 AT_THE_AUTHORITY = (
     *("secrets.address", "secrets.file", "secrets.login", "secrets.token", "secrets.missing", "secrets.subkeys"),
-    *("secrets.path", "secrets.denied", "secrets.authority"),
+    *("secrets.path", "secrets.denied", "secrets.authority", "secrets.mount"),
 )
 ASKED_BY_CHECK = {
     **dict.fromkeys(("hyops.env-dir", "hyops.missing", "hyops.version"), "HyOps is looked at in the same way by both stages"),
