@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from annotated_types import GroupedMetadata
 
-from hyops_ci.contracts import base, config, public_key
+from hyops_ci.contracts import base, config, notify, public_key
 from hyops_ci.contracts.base import Text
 from hyops_ci.contracts.schema import schema
 from tools.markdown import cell, section_link
@@ -25,6 +25,7 @@ _WORDS: Final[tuple[tuple[Any, str], ...]] = (
     (base.EnvKey, "the name of an environment variable"),
     (base.BlueprintRef, "`<name>@<version>`"),
     (base.Origin, "`https://<host>[:<port>]`"),
+    (notify.WebhookUrl, "`https://<host>[:<port>]/<path>`"),
     (base.Namespace, "`<name>` or `<name>/<name>`"),
     (config.ApproverLogin, "a login of GitHub"),
     (config.UserName, "a user of the host"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.cli.connect import connect, home_folder, remote_at, state_dir, token_for
+from hyops_ci.cli.notifier import notifier_for
 from hyops_ci.cli.render import progress, say, set_outputs, workflow
 from hyops_ci.config.file import CONFIG_PATH, parsed_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
@@ -46,6 +47,7 @@ def github_context(config: DispatchConfig | None, *, on_runner: bool) -> RunCont
         hyops_line=say,
         trust=host_trust() if on_runner else None,
         github=connect(job.repository) if os.environ.get("DR_TOKEN") else None,
+        notifier=notifier_for(config, job),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from hyops_ci.cli.connect import home_folder, ledger_token, remote_at, repository_named, server_url, state_dir
+from hyops_ci.cli.notifier import notifier_for
 from hyops_ci.cli.render import progress, say
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
@@ -18,8 +19,9 @@ def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: Hos
     clock, configured = SystemClock(), (config.ledger.repository if config else None) or repository_named()
     named = ledger or (trust.ledger if trust else None) or ""
     remote = named or (remote_at(configured, server_url()) if configured else "")
+    job = local_job(clock.now(), user_name(), os.environ)
     return RunContext(
-        job=local_job(clock.now(), user_name(), os.environ),
+        job=job,
         clock=clock,
         home=home_folder(),
         state_dir=state_dir(),
@@ -32,4 +34,5 @@ def shell_context(config: DispatchConfig | None, *, ledger: str = "", trust: Hos
         hyops_line=say,
         trust=trust,
         min_quorum=min_quorum,
+        notifier=notifier_for(config, job),
     )

@@ -58,6 +58,7 @@ def _sections(config: DispatchConfig) -> Iterator[_Row]:
         yield "/evidence/key", settings.host_key_path(config), "default"
     yield "/host_keys", dict(config.host_keys), "default"
     yield "/gcp", config.gcp.document() if config.gcp else None, "default"
+    yield "/notify", config.notify.document() if config.notify else None, "default"
     yield "/routes", [route.document() for route in config.routes], "default"
 
 

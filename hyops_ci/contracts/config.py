@@ -30,6 +30,7 @@ from hyops_ci.contracts.base import (
 )
 from hyops_ci.contracts.decision import DrMode, ExecutionPlane
 from hyops_ci.contracts.lanes import LaneName
+from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
 from hyops_ci.contracts.routes import Route
 from hyops_ci.contracts.vault import Vault
@@ -258,6 +259,8 @@ class DispatchConfig(Document):
     """Who signs the evidence."""
     ledger: LedgerPolicy = LedgerPolicy()
     """Where the ledger is."""
+    notify: Notify | None = None
+    """Who is told of a run ([notify.md](notify.md))."""
     gcp: GcpProjects | None = None
     """The projects of Google Cloud, where the blueprints use it."""
     routes: tuple[Route, ...] = ()

@@ -20,6 +20,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import ChosenLedger, choose
 from hyops_ci.ledger.vouching import Vouchers
 from hyops_ci.stages.job import Job
+from hyops_ci.stages.notifier import Notifier
 
 TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
 
@@ -88,13 +89,16 @@ class RunContext:
     token_for: Callable[[str], str] | None = field(default=None, repr=False)
     """The job's identity for an audience; None in a shell."""
 
+    notifier: Notifier = field(default_factory=Notifier, repr=False, compare=False)
+    """Tells people of the run; silent where nobody asked for it."""
     chosen: dict[str, ChosenLedger] = field(default_factory=dict, repr=False, compare=False)
     """Service -> the ledger in use, once it was asked for: a run does not change ledgers in its middle."""
 
     def cleaned(self, clean: Callable[[str], str]) -> RunContext:
-        """Return this context with every line that it prints passed through `clean`, such as a redactor's `text`."""
+        """Return this context with every line that it prints or tells passed through `clean`, such as a redactor's `text`."""
         say, hyops_line = self.say, self.hyops_line
-        return replace(self, say=lambda line: say(clean(line)), hyops_line=lambda line: hyops_line(clean(line)))
+        notifier = replace(self.notifier, clean=clean)
+        return replace(self, say=lambda line: say(clean(line)), hyops_line=lambda line: hyops_line(clean(line)), notifier=notifier)
 
     def clock_ahead(self) -> float | None:
         """Return the seconds by which this host's clock is ahead of GitHub's; None where GitHub was not asked, or did not say."""

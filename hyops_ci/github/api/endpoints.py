@@ -182,3 +182,10 @@ INSTALLATION_TOKEN = _endpoint(
     APP_KEY,
     "its token, good for an hour",
 )
+ISSUE_COMMENT = _endpoint(
+    "POST",
+    "/repos/{repo}/issues/{issue_number}/comments",
+    "issues: write",
+    "tell people of a run, where the config names an issue",
+    once=True,
+)

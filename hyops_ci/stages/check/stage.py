@@ -13,7 +13,7 @@ from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.planning import checking
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.redaction import Redactor
-from hyops_ci.stages.approval import ask_for_approval, refuse_old_decision
+from hyops_ci.stages.approval import approval_until, ask_for_approval, refuse_old_decision
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job_identity import require_caller
@@ -21,6 +21,7 @@ from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, re
 from hyops_ci.stages.preview import look, with_ledger
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.settle import settlement_facts, settlement_gates
+from hyops_ci.stages.telling import tell_waiting
 
 
 @dataclass(frozen=True)
@@ -65,4 +66,5 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     part.note("request", nonce=request.subject.nonce, quorum=run.demand.quorum, channels=list(run.demand.channels))
     runner = case.facts.runner
     part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname)
+    tell_waiting(part, run, stamp(approval_until(request)))
     return run

@@ -33,6 +33,7 @@ from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.planned_run import CONFIG, read_allowed
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
+from hyops_ci.stages.telling import tell_ended
 from hyops_ci.stages.watch.stage import Watched
 from hyops_ci.text import shell
 
@@ -75,6 +76,15 @@ class Closing:
 
 
 def conclude(
+    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+) -> Conclusion:
+    """As `verified_end`, and people are told how the run ended."""
+    ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
+    tell_ended(context, ended.result)
+    return ended
+
+
+def verified_end(
     folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
 ) -> Conclusion:
     """Verify what execute sealed, or seal what never got that far.

@@ -12,6 +12,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.grammar import HyOpsLine, StepEvent, StepStatus
 from hyops_ci.stages.context import RunContext
+from hyops_ci.stages.telling import tell_no_return
 from hyops_ci.text import span
 
 MOST_CHANGES: Final = 20
@@ -55,6 +56,8 @@ class StepProgress:
             where = "from here cancelling does not undo" if last else f"Cancel now: clients stay {self.plan.source_site}"
             behind = self._behind(line.step)
             self.context.say(f"{place} running   {'' if behind else where}".rstrip())
+            if last and self.said[known] == 1:
+                tell_no_return(self.context, self.plan, place)
         else:
             self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
 

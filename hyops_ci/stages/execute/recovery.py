@@ -46,7 +46,7 @@ STEP_WAIT: Final = 9.0
 """Seconds that a cancelled step waits for HyOps: GitHub kills it soon after (docs/design/workflows.md 4)."""
 SET_ASIDE: Final = 4 << 20
 """Bytes kept free for the end of a run on a disk that fills up: its events, its result and its bundle."""
-JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN")
+JOB_TOKENS: Final = (*MASKED_BY_GITHUB, "DR_STANDBY_TOKEN", "DR_NOTIFY_SECRET", "DR_NOTIFY_TOKEN")
 """Variables whose values HyOps does not get, and which are hidden all the same: its children run beside this process."""
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_./-]")
 

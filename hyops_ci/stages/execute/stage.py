@@ -41,6 +41,7 @@ from hyops_ci.stages.preview import HyOpsView, hyops_access, view_hyops
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.settle import note_earlier, settle
+from hyops_ci.stages.telling import tell_started, telling
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def execute(folder: RunDir, context: RunContext, approvals: str = "") -> Execute
     state = ExecutionState(redactor=Redactor({}))
     context = context.cleaned(state.clean)
     try:
-        end = run_stage("execute", folder, context, lambda part: _execute(part, folder, context, approvals, state))
+        end = run_stage("execute", folder, context, lambda part: _told(part, folder, context, approvals, state))
         if state.plan is None and folder.has("plan.json"):
             state.plan = folder.read_model("plan.json", Plan)
         sealed = seal_what_fits(folder, context, end, state)
@@ -98,6 +99,11 @@ def unsealed_end(state: ExecutionState, error: OSError) -> ExecuteEnd:
     return ExecuteEnd(ended, RefusalRecord.of(fault), sealed=False)
 
 
+def _told(part: PartRecorder, folder: RunDir, context: RunContext, approvals: str, state: ExecutionState) -> None:
+    with telling(part, context):
+        _execute(part, folder, context, approvals, state)
+
+
 def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals: str, state: ExecutionState) -> None:
     caller = require_caller("execute", part, context)
     plan = state.plan = require_plan(folder)
@@ -125,6 +131,7 @@ def _carry_out(part: PartRecorder, run: CheckedRun, view: HyOpsView, approvals: 
     claim = state.claim = take_claim(run, state.approvals)
     part.enter(State.CLAIMED, claim_id=claim.claim_id, epoch=claim.epoch)
     keep_journal(part, run)
+    tell_started(run.context, run.plan)
     run.context.say(f"lock taken: {run.plan.service} epoch {claim.epoch}, run {claim.run_id}")
     Recovery(run, view, claim, state, part).carry_out()
 

@@ -1,0 +1,1 @@
+"""Tell people of a run by a signed request."""
