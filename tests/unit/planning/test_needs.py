@@ -13,13 +13,13 @@ from hyops_ci.planning.case import load
 from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of, unseen_from
 
 SOURCE = Path(hyops_ci.__file__).parent
-OF_EXECUTE = ("execution/*.py", "secrets/**/*.py", "ledger/host_lock.py", "stages/execute/*.py")
+OF_EXECUTE = ("execution/*.py", "hyops_access/*.py", "secrets/**/*.py", "ledger/host_lock.py", "stages/execute/*.py")
 AT_THE_AUTHORITY = (
     *("secrets.address", "secrets.file", "secrets.login", "secrets.token", "secrets.missing", "secrets.subkeys"),
     *("secrets.path", "secrets.denied", "secrets.authority", "secrets.mount"),
 )
 ASKED_BY_CHECK = {
-    **dict.fromkeys(("hyops.env-dir", "hyops.missing", "hyops.version"), "HyOps is looked at in the same way by both stages"),
+    **dict.fromkeys(("hyops.env-dir", "hyops.missing", "hyops.version", "hyops.user"), "HyOps is looked at in the same way by both stages"),
     **dict.fromkeys(("hyops.environment", "hyops.command", "hyops.overlay"), "the check starts HyOps' preflight in the same way"),
     **dict.fromkeys(AT_THE_AUTHORITY, "the check logs in there and asks for the names"),
     **dict.fromkeys(("secrets.map.missing", "secrets.map."), "the map is read by the plan"),
