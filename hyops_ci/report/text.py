@@ -36,8 +36,9 @@ def summary_lines(result: Result, objectives: Mapping[str, Any], evidence: str =
         lines += _refusal_rows(refusal)
     lines += _lines(_result_rows(result, objectives))
     if result.outcome in NOTHING_CHANGED:
-        lock = "kept" if refusal is not None and refusal.gate.startswith("lock.") else "free"
-        lines.append(f"  Nothing was changed. Lock {lock}.")
+        # Only of its own lock does every refused run know: what it would have settled stays kept.
+        kept = refusal is not None and refusal.gate.startswith("lock.")
+        lines.append(f"  Nothing was changed. {'Lock kept' if kept else 'This run took no lock'}.")
     return lines + _lines([("Evidence", evidence)])
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import State
+from hyops_ci.contracts.run import Result, State
 from hyops_ci.evidence.verify import verify
 from hyops_ci.execution.command import Runtime
 from hyops_ci.intake.form import Form
 from hyops_ci.ledger.host_lock import host_lock
 from hyops_ci.report.approval_page import approval_lines
+from hyops_ci.report.text import summary_lines
 from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.stages.sealing import bundle_path
@@ -103,6 +104,9 @@ def test_the_word_of_others_settles_nothing(incident: Incident, who: str) -> Non
     assert ended.refusal is not None
     assert_unsettled(incident, ended, ended.refusal.gate)
     assert ended.refusal.gate.startswith("approval.")
+    told = "\n".join(summary_lines(incident.folder.read_model("result.json", Result), {}))
+    assert "Lock free" not in told
+    assert "the lock of pg-ha/lab is kept until it is settled" in told
 
 
 def test_an_answer_for_one_site_settles_no_other(incident: Incident) -> None:

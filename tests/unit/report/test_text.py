@@ -54,7 +54,7 @@ def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
     assert lines[0] == "### REFUSED: pg-ha/prod"
     assert lines[3] == "REFUSED restore.skipped (exit 4): old data"
     assert [line.split()[0] for line in lines[4:7]] == ["found", "expected", "fix"]
-    assert "  Nothing was changed. Lock free." in lines
+    assert "  Nothing was changed. This run took no lock." in lines
     refusal = Result.model_validate_json(given["result.json"]).refusal
     assert refusal is not None
     assert refusal_lines(State.BLOCKED, refusal) == lines[3:7]
