@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import timedelta
 
 HIDDEN: Final = re.compile(
@@ -15,6 +16,7 @@ HIDDEN: Final = re.compile(
 )
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _BACKTICKS: Final = re.compile("`{3,}")
+_LABELLED: Final = re.compile(r" {0,2}(Not proven|expected|[A-Za-z]+(?: [a-z]+)?\??)(?: {2,}|(?<=Not proven) |(?<=expected) )(\S.*)")
 _BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
 """Blank in a line of text, and for that reason spelled out where one is printed; a reviewed file may hold them."""
 
@@ -72,3 +74,28 @@ def fenced(text: str) -> str:
     safe = "\n".join(visible(line, "\t") for line in lines)
     fence = "`" * max((len(run) + 1 for run in _BACKTICKS.findall(safe)), default=3)
     return f"{fence}text\n{safe}\n{fence}"
+
+
+def in_code(text: str) -> str:
+    """Return one line of text as an inline code span of Markdown: nothing in it is markup, and a phone wraps it. Empty for no text."""
+    safe = visible(text.strip())
+    fence = "`" * (max((len(run) for run in re.findall("`+", safe)), default=0) + 1)
+    room = " " * ("`" in (safe[:1], safe[-1:]))
+    return f"{fence}{room}{safe}{room}{fence}" if safe else ""
+
+
+def listed(lines: Iterable[str]) -> list[str]:
+    """Return lines as a Markdown list for a page that is read on a phone: the first is the headline, `  Label      text` a point.
+
+    A label is letters in the columns that our own lines give it; everything else stands in code spans.
+    """
+    points: list[str] = []
+    for line in filter(str.strip, lines):
+        found = _LABELLED.fullmatch(line)
+        if not points:
+            points = [f"**{in_code(line)}**", ""]
+        elif found:
+            points.append(f"- **{found[1]}** {in_code(found[2])}")
+        else:
+            points.append(f"- {in_code(line)}")
+    return points

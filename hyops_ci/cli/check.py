@@ -20,7 +20,7 @@ def command(output: str) -> int:
     from hyops_ci.report.approval_page import approval_lines
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
-    from hyops_ci.text import fenced
+    from hyops_ci.text import listed
 
     run, config = read_handover(os.environ, "check")
     world = github_context(config, on_runner=True)
@@ -32,7 +32,7 @@ def command(output: str) -> int:
         ready = may_proceed(end.run)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
         lines = approval_lines(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
-        workflow().summary(fenced("\n".join(lines)))
+        workflow().summary("\n".join(listed(lines)))
         for line in lines:
             say(line)
         if not ready:

@@ -155,10 +155,10 @@ def _set(document: dict[str, Any], exit_code: int) -> None:
 def _show(output: str, lines: list[str], document: dict[str, Any]) -> None:
     """The result, and on GitHub the same lines on the run's page."""
     from hyops_ci.cli.render import emit, workflow
-    from hyops_ci.text import fenced
+    from hyops_ci.text import listed
 
     emit(output, lines, document)
-    workflow().summary(fenced("\n".join(lines)))
+    workflow().summary("\n".join(listed(lines)))
 
 
 def _name(started: DispatchedRun) -> str:

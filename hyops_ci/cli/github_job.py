@@ -19,7 +19,7 @@ from hyops_ci.stages.context import TRUST_FILE, RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
 from hyops_ci.stages.runner import StageEnd
-from hyops_ci.text import fenced, shell
+from hyops_ci.text import listed, shell
 
 HANDOVER: Final = "handover.tar"
 
@@ -119,7 +119,7 @@ def finish_stage(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output:
     if end.refusal is not None:
         lines = refusal_lines(end.state, end.refusal)
         flow.annotate("error" if code else "notice", lines[0], "\n".join(lines))
-        flow.summary(fenced("\n".join(lines)))
+        flow.summary("\n".join(listed(lines)))
         for line in lines:
             say(line)
     return code

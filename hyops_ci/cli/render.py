@@ -14,7 +14,7 @@ from hyops_ci.cli import terminal
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.parsing.documents import json_object
-from hyops_ci.text import fenced, shell, visible
+from hyops_ci.text import listed, shell, visible
 
 if TYPE_CHECKING:
     from hyops_ci.stages.conclude.stage import Conclusion
@@ -91,7 +91,7 @@ def annotate(error: DispatchError) -> None:
     flow = workflow()
     lines = error.lines()
     flow.annotate("error", lines[0], "\n".join(lines))
-    flow.summary(fenced("\n".join(lines)))
+    flow.summary("\n".join(listed(lines)))
 
 
 def show_conclusion(ended: Conclusion, output: str) -> int:

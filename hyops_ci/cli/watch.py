@@ -99,7 +99,7 @@ def report(watched: Watched, output: str) -> None:
     from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.contracts.run import State
     from hyops_ci.report.text import refusal_lines
-    from hyops_ci.text import fenced
+    from hyops_ci.text import listed
 
     flow, refusal = workflow(), watched.refusal
     set_outputs(
@@ -118,7 +118,7 @@ def report(watched: Watched, output: str) -> None:
     if refusal is not None:
         lines = refusal_lines(State.NO_RUNNER, refusal)
         flow.annotate("error", lines[0], "\n".join(lines))
-        flow.summary(fenced("\n".join(lines)))
+        flow.summary("\n".join(listed(lines)))
         for line in lines:
             say(line)
     elif watched.verdict == "unknown":

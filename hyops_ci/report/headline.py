@@ -106,8 +106,8 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
         case State.FAILED | State.CANCELLED:
             return f"{word} {_where_clients_are(context, refusal.gate + ': ' + refusal.reason if refusal else state.lower())}"
         case State.INDETERMINATE:
-            inside = f"cut off inside step {context.step}" if context.step else "cut off, at an unknown step"
-            inside = "cut off after HyOps had ended well, before the service was proven" if context.done else inside
+            inside = f"Cut off inside step {context.step}" if context.step else "Cut off, at an unknown step"
+            inside = "Cut off after HyOps had ended well, before the service was proven" if context.done else inside
             where = f"This was a drill of {context.service}" if context.exercise else "Clients may be on either side"
             return f"{word}. {inside}. {where}. Lock KEPT: nothing else can start"
         case _:

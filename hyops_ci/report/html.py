@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from hyops_ci.contracts.run import STAND_IN, Result
+from hyops_ci.contracts.run import STAND_IN, Result, State
 from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of
 from hyops_ci.report.run_view import RunView, view_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 2000
 """Characters of one text on the page; the bundle holds the rest."""
 MAX_EVENTS: Final = 1000
+_COMMAND: Final = re.compile(r"(.*?: )((?:curl|dig|gh|hyops-ci|nc|psql) .+)", re.DOTALL)
 FIGURES: Final = {
     "request_to_proven": "Request to proven",
     "approval_to_proven": "Approval to proven",
@@ -68,7 +69,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"FIGURES": FIGURES, "MAX_EVENTS": MAX_EVENTS, "STAND_IN": STAND_IN, "span": span}
+    environment.globals |= {"FIGURES": FIGURES, "MAX_EVENTS": MAX_EVENTS, "STAND_IN": STAND_IN, "parts": _parts, "span": span}
     environment.filters |= {"clock": lambda at: f"{at[11:19]}Z", "percent": lambda place: f"{place:.2f}%"}
     return environment.get_template("report.html.jinja")
 
@@ -81,7 +82,7 @@ def _heading(result: Result) -> tuple[str, str]:
     if not mark:
         title, _, rest = result.headline.partition(": ")
     title = re.sub(r"^(?:[A-Z_]+\b ?)+", lambda found: found[0].capitalize(), title)
-    rest = rest.strip() or ("Nothing was changed." if result.outcome in NOTHING_CHANGED else "")
+    rest = rest.strip() or ("Nothing was changed." if result.outcome in NOTHING_CHANGED | {State.RECORDED, State.DUPLICATE} else "")
     return title, rest[:1].upper() + rest[1:] if rest.partition(" ")[0].isalpha() else rest  # an id keeps its case
 
 
@@ -93,7 +94,16 @@ def _summary(run: RunView) -> list[str]:
         drill = f", drill ({plan.exercise})" if plan.exercise else ""
         move = f"{plan.source_site} \N{RIGHTWARDS ARROW} {plan.target_site}"
         parts.append(f"{plan.decision_type.value.replace('_', ' ')} of {plan.service}, {move}{drill}")
+    elif run.decision:
+        what, service = (str(run.decision.get(name, "unknown")) for name in ("decision_type", "service"))
+        parts.append(f"{what.replace('_', ' ')} of {service}")
     return parts
+
+
+def _parts(text: str) -> list[tuple[str, bool]]:
+    """Return a next step in parts, each with whether it is a command to paste: `then settle: gh workflow run ...`."""
+    found = _COMMAND.fullmatch(text)
+    return [(found[1], False), (found[2], True)] if found else [(text, False)]
 
 
 def _secrets(run: RunView) -> str:

@@ -1,6 +1,6 @@
 """The end of a run as lines: in the log, in annotations, and in the Markdown summary (docs/design/texts.md 4).
 
-Text of a decision is shown on one line each and, in Markdown, only inside a fence that it cannot close.
+Text of a decision is shown on one line each and, in Markdown, only inside a code span that it cannot close.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
 from hyops_ci.report.run_view import RunView, StepView, view_of
 from hyops_ci.report.times import read_times
-from hyops_ci.text import fenced, shell, span
+from hyops_ci.text import listed, shell, span
 
 MAX_MARKDOWN: Final = 200 * 1024
 """Bytes; GitHub cuts a step's summary at 1 MiB, and a page of it is read on a phone."""
@@ -39,6 +39,8 @@ def summary_lines(result: Result, objectives: Mapping[str, Any], evidence: str =
         # Only of its own lock does every refused run know: what it would have settled stays kept.
         kept = refusal is not None and refusal.gate.startswith("lock.")
         lines.append(f"  Nothing was changed. {'Lock kept' if kept else 'This run took no lock'}.")
+    elif result.outcome is State.RECORDED:
+        lines.append("  Nothing was changed: the decision is to wait.")
     return lines + _lines([("Evidence", evidence)])
 
 
@@ -56,8 +58,8 @@ def markdown(files: Mapping[str, bytes]) -> str:
     else:
         title, name = _title(run.result), run.result.run_id
         lines = [*summary_lines(run.result, run.objectives), *_lines(_run_rows(run, run.result))]
-    block = fenced("\n".join(_within(lines, MAX_MARKDOWN - 2048)))
-    return "\n".join((f"### {title}", "", block, "", f"Verify: `{shell('hyops-ci evidence verify {}', f'dr-evidence-{name}.tar')}`", ""))
+    points = _within(listed(lines), MAX_MARKDOWN - 2048)
+    return "\n".join((f"### {title}", "", *points, "", f"Verify: `{shell('hyops-ci evidence verify {}', f'dr-evidence-{name}.tar')}`", ""))
 
 
 def _title(result: Result) -> str:
@@ -119,6 +121,6 @@ def _within(lines: Iterable[str], budget: int) -> list[str]:
     for line in lines:
         budget -= len(line.encode("utf-8", "replace")) + 1
         if budget < 0:
-            return [*kept, _CUT]
+            return [*kept, f"- {_CUT}"]
         kept.append(line)
     return kept

@@ -220,7 +220,7 @@ def gate_of(end: StageEnd) -> str:
 def test_a_run_cut_off_in_a_step_says_which(place: Place) -> None:
     place.execute("step:postgresql_dns_cutover:running")
     ended = place.conclude()
-    assert ended.result.headline.startswith("UNKNOWN: look before you touch. cut off inside step ")
+    assert ended.result.headline.startswith("UNKNOWN: look before you touch. Cut off inside step ")
     assert ended.result.refusal is not None
     assert ended.result.refusal.gate == "run.cut-off"
     assert any("settle" in line for line in ended.result.next)

@@ -60,7 +60,7 @@ EXPECTED: dict[str, tuple[State, int, str, tuple[object, ...]]] = {
     "indeterminate": (
         S.INDETERMINATE,
         10,
-        "UNKNOWN: look before you touch. cut off inside step 5/6 postgresql_dns_cutover",
+        "UNKNOWN: look before you touch. Cut off inside step 5/6 postgresql_dns_cutover",
         ("primary", "onprem", 0, 1, S.INDETERMINATE),
     ),
     "settled": (S.SETTLED, 0, "SETTLED", ("failed_over", "gcp", 1, 1, None)),

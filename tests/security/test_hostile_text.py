@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 from hyops_ci.cli.render import progress
 from hyops_ci.contracts.approval import ApprovalRequest
@@ -34,7 +35,7 @@ from hyops_ci.stages.context import ShiftedClock
 from hyops_ci.stages.plan.stage import Ask, plan
 from hyops_ci.stages.watch.queue import ExpectedJob
 from hyops_ci.stages.watch.stage import WatchRequest, watch
-from hyops_ci.text import fenced, visible
+from hyops_ci.text import listed, visible
 from tests.security.incident import SERVICE, WORKFLOW, Incident
 from tests.support.github.reviews import Review
 
@@ -42,8 +43,40 @@ CASES = sorted((Path(__file__).parents[1] / "cases" / "hostile").glob("*.yml"))
 TEXTS: dict[str, str] = {path.stem: yaml.safe_load(path.read_text("utf-8"))["text"] for path in CASES}
 HARMLESS = "INC-4242 on-prem DC lost power"
 COMMAND = re.compile(r"^\s*::|##\[")
-FENCE = re.compile(r"(`{3,})text")
-FIXED = re.compile(r"|### [A-Z][A-Za-z ,()-]*(: nothing was recovered\))?(: pg-ha/lab)?|Verify: `hyops-ci evidence verify [a-z0-9-]+\.tar`")
+OF_INLINE = {"text": "", "code_inline": " ", "strong_open": " ", "strong_close": " "}
+"""Kinds of inline Markdown that a summary is made of; text counts as it is."""
+LABELS = (
+    "Asked",
+    "Does",
+    "Data",
+    "Old side",
+    "Guards",
+    "Steps",
+    "Checked",
+    "Deviation",
+    "Unknown",
+    "Accepts",
+    "Time",
+    "Approvers",
+    "Not now?",
+)
+ENDS = (
+    "found",
+    "expected",
+    "fix",
+    "cause",
+    "Proven",
+    "Not proven",
+    "Time",
+    "Differs",
+    "Next",
+    "Decided",
+    "Approved",
+    "Step",
+    "Run",
+    "Evidence",
+)
+FIXED = re.compile(rf"|{'|'.join(ENDS)}|### [A-Z][A-Za-z ,()-]*(: nothing was recovered\))?(: pg-ha/lab)?|Verify:")
 """Lines of a summary that hold nobody's text: nothing, the headline, the command."""
 FIELDS = ("service", "restore", "branch", "decision")
 CHECK = "Check gcp-ops-runner (changes nothing)"
@@ -68,17 +101,17 @@ class Structure(HTMLParser):
         self.found["<!-- -->"] += 1
 
 
-def outside_of_fences(text: str) -> str:
-    """What of a summary is read as Markdown."""
-    kept, fence = [], ""
-    for line in text.split("\n"):
-        if fence:
-            fence = "" if line == fence else fence
-        elif found := FENCE.fullmatch(line):
-            fence = found[1]
-        else:
-            kept.append(line)
-    assert not fence, "a fence was left open"
+def outside_of_code(text: str) -> str:
+    """What of a summary is read as Markdown: text that is no code, and the name of whatever is more than a list."""
+    kept = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "inline":
+            mark = "### " if kept[-1:] == ["### "] and kept.pop() else ""
+            kept.append(mark + "".join(OF_INLINE.get(each.type, each.type) or each.content for each in token.children or ()).strip())
+        elif token.type == "heading_open":
+            kept.append("### ")
+        elif not token.type.startswith(("paragraph", "bullet_list", "list_item", "heading")):
+            kept.append(token.type)
     return "\n".join(kept)
 
 
@@ -97,7 +130,7 @@ def assert_only_text(lines: list[str], summary: str, report: str, like: str) -> 
     said = [line for line in re.split(r"[\n\r]", commands(lines)) if COMMAND.search(line)]
     assert len(said) == 1
     assert said[0].startswith("::error title=")
-    assert all(FIXED.fullmatch(line) for line in outside_of_fences(summary).splitlines()), summary
+    assert all(FIXED.fullmatch(line) for line in outside_of_code(summary).splitlines()), summary
     assert all(character.isprintable() or character == "\n" for character in summary)
     assert Structure(report).found == Structure(like).found
     assert all(character.isprintable() or character == "\n" for character in report)
@@ -170,7 +203,7 @@ def test_an_approvers_page(long_night: Incident, name: str) -> None:
     lines = approval_lines(request.model_copy(update={"decision": decision, "subject": subject}))
     assert all(line.isprintable() for line in lines)
     assert sum(line.startswith("APPROVE?") for line in lines) == 1
-    assert outside_of_fences(fenced("\n".join(lines))) == ""
+    assert set(outside_of_code("\n".join(listed(lines))).splitlines()) <= {"", *LABELS}
     assert len([line for line in re.split(r"[\n\r]", commands(lines)) if COMMAND.search(line)]) == 1
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from hyops_ci.text import fenced, short_span, span
+from hyops_ci.text import fenced, in_code, listed, short_span, span, visible
 
 backticks = st.lists(
     st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
@@ -42,6 +43,51 @@ def test_text_stays_in_its_fence(text: str) -> None:
     assert outside == ["before", "after"]
     assert len(inside) == len(re.split(r"\r\n|\r|\n", text))
     assert all(c.isprintable() or c == "\t" for line in inside for c in line)
+
+
+def read(markdown: str) -> list[tuple[str, str]]:
+    """(kind, text) of all that a reader of CommonMark sees, with GitHub's tables; blocks of text and points by their names alone."""
+    found = []
+    for token in MarkdownIt("commonmark").enable("table").parse(markdown):
+        found += [(each.type, each.content) for each in token.children or () if each.content] if token.type == "inline" else []
+        if token.type not in ("inline", "paragraph_open", "paragraph_close", "list_item_open", "list_item_close"):
+            found.append((token.type, token.content))
+    return found
+
+
+@example(["```", "```"])
+@example(["", "  Next       ```\n<h1>APPROVED</h1>"])
+@given(st.lists(backticks, min_size=2, max_size=5))
+def test_text_stays_in_the_points_of_a_list(texts: list[str]) -> None:
+    """Nothing of it is a heading, a link, a table, markup of GitHub or another point; a label is letters."""
+    seen = read("\n".join(["before", "", *listed(texts), "", "after"]))
+    assert {kind for kind, _ in seen} <= {"text", "code_inline", "bullet_list_open", "bullet_list_close"}
+    outside = [text for kind, text in seen if kind == "text" and text.strip()]
+    assert (outside[0], outside[-1]) == ("before", "after")
+    assert all(re.fullmatch(r"[A-Za-z]+( [a-z]+)?\??", text) for text in outside)
+
+
+@given(backticks.filter(lambda text: text.isprintable() and text.strip() == text != ""))
+def test_a_line_in_code_is_shown_as_it_is(text: str) -> None:
+    assert read(in_code(text)) == [("code_inline", visible(text))]
+
+
+def test_a_page_is_a_headline_and_labelled_points() -> None:
+    lines = [
+        "STOPPED: step 3 `x` failed",
+        "  expected one runner",
+        "  Not proven old side",
+        "Not now?   Do nothing",
+        "  Nothing was changed. Lock free.",
+    ]
+    assert listed(lines) == [
+        "**``STOPPED: step 3 `x` failed``**",
+        "",
+        "- **expected** `one runner`",
+        "- **Not proven** `old side`",
+        "- **Not now?** `Do nothing`",
+        "- `Nothing was changed. Lock free.`",
+    ]
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \t\n")))

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.report.text import MAX_MARKDOWN, markdown, refusal_lines, summary_lines
+from hyops_ci.text import listed
 from tests.unit.report.test_html import evil_files, files, refused_files
 
 
-def test_text_of_others_stays_in_the_fence(tmp_path: Path) -> None:
+def test_text_of_others_stays_in_code(tmp_path: Path) -> None:
     text = markdown(evil_files(tmp_path))
-    fence = re.search(r"^(`+)text$", text, re.MULTILINE)
-    assert fence is not None
-    _, inside, after = re.split(rf"^{fence[1]}(?:text)?$", text, flags=re.MULTILINE)
-    assert "# heading" in inside
-    assert fence[1] not in inside
-    assert "alert" not in after
+    seen = [each for token in MarkdownIt("commonmark").enable("table").parse(text) for each in token.children or ()]
+    assert any("# heading" in each.content for each in seen if each.type == "code_inline")
+    assert {each.type for each in seen} <= {"text", "code_inline", "strong_open", "strong_close"}
+    assert "alert" not in "".join(each.content for each in seen if each.type == "text")
     assert not set(text) & set("\u202e\x1b")
 
 
@@ -45,27 +44,28 @@ def test_log_and_summary_show_the_same_lines(tmp_path: Path) -> None:
         "  Next       keep onprem fenced",
         "  Evidence   evidence.tar",
     ]
-    assert markdown(given).splitlines()[3:11] == lines[:-1]
+    assert markdown(given).splitlines()[2:11] == listed(lines[:-1])
 
 
 def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
     given = refused_files(tmp_path)
     lines = markdown(given).splitlines()
     assert lines[0] == "### REFUSED: pg-ha/prod"
-    assert lines[3] == "REFUSED restore.skipped (exit 4): old data"
-    assert [line.split()[0] for line in lines[4:7]] == ["found", "expected", "fix"]
-    assert "  Nothing was changed. This run took no lock." in lines
+    assert lines[2] == "**`REFUSED restore.skipped (exit 4): old data`**"
+    assert [line.split()[1] for line in lines[4:7]] == ["**found**", "**expected**", "**fix**"]
+    assert "- `Nothing was changed. This run took no lock.`" in lines
     refusal = Result.model_validate_json(given["result.json"]).refusal
     assert refusal is not None
-    assert refusal_lines(State.BLOCKED, refusal) == lines[3:7]
+    assert listed(refusal_lines(State.BLOCKED, refusal)) == lines[2:7]
 
 
 def test_the_cause_is_named_where_the_headline_does_not(tmp_path: Path) -> None:
     refusal = {"gate": "hyops.failed", "reason": "ansible failed", "exit_code": 9}
     given = files(tmp_path, outcome="FAILED", exit_code=9, headline="STOPPED before clients moved: step 3/6 x failed", refusal=refusal)
-    assert markdown(given).splitlines()[3:5] == [
-        "STOPPED before clients moved: step 3/6 x failed",
-        "  cause    hyops.failed (exit 9): ansible failed",
+    assert markdown(given).splitlines()[2:5] == [
+        "**`STOPPED before clients moved: step 3/6 x failed`**",
+        "",
+        "- **cause** `hyops.failed (exit 9): ansible failed`",
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_summary_has_an_end(tmp_path: Path) -> None:
     text = markdown(given)
     assert len(text.encode()) < MAX_MARKDOWN
     assert "... more in the bundle" in text
-    assert "`" * 301 + "text" in text
+    assert f"- **Not proven** {'`' * 301} {'`' * 300} {'`' * 301}\n" in text
     assert "keep onprem fenced" in text, "a long list leaves room for what comes after it"
 
 
@@ -101,7 +101,7 @@ def test_a_summary_of_too_many_lines_is_cut(tmp_path: Path) -> None:
     given["steps.jsonl"] = "".join(json.dumps(step | {"step": f"s{n}"}) + "\n" for n in range(500)).encode()
     text = markdown(given)
     assert len(text.encode()) < MAX_MARKDOWN
-    assert text.splitlines()[-4] == "... more in the bundle"
+    assert text.splitlines()[-3] == "- ... more in the bundle"
 
 
 @pytest.mark.parametrize("outcome", sorted(TERMINAL))
