@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import click
 
+from hyops_ci.cli.options import format_option
+
 
 @click.command("docs")
 @click.argument("page", default="")
-def command(page: str) -> int:
+@format_option
+def command(page: str, output: str) -> int:
     """Print PAGE (ledger, exit-codes, ...), what to do about a refusal (runner.silent), or the index."""
-    from hyops_ci.cli import terminal
+    from hyops_ci.cli.render import emit
     from hyops_ci.operations import pages
 
-    terminal.out(pages.page(page).rstrip("\n"))
+    text = pages.page(page).rstrip("\n")
+    emit(output, [text], {"page": page, "text": text})
     return 0
