@@ -94,7 +94,7 @@ def test_nobody(step: Step) -> None:
     assert "REFUSED runner.silent (exit 7): no runner took the job in 120 s" in err
     assert "::error title=REFUSED runner.silent (exit 7)%3A no runner took the job in 120 s::" in err
     assert err.index("  fix ") < err.index("run cancelled")
-    assert "expected one online runner with both labels" in (step.folder / "summary").read_text("utf-8")
+    assert "- **expected** `one online runner with both labels`" in (step.folder / "summary").read_text("utf-8")
     left = step.outputs()
     assert (left["verdict"], left["exit_code"], left["runner_id"]) == ("missing", "7", "")
     assert json.loads(left["watched"])["refusal"]["gate"] == "runner.silent"
