@@ -4,8 +4,8 @@
 credentials whose value is not known.
 """
 
-from hyops_ci.redaction.forms import MIN_FORM, spellings
 from hyops_ci.redaction.patterns import PatternFilter, scrub_patterns
 from hyops_ci.redaction.redactor import Filter, Redactor
+from hyops_ci.redaction.spellings import MIN_FORM, spellings
 
 __all__ = ["MIN_FORM", "Filter", "PatternFilter", "Redactor", "scrub_patterns", "spellings"]

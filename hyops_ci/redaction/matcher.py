@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hyops_ci.redaction.forms import COLOUR, MIN_ANCHOR, MIN_FORM, NOISE, Form, folded
+from hyops_ci.redaction.forms import MIN_ANCHOR, Form
+from hyops_ci.redaction.spellings import COLOUR, COLOURS, MIN_FORM, NOISE, folded
 
 MAX_GAP: Final = 256
 """Bytes that are skipped at most between two bytes of a form: what is held back of a stream stays bounded."""
@@ -105,7 +106,7 @@ class Matcher:
                     spans.add(found)
                 elif found is not None:
                     opened = min(opened, found.start)
-        return Found(list(spans), len(block) if last else min(opened, self._tail(block, end)))
+        return Found(list(spans), len(block) if last else min(opened, end, self._tail(block, end), self._in_colour(block)))
 
     def _loosely(self, block: bytes, at: int, owner: _Owner, end: int) -> Span | None:
         """Return the span of a form whose bytes have gaps between them; one without a stop where the block ends first."""
@@ -138,6 +139,16 @@ class Matcher:
             if _begins(self._texts, tail) and self._on_its_line(block, at, end, tail):
                 return at
         return opened
+
+    def _in_colour(self, block: bytes) -> int:
+        """Return where a form begins in what looks like a colour near the end, and goes on behind it; the block's length for nowhere."""
+        near = max(0, len(block) - 2 * self._reach - _COLOUR_SIZE)
+        for colour in COLOURS.finditer(block, near) if b"\x1b" in block[near:] else ():
+            behind = folded(block[colour.end() :])
+            for at in range(colour.start() + 2, colour.end()):
+                if _begins(self._texts, block[at : colour.end()] + behind):
+                    return at
+        return len(block)
 
     def _on_its_line(self, block: bytes, at: int, end: int, tail: bytes) -> bool:
         line = _LINE_END.search(block, at, end)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from hyops_ci import portable
-from hyops_ci.redaction.forms import MIN_FORM, Form, folded, forms
+from hyops_ci.redaction.forms import Form, forms
 from hyops_ci.redaction.matcher import Matcher, Span
+from hyops_ci.redaction.spellings import MIN_FORM, folded
 
 CHUNK: Final = 256 * 1024
 """Bytes read at once from a stream."""

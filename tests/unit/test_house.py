@@ -167,7 +167,7 @@ def test_actions_of_others_are_pinned_by_commit_once_and_name_their_release() ->
 
 
 OWN_JSON = {
-    "hyops_ci/redaction/forms.py": "the value of a secret: whatever of it can be read is hidden, and nothing depends on it",
+    "hyops_ci/redaction/spellings.py": "the value of a secret: whatever of it can be read is hidden, and nothing depends on it",
     "hyops_ci/http/client.py": "answers of services: bounded there, NaN refused; parsing stands above it",
     "hyops_ci/config/file.py": "the published schema, a file of the package",
     "hyops_ci/intake/validate.py": "the published schema, a file of the package",

@@ -16,8 +16,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hyops_ci.redaction import MIN_FORM, Redactor
-from hyops_ci.redaction.forms import Form, forms, spellings
+from hyops_ci.redaction.forms import Form, forms
 from hyops_ci.redaction.matcher import MAX_GAP
+from hyops_ci.redaction.spellings import spellings
 
 PEM = (
     "-----BEGIN PRIVATE KEY-----\n"
@@ -98,6 +99,10 @@ def streams(draw: st.DrawFn) -> tuple[dict[str, str], bytes, list[int]]:
 
 
 @example(case=({"ONE": "aaaaaaaa"}, b"a\x1b[aFlXRmhZV0ZoW", []))
+@example(case=({"ONE": "aaaaaaa/"}, b"616161616161612F616161616161612FFhYWFhYWEv\x1b[616161616161612F", [45]))
+@example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161AB12CDEF y", [9]))
+@example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161AB12CDEF y", [10]))
+@example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161A\n B12CDEF y", [11]))
 @given(case=streams())
 def test_equal_to_the_reference_whatever_the_chunks(case: tuple[dict[str, str], bytes, list[int]]) -> None:
     chosen, data, cuts = case
