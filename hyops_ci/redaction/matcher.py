@@ -106,7 +106,7 @@ class Matcher:
                     spans.add(found)
                 elif found is not None:
                     opened = min(opened, found.start)
-        return Found(list(spans), len(block) if last else min(opened, end, self._tail(block, end), self._in_colour(block)))
+        return Found(list(spans), len(block) if last else min(opened, end, self._tail(block, end), self._in_colour(block, end)))
 
     def _loosely(self, block: bytes, at: int, owner: _Owner, end: int) -> Span | None:
         """Return the span of a form whose bytes have gaps between them; one without a stop where the block ends first."""
@@ -140,13 +140,19 @@ class Matcher:
                 return at
         return opened
 
-    def _in_colour(self, block: bytes) -> int:
-        """Return where a form begins in what looks like a colour near the end, and goes on behind it; the block's length for nowhere."""
-        near = max(0, len(block) - 2 * self._reach - _COLOUR_SIZE)
-        for colour in COLOURS.finditer(block, near) if b"\x1b" in block[near:] else ():
-            behind = folded(block[colour.end() :])
+    def _in_colour(self, block: bytes, end: int) -> int:
+        """Return where a form begins in what looks like a colour, and goes on behind it to the end; the block's length for nowhere."""
+        near = max(0, end - 2 * (self._reach + MAX_GAP + _COLOUR_SIZE))
+        if b"\x1b" not in block[near:end]:
+            return len(block)
+        places = _places(block, end, self._reach)
+        for colour in COLOURS.finditer(block, near, end):
+            behind = [at for at in places if at >= colour.end()]
+            gap = block[colour.end() : behind[0] if behind else end]
+            if len(gap) > MAX_GAP or folded(gap):
+                continue
             for at in range(colour.start() + 2, colour.end()):
-                if _begins(self._texts, block[at : colour.end()] + behind):
+                if _begins(self._texts, block[at : colour.end()] + bytes(block[each] for each in behind)):
                     return at
         return len(block)
 
@@ -174,20 +180,25 @@ def _with_trail(block: bytes, stop: int, trails: Sequence[bytes], *, last: bool)
 
 
 def _back(block: bytes, at: int, text: bytes) -> int:
-    """Return where `text` begins that ends at `at` but for gaps; -1 where it does not."""
-    left, gap = len(text), 0
+    """Return where `text` begins that ends at `at` but for gaps; -1 where it does not.
+
+    What ends a colour may be the beginning of the text instead: then it begins there, unless it goes on before the colour.
+    """
+    left, gap, in_colour = len(text), 0, -1
     while left:
         if at == 0:
-            return -1
+            return in_colour
         byte = block[at - 1]
         if skipped := _skipped(block, at, byte):
+            if left < skipped and block.endswith(text[:left], at - skipped, at):
+                in_colour = at - left
             at, gap = at - skipped, gap + skipped
             if gap > MAX_GAP:
-                return -1
+                return in_colour
         elif byte == text[left - 1]:
             at, left, gap = at - 1, left - 1, 0
         else:
-            return -1
+            return in_colour
     return at
 
 

@@ -103,6 +103,9 @@ def streams(draw: st.DrawFn) -> tuple[dict[str, str], bytes, list[int]]:
 @example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161AB12CDEF y", [9]))
 @example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161AB12CDEF y", [10]))
 @example(case=({"ONE": "616161AB12CDEF"}, b"x\x1b[616161A\n B12CDEF y", [11]))
+@example(case=({"ONE": "aaa'aaa/"}, b"FhYSdhYWEv\x1b[aaa'aaa%252F", []))
+@example(case=({"ONE": "aa\"/aaa'"}, b"aa/aaau0027\x1b[F\x1b[1;31mhIi9hYWEn", [17]))
+@example(case=({"ONE": "aaaaaaa/"}, b"FhYWFhYWEv\x1b[F" + b" " * MAX_GAP + b"hYWFhYWEv", [71]))
 @given(case=streams())
 def test_equal_to_the_reference_whatever_the_chunks(case: tuple[dict[str, str], bytes, list[int]]) -> None:
     chosen, data, cuts = case
