@@ -76,10 +76,16 @@ def _bad_trust(path: Path, found: str) -> Refusal:
 
 
 def read_handover(environ: Mapping[str, str], stage: str) -> tuple[RunDir, DispatchConfig | None]:
-    """Return the run folder that the stage before handed over, and the config in it."""
+    """Return the run folder that the stage before handed over, and the config in it.
+
+    After the check DR_PLAN_HANDOVER_DIGEST says what the plan's job handed to it. A workflow that does not pass it is told so.
+    """
     job = read_job(environ)
     folder = job_folder(environ, job, stage) / "run"
-    run = unpack(Path(environ.get("DR_HANDOVER", "")), environ.get("DR_HANDOVER_DIGEST", ""), folder)
+    planned = environ.get("DR_PLAN_HANDOVER_DIGEST", "")
+    if not planned and stage != "check":
+        say("plan_handover_digest is not set: what the check handed over as planned is not compared with what the plan handed to it")
+    run = unpack(Path(environ.get("DR_HANDOVER", "")), environ.get("DR_HANDOVER_DIGEST", ""), folder, planned=planned)
     return run, sealed_config(run)
 
 

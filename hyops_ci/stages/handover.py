@@ -1,7 +1,8 @@
 """The folder of one run: what one stage leaves for the next, in the layout of the sealed bundle.
 
 Between jobs it travels as one deterministic tar whose sha256 goes another way (a job output), so that a
-swapped artifact is refused before anything in it is read.
+swapped artifact is refused before anything in it is read. The check runs on a machine that could be a stranger's: what the plan
+left must be in its handover unchanged, and beside that only what a check writes.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from hyops_ci import archive
 from hyops_ci.contracts.base import Model
@@ -25,6 +27,10 @@ M = TypeVar("M", bound=Model)
 MAX_HANDOVER_BYTES = 16 * 1024 * 1024
 LOCAL = frozenset({"private"})
 """Folders of this host only: they neither travel nor enter the bundle."""
+OF_THE_CHECK: Final = frozenset(
+    {"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", "parts/check/events.jsonl"}
+)
+"""What a check adds to the folder of the run. Everything else in its handover is what the plan left."""
 
 
 class RunDir:
@@ -89,16 +95,22 @@ class RunDir:
 
     def pack(self, to: Path) -> str:
         """Write the folder as one deterministic tar. Return `sha256:<hex>` of its bytes."""
-        buffer, hasher = io.BytesIO(), hashlib.sha256()
-        writer = archive.Writer(buffer, hasher.update)
-        for path in sorted(self.root.rglob("*")):
-            name = path.relative_to(self.root)
-            if path.is_file() and not path.is_symlink() and name.parts[0] not in LOCAL and path != to:
-                writer.add(name.as_posix(), path)
-        writer.close()
+        buffer = io.BytesIO()
+        names = ((path, path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
+        digest = _pack({name.as_posix(): path for path, name in names if name.parts[0] not in LOCAL and path != to}.items(), buffer)
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(buffer.getvalue())
-        return "sha256:" + hasher.hexdigest()
+        return digest
+
+
+def _pack(files: Iterable[tuple[str, Path | bytes]], to: io.BytesIO) -> str:
+    """Write files as one deterministic tar. Return `sha256:<hex>` of its bytes."""
+    hasher = hashlib.sha256()
+    writer = archive.Writer(to, hasher.update)
+    for name, content in sorted(files, key=lambda file: PurePosixPath(file[0])):
+        writer.add(name, content)
+    writer.close()
+    return "sha256:" + hasher.hexdigest()
 
 
 def _unreadable(name: str, error: JsonError, expected: str) -> Refusal:
@@ -126,8 +138,11 @@ def new_run(root: Path) -> RunDir:
     return RunDir(root)
 
 
-def unpack(handover: Path, digest: str, root: Path) -> RunDir:
-    """Unpack the run folder of the earlier stage and return it. Raises Refusal (exit 4) where its digest differs."""
+def unpack(handover: Path, digest: str, root: Path, *, planned: str = "") -> RunDir:
+    """Unpack the run folder of the earlier stage and return it. Raises Refusal (exit 4) where its digest differs.
+
+    `planned` is the digest of the plan's handover, from the output of the plan's own job: then what the plan left must be there unchanged.
+    """
     try:
         data = handover.read_bytes() if handover.stat().st_size <= MAX_HANDOVER_BYTES else b""
     except OSError:
@@ -143,10 +158,31 @@ def unpack(handover: Path, digest: str, root: Path) -> RunDir:
             fix="start a new run; if it happens again, artifacts of this repository are being replaced: see docs/threats.md",
         )
     files = contents(data)  # all of it judged before the first is written
+    if planned not in ("", found):
+        require_planned(files, planned)
     run = new_run(root)
     for name, content in files.items():
         run.write(name, content)
     return run
+
+
+def require_planned(files: Mapping[str, bytes], planned: str) -> None:
+    """Require that what the check handed over is what the plan left, and the check's own files. Raises Refusal (exit 4).
+
+    The plan's tar is made again from the files: its digest is the word of a job that GitHub hosts, about which the check's machine has
+    no say. So nobody who takes the check can change, drop or add who asked, what the approval gate was, a source, or a signed answer.
+    """
+    found = _pack(((name, content) for name, content in files.items() if name not in OF_THE_CHECK), io.BytesIO())
+    if found != planned:
+        raise Refusal(
+            "handover.plan",
+            "what the check handed over is not what was planned",
+            exit_code=Exit.POLICY,
+            found=f"{found}, made of all but the check's own files",
+            expected=f"{planned}, as the plan's job said",
+            fix="approve nothing of this run; find out which machine took its check, then start a new run",
+            docs="threats.md",
+        )
 
 
 def contents(handover: bytes) -> dict[str, bytes]:

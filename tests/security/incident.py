@@ -71,6 +71,8 @@ class Incident:
     """Whether the host pins its callers: off where the attack is not about that, so that no trust file stops it by chance."""
     at_the_gate: Path = field(init=False)
     """The run's folder as the check left it."""
+    planned: str = field(init=False)
+    """Digest of what the plan handed over, as its job says it."""
 
     # ------------------------------------------------------------------------------------------------ preparing
 
@@ -169,6 +171,7 @@ class Incident:
         """Plan and check, as they go."""
         ended = self.plan()
         assert ended.state is State.PLANNED, ended
+        self.planned = self.folder.pack(self.folder.root.parent / "planned.tar")
         ended = self.check()
         assert ended.state is State.CHECKED, ended
         self.at_the_gate = self.fresh().root

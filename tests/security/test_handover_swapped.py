@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +162,7 @@ def test_a_folder_that_leads_elsewhere_is_not_used(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ as a step of a job, exchanged
 
 
-def step(incident: Incident, monkeypatch: pytest.MonkeyPatch, command: str, handover: bytes, digest: str) -> int:
+def step(incident: Incident, monkeypatch: pytest.MonkeyPatch, command: str, handover: bytes, digest: str, planned: str = "") -> int:
     """The command as the composite action calls it, on a runner with a temporary folder of its own."""
     temp = incident.site.root.parent / "temp"
     (temp / "in").mkdir(parents=True)
@@ -175,6 +176,7 @@ def step(incident: Incident, monkeypatch: pytest.MonkeyPatch, command: str, hand
         "HOME": str(incident.site.runner),
         "DR_HANDOVER": str(temp / "in" / "handover.tar"),
         "DR_HANDOVER_DIGEST": digest,
+        "DR_PLAN_HANDOVER_DIGEST": planned,
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -227,6 +229,71 @@ def test_the_handover_of_another_run(long_night: Incident, monkeypatch: pytest.M
         unpack(tmp_path / "other.tar", digest, tmp_path / "job" / "run")
     assert (refused.value.gate, refused.value.exit_code) == ("handover.digest", 4)
     assert not (tmp_path / "job").exists()
+
+
+# ------------------------------------------- exchanged by the machine that took the check, whose word the digest of its handover is
+
+
+def edited(run: RunDir, name: str, **changed: object) -> None:
+    run.write_json(name, run.read_json(name) | changed)
+
+
+PLANNED: dict[str, Callable[[RunDir], object]] = {
+    "the gate": lambda run: edited(run, "gate.json", reviewers=[], prevent_self_review=False, can_admins_bypass=True),
+    "no gate": lambda run: (run.root / "gate.json").unlink(),
+    "who asked": lambda run: edited(run, "origin.json", requesters=[]),
+    "when": lambda run: edited(run, "origin.json", received_at="2026-01-01T00:00:00Z"),
+    "the bytes of the decision": lambda run: run.write("decision.raw", b"{}"),
+    "the whole plan": lambda run: edited(run, "plan.json", restore_point="20260914-010101F"),
+    "the config": lambda run: run.write("sources/config", run.read("sources/config") + b"# another ledger"),
+    "facts of the job": lambda run: edited(run, "job.json", actor="priya"),
+    "what the plan told": lambda run: run.write("parts/plan/events.jsonl", b""),
+    "gates that let pass": lambda run: run.write("gates.json", b"{}"),
+    "answers that nobody brought": lambda run: run.write_json("approvals/envelopes.json", []),
+    "a file more": lambda run: run.write_json("settlement.json", {}),
+}
+"""What the plan wrote, and what a check leaves alone."""
+
+
+@pytest.mark.parametrize("lie", PLANNED)
+@pytest.mark.parametrize("command", ["execute", "conclude"])
+def test_a_check_that_hands_over_something_else_than_was_planned(
+    at_the_gate: Incident,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+    lie: str,
+) -> None:
+    PLANNED[lie](at_the_gate.folder)
+    digest = at_the_gate.folder.pack(tmp_path / "handover.tar")
+    temp = at_the_gate.site.root.parent / "temp"
+    try:
+        assert step(at_the_gate, monkeypatch, command, (tmp_path / "handover.tar").read_bytes(), digest, at_the_gate.planned) == 4
+        assert "REFUSED handover.plan (exit 4)" in capsys.readouterr().err
+        assert not (temp / "dr-dispatch").exists()
+    finally:
+        shutil.rmtree(temp)
+    assert_untouched(at_the_gate)
+
+
+@pytest.mark.parametrize("job", ["execute", "conclude"])
+def test_the_digest_of_the_plan_comes_from_the_plans_own_job(job: str) -> None:
+    """Not from the check's outputs, which its machine writes; and the plan runs where no machine of anybody's can take it."""
+    jobs = yaml.safe_load((Path(__file__).parents[2] / ".github" / "workflows" / "dispatch.yml").read_text("utf-8"))["jobs"]
+    (given,) = (step["with"] for step in jobs[job]["steps"] if step.get("id") == job)
+    assert given["plan_handover_digest"] == "${{ needs.plan.outputs.handover_digest }}"
+    assert "plan" in jobs[job]["needs"]
+    assert jobs["plan"]["runs-on"] == "ubuntu-latest"
+
+
+def test_a_check_that_hands_over_what_was_planned(incident: Incident, tmp_path: Path) -> None:
+    """The twin: with nothing but the check's own files beside it."""
+    incident.reach_gate()
+    digest = incident.folder.pack(tmp_path / "handover.tar")
+    yes = incident.signed("jonas")
+    incident.folder = unpack(tmp_path / "handover.tar", digest, tmp_path / "job" / "run", planned=incident.planned)
+    assert_recovered(incident, incident.execute(yes))
 
 
 # ---------------------------------------------------------------------- exchanged inside a handover whose digest was made to fit

@@ -70,6 +70,7 @@ class GitHub:
     capsys: pytest.CaptureFixture[str]
     environ: dict[str, str] = field(default_factory=dict)
     run_number: int = 4200
+    planned: str = ""
 
     def new_run(self) -> None:
         self.run_number += 1
@@ -91,6 +92,7 @@ class GitHub:
         assert "Traceback" not in said.err
         read = {name: (files / name).read_text() if (files / name).exists() else "" for name in ("output", "summary")}
         outputs = outputs_in(files / "output") if read["output"] else {}
+        self.planned = outputs.get("handover_digest", "") if command == "plan" else self.planned
         return Step(int(ended.value.code or 0), said.out, said.err, outputs, read["summary"])
 
     def plan(self, **environ: str) -> Step:
@@ -99,6 +101,8 @@ class GitHub:
 
     def after(self, before: Step, command: str, **environ: str) -> Step:
         handed = {"DR_HANDOVER": before.outputs["handover"], "DR_HANDOVER_DIGEST": before.outputs["handover_digest"]}
+        if command != "check":
+            handed["DR_PLAN_HANDOVER_DIGEST"] = self.planned  # as dispatch.yml passes it on
         return self.step(command, **(handed | environ))
 
     def sign(self, checked: Step, verdict: str = "approve") -> str:
