@@ -127,10 +127,12 @@ def outputs_of(run: RunDir) -> dict[str, str]:
 
     from hyops_ci.contracts.plan import Plan
     from hyops_ci.stages.job import check_job_name, execute_job_name
+    from hyops_ci.stages.origin import ORIGIN, Origin
 
     if not run.has("plan.json"):
         return {}
     plan = run.read_model("plan.json", Plan)
+    resumes = run.read_model(ORIGIN, Origin).resumes
     return {
         "decision_id": plan.decision_id,
         "service": plan.service,
@@ -141,6 +143,6 @@ def outputs_of(run: RunDir) -> dict[str, str]:
         "check_gate": plan.approval.check_gate,
         "runner_names": json.dumps(list(plan.runner_names)),
         "lane": plan.lane,
-        "check_title": check_job_name(plan),
+        "check_title": check_job_name(plan, resumes.run_id if resumes is not None else 0),
         "title": execute_job_name(plan),
     }

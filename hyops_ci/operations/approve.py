@@ -41,9 +41,8 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.signing.dsse import open_envelope
 from hyops_ci.stages.approval import REQUEST
-from hyops_ci.stages.conclude.cross_check import only_job
 from hyops_ci.stages.handover import handover_of
-from hyops_ci.stages.job import check_job_name
+from hyops_ci.stages.job import check_job
 from hyops_ci.stages.origin import ORIGIN, origin_in, requesters_of, require_reviewed, runs_behind
 from hyops_ci.text import shell
 
@@ -113,7 +112,7 @@ def as_github_says(client: Client, run: RunFact, request: ApprovalRequest, peopl
 
     The time is the end of the job that checked, or the start of the run where GitHub lists no such job.
     """
-    checked = only_job(jobs(client, run.run_id, run.attempt), check_job_name(request.plan), request.plan.runs_on)
+    checked = check_job(jobs(client, run.run_id, run.attempt), request.plan)
     with reading(endpoints.JOBS):
         asked = moment(checked.completed_at if checked is not None and checked.completed_at else run.created_at)
     asking = unique_people(people, issuer=request.decision.issuer)

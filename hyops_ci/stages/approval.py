@@ -13,12 +13,17 @@ from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.api.client import Client
 from hyops_ci.github.environments import environment
+from hyops_ci.github.jobs import jobs
 from hyops_ci.github.reviews import reviews
+from hyops_ci.github.runs import run as run_fact
 from hyops_ci.ledger.pending_approvals import waiting_for
 from hyops_ci.planning.protection import weakened
 from hyops_ci.signing.dsse import read_envelopes
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.job import check_job
+from hyops_ci.stages.origin import ORIGIN, Origin
 from hyops_ci.stages.planned_run import CheckedRun, PlannedRun
 
 REQUEST = "request.json"
@@ -93,9 +98,25 @@ def reviews_of(run: CheckedRun) -> tuple[Approval, ...]:
     github, folder = run.context.github, run.folder
     if github is None or "environment" not in run.demand.channels or not folder.has(REQUEST):
         return ()
-    job, request = run.context.job, folder.read_model(REQUEST, ApprovalRequest)
+    job, now = run.context.job, run.context.clock.now()
+    request = _as_old_as_its_check(folder.read_model(REQUEST, ApprovalRequest), run, github, now)
     seen = reviews(github, job.run_number)
-    return approvals_of(seen, request, run_id=job.run_number, attempt=job.attempt, observed_at=run.context.clock.now())
+    return approvals_of(seen, request, run_id=job.run_number, attempt=job.attempt, observed_at=now)
+
+
+def _as_old_as_its_check(request: ApprovalRequest, run: CheckedRun, github: Client, now: datetime) -> ApprovalRequest:
+    """Return the request with no later time than GitHub gives the end of the check: a machine that took it could say that it is younger.
+
+    As long as the time would not be over even if the run had asked at its start, nothing hangs on that, and GitHub is not asked.
+    Where it lists no such job, the request is as old as its run.
+    """
+    number, known = run.context.job.run_number, run.folder.read_model(ORIGIN, Origin).run
+    began = moment(known.created_at if known is not None else run_fact(github, number).created_at)
+    if now < began + timedelta(seconds=seconds(request.lifetime)):
+        return request
+    checked = check_job(jobs(github, number, run.context.job.attempt), run.plan)
+    latest = moment(checked.completed_at) if checked is not None and checked.completed_at else began
+    return request.model_copy(update={"requested_at": stamp(min(moment(request.requested_at), latest))})
 
 
 def refuse_weaker_gate(run: CheckedRun, granted: tuple[Approval, ...]) -> None:

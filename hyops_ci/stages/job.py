@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from hyops_ci.contracts.base import RunId
+from hyops_ci.contracts.github_facts import JobFact, jobs_called
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import json_object
@@ -58,9 +60,31 @@ class Job:
         return tuple(people.items())
 
 
-def check_job_name(plan: Plan) -> str:
-    """Return the name that dispatch.yml gives the job that checks `plan`."""
-    return f"Check {plan.runner_ref} (changes nothing)"
+def check_job_name(plan: Plan, resumes: int = 0) -> str:
+    """Return the name that dispatch.yml gives the job that checks `plan`. It says which run is resumed: GitHub keeps it for later runs."""
+    return f"Check {plan.runner_ref} ({f'resume {resumes}' if resumes else 'changes nothing'})"
+
+
+def resumed_by(jobs: Iterable[JobFact]) -> tuple[int, ...]:
+    """Return the numbers of the runs that a run with these jobs says it resumes: of ours there is at most one.
+
+    The plan wrote it, which runs on a machine of GitHub's: what took the check has no say in its name.
+    """
+    named = (re.fullmatch(r"(?:.* / )?Check \S+ \(resume ([1-9][0-9]{0,17})\)", job.name) for job in jobs)
+    return tuple(sorted({int(found[1]) for found in named if found}))
+
+
+def check_job(jobs: tuple[JobFact, ...], plan: Plan) -> JobFact | None:
+    """Return the job that checked `plan`, in a run of its own or one that resumes another; None where there is none, or more than one."""
+    found = [only_job(jobs, check_job_name(plan, number), plan.runs_on) for number in (0, *resumed_by(jobs))]
+    there = [job for job in found if job is not None]
+    return there[0] if len(there) == 1 else None
+
+
+def only_job(jobs: tuple[JobFact, ...], name: str, labels: Collection[str]) -> JobFact | None:
+    """Return the job of this name, for a runner with these labels; None where there is none, or more than one."""
+    fits = jobs_called(jobs, name, labels)
+    return fits[0] if len(fits) == 1 else None
 
 
 def execute_job_name(plan: Plan) -> str:

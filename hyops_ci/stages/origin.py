@@ -17,12 +17,14 @@ from hyops_ci.contracts.github_facts import RepositoryFact, RunFact
 from hyops_ci.contracts.host_trust import CallerEvent
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
+from hyops_ci.github.jobs import jobs
 from hyops_ci.github.repository import repository
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import handover_of
+from hyops_ci.stages.job import resumed_by
 
 ORIGIN = "origin.json"
 DECISION = "decision.raw"
@@ -105,14 +107,16 @@ def require_reviewed(run: RunFact, home: RepositoryFact, *, path: str, sha: str)
         raise _not_resumable(f"run {run.run_id}: {'; '.join(differs)}", "a run of this workflow, at this commit of the default branch")
 
 
-def runs_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact) -> tuple[RunFact, ...]:
+def runs_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFact, *, planned: bool = False) -> tuple[RunFact, ...]:
     """Return a run and those that it resumes, the first one last, as GitHub shows them. Of `origin` only the number of a run is taken.
 
-    That number is taken where GitHub's title of the run names none: a file that was handed over may leave it out.
-    Raises Refusal (exit 6) where one of them is not of the same workflow.
+    That number is taken where GitHub names none, by the name of the run's check or its title: a file that was handed over may leave it out.
+    `planned`: `origin` is what the run's own plan wrote, and GitHub need not be asked for its jobs.
+    Raises Refusal (exit 6) where one of them is not of the same workflow, or names more than one.
     """
     found = [run]
-    while (number := _resumed(found[-1], origin)) and number < found[-1].run_id:
+    while (number := _resumed(found[-1], origin, () if planned else _named(client, found[-1]))) and number < found[-1].run_id:
+        planned = False
         earlier = run_fact(client, number)
         require_reviewed(earlier, home, path=run.path, sha=run.sha)
         found.append(earlier)
@@ -120,8 +124,18 @@ def runs_behind(client: Client, run: RunFact, origin: Origin, home: RepositoryFa
     return tuple(found)
 
 
-def _resumed(run: RunFact, origin: Origin) -> int:
-    """Return the number of the run that this one resumes, 0 where there is none."""
+def _named(client: Client, run: RunFact) -> tuple[int, ...]:
+    """Return which runs this one resumes by the name of its check. Where a part of it was run again, that stands in an earlier attempt."""
+    return resumed_by(job for attempt in range(1, run.attempt + 1) for job in jobs(client, run.run_id, attempt))
+
+
+def _resumed(run: RunFact, origin: Origin, named: tuple[int, ...]) -> int:
+    """Return the number of the run that this one resumes, 0 where there is none. Raises Refusal (exit 6) where several are named."""
+    if len(named) > 1:
+        found = f"run {run.run_id} has jobs called like checks that resume {' and '.join(str(each) for each in named)}"
+        raise _not_resumable(found, "one check, which names the run that it resumes")
+    if named:
+        return named[0]
     titled = re.match(RESUMES, run.title)
     return int(titled[1]) if titled else origin.resumes.run_id if origin.resumes is not None else 0
 
@@ -129,14 +143,14 @@ def _resumed(run: RunFact, origin: Origin) -> int:
 def who_asked(recorded: Origin, decision: bytes, context: RunContext) -> tuple[Person, ...]:
     """Return who asked for this run, or for those that it resumes: what was handed over may add people, and hides none.
 
-    The machine that took the check could have left out the person whose approval the run then gets. `decision` are the bytes of this
+    `recorded` is what the plan of this run wrote: the handover was compared with the plan's own digest. `decision` are the bytes of this
     run's. Raises as `runs_behind`, Refusal (exit 6) where the run that is said to be resumed has another decision, and Fault (exit 12)
     where GitHub does not answer.
     """
     client = context.github
     if client is None:
         return recorded.requesters
-    this, *earlier = runs_behind(client, run_fact(client, context.job.run_number), recorded, repository(client))
+    this, *earlier = runs_behind(client, run_fact(client, context.job.run_number), recorded, repository(client), planned=True)
     if earlier and handover_of(client, earlier[0], (DECISION,))[DECISION] != decision:
         raise _not_resumable(f"run {earlier[0].run_id} has another decision", "the run that waited with this decision")
     return unique_people((*requesters_of(earlier or (this,)), *recorded.requesters))

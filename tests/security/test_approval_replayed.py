@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hyops_ci.cli.plan import outputs_of
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.decision import DecisionType
@@ -104,6 +105,43 @@ def test_a_yes_after_its_time(incident: Incident) -> None:
     assert_refused(incident, incident.execute(yes, world=later(incident, 6)), "approval.expired", 6, "judged at")
     incident.again()
     assert_recovered(incident, incident.execute(yes, world=later(incident, 4)))
+
+
+def reviewed(incident: Incident, *, checked_after: int) -> None:
+    """A review is asked for, and given; GitHub says when the job that checked was done."""
+    incident.approvers("jonas", channels=("environment", "signed"))
+    incident.configure(lambda config: config["approvals"].update(lifetime="PT5M"))
+    incident.reach_gate()
+    job = incident.run.add_job(f"dr / {outputs_of(incident.folder)['check_title']}")
+    job.finish()
+    job.completed_at = stamp((incident.site.clock.now() + timedelta(minutes=checked_after)).replace(microsecond=0))
+    incident.review("jonas")
+
+
+def asked_at(incident: Incident, minutes: int) -> None:
+    """What the check hands over as the time of its request."""
+    told = stamp((incident.site.clock.now() + timedelta(minutes=minutes)).replace(microsecond=0))
+    incident.folder.write_json("request.json", incident.folder.read_json("request.json") | {"requested_at": told})
+
+
+def test_a_review_after_its_time_of_a_request_that_says_it_is_young(incident: Incident) -> None:
+    reviewed(incident, checked_after=0)
+    asked_at(incident, 6)
+    assert_refused(incident, incident.execute(world=later(incident, 7)), "approval.expired", 6, "judged at")
+
+
+def test_the_same_where_nothing_says_when_the_check_was_done(incident: Incident) -> None:
+    reviewed(incident, checked_after=0)
+    incident.run.jobs.clear()
+    asked_at(incident, 6)
+    assert_refused(incident, incident.execute(world=later(incident, 7)), "approval.expired", 6, "judged at")
+
+
+def test_a_review_in_time_of_a_check_that_came_late(incident: Incident) -> None:
+    """The twin: its runner was busy for longer than an approval lasts."""
+    reviewed(incident, checked_after=6)
+    asked_at(incident, 6)
+    assert_recovered(incident, incident.execute(world=later(incident, 7)))
 
 
 def test_a_yes_to_a_decision_that_ran_out(incident: Incident) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from hyops_ci.cli.plan import outputs_of
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.run import State
 from hyops_ci.github.runs import run as run_fact
+from hyops_ci.operations.approve import pending_run
 from hyops_ci.operations.rehearse.scenarios import example_decision
 from tests.security.incident import PEOPLE, WORKFLOW, Incident, assert_recovered, assert_refused
 from tests.support.github.runs import Run
@@ -279,6 +281,63 @@ def test_a_resume_of_a_run_whose_check_handed_over_no_earlier_run(incident: Inci
     incident.start(actor="jonas", title=f"resume {second.id} by jonas, INC-4242")
     checked(incident, resume=str(second.id))
     assert_refused(incident, incident.execute(lying(incident, "maria", "priya", "jonas")), "approval.self", 6, "approved maria")
+
+
+def resumed_and_hidden(incident: Incident, *names: str) -> Run:
+    """priya resumes maria's run where no title says so, and the machine that took that check hands over no earlier run."""
+    incident.approvers("maria", "jonas")
+    checked(incident)
+    first = handed_over(incident)
+    second = incident.start(actor="priya", title="Disaster recovery")
+    checked(incident, resume=str(first.id))
+    for name in (outputs_of(incident.folder)["check_title"], *names):
+        second.add_job(f"dr / {name}").finish()
+    hidden(incident, requesters=[{"login": "priya", "id": 1003}])
+    return handed_over(incident)
+
+
+def test_a_resume_of_a_run_whose_own_title_does_not_say_what_it_resumes(incident: Incident) -> None:
+    second = resumed_and_hidden(incident)
+    incident.start(actor="jonas", title="Disaster recovery")
+    checked(incident, resume=str(second.id))
+    assert_refused(incident, incident.execute(lying(incident, "maria", "priya", "jonas")), "approval.self", 6, "approved maria")
+
+
+def test_an_approver_of_such_a_run_is_told_who_asked_first(incident: Incident) -> None:
+    second = resumed_and_hidden(incident)
+    assert {each.login for each in pending_run(incident.client(), second.id).request.requesters} == {"maria", "priya"}
+
+
+def test_the_check_that_says_so_stays_known_where_the_report_was_made_again(incident: Incident) -> None:
+    """The jobs of the newest attempt are then others."""
+    second = resumed_and_hidden(incident)
+    second.rerun("priya")
+    second.add_job("dr / Report").finish()
+    second.finish("success")
+    incident.start(actor="jonas", title="Disaster recovery")
+    checked(incident, resume=str(second.id))
+    assert_refused(incident, incident.execute(lying(incident, "maria", "priya", "jonas")), "approval.self", 6, "approved maria")
+
+
+def test_a_job_that_is_called_like_the_check_of_another_resumed_run(incident: Incident) -> None:
+    """A caller's job may hold an input in its name; then nothing says which of the two is the check."""
+    second = resumed_and_hidden(incident, "Build / Check gcp-ops-runner (resume 7)")
+    incident.start(actor="jonas", title="Disaster recovery")
+    ended = incident.plan(resume=str(second.id))
+    assert_refused(incident, ended, "run.resume", 6, "jobs called like checks that resume 7 and")
+
+
+def test_a_resumed_run_that_hands_over_what_it_resumes(incident: Incident) -> None:
+    """The twin, twice resumed, in a workflow whose titles say nothing."""
+    checked(incident)
+    first = handed_over(incident)
+    second = incident.start(actor="priya", title="Disaster recovery")
+    checked(incident, resume=str(first.id))
+    second.add_job(f"dr / {outputs_of(incident.folder)['check_title']}").finish()
+    handed_over(incident)
+    incident.start(actor="jonas", title="Disaster recovery")
+    checked(incident, resume=str(second.id))
+    assert_recovered(incident, incident.execute(incident.signed("jonas")))
 
 
 def handed_over(incident: Incident) -> Run:

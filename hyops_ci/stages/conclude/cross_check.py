@@ -5,7 +5,7 @@ docs/design/contracts.md 7: `conclude` adds runner, attempt, reviews and job tim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import RunnerIdentity
-from hyops_ci.contracts.github_facts import JobFact, ReviewFact, jobs_called
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result
 from hyops_ci.github.api.client import Client
@@ -21,7 +21,7 @@ from hyops_ci.github.jobs import jobs
 from hyops_ci.github.reviews import reviews
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.parsing.strict_json import JsonError
-from hyops_ci.stages.job import Job, check_job_name
+from hyops_ci.stages.job import Job, check_job
 
 M = TypeVar("M", bound=BaseModel)
 ABSENT: Final = "absent"
@@ -51,7 +51,7 @@ def contradictions(files: Mapping[str, bytes], seen: GitHubRecord) -> tuple[str,
     if isinstance(result, Result) and result.run_id != f"{seen.run_id}-{seen.attempt}":
         said.append(f"the bundle is of run {result.run_id}, GitHub's run is {seen.run_id}-{seen.attempt}")
     if isinstance(runner, RunnerIdentity) and isinstance(plan, Plan):
-        took = only_job(seen.jobs, check_job_name(plan), plan.runs_on)  # the check wrote runner.json
+        took = check_job(seen.jobs, plan)  # the check wrote runner.json
         if took is not None and took.runner_name and runner.name and took.runner_name.casefold() != runner.name.casefold():
             said.append(f"the bundle says runner {runner.name}, GitHub says {took.runner_name}")
     gate = plan.approval.gate if isinstance(plan, Plan) else ""
@@ -74,12 +74,6 @@ def _read(model: type[M], files: Mapping[str, bytes], name: str) -> M | str:
         return read_document(model, files[name])
     except JsonError:
         return UNREADABLE
-
-
-def only_job(jobs: tuple[JobFact, ...], name: str, labels: Collection[str]) -> JobFact | None:
-    """Return the job of this name, for a runner with these labels; None where there is none, or more than one."""
-    fits = jobs_called(jobs, name, labels)
-    return fits[0] if len(fits) == 1 else None
 
 
 def _same_answer(approval: Approval, gate: str, review: ReviewFact) -> bool:

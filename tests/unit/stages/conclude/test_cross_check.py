@@ -16,10 +16,10 @@ from hyops_ci.contracts.run import Result
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client
-from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record, only_job
+from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
 from hyops_ci.stages.conclude.stage import Conclusion, cross_checked, record_of_github
 from hyops_ci.stages.context import RunContext, SystemClock
-from hyops_ci.stages.job import Job, check_job_name, execute_job_name
+from hyops_ci.stages.job import Job, check_job_name, execute_job_name, only_job
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.evidence import sample_run
