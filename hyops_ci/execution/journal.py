@@ -7,7 +7,6 @@ What HyOps starts runs as the same user and may write here too, so whatever is r
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from hyops_ci import files
+from hyops_ci import files, portable
 from hyops_ci.execution.grammar import FinalLine, HyOpsLine, PreflightLine, StepEvent, StepStatus
 
 JOURNAL: Final = "journal.jsonl"
@@ -189,19 +188,21 @@ def ended_of(record: Record) -> Ended | None:
 
 def hold_lock(run_dir: Path) -> int:
     """Take the run's lock for as long as this process lives; the handle. Raises BlockingIOError when it is held."""
-    handle = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    handle = os.open(run_dir / LOCK, portable.LOCK_FILE, MODE)
+    portable.lock(handle, wait=False)
     return handle
 
 
 def lock_is_held(run_dir: Path) -> bool:
     """Whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
     try:
-        handle = os.open(run_dir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        from fcntl import LOCK_NB, LOCK_SH, flock
+
+        handle = portable.open_plain(run_dir / LOCK)
+    except (ImportError, OSError):  # HyOps runs on Linux only: on a person's laptop nothing is at work
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        flock(handle, LOCK_SH | LOCK_NB)
     except BlockingIOError:
         return True
     finally:
