@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyops_ci.contracts.approval import Approval
+from hyops_ci.contracts.approval import Approval, Person
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.evidence.conclusions import RECOVERED, is_seen
@@ -21,6 +21,8 @@ class ExecutionState:
 
     plan: Plan | None = None
     claim: Claim | None = None
+    asked_by: tuple[Person, ...] = ()
+    """Who asked, as GitHub says now: they may not approve."""
     approvals: tuple[Approval, ...] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
     """HyOps' step events, as `steps.jsonl` keeps them."""

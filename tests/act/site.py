@@ -274,7 +274,10 @@ def git(folder: Path, *words: str) -> str:
 
 @contextmanager
 def _listener() -> Iterator[int]:
-    """Something that takes connections where the recovered service would: what verification looks at."""
+    """Something that takes connections and greets, where the recovered service would be: what verification looks at.
+
+    Of one that waits for a word a probe waits a tenth of a second for it to close: no cost of a dispatch.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
         done, held = threading.Event(), list[socket.socket]()
@@ -283,6 +286,7 @@ def _listener() -> Iterator[int]:
             while not done.is_set():
                 try:
                     held.append(server.accept()[0])
+                    held[-1].sendall(b"220 there\r\n")
                 except TimeoutError:
                     continue
 

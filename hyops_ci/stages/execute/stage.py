@@ -111,6 +111,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
     refuse_changed_plan(run)
     if plan.settles is not None:
+        state.asked_by = everybody_who_asked(run)
         approve(part, run, approvals, state)
         settle(run, plan.settles, state.approvals, part)
         bring_standby_up(plan.service, context)
@@ -118,6 +119,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     with hyops_access(run) as access:
         with run.reading_ahead() as beside:
             view = view_hyops(run, access, beside)
+            state.asked_by = everybody_who_asked(run)
         view.asked.result()
         _carry_out(part, run, view, approvals, state)
 
@@ -142,7 +144,7 @@ def approve(part: PartRecorder, run: CheckedRun, approvals: str, state: Executio
     state.previous_bundle = previous_bundle(run.head, run.ledger.vouchers)
     keep_envelopes(approvals, folder)
     gather_envelopes(run)
-    state.approvals = granted_approvals(run, gate_passed=True, requesters=everybody_who_asked(run))
+    state.approvals = granted_approvals(run, gate_passed=True, requesters=state.asked_by)
     refuse_weaker_gate(run, state.approvals)
     for approval in state.approvals:
         folder.write_model(f"approvals/{approval.approver.login}.json", approval)
