@@ -18,6 +18,7 @@ from tests.support.github.repositories import plain_rule, pull_request_rule
 def production(config: dict[str, Any]) -> None:
     """The same env, not a lab's: nothing is asked of the authority by a plan."""
     config["envs"] = {"lab": {"class": "production"}}
+    config["verification"] = {service: [{"kind": "tcp", "target": "pg.example.net:5432"}] for service in config["verification"]}
     config["vault"] = {"address": "https://vault.example.net", "site": "gcp"}
 
 
