@@ -17,6 +17,7 @@ HIDDEN: Final = re.compile(
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _BACKTICKS: Final = re.compile("`{3,}")
 _LABELLED: Final = re.compile(r" {0,2}(Not proven|expected|[A-Za-z]+(?: [a-z]+)?\??)(?: {2,}|(?<=Not proven) |(?<=expected) )(\S.*)")
+_COMMAND: Final = re.compile(r"(?<![\w-])(?:bao|curl|dig|gh|git|hyops-ci|nc|psql|sudo|vault) \S")
 _BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
 """Blank in a line of text, and for that reason spelled out where one is printed; a reviewed file may hold them."""
 
@@ -99,3 +100,22 @@ def listed(lines: Iterable[str]) -> list[str]:
         else:
             points.append(f"- {in_code(line)}")
     return points
+
+
+def fitted(text: str, width: int) -> str:
+    """Return lines for a terminal of `width` columns: one with a label breaks between words, and goes on below its text.
+
+    A line with a command stays whole, so that it can be pasted. What goes on is indented, so that no text can look like a label.
+    """
+    import textwrap
+
+    lines = []
+    for line in text.split("\n"):
+        found = _LABELLED.fullmatch(line) if len(line) > width else None
+        if found and not _COMMAND.search(line) and width > 2 * found.start(2):
+            room = width - found.start(2)
+            line = line[: found.start(2)] + f"\n{' ' * found.start(2)}".join(
+                textwrap.wrap(found[2], room, break_long_words=False, break_on_hyphens=False)
+            )
+        lines.append(line)
+    return "\n".join(lines)

@@ -41,8 +41,8 @@ class RehearseOptions:
 def command(options: RehearseOptions, output: str) -> int:
     """Take an example decision through everything: plan, check, approval, recovery, evidence, report.
 
-    HyOps is a stand-in, and every page says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the PATH, or
-    /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
+    HyOps is a stand-in, and every page of a run that asked it says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the
+    PATH, or /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
     """
     from hyops_ci.operations.rehearse.sandbox import Site, find_hyops
     from hyops_ci.operations.rehearse.scenarios import SCENARIOS, rehearse

@@ -6,20 +6,28 @@
 from __future__ import annotations
 
 import io
+import shutil
+import sys
+from typing import TextIO
 
 import click
 
-from hyops_ci.text import visible
+from hyops_ci.text import fitted, visible
 
 
 def out(text: str) -> None:
     """Print a result, of one line or several, on stdout."""
-    click.echo(visible(text, "\n\t"))
+    click.echo(_fit(visible(text, "\n\t"), sys.stdout))
 
 
 def err(text: str) -> None:
     """Print one or several lines on stderr."""
-    click.echo(visible(text, "\n\t"), err=True)
+    click.echo(_fit(visible(text, "\n\t"), sys.stderr), err=True)
+
+
+def _fit(text: str, stream: TextIO) -> str:
+    """Return the text as it is for a pipe or a file; for a terminal, with its lines broken between words."""
+    return fitted(text, shutil.get_terminal_size().columns) if stream.isatty() else text
 
 
 def usage(error: click.ClickException) -> None:

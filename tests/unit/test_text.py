@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hyops_ci.text import fenced, in_code, listed, short_span, span, visible
+from hyops_ci.text import fenced, fitted, in_code, listed, short_span, span, visible
 
 backticks = st.lists(
     st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
@@ -109,3 +109,36 @@ def test_a_length_of_time(seconds: float, text: str) -> None:
 )
 def test_a_length_of_time_in_short(seconds: float, text: str) -> None:
     assert short_span(timedelta(seconds=seconds)) == text
+
+
+def test_a_labelled_line_breaks_between_words_and_goes_on_below_its_text() -> None:
+    said = "Old side   NOT CONFIRMED off. If it lives, you get two primaries. This tool does not fence"
+    assert fitted(said, 60).split("\n") == [
+        "Old side   NOT CONFIRMED off. If it lives, you get two",
+        "           primaries. This tool does not fence",
+    ]
+    assert fitted(said, 100) == said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  Next       then settle: gh workflow run dr.yml -f action=settle -f service=pg-ha/prod -f serves=<site>",
+        "  Evidence   /a/very/long/path/of/a/bundle/that/has/no/room/in/any/terminal/of/sixty/columns/evidence.tar",
+        "a line without a label that is longer than any terminal of sixty columns would show in one row",
+    ],
+)
+def test_a_command_a_path_and_a_line_without_a_label_stay_whole(line: str) -> None:
+    assert fitted(line, 60).split() == line.split()
+    assert len([each for each in fitted(line, 60).split("\n") if each.strip()]) <= 2
+    if "gh workflow" in line:
+        assert fitted(line, 60) == line
+
+
+@given(backticks, st.integers(1, 120))
+def test_what_goes_on_looks_like_no_label(text: str, width: int) -> None:
+    line = f"Asked      {visible(text)}"
+    first, *more = fitted(line, width).split("\n")
+    assert first.startswith("Asked")
+    assert all(each.startswith(" " * 11) for each in more)
+    assert "".join(fitted(line, width).split()) == "".join(line.split())

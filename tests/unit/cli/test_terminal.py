@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import pty
+import subprocess
+import sys
+import termios
 import unicodedata
 from pathlib import Path
 
@@ -86,3 +91,26 @@ def test_nothing_else_prints() -> None:
             if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write") or name.endswith(".show"):
                 found.append((path.name, name))
     assert found == [("terminal.py", "click.echo"), ("terminal.py", "click.echo"), ("terminal.py", "error.show")]
+
+
+def test_a_narrow_terminal_breaks_between_words_and_a_pipe_gets_lines_whole() -> None:
+    said = "Old side   NOT CONFIRMED off. If it lives, you get two primaries. This tool does not fence"
+    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+
+    def printed(to: int) -> None:
+        code = f"from hyops_ci.cli.terminal import out; out({said!r})"
+        subprocess.run([sys.executable, "-c", code], stdout=to, stdin=subprocess.DEVNULL, check=True, cwd=CLI.parents[1], env=plain)
+        os.close(to)
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    printed(theirs)
+    with os.fdopen(ours, "rb") as shown:
+        assert shown.read1().decode().split("\r\n")[:2] == [
+            "Old side   NOT CONFIRMED off. If it lives, you get two",
+            "           primaries. This tool does not fence",
+        ]
+    ours, theirs = os.pipe()
+    printed(theirs)
+    with os.fdopen(ours) as shown_to_a_program:
+        assert shown_to_a_program.read() == f"{said}\n"
