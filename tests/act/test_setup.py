@@ -103,7 +103,7 @@ def test_without_index_and_wheelhouse_it_says_what_is_missing(tmp_path: Path) ->
 def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("bash", "uname", "cat", "sha256sum", "mkdir", "flock", "rm"):
+    for name in ("bash", "chmod", "uname", "cat", "sha256sum", "mkdir", "flock", "rm"):
         (programs / name).symlink_to(Path("/usr/bin") / name)
     (programs / "python3").write_text("#!/bin/sh\nexit 1\n")
     (programs / "python3").chmod(0o755)

@@ -50,7 +50,7 @@ def test_what_each_stage_asks_of_others(tmp_path: Path, monkeypatch: pytest.Monk
         assert incident.check().state is State.CHECKED
         assert asked() == (["ls-remote"], ["--version", "preflight"], 1)
         assert incident.execute(incident.signed("jonas")).state in RECOVERED
-        assert asked() == (["ls-remote", "push", "push", "push"], ["--version", "preflight", "deploy"], 1)
+        assert asked() == (["ls-remote", "push", "push", "push"], ["--version", "preflight", "deploy"], 2), "the clock, and who asked"
         bundle = bundle_path(incident.folder)
         conclude(incident.fresh(), incident.world("conclude"), evidence=bundle, digest=digest_bytes(bundle.read_bytes()), results={})
         assert asked() == (["ls-remote"], [], 2)

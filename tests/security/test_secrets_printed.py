@@ -73,9 +73,10 @@ def recover(incident: Incident) -> Printed:
     ended = incident.conclude({"plan": "success", "check": "success", "execute": "success"})
     sealed = read_files(bundle_path(incident.folder))
     homes = ("authority.json", "said", "vault-password", "bootstrap.vault.env")
-    files = {str(path): path.read_bytes() for path in incident.folder.root.parent.rglob("*") if path.is_file() and path.name not in homes}
+    journal = (incident.folder.root / "private" / "deploy").resolve()  # it outlives the run's folder, elsewhere
+    looked = (*incident.folder.root.parent.rglob("*"), *journal.rglob("*"))
+    files = {str(path): path.read_bytes() for path in looked if path.is_file() and path.name not in homes}
     shown = {"log": "\n".join(log), "summary": markdown(sealed), "report": html(sealed), "headline": ended.result.headline}
-    journal = incident.folder.root / "private" / "deploy"
     assert (journal / "stdout.log").stat().st_size
     return Printed(state, "\n".join(log), files | sealed | {name: text.encode() for name, text in shown.items()}, journal)
 

@@ -16,7 +16,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import hyops_ci
 from hyops_ci.cli.app import COMMANDS
 from hyops_ci.errors import Fault
-from hyops_ci.github import artifacts, branch, contents, dispatch, environments, repository, reviews, runner_versions, runners, runs
+from hyops_ci.github import (
+    artifacts,
+    branch,
+    contents,
+    dispatch,
+    environments,
+    issue_comments,
+    repository,
+    reviews,
+    runner_versions,
+    runners,
+    runs,
+)
 from hyops_ci.github import jobs as github_jobs
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import AppKey, Client
@@ -80,6 +92,11 @@ def follow_run(site: Site) -> None:
         follow.follow(site.client, site.run.id, within=1, clock=site.clock, say=lambda _: None)
 
 
+def comment(site: Site) -> None:
+    site.repository.issues[42] = []
+    issue_comments.comment(site.person, 42, "STARTED")
+
+
 def start(site: Site) -> None:
     dispatch.start(site.client, site.workflow(), ref="main", inputs={}, mark="a mark", clock=site.clock)
 
@@ -107,6 +124,7 @@ ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
     "CANCEL": lambda site: github_jobs.cancel(site.client, site.run.id),
     "ARTIFACTS": lambda site: artifacts.find_artifact(site.client, site.run.id, "dr-plan"),
     "ARTIFACT": lambda site: artifacts.artifact_files(site.client, site.run.id, "dr-plan"),
+    "ISSUE_COMMENT": comment,
     "WORKFLOW": Site.workflow,
     "DISPATCH": start,
     "REPOSITORY_DISPATCH": start_by_event,
@@ -133,7 +151,7 @@ def site(github_fake: FakeGitHub) -> Site:
     def connect(*permissions: str) -> Client:
         return Client.connect("acme/dr", token=github_fake.add_token(*permissions, actor="maria"), api_url=github_fake.url)
 
-    person = connect("contents: write", "actions: read", "administration: read", "organization_self_hosted_runners: read")
+    person = connect("contents: write", "actions: read", "administration: read", "organization_self_hosted_runners: read", "issues: write")
     return Site(github_fake, made, run, connect("actions: write", "contents: read"), person, StandingClock())
 
 
