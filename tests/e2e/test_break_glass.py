@@ -36,7 +36,7 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.plan.stage import Ask
 from tests.support.openbao import start_openbao
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 S = State
 PEOPLE = ("jonas", "priya", "maria")
 

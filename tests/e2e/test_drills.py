@@ -19,7 +19,7 @@ from hyops_ci.stages.conclude.stage import Conclusion
 from hyops_ci.stages.context import SystemClock
 from hyops_ci.stages.handover import RunDir
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CONFIG = {
     "services": {
         "pg-ha/prod": {

@@ -31,7 +31,7 @@ from tests.support.github import faults
 from tests.support.github.repositories import plain_rule, pull_request_rule
 from tests.support.host_key import host_signs, people_settle
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SOURCE = Path(hyops_ci.__file__).parent
 READERS = [*(SOURCE / "planning").rglob("*.py"), SOURCE / "blueprints" / "forecast.py", SOURCE / "operations" / "doctor" / "report.py"]
 OVERLAY = ".github/dr/lab/postgresql-ha-failover-gcp.yml"

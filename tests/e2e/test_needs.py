@@ -17,7 +17,7 @@ from hyops_ci.operations.doctor.doctor import doctor
 from hyops_ci.secrets.ansible_vault import encrypt
 from tests.security.incident import RECOVERED, SERVICE, Incident, assert_recovered, start_incident
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture

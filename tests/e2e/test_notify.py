@@ -28,7 +28,7 @@ from hyops_ci.stages.sealing import bundle_path
 from tests.security.incident import CALLER, Incident, assert_recovered, start_incident
 from tests.support.receiver import SECRET, Receiver, start_receiver
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ISSUE = 42
 ALL = ["waiting", "started", "past-no-return", "ended"]
 

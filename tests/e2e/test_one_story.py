@@ -15,7 +15,7 @@ from hyops_ci.evidence.verify import verify
 from tests.e2e.rehearsal import Rehearsed
 from tests.unit.evidence.test_cases import forged
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 Bundles = Callable[[str], Path]
 NOT_MISSED = ("hyops/", "redactions.json", "refusal.json")
 """What HyOps' own tools wrote, and two files that repeat or count what stands elsewhere (docs/evidence.md)."""

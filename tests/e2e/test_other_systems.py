@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 LAPTOP = ("approve", "config", "dispatch", "docs", "environment", "evidence", "init", "ledger", "status", "validate")
 LOAD = """
@@ -32,7 +33,6 @@ def test_a_command_loads_without_the_modules_that_only_linux_has(command: str) -
     assert loaded.stdout == "loaded\n", loaded.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["approve", "dispatch", "evidence", "init", "runner"])
 def test_a_command_passes_its_own_tests_there(name: str) -> None:
     plugin = ("-p", "tests.support.other_system", "-p", "no:cacheprovider", "-q", "--no-header")

@@ -18,7 +18,7 @@ from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS
 from tests.e2e.rehearsal import SERVICE, Rehearsal, Rehearsed, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 S = State
 
 UNTOUCHED = ("primary", "onprem", 0, 0, None)

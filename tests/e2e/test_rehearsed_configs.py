@@ -14,7 +14,7 @@ from hyops_ci.operations.rehearse.sandbox import EXAMPLE, Site
 from hyops_ci.operations.rehearse.scenarios import rehearse
 from hyops_ci.stages.context import SystemClock
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CONFIGS = sorted((Path(__file__).parents[1] / "cases" / "config" / "accept").iterdir())
 FAILOVER = EXAMPLE / "overlays" / "postgresql-ha-failover-gcp.yml"
 

@@ -25,7 +25,7 @@ from tests.execution.logins import KEY, KEY_NAME, Host, ssh_host
 from tests.hyops_double import Double, install
 from tests.security.incident import RECOVERED, SERVICE, Incident, start_incident
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LABELS = ("20261101-020003F", "20261110-020003F", "20261120-020003F")
 OVERLAYS = ("failover-gcp", "failback-onprem")
 

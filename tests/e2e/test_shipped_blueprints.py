@@ -22,7 +22,7 @@ from tests.execution.rig import real_hyops
 from tests.hyops_double import install
 from tests.security.incident import RECOVERED, SERVICE, Incident, start_incident
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SHIPPED = Path(__file__).parents[1] / "cases" / "shipped"
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.yml"))
 LABEL = "20261120-020003F"

@@ -34,6 +34,8 @@ from hyops_ci.stages.preview import PRESENT
 from tests.execution.logins import KEY, KEY_NAME, Host, ssh_host
 from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned, real_hyops
 
+pytestmark = pytest.mark.slow
+
 RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
 SLOW = {"gate_message": "{{ lookup('pipe', 'sleep 30; echo done') }}"}
 DIGEST = "sha256:" + "0" * 64

@@ -27,6 +27,8 @@ from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.supervisor import SupervisorOrder
 from tests.execution.rig import CANARY, Rig, gate, planned
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"grace": 0.6, "patience": 0.6, "linger": 0.3}
 
 

@@ -16,6 +16,8 @@ from hyops_ci.ledger.ledger import Ledger
 from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, on_host, request
 from tests.support.git_http import GitServer, serving
 
+pytestmark = pytest.mark.slow
+
 REF = f"refs/heads/{BRANCH}"
 
 

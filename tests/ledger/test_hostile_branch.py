@@ -18,6 +18,8 @@ from hyops_ci.ledger import git_history, git_process
 from hyops_ci.ledger.ledger import Ledger
 from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, git, on_host, request, signed, subject
 
+pytestmark = pytest.mark.slow
+
 REF = f"refs/heads/{BRANCH}"
 BESIDE = [f"refs/heads/a/{REF}", f"refs/heads/{REF}", f"refs/tags/{REF}", f"refs/heads/z/{REF}", f"refs/remotes/{REF}"]
 """Git's patterns match the end of a name."""

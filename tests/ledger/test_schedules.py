@@ -28,6 +28,8 @@ from tests.simulation.random_walk import recorded, walk
 from tests.simulation.state import Budget, SimState, initial_state
 from tests.simulation.step import Simulator
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(20_000, 20_200)  # not those of the benchmark
 MOST = 1200
 """Schedules within which a planted fault is found by chance."""

@@ -27,6 +27,8 @@ from hyops_ci.stages import sealing
 from hyops_ci.stages.context import SystemClock
 from hyops_ci.stages.handover import RunDir
 
+pytestmark = pytest.mark.slow
+
 
 def outputs_in(path: Path) -> dict[str, str]:
     """GITHUB_OUTPUT as the runner reads it."""

@@ -27,6 +27,8 @@ from hyops_ci.planning.planner import commands_for
 from hyops_ci.secrets.ansible_vault import encrypt
 from hyops_ci.stages.context import SystemClock
 
+pytestmark = pytest.mark.slow
+
 RUN = "1-1"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 PREFLIGHT, DEPLOY = commands_for("lab")

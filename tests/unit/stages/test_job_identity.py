@@ -39,6 +39,8 @@ from hyops_ci.stages.sealing import bundle_path
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA, Issuer, serve_issuer
 from tests.unit.evidence import sample_run
 
+pytestmark = pytest.mark.slow
+
 STAGES: tuple[OnRunner, ...] = ("check", "execute")
 ENVIRONMENT = {"check": "dr-check", "execute": "dr-lab"}
 AUDIENCE = "dr-dispatch:gcp-ops-runner"

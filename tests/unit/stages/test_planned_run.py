@@ -21,6 +21,8 @@ from hyops_ci.stages.conclude.stage import conclude
 from hyops_ci.stages.context import RunContext, ShiftedClock
 from tests.security.incident import Incident, Stage, assert_recovered, assert_refused, start_incident
 
+pytestmark = pytest.mark.slow
+
 SILENT: dict[str, Any] = {"channels": ["signed"]}
 """Approvals of a config that leaves quorum and lifetime open."""
 
