@@ -44,8 +44,15 @@ def fields_page() -> str:
     _collect(whole, "", whole["$defs"], places)
     sections = [_section("The file", whole, whole["$defs"])]
     for name, paths in places.items():
-        sections.append(_section(", ".join(f"`{path}`" for path in paths), whole["$defs"][name], whole["$defs"]))
+        model = whole["$defs"][name]
+        sections.append(_section(", ".join(f"`{path}`" for path in paths) + _variant(model), model, whole["$defs"]))
     return "\n".join(sections)
+
+
+def _variant(model: Node) -> str:
+    """Return which of several forms of a mapping this is."""
+    provider = model["properties"].get("provider", {}).get("const")
+    return f" of `{provider}`" if provider else ""
 
 
 def _collect(node: Node, path: str, known: Node, places: dict[str, list[str]]) -> None:
@@ -64,7 +71,7 @@ def _models(field: Node, key: str, known: Node) -> Iterator[tuple[str, str]]:
     reference = field.get("$ref", "").rpartition("/")[2]
     if reference and "properties" in known[reference]:
         yield "", reference
-    for each in field.get("anyOf", ()):
+    for each in (*field.get("anyOf", ()), *field.get("oneOf", ())):
         yield from _models(each, key, known)
     if isinstance(items := field.get("items"), dict):
         yield from (("[]" + more, name) for more, name in _models(items, key, known))
@@ -110,8 +117,8 @@ def _kind(field: Node, known: Node) -> str:
         target = known[field["$ref"].rpartition("/")[2]]
         return "a mapping, below" if "properties" in target else _kind(target, known)
     match field:
-        case {"anyOf": options}:
-            return " or ".join(_kind(each, known) for each in options if each.get("type") != "null")
+        case {"anyOf": options} | {"oneOf": options}:
+            return " or ".join(dict.fromkeys(_kind(each, known) for each in options if each.get("type") != "null"))
         case {"const": value}:
             return f"`{value}`"
         case {"enum": values}:

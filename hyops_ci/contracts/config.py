@@ -33,6 +33,7 @@ from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
 from hyops_ci.contracts.routes import Route
+from hyops_ci.contracts.runner_machine import BootstrapReason, Machine
 from hyops_ci.contracts.vault import Vault
 
 Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
@@ -64,6 +65,8 @@ class Lane(Model):
     """What fails together: a failover never goes to the domain that the service lives in. The lane's name where it is left out."""
     drill_runner_ref: Name | None = None
     """A second runner service for drills, so that a drill never keeps a recovery waiting."""
+    machine: Machine | None = None
+    """How its runner is made where it is missing; without it, none is made."""
 
 
 class ServiceAction(Model):
@@ -171,7 +174,7 @@ class Policy(Model):
     """HyOps' access modes that overlays may use. `runner-local`: the runner reaches the targets itself."""
     break_glass: tuple[BreakGlass, ...] = ()
     """Further access modes, each for a while."""
-    bootstrap_reasons: tuple[Literal["initial-bootstrap", "runner-recovery", "lab-fallback"], ...] = ()
+    bootstrap_reasons: tuple[BootstrapReason, ...] = ()
     """Reasons for which a runner could be made. This release makes none, and refuses a config that lists one."""
 
 

@@ -1,0 +1,155 @@
+"""What a provider of machines, a way out and a way in must be able to do. Each is an object of its own (docs/design/anti-drift.md 2.1).
+
+One contract suite (`tests/runners/`) runs on every implementation. What a provider says that cannot be read is a Fault that names
+the resource.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+MARK: Final = "dr-dispatch"
+
+
+class MachineState(StrEnum):
+    """What a provider says of a machine."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    """On its way to running: being made, booting by the provider's account, or being repaired."""
+    STOPPED = "stopped"
+    ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
+    """Several fit, or the one of this name is another owner's."""
+    UNKNOWN = "unknown"
+    """The provider did not say."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose machine it is. Written on every resource, and compared before one is changed or deleted."""
+
+    repository_id: int
+    lane: str
+    runner_ref: str
+
+    def labels(self) -> dict[str, str]:
+        """Return the marks of a resource: lower-case names and values of letters, digits and dashes."""
+        return {
+            "managed-by": MARK,
+            "dr-repository": str(self.repository_id),
+            "dr-lane": self.lane,
+            "dr-runner": self.runner_ref,
+        }
+
+    def owns(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a resource with these marks is this owner's."""
+        return all(labels.get(name) == value for name, value in self.labels().items())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine as its provider shows it."""
+
+    name: str
+    state: MachineState
+    id: str = ""
+    """The provider's own id; empty for a machine that is not there."""
+    place: str = ""
+    """Zone or node."""
+    address: str = ""
+    """Its private address."""
+    created_at: str = ""
+    """RFC 3339, UTC."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+    """What the provider says, for people: its own word for the state, or why it is ambiguous or not known."""
+
+    @property
+    def resource(self) -> str:
+        """What people call it: place, name and id."""
+        return "/".join(filter(None, (self.place, self.name))) + (f" (id {self.id})" if self.id else "")
+
+
+@dataclass(frozen=True)
+class MachineOrder:
+    """What is to be made. The same `request_id` never makes a second machine."""
+
+    name: str
+    request_id: str
+    """A UUID that follows from the run and the name: a run that is started again asks for the same."""
+    owner: Owner
+    login_user: str
+    login_key: str
+    """The public half of the key that this run logs in with, in OpenSSH's form."""
+
+
+class Provider(Protocol):
+    """Machines of one provider, in the one place that the config names. Raises Refusal for a no, Fault for no answer."""
+
+    def describe(self, name: str) -> Machine:
+        """Return the machine of this name; state ABSENT where there is none, AMBIGUOUS where it is not this owner's."""
+        ...
+
+    def create(self, order: MachineOrder) -> Machine:
+        """Make the machine, or adopt the one that an earlier try of the same order left; return it when the provider calls it running.
+
+        Raises a Fault that names resource, state and the tail of its console for one that was begun and does not come up.
+        """
+        ...
+
+    def start(self, machine: Machine) -> Machine:
+        """Start a stopped machine of this owner; return it when the provider calls it running."""
+        ...
+
+    def console(self, machine: Machine) -> str:
+        """Return the tail of its console, at most 64 KiB, for a diagnosis; empty where there is none."""
+        ...
+
+    def host_keys(self, machine: Machine) -> tuple[str, ...]:
+        """Return its public SSH host keys by the provider's own channel, never by the network to be proven; none while it has none."""
+        ...
+
+    def delete(self, machine: Machine) -> None:
+        """Delete a machine with its disk. Raises Refusal `runner.foreign` for one that is not this owner's."""
+        ...
+
+    def owned(self) -> Sequence[Machine]:
+        """Return every machine of this owner, of any name."""
+        ...
+
+
+@dataclass(frozen=True)
+class EgressState:
+    """Whether the machine will reach GitHub."""
+
+    ready: bool
+    words: str
+
+
+class Egress(Protocol):
+    """The way out of the network that the machine is in; apart from the machine."""
+
+    def look(self) -> EgressState:
+        """Return whether it is there."""
+        ...
+
+    def make(self) -> EgressState:
+        """Make it, where the config says so. Raises Refusal `runner.egress` where it does not."""
+        ...
+
+
+class Access(Protocol):
+    """The way in, to the machine's own SSH port and to nothing else."""
+
+    words: str
+    """What people call it."""
+
+    def connect(self, machine: Machine, timeout: float) -> AbstractContextManager[socket.socket]:
+        """Return a connected socket to its port 22. Raises OSError where there is none within `timeout` seconds."""
+        ...

@@ -1,0 +1,1 @@
+"""Proxmox VE: machines cloned from a template, and the management network."""

@@ -1,0 +1,1 @@
+"""The proof that a machine can be worked on: port, banner, pinned host key, login, cloud-init, clock."""
