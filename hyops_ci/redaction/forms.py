@@ -12,12 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hyops_ci.redaction.spellings import COLOURS, MIN_FORM, NOISE, folded, spellings
+from hyops_ci.redaction.spellings import MIN_ANCHOR, MIN_FORM, NOISE, folded, runs_of, searched_loosely, spellings
 
-MIN_ANCHOR: Final = 4
 NEAR: Final = 48
 """Bytes of a form in which its anchors are looked for first: what may still become a secret is held back that far."""
-_WORDS: Final = re.compile(rb"[^ \t\r\n\\\"']+")
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _PLAIN: Final = {size: re.compile(rb"[A-Za-z0-9]{%d}" % size) for size in range(MIN_ANCHOR, MIN_FORM + 1)}
 _ANY: Final = {size: re.compile(rb".{%d}" % size, re.DOTALL) for size in range(MIN_ANCHOR, MIN_FORM + 1)}
@@ -49,8 +47,8 @@ def forms(value: str) -> tuple[Form, ...]:
 
 def _forms_of(spelling: bytes) -> Iterator[Form]:
     text = folded(spelling)
-    anchors = _anchors(spelling, text) if len(text) >= MIN_FORM else ()
-    if anchors:
+    if searched_loosely(spelling):
+        anchors = _anchors(spelling, text)
         line = _LINE_END.search(spelling) if len(spelling) > len(text) else None
         first = min(MIN_FORM, len(folded(spelling[: line.start()]))) if line else MIN_FORM
         trail = spelling[len(spelling.rstrip(NOISE)) :]
@@ -64,11 +62,9 @@ def _anchors(spelling: bytes, text: bytes) -> tuple[tuple[int, bytes], ...]:
     if len(text) == len(spelling):
         runs, longest = (text,), len(text)
     else:
-        runs = tuple(_WORDS.findall(COLOURS.sub(b" ", spelling) if b"\x1b" in spelling else spelling))
+        runs = tuple(runs_of(spelling))
         longest = max(map(len, runs), default=0)
     top = min(MIN_FORM, len(text) // 2, longest)
-    if top < MIN_ANCHOR:
-        return ()
     plain = _best(runs, _PLAIN, top)
     # A pair of letters and digits survives every quoting; else the best pair of any bytes besides.
     places = plain if len(plain) == 2 and plain[0][1] == top else [*plain, *_best(runs, _ANY, top)]

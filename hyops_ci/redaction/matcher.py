@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hyops_ci.redaction.forms import MIN_ANCHOR, Form
-from hyops_ci.redaction.spellings import COLOUR, COLOURS, MIN_FORM, NOISE, folded
+from hyops_ci.redaction.forms import Form
+from hyops_ci.redaction.spellings import COLOUR, COLOURS, MIN_ANCHOR, MIN_FORM, NOISE, folded
 
 MAX_GAP: Final = 256
 """Bytes that are skipped at most between two bytes of a form: what is held back of a stream stays bounded."""

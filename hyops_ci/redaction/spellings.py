@@ -13,6 +13,8 @@ from urllib.parse import quote
 MIN_FORM: Final = 8
 """Bytes from which a form is searched for. Shorter values occur inside ordinary words: `secrets` refuses them by name, and a
 `Redactor` that is given one names it in `too_short`, for the evidence."""
+MIN_ANCHOR: Final = 4
+"""Bytes in one piece by which a form is looked for."""
 NOISE: Final = b" \t\r\n\\\"'"
 """What quoting and wrapping put in, and what is skipped between two bytes of a form."""
 COLOUR: Final = rb"\x1b\[[0-9;:]{0,24}[A-Za-z]"
@@ -37,6 +39,7 @@ OF_A_KEY_FILE: Final = frozenset(
     {"type", "project_id", "auth_uri", "token_uri", "auth_provider_x509_cert_url", "client_x509_cert_url", "universe_domain"}
 )
 """Fields of a service-account key of Google that are no secrets, and stand in every message about the service."""
+_WORDS: Final = re.compile(rb"[^ \t\r\n\\\"']+")
 _CODED: Final = re.compile(r"[A-Za-z0-9+/_-]{11,}={0,2}")
 _SHELL: Final = re.compile(rb"[^A-Za-z0-9_./:=@%+\x80-\xff-]")
 """What `printf %q` puts a backslash before."""
@@ -47,6 +50,16 @@ _MARKUP: Final = re.compile("[<>&='\"+`]")
 def folded(data: bytes) -> bytes:
     """Return `data` without what is skipped."""
     return (COLOURS.sub(b"", data) if b"\x1b" in data else data).translate(None, NOISE)
+
+
+def searched_loosely(spelling: bytes) -> bool:
+    """Return whether enough is left of a spelling, in one piece, to be found whatever quoting and wrapping put in."""
+    return len(folded(spelling)) >= MIN_FORM and any(len(run) >= MIN_ANCHOR for run in runs_of(spelling))
+
+
+def runs_of(spelling: bytes) -> list[bytes]:
+    """Return the pieces of a spelling between what is skipped."""
+    return _WORDS.findall(COLOURS.sub(b" ", spelling) if b"\x1b" in spelling else spelling)
 
 
 def spellings(value: str) -> frozenset[bytes]:
@@ -119,7 +132,7 @@ def _as_text(text: str) -> set[bytes]:
     said = {*_in_addresses(raw)}
     if _MARKUP.search(text):
         said |= {*_in_pages(text), *_in_markup(text)}
-    if not (text.isascii() and text.isprintable()) or len(folded(raw)) < MIN_FORM:
+    if not (text.isascii() and text.isprintable()) or not searched_loosely(raw):
         ascii_only, seen = json.dumps(text)[1:-1], ascii(text)[1:-1]
         plain = json.dumps(text, ensure_ascii=False)[1:-1]
         said |= {plain, ascii_only, _raised(ascii_only), *_in_pages(ascii_only)}

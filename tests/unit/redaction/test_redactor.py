@@ -121,6 +121,7 @@ def test_equal_to_the_reference_whatever_the_chunks(case: tuple[dict[str, str], 
 
 
 @example(value="000\x1b\\00\x80", before=b"")
+@example(value="000\\000\\0;", before=b"")
 @given(value=st.text(min_size=MIN_FORM, max_size=60), before=st.binary(max_size=5))
 def test_every_encoding_of_any_text_is_found(value: str, before: bytes) -> None:
     try:

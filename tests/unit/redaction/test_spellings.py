@@ -14,8 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hyops_ci.redaction import MIN_FORM, Redactor
-from hyops_ci.redaction.forms import MIN_ANCHOR
-from hyops_ci.redaction.spellings import folded
+from hyops_ci.redaction.spellings import MIN_ANCHOR, folded
 from tests.support.spellings import ACCOUNT, FOUND, MISSED, MISSED_VALUE, PEM, SHORT_WORDS, nested
 
 PAGE = (Path(__file__).parents[3] / "docs" / "secrets.md").read_text("utf-8")
