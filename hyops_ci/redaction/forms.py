@@ -59,11 +59,8 @@ def _forms_of(spelling: bytes) -> Iterator[Form]:
 
 def _anchors(spelling: bytes, text: bytes) -> tuple[tuple[int, bytes], ...]:
     """Return pieces of the text that no noise parts in this spelling: two of a kind, so that one line end spoils one only."""
-    if len(text) == len(spelling):
-        runs, longest = (text,), len(text)
-    else:
-        runs = tuple(runs_of(spelling))
-        longest = max(map(len, runs), default=0)
+    runs = (text,) if len(text) == len(spelling) else tuple(runs_of(spelling))
+    longest = max(map(len, runs), default=0)
     top = min(MIN_FORM, len(text) // 2, longest)
     plain = _best(runs, _PLAIN, top)
     # A pair of letters and digits survives every quoting; else the best pair of any bytes besides.
