@@ -44,7 +44,7 @@ _CODED: Final = re.compile(r"[A-Za-z0-9+/_-]{11,}={0,2}")
 _SHELL: Final = re.compile(rb"[^A-Za-z0-9_./:=@%+\x80-\xff-]")
 """What `printf %q` puts a backslash before."""
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
-_MARKUP: Final = re.compile("[<>&='\"+`]")
+_MARKUP: Final = re.compile("[<>&='\"+`/]")
 
 
 def folded(data: bytes) -> bytes:
