@@ -1,1 +1,1 @@
-"""HTTP requests that end: bounded in time and bytes, retried by one policy. Only github, identity and secrets send any."""
+"""HTTP requests that end: bounded in time and bytes, retried by one policy. The contract `http` in pyproject.toml says who sends any."""

@@ -39,6 +39,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     body: bytes = field(default=b"", repr=False)
+    reason: str = field(default="", repr=False)
+    """The words behind the status, which some services choose themselves."""
     error: str = ""
     """The class of the exception that stood for an answer."""
     problem: str = ""
@@ -91,11 +93,15 @@ class HttpClient:
         *,
         ca: str | bool = True,
         proxies: Mapping[str, str] | None = None,
+        fingerprint: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ca`: certificates to trust, as `host_ca` has them. `proxies` by scheme; None takes proxies and CA of the process environment."""
+        """`ca`: certificates to trust, as `host_ca` has them. `proxies` by scheme; None takes proxies and CA of the process environment.
+
+        `fingerprint`: SHA-256 of the one certificate to talk to, whoever signed it, in place of `ca`.
+        """
         self.limits = limits
-        self._ca, self._proxies, self._monotonic = ca, proxies, monotonic
+        self._ca, self._proxies, self._fingerprint, self._monotonic = ca, proxies, fingerprint, monotonic
         self._session: BoundedSession | None = None
 
     @property
@@ -104,7 +110,7 @@ class HttpClient:
         from hyops_ci.http.session import BoundedSession, Deadline
 
         if self._session is None:
-            self._session = BoundedSession(Deadline(self._monotonic), ca=self._ca, proxies=self._proxies)
+            self._session = BoundedSession(Deadline(self._monotonic), ca=self._ca, proxies=self._proxies, fingerprint=self._fingerprint)
             self._session.connect, self._session.max_bytes = self.limits.connect, self.limits.max_bytes
         return self._session
 
@@ -133,7 +139,7 @@ class HttpClient:
             name = "ReadTimeout" if isinstance(error, TimeoutError | ReadTimeoutError) else type(error).__name__
             return Reply(error=name, problem=self._in_words(error), unsent=_unsent(error))
         headers = {name.lower(): str(value) for name, value in found.headers.items()}
-        return Reply(found.status_code, headers, found.content)
+        return Reply(found.status_code, headers, found.content, str(found.reason or ""))
 
     def close(self) -> None:
         """Close the kept connections; the next request opens a new one."""
@@ -196,6 +202,8 @@ def _not_json(word: str) -> float:
 
 
 def _tls_problem(text: str) -> str:
+    if "Fingerprints did not match" in text:
+        return "TLS: another certificate than the pinned one"
     for known in (
         "certificate has expired",
         "unable to get local issuer certificate",

@@ -52,8 +52,13 @@ class Deadline:
 class BoundedSession(requests.Session):
     """A session that reads every body itself and follows no redirect. Its responses have their whole `content`."""
 
-    def __init__(self, deadline: Deadline, *, ca: str | bool = True, proxies: Mapping[str, str] | None = None) -> None:
-        """`ca`: a bundle of certificates. `proxies` None: proxies and CA bundle are those of the process environment."""
+    def __init__(
+        self, deadline: Deadline, *, ca: str | bool = True, proxies: Mapping[str, str] | None = None, fingerprint: str = ""
+    ) -> None:
+        """`ca`: a bundle of certificates. `proxies` None: proxies and CA bundle are those of the process environment.
+
+        `fingerprint`: SHA-256 of the only certificate that is accepted, whoever signed it.
+        """
         super().__init__()
         self._deadline = deadline
         self.connect, self.seconds, self.max_bytes = 10.0, 20.0, 1 << 20
@@ -61,7 +66,7 @@ class BoundedSession(requests.Session):
         self.verify, self.proxies = ca, dict(proxies or {})
         self.auth = _unchanged  # with trust_env, an entry of a .netrc would replace the Authorization header
         for prefix in ("https://", "http://"):
-            self.mount(prefix, _Adapter(deadline))
+            self.mount(prefix, _PinnedAdapter(deadline, fingerprint) if fingerprint else _Adapter(deadline))
         # It logs whole addresses at DEBUG, and a signed one is a secret.
         logging.getLogger("urllib3.connectionpool").addFilter(_above_debug)
 
@@ -105,6 +110,27 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = self._pools
         return manager
+
+
+class _PinnedAdapter(_Adapter):
+    """Talks to one certificate alone: compared as soon as the connection is secure, before the first byte of a request."""
+
+    def __init__(self, deadline: Deadline, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
+        super().__init__(deadline)
+
+    @override
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, assert_fingerprint=self._fingerprint)
+
+    @override
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, **kwargs, assert_fingerprint=self._fingerprint)
+
+    @override
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """As the adapter's. Neither a CA of the environment nor a name in the certificate counts: the fingerprint says more."""
+        return super().send(request, *args, **{**kwargs, "verify": False})
 
 
 def _pools(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
 import pytest
 import trustme
@@ -150,6 +151,89 @@ def test_a_certificate_that_is_not_trusted_is_final(tmp_path: Path) -> None:
         strange.close()
     assert (reply.error, reply.passing) == ("SSLError", False)
     assert reply.problem.startswith("TLS: ")
+
+
+def test_a_pinned_certificate_is_the_only_one_whoever_signed_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where the environment names CAs, and where another certificate would be accepted by its CA: no byte is sent to it."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmp_path / "ca"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca"))
+    pinned, other = ca.issue_cert("another.name.example"), ca.issue_cert("127.0.0.1")
+    patient = replace(LIMITS, seconds=5.0)
+    heard: list[bytes] = []
+    for shown, fits in ((pinned, True), (other, False)):
+        with _tls_server(_serving(shown, heard)) as url:
+            http = HttpClient(patient, fingerprint=_fingerprint(pinned))
+            reply = http.send("GET", url, headers={"Authorization": "canary"})
+            http.close()
+        assert (reply.ok, bool(heard)) == (fits, fits)
+        heard.clear()
+    assert (reply.problem, reply.passing) == ("TLS: another certificate than the pinned one", False)
+
+
+def test_a_pin_holds_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tunnel is the proxy's, the certificate at its other end is compared all the same."""
+    ca, heard = trustme.CA(), []  # type: ignore[var-annotated]
+    pinned, other = ca.issue_cert("127.0.0.1"), ca.issue_cert("127.0.0.1")
+    for shown, fits in ((pinned, True), (other, False)):
+        secure = _serving(shown, heard)
+
+        def tunnel(connection: socket.socket, secure: Callable[[socket.socket], socket.socket] = secure) -> socket.socket:
+            assert connection.recv(65536).startswith(b"CONNECT pve.example:8006 ")
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            return secure(connection)
+
+        with _tls_server(tunnel) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy.replace("https:", "http:"))
+            http = HttpClient(replace(LIMITS, seconds=5.0), fingerprint=_fingerprint(pinned))
+            reply = http.send("GET", "https://pve.example:8006/x")
+            http.close()
+        assert (reply.ok, bool(heard)) == (fits, fits)
+        heard.clear()
+
+
+def _fingerprint(leaf: trustme.LeafCert) -> str:
+    import hashlib
+    import ssl
+
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())).hexdigest()
+
+
+class _Heard:
+    """A socket that remembers what it read."""
+
+    def __init__(self, secure: socket.socket, heard: list[bytes]) -> None:
+        self._secure, self._heard = secure, heard
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._secure.close()
+
+    def recv(self, size: int) -> bytes:
+        data = self._secure.recv(size)
+        if data:
+            self._heard.append(data)
+        return data
+
+    def sendall(self, data: bytes) -> None:
+        self._secure.sendall(data)
+
+
+def _serving(leaf: trustme.LeafCert, heard: list[bytes]) -> Callable[[socket.socket], socket.socket]:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+    return lambda connection: _Heard(context.wrap_socket(connection, server_side=True), heard)  # type: ignore[return-value]
+
+
+def test_the_words_behind_a_status_are_kept_and_not_shown(http: HttpClient) -> None:
+    with server(b"HTTP/1.1 500 VM 130 is canary\r\nContent-Length: 0\r\n\r\n") as url:
+        reply = http.send("GET", url)
+    assert (reply.status, reply.reason) == (500, "VM 130 is canary")
+    assert "canary" not in repr(reply)
 
 
 def _tls_context(ca: trustme.CA) -> Callable[[socket.socket], socket.socket]:
