@@ -26,6 +26,7 @@ class PlanOptions:
     decision_ref: str
     approvals: str
     resume: str
+    bootstrap_reason: str
     checkout: Path
     ledger: str
     folder: Path | None
@@ -37,6 +38,7 @@ class PlanOptions:
 @form_options(from_environment=True)
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
 @click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
+@click.option("--bootstrap-reason", envvar="DR_BOOTSTRAP_REASON", default="", help="Why the runner may be made where it is missing.")
 @checkout_option
 @click.option("--ledger", default="", help="In a shell: path or URL of the ledger; else the config's, or the repository's own.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Outside GitHub: where the run's folder is made.")
@@ -59,6 +61,7 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
         form,
         approvals=options.approvals,
         resume=options.resume.strip(),
+        bootstrap_reason=options.bootstrap_reason,
     )
     config = checkout_config(options.checkout)
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -145,4 +148,13 @@ def outputs_of(run: RunDir) -> dict[str, str]:
         "lane": plan.lane,
         "check_title": check_job_name(plan, resumes.run_id if resumes is not None else 0),
         "title": execute_job_name(plan),
-    }
+    } | (
+        {
+            "bootstrap_reason": plan.bootstrap.reason,
+            "bootstrap_gate": plan.bootstrap.gate,
+            "bootstrap_runs_on": json.dumps(list(plan.bootstrap.runs_on)),
+            "bootstrap_provider": plan.bootstrap.provider,
+        }
+        if plan.bootstrap is not None
+        else {}
+    )

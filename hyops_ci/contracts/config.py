@@ -175,7 +175,9 @@ class Policy(Model):
     break_glass: tuple[BreakGlass, ...] = ()
     """Further access modes, each for a while."""
     bootstrap_reasons: tuple[BootstrapReason, ...] = ()
-    """Reasons for which a runner could be made. This release makes none, and refuses a config that lists one."""
+    """Reasons for which a run may make or repair its runner where it is missing; none listed: no run does."""
+    bootstrap_environment: Short = "dr-bootstrap"
+    """The GitHub environment that holds that job until somebody approves."""
 
 
 class Probe(Model):

@@ -152,6 +152,10 @@ class PlanFacts(Model):
     """The approval gate; None where there is no GitHub (then only signed approvals count)."""
     check_gate: EnvironmentFact | None = None
     """The environment of the check, whose job has an identity at the authority, too."""
+    bootstrap_reason: str = ""
+    """Why the runner may be made where it is missing, as typed; empty for almost every run."""
+    bootstrap_gate: EnvironmentFact | None = None
+    """The environment of the job that would make it; looked at only with a reason."""
     requesters: tuple[Person, ...] = ()
     """Everybody who asked, as GitHub says it; the decision's issuer is not repeated here."""
     tip: Tip | None = None

@@ -34,6 +34,7 @@ from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane, Re
 from hyops_ci.contracts.digest import digest
 from hyops_ci.contracts.lanes import TargetCloud
 from hyops_ci.contracts.public_key import PublicKey
+from hyops_ci.contracts.runner_machine import BootstrapReason
 
 MAX_PLAN_BYTES = 48 * 1024
 
@@ -146,6 +147,21 @@ class Settles(Model):
     run_id: RunId
 
 
+class Bootstrap(Model):
+    """What the run may do where its runner is missing, once somebody approved it at `gate`."""
+
+    reason: BootstrapReason
+    gate: Short
+    """The GitHub environment that holds the job which does it."""
+    provider: Literal["gcp", "proxmox"]
+    machine: Name
+    """What the machine is called, and its agent on GitHub."""
+    settings: Digest
+    """Of `lanes.<lane>.machine` of the config."""
+    runs_on: Annotated[tuple[Label, ...], Field(min_length=1)]
+    """Labels of the job: a machine of GitHub's, or the configured management runner."""
+
+
 class GatePass(Model):
     """One plan gate that let this pass."""
 
@@ -201,13 +217,19 @@ class Plan(Document):
     undoes: Undoes | None = None
     settles: Settles | None = None
     """Present where nothing is recovered: a person says how a run that was cut off has ended."""
+    bootstrap: Bootstrap | None = None
+    """Present where a reason was given and every gate let it pass."""
     gates: tuple[GatePass, ...] = ()
     warnings: tuple[Clean, ...] = ()
 
     @override
     def digest(self) -> str:
-        """`plan_digest`. The ledger's claim that a failback undoes is an observed fact and stays outside."""
-        return digest({key: value for key, value in self.document().items() if key != "undoes"})
+        """`plan_digest`.
+
+        Outside stays the ledger's claim that a failback undoes, an observed fact; and whether a missing runner may be made, which has
+        an approval of its own: the run that resumes this one needs no reason, and what was signed fits it.
+        """
+        return digest({key: value for key, value in self.document().items() if key not in ("undoes", "bootstrap")})
 
     def step(self, step_id: str) -> PlannedStep:
         """The planned step with this id. Raises KeyError for a step that was not planned."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.config.settings import EnvSettings
 from hyops_ci.contracts.approval import people_of
-from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.environments import environment
@@ -30,7 +31,7 @@ class EnvironmentReport:
     """One environment: what the config demands of it and what GitHub has."""
 
     role: str
-    """`gate` of an approval, or `check`."""
+    """`gate` of an approval, `check`, or `bootstrap` of a runner."""
     envs: tuple[str, ...]
     """The envs of the config that use it."""
     demand: Demand
@@ -71,7 +72,10 @@ class EnvironmentReport:
 
 
 def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentReport, ...]:
-    """Every approval gate of the config, then every environment of checks; each is asked for once. Raises what `Client.ask` raises."""
+    """Every approval gate of the config, every environment of checks, and that of runners where a reason may make one.
+
+    Each is asked for once. Raises what `Client.ask` raises.
+    """
     about = repository(client)
     envs = envs_of(config)
     facts: dict[str, EnvironmentFact] = {}
@@ -87,12 +91,13 @@ def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentRep
         for name in sorted({env.check_gate for env in envs})
         if (users := [env for env in envs if env.check_gate == name])
     ]
-    return (*gates, *checks)
+    runners = [report("bootstrap", _bootstrap(config, envs, about.default_branch), ())] if config.policy.bootstrap_reasons else []
+    return (*gates, *checks, *runners)
 
 
 def report_lines(each: EnvironmentReport) -> list[str]:
     """One environment as a person reads it (docs/design/texts.md 6): a line, or one for each lack."""
-    head = f"{each.role} {', '.join(each.envs)}"
+    head = f"{each.role} {', '.join(each.envs)}".rstrip()
     if not each.lacking:
         who = eligible_reviewers(each.fact, ())
         said = "; ".join([", ".join(who), *remarks(each.fact, each.demand)] if each.demand.reviewers else remarks(each.fact, each.demand))
@@ -103,6 +108,12 @@ def report_lines(each: EnvironmentReport) -> list[str]:
 
 def _gate(env: EnvSettings, branch: str) -> Demand:
     return demand_of(env.gate, env.reviewers, env.env_class, branch)
+
+
+def _bootstrap(config: DispatchConfig, envs: Sequence[EnvSettings], branch: str) -> Demand:
+    """As the gate `bootstrap.gate` demands it for the most careful of the envs."""
+    used_by = EnvClass.PRODUCTION if any(env.env_class is EnvClass.PRODUCTION for env in envs) else EnvClass.LAB
+    return demand_of(config.policy.bootstrap_environment, 1, used_by, branch)
 
 
 def _signed(config: DispatchConfig) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from hyops_ci.config import settings
+from hyops_ci.config.machines import bootstrap_labels, machine_name, machine_of
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
@@ -22,6 +23,7 @@ from hyops_ci.contracts.lanes import TargetCloud
 from hyops_ci.contracts.plan import (
     MAX_PLAN_BYTES,
     ApprovalDemand,
+    Bootstrap,
     Command,
     GatePass,
     Guard,
@@ -148,6 +150,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         objective=settings.objective_of(config, decision.service),
         undoes=_undoes(case),
         settles=_settles(case),
+        bootstrap=_bootstrap(case),
         gates=tuple(GatePass(id=each.id) for each in passed),
         warnings=warnings(case),
     )
@@ -223,6 +226,22 @@ def _settles(case: PlanCase) -> Settles | None:
             docs="ledger.md",
         )
     return Settles(serves=site, claim_id=tip.claim.claim_id, epoch=tip.claim.epoch, run_id=tip.claim.run_id)
+
+
+def _bootstrap(case: PlanCase) -> Bootstrap | None:
+    """Return what may be done about a missing runner; None without a reason. What does not fit was refused by a gate."""
+    machine = machine_of(case.config, case.lane.name)
+    reason = next((each for each in case.config.policy.bootstrap_reasons if each == case.facts.bootstrap_reason), None)
+    if reason is None or machine is None:
+        return None
+    return Bootstrap(
+        reason=reason,
+        gate=case.config.policy.bootstrap_environment,
+        provider=machine.provider,
+        machine=machine_name(case.lane),
+        settings=machine.digest(),
+        runs_on=bootstrap_labels(machine),
+    )
 
 
 def _no_plan(case: PlanCase, error: ValueError) -> Refusal:

@@ -58,6 +58,7 @@ def approval_lines(
         ("Checked", _checked(check)),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
+        ("Runner", _bootstrap(plan)),
         ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
         ("Time", f"objective {_span(plan.objective.rto)}; how long it will take is not known here"),
         *end,
@@ -120,6 +121,12 @@ def _old_side(plan: Plan) -> str:
     if plan.old_primary == "confirmed-off":
         return "confirmed off by who asked. This tool did not look, and does not fence"
     return "NOT CONFIRMED off. If it lives, you get two primaries. This tool does not fence"
+
+
+def _bootstrap(plan: Plan) -> str:
+    """Return whether this run may make its runner; empty for almost every run. What was done about it is in the report."""
+    about = plan.bootstrap
+    return f"was allowed to be made for this run: {about.reason}, {about.machine} at {about.provider}, gate {about.gate}" if about else ""
 
 
 def _guards(check: Check) -> str:

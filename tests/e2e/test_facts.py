@@ -25,7 +25,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.operations.rehearse.scenarios import DNS, example_decision
 from hyops_ci.planning.case import Gate
 from hyops_ci.stages.plan.stage import Ask, Form, plan
-from tests.security.incident import GATE, SERVICE, Incident, start_incident
+from tests.security.incident import BOOTSTRAP_GATE, GATE, SERVICE, Incident, may_make_its_runner, start_incident
 from tests.security.ledger_attacker import request
 from tests.support.github import faults
 from tests.support.github.repositories import plain_rule, pull_request_rule
@@ -161,6 +161,13 @@ def drill(incident: Incident, number: int) -> bytes:
     return json.dumps(decision | {"exercise": {"kind": "drill", "level": "isolated", "drill_id": "drill-2026-11"}}).encode()
 
 
+def with_a_reason(incident: Incident) -> None:
+    """The config says how the runner is made, and for which reasons; who asks gives one."""
+    incident.configure(may_make_its_runner)
+    incident.repository.add_environment(BOOTSTRAP_GATE, reviewers=[incident.fake.account("jonas")], prevent_self_review=True)
+    incident.plan(bootstrap_reason="lab-fallback")
+
+
 def unanswered(incident: Incident) -> None:
     """GitHub tells neither of environments nor of the branch's rules."""
     incident.approvers("jonas", channels=("signed", "environment"))
@@ -239,6 +246,7 @@ SCENARIOS: dict[str, Callable[[Incident], object]] = {
         guarded,
         classic,
         settled,
+        with_a_reason,
         ended_without_a_key,
         unanswered,
         keyless,

@@ -47,7 +47,19 @@ from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA, Issuer, serve_issu
 SERVICE, CALLER, WORKFLOW = "pg-ha/lab", "acme/recovery", ".github/workflows/dr.yml"
 RUNNER = "gcp-ops-runner-01"
 PEOPLE = {"maria": 1001, "jonas": 1002, "priya": 1003, "mallory": 1666}
-GATE, CHECK_GATE = "dr-lab", "dr-check"
+GATE, CHECK_GATE, BOOTSTRAP_GATE = "dr-lab", "dr-check", "dr-bootstrap"
+MACHINE: dict[str, Any] = {
+    "provider": "gcp",
+    "zones": ["europe-west2-a", "europe-west2-b"],
+    "image": "projects/debian-cloud/global/images/family/debian-12",
+    "network": "hub",
+    "subnetwork": "runners",
+    "service_account": "ops-runner@acme-net.iam.gserviceaccount.com",
+    "identity_provider": "projects/123456/locations/global/workloadIdentityPools/github/providers/acme",
+    "bootstrap_account": "dr-bootstrap@acme-net.iam.gserviceaccount.com",
+    "nat": {"router": "hub", "name": "hub-nat"},
+}
+"""How the runner of lane gcp is made."""
 RECOVERED = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
 DISPATCH = f"name: dr\non: {{workflow_dispatch: {{inputs: {{resume: {{type: string}}}}}}}}\njobs: {{dr: {{uses: {CALLER}}}}}\n"
 Stage = Literal["plan", "check", "execute", "conclude"]
@@ -150,11 +162,18 @@ class Incident:
         return Client.connect(CALLER, token=token, api_url=self.fake.url, sleep=lambda _: None)
 
     def plan(
-        self, decision: bytes = b"", *, resume: str = "", approvals: str = "", world: RunContext | None = None, **job: Any
+        self,
+        decision: bytes = b"",
+        *,
+        resume: str = "",
+        approvals: str = "",
+        bootstrap_reason: str = "",
+        world: RunContext | None = None,
+        **job: Any,
     ) -> StageEnd:
         """A person's form, unless there is a decision or a run to resume."""
         form = Form() if decision or resume else Form("failover", SERVICE, "INC-4242")
-        ask = Ask(self.site.repository, decision, form, resume=resume, approvals=approvals)
+        ask = Ask(self.site.repository, decision, form, resume=resume, approvals=approvals, bootstrap_reason=bootstrap_reason)
         return plan(ask, self.folder, world or self.world("plan", **job))
 
     def check(self, **job: Any) -> StageEnd:
@@ -247,6 +266,13 @@ def assert_untouched(incident: Incident, epoch: int | None = 0) -> None:
     assert not incident.folder.has("claim.json")
     assert not incident.folder.has("secrets.json")
     assert not (private / "deploy").exists()
+
+
+def may_make_its_runner(config: dict[str, Any]) -> None:
+    """The reviewed config allows it, and says how."""
+    config["policy"] = {**config.get("policy", {}), "bootstrap_reasons": ["runner-recovery", "lab-fallback"]}
+    config["gcp"] = {"host": "acme-net", "control": "acme-control", "workload": "acme-work"}
+    config.setdefault("lanes", {}).setdefault("gcp", {})["machine"] = MACHINE
 
 
 def hold_no_probe(config: dict[str, Any]) -> None:

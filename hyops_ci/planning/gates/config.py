@@ -116,20 +116,6 @@ def config_probe(case: PlanCase) -> GateOutcome:
     return f"{len(case.config.verification.get(case.decision.service, ()))} probes"
 
 
-@plan_gate("config.bootstrap", "anti-drift 2.2", Exit.POLICY, "Does the config allow only what this release can do for a runner?")
-def config_bootstrap(case: PlanCase) -> GateOutcome:
-    """No run makes a runner in this release: a reason that would allow it cannot be acted on."""
-    if reasons := case.config.policy.bootstrap_reasons:
-        return GateFailure(
-            "no runner is made by this release",
-            f"policy.bootstrap_reasons: {', '.join(reasons)}",
-            "no reason: the standing runner is repaired before or after an incident",
-            "remove policy.bootstrap_reasons",
-            "runners.md",
-        )
-    return ""
-
-
 def _overlap(one: Route, other: Route) -> bool:
     names = ("decision_type", "module_ref", "runtime_env", "desired", "target_kind", "target_ref", "target_env")
     for name in names:

@@ -13,7 +13,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import EffectiveBlueprint, EnvironmentFact, PlanFacts, RefFact
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import SecretRef, Source
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.branch import ref_fact as branch_fact
 from hyops_ci.github.codeowners import PLACES
@@ -100,6 +100,15 @@ def plan_facts(repository: Path, intake: Intake, config: DispatchConfig, origin:
         requesters=origin.requesters,
         tip=tip,
     )
+
+
+def with_bootstrap(facts: PlanFacts, reason: str, config: DispatchConfig, context: RunContext) -> PlanFacts:
+    """Return the facts with why the runner may be made, and the environment of the job that would. Without a reason nobody is asked."""
+    if not reason:
+        return facts
+    name, client = config.policy.bootstrap_environment, context.github
+    gate = environment(client, name, private=facts.ref.private) if client is not None else None
+    return facts.model_copy(update={"bootstrap_reason": shown(reason), "bootstrap_gate": gate})
 
 
 def gates_on_github(

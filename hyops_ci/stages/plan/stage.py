@@ -30,7 +30,7 @@ from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
-from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources
+from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources, with_bootstrap
 from hyops_ci.stages.plan.overdue import cancel_overdue
 from hyops_ci.stages.plan.standing import refuse_unsettled, standing_form
 from hyops_ci.stages.planned_run import read_allowed, read_narrowed
@@ -49,6 +49,8 @@ class Ask:
     """Signed answers that came with the decision, as JSON text."""
     resume: str = ""
     """Number of the run that waited for signatures and whose decision this run resumes."""
+    bootstrap_reason: str = ""
+    """Why the runner may be made where it is missing."""
 
 
 def plan(ask: Ask, folder: RunDir, context: RunContext) -> StageEnd:
@@ -79,7 +81,8 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
 
     def ask_github() -> PlanFacts:
         cancel_overdue(config, caller_file(context), context)
-        return plan_facts(ask.repository, intake, config, origin, None, context)
+        known = plan_facts(ask.repository, intake, config, origin, None, context)
+        return with_bootstrap(known, ask.bootstrap_reason.strip(), config, context)
 
     with ThreadPoolExecutor(1) as beside:  # GitHub answers while git asks the ledger's remote
         asked = beside.submit(ask_github)

@@ -16,7 +16,7 @@ from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.planning.planner import Recorded
 from tests.support.examples import examples
-from tests.unit.planning.gate_cases import CASES, GateCase, check_facts, checked, gate_case, load
+from tests.unit.planning.gate_cases import CASES, GateCase, check_facts, checked, gate_case, load, over
 
 PLANS = sorted((CASES / "plans" / "accept").glob("*.yml"))
 NO_PLANS = sorted((CASES / "plans" / "refuse").glob("*.yml"))
@@ -115,6 +115,46 @@ def test_a_failback_undoes_a_claim_outside_the_digest() -> None:
     assert after.undoes is not None
     assert (after.undoes.claim_id, after.undoes.epoch) == ("pg-ha-prod-7", 7)
     assert after.digest() == gate_case({"base": "failback"}).plan().digest()
+
+
+def test_whether_a_runner_may_be_made_stands_in_the_plan_and_outside_the_digest() -> None:
+    case = load(CASES / "gates" / "bootstrap.machine" / "accept" / "a-name-of-its-own.yml")
+    gate = load(CASES / "gates" / "bootstrap.gate" / "accept" / "protected.yml")
+    made = gate_case(over(case, gate)).plan()
+    assert made.bootstrap is not None
+    assert made.bootstrap.document() == {
+        "reason": "runner-recovery",
+        "gate": "dr-bootstrap",
+        "provider": "gcp",
+        "machine": "gcp-ops-runner-01",
+        "settings": made.bootstrap.settings,
+        "runs_on": ["ubuntu-latest"],
+    }
+    without = gate_case({"config": case["config"]}).plan()
+    assert without.bootstrap is None, "allowed, and nobody asked for it"
+    assert made.digest() == without.digest(), "who resumes the run signs the same plan"
+    other = gate_case(over(over(case, gate), {"config": {"lanes": {"gcp": {"machine": {"disk_gb": 51}}}}})).plan()
+    assert other.bootstrap is not None
+    assert other.bootstrap.settings != made.bootstrap.settings
+
+
+def test_on_prem_the_job_runs_on_the_management_runner() -> None:
+    machine = {
+        "provider": "proxmox",
+        "api": "https://pve.example.net:8006",
+        "token": "hybridops/runners/proxmox#token",
+        "node": "pve1",
+        "template": 9000,
+        "vmid": 210,
+        "address": "10.10.0.21/24",
+        "gateway": "10.10.0.1",
+        "management_runner": ["self-hosted", "mgmt-runner"],
+    }
+    gate = load(CASES / "gates" / "bootstrap.gate" / "accept" / "protected.yml")
+    config = {"policy": {"bootstrap_reasons": ["runner-recovery"]}, "lanes": {"onprem": {"machine": machine}}}
+    made = gate_case(over({"base": "failback", "config": config}, {"facts": gate["facts"]})).plan()
+    assert made.bootstrap is not None
+    assert (made.bootstrap.provider, made.bootstrap.runs_on) == ("proxmox", ("self-hosted", "mgmt-runner"))
 
 
 def test_a_plan_that_is_too_large_is_refused() -> None:

@@ -12,6 +12,7 @@ from hyops_ci.config.file import read_config
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Exercise
 from hyops_ci.contracts.digest import digest_bytes
+from hyops_ci.contracts.facts import PlanFacts, RefFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake, read_form
@@ -28,6 +29,7 @@ from hyops_ci.stages.plan.inputs import (
     ref_fact,
     secret_refs,
     sibling_sources,
+    with_bootstrap,
 )
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
@@ -227,3 +229,19 @@ def test_a_drill_brings_the_overlays_of_production(checkout: Path, config: Dispa
         assert content == (checkout / source.path).read_bytes()
         assert (source.role, source.sha256) == ("sibling", digest_bytes(content))
     assert sibling_sources(checkout, config, intake.decision) == []
+
+
+def test_the_gate_of_a_bootstrap_is_asked_for_only_with_a_reason(checkout: Path, config: DispatchConfig, github_fake: FakeGitHub) -> None:
+    repository = github_fake.add_repository("acme/recovery")
+    repository.add_environment("dr-bootstrap", reviewers=[github_fake.add_user("jonas")], prevent_self_review=True)
+    token = github_fake.add_token("actions: read", "metadata: read", repositories=[repository])
+    client = Client.connect("acme/recovery", token=token, api_url=github_fake.url)
+    context = RunContext(Job("212-1"), SystemClock(), checkout, checkout, "", github=client)
+    facts = PlanFacts(now=context.clock.now(), ref=RefFact(private=False))
+    assert with_bootstrap(facts, "", config, context) is facts
+    assert client.calls == 0
+    found = with_bootstrap(facts, "runner-\x07recovery", config, context)
+    assert found.bootstrap_gate is not None
+    assert [each.login for each in found.bootstrap_gate.reviewers] == ["jonas"]
+    assert "\x07" not in found.bootstrap_reason
+    assert client.calls == 1
