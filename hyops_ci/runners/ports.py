@@ -1,7 +1,7 @@
 """What a provider of machines, a way out and a way in must be able to do. Each is an object of its own (docs/design/anti-drift.md 2.1).
 
-One contract suite (`tests/runners/`) runs on every implementation. What a provider says that cannot be read is a Fault that names
-the resource.
+One contract suite (`tests/runners/contract.py`) runs on every implementation. What a provider says that cannot be read is a Fault that
+names the resource; their words for trouble are those of `hyops_ci/runners/troubles.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 MARK: Final = "dr-dispatch"
+CONSOLE: Final = 64 * 1024
+"""Characters of a console's tail."""
 
 
 class MachineState(StrEnum):
@@ -27,7 +29,7 @@ class MachineState(StrEnum):
     AMBIGUOUS = "ambiguous"
     """Several fit, or the one of this name is another owner's."""
     UNKNOWN = "unknown"
-    """The provider did not say."""
+    """The provider did not say: what a stage makes of the Fault of `describe`."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,30 @@ class Provider(Protocol):
         ...
 
     def create(self, order: MachineOrder) -> Machine:
-        """Make the machine, or adopt the one that an earlier try of the same order left; return it when the provider calls it running.
+        """Make the machine, or adopt this owner's, such as an earlier try of the order left; return it when the provider calls it running.
 
-        Raises a Fault that names resource, state and the tail of its console for one that was begun and does not come up.
+        Never makes a second machine. Raises a Fault that names resource, state and the tail of its console for one that was begun and
+        does not come up; Refusal `runner.foreign` where the name is another owner's.
         """
         ...
 
     def start(self, machine: Machine) -> Machine:
-        """Start a stopped machine of this owner; return it when the provider calls it running."""
+        """Start a stopped machine of this owner, or wait for one on its way; return it when the provider calls it running."""
+        ...
+
+    def admit(self, machine: Machine, user: str, key: str) -> str:
+        """Let the holder of this key, and of no other that an earlier run left, log in; return the user's name on the machine.
+
+        Called before each login, whether the machine was made, adopted, started or found running.
+        """
+        ...
+
+    def revoke(self, machine: Machine) -> None:
+        """Take back what `admit` and `create` let in. No key of this project logs in afterwards."""
         ...
 
     def console(self, machine: Machine) -> str:
-        """Return the tail of its console, at most 64 KiB, for a diagnosis; empty where there is none."""
+        """Return the tail of its console, at most `CONSOLE` characters, for a diagnosis; empty where there is none."""
         ...
 
     def host_keys(self, machine: Machine) -> tuple[str, ...]:
@@ -116,11 +130,14 @@ class Provider(Protocol):
         ...
 
     def delete(self, machine: Machine) -> None:
-        """Delete a machine with its disk. Raises Refusal `runner.foreign` for one that is not this owner's."""
+        """Delete a machine with its disk; done where it is gone already. Raises Refusal `runner.foreign` for one that is not this owner's.
+
+        What the provider says now counts, not what `machine` says.
+        """
         ...
 
     def owned(self) -> Sequence[Machine]:
-        """Return every machine of this owner, of any name."""
+        """Return every machine of this owner, of any name, with the state that each is in."""
         ...
 
 
@@ -153,3 +170,12 @@ class Access(Protocol):
     def connect(self, machine: Machine, timeout: float) -> AbstractContextManager[socket.socket]:
         """Return a connected socket to its port 22. Raises OSError where there is none within `timeout` seconds."""
         ...
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """What reaches one provider. Nothing is asked before the first call of a method."""
+
+    provider: Provider
+    egress: Egress
+    access: Access
