@@ -33,7 +33,7 @@ from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
 from hyops_ci.contracts.routes import Route
-from hyops_ci.contracts.runner_machine import BootstrapReason, Machine
+from hyops_ci.contracts.runner_machine import BootstrapReason, Machine, Registration
 from hyops_ci.contracts.vault import Vault
 
 Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
@@ -268,6 +268,8 @@ class DispatchConfig(Document):
     """Who is told of a run ([notify.md](notify.md))."""
     gcp: GcpProjects | None = None
     """The projects of Google Cloud, where the blueprints use it."""
+    registration: Registration | None = None
+    """How a runner that is made is registered ([runner-recovery.md](runner-recovery.md)); needed with `policy.bootstrap_reasons`."""
     routes: tuple[Route, ...] = ()
     """How records of the decision service become decisions."""
     host_keys: Annotated[dict[Short, PublicKey], Field(max_length=50)] = {}

@@ -150,7 +150,7 @@ class ProxmoxMachine(Model):
     fingerprint: Fingerprint | None = None
     """SHA-256 of the API's certificate, as Proxmox shows it; absent: the certificate must be one that the machine of the job trusts."""
     token: SecretPlace
-    """Where the authority keeps the API token, `<path>#<field>`; its value is `<user>@<realm>!<id>=<uuid>`."""
+    """Where the authority keeps the API token, `<path>#<field>` below `vault.mount`; its value is `<user>@<realm>!<id>=<uuid>`."""
     node: Resource
     """The node that the machine is made on."""
     template: Annotated[int, Field(ge=100, le=999_999_999), WHOLE]
@@ -179,6 +179,18 @@ class ProxmoxMachine(Model):
     """Instead of the direct way on the management network, for a while."""
     installation: Installation = Installation()
     """What is put on it."""
+
+
+class Registration(Model):
+    """How a machine that was made is registered with GitHub: by a GitHub App of the adopter's own, whose key the authority keeps."""
+
+    app_id: Annotated[int, Field(ge=1, le=10**12), WHOLE]
+    """The App's id, as its page shows it. It has `administration: write` on the repository, or with `group` the organization's
+    `self-hosted runners: write`."""
+    key: SecretPlace
+    """Where the authority keeps the App's private key (PEM), `<path>#<field>` below `vault.mount`. Never a secret of GitHub."""
+    group: Short | None = None
+    """The organization's runner group; absent: the runner is the repository's own."""
 
 
 Machine = Annotated[GcpMachine | ProxmoxMachine, Field(discriminator="provider")]

@@ -51,6 +51,8 @@ class Vault(Model):
     """The role of `execute`; `dr-<env>` where it is left out."""
     check_role: Short = "dr-check"
     """The role of `check`, which can see names and no values."""
+    bootstrap_role: Short = "dr-bootstrap"
+    """The role that reads what making a runner takes, and no secret of an env."""
     max_token_ttl: Duration = "PT15M"
     """How long a token of the role may live at most."""
     secret_map: RepoPath | None = None

@@ -32,17 +32,18 @@ class Schedule(Model):
     registration_ends: str | None = None
 
 
-def schedule(client: Client, version: str) -> Schedule | None:
+def schedule(client: Client, version: str, *, org: str = "") -> Schedule | None:
     """Return GitHub's schedule for a version (since 2026-09-03; `administration: read`), None for a version that it does not know.
 
-    Raises Refusal without the permission; a GitHub Enterprise Server may know none.
+    `org`: asked of that organization, by its own permission. Raises Refusal without it; a GitHub Enterprise Server may know none.
     """
     if not _VERSION.fullmatch(version):
         return None
-    found = client.exists(endpoints.DEPRECATION, version=version.removeprefix("v"))
+    place = endpoints.ORG_DEPRECATION if org else endpoints.DEPRECATION
+    found = client.exists(place, version=version.removeprefix("v"), org=org)
     if found is None:
         return None
-    with reading(endpoints.DEPRECATION):
+    with reading(place):
         runtime, registration = found.get("runtime_deprecates_at"), found.get("registration_deprecates_at")
         return Schedule(version=version, runtime_ends=_time(runtime), registration_ends=_time(registration))
 
@@ -64,6 +65,13 @@ def objection(version: str, ends: Schedule | None, now: datetime) -> str:
     if ends and ends.runtime_ends and moment(ends.runtime_ends) <= now:
         return f"agent {version} gets no jobs since {ends.runtime_ends}"
     return ""
+
+
+def registration_objection(version: str, ends: Schedule | None, now: datetime) -> str:
+    """Return why GitHub would not register an agent of this version, or give it no jobs; empty when it would, or nothing is known."""
+    if ends and ends.registration_ends and moment(ends.registration_ends) <= now:
+        return f"agent {version} is not registered since {ends.registration_ends}"
+    return objection(version, ends, now)
 
 
 def warning(version: str, ends: Schedule | None, now: datetime) -> str:

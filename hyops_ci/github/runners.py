@@ -160,7 +160,9 @@ class _Search:
             group = each.get("runner_group_id")
             if scope == "organization" and self.groups is not None and group is not None and group not in self.groups:
                 continue  # its group does not serve this repository
-            self.seen[scope, each["id"]] = _fact(each, scope, (self.groups or {}).get(group or 0, "") if scope == "organization" else "")
+            self.seen[scope, each["id"]] = runner_fact(
+                each, scope, (self.groups or {}).get(group or 0, "") if scope == "organization" else ""
+            )
 
     def _not_reached(self, scope: Scope) -> str:
         had, total = self.looked_at.get(scope, 0), self.totals.get(scope)
@@ -169,7 +171,8 @@ class _Search:
         return f"first {had} of {total} runners of the {scope} looked at"
 
 
-def _fact(found: dict[str, Any], scope: Scope, group: str) -> RunnerFact:
+def runner_fact(found: Mapping[str, Any], scope: Scope, group: str) -> RunnerFact:
+    """Return one runner of a response."""
     return RunnerFact(
         id=found["id"],
         name=found["name"],

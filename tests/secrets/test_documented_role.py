@@ -24,7 +24,7 @@ def paste(bao: OpenBao, tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     setup, *rest = blocks
     assert f"oidc_discovery_url={ISSUER}" in setup  # needs the internet; the server already knows the test's key
-    assert len(rest) == 4
+    assert len(rest) == 6
     (tmp_path / "vault").symlink_to(bao_binary())
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "VAULT_ADDR": bao.origin, "VAULT_TOKEN": ROOT_TOKEN}
     for block in rest:

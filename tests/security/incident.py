@@ -271,6 +271,7 @@ def assert_untouched(incident: Incident, epoch: int | None = 0) -> None:
 def may_make_its_runner(config: dict[str, Any]) -> None:
     """The reviewed config allows it, and says how."""
     config["policy"] = {**config.get("policy", {}), "bootstrap_reasons": ["runner-recovery", "lab-fallback"]}
+    config["registration"] = {"app_id": 31, "key": "dr/github-app#private_key"}
     config["gcp"] = {"host": "acme-net", "control": "acme-control", "workload": "acme-work"}
     config.setdefault("lanes", {}).setdefault("gcp", {})["machine"] = MACHINE
 

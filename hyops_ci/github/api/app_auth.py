@@ -42,7 +42,7 @@ class AppKey:
                 exit_code=Exit.USAGE,
                 found=f"App {self.app_id or 'without an id'}, key of {len(self.private_key)} characters: {type(error).__name__}",
                 expected="the PEM file that the App's page gave",
-                fix="make a new private key on the App's page, and name its file in DR_APP_KEY_FILE",
+                fix="make a new private key on the App's page, and put it where DR_APP_KEY_FILE or `registration.key` says",
             ) from None
         return signer
 
@@ -63,8 +63,9 @@ class AppClient(Protocol):
 class Installation:
     """The App's installation on one repository."""
 
-    def __init__(self, client: AppClient, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
-        self.client = client
+    def __init__(self, client: AppClient, repository: str, permissions: Mapping[str, str], now: Callable[[], float]) -> None:
+        """`repository`: the one name that its tokens are for, whatever else the App serves."""
+        self.client, self._repository = client, repository
         self._permissions, self._now = dict(permissions), now
         self._token, self._ends = "", 0.0
         with reading(endpoints.INSTALLATION):
@@ -73,7 +74,8 @@ class Installation:
     def token(self) -> str:
         """Return a token that is valid for at least another five minutes. Raises what `Client.ask` raises."""
         if self._now() > self._ends - EARLY:
-            body = {"permissions": self._permissions} if self._permissions else None
+            body: dict[str, object] = {"repositories": [self._repository]}
+            body |= {"permissions": self._permissions} if self._permissions else {}
             answer = self.client.ask(endpoints.INSTALLATION_TOKEN, body=body, installation=self.number)
             with reading(endpoints.INSTALLATION_TOKEN):
                 ends = datetime.fromisoformat(answer["expires_at"]).timestamp()

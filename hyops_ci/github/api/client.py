@@ -112,7 +112,7 @@ class Client:
         if app is None:
             return over(lambda: f"token {token}")
         signer = app.signer()
-        installation = Installation(over(lambda: f"Bearer {signer.create_jwt()}"), app.permissions, now)
+        installation = Installation(over(lambda: f"Bearer {signer.create_jwt()}"), repository.partition("/")[2], app.permissions, now)
         client = over(lambda: f"token {installation.token()}")
         client._installation = installation
         return client

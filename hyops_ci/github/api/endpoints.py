@@ -13,7 +13,7 @@ from typing import Final, Literal
 APP_KEY: Final = "the App's own key"
 """In place of a permission: the App speaks for itself."""
 
-Method = Literal["GET", "POST"]
+Method = Literal["GET", "POST", "DELETE"]
 ENDPOINTS: Final[list[Endpoint]] = []
 
 
@@ -158,11 +158,85 @@ ORG_RUNNERS = _endpoint(
     "organization_self_hosted_runners: read",
     "the same, of the organization",
 )
+RUNNER = _endpoint(
+    "GET",
+    "/repos/{repo}/actions/runners/{runner_id}",
+    "administration: read",
+    "whether a runner is busy, before it is removed",
+)
+ORG_RUNNER = _endpoint(
+    "GET",
+    "/orgs/{org}/actions/runners/{runner_id}",
+    "organization_self_hosted_runners: read",
+    "the same, of the organization",
+)
+REMOVE_RUNNER = _endpoint(
+    "DELETE",
+    "/repos/{repo}/actions/runners/{runner_id}",
+    "administration: write",
+    "remove a registration that no machine is behind",
+)
+REMOVE_ORG_RUNNER = _endpoint(
+    "DELETE",
+    "/orgs/{org}/actions/runners/{runner_id}",
+    "organization_self_hosted_runners: write",
+    "the same, of the organization",
+)
+REGISTRATION_TOKEN = _endpoint(
+    "POST",
+    "/repos/{repo}/actions/runners/registration-token",
+    "administration: write",
+    "register an agent that was just set up; good for an hour",
+)
+ORG_REGISTRATION_TOKEN = _endpoint(
+    "POST",
+    "/orgs/{org}/actions/runners/registration-token",
+    "organization_self_hosted_runners: write",
+    "the same, with the organization",
+)
+JIT_CONFIG = _endpoint(
+    "POST",
+    "/repos/{repo}/actions/runners/generate-jitconfig",
+    "administration: write",
+    "register an agent that takes one job and is gone",
+    once=True,
+)
+ORG_JIT_CONFIG = _endpoint(
+    "POST",
+    "/orgs/{org}/actions/runners/generate-jitconfig",
+    "organization_self_hosted_runners: write",
+    "the same, with the organization",
+    once=True,
+)
+AGENT_DOWNLOADS = _endpoint(
+    "GET",
+    "/repos/{repo}/actions/runners/downloads",
+    "administration: read",
+    "the agent's release of today, and the hash of its archive",
+)
+ORG_AGENT_DOWNLOADS = _endpoint(
+    "GET",
+    "/orgs/{org}/actions/runners/downloads",
+    "organization_self_hosted_runners: read",
+    "the same, by the organization's permission",
+)
 RUNNER_GROUPS = _endpoint(
     "GET",
     "/orgs/{org}/actions/runner-groups",
     "organization_self_hosted_runners: read",
     "the groups that this repository may use",
+)
+GROUP_RUNNERS = _endpoint(
+    "GET",
+    "/orgs/{org}/actions/runner-groups/{group_id}/runners",
+    "organization_self_hosted_runners: read",
+    "every runner of the group that a lane's runner is registered in",
+)
+ORG_DEPRECATION = _endpoint(
+    "GET",
+    "/orgs/{org}/actions/runners/deprecations/{version}",
+    "organization_self_hosted_runners: read",
+    "until when an agent's version may be registered with the organization",
 )
 DEPRECATION = _endpoint(
     "GET",

@@ -132,7 +132,7 @@ _APP: Final[_Meaning] = (
     Exit.USAGE,
     "GitHub does not know this App",
     "the App's id, its own key, and a clock that is right",
-    "compare DR_APP_ID and DR_APP_KEY_FILE with the App's page; timedatectl shows the clock",
+    "compare DR_APP_ID and DR_APP_KEY_FILE, or `registration` of the config, with the App's page; timedatectl shows the clock",
 )
 _NOT_INSTALLED: Final[_Meaning] = (
     NotFound,

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.blueprints.reading import read_blueprint
+from hyops_ci.config.bootstrap import bootstrap_places, bootstrap_secrets
 from hyops_ci.config.settings import addresses, data_home, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import SecretPlan
+from hyops_ci.contracts.runner_machine import ProxmoxMachine
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
@@ -25,6 +27,8 @@ from hyops_ci.stages.plan.inputs import read_source
 from hyops_ci.text import shell
 
 VAULT_PAGE: Final = "docs/vault-role.md"
+MACHINES_OF: Final = {True: "self-hosted", False: "github-hosted"}
+"""Whether a runner is made on-prem -> where its job runs, in GitHub's words."""
 
 
 def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository: Path) -> tuple[tuple[str, str], ...]:
@@ -64,6 +68,9 @@ def vault_blocks(config: DispatchConfig, vault: SecretPlan, service: str, adopte
     ]
     if names := names_of(config, vault.mount, service, repository):
         blocks.append(("Vault: the secrets of the overlays (docs/secrets.md)", values(vault.mount, names)))
+    if any(lane.machine for lane in config.lanes.values()) and bootstrap_places(config):
+        blocks.append((f"Vault: the role that makes a runner ({VAULT_PAGE})", bootstrap_block(config, adopter)))
+        blocks.append(("Vault: what making a runner takes (docs/runner-recovery.md)", values(vault.mount, bootstrap_names(config))))
     return blocks
 
 
@@ -77,13 +84,7 @@ def vault_block(config: DispatchConfig, vault: SecretPlan, service: str, adopter
     A role that other envs of the config share (the check's is one role for all) is written for all of them: what is written last counts.
     """
     known, profiles = secret_map(config, vault.mount, repository), config.vault.profiles if config.vault is not None else ()
-    caller = CallerWorkflow(
-        str(adopter.repository_id or commands.REPOSITORY_ID),
-        str(adopter.owner_id or commands.OWNER_ID),
-        f"refs/heads/{adopter.default_branch}",
-        adopter.workflow,
-        (adopter.release or commands.SHA,),
-    )
+    caller = caller_workflow(adopter)
     audiences = [origin for origin, _ in addresses(config)]
     every = envs_of(config)
     sharing = every if config.vault is not None and config.vault.role else [env_settings(config, env_of(service))]
@@ -98,6 +99,47 @@ def vault_block(config: DispatchConfig, vault: SecretPlan, service: str, adopter
             role(vault.check_role, caller, auth_path=vault.auth_path, audiences=audiences, environments=check_gates),
         )
     )
+
+
+def caller_workflow(adopter: Adopter) -> CallerWorkflow:
+    """The workflow whose jobs may log in."""
+    return CallerWorkflow(
+        str(adopter.repository_id or commands.REPOSITORY_ID),
+        str(adopter.owner_id or commands.OWNER_ID),
+        f"refs/heads/{adopter.default_branch}",
+        adopter.workflow,
+        (adopter.release or commands.SHA,),
+    )
+
+
+def bootstrap_block(config: DispatchConfig, adopter: Adopter) -> str:
+    """Policy and role of the job that makes a runner: the App's key and the provider's token, and no secret of an env.
+
+    That job is on a machine of GitHub's where the provider is a cloud, on-prem on the management runner.
+    """
+    plan, machines = bootstrap_secrets(config), [lane.machine for lane in config.lanes.values() if lane.machine is not None]
+    if plan is None:
+        return ""
+    where = [MACHINES_OF[isinstance(machine, ProxmoxMachine)] for machine in machines]
+    caller, paths = caller_workflow(adopter), [place.partition("#")[0] for place in bootstrap_places(config)]
+    return policy(plan.role, plan.mount, list(dict.fromkeys(paths)), values=True) + role(
+        plan.role,
+        caller,
+        auth_path=plan.auth_path,
+        audiences=[origin for origin, _ in addresses(config)],
+        environments=[config.policy.bootstrap_environment],
+        also=[caller.beside("runner.yml")],
+        machines=list(dict.fromkeys(where)),
+    )
+
+
+def bootstrap_names(config: DispatchConfig) -> dict[str, list[str]]:
+    """Return path below the mount -> names, of what making a runner reads."""
+    found: dict[str, list[str]] = {}
+    for place in bootstrap_places(config):
+        path, _, name = place.partition("#")
+        found.setdefault(path, []).append(name)
+    return found
 
 
 def names_of(config: DispatchConfig, mount: str, service: str, repository: Path) -> dict[str, list[str]]:

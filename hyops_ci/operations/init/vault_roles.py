@@ -31,6 +31,10 @@ class CallerWorkflow:
     shas: tuple[str, ...]
     """Commits of it that callers pin."""
 
+    def beside(self, file: str) -> str:
+        """Return another reusable workflow of the same repository."""
+        return f"{self.workflow.rpartition('/')[0]}/{file}"
+
 
 def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
     """The command that writes a policy: values of exactly these KV v2 paths, or only the names of their fields."""
@@ -68,18 +72,30 @@ def values(mount: str, names: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequence[str], environments: Sequence[str]) -> str:
-    """The command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow."""
+def role(
+    name: str,
+    caller: CallerWorkflow,
+    *,
+    auth_path: str,
+    audiences: Sequence[str],
+    environments: Sequence[str],
+    also: Sequence[str] = (),
+    machines: Sequence[str] = ("self-hosted",),
+) -> str:
+    """The command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow, or of those of `also`.
+
+    `machines`: whose machine the job may be on, by GitHub's words.
+    """
     claims: dict[str, object] = {
         "repository_id": caller.repository_id,
         "repository_owner_id": caller.owner_id,
         "ref": caller.ref,
         "ref_protected": "true",
         "event_name": list(EVENTS),
-        "environment": environments[0] if len(environments) == 1 else list(environments),
-        "job_workflow_ref": [f"{caller.workflow}@{sha}" for sha in caller.shas],
+        "environment": _one_or_list(environments),
+        "job_workflow_ref": [f"{workflow}@{sha}" for workflow in (caller.workflow, *also) for sha in caller.shas],
         "job_workflow_sha": list(caller.shas),
-        "runner_environment": "self-hosted",
+        "runner_environment": _one_or_list(machines),
         "run_attempt": "1",
     }
     rows = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in claims.items())
@@ -98,3 +114,7 @@ def role(name: str, caller: CallerWorkflow, *, auth_path: str, audiences: Sequen
         "}"
     )
     return heredoc(shell("vault write {} -", f"{auth_path}/role/{name}"), "ROLE", document)
+
+
+def _one_or_list(values: Sequence[str]) -> object:
+    return values[0] if len(values) == 1 else list(values)

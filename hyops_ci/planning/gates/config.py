@@ -116,6 +116,23 @@ def config_probe(case: PlanCase) -> GateOutcome:
     return f"{len(case.config.verification.get(case.decision.service, ()))} probes"
 
 
+@plan_gate("config.registration", "workflows 5", Exit.POLICY, "Where a runner may be made: does the config say how it is registered?")
+def config_registration(case: PlanCase) -> GateOutcome:
+    """Registering takes a GitHub App whose key the authority keeps; without one a machine would be made for nothing."""
+    config = case.config
+    if not config.policy.bootstrap_reasons:
+        return ""
+    if config.registration is None:
+        return GateFailure(
+            "a runner that is made could not be registered",
+            "policy.bootstrap_reasons without registration",
+            "registration: {app_id: <number>, key: <path>#<field>}",
+            "add the GitHub App that registers it, or remove policy.bootstrap_reasons",
+            "runner-recovery.md",
+        )
+    return f"App {config.registration.app_id}, {f'group {config.registration.group}' if config.registration.group else 'the repository'}"
+
+
 def _overlap(one: Route, other: Route) -> bool:
     names = ("decision_type", "module_ref", "runtime_env", "desired", "target_kind", "target_ref", "target_env")
     for name in names:

@@ -73,7 +73,9 @@ def get_group(ask: Ask) -> Answer:
 @route("GET", f"{HOME}/{{runner_group_id}}/runners", ORG_READ)
 def list_runners_of_group(ask: Ask) -> Answer:
     group = _group(ask)
-    return ask.page([runner for runner in ask.organization.runners if runner.group_id == group.id], "runners", Runner.show)
+    return ask.page(
+        [runner for runner in ask.organization.runners if runner.group_id == group.id and runner.listed], "runners", Runner.show
+    )
 
 
 @route("GET", f"{HOME}/{{runner_group_id}}/repositories", ORG_READ)

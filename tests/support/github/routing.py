@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DOCS = "https://docs.github.com/rest"
 APP_KEY = "the App's key"
 """Instead of a permission: a JWT signed by the App."""
+REMOTE_AUTH = "a registration token"
+"""Instead of a permission: an agent that registers itself."""
 NOTHING = "any token"
 """Instead of a permission: every token that is valid may ask."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.github.accounts import Account
@@ -38,6 +40,13 @@ class Runner:
     group_id: int = 1
     group_name: str = "Default"
     read_only: tuple[str, ...] = ("self-hosted", "Linux", "X64")
+    listed_from: datetime | None = None
+    """When GitHub begins to show it; None: at once."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether GitHub shows it already."""
+        return self.listed_from is None or self.owner.state.now() >= self.listed_from
 
     def show(self) -> Json:
         """In full."""
@@ -46,6 +55,14 @@ class Runner:
         shown: Json = {"id": self.id, "runner_group_id": self.group_id, "name": self.name, "os": self.os, "status": self.status}
         shown |= {"busy": self.busy, "ephemeral": self.ephemeral, "labels": labels}
         return shown if self.version is None else shown | {"version": self.version}
+
+
+@dataclass(frozen=True)
+class Registrable:
+    """What a registration token is good for."""
+
+    owner: Repository | Account = field(repr=False)
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,7 @@ def make_runner(owner: Repository | Account, name: str, labels: Sequence[str], *
 
 def _list(ask: Ask, runners: list[Runner]) -> Answer:
     """`name` is the whole name; GitHub does not say whether case counts, so it does here."""
+    runners = [runner for runner in runners if runner.listed]
     if "name" in ask.query:
         runners = [runner for runner in runners if runner.name == ask.query["name"]]
     return ask.page(runners, "runners", Runner.show)
@@ -73,9 +91,20 @@ def _list(ask: Ask, runners: list[Runner]) -> Answer:
 
 def _find(ask: Ask, runners: list[Runner]) -> Runner:
     for runner in runners:
-        if runner.id == ask.number("runner_id"):
+        if runner.id == ask.number("runner_id") and runner.listed:
             return runner
     raise not_found()
+
+
+def _downloads(ask: Ask, template: str) -> list[Json]:
+    """The example of the description, each archive of the release of today (`State.agent`) and with its hash."""
+    version, hashes = ask.state.agent_version, ask.state.agent_hashes
+    made = []
+    for row in example("GET", template):
+        name = re.sub(r"\d+\.\d+\.\d+", version, row["filename"])
+        address = f"https://github.com/actions/runner/releases/download/v{version}/{name}"
+        made.append({**row, "filename": name, "download_url": address, "sha256_checksum": hashes.get(name, "0" * 64)})
+    return made
 
 
 def _remove(ask: Ask, runners: list[Runner]) -> Answer:
@@ -98,12 +127,12 @@ def list_organization_runners(ask: Ask) -> Answer:
 
 @route("GET", f"{REPO}/downloads", READ)
 def list_downloads(ask: Ask) -> Answer:
-    return Answer(200, example("GET", f"{REPO}/downloads"))
+    return Answer(200, _downloads(ask, f"{REPO}/downloads"))
 
 
 @route("GET", f"{ORG}/downloads", ORG_READ)
 def list_organization_downloads(ask: Ask) -> Answer:
-    return Answer(200, example("GET", f"{ORG}/downloads"))
+    return Answer(200, _downloads(ask, f"{ORG}/downloads"))
 
 
 @route("GET", f"{REPO}/{{runner_id}}", READ)

@@ -17,7 +17,7 @@ from tests.support.github.apps import app_of
 from tests.support.github.artifacts import SIGNED, STORAGE, stored
 from tests.support.github.description import Operation, match
 from tests.support.github.faults import Fault, Schedule, shown
-from tests.support.github.routing import APP_KEY, ROUTES, Answer, Ask, Refused, Route, rendered, undescribed
+from tests.support.github.routing import APP_KEY, REMOTE_AUTH, ROUTES, Answer, Ask, Refused, Route, rendered, undescribed
 from tests.support.github.state import State
 from tests.support.github.tokens import Token, admit, token_of
 from tests.support.github.validation import Violation, validate_answer, validate_request
@@ -143,6 +143,9 @@ class _Exchange:
             app = app_of(self.fake, header)
             nobody = Token("", f"{app.slug}[bot]", {}, None, self.fake.now())
             return route.answer(Ask(self.method, self.path, self.fake, nobody, self.values, query, body, accept, app))
+        if route.needs == REMOTE_AUTH:
+            agent = Token(header.partition("RemoteAuth ")[2], "", {}, None, self.fake.now())
+            return route.answer(Ask(self.method, self.path, self.fake, agent, self.values, query, body, accept))
         self.token = token_of(self.fake, header)
         if route.template != "/rate_limit":
             if self.token.used >= self.token.limit:

@@ -12,7 +12,7 @@ from tests.support.github.accounts import Account, Team
 from tests.support.github.apps import App
 from tests.support.github.repositories import Repository
 from tests.support.github.routing import not_found
-from tests.support.github.runners import RunnerVersion
+from tests.support.github.runners import Registrable, RunnerVersion
 from tests.support.github.tokens import Token
 
 Plan = Literal["free", "pro", "team", "enterprise"]
@@ -36,6 +36,14 @@ class State:
     runner_versions: dict[str, RunnerVersion] = field(default_factory=dict, repr=False)
     runner_tokens: list[str] = field(default_factory=list, repr=False)
     """Registration and removal tokens that were given, in order: canaries for whoever must not write them down."""
+    agent_version: str = "2.336.0"
+    """The agent's release of today."""
+    agent_hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    """File name of an archive -> its SHA-256."""
+    registrable: dict[str, Registrable] = field(default_factory=dict, repr=False)
+    """Registration token -> where it registers, and until when."""
+    listed_after: float = 0.0
+    """Seconds after which a runner that registered itself is listed: GitHub can be late by a minute (test it with more)."""
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1000), repr=False)
 
     def next_id(self) -> int:

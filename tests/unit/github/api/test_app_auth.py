@@ -70,7 +70,8 @@ def test_an_app_that_github_does_not_know(github_fake: FakeGitHub, app: AppKey, 
     with pytest.raises(Unauthorized) as caught:
         apps_client(github_fake, AppKey("32", app.private_key), time, lambda: 0.0)
     assert caught.value.title() == "REFUSED github.app (exit 2): GitHub does not know this App"
-    assert caught.value.fix == "compare DR_APP_ID and DR_APP_KEY_FILE with the App's page; timedatectl shows the clock"
+    expected = "compare DR_APP_ID and DR_APP_KEY_FILE, or `registration` of the config, with the App's page; timedatectl shows the clock"
+    assert caught.value.fix == expected
 
 
 @pytest.mark.parametrize("text", ["", "no key", "-----BEGIN RSA PRIVATE KEY-----\ncanary-5c1e\n-----END RSA PRIVATE KEY-----\n"])

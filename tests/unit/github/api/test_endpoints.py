@@ -23,6 +23,7 @@ from hyops_ci.github import (
     dispatch,
     environments,
     issue_comments,
+    registration,
     repository,
     reviews,
     runner_versions,
@@ -72,10 +73,14 @@ class Site:
     run: Run
     client: Client
     person: Client
+    admin: Client
     clock: StandingClock
 
     def workflow(self) -> DispatchTarget:
         return dispatch.dispatch_target(self.client, "dr.yml")
+
+    def registry(self, group: str = "") -> registration.Registry:
+        return registration.Registry(self.admin, group)
 
     def as_app(self) -> None:
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -132,6 +137,18 @@ ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
     "ORG_RUNNERS": lambda site: runners.find_runners(site.person, names=["dr-1"], labels=["dr"], org="acme"),
     "RUNNER_GROUPS": lambda site: runners.find_runners(site.person, names=[], labels=["dr"], org="acme"),
     "DEPRECATION": lambda site: runner_versions.schedule(site.person, "2.336.0"),
+    "ORG_DEPRECATION": lambda site: runner_versions.schedule(site.admin, "2.336.0", org="acme"),
+    "GROUP_RUNNERS": lambda site: site.registry("dr").runners(),
+    "RUNNER": lambda site: site.registry().runner(site.repository.add_runner("dr-1").id),
+    "ORG_RUNNER": lambda site: site.registry("dr").runner(site.repository.owner.add_runner("dr-1").id),
+    "REMOVE_RUNNER": lambda site: site.registry().remove(site.repository.add_runner("dr-1", status="offline").id),
+    "REMOVE_ORG_RUNNER": lambda site: site.registry("dr").remove(site.repository.owner.add_runner("dr-1", status="offline").id),
+    "REGISTRATION_TOKEN": lambda site: site.registry().token(),
+    "ORG_REGISTRATION_TOKEN": lambda site: site.registry("dr").token(),
+    "JIT_CONFIG": lambda site: site.registry().just_in_time("dr-1", ["dr"]),
+    "ORG_JIT_CONFIG": lambda site: site.registry("dr").just_in_time("dr-1", ["dr"]),
+    "AGENT_DOWNLOADS": lambda site: site.registry().agent_release(),
+    "ORG_AGENT_DOWNLOADS": lambda site: site.registry("dr").agent_release(),
     "INSTALLATION": Site.as_app,
     "INSTALLATION_TOKEN": Site.as_app,
 }
@@ -152,7 +169,9 @@ def site(github_fake: FakeGitHub) -> Site:
         return Client.connect("acme/dr", token=github_fake.add_token(*permissions, actor="maria"), api_url=github_fake.url)
 
     person = connect("contents: write", "actions: read", "administration: read", "organization_self_hosted_runners: read", "issues: write")
-    return Site(github_fake, made, run, connect("actions: write", "contents: read"), person, StandingClock())
+    made.owner.add_group("dr", [made])
+    admin = connect("administration: write", "organization_self_hosted_runners: write")
+    return Site(github_fake, made, run, connect("actions: write", "contents: read"), person, admin, StandingClock())
 
 
 @pytest.mark.parametrize("name", [name for name, each in vars(endpoints).items() if isinstance(each, Endpoint)])
@@ -175,7 +194,7 @@ def test_what_makes_something_anew_each_time_is_asked_once() -> None:
     """Those below may be repeated: a second token is as good as the first, and a run is not cancelled more than once."""
     assert all(each.method == "POST" for each in ENDPOINTS if each.once)
     repeated = {each.path.rpartition("/")[2] for each in ENDPOINTS if each.method == "POST" and not each.once}
-    assert repeated == {"access_tokens", "cancel"}
+    assert repeated == {"access_tokens", "cancel", "registration-token"}
 
 
 # ----------------------------------------------------------------------------------------------------- who asks

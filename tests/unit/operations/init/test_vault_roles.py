@@ -21,6 +21,15 @@ def test_the_blocks_are_those_of_the_page() -> None:
         policy("dr-check", "secret", PATHS, values=False),
         role("dr-prod", CALLER, environments=["dr-prod"], **where),
         role("dr-check", CALLER, environments=["dr-check"], **where),
+        policy("dr-bootstrap", "secret", ["dr/github-app", "dr/proxmox"], values=True),
+        role(
+            "dr-bootstrap",
+            CALLER,
+            environments=["dr-bootstrap"],
+            also=[CALLER.beside("runner.yml")],
+            machines=["github-hosted", "self-hosted"],
+            **where,
+        ),
     ]
 
 

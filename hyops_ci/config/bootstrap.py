@@ -1,0 +1,33 @@
+"""What making the runner of a lane asks of the authority: as which role, for which places, and how careful it must be."""
+
+from __future__ import annotations
+
+from hyops_ci.config.settings import env_of, env_settings, secret_plan
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
+from hyops_ci.contracts.plan import SecretPlan
+from hyops_ci.contracts.runner_machine import ProxmoxMachine
+
+
+def bootstrap_secrets(config: DispatchConfig) -> SecretPlan | None:
+    """Return the authority as the role that making a runner reads with; None where the config names no authority."""
+    plan = secret_plan(config, "")
+    if plan is None or config.vault is None:
+        return None
+    return plan.model_copy(update={"role": config.vault.bootstrap_role, "check_role": ""})
+
+
+def bootstrap_places(config: DispatchConfig, lane: str = "") -> tuple[str, ...]:
+    """Return the places that it reads: the App's key, and the provider's token where the lane's provider has one. No lane: any lane's."""
+    machines = [each.machine for name, each in config.lanes.items() if lane in ("", name)]
+    tokens = [machine.token for machine in machines if isinstance(machine, ProxmoxMachine)]
+    return (*([config.registration.key] if config.registration else []), *dict.fromkeys(tokens))
+
+
+def bootstrap_class(config: DispatchConfig, lane: str) -> EnvClass:
+    """Return how careful making the runner of a lane must be: as the most careful env that recovers there, production where none does."""
+    classes = {
+        env_settings(config, env_of(name)).env_class
+        for name, service in config.services.items()
+        if any(action.lane == lane for action in (service.failover, service.failback, service.burst) if action)
+    }
+    return next((each for each in EnvClass if each in classes), EnvClass.PRODUCTION)
