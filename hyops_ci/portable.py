@@ -63,6 +63,22 @@ def lock(handle: int, *, wait: bool) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of a file. Nothing is written; false on a system that cannot ask. Raises OSError as `open`."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    handle = open_plain(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _lock_on_windows(handle: int, wait: bool) -> None:
     msvcrt = import_module("msvcrt")  # by name: type checkers of other systems do not know it
     while True:

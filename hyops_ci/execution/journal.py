@@ -196,18 +196,9 @@ def hold_lock(run_dir: Path) -> int:
 def lock_is_held(run_dir: Path) -> bool:
     """Whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
     try:
-        from fcntl import LOCK_NB, LOCK_SH, flock
-
-        handle = portable.open_plain(run_dir / LOCK)
-    except (ImportError, OSError):  # HyOps runs on Linux only: on a person's laptop nothing is at work
+        return portable.is_locked(run_dir / LOCK)
+    except OSError:  # there is none
         return False
-    try:
-        flock(handle, LOCK_SH | LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _at(record: Record) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from typing import Final
 
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import locked
+from hyops_ci.portable import is_locked
 
 LOCK: Final = ".dr-dispatch.lock"
 PATIENCE: Final = 1.0
@@ -37,19 +37,15 @@ def host_lock(env_root: Path) -> Iterator[int]:
 def require_unlocked(env_root: Path) -> None:
     """Require, before anyone approves, that no process holds the env now. Nothing is written. Raises Refusal as `host_lock`."""
     try:
-        handle = os.open(env_root / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        held = is_locked(env_root / LOCK)
     except FileNotFoundError:
         if os.access(env_root, os.W_OK | os.X_OK):
             return
         raise _unlockable(env_root, PermissionError(errno.EACCES, "this user cannot write there")) from None
     except OSError as error:
         raise _unlockable(env_root, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _held(env_root) from None
-    finally:
-        os.close(handle)
+    if held:
+        raise _held(env_root)
 
 
 def _held(env_root: Path) -> Refusal:
