@@ -13,7 +13,9 @@ from hyops_ci.cli.render import say
 from hyops_ci.errors import Exit, Refusal
 
 if TYPE_CHECKING:
-    from hyops_ci.github.api.client import Client
+    from collections.abc import Callable
+
+    from hyops_ci.github.api.client import AppKey, Client
     from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.operations.approve import PendingRun
 
@@ -23,10 +25,14 @@ TOKENS = ("DR_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 
 def connect(repository: str = "") -> Client:
     """GitHub as this environment sees it. `repository` defaults to the job's, or GH_REPO. Raises Refusal (exit 2)."""
+    return client(repository_named(repository), token=_token(*TOKENS))
+
+
+def client(repository: str, *, token: str = "", app: AppKey | None = None, tell: Callable[[str], None] = say) -> Client:
+    """Return GitHub's API at the address of this environment, for a token or an App. Raises Refusal (exit 2)."""
     from hyops_ci.github.api.client import API, Client
 
-    address = os.environ.get("GITHUB_API_URL") or API
-    return Client.connect(repository_named(repository), token=_token(*TOKENS), api_url=address, say=say)
+    return Client.connect(repository, token=token, app=app, api_url=os.environ.get("GITHUB_API_URL") or API, say=tell)
 
 
 def connect_for_runners(repository: str = "") -> Client | None:
@@ -34,14 +40,13 @@ def connect_for_runners(repository: str = "") -> Client | None:
 
     An App: DR_APP_ID, and DR_APP_KEY_FILE with its private key. A job's own token can never list runners (docs/design/github.md 4).
     """
-    from hyops_ci.github.api.client import API, AppKey, Client
+    from hyops_ci.github.api.client import AppKey
 
     found = repository_named(repository)
-    address = os.environ.get("GITHUB_API_URL") or API
     app, key_file = os.environ.get("DR_APP_ID"), os.environ.get("DR_APP_KEY_FILE")
     in_shell = os.environ.get("GITHUB_ACTIONS") != "true"
     if token := _token("DR_RUNNER_TOKEN") or ("" if app or not in_shell else _token(*TOKENS)):
-        return Client.connect(found, token=token, api_url=address, say=say)
+        return client(found, token=token)
     if not app or not key_file:
         return None
     try:
@@ -55,7 +60,7 @@ def connect_for_runners(repository: str = "") -> Client | None:
             expected="a PEM file",
             fix="name the private key that the App's page gave you",
         ) from None
-    return Client.connect(found, app=AppKey(app, key), api_url=address, say=say)
+    return client(found, app=AppKey(app, key))
 
 
 def repository_named(named: str = "") -> str:

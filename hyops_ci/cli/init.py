@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hyops_ci.operations.init.commands import Adopter
     from hyops_ci.operations.init.files import InitResult
 
-REVIEWER = "A_REVIEWER"
 CORE = Path("/opt/hybridops/core/app")
 
 
@@ -171,10 +170,12 @@ def gate_of(config: DispatchConfig | None, service: str) -> str:
 def owners_of(repository: Path) -> tuple[str, ...]:
     """Return the people who own the config by the code owners of a checkout. Teams are not among them."""
     from hyops_ci.config.file import CONFIG_PATH
-    from hyops_ci.github.codeowners import PLACES, owners
+    from hyops_ci.github.codeowners import owners
+    from hyops_ci.operations.init.commands import REVIEWER
+    from hyops_ci.stages.plan.inputs import code_owners_text
 
-    text = next((path.read_text(encoding="utf-8", errors="replace") for place in PLACES if (path := repository / place).is_file()), "")
-    found = (owner.removeprefix("@") for owner in owners(text, CONFIG_PATH) if owner.startswith("@") and "/" not in owner)
+    named = owners(code_owners_text(repository), CONFIG_PATH)
+    found = (owner.removeprefix("@") for owner in named if owner.startswith("@") and "/" not in owner)
     return tuple(owner for owner in found if owner != REVIEWER)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from hyops_ci.cli.connect import client
 from hyops_ci.cli.render import progress
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import DispatchError
@@ -14,14 +15,10 @@ from hyops_ci.stages.notifier import TOKEN, Notifier
 
 def notifier_for(config: DispatchConfig | None, job: Job) -> Notifier:
     """Return the notifier of a job; a silent one for a config of another branch, which nobody reviewed."""
-    reviewed = not job.on_github or (bool(job.default_branch) and job.ref == f"refs/heads/{job.default_branch}")
-    if config is None or config.notify is None or not reviewed:
+    if config is None or config.notify is None or (job.on_github and not job.on_default_branch):
         return Notifier()
     github, token = None, os.environ.get(TOKEN, "").strip()
     if token and config.notify.issue and job.repository:
-        from hyops_ci.github.api.client import API, Client
-
         with suppress(DispatchError):  # nobody is told then, and that is said
-            address = os.environ.get("GITHUB_API_URL") or API
-            github = Client.connect(job.repository, token=token, api_url=address, say=progress)
+            github = client(job.repository, token=token, tell=progress)
     return Notifier(config.notify, config, job, os.environ, github)

@@ -52,6 +52,11 @@ class Job:
         return f"{self.server_url}/{self.repository}/actions/runs/{self.run_number}" if self.on_github else ""
 
     @property
+    def on_default_branch(self) -> bool:
+        """Whether it was started on the default branch, whose files are reviewed."""
+        return bool(self.default_branch) and self.ref == f"refs/heads/{self.default_branch}"
+
+    @property
     def requesters(self) -> tuple[tuple[str, int], ...]:
         """The people who asked, as (login, id): none of them may approve."""
         people = {self.actor: self.actor_id} if self.actor else {}

@@ -131,8 +131,7 @@ def ref_fact(repository: Path, intake: Intake, config: DispatchConfig, context: 
     if not job.on_github:
         return RefFact(local=True) if context.github is None else default_branch(context.github)
     if context.github is None:
-        default = bool(job.default_branch) and job.ref == f"refs/heads/{job.default_branch}"
-        return RefFact(commit=job.sha, ref=job.ref, default_branch=default, protected=job.ref_protected)
+        return RefFact(commit=job.sha, ref=job.ref, default_branch=job.on_default_branch, protected=job.ref_protected)
     action = action_for(config, intake.decision.service, intake.decision.decision_type)
     workflow = job.workflow_ref.partition("@")[0].removeprefix(f"{job.repository}/")
     paths = (CONFIG_PATH, overlay_path(intake.decision.service, action), workflow)

@@ -111,7 +111,7 @@ def test_a_token_for_runners_comes_before_an_app(asked: list[dict[str, Any]], mo
     for name, value in {"DR_RUNNER_TOKEN": "r\n", "DR_APP_ID": "31", "DR_APP_KEY_FILE": "/nowhere", "DR_TOKEN": "a"}.items():
         monkeypatch.setenv(name, value)
     connect_for_runners("acme/dr")
-    assert (asked[0]["token"], "app" in asked[0]) == ("r", False)
+    assert (asked[0]["token"], asked[0]["app"]) == ("r", None)
 
 
 def test_an_app_with_its_key_in_a_file(github_fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
