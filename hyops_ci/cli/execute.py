@@ -11,7 +11,7 @@ import click
 from hyops_ci.cli.options import format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.stages.execute.stage import ExecuteEnd
+    from hyops_ci.contracts.run import RefusalRecord, State
 
 
 @click.command("execute")
@@ -34,7 +34,7 @@ def command(output: str) -> int:
     world = github_context(config, on_runner=True)
     ended = execute(run, world)
     if not ended.sealed and ended.refusal is not None:
-        return _show_unsealed(ended, output)
+        return _show_unsealed(ended.state, ended.refusal, output)
     result, bundle = run.read_model("result.json", Result), bundle_path(run)
     flow, digest = workflow(), digest_bytes(bundle.read_bytes())
     lines = summary_lines(result, run.read_json("objectives.json"), f"{bundle.name}, {digest}")
@@ -60,17 +60,15 @@ def command(output: str) -> int:
     return result.exit_code
 
 
-def _show_unsealed(ended: ExecuteEnd, output: str) -> int:
+def _show_unsealed(state: State, refusal: RefusalRecord, output: str) -> int:
     """Show the end of a run that left no evidence, without anything that needs room on the disk. Return the exit code."""
     from hyops_ci.cli.render import say, set_outputs, workflow
     from hyops_ci.report.text import refusal_lines
 
-    if ended.refusal is None:
-        raise ValueError("a run without evidence says why")
-    lines = refusal_lines(ended.state, ended.refusal)
+    lines = refusal_lines(state, refusal)
     for line in lines:
         say(line)
     workflow().annotate("error", lines[0], "\n".join(lines))
     with suppress(OSError):
-        set_outputs({"outcome": ended.state.value, "exit_code": str(ended.refusal.exit_code)}, output)
-    return ended.refusal.exit_code
+        set_outputs({"outcome": state.value, "exit_code": str(refusal.exit_code)}, output)
+    return refusal.exit_code

@@ -16,6 +16,7 @@ from hyops_ci.cli.ledger_options import (
     open_standby,
     refuse_site,
     remote_option,
+    reviewed,
     reviewed_option,
     service_option,
     sites_of,
@@ -112,13 +113,10 @@ def merge_ledger(remote: str, standby: str, service: str, config: Path | None, f
     """
     from hyops_ci.cli.ledger_show import line_of
     from hyops_ci.cli.render import emit
-    from hyops_ci.config.file import read_config
     from hyops_ci.ledger.standby import merge
     from hyops_ci.ledger.store import Relation
 
-    if config is None:
-        raise click.UsageError("name --config: its keys vouch for what is copied")
-    known = read_config(config.read_bytes(), str(config))[0]
+    known = reviewed(config, "its keys vouch for what is copied")
     primary, second = open_ledger(remote, service, known), open_standby(standby, service)
     primary.vouchers = vouchers_of(known, service)
     merged = merge(primary, second, follow=follow)
@@ -173,7 +171,6 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     from pydantic import ValidationError
 
     from hyops_ci.cli.render import emit
-    from hyops_ci.config.file import read_config
     from hyops_ci.contracts.approval import Settlement
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Exit, Refusal
@@ -182,9 +179,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
 
     service, serves, reason = options.service, options.serves, options.reason
     config = options.config
-    if config is None:
-        raise click.UsageError("name --config: the one that names the approvers")
-    known, _ = read_config(config.read_bytes(), str(config))
+    known = reviewed(config, "the one that names the approvers")
     home_site, sites = sites_of(known, service)
     if serves not in sites:
         refuse_site(f"--serves {serves}", config, sites)

@@ -37,6 +37,15 @@ reviewed_option = click.option(
 )
 
 
+def reviewed(config: Path | None, why: str) -> DispatchConfig:
+    """Return the reviewed config. Raises click.UsageError, with why it is needed, where none is named; Refusal (exit 2)."""
+    from hyops_ci.config.file import parsed_config
+
+    if config is None:
+        raise click.UsageError(f"name --config: {why}")
+    return parsed_config(config.read_bytes(), str(config))
+
+
 def open_ledger(remote: str, service: str, config: DispatchConfig | None = None) -> Ledger:
     """The ledger as this user of this host sees it. Raises Refusal (exit 2) where nothing says where it is."""
     from hyops_ci.cli.connect import ledger_token, remote_at, repository_named, server_url, state_dir
@@ -84,7 +93,7 @@ def vouchers_of(config: DispatchConfig, service: str) -> Vouchers:
     return Vouchers(lambda: datetime.now(UTC), config.host_keys, approvals.approvers, approvals.quorum, home)
 
 
-def refuse_site(option: str, config: Path, sites: list[str]) -> None:
+def refuse_site(option: str, config: Path | None, sites: list[str]) -> None:
     """Raise Refusal (exit 2): the config knows no such site."""
     from hyops_ci.errors import Exit, Refusal
 
