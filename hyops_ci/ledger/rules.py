@@ -5,7 +5,7 @@ Incident = service + type + moves: every decision about the same outage has the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
@@ -198,14 +198,14 @@ def lock_of(tip: Tip, at: str) -> Lock:
         return "free"
     if (tip.state or State.CLAIMED) in TERMINAL:
         return "unknown" if waits_for_settlement(tip) else "free"
-    if is_stale(tip, at):
+    if moment(at) - moment(tip.at) >= PATIENCE:
         return "unknown" if tip.mutating else "free"
     return "held"
 
 
-def is_stale(tip: Tip, at: str) -> bool:
-    """Return whether the tip's run has not reported for `PATIENCE`."""
-    return moment(at) - moment(tip.at) >= PATIENCE
+def last_ended(history: Iterable[Tip], *, drill: bool) -> Tip | None:
+    """Return the first tip of a history whose run, or drill, has ended."""
+    return next((each for each in history if each.claim is not None and each.claim.drill is drill and each.state in TERMINAL), None)
 
 
 def is_recent(tip: Tip, at: str) -> bool:

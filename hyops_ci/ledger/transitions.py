@@ -11,7 +11,7 @@ from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
-from hyops_ci.ledger.rules import DONE, MOVES, ClaimRequest, conflict, incident, is_recent, is_stale, waits_for_settlement
+from hyops_ci.ledger.rules import DONE, MOVES, ClaimRequest, conflict, incident, is_recent, lock_of
 
 _ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
 
@@ -139,7 +139,8 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
         raise conflict(
             "lock.settle", "another run has come since", f"epoch {tip.epoch}", f"epoch {epoch}, which was looked at", "look again"
         )
-    if _is_acting(tip, at) if said.get("adopt") else not _unsettled(tip, at):
+    lock = lock_of(tip, at)  # what claims to come from a later time is no run at work for whom people vouch
+    if (lock == "held" and is_recent(tip, at)) if said.get("adopt") else lock != "unknown":
         since = f" since {tip.at}" if tip.claim else ""
         raise conflict(
             "lock.settle",
@@ -179,19 +180,6 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
 def _with(tip: Tip, update: dict[str, object]) -> Tip:
     """Return a tip with other values, validated: a tip that cannot be read back would block the service. No signature is carried over."""
     return Tip.model_validate({**dict(tip), "signature": None, **update})
-
-
-def _is_acting(tip: Tip, at: str) -> bool:
-    """Return whether a run may be at work: its claim is open, and it was heard of in the last minutes."""
-    open_claim = tip.claim is not None and tip.state not in TERMINAL
-    return open_claim and is_recent(tip, at)
-
-
-def _unsettled(tip: Tip, at: str) -> bool:
-    """Return whether a person has to settle the outcome."""
-    if tip.claim is None or tip.state in TERMINAL:
-        return waits_for_settlement(tip)
-    return tip.mutating and is_stale(tip, at)
 
 
 def _reachable(before: State, after: State) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,7 +15,6 @@ from hyops_ci.config.settings import env_of, env_settings
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.ledger import rules
 from hyops_ci.ledger.ledger import Ledger
@@ -100,24 +99,16 @@ def status(
 
 
 def _read(ledger: Ledger, empty: ServiceStatus, now: datetime) -> ServiceStatus:
-    trouble: Refusal | None = None
     try:
-        vouched = ledger.vouched().line
+        vouched, history = ledger.vouched().line, ledger.vouched_history()
+        last_run, last_drill = (_last(history, now, drill=drill) for drill in (False, True))
+        found = replace(empty, vouched=vouched, last_run=last_run, last_drill=last_drill)
     except Refusal as refusal:
         if ledger.known is None:
             raise
-        trouble, vouched = refusal, ""
-    tip, history = ledger.known.tip if ledger.known else ledger.tip(), () if trouble else ledger.vouched_history()
-    return ServiceStatus(
-        service=empty.service,
-        approvers=empty.approvers,
-        tip=tip,
-        lock=rules.lock_of(tip, stamp(now)),
-        last_run=_last(history, now, drill=False) if not trouble else "",
-        last_drill=_last(history, now, drill=True) if not trouble else "",
-        vouched=vouched,
-        trouble=trouble,
-    )
+        found = replace(empty, trouble=refusal)
+    tip = ledger.known.tip if ledger.known else ledger.tip()
+    return replace(found, tip=tip, lock=rules.lock_of(tip, stamp(now)))
 
 
 def _lock_text(tip: Tip, lock: Lock) -> str:
@@ -130,7 +121,7 @@ def _lock_text(tip: Tip, lock: Lock) -> str:
 
 def _last(history: Sequence[Tip], now: datetime, *, drill: bool) -> str:
     """The newest run, or drill, that ended."""
-    last = next((each for each in history if each.claim is not None and each.claim.drill is drill and each.state in TERMINAL), None)
+    last = rules.last_ended(history, drill=drill)
     if last is None or last.claim is None:
         return "never"
     ended = next(each for each in reversed(history) if each.claim == last.claim and each.state is last.state)

@@ -13,7 +13,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import DispatchError
-from hyops_ci.ledger.rules import DONE
+from hyops_ci.ledger.rules import DONE, last_ended
 from hyops_ci.operations.prepare.environment import SETUP, PreparedState
 from hyops_ci.planning.case import GateResults
 from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
@@ -195,7 +195,7 @@ def lock_line(report: Diagnosis, tip: Tip) -> None:
 
 def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None:
     """Add the line on the last drill of this service that ended."""
-    last = next((each for each in history if each.claim is not None and each.claim.drill and each.state in TERMINAL), None)
+    last = last_ended(history, drill=True)
     if last is None:
         report.add_ok("drill", "never run", warn=True)
         return
