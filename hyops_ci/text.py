@@ -15,7 +15,6 @@ HIDDEN: Final = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
-_BACKTICKS: Final = re.compile("`{3,}")
 _LABELLED: Final = re.compile(r" {0,2}(Not proven|expected|[A-Za-z]+(?: [a-z]+)?\??)(?: {2,}|(?<=Not proven) |(?<=expected) )(\S.*)")
 _COMMAND: Final = re.compile(r"(?<![\w-])(?:bao|curl|dig|gh|git|hyops-ci|nc|psql|sudo|vault) \S")
 _BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
@@ -64,17 +63,6 @@ def visible(text: str, keep: str = "") -> str:
 
 def _is_seen(character: str) -> bool:
     return character.isprintable() and character not in _BLANK and not HIDDEN.match(character)
-
-
-def fenced(text: str) -> str:
-    """Return `text` as a Markdown code block whose fence is longer than any run of backticks in it.
-
-    What is not seen is spelled out as `visible` does; line ends and tabs are kept.
-    """
-    lines = re.split(r"\r\n|\r|\n", text)
-    safe = "\n".join(visible(line, "\t") for line in lines)
-    fence = "`" * max((len(run) + 1 for run in _BACKTICKS.findall(safe)), default=3)
-    return f"{fence}text\n{safe}\n{fence}"
 
 
 def in_code(text: str) -> str:

@@ -57,8 +57,3 @@ def need_of(gate: str) -> Need:
     """Return the need that a refusal is about: the one that names its id, else the one with the longest beginning of it."""
     fits = [(gate in need.gates, len(each), need) for need in NEEDS for each in need.gates if gate == each or gate.startswith(each)]
     return max(fits, key=lambda fit: fit[:2], default=(False, 0, NEEDS[0]))[2]
-
-
-def unseen_from(*places: SeenFrom) -> tuple[str, ...]:
-    """Return the topics that cannot be looked at from these places alone."""
-    return tuple(need.topic for need in NEEDS if need.seen_from not in places)

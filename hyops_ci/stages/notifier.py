@@ -19,7 +19,7 @@ from hyops_ci.contracts.notify import Moment, Notification, Notify
 from hyops_ci.errors import DispatchError, shown
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.job import Job
-from hyops_ci.text import fenced
+from hyops_ci.text import in_code
 
 SECRET: Final = "DR_NOTIFY_SECRET"
 TOKEN: Final = "DR_NOTIFY_TOKEN"
@@ -96,14 +96,18 @@ class Notifier:
         from hyops_ci.notify.webhook import deliver, unfit
 
         secret = self.environ.get(SECRET, "")
-        lab = bool(message.service) and self.config is not None
-        lab = lab and env_settings(self.config, env_of(message.service)).env_class is EnvClass.LAB  # type: ignore[arg-type]
+        lab = self._is_lab(message.service)
         return unfit(url, secret, lab=lab) or deliver(url, secret, message, self.environ)
+
+    def _is_lab(self, service: str) -> bool:
+        if not service or self.config is None:
+            return False
+        return env_settings(self.config, env_of(service)).env_class is EnvClass.LAB
 
     def _comment(self, number: int, message: Notification) -> str:
         from hyops_ci.github.issue_comments import comment
 
         if self.github is None:
             return "no token that may write comments (notify_token)"
-        comment(self.github, number, "\n".join((fenced(message.text), *filter(None, ("", message.run_url)))))
+        comment(self.github, number, "\n".join((in_code(message.text), *filter(None, ("", message.run_url)))))
         return ""

@@ -1,4 +1,4 @@
-"""Lengths of time, and text of others in a fence that it cannot leave."""
+"""Lengths of time, and text of others in a code span that it cannot leave."""
 
 from __future__ import annotations
 
@@ -10,39 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hyops_ci.text import fenced, fitted, in_code, listed, short_span, span, visible
+from hyops_ci.text import fitted, in_code, listed, short_span, span, visible
 
 backticks = st.lists(
     st.text() | st.sampled_from(["```", "`", "````text", "~~~", "\n", "\r", "<details>", "\u202e", "\x1b[2J"]), max_size=8
 ).map("".join)
-
-
-def blocks(markdown: str) -> tuple[list[str], list[str]]:
-    """Lines inside fences, and lines outside, as CommonMark 0.31 reads them (section 4.5)."""
-    inside, outside, fence = list[str](), list[str](), ""
-    for line in re.split(r"\r\n|\n|\r", markdown):
-        if fence:
-            closing = re.fullmatch(r" {0,3}(`+)[ \t]*", line)
-            if closing and len(closing[1]) >= len(fence):
-                fence = ""
-            else:
-                inside.append(line)
-        elif opening := re.fullmatch(r" {0,3}(`{3,})[^`]*", line):
-            fence = opening[1]
-        else:
-            outside.append(line)
-    assert not fence, "a fence stays open"
-    return inside, outside
-
-
-@example("```\n<h1>APPROVED</h1>")
-@example("`````")
-@given(backticks)
-def test_text_stays_in_its_fence(text: str) -> None:
-    inside, outside = blocks(f"before\n{fenced(text)}\nafter")
-    assert outside == ["before", "after"]
-    assert len(inside) == len(re.split(r"\r\n|\r|\n", text))
-    assert all(c.isprintable() or c == "\t" for line in inside for c in line)
 
 
 def read(markdown: str) -> list[tuple[str, str]]:
@@ -90,13 +62,8 @@ def test_a_page_is_a_headline_and_labelled_points() -> None:
     ]
 
 
-@given(st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \t\n")))
-def test_harmless_text_is_shown_as_it_is(text: str) -> None:
-    assert "\n".join(fenced(text).split("\n")[1:-1]) == text
-
-
 def test_what_is_no_text_is_spelled_out() -> None:
-    assert fenced("a\x1b[31mb\u202ec\0\ud800") == "```text\na\\u001b[31mb\\u202ec\\u0000\\ud800\n```"
+    assert in_code("a\x1b[31mb\u202ec\0\ud800\n") == "`a\\u001b[31mb\\u202ec\\u0000\\ud800`"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (46, "46s"), (60, "1m00s"), (1647, "27m27s"), (3600, "1h00m"), (3899.9, "1h04m")])

@@ -12,17 +12,17 @@ import re
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, SummaryPart, assemble
+from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, cut_to
 from hyops_ci.redaction import MIN_FORM, spellings
 
-__all__ = ["MAX_SUMMARY_BYTES", "Annotation", "SummaryPart", "WorkflowCommands", "without_commands"]
+__all__ = ["MAX_SUMMARY_BYTES", "Annotation", "WorkflowCommands", "without_commands"]
 
 Level = Literal["error", "warning", "notice"]
 MAX_TITLE: Final = 200
@@ -144,16 +144,15 @@ class WorkflowCommands:
 
     # -------------------------------------------------------------------------------------------- summary and log
 
-    def summary(self, markdown: str | Sequence[SummaryPart]) -> None:
-        """Append to the job summary one text, or parts by weight. It is cut where GitHub would show nothing at all."""
+    def summary(self, markdown: str) -> None:
+        """Append a text to the job summary. It is cut where GitHub would show nothing at all."""
         path = self._environ.get("GITHUB_STEP_SUMMARY")
         if not path:
             return
         file = Path(path)
         had = file.stat().st_size if file.exists() else 0
-        text = assemble([SummaryPart(markdown)] if isinstance(markdown, str) else markdown, MAX_SUMMARY_BYTES - had)
-        with file.open("a", encoding="utf-8", errors="replace") as out:
-            out.write(text)
+        with file.open("a", encoding="utf-8") as out:
+            out.write(cut_to(MAX_SUMMARY_BYTES - had, markdown))
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

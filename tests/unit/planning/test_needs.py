@@ -10,7 +10,7 @@ import pytest
 
 import hyops_ci
 from hyops_ci.planning.case import load
-from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of, unseen_from
+from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
 
 SOURCE = Path(hyops_ci.__file__).parent
 OF_EXECUTE = ("execution/*.py", "hyops_access/*.py", "secrets/**/*.py", "ledger/host_lock.py", "stages/execute/*.py")
@@ -93,13 +93,6 @@ def test_each_gate_of_the_check_is_seen_from_the_runner_or_says_otherwise() -> N
         *("overlay.bytes", "specs.present", "effective.plane", "effective.bastion", "effective.ssh", "effective.public", "effective.steps"),
         *("drill.shares", "secrets.names"),
     }
-
-
-def test_what_a_laptop_cannot_see() -> None:
-    assert unseen_from(SeenFrom.REPOSITORY, SeenFrom.GITHUB, SeenFrom.LEDGER, SeenFrom.AUTHORITY) == (
-        *("restore", "runner", "host", "hyops", "bundle", "states"),
-    )
-    assert unseen_from(*SeenFrom) == ()
 
 
 def test_topics_are_told_once() -> None:
