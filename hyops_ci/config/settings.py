@@ -112,9 +112,18 @@ def action_of(config: DispatchConfig, service: str, decision_type: DecisionType)
 
 
 def overlay_path(service: str, action: ServiceAction) -> str:
-    """The committed overlay: `.github/dr/<env>/<blueprint name>.yml` unless the config names another."""
-    blueprint = action.blueprint.partition("@")[0].rpartition("/")[2]
-    return action.overlay or f".github/dr/{env_of(service)}/{blueprint}.yml"
+    """The committed overlay: the usual one unless the config names another."""
+    return action.overlay or usual_overlay(service, action.blueprint)
+
+
+def usual_overlay(service: str, blueprint: str) -> str:
+    """Return where a service has its overlay of a blueprint: `.github/dr/<env>/<blueprint name>.yml`."""
+    return f".github/dr/{env_of(service)}/{blueprint_name(blueprint)}.yml"
+
+
+def blueprint_name(blueprint: str) -> str:
+    """Return the name of a blueprint, without its folder and version."""
+    return blueprint.partition("@")[0].rpartition("/")[2]
 
 
 def production_overlays(config: DispatchConfig, service: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hyops_ci.config.file import CONFIG_PATH
-from hyops_ci.config.settings import addresses, overlay_path
+from hyops_ci.config.settings import addresses, blueprint_name, overlay_path, usual_overlay
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.init.judging import refused_lines
@@ -43,7 +43,7 @@ class InitRequest:
 
     def sources(self, blueprint: str) -> list[Path]:
         """Return the files that the overlay of a blueprint can be copied from, the best first."""
-        name = blueprint.partition("@")[0].rpartition("/")[2]
+        name = blueprint_name(blueprint)
         places = [place for folder in self.blueprints for place in (folder / f"{name}.yml", folder / blueprint / "blueprint.yml")]
         return [place for place in places if place.is_file()]
 
@@ -67,11 +67,7 @@ def own_overlays(request: InitRequest, there: DispatchConfig | None) -> dict[str
         return {}
     taken = {path for service in there.services for path, _ in overlays_of(there, service)}
     name, _, env = request.service.partition("/")
-    usual = {
-        ref: f".github/dr/{env}/{ref.partition('@')[0].rpartition('/')[2]}.yml"
-        for ref in (request.failover_blueprint, request.failback)
-        if ref
-    }
+    usual = {ref: usual_overlay(request.service, ref) for ref in (request.failover_blueprint, request.failback) if ref}
     return {ref: path.replace(f"/{env}/", f"/{env}/{name}-", 1) for ref, path in usual.items() if path in taken}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from hyops_ci.config.file import CONFIG_PATH
-from hyops_ci.config.settings import env_of, overlay_path
+from hyops_ci.config.settings import blueprint_name, env_of, overlay_path
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map
 
@@ -104,7 +104,7 @@ def gather(known: DispatchConfig, source: Path, examples: Path, repository: Path
         places = (root / path, source.parent / path.removeprefix(".github/"))
         own = next((each for each in places if each.is_file() and each.resolve().is_relative_to(root.resolve())), None)
         service, blueprint = overlays.get(path, ("", ""))
-        example = examples / (blueprint.partition("@")[0].rpartition("/")[2] + ".yml")
+        example = examples / f"{blueprint_name(blueprint)}.yml"
         found = own or (example if example.is_file() else None)
         if found is not None:
             to.parent.mkdir(parents=True, exist_ok=True)
