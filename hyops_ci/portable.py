@@ -64,7 +64,7 @@ def lock(handle: int, *, wait: bool) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process holds the lock of a file. Nothing is written; false on a system that cannot ask. Raises OSError as `open`."""
+    """Return whether a process holds the lock of a file. Nothing is written; false where no system call asks. Raises OSError."""
     try:
         import fcntl
     except ImportError:

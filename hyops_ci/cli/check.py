@@ -15,12 +15,11 @@ from hyops_ci.text import shell
 def command(output: str) -> int:
     """Ask this runner what would happen: DR_HANDOVER is the plan's file, DR_HANDOVER_DIGEST its sha256. Changes nothing."""
     from hyops_ci.cli.github_job import finish_stage, github_context, read_handover, show_gates
-    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.cli.render import say, summarize
     from hyops_ci.contracts.approval import ApprovalRequest
     from hyops_ci.report.approval_page import approval_lines
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
-    from hyops_ci.text import listed
 
     run, config = read_handover(os.environ, "check")
     world = github_context(config, on_runner=True)
@@ -32,7 +31,7 @@ def command(output: str) -> int:
         ready = may_proceed(end.run)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
         lines = approval_lines(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
-        workflow().summary("\n".join(listed(lines)))
+        summarize(lines)
         for line in lines:
             say(line)
         if not ready:

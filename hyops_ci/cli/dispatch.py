@@ -154,11 +154,10 @@ def _set(document: dict[str, Any], exit_code: int) -> None:
 
 def _show(output: str, lines: list[str], document: dict[str, Any]) -> None:
     """The result, and on GitHub the same lines on the run's page."""
-    from hyops_ci.cli.render import emit, workflow
-    from hyops_ci.text import listed
+    from hyops_ci.cli.render import emit, summarize
 
     emit(output, lines, document)
-    workflow().summary("\n".join(listed(lines)))
+    summarize(lines)
 
 
 def _name(started: DispatchedRun) -> str:

@@ -9,17 +9,17 @@ from typing import Final
 
 from hyops_ci.cli.connect import connect, home_folder, remote_at, state_dir, token_for
 from hyops_ci.cli.notifier import notifier_for
-from hyops_ci.cli.render import progress, say, set_outputs, workflow
-from hyops_ci.config.file import CONFIG_PATH, parsed_config, read_trust
+from hyops_ci.cli.render import progress, say, set_outputs, summarize, workflow
+from hyops_ci.config.file import CONFIG_PATH, TRUST_FILE, parsed_config, read_trust
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.report.text import refusal_lines
-from hyops_ci.stages.context import TRUST_FILE, RunContext, SystemClock
+from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.handover import RunDir, unpack
 from hyops_ci.stages.job import Job, read_job
 from hyops_ci.stages.runner import StageEnd
-from hyops_ci.text import listed, shell
+from hyops_ci.text import shell
 
 HANDOVER: Final = "handover.tar"
 
@@ -119,13 +119,12 @@ def finish_stage(run: RunDir, end: StageEnd, outputs: Mapping[str, str], output:
     handover = run.root.parent / HANDOVER
     digest = run.pack(handover)
     code = end.refusal.exit_code if end.refusal else 0
-    flow = workflow()
     left = {"outcome": end.state.value, "exit_code": str(code), **outputs, "handover": str(handover), "handover_digest": digest}
     set_outputs(left, output, required=("outcome", "exit_code", "handover", "handover_digest"))
     if end.refusal is not None:
         lines = refusal_lines(end.state, end.refusal)
-        flow.annotate("error" if code else "notice", lines[0], "\n".join(lines))
-        flow.summary("\n".join(listed(lines)))
+        workflow().annotate("error" if code else "notice", lines[0], "\n".join(lines))
+        summarize(lines)
         for line in lines:
             say(line)
     return code

@@ -88,10 +88,14 @@ def show_error(error: DispatchError, argv: Sequence[str]) -> int:
 
 def annotate(error: DispatchError) -> None:
     """One annotation and one summary block for what stopped the run."""
-    flow = workflow()
     lines = error.lines()
-    flow.annotate("error", lines[0], "\n".join(lines))
-    flow.summary("\n".join(listed(lines)))
+    workflow().annotate("error", lines[0], "\n".join(lines))
+    summarize(lines)
+
+
+def summarize(lines: Sequence[str]) -> None:
+    """Show lines on the run's page, as a list under their headline."""
+    workflow().summary("\n".join(listed(lines)))
 
 
 def show_conclusion(ended: Conclusion, output: str) -> int:

@@ -96,10 +96,9 @@ def listed(text: str, at_least: int = 0) -> tuple[str, ...]:
 
 def report(watched: Watched, output: str) -> None:
     """Write outputs, annotation and summary, before the run is cancelled: that ends this step as well."""
-    from hyops_ci.cli.render import say, set_outputs, workflow
+    from hyops_ci.cli.render import say, set_outputs, summarize, workflow
     from hyops_ci.contracts.run import State
     from hyops_ci.report.text import refusal_lines
-    from hyops_ci.text import listed
 
     flow, refusal = workflow(), watched.refusal
     set_outputs(
@@ -118,7 +117,7 @@ def report(watched: Watched, output: str) -> None:
     if refusal is not None:
         lines = refusal_lines(State.NO_RUNNER, refusal)
         flow.annotate("error", lines[0], "\n".join(lines))
-        flow.summary("\n".join(listed(lines)))
+        summarize(lines)
         for line in lines:
             say(line)
     elif watched.verdict == "unknown":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.config import DispatchConfig
@@ -19,6 +20,8 @@ from hyops_ci.parsing.strict_yaml import read_yaml
 M = TypeVar("M", bound=Model)
 CONFIG_PATH = ".github/dr-dispatch.yml"
 MAX_CONFIG = 64 * 1024
+TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
+MAX_TRUST: Final = 256 * 1024
 
 
 @lru_cache(maxsize=4)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final
 from typing_extensions import override
 
 from hyops_ci import files
-from hyops_ci.config.file import read_trust
+from hyops_ci.config.file import MAX_TRUST, TRUST_FILE, read_trust
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.facts import PreflightFact
@@ -41,8 +41,6 @@ from hyops_ci.planning.planner import commands_for
 from hyops_ci.secrets.bundle import Written, open_bundle
 from hyops_ci.secrets.password import read_password
 
-TRUST: Final = Path("/etc/dr-dispatch/trust.json")
-MAX_TRUST: Final = 256 * 1024
 MAX_QUESTION: Final = 64 << 20
 KEPT: Final = 30 * 86400.0
 """Seconds that the journals of a run are kept."""
@@ -153,8 +151,8 @@ def place_of(hello: wire.Hello, host: Host, home: str, environ: dict[str, str]) 
 def host_of(user: str) -> Host:
     """Return what the trust file says of HyOps on this host. Raises Refusal (exit 7) where it does not name this user."""
     try:
-        content = files.read(TRUST, MAX_TRUST, owned=True)
-        found = read_trust(content, str(TRUST)).host if files.only_root_writes(TRUST) else None
+        content = files.read(TRUST_FILE, MAX_TRUST, owned=True)
+        found = read_trust(content, str(TRUST_FILE)).host if files.only_root_writes(TRUST_FILE) else None
     except (OSError, files.UnsafeFile):
         found = None
     if found is None or found.user != user or user == "root":
@@ -162,7 +160,7 @@ def host_of(user: str) -> Host:
             "hyops.user",
             "this host does not let HyOps run as this user",
             exit_code=Exit.RUNNER,
-            found=f"{TRUST}: host.user {found.user if found is not None else 'absent'}, started as {user}",
+            found=f"{TRUST_FILE}: host.user {found.user if found is not None else 'absent'}, started as {user}",
             expected=f"a file of root whose host.user is {user}, and another user than root",
             fix="as root on the runner: bash actions/setup/setup.sh runner prepare --trust FILE, with what hyops-ci init prints",
             docs="host-trust.md",

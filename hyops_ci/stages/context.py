@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from typing_extensions import override
 
@@ -21,8 +20,6 @@ from hyops_ci.ledger.standby import ChosenLedger, choose
 from hyops_ci.ledger.vouching import Vouchers
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.notifier import Notifier
-
-TRUST_FILE: Final = Path("/etc/dr-dispatch/trust.json")
 
 
 class SystemClock:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hyops_ci.config.explain import explain
-from hyops_ci.config.file import CONFIG_PATH, read_config
+from hyops_ci.config.file import CONFIG_PATH, TRUST_FILE, read_config
 from hyops_ci.config.settings import action_for, lane_settings
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig
@@ -32,7 +32,7 @@ from hyops_ci.planning.case import CheckCase, GateResults, PlanCase, run_gates
 from hyops_ci.planning.needs import SeenFrom
 from hyops_ci.secrets.port import Purpose
 from hyops_ci.secrets.sync import check_names
-from hyops_ci.stages.context import TRUST_FILE, RunContext
+from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import Origin, local_origin

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hyops_ci import files
-from hyops_ci.config.file import read_trust
+from hyops_ci.config.file import MAX_TRUST, read_trust
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.prepare import environment, hyops_user
@@ -28,7 +28,6 @@ SETTINGS, PROGRAMS = "etc/dr-dispatch", "opt/dr-dispatch"
 HOOK: Final = "job-started.sh"
 """The agent starts nothing that is not called `.sh`, `.ps1` or `.js`."""
 HOOK_TEXT: Final = Path(__file__).with_name(HOOK)
-MAX_TRUST: Final = 256 * 1024
 ROOT: Final = 0
 Done = Literal["made", "changed", "kept"]
 
