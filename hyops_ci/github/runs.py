@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Fault
 from hyops_ci.github.api import endpoints
-from hyops_ci.github.api.client import Client
+from hyops_ci.github.api.client import PAGE, Client
 from hyops_ci.github.api.errors import reading
+
+UNFINISHED: Final = ("in_progress", "queued", "waiting", "pending", "requested")
+"""Every status of a run that has not ended."""
 
 
 def run(client: Client, run_id: int) -> RunFact:
@@ -25,6 +28,18 @@ def waiting_runs(client: Client, workflow: str) -> tuple[RunFact, ...]:
     """Return the runs of one workflow file that wait for a review, the newest 100. Raises as `Client.ask`."""
     listed = client.pages(endpoints.RUNS, "workflow_runs", params={"status": "waiting"}, most=1, workflow=workflow)
     return tuple(_readable(listed))
+
+
+def unfinished_runs(client: Client) -> tuple[RunFact, ...] | None:
+    """Return every run of the repository that has not ended, None where there are more than are looked at. Raises as `Client.ask`."""
+    found: dict[int, RunFact] = {}
+    with reading(endpoints.REPOSITORY_RUNS):
+        for status in UNFINISHED:
+            answer = client.ask(endpoints.REPOSITORY_RUNS, params={"status": status, "per_page": PAGE})
+            if answer["total_count"] > PAGE:
+                return None
+            found |= {each["id"]: read_run(each) for each in answer["workflow_runs"]}
+    return tuple(found.values())
 
 
 def runs_after(client: Client, first: RunFact, workflow: str, words: str) -> tuple[RunFact, ...]:
