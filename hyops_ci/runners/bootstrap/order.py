@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hyops_ci.contracts.runner_machine import Installation
+from hyops_ci.runners.bootstrap.release import Release, release_table
 
 
 class How(StrEnum):
@@ -78,7 +79,9 @@ class SetupOrder:
     installation: Installation = field(default_factory=Installation)
     """Mirror, offline folders, and whether HyOps is installed."""
     agent: AgentArchive | None = None
-    """Instead of the release's own table, where GitHub registers that version no more."""
+    """Instead of the agent of the release's table, where GitHub registers that version no more."""
+    release: Release = field(default_factory=release_table)
+    """Versions and digests of what is put there."""
     again: bool = False
     """Register even where the host says that it is: GitHub does not know this agent any more."""
     restart: bool = False
@@ -96,9 +99,11 @@ class SetupResult:
     script_sha256: str
     """Of the one script that did it."""
     agent_version: str
-    """Of the archive that was unpacked; the agent keeps itself current afterwards."""
+    """Of the agent that is there; it keeps itself current afterwards."""
     registered: bool
     """Whether it was registered now; False where it was already, or was not asked for."""
+    agent_id: int | None = None
+    """GitHub's number of the runner that was registered now."""
     public_key: str = ""
     """The host's public evidence key, for `host_keys` of the config; empty where it would only have been made."""
     runner_refs: tuple[str, ...] = ()

@@ -14,7 +14,6 @@ from hyops_ci.runners.ssh import Candidate, Login, ProvenHost, new_login, prove
 from tests.support.clock import Clock
 from tests.support.ssh_server import SshServer, line_of, new_key
 
-ROOT = Path(__file__).parents[4]
 MACHINE = Machine("ops-1", MachineState.RUNNING, id="7", place="europe-west1-b", address="10.0.0.7")
 
 
@@ -195,16 +194,3 @@ def test_a_command_that_takes_too_long(server: SshServer, login: Login) -> None:
 def test_nothing_else_makes_a_proven_host() -> None:
     with pytest.raises(TypeError, match="prove"):
         ProvenHost(object(), None, None, None)  # type: ignore[arg-type]
-
-
-UNPROVEN = """
-from hyops_ci.runners.bootstrap import SetupOrder, set_up
-from hyops_ci.runners.ports import Machine
-from hyops_ci.runners.ssh import ProvenHost
-
-def proven(host: ProvenHost, order: SetupOrder) -> None:
-    set_up(host, order)
-
-def unproven(machine: Machine, order: SetupOrder) -> None:
-    set_up(machine, order)
-"""
