@@ -23,4 +23,4 @@ def connect(machine: ProxmoxMachine, owner: Owner, token: str, clock: Clock, say
     from hyops_ci.runners.proxmox.provider import ProxmoxProvider
 
     place = Place(Api(machine.api, token, clock, fingerprint=(machine.fingerprint or "").replace(":", "")), machine, owner)
-    return Adapters(ProxmoxProvider(place, clock, say), Gateway(place, owner.runner_ref), Direct())
+    return Adapters(ProxmoxProvider(place, clock, say), Gateway(place), Direct())

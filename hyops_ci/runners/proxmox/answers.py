@@ -116,7 +116,7 @@ def log(found: Any) -> str:
 
 def bridges(found: Any) -> Mapping[str, bool]:
     """Return the bridges of a node, and whether each of them is up."""
-    return {_text(row.get("iface"), "the name of a bridge"): bool(row.get("active", 1)) for row in _rows(found, "the list of bridges")}
+    return {_text(row.get("iface"), "the name of a bridge"): bool(row.get("active")) for row in _rows(found, "the list of bridges")}
 
 
 def file_content(found: Any) -> str:

@@ -90,6 +90,12 @@ class Place:
         state = MachineState.RUNNING if running else MachineState.STOPPED
         return Seen(replace(machine, state=state, words=words + (f", locked ({lock})" if lock else "")), config)
 
+    def standing(self) -> Machine | None:
+        """Return the machine of the config's id, whatever it is called, if it is this owner's. Raises ApiError."""
+        guest = next((each for each in self.guests() if each.vmid == self.settings.vmid), None)
+        seen = self.of(guest) if guest else None
+        return seen.machine if seen and self.owner.owns(seen.machine.labels) else None
+
     def clone_under_way(self, vmid: int, guests: Sequence[Guest]) -> Task | None:
         """Return the task that makes a machine of this id now. Raises ApiError."""
         template = next((each for each in guests if each.vmid == self.settings.template), None)

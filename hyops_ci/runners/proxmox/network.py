@@ -24,17 +24,16 @@ class Gateway:
     """The gateway of the site. Before the machine is up, its bridge is all that can be seen; then the machine itself is asked."""
 
     place: Place
-    name: str
 
     def look(self) -> EgressState:
         """Return whether the machine's bridge is there and, where it runs, whether its gateway answers it."""
         settings = self.place.settings
-        with faults.named(f"{settings.node}/{self.name} (id {settings.vmid})"):
+        with faults.named(f"{settings.bridge} of {settings.node}, for id {settings.vmid}"):
             bridges = answers.bridges(self.place.api.get("nodes", settings.node, "network", type="any_bridge"))
             if not bridges.get(settings.bridge, False):
                 return EgressState(False, f"{settings.node} has no bridge {settings.bridge} that is up and that the token may use")
-            machine = self.place.look(self.name, settings.vmid).machine
-            if machine.state is MachineState.RUNNING:
+            machine = self.place.standing()
+            if machine and machine.state is MachineState.RUNNING:
                 try:
                     return self._from_inside(Guest(self.place.api, machine))
                 except AgentSilentError:

@@ -12,6 +12,7 @@ from hyops_ci.runners.proxmox.answers import Task
 from hyops_ci.runners.proxmox.api import Api
 
 POLL: Final = 2.0
+"""Seconds before a task is asked for again; one more each time, up to five times as many."""
 LINES: Final = 5000
 _FINE: Final = re.compile(r"OK|WARNINGS: [0-9]+")
 _MAKES: Final = re.compile(r"creating a clone of VM \d+ with ID (\d+)")
@@ -34,10 +35,12 @@ class TaskEnd:
 
 def wait(api: Api, task: Task, patience: Deadline) -> TaskEnd:
     """Return how a task ended, with its log where it did not end well; `over` is false where patience ended first. Raises ApiError."""
+    pause = POLL
     while True:
         words = api.scrub(answers.task_end(api.get("nodes", task.node, "tasks", task.upid, "status")))
-        if words or not patience.pause(POLL):
+        if words or not patience.pause(pause):
             break
+        pause = min(pause + 1, 5 * POLL)
     end = TaskEnd(words or f"at work still: {task.upid}", over=bool(words))
     return end if end.ok else TaskEnd(end.words, log(api, task), end.over)
 
