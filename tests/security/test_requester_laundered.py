@@ -260,22 +260,23 @@ def test_a_check_that_hands_over_nobody_who_asked(incident: Incident) -> None:
     assert_refused(incident, incident.execute(lying(incident, "maria")), "approval.self", 6, "approved maria")
 
 
-def test_a_check_of_a_resumed_run_that_hands_over_no_earlier_run(incident: Incident) -> None:
+def resumed_by_priya(incident: Incident) -> None:
+    """priya resumes maria's run, as the title of hers says, and it is checked."""
     incident.approvers("maria", "jonas")
     checked(incident)
     first = handed_over(incident)
     incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
     checked(incident, resume=str(first.id))
+
+
+def test_a_check_of_a_resumed_run_that_hands_over_no_earlier_run(incident: Incident) -> None:
+    resumed_by_priya(incident)
     hidden(incident, requesters=[{"login": "priya", "id": 1003}])
     assert_refused(incident, incident.execute(lying(incident, "maria", "priya")), "approval.self", 6, "approved maria")
 
 
 def test_a_resume_of_a_run_whose_check_handed_over_no_earlier_run(incident: Incident) -> None:
-    incident.approvers("maria", "jonas")
-    checked(incident)
-    first = handed_over(incident)
-    incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
-    checked(incident, resume=str(first.id))
+    resumed_by_priya(incident)
     hidden(incident, requesters=[{"login": "priya", "id": 1003}])
     second = handed_over(incident)
     incident.start(actor="jonas", title=f"resume {second.id} by jonas, INC-4242")
@@ -361,9 +362,5 @@ def test_a_check_that_hands_over_an_earlier_run_of_something_else(incident: Inci
 
 
 def test_a_check_that_hands_over_who_asked(incident: Incident) -> None:
-    incident.approvers("maria", "jonas")
-    checked(incident)
-    first = handed_over(incident)
-    incident.start(actor="priya", title=f"resume {first.id} by priya, INC-4242")
-    checked(incident, resume=str(first.id))
+    resumed_by_priya(incident)
     assert_recovered(incident, incident.execute(incident.signed("jonas")))
