@@ -51,7 +51,7 @@ def telling(incident: Incident, notify: Notify, *, secret: str = SECRET, token: 
         notifier = Notifier(notify, parsed_config(content), made.job, environ, github)
         return replace(made, environ=environ, notifier=notifier)
 
-    incident.world = world  # type: ignore[method-assign]
+    incident.world = world  # type: ignore[method-assign]  # of this incident alone
 
 
 def recover(incident: Incident) -> None:

@@ -73,7 +73,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
             world = usual()
             return replace(world, environ={**world.environ, "PATH": f"{host.programs}:/usr/local/bin:/usr/bin:/bin"})
 
-        incident.site.world = on_its_path  # type: ignore[method-assign]
+        incident.site.world = on_its_path  # type: ignore[method-assign]  # of this site alone
         for name in OVERLAYS:
             path = incident.site.repository / ".github" / "dr" / "lab" / f"postgresql-ha-{name}.yml"
             document = yaml.safe_load(path.read_text())

@@ -41,7 +41,7 @@ def serving(server: socketserver.BaseServer) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield server.server_address[1]  # type: ignore[index,misc]
+        yield server.server_address[1]  # type: ignore[index,misc]  # typeshed allows for a UNIX socket, whose address is a text
     finally:
         server.shutdown()
         server.server_close()
@@ -56,7 +56,7 @@ class Dns(socketserver.BaseRequestHandler):
         query = dns.message.from_wire(data)
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.AA
-        for text in self.server.answers if query.question[0].rdtype == 1 else ():  # type: ignore[attr-defined]
+        for text in self.server.answers if query.question[0].rdtype == 1 else ():  # type: ignore[attr-defined]  # set by the test
             reply.answer.append(dns.rrset.from_text(query.question[0].name, 30, "IN", "A", text))
         sock.sendto(reply.to_wire(), self.client_address)
 
@@ -223,7 +223,7 @@ class Peer(socketserver.BaseRequestHandler):
     """Speaks as `says` tells it: `close` and `reset` end the connection at once, bytes answer whatever is asked."""
 
     def handle(self) -> None:
-        says: object = self.server.says  # type: ignore[attr-defined]
+        says: object = self.server.says  # type: ignore[attr-defined]  # set by the test
         if says == "reset":
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
             self.request.close()
