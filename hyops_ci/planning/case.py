@@ -103,7 +103,20 @@ class Gate(Generic[C]):
         )
 
 
-FAMILIES: Final = ("decision", "lane", "config", "provenance", "approval", "bootstrap", "overlay", "data", "host", "effective", "readiness")
+FAMILIES: Final = (
+    "decision",
+    "lane",
+    "config",
+    "provenance",
+    "approval",
+    "bootstrap",
+    "machine",
+    "overlay",
+    "data",
+    "host",
+    "effective",
+    "readiness",
+)
 """Modules of `planning/gates` in the order in which their gates are asked: the first refusal is the one that ends the stage."""
 PLAN_GATES: Final[list[Gate[PlanCase]]] = []
 CHECK_GATES: Final[list[Gate[CheckCase]]] = []

@@ -1,0 +1,148 @@
+"""Gates on how the runner of the lane would be made, before anything is (docs/design/workflows.md 5).
+
+Only for a run that may make it: a recovery on a runner that is there does not fail for settings that it does not use.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Final
+
+from hyops_ci.config.machines import machine_of
+from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.lanes import GITHUB_LABELS, ON_PREM_LANES
+from hyops_ci.contracts.runner_machine import Machine, ProxmoxMachine
+from hyops_ci.errors import Exit
+from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+
+LANES_OF: Final = {"gcp": ("gcp",), "proxmox": ON_PREM_LANES}
+"""Where each provider's machines are."""
+
+
+def _wanted(case: PlanCase) -> Machine | None:
+    return machine_of(case.config, case.lane.name) if case.facts.bootstrap_reason else None
+
+
+def _on_proxmox(case: PlanCase) -> ProxmoxMachine | None:
+    machine = _wanted(case)
+    return machine if isinstance(machine, ProxmoxMachine) else None
+
+
+@plan_gate("machine.lane", "anti-drift 2.1, anti-drift 2.6", Exit.POLICY, "Is the runner made where its lane is?")
+def machine_lane(case: PlanCase) -> GateOutcome:
+    """A provider's machine stands in one kind of lane: that of a cloud in its own, that of Proxmox VE on-prem."""
+    machine = _wanted(case)
+    if machine is None or case.lane.name in LANES_OF[machine.provider]:
+        return machine.provider if machine else ""
+    return GateFailure(
+        "the provider is not that of the lane",
+        f"lanes.{case.lane.name}.machine: provider {machine.provider}",
+        f"{machine.provider} in lane {' or '.join(LANES_OF[machine.provider])}",
+        f"correct lanes.{case.lane.name}.machine.provider",
+        "runners.md",
+    )
+
+
+@plan_gate("machine.bastion", "anti-drift 2.4", Exit.POLICY, "Is a bastion on the way to the machine one of now?")
+def machine_bastion(case: PlanCase) -> GateOutcome:
+    """Break-glass with its reason, until a date that lies ahead; and another host than the machine itself."""
+    machine = _wanted(case)
+    bastion = machine.bastion if machine else None
+    if bastion is None:
+        return ""
+    if moment(bastion.until) <= case.facts.now:
+        return GateFailure(
+            "the time of the bastion has passed",
+            f"{bastion.host} until {bastion.until}",
+            "a bastion whose until lies ahead, or none",
+            f"remove lanes.{case.lane.name}.machine.bastion; or give it a new until and reason in a pull request",
+            "runners.md",
+        )
+    own = machine.address.partition("/")[0] if isinstance(machine, ProxmoxMachine) else ""
+    if bastion.host.partition(":")[0] == own:
+        return GateFailure(
+            "the bastion is the machine itself",
+            bastion.host,
+            "another host, which is there before the machine is",
+            f"correct lanes.{case.lane.name}.machine.bastion.host, or leave it out",
+            "runners.md",
+        )
+    return f"bastion {bastion.host} until {bastion.until}: {bastion.reason}"
+
+
+@plan_gate("proxmox.ids", "anti-drift 2.1", Exit.POLICY, "Is the machine's id its own?")
+def proxmox_ids(case: PlanCase) -> GateOutcome:
+    """Not the template's, and not that of another lane's machine of the same Proxmox VE."""
+    machine = _on_proxmox(case)
+    if machine is None:
+        return ""
+    taken = {machine.template: "the template"}
+    for name, lane in case.config.lanes.items():
+        other = lane.machine
+        if name != case.lane.name and isinstance(other, ProxmoxMachine) and other.api == machine.api:
+            taken |= {other.vmid: f"the machine of lane {name}", other.template: f"the template of lane {name}"}
+    if machine.vmid in taken:
+        return GateFailure(
+            f"the id of the machine is that of {taken[machine.vmid]}",
+            f"lanes.{case.lane.name}.machine.vmid {machine.vmid}",
+            "an id that nothing else has",
+            f"give lanes.{case.lane.name}.machine another vmid",
+            "runners-proxmox.md",
+        )
+    return f"id {machine.vmid} from template {machine.template}"
+
+
+@plan_gate("proxmox.address", "anti-drift 2.1", Exit.POLICY, "Does the machine reach its gateway?")
+def proxmox_address(case: PlanCase) -> GateOutcome:
+    """Address and gateway are two hosts of one network."""
+    machine = _on_proxmox(case)
+    if machine is None:
+        return ""
+    address, gateway = IPv4Interface(machine.address), IPv4Address(machine.gateway)
+    network = address.network
+    ends = (network.network_address, network.broadcast_address)
+    if network.prefixlen > 30 or address.ip in ends or address.ip.is_loopback or address.ip.is_multicast or address.ip.is_link_local:
+        return GateFailure(
+            "the address is none of a host in a network",
+            machine.address,
+            "an address between the first and the last of a prefix of at most 30",
+            f"correct lanes.{case.lane.name}.machine.address",
+            "runners-proxmox.md",
+        )
+    if gateway not in network or gateway in ends or gateway == address.ip:
+        return GateFailure(
+            "the machine would not reach its gateway",
+            f"gateway {gateway}, address {machine.address}",
+            f"another host of {network}",
+            f"correct lanes.{case.lane.name}.machine.gateway or the prefix of its address",
+            "runners-proxmox.md",
+        )
+    return f"{machine.address} by {gateway}"
+
+
+@plan_gate("proxmox.management", "anti-drift 2.3", Exit.POLICY, "Is the runner made from its own network?")
+def proxmox_management(case: PlanCase) -> GateOutcome:
+    """By a self-hosted runner that is not the one to be made: GitHub's machines get no way into the network, whatever they are called."""
+    machine = _on_proxmox(case)
+    if machine is None:
+        return ""
+    labels = frozenset(map(str.casefold, machine.management_runner))
+    own = labels - GITHUB_LABELS
+    if "self-hosted" not in labels or not own:
+        return GateFailure(
+            "the labels could match a machine of GitHub's, or anybody's runner",
+            f"management_runner {', '.join(machine.management_runner)}",
+            "self-hosted and a label of the management runner's own",
+            f"set lanes.{case.lane.name}.machine.management_runner",
+            "runners-proxmox.md",
+        )
+    made = frozenset(map(str.casefold, (*case.lane.labels, case.lane.runner_ref)))
+    if own <= made:
+        return GateFailure(
+            "the runner would have to make itself",
+            f"management_runner {', '.join(machine.management_runner)}; the lane's labels {', '.join(case.lane.labels)}",
+            "a label that the lane's own runner does not carry",
+            f"set lanes.{case.lane.name}.machine.management_runner to a runner that stands",
+            "runners-proxmox.md",
+        )
+    return ", ".join(machine.management_runner)
