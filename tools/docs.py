@@ -15,6 +15,12 @@ from tools.refusal_pages import exit_codes_page, gates_page, refusals_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
+CALLED = {
+    "dispatch.yml": "The whole run, as a job of the caller.",
+    "runner.yml": "The standing runners outside a recovery, as a job of the caller.",
+}
+"""The reusable workflows, and what each is."""
+
 
 def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
     """Return 0, or 2 with `--check` when a page is stale."""
@@ -37,9 +43,10 @@ def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
 
 def actions_page(root: Path) -> str:
     """`docs/actions.md`: inputs and outputs of the reusable workflow and of every action."""
-    call = yaml.safe_load((root / ".github" / "workflows" / "dispatch.yml").read_text(encoding="utf-8"))[True]["workflow_call"]
     rows = ["# Actions and workflows", "", "Generated from the files themselves by `python -m tools.docs`.", ""]
-    rows += ["## .github/workflows/dispatch.yml", "", "The whole run, as a job of the caller.", "", *_fields(call)]
+    for name, what in CALLED.items():
+        call = yaml.safe_load((root / ".github" / "workflows" / name).read_text(encoding="utf-8"))[True]["workflow_call"]
+        rows += [f"## .github/workflows/{name}", "", what, "", *_fields(call)]
     for path in [root / "action.yml", *sorted((root / "actions").glob("*/action.yml"))]:
         action = yaml.safe_load(path.read_text(encoding="utf-8"))
         name = "action.yml (hybridops/dr-dispatch as a step)" if path.parent == root else f"actions/{path.parent.name}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.cli.runner_look import lanes, look
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Exit
 
@@ -30,10 +31,10 @@ def command() -> None:
 @command.command("status")
 @config_option
 @repository_option
-@click.option("--lane", type=click.Choice(list(LANES)), help="This lane only; else all that are enabled.")
+@click.option("--lane", envvar="DR_LANE", type=click.Choice(["", *LANES]), default="", help="This lane only; else all that are enabled.")
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve it, too; else the repository's owner.")
 @format_option
-def status(config_file: Path, repository: str, lane: str | None, organization: str, output: str) -> int:
+def status(config_file: Path, repository: str, lane: str, organization: str, output: str) -> int:
     """Say for each lane whether its runner is there, online, and not too old. Exit 7 where none would take a job, 12 where it is not known.
 
     It takes a token that may list runners (administration: read): DR_RUNNER_TOKEN, an App's DR_APP_ID and DR_APP_KEY_FILE, or in a shell
@@ -49,7 +50,7 @@ def status(config_file: Path, repository: str, lane: str | None, organization: s
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     client = connect_for_runners(repository)
     org = organization or (owner(client) if client else "")
-    found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane or "")]
+    found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane)]
     emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
     seen = {one.presence for one in found}
     silent = seen & {Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED}
@@ -133,3 +134,7 @@ def lines(one: RunnerStatus) -> list[str]:
     rows += [f"{'warn':<5} {who} {warning}" for warning in one.warnings]
     rows += [f"{'?':<5} {who} not known: {text}" for text in one.not_known if text not in one.words]
     return rows
+
+
+command.add_command(lanes)
+command.add_command(look)

@@ -82,7 +82,8 @@ def _heading(result: Result) -> tuple[str, str]:
     if not mark:
         title, _, rest = result.headline.partition(": ")
     title = re.sub(r"^(?:[A-Z_]+\b ?)+", lambda found: found[0].capitalize(), title)
-    rest = rest.strip() or ("Nothing was changed." if result.outcome in NOTHING_CHANGED | {State.RECORDED, State.DUPLICATE} else "")
+    unchanged = "Nothing was changed." if result.decision_id or result.outcome is not State.RECORDED else "No service was changed."
+    rest = rest.strip() or (unchanged if result.outcome in NOTHING_CHANGED | {State.RECORDED, State.DUPLICATE} else "")
     return title, rest[:1].upper() + rest[1:] if rest.partition(" ")[0].isalpha() else rest  # an id keeps its case
 
 

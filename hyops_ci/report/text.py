@@ -40,7 +40,8 @@ def summary_lines(result: Result, objectives: Mapping[str, Any], evidence: str =
         kept = refusal is not None and refusal.gate.startswith("lock.")
         lines.append(f"  Nothing was changed. {'Lock kept' if kept else 'This run took no lock'}.")
     elif result.outcome is State.RECORDED:
-        lines.append("  Nothing was changed: the decision is to wait.")
+        wait, other = "Nothing was changed: the decision is to wait.", "No service was changed: this was no recovery."
+        lines.append(f"  {wait if result.decision_id else other}")
     return lines + _lines([("Evidence", evidence)])
 
 

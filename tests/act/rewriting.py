@@ -15,7 +15,15 @@ ROOT = Path(__file__).parents[2]
 REPOSITORY = "hybridops/dr-dispatch"
 UNPINNED = "0" * 40
 """What the templates carry where a caller writes the commit of the release."""
-PARTS = (".github/workflows/dispatch.yml", "action.yml", "actions", "hyops_ci", "schemas", "requirements/runtime.txt")
+PARTS = (
+    ".github/workflows/dispatch.yml",
+    ".github/workflows/runner.yml",
+    "action.yml",
+    "actions",
+    "hyops_ci",
+    "schemas",
+    "requirements/runtime.txt",
+)
 
 
 @dataclass(frozen=True)

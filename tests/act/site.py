@@ -118,7 +118,14 @@ class Site:
         git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
 
     def start(
-        self, scenario: str, inputs: Mapping[str, str], *, actor: str = REQUESTER, without: Sequence[str] = (), **claims: str
+        self,
+        scenario: str,
+        inputs: Mapping[str, str],
+        *,
+        actor: str = REQUESTER,
+        without: Sequence[str] = (),
+        file: str = "dr.yml",
+        **claims: str,
     ) -> ActRun:
         """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs.
 
@@ -164,6 +171,7 @@ class Site:
             event=event,
             environment=environment,
             home=self.home,
+            workflow=f".github/workflows/{file}",
             arguments=arguments,
             on_entry=self.control.saw,
             labels=[label for label in LABELS if label not in without],

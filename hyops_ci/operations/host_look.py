@@ -1,0 +1,192 @@
+"""A look at a runner's own host, by a job on it: agent, room, certificates, keys, and what the release needs there. Changes nothing.
+
+What GitHub, the provider and the plan's gates say of a runner is asked elsewhere; this is what only the host knows, and what goes bad
+while nobody looks (docs/runner-recovery.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from hyops_ci.config.file import TRUST_FILE
+from hyops_ci.config.settings import addresses, host_key_path
+from hyops_ci.contracts.base import Clean, Model, stamp
+from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.errors import DispatchError
+from hyops_ci.execution.question import ask
+from hyops_ci.github.runner_versions import objection
+from hyops_ci.operations.prepare.environment import PreparedState, prepared_state
+from hyops_ci.planning.gates.host import MIN_FREE_BESIDE, MIN_FREE_BYTES
+from hyops_ci.secrets.certificate import certificate_ends
+from hyops_ci.signing.dsse import load_key, public_of
+
+SOON: Final = timedelta(days=30)
+"""A certificate that ends within this is said."""
+OLD: Final = timedelta(days=400)
+"""A key that is older than this is said: its copies had time to get around."""
+_WORKER: Final = re.compile(r"(?P<folder>/.+)/bin(?:\.[0-9.]+)?/Runner\.(?:Worker|Listener)")
+_VERSION: Final = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}")
+
+
+class HostLine(Model):
+    """One thing that was looked at."""
+
+    status: Literal["ok", "warn", "FAIL", "?"]
+    topic: Clean
+    text: Clean
+
+
+class HostLook(Model):
+    """A look at one host."""
+
+    host: Clean
+    at: Clean
+    lane: Clean
+    agent_version: Clean = ""
+    lines: tuple[HostLine, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a recovery would fail on it, or will soon be refused."""
+        return any(line.status == "FAIL" for line in self.lines)
+
+
+@dataclass(frozen=True)
+class HostSenses:
+    """How the host is looked at."""
+
+    environ: Mapping[str, str]
+    root: Path = Path("/")
+    proc: Path = Path("/proc")
+    pid: int = 0
+    certificate: Callable[[str], datetime | str] = certificate_ends
+    prepared: Callable[[], PreparedState] = prepared_state
+
+
+def host_look(config: DispatchConfig, lane: str, now: datetime, senses: HostSenses) -> HostLook:
+    """Return what this host says of itself."""
+    version = agent_version(senses)
+    lines = [
+        _agent(version, now),
+        *_disks(config, senses),
+        *_certificates(config, now, senses),
+        *_keys(config, now, senses),
+        *_release(senses),
+    ]
+    return HostLook(host=socket.gethostname(), at=stamp(now), lane=lane, agent_version=version, lines=tuple(lines))
+
+
+def agent_folder(senses: HostSenses) -> Path | None:
+    """Return the folder of the agent that this process is a job of, by the processes above it; None outside of a job."""
+    pid = senses.pid or os.getpid()
+    for _ in range(64):
+        place = senses.proc / str(pid)
+        with suppress(OSError):  # a process of another user shows its parent, not its program
+            if hit := _WORKER.fullmatch(str((place / "exe").readlink())):
+                return Path(hit["folder"])
+        try:
+            parent = re.search(r"^PPid:\s+([1-9]\d*)$", (place / "status").read_text(), re.MULTILINE)
+        except OSError:
+            return None
+        if parent is None:
+            return None
+        pid = int(parent[1])
+    return None
+
+
+def agent_version(senses: HostSenses) -> str:
+    """Return the agent's version as its own program says it, empty where it cannot be asked."""
+    folder = agent_folder(senses)
+    if folder is None:
+        return ""
+    try:
+        said = ask([str(folder / "bin" / "Runner.Listener"), "--version"], {"PATH": "/usr/bin:/bin", "HOME": str(folder)}, timeout=20.0)
+    except OSError:
+        return ""
+    found = said.stdout.strip().rpartition("\n")[2].strip()
+    return found if _VERSION.fullmatch(found) else ""
+
+
+def _agent(version: str, now: datetime) -> HostLine:
+    if not version:
+        return HostLine(status="?", topic="agent", text="its version is not known: this is no job of an agent, or its program does not say")
+    bad = objection(version, None, now)
+    return HostLine(status="FAIL" if bad else "ok", topic="agent", text=bad or f"agent {version}")
+
+
+def _disks(config: DispatchConfig, senses: HostSenses) -> Iterator[HostLine]:
+    """Yield one line for each file system that a run writes to."""
+    home = Path(senses.environ.get("HOME") or "/")
+    base = Path(config.host.envs_base) if config.host.envs_base else home / ".hybridops" / "envs"
+    places = ((base, MIN_FREE_BYTES), (Path(senses.environ.get("RUNNER_TEMP") or "/tmp"), MIN_FREE_BESIDE), (home, MIN_FREE_BESIDE))  # noqa: S108 - looked at only
+    least: dict[int, tuple[Path, int]] = {}
+    for place, wanted in places:
+        there = next((each for each in (place, *place.parents) if each.exists()), Path("/"))
+        device = there.stat().st_dev
+        known = least.get(device, (there, 0))
+        least[device] = (known[0], max(known[1], wanted))
+    for there, wanted in least.values():
+        free = shutil.disk_usage(there).free
+        text = f"{there}: {free // 1024**2} MiB free, at least {wanted // 1024**2} MiB"
+        yield HostLine(status="ok" if free >= wanted else "FAIL", topic="disk", text=text)
+
+
+def _certificates(config: DispatchConfig, now: datetime, senses: HostSenses) -> Iterator[HostLine]:
+    for origin, _ in addresses(config):
+        if config.vault is not None and config.vault.proxy:
+            yield HostLine(status="?", topic="certificate", text=f"{origin}: behind a proxy, not looked at")
+            continue
+        until = senses.certificate(origin)
+        if isinstance(until, str):
+            yield HostLine(status="FAIL" if until.startswith("not believed") else "warn", topic="certificate", text=f"{origin}: {until}")
+            continue
+        left = until - now
+        status: Literal["ok", "warn", "FAIL"] = "FAIL" if left <= timedelta(0) else "warn" if left <= SOON else "ok"
+        yield HostLine(status=status, topic="certificate", text=f"{origin}: until {stamp(until)}, {left.days} d")
+
+
+def _keys(config: DispatchConfig, now: datetime, senses: HostSenses) -> Iterator[HostLine]:
+    """Yield the host's evidence key, whether the config believes it, and the age of the bundle's password."""
+    path = senses.root / host_key_path(config).lstrip("/")
+    if config.host_keys:
+        try:
+            public = public_of(load_key(path))
+        except DispatchError as error:
+            yield HostLine(status="FAIL", topic="key", text=f"{path}: {error.reason}; {error.found}")
+        else:
+            believed = public in config.host_keys.values()
+            yield _aged("key", path, now, "" if believed else "not among host_keys of the config: nobody believes what it signs")
+    password = config.host.vault_password_file
+    if password and (senses.root / password.lstrip("/")).exists():
+        yield _aged("password", senses.root / password.lstrip("/"), now, "")
+
+
+def _aged(topic: str, path: Path, now: datetime, wrong: str) -> HostLine:
+    made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    age = now - made
+    text = f"{path}: of {made:%Y-%m-%d}, {max(age.days, 0)} d"
+    if wrong:
+        return HostLine(status="FAIL", topic=topic, text=f"{text}; {wrong}")
+    return HostLine(status="warn" if age > OLD else "ok", topic=topic, text=text + ("; make a new one" if age > OLD else ""))
+
+
+def _release(senses: HostSenses) -> Sequence[HostLine]:
+    state, trust = senses.prepared(), senses.root / str(TRUST_FILE).lstrip("/")
+    return [
+        _there("environment", state.environment, f"{state.home}", "a job on a host with a trust file starts with no other"),
+        _there("hook", state.hook, f"{state.hook_path}", "a stranger's job is not ended before its first step"),
+        _there("trust", trust.is_file(), f"{trust}", "this host pins no callers"),
+    ]
+
+
+def _there(topic: str, there: bool, what: str, without: str) -> HostLine:
+    return HostLine(status="ok" if there else "FAIL", topic=topic, text=what if there else f"no {what}: {without}")
