@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hyops_ci.config import settings
+from hyops_ci.config.probes import probes_of
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import EffectiveBlueprint
@@ -117,7 +118,7 @@ def _services(config: DispatchConfig, overlays: Mapping[str, EffectiveBlueprint]
                 yield f"{at}/{word}/dr_mode", action.dr_mode.value, "default"
             if decision_type is DecisionType.FAILOVER:
                 probes = blueprint
-        verification = [probe.document() for probe in settings.probes_of(config, service, probes)]
+        verification = [probe.document() for probe in probes_of(config, service, probes)]
         yield f"/verification/{service.replace('/', '~1')}", verification, "overlay" if verification else "default"
         yield f"/objectives/{service.replace('/', '~1')}", settings.objective_of(config, service).document(), "default"
 

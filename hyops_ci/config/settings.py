@@ -6,28 +6,24 @@ A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader fin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from hyops_ci.contracts.authorities import AUTHORITIES
-from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, Probe, ServiceAction
+from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, ServiceAction
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.contracts.lanes import LANES, ON_PREM, LaneName
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
-from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.errors import Exit, Refusal
 
 ACTIONS: dict[DecisionType, str] = {
     DecisionType.FAILOVER: "failover",
     DecisionType.FAILBACK_ONPREM: "failback",
     DecisionType.BURST: "burst",
 }
-PORTS = (("postgresql_port", 5432),)
 HOST_KEY = "/etc/dr-dispatch/host.key"
 """Private key of a recovery host: it signs evidence and transitions of the ledger."""
-_ENDPOINT = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,188}[A-Za-z0-9.])?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -226,46 +222,6 @@ def plane_of(blueprint: EffectiveBlueprint) -> str:
     """The access mode that the overlay works by: what its first step with one says, else `runner-local`."""
     return next(
         (str(plane) for step in blueprint.steps if (plane := step.inputs.get("execution_plane"))), ExecutionPlane.RUNNER_LOCAL.value
-    )
-
-
-def probes_of(config: DispatchConfig, service: str, blueprint: EffectiveBlueprint | None) -> tuple[Probe, ...]:
-    """How recovery is proven: what the config says, else TCP and DNS at the overlay's endpoint, else nothing ("not proven").
-
-    Raises Refusal (exit 4) `overlay.endpoint` for an endpoint that is no name or port.
-    """
-    if service in config.verification:
-        return config.verification[service]
-    for step in blueprint.steps if blueprint else ():
-        name = step.inputs.get("endpoint_dns_name") or step.inputs.get("record_fqdn")
-        if name:
-            port = next((step.inputs[key] for key, _ in PORTS if step.inputs.get(key) is not None), PORTS[0][1])
-            if not (isinstance(name, str) and _ENDPOINT.fullmatch(name) and type(port) is int and 1 <= port <= 65535):
-                raise _no_endpoint(step.id, name, port)
-            return Probe(kind="tcp", target=f"{name}:{port}"), Probe(kind="dns", target=name)
-    return ()
-
-
-def probed_host(probe: Probe) -> str | None:
-    """Return the host that a probe asks, or whose name it resolves; None for a target that is none."""
-    if probe.kind == "dns":
-        return probe.target
-    try:
-        parts = urlsplit(probe.target if probe.kind == "http" else f"tcp://{probe.target}")
-        known = parts.scheme in (("http", "https") if probe.kind == "http" else ("tcp",)) and not parts.username
-        return parts.hostname or "" if known and (probe.kind == "http" or parts.port) and parts.port != 0 else None
-    except ValueError:
-        return None
-
-
-def _no_endpoint(step: str, name: object, port: object) -> Refusal:
-    return Refusal(
-        "overlay.endpoint",
-        "the endpoint in the overlay cannot be asked whether it is there",
-        exit_code=Exit.POLICY,
-        found=f"step {step}: {shown(name, 100)} port {shown(port, 20)}",
-        expected="a DNS name of at most 190 letters, digits, dots, dashes and underscores, and a port from 1 to 65535",
-        fix="correct endpoint_dns_name or postgresql_port in the overlay; or say under verification how recovery is proven",
     )
 
 

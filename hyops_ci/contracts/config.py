@@ -180,6 +180,17 @@ class Policy(Model):
     """The GitHub environment that holds that job until somebody approves."""
 
 
+class ProbeLogin(Model):
+    """Who a probe logs in as to ask PostgreSQL whether it takes writes. A user without any privilege is enough."""
+
+    user: Short
+    """The user's name in the database."""
+    secret: EnvKey
+    """The name in the secret map whose value is the password. HyOps does not get it, unless a step needs it too."""
+    database: Short = "postgres"
+    """The database that is logged in to."""
+
+
 class Probe(Model):
     """One look at the recovered service, held for its time."""
 
@@ -191,6 +202,8 @@ class Probe(Model):
     """The address that every resolver must give (dns), or the status of the answer (http); absent: any address, 200 to 299."""
     resolvers: tuple[Short, ...] = ()
     """Name servers that are asked (dns), `address` or `address:port`; absent: the runner's own."""
+    login: ProbeLogin | None = None
+    """Asks a PostgreSQL (postgres) whether it takes writes or is in recovery; absent: whether it answers."""
     hold: Duration = "PT1M"
     """For how long it must hold without a break."""
     timeout: Duration = "PT2M"

@@ -231,6 +231,11 @@ class Plan(Document):
         """
         return digest({key: value for key, value in self.document().items() if key not in ("undoes", "bootstrap")})
 
+    @property
+    def probe_secrets(self) -> tuple[str, ...]:
+        """Names of the secrets that probes log in with."""
+        return tuple(sorted({probe.login.secret for probe in self.verification if probe.login is not None}))
+
     def step(self, step_id: str) -> PlannedStep:
         """The planned step with this id. Raises KeyError for a step that was not planned."""
         for step in self.steps:

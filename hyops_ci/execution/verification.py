@@ -12,15 +12,16 @@ import struct
 import threading
 import urllib.error
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.config import Probe
+from hyops_ci.contracts.config import Probe, ProbeLogin
 
 INTERVAL: Final = 1.0
 """Seconds between two looks."""
@@ -69,8 +70,12 @@ class Verification:
         return tuple(result.text for result in self.results if not result.proven) or (() if self.results else (NOTHING_TO_PROVE,))
 
 
-def run_probes(probes: Sequence[Probe], clock: Clock, *, interval: float = INTERVAL) -> Verification:
+def run_probes(
+    probes: Sequence[Probe], clock: Clock, secrets: Mapping[str, str] = MappingProxyType({}), *, interval: float = INTERVAL
+) -> Verification:
     """Run all probes side by side; takes as long as the slowest (at most its `timeout` plus its `hold`).
+
+    `secrets` has the password of each login, by the name of its secret.
 
     An interrupt ends it after the look that is under way: GitHub kills a cancelled step ten seconds later.
     """
@@ -79,13 +84,13 @@ def run_probes(probes: Sequence[Probe], clock: Clock, *, interval: float = INTER
     over = threading.Event()
     with ThreadPoolExecutor(max_workers=min(len(probes), 16)) as pool:
         try:
-            return Verification(tuple(pool.map(lambda probe: _hold(probe, clock, interval, over), probes)))
+            return Verification(tuple(pool.map(lambda probe: _hold(probe, secrets, clock, interval, over), probes)))
         except BaseException:
             over.set()
             raise
 
 
-def _hold(probe: Probe, clock: Clock, interval: float, over: threading.Event) -> ProbeResult:
+def _hold(probe: Probe, secrets: Mapping[str, str], clock: Clock, interval: float, over: threading.Event) -> ProbeResult:
     """Look until the first success, then until the hold is over or a look fails."""
     look = _LOOKS.get(probe.kind)
     if look is None:
@@ -95,7 +100,7 @@ def _hold(probe: Probe, clock: Clock, interval: float, over: threading.Event) ->
         now = clock.monotonic()
         looks += 1
         try:
-            seen = look(probe)
+            seen = look(probe) if probe.login is None else _look_writable(probe, probe.login, secrets)
         except ProbeFailed as gone:
             if held_since is not None:
                 text = f"{probe.target}: was there, gone after {now - held_since:.0f} s: {gone}"
@@ -111,12 +116,15 @@ def _hold(probe: Probe, clock: Clock, interval: float, over: threading.Event) ->
     return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: not looked at to the end", looks)
 
 
+def _host(probe: Probe) -> str:
+    return probe.target.rpartition(":")[0].strip("[]")
+
+
 @contextmanager
 def _connected(probe: Probe) -> Iterator[socket.socket]:
     """Yield a connection to `host:port`. Raises ProbeFailed for whatever goes wrong with it, in the block too."""
-    host, _, port = probe.target.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_TIMEOUT) as connection:
+        with socket.create_connection((_host(probe), int(probe.target.rpartition(":")[2])), timeout=LOOK_TIMEOUT) as connection:
             yield connection
     except (OSError, ValueError, OverflowError) as error:
         raise ProbeFailed(_said(error)) from None
@@ -142,6 +150,18 @@ def _look_postgres(probe: Probe) -> str:
     if answer not in (b"S", b"N"):
         raise ProbeFailed("closes the connection" if not answer else "does not speak PostgreSQL's protocol")
     return f"PostgreSQL answers at {probe.target}"
+
+
+def _look_writable(probe: Probe, login: ProbeLogin, secrets: Mapping[str, str]) -> str:
+    """A PostgreSQL that takes writes: one that recovers, or was set to read only, answers and serves nobody who writes."""
+    from hyops_ci.execution.postgres_login import Rejected, writable
+
+    with _connected(probe) as connection:
+        try:
+            writable(connection, _host(probe), login, secrets[login.secret], LOOK_TIMEOUT)
+        except Rejected as error:
+            raise ProbeFailed(str(error)) from None
+    return f"PostgreSQL takes writes at {probe.target}, says {login.user}'s login"
 
 
 def _look_dns(probe: Probe) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from hyops_ci.config import settings
 from hyops_ci.config.machines import bootstrap_labels, machine_name, machine_of
+from hyops_ci.config.probes import probes_of
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.digest import canonical
@@ -146,7 +147,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         host_env=dict(sorted(config.host.env.items())),
         secrets=settings.secret_plan(config, env.name, case.secret_refs) or SecretPlan(kind="vault", addresses=()),
         approval=_approval(case),
-        verification=settings.probes_of(config, decision.service, case.blueprint),
+        verification=probes_of(config, decision.service, case.blueprint),
         objective=settings.objective_of(config, decision.service),
         undoes=_undoes(case),
         settles=_settles(case),
@@ -180,7 +181,7 @@ def warnings(case: PlanCase) -> tuple[str, ...]:
         said.append("old side not confirmed off: if it lives, there are two primaries; this tool does not fence")
     if decision.exercise and case.env.env_class is not EnvClass.PRODUCTION and not settings.production_overlays(config, decision.service):
         said.append("drill: no env of class production has this service here, so nothing was compared with production")
-    if not settings.probes_of(config, decision.service, case.blueprint):
+    if not probes_of(config, decision.service, case.blueprint):
         said.append("no verification: the result will be called not proven")
     if any(route.service == decision.service and route.accept_requests for route in config.routes):
         said.append("requests are accepted: a rehearsal or an already executed action cannot be told apart")

@@ -196,10 +196,10 @@ def _missing(secret_map: SecretMap, profiles: Sequence[str], missing: list[str])
     fix = f"add rows to the map ({secret_map.source})" + (f"; not selected: {', '.join(elsewhere)}" if elsewhere else "")
     return Refusal(
         "secrets.map.missing",
-        f"the secret map does not know {len(missing)} of the names that the blueprint needs",
+        f"the secret map does not know {len(missing)} of the names that the blueprint or a probe needs",
         exit_code=Exit.SECRETS,
         found=f"no row for {', '.join(missing)} in profiles {', '.join(profiles)}",
-        expected="a row for every required_env of the blueprint",
+        expected="a row for every required_env of the blueprint, and for every login of a probe",
         fix=fix,
         docs=DOCS,
     )

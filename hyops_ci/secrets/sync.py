@@ -6,7 +6,7 @@ bundle was opened with its password, and the login is revoked before this return
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -60,6 +60,8 @@ class Synced:
 
     manifest: SyncManifest
     values: Mapping[str, str] = field(repr=False)
+    withheld: Mapping[str, str] = field(repr=False)
+    """Values that HyOps does not get."""
     hidden: tuple[str, ...] = field(repr=False)
     """For the redactor: these values, every other one in the bundle (HyOps reads it whole), and the bundle's password."""
 
@@ -89,11 +91,13 @@ def sync(
     opening: AbstractContextManager[RuntimeBundle | None],
     required: Sequence[str],
     *,
+    withheld: Collection[str] = (),
     clock: Clock,
 ) -> Synced:
     """Bring every `required` name from `authority` into the bundle that `opening` opens, revoke the login, and return what was done.
 
     Where it opens none nothing is written: the values are for the environment of HyOps alone.
+    What is `withheld` is read all the same, and HyOps gets nothing of it.
 
     Raises Refusal (exit 8, naming keys only) or Fault (exit 12, or 8 for the disk): then the bundle is untouched, the login revoked.
     """
@@ -103,7 +107,9 @@ def sync(
         with opening as bundle:
             secrets = authority.read(refs) if refs else ()
             settled = normalize({secret.key: secret.value for secret in secrets})
-            written = bundle.merge(settled.values) if bundle is not None else None
+            values = {key: value for key, value in settled.values.items() if key not in withheld}
+            own = {key: value for key, value in settled.values.items() if key in withheld}
+            written = bundle.merge(values) if bundle is not None else None
             hidden, notes = {*settled.values.values(), *(bundle.hidden if bundle is not None else ())}, _notes(bundle)
     finally:
         authority.close()
@@ -121,9 +127,14 @@ def sync(
         kept=tuple(shown(name) for name in written.kept) if written is not None else (),
         revoked=authority.revoked,
         bundle_sha256=written.sha256 if written is not None else None,
-        notes=(*settled.notes, *notes, *([] if authority.revoked is not False else [NOT_REVOKED])),
+        notes=(
+            *settled.notes,
+            *notes,
+            *(f"{key}: for a probe, HyOps does not get it" for key in own),
+            *([] if authority.revoked is not False else [NOT_REVOKED]),
+        ),
     )
-    return Synced(manifest, settled.values, tuple(sorted(hidden)))
+    return Synced(manifest, values, own, tuple(sorted(hidden)))
 
 
 def check_names(plan: SecretPlan, authority: SecretAuthority, required: Sequence[str]) -> dict[str, bool]:

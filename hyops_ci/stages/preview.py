@@ -106,12 +106,13 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None, lear
     with hyops_access(run) as access:
         with ThreadPoolExecutor(1) as beside:
             view = view_hyops(run, access, beside)
-            required = view.blueprint.required_env()
+            needed = view.blueprint.required_env()
+            required = (*needed, *run.plan.probe_secrets)
             names = (
                 known_names if known_names is not None else check_names(run.plan.secrets, authority_of(run, Purpose.CHECK, learn), required)
             )
             view.asked.result()
-        there = {name: PRESENT for name, found in names.items() if found}
+        there = {name: PRESENT for name, found in names.items() if found and name in needed}
         overlay = f"{run.context.job.run_id}-check"
         withheld = logins_of(run, view)
         with lent_overlay(access, overlay, to_yaml(without_logins(view.document, withheld))):

@@ -142,6 +142,17 @@ def test_the_next_run_sees_new_versions_and_keeps_the_rest(bao: OpenBao, bundle_
     }
 
 
+def test_what_is_withheld_is_read_and_never_gets_into_the_bundle(bao: OpenBao, bundle_path: Path, password: Password) -> None:
+    own = "POWERDNS_API_KEY"
+    synced = sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), KEYS, withheld=[own], clock=FakeClock())
+    assert read_values(bundle_path.read_bytes(), password) == dict(synced.values) == {k: v for k, v in VALUES.items() if k != own}
+    assert synced.withheld == {own: VALUES[own]}
+    assert VALUES[own] in synced.hidden
+    assert VALUES[own] not in repr(synced)
+    assert own in [secret.key for secret in synced.manifest.secrets]
+    assert own not in synced.manifest.changed
+
+
 def test_a_failure_leaves_every_byte_and_no_login(bao: OpenBao, bundle_path: Path, password: Password) -> None:
     sync(plan_for(bao), open_as(bao), open_bundle(bundle_path, password), ["POWERDNS_API_KEY"], clock=FakeClock())
     before = bundle_path.read_bytes()

@@ -9,6 +9,7 @@ from typing import Final
 
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.bootstrap import bootstrap_places, bootstrap_secrets
+from hyops_ci.config.probes import probe_secrets
 from hyops_ci.config.settings import addresses, data_home, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
@@ -143,12 +144,13 @@ def bootstrap_names(config: DispatchConfig) -> dict[str, list[str]]:
 
 
 def names_of(config: DispatchConfig, mount: str, service: str, repository: Path) -> dict[str, list[str]]:
-    """Return path below the mount -> names, of all secrets that the overlays of a service need, as far as these are there."""
+    """Return path below the mount -> names, of all secrets that the overlays and probes of a service need, as far as these are there."""
     found: dict[str, list[str]] = {}
     for path, _ in overlays_of(config, service):
         with suppress(DispatchError):  # an overlay that is missing or cannot be read is listed under what is to be filled in
             content = read_source(repository, path)
-            needed = read_blueprint(read_yaml(content, path), digest_bytes(content)).required_env()
+            steps = read_blueprint(read_yaml(content, path), digest_bytes(content)).required_env()
+            needed = (*steps, *probe_secrets(config, service))
             profiles = config.vault.profiles if config.vault is not None else ()
             for ref in refs_for(secret_map(config, mount, repository), env_of(service), profiles, needed, mount):
                 names = found.setdefault(ref.path.removeprefix(f"{mount}/"), [])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hyops_ci.config.settings import env_of, evidence_signer, host_key_path, probed_host, probes_of
+from hyops_ci.config.probes import probed_host, probes_of
+from hyops_ci.config.settings import env_of, evidence_signer, host_key_path
 from hyops_ci.contracts.child_names import SETTINGS, steers, takes
 from hyops_ci.contracts.routes import Route
 from hyops_ci.errors import Exit
@@ -105,6 +106,14 @@ def config_probe(case: PlanCase) -> GateOutcome:
             f"verification.{case.decision.service}: {', '.join(commands)}",
             "probes of kind tcp, dns, http or postgres",
             "replace it by a tcp, dns, http or postgres probe of the same service (docs/verification.md)",
+        )
+    if strangers := [f"{probe.kind} {probe.target}" for probe in probes if probe.login is not None and probe.kind != "postgres"]:
+        return GateFailure(
+            "only a postgres probe logs in",
+            f"verification.{case.decision.service}: {', '.join(strangers)}, with a login",
+            "login beside kind: postgres",
+            "make it a postgres probe, or take the login out",
+            "verification.md",
         )
     if nobody := [f"{probe.kind} {probe.target}" for probe in probes if probed_host(probe) is None]:
         return GateFailure(

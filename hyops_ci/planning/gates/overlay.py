@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from hyops_ci.config.probes import probe_secrets
 from hyops_ci.config.settings import overlay_path
 from hyops_ci.contracts.facts import SELECTORS, EffectiveBlueprint, canonical_ref
 from hyops_ci.errors import Exit
@@ -145,8 +146,9 @@ def restore_selector(case: PlanCase) -> GateOutcome:
 
 @plan_gate("secrets.mapped", "anti-drift 2.8, contracts 3", Exit.SECRETS, "Does the secret map cover what the steps need?")
 def secrets_mapped(case: PlanCase) -> GateOutcome:
-    """The union of `required_env` over all steps of the overlay; names only."""
-    needed = set(case.blueprint.required_env()) - set(case.config.host.env_pass)
+    """The union of `required_env` over all steps of the overlay, and what probes log in with; names only."""
+    probes = probe_secrets(case.config, case.decision.service)
+    needed = set(case.blueprint.required_env()) - set(case.config.host.env_pass) | set(probes)
     mapped = {ref.key for ref in case.secret_refs}
     if missing := sorted(needed - mapped):
         return GateFailure(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hyops_ci.address import host_of, is_this_host
-from hyops_ci.config.settings import addresses, data_home, lane_settings, probed_host, probes_of
+from hyops_ci.config.probes import probed_host, probes_of
+from hyops_ci.config.settings import addresses, data_home, lane_settings
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType

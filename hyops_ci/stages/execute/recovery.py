@@ -60,6 +60,8 @@ class Recovery:
         self.view, self.access = view, view.access
         self.claim, self.state, self.part = claim, state, part
         self.redactor = Redactor({})
+        self.probe_logins: dict[str, str] = {}
+        """Passwords of the plan's probes, by the names of their secrets."""
 
     def carry_out(self) -> None:
         """Recover: HyOps, with exactly the planned guards open, in a copy of the overlay that is gone afterwards."""
@@ -88,11 +90,14 @@ class Recovery:
 
         authority = authority_of(self.run, Purpose.EXECUTE, learn=learn)
         required = [ref.key for ref in plan.secrets.refs]
-        synced = sync(plan.secrets, authority, runtime_bundle(self.access), required, clock=context.clock)
-        brought = set(synced.values.values())
+        withheld = set(plan.probe_secrets) - set(self.view.blueprint.required_env())
+        synced = sync(plan.secrets, authority, runtime_bundle(self.access), required, withheld=withheld, clock=context.clock)
+        known = {**synced.values, **synced.withheld}
+        self.probe_logins = {name: known[name] for name in plan.probe_secrets}
+        brought = set(known.values())
         others = {f"bundle-{number}": value for number, value in enumerate(synced.hidden, 1) if value not in brought}
         hidden = {**synced.values, **others, **_logins(tokens), **job}
-        self._hide(hidden)
+        self._hide({**hidden, **synced.withheld})
         self.access.give(dict(synced.values), hidden, public_words(plan))
         if self.redactor.in_public:
             context.say(f"not hidden, since the plan says the same word: {', '.join(self.redactor.in_public)}")
@@ -100,7 +105,7 @@ class Recovery:
         count = len(synced.manifest.secrets)
         context.say(f"secrets: {count} of {len(required)} from {synced.manifest.origin}{_as(synced)}")
         self.part.enter(State.SECRETS_READY, names=[each.key for each in synced.manifest.secrets])
-        return synced.values.keys()
+        return known.keys()
 
     def _hide(self, secrets: Mapping[str, str]) -> None:
         """Let nothing of these values through any more, in place of those before."""
@@ -134,7 +139,7 @@ class Recovery:
         answer = self.access.preflight(self.context.job.run_id, command, {})
         self.part.result("hyops.preflight", rc=answer.rc, status=answer.status, steps={step.id: step.status for step in answer.steps})
         there = {*brought, *(name for name in self.plan.env_pass if name in self.context.environ)}
-        names = {name: name in there for name in self.view.blueprint.required_env()}
+        names = {name: name in there for name in (*self.view.blueprint.required_env(), *self.plan.probe_secrets)}
         case = with_ledger(CheckCase(self.plan, facts_of(self.run, self.view, names, answer)), self.run)
         now = report(case, run_gates("check", case), run_id=self.context.job.run_id, checked_at=self._now())
         if now.digest() != self.run.check.digest():
@@ -222,7 +227,7 @@ class Recovery:
         self.part.enter(State.VERIFYING)
         if self.plan.verification:
             self.context.say(f"HyOps says that it is done; asking {len(self.plan.verification)} probes whether the service is there")
-        verification = self.state.verification = run_probes(self.plan.verification, self.context.clock)
+        verification = self.state.verification = run_probes(self.plan.verification, self.context.clock, self.probe_logins)
         results = verification.results
         self.run.folder.write_json(
             "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]

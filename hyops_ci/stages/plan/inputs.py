@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.file import CONFIG_PATH
+from hyops_ci.config.probes import probe_secrets
 from hyops_ci.config.settings import action_for, env_of, env_settings, overlay_path, production_overlays
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
@@ -76,7 +77,7 @@ def sibling_sources(repository: Path, config: DispatchConfig, decision: Decision
 def secret_refs(
     repository: Path, config: DispatchConfig, intake: Intake, blueprint: EffectiveBlueprint
 ) -> tuple[tuple[SecretRef, ...], Source, bytes]:
-    """Return where the authority keeps each secret that the blueprint needs. Names only."""
+    """Return where the authority keeps each secret that the blueprint or a login of a probe needs. Names only."""
     vault = config.vault
     path = vault.secret_map if vault else None
     content = read_source(repository, path) if path else builtin_bytes()
@@ -84,7 +85,8 @@ def secret_refs(
     known = read_map(content, path) if path else builtin_map(mount)
     env = intake.decision.service.partition("/")[2]
     profiles = vault.profiles if vault else ("dr", "shared")
-    refs = refs_for(known, env, profiles, blueprint.required_env(), mount)
+    needed = (*blueprint.required_env(), *probe_secrets(config, intake.decision.service))
+    refs = refs_for(known, env, profiles, needed, mount)
     return refs, Source(role="secret_map", path=path or "builtin.csv", sha256=digest_bytes(content)), content
 
 

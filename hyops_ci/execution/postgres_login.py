@@ -1,0 +1,98 @@
+"""Whether a PostgreSQL takes writes, asked by a login that needs no privilege (docs/verification.md).
+
+Imported where a probe has a login: the driver takes a tenth of a second to load.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NoReturn
+
+from pg8000.exceptions import DatabaseError, Error
+from pg8000.native import Connection
+from scramp import ScramException
+
+from hyops_ci.contracts.config import ProbeLogin
+from hyops_ci.errors import shown
+
+QUESTION: Final = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+"""Anybody may ask it."""
+_OK, _SASL, _SASL_FINAL = 0, (10, 11, 12), 12
+"""PostgreSQL, Message Formats: AuthenticationOk, AuthenticationSASL to AuthenticationSASLFinal."""
+
+
+class Rejected(Exception):
+    """The database let nobody in, or takes no writes; the text says which."""
+
+
+def writable(connection: socket.socket, host: str, login: ProbeLogin, password: str, timeout: float) -> None:
+    """Ask over a fresh connection to `host`, which is used up. Raises Rejected, or OSError where the peer is silent or gone.
+
+    TLS is used where the database offers it. Its certificate is not compared with a CA: SCRAM shows that the peer knows what the password
+    is checked with, and is bound to the certificate that was shown. `timeout` seconds are for all of it.
+    """
+    with _at_most(connection, timeout):
+        try:
+            with _ByScram(login.user, host, login.database, password=password, sock=connection, application_name="dr-dispatch") as session:
+                [[recovering, read_only]] = session.run(QUESTION)
+        except DatabaseError as error:
+            raise Rejected(_answer(error)) from None
+        except ScramException:
+            raise Rejected(f"does not know the password of {login.user} itself: this may be another database") from None
+        except OSError:
+            raise
+        except (Error, ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise OSError("no answer, or not one of PostgreSQL's protocol") from None
+    if recovering:
+        raise Rejected("is in recovery: a standby, it takes no writes")
+    if read_only:
+        raise Rejected("takes no writes: transaction_read_only is on")
+
+
+class _ByScram(Connection):  # type: ignore[misc]  # the driver is untyped
+    """Logs in by SCRAM alone: a peer that asks for the password itself, for its MD5 or for nothing may be anybody."""
+
+    proven = False
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:  # noqa: N802 - the driver's name
+        kind = int.from_bytes(data[:4], "big")
+        if kind == _OK and not self.proven:
+            _refuse("lets this login in without a password")
+        if kind != _OK and kind not in _SASL:
+            _refuse("asks for the password in a way that gives it away")
+        super().handle_AUTHENTICATION_REQUEST(data, context)
+        self.proven = self.proven or kind == _SASL_FINAL
+
+
+def _refuse(what: str) -> NoReturn:
+    raise Rejected(f"{what}, and only scram-sha-256 is used (pg_hba.conf, password_encryption)")
+
+
+def _answer(error: DatabaseError) -> str:
+    """Return the database's own words: its code and message."""
+    said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return shown(f"PostgreSQL says {said.get('C', 'an error')}: {said.get('M', '')}")
+
+
+@contextmanager
+def _at_most(connection: socket.socket, timeout: float) -> Iterator[None]:
+    """End the connection after that many seconds: the driver waits for each byte anew."""
+    connection.settimeout(timeout)
+    handle = connection.dup()  # TLS takes the first one away
+    timer = threading.Timer(timeout, _end, (handle,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        handle.close()
+
+
+def _end(handle: socket.socket) -> None:
+    with suppress(OSError):  # it is over already
+        handle.shutdown(socket.SHUT_RDWR)
