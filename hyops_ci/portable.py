@@ -32,6 +32,15 @@ LOCK_FILE: Final = flags("O_RDWR", "O_CREAT", "O_CLOEXEC", "O_NONBLOCK", "O_NOFO
 _REFUSES_LINKS: Final = hasattr(os, "O_NOFOLLOW")
 
 
+def ca_store() -> str:
+    """Return the file of certificates that this system trusts, where an organisation adds its CA; empty where it has none."""
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    places = (Path(paths.openssl_cafile), Path(paths.openssl_capath) / "ca-certificates.crt")
+    return next((str(place) for place in places if place.is_file()), "")
+
+
 def open_plain(path: Path) -> int:
     """Return a descriptor for reading `path`, which must not be a link. Raises OSError."""
     if not _REFUSES_LINKS and path.is_symlink():

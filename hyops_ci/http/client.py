@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from hyops_ci.portable import ca_store
 
 if TYPE_CHECKING:
     import requests
@@ -171,11 +172,7 @@ def host_ca() -> str | bool:
 
     The environment is not asked: with SSL_CERT_FILE a job could choose the CAs that the host trusts.
     """
-    paths = ssl.get_default_verify_paths()
-    for place in (Path(paths.openssl_cafile), Path(paths.openssl_capath) / "ca-certificates.crt"):
-        if place.is_file():
-            return str(place)
-    return True
+    return ca_store() or True
 
 
 def proxies_of(environment: Mapping[str, str], url: str) -> dict[str, str]:

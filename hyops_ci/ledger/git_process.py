@@ -32,6 +32,7 @@ MAX_MEMORY: Final = 2 * 1024 * 1024 * 1024
 """Bytes of memory that one process of git may take: its threads' stacks count too. A large file takes none, it is streamed."""
 OLDEST: Final = (2, 31)
 """The first version of git that takes the token's header from the environment; one before it sends none, and is refused for that."""
+WANTED: Final = ".".join(map(str, OLDEST))
 _OPTIONS: Final = (
     "core.hooksPath=/dev/null",
     "gc.auto=0",
@@ -156,13 +157,29 @@ class Git:
 
     def refuse_old(self) -> None:
         """Raise Fault (exit 12) for a git that has not sent the token. Asked only where a remote says that there is none."""
-        words = self.run("version").text.split()
-        found = re.match(r"(\d+)\.(\d+)", words[2]) if len(words) > 2 else None
-        if found and (int(found[1]), int(found[2])) < OLDEST:
-            wanted = ".".join(map(str, OLDEST))
-            raise broken(
-                "git is too old to send the token", f"git {words[2]}", f"git {wanted} or newer", "install a newer git on this host"
-            )
+        version = _version(self.run("version").text)
+        if not sends_tokens(version):
+            raise broken("git is too old to send the token", f"git {version}", f"git {WANTED} or newer", "install a newer git on this host")
+
+
+def git_version() -> str:
+    """Return the version of this host's git; empty where it has none."""
+    try:
+        said = subprocess.run(["git", "version"], capture_output=True, check=False, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return _version(said.stdout.decode("utf-8", "replace"))
+
+
+def sends_tokens(version: str) -> bool:
+    """Return whether a git of this version sends a token. One that cannot be told does, or says itself what is wrong."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is None or (int(found[1]), int(found[2])) >= OLDEST
+
+
+def _version(said: str) -> str:
+    words = said.split()
+    return words[2] if len(words) > 2 else ""
 
 
 def first_line(text: str) -> str:

@@ -41,6 +41,7 @@ NEEDS: Final = (
     Need("probes", SeenFrom.REPOSITORY, ("config.probe", "probe.")),
     Need("runner", SeenFrom.RUNNER, ("runner.identity", "trust.runner", "host.disk", "host.clock")),
     Need("host", SeenFrom.RUNNER, ("runner.", "trust.", "host.key", "lock.host")),
+    Need("system", SeenFrom.RUNNER),
     Need("hyops", SeenFrom.RUNNER, ("hyops.",)),
     Need("secrets", SeenFrom.AUTHORITY, ("secrets.",)),
     Need("bundle", SeenFrom.RUNNER, ("secrets.password", "secrets.bundle")),

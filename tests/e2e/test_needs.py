@@ -180,7 +180,7 @@ def test_a_laptop_says_what_it_cannot_see(incident: Incident, tmp_path: Path) ->
     incident.configure(elsewhere)
     told = doctor(SERVICE, "failover", incident.site.repository, incident.site.world())
     unseen = {line.topic for line in told.lines if line.text.startswith("not looked at: this is no runner's host")}
-    assert unseen == {"restore", "runner", "host", "hyops", "secrets", "bundle", "states"}
+    assert unseen == {"restore", "runner", "host", "system", "hyops", "secrets", "bundle", "states"}
     assert told.exit_code == 0
     assert "Not looked at from here: restore, runner, host, hyops, secrets, bundle, states" in told.verdict()
 

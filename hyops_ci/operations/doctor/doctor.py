@@ -26,6 +26,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
 from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, probe_line, runner_lines
+from hyops_ci.operations.doctor.surroundings import surroundings
 from hyops_ci.operations.prepare.environment import prepared_state
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, GateResults, PlanCase, run_gates
@@ -152,6 +153,8 @@ def _checked(report: Diagnosis, plan: Plan, run: RunDir, world: RunContext) -> N
             SeenFrom.AUTHORITY,
         )
         return
+    for finding in surroundings(world.environ, plan):
+        report.add("ok" if finding.good else "warn", "system", finding.text)
     planned = report.ask("host", lambda: planned_run(plan, run, world))
     if planned is None:
         report.add_ok("overlay", "0 CHANGE_ME inputs, guards closed; not compared with this host")

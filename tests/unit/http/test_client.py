@@ -16,7 +16,6 @@ from typing import Self
 import pytest
 import trustme
 
-from hyops_ci.http import client
 from hyops_ci.http.client import HttpClient, Limits, Reply, host_ca, proxies_of
 
 LIMITS = Limits(seconds=0.6, connect=0.6, max_bytes=1000)
@@ -283,7 +282,7 @@ def test_the_environment_names_no_certificates_of_the_host(tmp_path: Path, monke
 
 def test_a_hosts_own_certificates_come_before_those_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = SimpleNamespace(openssl_cafile=str(tmp_path / "cert.pem"), openssl_capath=str(tmp_path / "certs"))
-    monkeypatch.setattr(client.ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr("ssl.get_default_verify_paths", lambda: paths)
     assert host_ca() is True
     (tmp_path / "certs").mkdir()
     (tmp_path / "certs" / "ca-certificates.crt").write_text("debian")
