@@ -5,7 +5,6 @@ from __future__ import annotations
 from hyops_ci.config.settings import env_of, env_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.plan import SecretPlan
-from hyops_ci.contracts.runner_machine import ProxmoxMachine
 
 
 def bootstrap_secrets(config: DispatchConfig) -> SecretPlan | None:
@@ -19,8 +18,8 @@ def bootstrap_secrets(config: DispatchConfig) -> SecretPlan | None:
 def bootstrap_places(config: DispatchConfig, lane: str = "") -> tuple[str, ...]:
     """Return the places that it reads: the App's key, and the provider's token where the lane's provider has one. No lane: any lane's."""
     machines = [each.machine for name, each in config.lanes.items() if lane in ("", name)]
-    tokens = [machine.token for machine in machines if isinstance(machine, ProxmoxMachine)]
-    return (*([config.registration.key] if config.registration else []), *dict.fromkeys(tokens))
+    own = [place for machine in machines if machine is not None for place in machine.secrets]
+    return (*([config.registration.key] if config.registration else []), *dict.fromkeys(own))
 
 
 def bootstrap_class(config: DispatchConfig, lane: str) -> EnvClass:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from hyops_ci.config.settings import LaneSettings
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.runner_machine import Machine, ProxmoxMachine
-
-HOSTED: Final = ("ubuntu-latest",)
-"""Labels of a machine of GitHub's."""
+from hyops_ci.contracts.runner_machine import HOSTED as HOSTED
+from hyops_ci.contracts.runner_machine import Machine
 
 
 def machine_of(config: DispatchConfig, lane: str) -> Machine | None:
@@ -24,4 +20,4 @@ def machine_name(lane: LaneSettings) -> str:
 
 def bootstrap_labels(machine: Machine) -> tuple[str, ...]:
     """Return the labels of the job that makes a runner: on-prem one inside the management network, for a cloud GitHub's own."""
-    return machine.management_runner if isinstance(machine, ProxmoxMachine) else HOSTED
+    return machine.made_on

@@ -6,12 +6,16 @@ config allows the reason. Names of places only; no secret, no key, no address of
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from hyops_ci.contracts.base import BYTE, HOST, PORT, WHOLE, Duration, HostPath, Label, Model, Short, Text, Utc
+from hyops_ci.contracts.lanes import ON_PREM_LANES
 
+HOSTED: Final = ("ubuntu-latest",)
+"""Labels of a machine of GitHub's."""
 HttpsUrl = Annotated[
     str, Text(rf"^https://{HOST}(:{PORT})?(/[A-Za-z0-9._~-]+)*$", at_most=300, patternErrorMessage="https://<host>[:<port>]/<path>")
 ]
@@ -92,6 +96,28 @@ class Installation(Model):
     """How long its agent may take until GitHub shows it online."""
 
 
+class LaneMachine(Model):
+    """What everybody but its provider asks of a machine: with it, a further provider is one more model here and one more package."""
+
+    stands: ClassVar[tuple[str, ...]]
+    """Lanes that a machine of this provider may be of."""
+
+    @property
+    def made_on(self) -> tuple[str, ...]:
+        """Labels of the job that makes it: a machine of GitHub's, where the provider is reached from everywhere."""
+        return HOSTED
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Places of what the authority keeps for its provider, `<path>#<field>`."""
+        return ()
+
+    @property
+    def host(self) -> str:
+        """Its address, where the config gives it one."""
+        return ""
+
+
 class GcpNat(Model):
     """Cloud NAT through which the machine reaches GitHub. Checked, and made only when told."""
 
@@ -103,9 +129,10 @@ class GcpNat(Model):
     """Whether router and NAT are made where they are missing."""
 
 
-class GcpMachine(Model):
+class GcpMachine(LaneMachine):
     """A Compute Engine machine without an external address."""
 
+    stands = ("gcp",)
     provider: Literal["gcp"]
     """Google Cloud."""
     project: Literal["host", "control", "workload"] = "host"
@@ -140,9 +167,10 @@ class GcpMachine(Model):
     """What is put on it."""
 
 
-class ProxmoxMachine(Model):
+class ProxmoxMachine(LaneMachine):
     """A virtual machine on Proxmox VE, cloned from a template."""
 
+    stands = ON_PREM_LANES
     provider: Literal["proxmox"]
     """Proxmox VE."""
     api: HttpsUrl
@@ -179,6 +207,21 @@ class ProxmoxMachine(Model):
     """Instead of the direct way on the management network, for a while."""
     installation: Installation = Installation()
     """What is put on it."""
+
+    @property
+    @override
+    def made_on(self) -> tuple[str, ...]:
+        return self.management_runner
+
+    @property
+    @override
+    def secrets(self) -> tuple[str, ...]:
+        return (self.token,)
+
+    @property
+    @override
+    def host(self) -> str:
+        return self.address.partition("/")[0]
 
 
 class Registration(Model):

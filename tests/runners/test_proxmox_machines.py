@@ -181,6 +181,19 @@ def test_a_start_that_high_availability_takes_over_is_waited_for() -> None:
         assert world.clock.seconds >= 20
 
 
+def test_a_clone_under_way_that_the_token_does_not_see_yet_has_a_console_and_no_keys() -> None:
+    """Up to its end it is in no pool, so that its configuration is nobody's whose rights come by the pool."""
+    with proxmox_world() as world:
+        world.cause(Trouble.NEVER)
+        with pytest.raises(Fault):
+            world.connect().provider.create(ORDER)
+        provider = world.connect().provider
+        found = provider.describe(NAME)
+        assert (found.state, found.place) == (MachineState.STARTING, NODE)
+        assert provider.host_keys(found) == ()
+        assert isinstance(provider.console(found), str)
+
+
 # -------------------------------------------------------------------------------------------------- guest agent
 
 

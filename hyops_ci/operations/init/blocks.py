@@ -14,7 +14,7 @@ from hyops_ci.config.settings import addresses, data_home, env_of, env_settings,
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import SecretPlan
-from hyops_ci.contracts.runner_machine import ProxmoxMachine
+from hyops_ci.contracts.runner_machine import HOSTED
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
@@ -28,8 +28,8 @@ from hyops_ci.stages.plan.inputs import read_source
 from hyops_ci.text import shell
 
 VAULT_PAGE: Final = "docs/vault-role.md"
-MACHINES_OF: Final = {True: "self-hosted", False: "github-hosted"}
-"""Whether a runner is made on-prem -> where its job runs, in GitHub's words."""
+MACHINES_OF: Final = {True: "github-hosted", False: "self-hosted"}
+"""Whether a runner is made from a machine of GitHub's -> where its job runs, in GitHub's words."""
 
 
 def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository: Path) -> tuple[tuple[str, str], ...]:
@@ -121,7 +121,7 @@ def bootstrap_block(config: DispatchConfig, adopter: Adopter) -> str:
     plan, machines = bootstrap_secrets(config), [lane.machine for lane in config.lanes.values() if lane.machine is not None]
     if plan is None:
         return ""
-    where = [MACHINES_OF[isinstance(machine, ProxmoxMachine)] for machine in machines]
+    where = [MACHINES_OF[machine.made_on == HOSTED] for machine in machines]
     caller, paths = caller_workflow(adopter), [place.partition("#")[0] for place in bootstrap_places(config)]
     return policy(plan.role, plan.mount, list(dict.fromkeys(paths)), values=True) + role(
         plan.role,

@@ -6,17 +6,13 @@ Only for a run that may make it: a recovery on a runner that is there does not f
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
-from typing import Final
 
 from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.base import moment
-from hyops_ci.contracts.lanes import GITHUB_LABELS, ON_PREM_LANES
+from hyops_ci.contracts.lanes import GITHUB_LABELS
 from hyops_ci.contracts.runner_machine import Machine, ProxmoxMachine
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
-
-LANES_OF: Final = {"gcp": ("gcp",), "proxmox": ON_PREM_LANES}
-"""Where each provider's machines are."""
 
 
 def _wanted(case: PlanCase) -> Machine | None:
@@ -32,12 +28,12 @@ def _on_proxmox(case: PlanCase) -> ProxmoxMachine | None:
 def machine_lane(case: PlanCase) -> GateOutcome:
     """A provider's machine stands in one kind of lane: that of a cloud in its own, that of Proxmox VE on-prem."""
     machine = _wanted(case)
-    if machine is None or case.lane.name in LANES_OF[machine.provider]:
+    if machine is None or case.lane.name in machine.stands:
         return machine.provider if machine else ""
     return GateFailure(
         "the provider is not that of the lane",
         f"lanes.{case.lane.name}.machine: provider {machine.provider}",
-        f"{machine.provider} in lane {' or '.join(LANES_OF[machine.provider])}",
+        f"{machine.provider} in lane {' or '.join(machine.stands)}",
         f"correct lanes.{case.lane.name}.machine.provider",
         "runners.md",
     )
@@ -58,8 +54,7 @@ def machine_bastion(case: PlanCase) -> GateOutcome:
             f"remove lanes.{case.lane.name}.machine.bastion; or give it a new until and reason in a pull request",
             "runners.md",
         )
-    own = machine.address.partition("/")[0] if isinstance(machine, ProxmoxMachine) else ""
-    if bastion.host.partition(":")[0] == own:
+    if machine and machine.host and bastion.host.partition(":")[0] == machine.host:
         return GateFailure(
             "the bastion is the machine itself",
             bastion.host,

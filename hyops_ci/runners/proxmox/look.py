@@ -123,7 +123,7 @@ class Place:
             return Seen(Machine(name, MachineState.ABSENT))
         machine = Machine(name, MachineState.STARTING, str(vmid), words="being cloned")
         if clone := self.clone_under_way(vmid, guests):
-            return Seen(machine, clone=clone)
+            return Seen(replace(machine, place=clone.node), clone=clone)
         return _unclear(
             replace(machine, state=MachineState.AMBIGUOUS), f"id {vmid} is taken by a guest that the token may not see", fleeting=True
         )

@@ -83,13 +83,16 @@ class ProxmoxProvider:
         found = self._mine(machine)
         with faults.named(found.resource):
             logs = [tasks.log(self.place.api, each) for each in tasks.latest(self.place.api, found.place, int(found.id))]
-            with suppress(AgentSilentError):
-                logs.append(self.place.api.scrub(self._guest(found).read(BOOT_LOG) or ""))
+            if found.state is MachineState.RUNNING:
+                with suppress(AgentSilentError):
+                    logs.append(self.place.api.scrub(self._guest(found).read(BOOT_LOG) or ""))
         return "\n".join(filter(None, logs))[-CONSOLE:]
 
     def host_keys(self, machine: Machine) -> tuple[str, ...]:
         """Return what the guest agent reads. Raises Fault where it shows another address than the machine is set to."""
         found = self._mine(machine)
+        if found.state is not MachineState.RUNNING:
+            return ()
         with faults.named(found.resource):
             try:
                 keys = self._guest(found).host_keys()
