@@ -242,8 +242,9 @@ def _name_hook(order: HostOrder, agent: Path, done: PreparedHost) -> None:
     path = agent / ".env"
     old = files.read(path, MAX_TRUST).decode("utf-8", "replace").splitlines() if path.exists() else []
     lines = [*(line for line in old if not line.startswith(f"{JOB_HOOK}=")), done.environment_line]
-    if not order.only_say:
-        os.chown(agent, 0, order.gid)
+    facts = agent.stat()
+    if not order.only_say and (facts.st_uid, facts.st_gid, facts.st_mode & 0o7777) != (ROOT, order.gid, 0o1775):
+        os.chown(agent, ROOT, order.gid)
         agent.chmod(0o1775)
     _write(order, path, "".join(f"{line}\n" for line in lines).encode(), 0o644, done)
 

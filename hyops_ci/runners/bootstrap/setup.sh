@@ -223,14 +223,19 @@ install_hyops() {
   compare "$name.tar" "$hyops_tar_sha256"
   tar -xf "$here/$name.tar" -C "$here" --no-same-owner
   source=$here/$name
-  python3 -I -m venv "$here/pip"
+  # pip as Python brings it for new environments, out of its wheel.
+  local pip
+  pip=$(python3 -I -c '
+import ensurepip, pathlib, sysconfig
+places = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+print([wheel / "pip" for place in places if place for wheel in pathlib.Path(place).glob("pip-*.whl")][0])')
   local flags=(--require-hashes --only-binary :all: --no-deps --disable-pip-version-check --no-cache-dir --quiet)
   if [ -n "$wheelhouse" ]; then flags+=(--no-index --find-links "$wheelhouse"); fi
-  "$here/pip/bin/python" -I -m pip install "${flags[@]}" -r "$here/release/requirements/hyops.txt" --target "$source/vendor/python" >&2 ||
+  HOME=/nonexistent python3 -I "$pip" install "${flags[@]}" -r "$here/release/requirements/hyops.txt" --target "$source/vendor/python" >&2 ||
     refuse "pip could not get what HyOps imports" "the wheels of requirements/hyops.txt, by their hashes" "the machine's way to a package index; or installation.wheelhouse"
   mkdir -p "$here/home"
   HOME=$here/home HYOPS_INSTALL_NO_DEPS=true bash "$source/install.sh" --prefix "$CORE" --no-wrapper --no-system-link --no-setup-all --force >&2
-  rm -rf "$here/home" "$here/pip" "$source" "$here/$name.tar" "$here/$name.tar.gz"
+  rm -rf "$here/home" "$source" "$here/$name.tar" "$here/$name.tar.gz"
   chown -R root:root /opt/hybridops
   chmod -R go-w /opt/hybridops
   chmod 755 /opt/hybridops
@@ -352,7 +357,7 @@ started() { # unit, 1 where nothing of it changed
 }
 
 # Without a registration the unit is there and does not start. A job that ends its service's process ends no recovery: HyOps goes on
-# to its end under its own supervisor, hence KillMode.
+# to its end under its own supervisor, hence KillMode; run.sh hands the signal on to the agent only where RUNNER_MANUALLY_TRAP_SIG is set.
 write_unit() {
   begin unit
   put $UNITS/$UNIT 0644 <<RULES
@@ -369,6 +374,7 @@ User=$RUNNER
 Group=$RUNNER
 WorkingDirectory=$AGENT
 Environment=ACTIONS_RUNNER_HOOK_JOB_STARTED=$PROGRAMS/job-started.sh
+Environment=RUNNER_MANUALLY_TRAP_SIG=1
 ExecStart=$AGENT/run.sh
 Restart=always
 RestartSec=5

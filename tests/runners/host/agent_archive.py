@@ -22,11 +22,17 @@ echo "$PATH" >.path
 exec ./bin/Runner.Listener configure "$@"
 """
 _RUN: Final = """#!/bin/bash
+# As the real one: a signal reaches the listener only where it is asked for.
 cd "$(dirname "$0")" || exit 1
-trap 'kill -INT $pid' TERM INT
+if [ -z "$RUNNER_MANUALLY_TRAP_SIG" ]; then
+  ./bin/Runner.Listener run "$@"
+  exit
+fi
+set -m
+trap 'kill -INT -$pid' TERM INT
 ./bin/Runner.Listener run "$@" &
 pid=$!
-wait $pid
+wait -f $pid
 """
 _SVC: Final = "#!/bin/bash\necho 'this host has its own unit' >&2\nexit 1\n"
 

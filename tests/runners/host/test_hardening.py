@@ -1,0 +1,180 @@
+"""A machine that the bootstrap made, from inside: what a job can do there as the agent's user. And from outside: who reaches what.
+
+Each attack has its positive twin: root, or HyOps' user, does the same and succeeds, so that what is refused is there to be had.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.runners.host.booted import METADATA, RUNNER, TARGET
+from tests.runners.host.fixture import booted_host, new_site
+from tests.runners.host.site import LABEL, NAME, Site
+from tests.security.test_runner_host import BRANCH, TRUE_JOB
+
+__all__ = ["booted_host", "new_site"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+BUNDLE, PASSWORD = "/srv/hyops/envs/lab/vault/bootstrap.vault.env", "/etc/hyops/vault-password"
+SECRET = "c4n4ry-of-the-recovery"
+_THERE = f"""
+install -d -o hyops -g hyops -m 700 /srv/hyops/envs/lab /srv/hyops/envs/lab/vault /home/hyops/.ssh
+install -d /etc/hyops /srv/metadata/computeMetadata
+for file in {BUNDLE} {PASSWORD} /home/hyops/.ssh/id_ed25519; do echo {SECRET} >$file; chown hyops: $file; chmod 600 $file; done
+echo {SECRET} >/srv/metadata/computeMetadata/token
+echo {SECRET} >/tmp/hyops-left-this; chmod 644 /tmp/hyops-left-this
+systemd-run --quiet --unit=metadata python3 -m http.server 80 --bind {METADATA} --directory /srv/metadata
+systemd-run --quiet --unit=names python3 -m http.server 53 --bind {METADATA} --directory /srv/metadata
+systemd-run --quiet --unit=other python3 -m http.server 8080 --bind 0.0.0.0 --directory /srv/metadata
+systemd-run --quiet --unit=recovery --uid=hyops --setenv=STEP_SECRET={SECRET} sleep 600
+for port in 80 53; do
+  for n in $(seq 100); do curl -s http://{METADATA}:$port/ >/dev/null && break; sleep 0.1; done
+done
+"""
+_ENVIRONMENT = "/opt/dr-dispatch/*/lib/python3.*/site-packages/click/core.py"
+_MEMORY = """
+import sys
+maps = open(f"/proc/{sys.argv[1]}/maps").read().splitlines()
+begin, end = (int(each, 16) for each in next(line for line in maps if "[stack]" in line).split()[0].split("-"))
+memory = open(f"/proc/{sys.argv[1]}/mem", "rb")
+memory.seek(begin)
+print(memory.read(end - begin))
+"""
+READS = {
+    "bundle": f"cat {BUNDLE}",
+    "password": f"cat {PASSWORD}",
+    "HyOps' SSH key": "cat /home/hyops/.ssh/id_ed25519",
+    "metadata": f"curl -sS -m 5 http://{METADATA}/computeMetadata/token",
+    "the same without curl": (
+        f"python3 -c 'import urllib.request as u; print(u.urlopen(\"http://{METADATA}/computeMetadata/token\", timeout=5).read())'"
+    ),
+    "environment of HyOps": "cat /proc/$(pgrep -u hyops sleep)/environ | tr '\\0' '\\n'",
+    "memory of HyOps": f"python3 -I -c '{_MEMORY}' $(pgrep -u hyops sleep)",
+    "/tmp of the machine": "cat /tmp/hyops-left-this",
+}
+"""What would show the secret."""
+OTHERS = {
+    "host key of SSH": "cat /etc/ssh/ssh_host_ed25519_key",
+    "keys that may log in": "cat /home/ops/.ssh/authorized_keys",
+    "root by sudo": "sudo -n id",
+    "HyOps' user by sudo": f"sudo -n -u hyops cat {PASSWORD}",
+    "the one program with an argument": "sudo -n -u hyops /opt/dr-dispatch/as-hyops x",
+    "another user by su": "su hyops -c id </dev/null",
+    "trust, written": "echo '{}' >/etc/dr-dispatch/trust.json",
+    "trust, exchanged": "mv /etc/dr-dispatch /etc/x",
+    "hook, written": "echo 'exit 0' >/opt/dr-dispatch/job-started.sh",
+    "hook, exchanged": "rm -f /opt/dr-dispatch/job-started.sh && touch /opt/dr-dispatch/job-started.sh",
+    "the agent's settings, written": "echo ACTIONS_RUNNER_HOOK_JOB_STARTED= >>/opt/actions-runner/.env",
+    "the agent's settings, exchanged": "mv /opt/actions-runner/.env /opt/actions-runner/x",
+    "the agent's settings, removed": "rm -f /opt/actions-runner/.env",
+    "the agent's folder": "mv /opt/actions-runner /opt/x",
+    "environment of the release": f"for each in {_ENVIRONMENT}; do echo 'print(1)' >>$each; done",
+    "another environment": "mkdir /opt/dr-dispatch/000000000000000000000000",
+    "HyOps' side": "for each in /opt/dr-dispatch/hyops-access/*/start; do echo id >>$each; done",
+    "HyOps": "echo id >>/opt/hybridops/core/venv/bin/hyops",
+    "the rule": "echo 'gha-runner ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/x",
+    "the unit": "echo >>/etc/systemd/system/actions.runner.dr-dispatch.service",
+    "the wall, stopped": "systemctl stop dr-dispatch-metadata.service",
+    "the wall, flushed": "/usr/sbin/nft flush ruleset",
+    "the wall's file": "echo >>/etc/dr-dispatch/metadata.nft",
+    "journals, written": "touch /var/lib/dr-dispatch/x",
+    "HyOps, ended": "kill -KILL $(pgrep -u hyops sleep)",
+    "the registration": "echo >>/etc/dr-dispatch/registration",
+}
+
+
+class Attacked:
+    """What one job found out."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        site.host.run(_THERE)
+        left = [{"run": f"echo {SECRET} >$RUNNER_TEMP/left; umask 077; env >$RUNNER_TEMP/env"}]
+        assert site.service.run({"variables": TRUE_JOB, "steps": left}, LABEL)["rc"] == 0
+        tries = READS | OTHERS | {"what the last job left": "cat $RUNNER_TEMP/left /opt/actions-runner/_work/_temp/left"}
+        tries["names"] = f"curl -sS -m 5 -o /dev/null http://{METADATA}:53/ && echo names answer"
+        steps = [self.attempt(name, text) for name, text in tries.items()] + [{"if": "always()", "run": "env"}]
+        self.end = site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL, within=120)
+        self.lines = self.end["log"].splitlines()
+
+    @staticmethod
+    def attempt(name: str, text: str) -> dict[str, str]:
+        """A step that says how an attempt ended, and goes on."""
+        shown = f"echo {json.dumps(name)} $rc $(tail -c 200 said | tr '\\n' ' ')"
+        return {"if": "always()", "run": f"(set -o pipefail; {text}) >said 2>&1 && rc=0 || rc=$?; {shown}"}
+
+    def said(self, name: str) -> str:
+        [line] = [line for line in self.lines if line.startswith(f"{name} ")] or [f"{name} 0 it was not tried"]
+        return line.removeprefix(f"{name} ")
+
+
+@pytest.fixture(scope="module")
+def attacked(new_site: Site) -> Attacked:
+    new_site.set_up()
+    new_site.service.online(NAME)
+    return Attacked(new_site)
+
+
+@pytest.mark.parametrize("name", [*READS, *OTHERS, "what the last job left"])
+def test_a_job_is_refused(name: str, attacked: Attacked) -> None:
+    code, _, said = attacked.said(name).partition(" ")
+    assert code != "0", said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("name", READS)
+def test_it_was_there_to_be_had(name: str, attacked: Attacked) -> None:
+    assert SECRET in attacked.site.host.run(READS[name])
+
+
+def test_the_metadata_address_answers_hyops_and_names_are_resolved(attacked: Attacked) -> None:
+    for user in ("hyops", "root"):
+        assert SECRET in attacked.site.host.run(READS["metadata"], user=user)
+    assert "refused" in attacked.said("the same without curl").lower()
+    assert attacked.said("names") == "0 names answer"
+    assert SECRET not in attacked.site.host.run(READS["metadata"], check=False, user="ops"), "closed to everybody else, too"
+
+
+def test_nothing_secret_is_in_a_jobs_environment(attacked: Attacked) -> None:
+    [token] = attacked.site.minted
+    assert token not in attacked.end["log"] + attacked.end["said"]
+    assert "ACTIONS_RUNNER_INPUT" not in attacked.end["log"]
+    assert "ACTIONS_RUNNER_HOOK_JOB_STARTED=/opt/dr-dispatch/job-started.sh" in attacked.lines
+
+
+def test_nothing_was_changed_by_the_attacks(attacked: Attacked) -> None:
+    assert not attacked.site.set_up().changed
+    assert attacked.site.host.run("pgrep -u hyops sleep") != ""
+
+
+def test_a_workflow_of_a_branch_is_ended_before_its_first_step(attacked: Attacked) -> None:
+    stranger = TRUE_JOB | BRANCH | {"GITHUB_REF_PROTECTED": "false"}
+    steps = [{"run": "echo first"}, {"if": "always()", "run": f"echo always; cat {BUNDLE}"}]
+    end = attacked.site.service.run({"variables": stranger, "steps": steps}, LABEL)
+    assert end["rc"] == -signal.SIGKILL
+    assert "always" not in end["log"]
+    assert end["said"].startswith("REFUSED host.caller (exit 7): this host does not accept this job: GITHUB_REF is refs/heads/let-me-in")
+    assert attacked.site.service.run({"variables": TRUE_JOB, "steps": [{"run": "echo next"}]}, LABEL)["log"] == "next\n"
+
+
+def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> None:
+    """The target is where the runner is, and out of CI's reach."""
+    host = attacked.site.host
+    ci, _, target = host.networks
+    listener = host.spawn(target, "python3", "-m", "http.server", "8022", "--bind", TARGET)
+    try:
+        host.run(f"for n in $(seq 100); do (: </dev/tcp/{TARGET}/8022) 2>/dev/null && exit; sleep 0.1; done; exit 1")
+        with host.socket_from(ci, RUNNER, 22, 5) as there:
+            assert there.recv(8) == b"SSH-2.0-"
+        for address, port in ((RUNNER, 8080), (TARGET, 8022), (TARGET, 22), (METADATA, 80)):
+            with pytest.raises(OSError, match=r"(?i)timed out|unreachable|refused"), host.socket_from(ci, address, port, 1.5):
+                pass
+        steps = [{"run": f": </dev/tcp/{TARGET}/8022; echo reached"}]
+        reached = attacked.site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL)
+        assert reached["log"] == "reached\n", reached
+    finally:
+        listener.kill()
+        listener.wait()
+        listener.stdout.close()  # type: ignore[union-attr]
