@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.runners import proxmox
 from hyops_ci.runners.ports import Adapters, MachineState
 from tests.runners.proxmox_fake.server import SECRET, TOKEN, Answer, certificate
 from tests.runners.proxmox_fake.world import ProxmoxWorld, machine, proxmox_world
-from tests.runners.world import NAME, ORDER, OWNER
+from tests.runners.world import KEY, NAME, ORDER, OWNER
+from tests.support.examples import examples
 
 
 def connected(world: ProxmoxWorld, token: str = TOKEN, **changes: object) -> Adapters:
@@ -154,3 +157,61 @@ def test_what_is_no_answer_of_the_api_is_never_taken_for_one(body: bytes) -> Non
         assert world.fake.requests == 1
     assert told.gate == "runner.provider"
     assert "cannot be read" in told.reason
+
+
+WORDS = st.sampled_from(
+    ["qemu", "running", "stopped", "pve1", "UPID:pve1:0003D5E2:01A2B3C4:673F0A11:qmclone:9000:dr@pve!bootstrap:", "OK", ""]
+)
+FIELDS = st.sampled_from(
+    [
+        "vmid",
+        "node",
+        "type",
+        "name",
+        "template",
+        "status",
+        "exitstatus",
+        "digest",
+        "upid",
+        "t",
+        "iface",
+        "active",
+        "content",
+        "result",
+        "lock",
+        "description",
+    ]
+)
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 10**10) | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=examples(60))
+@given(
+    at=st.integers(0, 16),
+    data=DATA,
+    status=st.sampled_from([200, 200, 400, 403, 500, 595]),
+    act=st.sampled_from(["create", "delete", "admit", "console"]),
+)
+def test_one_answer_of_any_kind_ends_in_a_machine_or_in_words(at: int, data: object, status: int, act: str) -> None:
+    """Whatever one answer is, in whatever step: what was meant happens, or a Refusal or Fault names the machine; nothing is made twice."""
+    with proxmox_world() as world:
+        if act != "create":
+            world.put(NAME, OWNER)
+        provider = connected(world).provider
+        found = provider.describe(NAME)
+        first = world.fake.requests
+        world.fake.override = lambda method, path: (
+            (status, "words", json.dumps({"data": data}).encode()) if world.fake.requests - first == at + 1 else None
+        )
+        arguments = {"create": (ORDER,), "admit": (found, "opsadmin", KEY)}.get(act, (found,))
+        refused: list[DispatchError] = []
+        try:
+            getattr(provider, act)(*arguments)
+        except (Fault, Refusal) as error:
+            refused.append(error)
+        assert not [error for error in refused if NAME not in error.found]
+        assert len(world.machines()) <= 1

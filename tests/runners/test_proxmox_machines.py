@@ -194,6 +194,18 @@ def test_a_clone_under_way_that_the_token_does_not_see_yet_has_a_console_and_no_
         assert isinstance(provider.console(found), str)
 
 
+def test_a_machine_that_somebody_protected_is_not_deleted_and_named() -> None:
+    with proxmox_world() as world:
+        world.put(NAME, OWNER, MachineState.STOPPED)
+        world.fake.override = lambda method, path: (
+            failure(500, "can't remove VM 130 - protection mode enabled") if method == "DELETE" else None
+        )
+        provider = world.connect().provider
+        with pytest.raises(Fault, match=r"runner\.halfway") as caught:
+            provider.delete(provider.describe(NAME))
+    assert "protection mode" in caught.value.found
+
+
 # -------------------------------------------------------------------------------------------------- guest agent
 
 

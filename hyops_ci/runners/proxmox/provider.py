@@ -127,8 +127,10 @@ class ProxmoxProvider:
             try:
                 self._remove(seen, patience)
             except ApiError as error:
+                if error.readable and not error.denied and not error.passing:
+                    raise troubles.not_gone(replace(found, words=error.words), patience.waited) from None
                 if not error.passing or not patience.pause(POLL):
-                    raise faults.in_words(error, found.resource, ordered=True) from None
+                    raise faults.in_words(error, found.resource) from None
 
     def owned(self) -> Sequence[Machine]:
         """Return what this token sees and this owner's marks are on."""
