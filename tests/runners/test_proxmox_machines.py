@@ -206,6 +206,24 @@ def test_a_machine_that_somebody_protected_is_not_deleted_and_named() -> None:
     assert "protection mode" in caught.value.found
 
 
+def test_a_start_that_nothing_comes_of_is_named_with_what_its_task_said() -> None:
+    with proxmox_world() as world:
+        world.put(NAME, OWNER, MachineState.STOPPED)
+
+        def asked(method: str, path: str) -> Answer | None:
+            if path.endswith("/status/start"):
+                task = world.cluster.begin(NODE, "qmstart", "130", 0, lambda: "OK")
+                task.log.append("node is overloaded")
+                return 200, "OK", f'{{"data": "{task.upid}"}}'.encode()
+            return None
+
+        world.fake.override = asked
+        provider = world.connect().provider
+        with pytest.raises(Fault, match=r"runner\.halfway") as caught:
+            provider.start(provider.describe(NAME))
+    assert "overloaded" in caught.value.found
+
+
 # -------------------------------------------------------------------------------------------------- guest agent
 
 

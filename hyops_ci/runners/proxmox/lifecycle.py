@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,7 +59,7 @@ class Climb:
                 if not error.passing or self.failures[where] > TROUBLES or not self.patience.pause(PAUSE):
                     raise faults.in_words(error, resource, ordered=True) from None
             if not self.patience.left:
-                raise troubles.not_up(machine, "", self.patience.waited)
+                raise troubles.not_up(machine, self._logs(machine), self.patience.waited)
 
     def _step(self, seen: Seen, vmid: int) -> None:
         machine = seen.machine
@@ -125,4 +126,10 @@ class Climb:
         patience = Deadline(self.clock, min(self.patience.left, seconds(self.place.settings.installation.boot_timeout)))
         while not answers.status(self.place.api.get(*path))[0]:
             if not patience.pause(PAUSE):
-                raise troubles.not_up(machine, "", patience.waited)
+                raise troubles.not_up(machine, self._logs(machine), patience.waited)
+
+    def _logs(self, machine: Machine) -> str:
+        """What its tasks said; nothing where that is not to be had."""
+        with suppress(ApiError):
+            return tasks.logs(self.place.api, machine.place, int(machine.id)) if machine.place and machine.id else ""
+        return ""

@@ -82,11 +82,11 @@ class ProxmoxProvider:
         """Return the logs of its last tasks, then what cloud-init wrote: a serial console is only to be had as a terminal."""
         found = self._mine(machine)
         with faults.named(found.resource):
-            logs = [tasks.log(self.place.api, each) for each in tasks.latest(self.place.api, found.place, int(found.id))]
+            said = [tasks.logs(self.place.api, found.place, int(found.id))]
             if found.state is MachineState.RUNNING:
                 with suppress(AgentSilentError):
-                    logs.append(self.place.api.scrub(self._guest(found).read(BOOT_LOG) or ""))
-        return "\n".join(filter(None, logs))[-CONSOLE:]
+                    said.append(self.place.api.scrub(self._guest(found).read(BOOT_LOG) or ""))
+        return "\n".join(filter(None, said))[-CONSOLE:]
 
     def host_keys(self, machine: Machine) -> tuple[str, ...]:
         """Return what the guest agent reads. Raises Fault where it shows another address than the machine is set to."""

@@ -63,7 +63,7 @@ def clone_under_way(api: Api, node: str, template: int, vmid: int) -> Task | Non
     return None
 
 
-def latest(api: Api, node: str, vmid: int, most: int = 3) -> tuple[Task, ...]:
-    """Return the last tasks of this token on a machine, oldest first. Raises ApiError."""
+def logs(api: Api, node: str, vmid: int, most: int = 3) -> str:
+    """Return the logs of the last tasks of this token on a machine, the latest last. Raises ApiError."""
     rows = api.get("nodes", node, "tasks", source="all", vmid=vmid, limit=most)
-    return tuple(reversed(answers.tasks(rows)))
+    return "\n".join(filter(None, [log(api, each) for each in reversed(answers.tasks(rows))]))
