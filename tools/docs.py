@@ -10,6 +10,7 @@ import yaml
 
 from hyops_ci.cli.app import COMMANDS
 from tools.config_page import config_page
+from tools.decisions_page import decisions_page
 from tools.github_calls import page
 from tools.refusal_pages import exit_codes_page, gates_page, refusals_page
 
@@ -33,6 +34,7 @@ def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
         "gates.md": gates_page(ROOT / "docs"),
         "github-api.md": page(ROOT, modules),
         "refusals.md": refusals_page(ROOT / "docs"),
+        "runner-decisions.md": decisions_page(),
     }
     stale = [name for name, text in pages.items() if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text]
     for name in () if only_check else stale:

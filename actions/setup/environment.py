@@ -1,9 +1,9 @@
 """Make the environment of hyops-ci out of its wheels, or find that it is as they say. Run by setup.sh before there is any package.
 
-    python3 -I -S -B environment.py FOLDER
+    python3 -I -S -B environment.py FOLDER REQUIREMENTS
 
-takes the wheels from FOLDER-<kind of Python>/wheels and makes FOLDER-<kind of Python>/environment. Printed are what both have in common
-and, where something is lacking, what; setup.sh makes refusals of the exit codes.
+takes the wheels that the file REQUIREMENTS pins from FOLDER-<kind of Python>/wheels and makes FOLDER-<kind of Python>/environment.
+Printed are what both have in common and, where something is lacking, what; setup.sh makes refusals of the exit codes.
 """
 
 import sys
@@ -22,13 +22,13 @@ sys.path.insert(0, str(ROOT))
 from hyops_ci.operations.prepare.packages import Incomplete, make_environment, read_wheels  # noqa: E402
 
 
-def main(folder: str) -> int:
+def main(folder: str, pinned: str) -> int:
     """Return the exit code."""
     home = f"{folder}-{sys.implementation.cache_tag}"
     environment = f"{home}/environment"
     print(home)
     try:
-        requirements = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
+        requirements = Path(pinned).read_text(encoding="utf-8")
         make_environment(environment, read_wheels(requirements, f"{home}/wheels"))
         unusable = os.statvfs(environment).f_flag & os.ST_NOEXEC
     except Incomplete as lacking:

@@ -3,12 +3,14 @@
 # the PATH of the job.
 # Nothing that an earlier job may have left is trusted: not the workspace, not the user's home, not the tool cache. Either the environment
 # is one that root made (`hyops-ci runner prepare`), the only kind that a host with a trust file takes, or every file of it is compared
-# with the wheels of requirements/runtime.txt, by their hashes, before it is used. Python runs isolated (-I) throughout.
+# with the wheels of its file of requirements, by their hashes, before it is used. Python runs isolated (-I) throughout.
 set -euo pipefail
 umask 022
 started=$SECONDS here=$PWD
 root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 wheelhouse=${DR_WHEELHOUSE:-} preparing=
+# Which packages: those of every command, or with them those of one provider of machines. A step says it, and says no more than the name.
+requirements=requirements/${DR_REQUIREMENTS:=runtime}.txt
 if [ "${1:-} ${2:-}" = "runner prepare" ]; then
   preparing=1
   for argument; do
@@ -20,15 +22,20 @@ case $wheelhouse in /* | "") ;; *) wheelhouse=$here/$wheelhouse ;; esac
 cd /
 
 if [ -n "$preparing" ] && [ "$EUID" = 0 ]; then RUNNER_TOOL_CACHE=~root/.cache; fi # sudo may keep another user's home
-key=$({ uname -sm; cat "$root/requirements/runtime.txt"; } | sha256sum)
-key=${key:0:24}
-base=${RUNNER_TOOL_CACHE:-${HOME:-/nonexistent}/.cache}/hyops-ci
-home=/opt/dr-dispatch/$key
-
 refuse() { # id, text
   echo "::error title=REFUSED $1 (exit 7)::$2"
   exit 7
 }
+
+case $DR_REQUIREMENTS in
+  runtime | gcp | proxmox) ;;
+  *) refuse setup.requirements "DR_REQUIREMENTS is none of runtime, gcp and proxmox; leave it to the action" ;;
+esac
+if [ -n "$preparing" ]; then requirements=requirements/runtime.txt; fi # what root prepares is for check and execute
+key=$({ uname -sm; cat "$root/$requirements"; } | sha256sum)
+key=${key:0:24}
+base=${RUNNER_TOOL_CACHE:-${HOME:-/nonexistent}/.cache}/hyops-ci
+home=/opt/dr-dispatch/$key
 
 # The environment of root: nobody else can write a file of it or on the way to it. The marker holds the version of Python that it was
 # built with: after an upgrade of the host's Python it is made again.
@@ -53,7 +60,7 @@ of_wheels() {
     fi
     case $code in
       0) return ;;
-      4) refuse setup.packages "not to be had with the hashes of requirements/runtime.txt: $lacking; look at pip's lines above" ;;
+      4) refuse setup.packages "not to be had with the hashes of $requirements: $lacking; look at pip's lines above" ;;
       5) refuse setup.noexec "nothing can be started from the tool cache $base (mounted noexec); set RUNNER_TOOL_CACHE of the agent to another folder" ;;
       6) refuse setup.packages "the environment cannot be written: $lacking; rm -rf $home" ;;
     esac
@@ -61,7 +68,7 @@ of_wheels() {
   refuse setup.python "no Python 3.11 or newer on this runner; install python3 and python3-venv"
 }
 
-packages() { "$1" -I -S -B "$root/actions/setup/environment.py" "$base/$key" 2>/dev/null; }
+packages() { "$1" -I -S -B "$root/actions/setup/environment.py" "$base/$key" "$root/$requirements" 2>/dev/null; }
 
 # pip reads no file and no variable of the user: of its own variables only those that say where packages are.
 fetch() { # interpreter, what is lacking
@@ -78,7 +85,7 @@ fetch() { # interpreter, what is lacking
   done
   rm -rf "$home/wheels" "$home/wheels.new"
   mkdir -p "$home/wheels.new"
-  HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent TMPDIR=$home "$1" -I "$pip" download "${flags[@]}" -r "$root/requirements/runtime.txt" --dest "$home/wheels.new" >&2 || return
+  HOME=/nonexistent XDG_CONFIG_HOME=/nonexistent TMPDIR=$home "$1" -I "$pip" download "${flags[@]}" -r "$root/$requirements" --dest "$home/wheels.new" >&2 || return
   mv -T "$home/wheels.new" "$home/wheels"
 }
 

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("check", "Ask the runner what would happen. Changes nothing."),
     "execute": ("execute", "Carry out the approved plan on the runner."),
     "watch": ("watch", "Say whether a runner takes the job; end the run where none will."),
+    "ensure-runner": ("ensure_runner", "Make or repair the runner that a watch called missing, for an allowed reason."),
     "conclude": ("conclude", "Verify the evidence and say how the run ended."),
     "run": ("run", "Break-glass: the whole run from a shell on the runner."),
     "approve": ("approve", "Show a plan as its approver reads it, and sign."),

@@ -15,6 +15,7 @@ from hyops_ci.parsing.documents import json_object, read_document, read_json
 from hyops_ci.parsing.strict_json import JsonError
 
 if TYPE_CHECKING:
+    from hyops_ci.contracts.ensured import Ensured
     from hyops_ci.stages.conclude.stage import Conclusion
     from hyops_ci.stages.watch.stage import Watched
 
@@ -31,17 +32,18 @@ def command(output: str) -> int:
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.report.text import markdown, summary_lines
     from hyops_ci.stages.conclude.stage import conclude
+    from hyops_ci.text import listed
 
     run, config = read_handover(os.environ, "conclude")
     world = github_context(config, on_runner=False)
-    evidence = os.environ.get("DR_EVIDENCE", "")
+    evidence, ensured = os.environ.get("DR_EVIDENCE", ""), _ensured(os.environ.get("DR_ENSURED", ""))
     ended = conclude(
         run,
         world,
         evidence=Path(evidence) if evidence else None,
         digest=os.environ.get("DR_EVIDENCE_DIGEST", ""),
         results=_results(os.environ.get("DR_RESULTS", "{}")),
-        watches=_watches(os.environ.get("DR_WATCHED", "[]")),
+        watches=[*_watches(os.environ.get("DR_WATCHED", "[]")), *(each for each in (ensured,) if each is not None)],
     )
     result, flow = ended.result, workflow()
     set_outputs(
@@ -57,6 +59,7 @@ def command(output: str) -> int:
             "evidence_digest": ended.sha256,
             "report": str(ended.report),
             "github": write_github_record(ended),
+            "ensured": write_ensured(ended.bundle, ensured),
         },
         output,
     )
@@ -64,9 +67,12 @@ def command(output: str) -> int:
     lines = summary_lines(
         result, json_object(files.get("objectives.json")) or {}, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}"
     )
-    for line in lines:
+    made = ensured.lines() if ensured is not None else []
+    for line in (*lines, *made):
         say(line)
     flow.summary(markdown(files))
+    if made:
+        flow.summary("\n".join(listed(made)))
     flow.annotate("notice" if result.exit_code == 0 else "warning", lines[0], "\n".join(lines))
     for problem in (*ended.verdict.problems, *ended.contradictions):
         say(f"evidence: {problem}")
@@ -82,6 +88,26 @@ def write_github_record(ended: Conclusion) -> str:
     path = ended.bundle.with_name("github.json")
     path.write_text(json.dumps(ended.github.document(), indent=2, sort_keys=True), encoding="utf-8")
     return str(path)
+
+
+def write_ensured(bundle: Path, ensured: Ensured | None) -> str:
+    """Write what was done about a missing runner beside the bundle. Return the file's name, empty where nothing was to be done."""
+    if ensured is None:
+        return ""
+    from hyops_ci.contracts.ensured import DOCUMENT
+
+    path = bundle.with_name(DOCUMENT)
+    path.write_text(json.dumps(ensured.document(), indent=2, sort_keys=True), encoding="utf-8")
+    return str(path)
+
+
+def _ensured(text: str) -> Ensured | None:
+    """Return what ensure-runner handed over; what cannot be read is ignored, as what a watch hands over is."""
+    from hyops_ci.contracts.ensured import Ensured
+
+    with suppress(JsonError):
+        return read_document(Ensured, text) if text else None
+    return None
 
 
 def _results(text: str) -> dict[str, str]:

@@ -83,7 +83,7 @@ def read_handover(environ: Mapping[str, str], stage: str) -> tuple[RunDir, Dispa
     job = read_job(environ)
     folder = job_folder(environ, job, stage) / "run"
     planned = environ.get("DR_PLAN_HANDOVER_DIGEST", "")
-    if not planned and stage != "check":
+    if not planned and stage not in ("check", "ensure-runner"):
         say("plan_handover_digest is not set: what the check handed over as planned is not compared with what the plan handed to it")
     run = unpack(Path(environ.get("DR_HANDOVER", "")), environ.get("DR_HANDOVER_DIGEST", ""), folder, planned=planned)
     return run, sealed_config(run)

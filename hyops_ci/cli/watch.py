@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class WatchOptions:
     """Which job is watched, and the runner that the plan is about: outputs of the plan step as they are."""
 
-    which: Literal["check", "execute"]
+    which: Literal["check", "execute", "bootstrap"]
     job: str
     runs_on: str
     runner_ref: str
@@ -34,7 +34,7 @@ class WatchOptions:
 
 
 @click.command("watch")
-@click.option("--which", type=click.Choice(["check", "execute"]), envvar="DR_WHICH", default="check", show_default=True)
+@click.option("--which", type=click.Choice(["check", "execute", "bootstrap"]), envvar="DR_WHICH", default="check", show_default=True)
 @click.option("--job", envvar="DR_JOB", required=True, help="Name of the job to watch, as its workflow gives it.")
 @click.option("--runs-on", envvar="DR_RUNS_ON", required=True, help="The plan's labels, a JSON array.")
 @click.option("--runner-ref", envvar="DR_RUNNER_REF", required=True, help="The plan's runner.")
@@ -66,6 +66,8 @@ def command(options: WatchOptions, output: str) -> int:
     world = github_context(None, on_runner=False)
     labels, names, group = listed(options.runs_on, at_least=1), listed(options.runner_names), options.runner_group
     expected = ExpectedJob(job=options.job, attempt=world.job.attempt, labels=labels, names=names, group=group, limit=options.limit)
+    if not expected.self_hosted:  # GitHub's own machines can be late for all of GitHub, and come
+        expected = replace(expected, limit=expected.busy_limit)
     request = WatchRequest(
         options.which, expected, options.runner_ref, options.lane, options.bootstrap_reason, options.gate, options.organization
     )

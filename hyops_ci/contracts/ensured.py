@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hyops_ci.contracts.base import Clean, Count, Model
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.contracts.runner_machine import BootstrapReason
+
+DOCUMENT: Final = "ensured.json"
 
 
 class Phase(Model):

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from hyops_ci import archive
 from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.ensured import DOCUMENT as ENSURED
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
@@ -31,6 +32,8 @@ OF_THE_CHECK: Final = frozenset(
     {"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", "parts/check/events.jsonl"}
 )
 """What a check adds to the folder of the run. Everything else in its handover is what the plan left."""
+OF_THE_RUNNER: Final = frozenset({ENSURED, "refusal.json", "parts/ensure-runner/events.jsonl"})
+"""What ensure-runner adds to it."""
 
 
 class RunDir:
@@ -172,7 +175,7 @@ def require_planned(files: Mapping[str, bytes], planned: str) -> None:
     The plan's tar is made again from the files: its digest is the word of a job that GitHub hosts, about which the check's machine has
     no say. So nobody who takes the check can change, drop or add who asked, what the approval gate was, a source, or a signed answer.
     """
-    found = _pack(((name, content) for name, content in files.items() if name not in OF_THE_CHECK), io.BytesIO())
+    found = _pack(((name, content) for name, content in files.items() if name not in OF_THE_CHECK | OF_THE_RUNNER), io.BytesIO())
     if found != planned:
         raise Refusal(
             "handover.plan",

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
-from hyops_ci.contracts.base import RunId
+from hyops_ci.contracts.base import RunId, moment
 from hyops_ci.contracts.github_facts import JobFact, jobs_called
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
@@ -77,6 +78,19 @@ def resumed_by(jobs: Iterable[JobFact]) -> tuple[int, ...]:
     """
     named = (re.fullmatch(r"(?:.* / )?Check \S+ \(resume ([1-9][0-9]{0,17})\)", job.name) for job in jobs)
     return tuple(sorted({int(found[1]) for found in named if found}))
+
+
+BOOTSTRAP_JOB: Final = "Make the runner"
+"""What dispatch.yml calls the job that makes a missing runner."""
+
+
+def waited_for_runner(jobs: tuple[JobFact, ...], plan: Plan) -> int | None:
+    """Return the seconds that the check was in the queue, where a job made or repaired its runner meanwhile; None for almost every run."""
+    about, check = plan.bootstrap, check_job(jobs, plan)
+    making = only_job(jobs, BOOTSTRAP_JOB, about.runs_on) if about is not None else None
+    if making is None or not making.runner_name or check is None or not (check.created_at and check.started_at):
+        return None
+    return max(0, round((moment(check.started_at) - moment(check.created_at)).total_seconds()))
 
 
 def check_job(jobs: tuple[JobFact, ...], plan: Plan) -> JobFact | None:

@@ -22,7 +22,7 @@ PARTS = (
     "actions",
     "hyops_ci",
     "schemas",
-    "requirements/runtime.txt",
+    "requirements",
 )
 
 

@@ -82,6 +82,27 @@ def said_by(command: Sequence[str | Path]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def test_a_providers_packages_are_an_environment_of_their_own(tmp_path: Path) -> None:
+    """With all of the usual ones; the usual environment has none of theirs, and is not touched."""
+    usual = setup(tmp_path / "usual")
+    done = setup(tmp_path / "job", DR_REQUIREMENTS="proxmox")
+    assert done.rc == 0, done.said
+    again = setup(tmp_path / "again", DR_REQUIREMENTS="proxmox", DR_INDEX="never")
+    assert (again.rc, again.outputs["python"]) == (0, done.outputs["python"]), again.said
+    assert done.outputs["python"] != usual.outputs["python"]
+    code = "import importlib.util as u; print(*(bool(u.find_spec(name)) for name in ('click', 'proxmoxer', 'grpc')))"
+    assert said_by([done.outputs["python"], "-I", "-c", code]) == "True True False\n"
+    assert said_by([usual.outputs["python"], "-I", "-c", code]) == "True False False\n"
+
+
+@pytest.mark.parametrize("name", ["../../tmp/mine", "test", "gcp proxmox"])
+def test_other_requirements_are_refused_before_anything(name: str, tmp_path: Path) -> None:
+    done = setup(tmp_path / "job", tmp_path / "tools", DR_REQUIREMENTS=name)
+    assert (done.rc, done.path) == (7, "")
+    assert "REFUSED setup.requirements (exit 7)" in done.said
+    assert not (tmp_path / "tools").exists()
+
+
 def test_text_is_utf_8_whatever_the_locale_of_the_agent(tmp_path: Path) -> None:
     """Isolated Python reads no PYTHONUTF8, and a reason of the form would be read as Latin-1 where the agent's locale is that."""
     launcher = (Path(setup(tmp_path / "job").path) / "hyops-ci").read_text("utf-8")

@@ -16,7 +16,7 @@ from hyops_ci.github.actions.workflow_file import mapping
 NEEDED: Final = {"contents": "write", "actions": "write", "id-token": "write"}
 """What the job that calls dispatch.yml grants, exactly; frozen within v1 (docs/design/workflows.md 1)."""
 INPUTS: Final = frozenset(
-    "decision decision_ref action service reason restore old_primary serves approvals resume index wheelhouse".split()
+    "decision decision_ref action service reason restore old_primary serves approvals resume bootstrap_reason index wheelhouse".split()
 )
 """What dispatch.yml of this release takes."""
 NOT_KNOWN: Final = (

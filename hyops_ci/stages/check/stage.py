@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.github.jobs import jobs
 from hyops_ci.planning import checking
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.redaction import Redactor
 from hyops_ci.stages.approval import approval_until, ask_for_approval, refuse_old_decision
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.job import waited_for_runner
 from hyops_ci.stages.job_identity import require_caller
-from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
+from hyops_ci.stages.planned_run import CheckedRun, PlannedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.preview import look, with_ledger
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.settle import settlement_facts, settlement_gates
@@ -43,6 +46,7 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     refuse_old_decision(planned, context.judged_at())
+    note_wait(part, planned)
     is_settlement = planned.plan.settles is not None
     tokens: list[str] = []
 
@@ -68,3 +72,17 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRu
     part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname)
     tell_waiting(part, run, stamp(approval_until(request)))
     return run
+
+
+def note_wait(part: PartRecorder, run: PlannedRun) -> None:
+    """Write down what making the runner cost this run, as GitHub shows the queue of this job. Without a reason nobody is asked."""
+    if run.plan.bootstrap is None or run.context.github is None:
+        return
+    try:
+        waited = waited_for_runner(jobs(run.context.github, run.context.job.run_number, run.context.job.attempt), run.plan)
+    except DispatchError as error:
+        part.note("runner.waited", reason=run.plan.bootstrap.reason, not_known=error.title())
+        return
+    if waited is not None:
+        part.note("runner.waited", reason=run.plan.bootstrap.reason, seconds=waited)
+        run.context.say(f"the runner was made or repaired for this run ({run.plan.bootstrap.reason}): the check waited {waited} s for it")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.ensured import DOCUMENT as ENSURED
+from hyops_ci.contracts.ensured import Ensured
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
@@ -26,7 +28,7 @@ from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import CONTRADICTION, WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
-from hyops_ci.stages.conclude.unfinished import stopped_because
+from hyops_ci.stages.conclude.unfinished import Seen, stopped_because
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
@@ -34,7 +36,6 @@ from hyops_ci.stages.planned_run import CONFIG, read_allowed
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.telling import tell_ended
-from hyops_ci.stages.watch.stage import Watched
 from hyops_ci.text import shell
 
 
@@ -76,7 +77,7 @@ class Closing:
 
 
 def conclude(
-    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Seen] = ()
 ) -> Conclusion:
     """As `verified_end`, and people are told how the run ended."""
     ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
@@ -85,12 +86,13 @@ def conclude(
 
 
 def verified_end(
-    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Watched] = ()
+    folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Seen] = ()
 ) -> Conclusion:
     """Verify what execute sealed, or seal what never got that far.
 
     `evidence` is the bundle of execute, if it sealed one, and `digest` its sha256, which came another way. `results` is GitHub's result
-    of each job, `watches` what was seen of the jobs while they waited. Raises Refusal (exit 11) for evidence that execute did not seal.
+    of each job, `watches` what was seen of the jobs while they waited, and what became of a runner that was missing. Raises Refusal
+    (exit 11) for evidence that execute did not seal.
     """
     if evidence is not None:
         with ThreadPoolExecutor(1) as beside:
@@ -178,12 +180,13 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Watched] = ()) -> StageEnd:
+def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Seen] = ()) -> StageEnd:
     """Bring a run that execute left without a result to its terminal state, and return it."""
     left: list[StageEnd] = []
 
     def settle(part: PartRecorder) -> None:
         part.note("results", **dict(results))
+        keep_ensured(part, folder, watches)
         if part.state is None:
             part.enter(State.RECEIVED)
         if part.state in TERMINAL:
@@ -200,6 +203,14 @@ def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, st
 
     end = run_stage("conclude", folder, context, settle)
     return left[0] if left else end
+
+
+def keep_ensured(part: PartRecorder, folder: RunDir, watches: Sequence[Seen]) -> None:
+    """Keep what was done about a missing runner with the run: its own job's folder is not the one that the check handed on."""
+    ensured = next((each for each in watches if isinstance(each, Ensured)), None)
+    if ensured is not None and not folder.has(ENSURED):
+        part.note("ensured", **ensured.document())
+        folder.write_model(ENSURED, ensured)
 
 
 def is_whole_drill(state: State | None, folder: RunDir, results: Mapping[str, str]) -> bool:

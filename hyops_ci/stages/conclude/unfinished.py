@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.ensured import Ensured
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.stages.approval import REQUEST, approval_until, decision_until, granted_approvals
@@ -18,9 +20,12 @@ from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.planned_run import CheckedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.watch.stage import Watched
 
+Seen: TypeAlias = Watched | Ensured
+"""What another job saw while the run waited for a runner."""
+
 
 def stopped_because(
-    state: State, folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Watched] = ()
+    state: State, folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Seen] = ()
 ) -> DispatchError:
     """Return what ended a run in `state`. `results` is GitHub's result of each job, `watches` what was seen of them."""
     cancelled = "cancelled" in results.values()
@@ -53,11 +58,16 @@ def approval_outcome(run: CheckedRun, until: datetime) -> DispatchError | None:
     return None
 
 
-def _no_runner(state: State, watches: Sequence[Watched]) -> Refusal | None:
-    """Return the watch's refusal of the job that this state waited for. It came as a job's output: no other gate is accepted."""
-    which = "check" if state is State.PLANNED else "execute"
-    said = (each.refusal for each in watches if each.watched == which and each.refusal is not None)
-    found = next((each for each in said if each.gate.startswith("runner.") and each.exit_code == Exit.RUNNER), None)
+def _no_runner(state: State, watches: Sequence[Seen]) -> Refusal | None:
+    """Return why the job that this state waited for had no runner: where one was to be made, by that job's own word first.
+
+    It came as a job's output: of a watch no other gate is accepted, and no other exit code.
+    """
+    waited = ("bootstrap", "check") if state is State.PLANNED else ("execute",)
+    made = [each.refusal for each in watches if isinstance(each, Ensured) and state is State.PLANNED]
+    watched = [each.refusal for which in waited for each in watches if isinstance(each, Watched) and each.watched == which]
+    said = (*made, *(each for each in watched if each is not None and each.gate.startswith("runner.")))
+    found = next((each for each in said if each is not None and each.exit_code == Exit.RUNNER), None)
     return found.refusal() if found is not None else None
 
 

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, SetupOrder, SetupResult
+from hyops_ci.runners.bootstrap.order import AgentArchive, Registration, RunnerIdentity, SetupOrder, SetupResult
 from hyops_ci.runners.decide import Action
 from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
@@ -38,7 +39,6 @@ class Work:
     run: PlannedRun
     part: PartRecorder
     tools: Tools
-    adapters: Adapters
     owner: Owner
     name: str
     """Of the machine, and of its agent."""
@@ -48,6 +48,11 @@ class Work:
     host_key: str = ""
     changed: bool = False
     phases: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def adapters(self) -> Adapters:
+        """What reaches the provider, connected at its first use."""
+        return self.tools.adapters(self.owner)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -68,6 +73,7 @@ class Work:
 
 def change(work: Work, action: Action, registry: Registry) -> None:
     """Carry out one row of the table. Raises Refusal or Fault that names the machine and what becomes of it."""
+    agent = registry.agent() if action is not Action.START else None
     work.changed = True
     ensure_way_out(work)
     if action is Action.START:
@@ -84,7 +90,7 @@ def change(work: Work, action: Action, registry: Registry) -> None:
         with work.phase("proof"):
             host = work.tools.prove(candidate, replace(login, user=user), limit)
         with host, work.phase("setup"):
-            set_up(work, host, action, registry)
+            set_up(work, host, action, registry, agent)
     finally:
         with suppress(DispatchError):  # the key of this run alone, gone with this process: that it stays listed lets nobody in
             provider.revoke(machine)
@@ -121,7 +127,7 @@ def create(work: Work, key: str) -> None:
         work.part.result("machine.create", machine=work.machine.resource, state=work.machine.state.value)
 
 
-def set_up(work: Work, host: ProvenHost, action: Action, registry: Registry) -> None:
+def set_up(work: Work, host: ProvenHost, action: Action, registry: Registry, agent: AgentArchive | None) -> None:
     """Set up the proven host, and have its agent registered as late as can be."""
     run, part = work.run, work.part
     own = tuple(label for label in run.plan.runs_on if label.casefold() != SELF_HOSTED)
@@ -135,7 +141,7 @@ def set_up(work: Work, host: ProvenHost, action: Action, registry: Registry) -> 
         identity=RunnerIdentity(registry.url, work.name, own, registry.group),
         register=register,
         installation=installation_of(run.config, run.plan.lane),
-        agent=registry.agent(),
+        agent=agent,
         again=action is Action.REGISTER_AGAIN,
         restart=action is Action.RESTART_AGENT,
     )

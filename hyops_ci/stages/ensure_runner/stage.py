@@ -14,7 +14,7 @@ from typing import Final
 from hyops_ci.config.machines import machine_name
 from hyops_ci.config.settings import lane_settings
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.ensured import Ensured, Found, Phase
+from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found, Phase
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
@@ -35,7 +35,6 @@ from hyops_ci.stages.planned_run import PlannedRun, planned_run, require_plan
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.watch.queue import BUSY_LIMIT, ExpectedJob
 
-DOCUMENT: Final = "ensured.json"
 POLL: Final = 5.0
 """Seconds between two looks."""
 SLOW: Final = 30.0
@@ -66,12 +65,12 @@ def _ensure(part: PartRecorder, folder: RunDir, context: RunContext, tools_for: 
     part.redact = lambda value: Redactor(hidden).json(value)
     context = context.cleaned(lambda text: Redactor(hidden).text(text))
     run = planned_run(require_plan(folder), folder, context)
-    tools = tools_for(ToolsRequest(run.plan, run.config, context, hidden.append))
+    tools = tools_for(ToolsRequest(run.plan, run.config, context, hidden.append, part.note))
     owner = Owner(context.job.repository_id, run.plan.lane, run.plan.runner_ref)
     name = machine_name(lane_settings(run.config, run.plan.lane))
     if context.github is None:
         raise _no_github()
-    work = Work(run, part, tools, tools.adapters(owner), owner, name)
+    work = Work(run, part, tools, owner, name)
     made.append(_Ensuring(work, context.github, expected_check(folder, run)))
     with named(made[0].work):
         made[0].until_taken()
@@ -117,8 +116,6 @@ class _Ensuring:
         """Return once the check is taken. Raises Refusal or Fault for every other end."""
         self.answer = answer = permission(self.work.run)
         self.work.part.note("permission", answer=answer.permission.value, approved_by=list(answer.approved_by))
-        if answer.permission is Permission.ALLOWED:
-            self.open_registry()
         last: Rule | None = None
         while True:
             queue, agent, machine = self.look()
@@ -171,6 +168,8 @@ class _Ensuring:
             queue = look_at_queue(client, self.context.job.run_number, self.expected, busy=not self.done)
             if self.answer is None or self.answer.permission is not Permission.ALLOWED or queue.view is QueueView.TAKEN:
                 return queue, Agent(AgentView.UNKNOWN, ""), Machine(self.work.name, MachineState.UNKNOWN)
+            if self.registry is None and self.problem is None:
+                self.open_registry()
             agent = look_at_agent(self.registry, self.problem, self.work.name, self.expected)
             before, now = self.work.machine, look_at_machine(self.work.adapters.provider, self.work.name)
             if before is not None and (before.state, now.state) == (MachineState.STARTING, MachineState.RUNNING):

@@ -19,10 +19,15 @@ from hyops_ci.stages.context import RunContext
 class Registry(Protocol):
     """GitHub's registrations of runners, where the lane's are."""
 
-    url: str
-    """What an agent is registered at."""
-    group: str
-    """The organization's runner group; empty for a repository's own runner, or the default group."""
+    @property
+    def url(self) -> str:
+        """What an agent is registered at."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """The organization's runner group; empty for a repository's own runner, or the default group."""
+        ...
 
     def runners(self) -> Sequence[RunnerFact]:
         """Return all of them. Raises Refusal or Fault."""
@@ -60,6 +65,8 @@ class ToolsRequest:
     context: RunContext
     learn: Callable[[str], None]
     """Gets every secret value as soon as it is known, so that none is shown."""
+    note: Callable[..., None]
+    """Writes a fact into the evidence."""
 
 
 ToolsFor = Callable[[ToolsRequest], Tools]

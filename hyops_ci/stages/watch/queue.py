@@ -79,6 +79,11 @@ class ExpectedJob:
     until: int = UNTIL
 
     @property
+    def self_hosted(self) -> bool:
+        """Whether a runner of one's own is waited for; of GitHub's machines there is always another."""
+        return SELF_HOSTED in map(str.casefold, self.labels)
+
+    @property
     def label(self) -> str:
         """The labels that tell the runner from others, as people say it."""
         own = [label for label in self.labels if label.casefold() != SELF_HOSTED]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from hyops_ci.contracts.github_facts import JobFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict
@@ -50,6 +50,38 @@ def refusal_for(progress: Progress, expected: ExpectedJob, last: Poll, runner_re
             docs="runners.md",
         )
     return None
+
+
+def not_begun(progress: Progress, expected: ExpectedJob) -> Refusal:
+    """Return the refusal of a job that was to make the runner and that no runner of its own took, or a stranger."""
+    return Refusal(
+        "runner.not-begun",
+        "the job that makes the runner was not begun",
+        exit_code=Exit.RUNNER,
+        found=f"labels [{', '.join(expected.labels)}]: {progress.line or progress.verdict}; {progress.cause or NOT_KNOWN}",
+        expected=f"the management runner, online: {expected.label}",
+        fix="repair that runner, or the lane's own by hand; then a new run",
+        docs="runners.md",
+    )
+
+
+def not_made(job: JobFact, said: Sequence[ReviewFact], gate: str, expected: ExpectedJob) -> Refusal:
+    """Return the refusal of a run whose runner was not made: somebody said no, nobody said yes, or the job failed."""
+    here = [each for each in said if gate.casefold() in map(str.casefold, each.environments)]
+    no = next((each for each in here if each.state == "rejected"), None)
+    if no is not None:
+        reason, found = f"{no.person.login} said no to making the runner", f'{gate}: "{no.comment}"'
+        expected_text, fix = f"a yes at {gate}", "repair the runner by hand (docs/runners.md), then a new run"
+    elif not job.runner_name:
+        reason, found = "nobody approved that the runner is made", f"{gate}: {expected.job} is {job.conclusion or job.status}"
+        expected_text, fix = f"a yes at {gate} within {expected.until // 60} min", "a new run, and somebody who answers"
+    else:
+        reason, found = "the job that makes the runner failed", f"{expected.job}: {job.conclusion or job.status}, on {job.runner_name}"
+        expected_text, fix = (
+            "a runner that took the check",
+            "look at the log of that job, and at the machine; then a new run takes up what is there",
+        )
+    return Refusal("runner.not-made", reason, exit_code=Exit.RUNNER, found=found, expected=expected_text, fix=fix, docs="runners.md")
 
 
 def likely_cause(last: Poll, labels: Sequence[str]) -> str:

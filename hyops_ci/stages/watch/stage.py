@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Count, Model
-from hyops_ci.contracts.github_facts import JobFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.errors import DispatchError, Refusal, shown
 from hyops_ci.github.api.client import Client
@@ -22,8 +22,20 @@ from hyops_ci.github.jobs import cancel, jobs, jobs_in_progress
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find_runners
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.watch.queue import ExpectedJob, Phase, Poll, Presence, Progress, RunnerView, Verdict, WatchState, advance, begin
-from hyops_ci.stages.watch.refusals import likely_cause, refusal_for
+from hyops_ci.stages.watch.queue import (
+    ExpectedJob,
+    Phase,
+    Poll,
+    Presence,
+    Progress,
+    RunnerView,
+    Verdict,
+    WatchState,
+    advance,
+    begin,
+    candidates,
+)
+from hyops_ci.stages.watch.refusals import likely_cause, not_begun, not_made, refusal_for
 from hyops_ci.stages.watch.runner_status import best_of, schedules
 from hyops_ci.text import shell
 
@@ -35,6 +47,8 @@ JITTER: Final = 2.0
 ASK_AGAIN: Final = 50.0
 """Seconds for which the answer about the runner is taken as known; below half the limit, so that the last answer is fresh."""
 BUSY_ASK_AGAIN: Final = 120.0
+MAKING: Final = 3900.0
+"""Seconds that the job which makes a runner may take: five minutes more than `dispatch.yml` gives it."""
 MOST_CALLS: Final = 240
 """Of one watch. A job's token has 1,000 an hour for the whole repository (docs/design/github.md 8)."""
 
@@ -43,7 +57,8 @@ MOST_CALLS: Final = 240
 class WatchRequest:
     """Which job is watched, and what may be done about it."""
 
-    which: Literal["check", "execute"]
+    which: Literal["check", "execute", "bootstrap"]
+    """`bootstrap`: the job that makes the runner. It is watched to its end: while nothing comes of it, the check waits for a day."""
     expected: ExpectedJob
     runner_ref: str
     lane: str = ""
@@ -57,7 +72,7 @@ class WatchRequest:
 class Watched(Model):
     """How a watch ended, as `conclude` gets it."""
 
-    watched: Literal["check", "execute"]
+    watched: Literal["check", "execute", "bootstrap"]
     verdict: Verdict
     job: Clean
     attempt: Count
@@ -86,7 +101,7 @@ def watch(
     """
     watcher = _Watcher(request, client, context, runners)
     progress, last = watcher.poll_until_verdict()
-    refusal = watcher.refusal(progress, last)
+    refusal = watcher.to_its_end(progress) if request.which == "bootstrap" else watcher.refusal(progress, last)
     watched = watcher.result(progress, last, refusal)
     try:
         report(watched)
@@ -145,6 +160,23 @@ class _Watcher:
             return None
         return refusal_for(progress, self.request.expected, last, self.request.runner_ref, self.request.lane)
 
+    def to_its_end(self, progress: Progress) -> Refusal | None:
+        """Watch the job that makes the runner until it is over. Return why there is none; None for one, and where nothing is known."""
+        about, clock = self.request, self.context.clock
+        if progress.verdict in (Verdict.MISSING, Verdict.BUSY, Verdict.STRANGER):
+            return not_begun(progress, about.expected)
+        job, until = progress.job, clock.monotonic() + MAKING
+        while progress.verdict is Verdict.TAKEN and clock.monotonic() < until and (job is None or job.status != "completed"):
+            clock.sleep(SLOW)
+            poll, stop = self._poll()
+            found = () if poll.jobs is None else candidates(poll.jobs, about.expected)
+            job = found[0] if len(found) == 1 else job
+            if stop:
+                return None
+        over = job is not None and job.status == "completed" and job.conclusion != "success"
+        unanswered = job is not None and job.status == "waiting" and progress.verdict is Verdict.UNKNOWN
+        return not_made(job, self._reviews(), about.gate, about.expected) if job is not None and (over or unanswered) else None
+
     def result(self, progress: Progress, last: Poll, refusal: Refusal | None) -> Watched:
         """Return the result of the watch."""
         job, missing = progress.job, progress.verdict is Verdict.MISSING
@@ -192,6 +224,8 @@ class _Watcher:
     def _ask_about_runner(self, phase: Phase | None) -> None:
         """Ask what the runner does, as far as a token can tell, unless that was asked a moment ago."""
         now = self.context.clock.monotonic()
+        if not self.request.expected.self_hosted:
+            return
         if self.runner_asked is not None and now - self.runner_asked < (BUSY_ASK_AGAIN if phase is Phase.BUSY else ASK_AGAIN):
             return
         shown_by = self._tried(self._shown)
@@ -222,13 +256,15 @@ class _Watcher:
             return RunnerView(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)})")
         return RunnerView()
 
-    def _approvers(self) -> tuple[str, ...]:
+    def _reviews(self) -> tuple[ReviewFact, ...]:
         try:
-            said = reviews(self.client, self.run_id)
+            return reviews(self.client, self.run_id)
         except DispatchError as error:
             self.context.say(f"not known who approved: {error.title()}")
             return ()
-        gate = self.request.gate.casefold()
+
+    def _approvers(self) -> tuple[str, ...]:
+        said, gate = self._reviews(), self.request.gate.casefold()
         yes = [one for one in said if one.state == "approved" and (not gate or gate in map(str.casefold, one.environments))]
         return tuple(dict.fromkeys(one.person.login for one in yes))
 

@@ -166,7 +166,15 @@ class Scene:
         if self.comes_online:
             self.comes_up(after=15)
         steps = (Step(How.MADE, "/opt/actions-runner"),)
-        return SetupResult(steps, "sha256:" + "5" * 64, "2.336.0", registers, "ed25519:abc", (NAME,), ("the password file of HyOps",))
+        return SetupResult(
+            steps,
+            script_sha256="5" * 64,
+            agent_version="2.336.0",
+            registered=registers,
+            public_key="ed25519:abc",
+            runner_refs=(NAME,),
+            left_to_people=("the password file of HyOps",),
+        )
 
     def comes_up(self, after: float) -> None:
         """The agent answers GitHub, and takes the check that waits."""

@@ -232,6 +232,83 @@ def test_the_run_is_ended_though_the_result_cannot_be_told(watched_run: WatchedR
     assert watched_run.run.conclusion == "cancelled"
 
 
+# ------------------------------------------------------------------------- the job that makes the runner
+
+
+MAKING, HOSTED, MANAGEMENT = "Make the runner", ("ubuntu-latest",), ("self-hosted", "mgmt-runner")
+GATE = {"gate": "dr-bootstrap"}
+
+
+def test_a_runner_is_made_and_the_run_goes_on(watched_run: WatchedRun) -> None:
+    jonas = watched_run.fake.add_user("jonas")
+    watched_run.repository.add_environment("dr-bootstrap", reviewers=[jonas])
+    job = watched_run.job(MAKING, HOSTED, environment="dr-bootstrap")
+    hosted = watched_run.repository.add_runner("GitHub Actions 7", [], read_only=("ubuntu-latest",))
+    watched_run.clock.at(300, lambda: (watched_run.run.review("jonas", environments=["dr-bootstrap"]), job.take(hosted)))
+    watched_run.clock.at(700, job.finish)
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=HOSTED)
+    assert (watched.verdict, watched.refusal) == (Verdict.TAKEN, None)
+    assert watched_run.run.conclusion is None
+    assert 700 <= watched_run.clock.seconds < 740
+    assert watched.calls < 60
+
+
+def test_a_no_to_making_the_runner_ends_the_run(watched_run: WatchedRun) -> None:
+    """GitHub leaves the other jobs of the run as they are: the check would wait for a day."""
+    jonas = watched_run.fake.add_user("jonas")
+    watched_run.repository.add_environment("dr-bootstrap", reviewers=[jonas])
+    check = watched_run.job()
+    job = watched_run.job(MAKING, HOSTED, environment="dr-bootstrap")
+
+    def deny() -> None:
+        watched_run.run.review("jonas", "rejected", environments=["dr-bootstrap"], comment="the old one is back")
+        job.finish("failure")
+
+    watched_run.clock.at(100, deny)
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=HOSTED)
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.exit_code) == ("runner.not-made", 7)
+    assert watched.refusal.reason == "jonas said no to making the runner"
+    assert watched.refusal.found == 'dr-bootstrap: "the old one is back"'
+    assert watched_run.run.conclusion == "cancelled"
+    assert check.conclusion == "cancelled"
+
+
+def test_nobody_answers_whether_the_runner_is_made(watched_run: WatchedRun) -> None:
+    watched_run.job(MAKING, HOSTED, status="waiting")
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=HOSTED)
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.reason) == ("runner.not-made", "nobody approved that the runner is made")
+    assert watched_run.run.conclusion == "cancelled"
+    assert watched_run.clock.seconds < 4100
+
+
+def test_a_job_that_fails_to_make_it_ends_the_run(watched_run: WatchedRun) -> None:
+    job = watched_run.job(MAKING, HOSTED)
+    watched_run.clock.at(20, lambda: job.take(watched_run.repository.add_runner("GitHub Actions 7", [], read_only=("ubuntu-latest",))))
+    watched_run.clock.at(400, lambda: job.finish("failure"))
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=HOSTED)
+    assert watched.refusal
+    assert watched.refusal.found == "Make the runner: failure, on GitHub Actions 7"
+    assert watched_run.run.conclusion == "cancelled"
+
+
+def test_a_management_runner_that_is_away_ends_the_run(watched_run: WatchedRun) -> None:
+    watched_run.job(MAKING, MANAGEMENT)
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=MANAGEMENT)
+    assert watched.refusal
+    assert (watched.refusal.gate, watched.refusal.expected) == ("runner.not-begun", "the management runner, online: mgmt-runner")
+    assert watched_run.run.conclusion == "cancelled"
+
+
+def test_what_is_not_known_of_it_stops_nothing(watched_run: WatchedRun) -> None:
+    watched_run.job(MAKING, HOSTED)
+    watched_run.fake.inject(faults.dropped(), JOBS, times=None, after=4)
+    watched = watched_run.watch("bootstrap", order=GATE, job=MAKING, labels=HOSTED)
+    assert (watched.verdict, watched.refusal) == (Verdict.UNKNOWN, None)
+    assert watched_run.run.conclusion is None
+
+
 # ------------------------------------------------------------------------------------------ strangers
 
 

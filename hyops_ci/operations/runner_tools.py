@@ -1,0 +1,178 @@
+"""What makes a runner: the provider of the lane, GitHub's registrations, the proof and the setup of a host, for a job or a person.
+
+Nothing is asked and no provider's SDK is imported before the first use. The authority is asked once for all values, by a role that reads
+no secret of an env (`hyops_ci/secrets/places.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hyops_ci.config.bootstrap import bootstrap_class, bootstrap_places, bootstrap_secrets
+from hyops_ci.config.machines import machine_of
+from hyops_ci.contracts.authorities import AUTHORITIES
+from hyops_ci.contracts.github_facts import RunnerFact
+from hyops_ci.contracts.runner_machine import GcpMachine
+from hyops_ci.errors import Exit, Refusal
+from hyops_ci.github.api.client import API, Client
+from hyops_ci.github.environments import environment
+from hyops_ci.github.registration import Registry
+from hyops_ci.github.repository import person_id, repository
+from hyops_ci.github.runs import run as run_fact
+from hyops_ci.identity.oidc_request import job_identity
+from hyops_ci.operations.init.commands import Adopter, envs_on
+from hyops_ci.operations.init.runner_host import trust_document
+from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table, set_up
+from hyops_ci.runners.ports import Adapters, Owner
+from hyops_ci.runners.ssh import prove
+from hyops_ci.secrets.places import read_places
+from hyops_ci.secrets.port import Access, Purpose
+from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DISPATCH = "/.github/workflows/dispatch.yml"
+
+
+def tools_for(request: ToolsRequest) -> Tools:
+    """Return the tools for the planned run of `request`."""
+    made, clock, say = _Tools(request), request.context.clock, request.context.say
+    return Tools(
+        adapters=made.adapters,
+        registry=made.registry,
+        prove=lambda candidate, login, limit: prove(candidate, login, limit=limit, clock=clock, say=say),
+        set_up=lambda host, order: set_up(host, order, say),
+        trust=made.trust,
+    )
+
+
+@dataclass(frozen=True)
+class _Tools:
+    request: ToolsRequest
+
+    @cached_property
+    def values(self) -> Mapping[str, str]:
+        """The App's key, and the provider's token where it has one, by place. Raises Refusal (exit 8) or Fault (exit 12)."""
+        config, context, lane = self.request.config, self.request.context, self.request.plan.lane
+        plan, places = bootstrap_secrets(config), bootstrap_places(config, lane)
+        if plan is None:
+            raise _nothing("no vault in the config: nothing keeps the key of the GitHub App")
+        remote = AUTHORITIES[plan.kind].remote
+        token_for = context.token_for or (
+            job_identity(context.environ, learn=self.request.learn) if context.job.on_github and remote else None
+        )
+        access = Access(bootstrap_class(config, lane), Purpose.EXECUTE, token_for, learn=self.request.learn)
+        read = read_places(plan, places, access)
+        self.request.note("authority", **read.account.document())
+        return read.values
+
+    def adapters(self, owner: Owner) -> Adapters:
+        """Return what reaches the provider of the lane."""
+        config, context = self.request.config, self.request.context
+        machine = machine_of(config, owner.lane)
+        if machine is None:
+            raise _nothing(f"no lanes.{owner.lane}.machine")
+        if isinstance(machine, GcpMachine):
+            raise _nothing("machines at gcp are not made yet by this release")
+        from hyops_ci.runners import proxmox
+
+        return proxmox.connect(machine, owner, self.values[machine.token], context.clock, context.say)
+
+    def registry(self) -> Registrations:
+        """Return GitHub's registrations, entered as the adopter's App."""
+        registration, context = self.request.config.registration, self.request.context
+        if registration is None:
+            raise _nothing("no registration: the GitHub App is not named")
+        found = Registry.connect(
+            registration,
+            self.values[registration.key],
+            context.job.repository,
+            api_url=os.environ.get("GITHUB_API_URL") or API,
+            say=context.say,
+            learn=self.request.learn,
+        )
+        return Registrations(found, found.url(context.job.server_url), found.group, self.request)
+
+    def trust(self) -> bytes:
+        """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids."""
+        config, context = self.request.config, self.request.context
+        if context.github is None:
+            raise _nothing("no token of the job")
+        document = trust_document(config, self.request.plan.lane, self._adopter(context.github))
+        return json.dumps(document, indent=2).encode() + b"\n"
+
+    def _adopter(self, client: Client) -> Adopter:
+        about, this = repository(client), run_fact(client, self.request.context.job.run_number)
+        used = [(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)]
+        if len(set(used)) != 1:
+            raise _nothing(f"this run uses {len(set(used))} workflows called dispatch.yml")
+        approvers = self.request.config.approvals.approvers
+        gates = {each.gate for each in envs_on(self.request.config, self.request.plan.lane)}
+        reviewers = [person for gate in sorted(gates) for person in environment(client, gate).reviewers]
+        known = {person.login: person.id for person in reviewers}
+        people = {login: known.get(login) or person_id(client, login) for login in dict.fromkeys((*known, *approvers))}
+        return Adopter(
+            about.name,
+            about.id,
+            about.owner_id,
+            about.default_branch,
+            used[0][0],
+            used[0][1],
+            tuple(people.items()),
+            dict(approvers),
+            (this.path,),
+            self.request.context.job.server_url or Adopter.server,
+        )
+
+
+@dataclass(frozen=True)
+class Registrations:
+    """The registrations, as the stage asks for them."""
+
+    registry: Registry
+    url: str
+    group: str
+    request: ToolsRequest
+
+    def runners(self) -> Sequence[RunnerFact]:
+        """Return all of them."""
+        return self.registry.runners()
+
+    def register(self) -> Registration:
+        """Mint a token, now."""
+        return Registration(token=self.registry.token().value)
+
+    def agent(self) -> AgentArchive | None:
+        """Return GitHub's own release of the agent where it registers the one of this release no more. Raises Refusal for neither."""
+        now, pinned = self.request.context.clock.now(), release_table().agent_version
+        try:
+            self._tell(self.registry.require_registrable(pinned, now))
+        except Refusal as refusal:
+            if refusal.gate != "registration.version":
+                raise
+            newest = self.registry.agent_release()
+            self._tell(self.registry.require_registrable(newest.version, now))
+            return AgentArchive(newest.version, newest.sha256)
+        return None
+
+    def _tell(self, unknown: str) -> None:
+        if unknown:
+            self.request.context.say(unknown)
+
+
+def _nothing(found: str) -> Refusal:
+    return Refusal(
+        "runner.tools",
+        "what makes a runner is not all there",
+        exit_code=Exit.RUNNER,
+        found=found,
+        expected="a config that says how the machine is made, registered and reached (docs/config.md)",
+        fix="correct .github/dr-dispatch.yml in a pull request",
+        docs="runner-recovery.md",
+    )

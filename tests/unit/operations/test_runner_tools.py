@@ -1,0 +1,112 @@
+"""What makes a runner, as a job has it: the App entered with the authority's key, the agent's version, the trust file of the host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyops_ci.contracts.host_trust import HostTrust
+from hyops_ci.errors import Refusal
+from hyops_ci.operations.runner_tools import tools_for
+from hyops_ci.parsing.documents import read_document
+from hyops_ci.runners.bootstrap import release_table
+from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
+from hyops_ci.stages.planned_run import planned_run, require_plan
+from tests.support.github.app_key import install_app
+from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
+from tests.unit.stages.ensure_runner.scene import Scene, missing_runner
+
+CALLED = f"{GITHUB_CLAIMS['job_workflow_ref'].partition('@')[0]}@{WORKFLOW_SHA}"
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    with missing_runner(tmp_path) as made:
+        monkeypatch.setenv("GITHUB_API_URL", made.incident.fake.url)
+        yield made
+
+
+class Noted:
+    """What the tools write into the evidence, and what they tell the redactor."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, dict[str, Any]] = {}
+        self.secrets: list[str] = []
+
+    def note(self, name: str, **data: Any) -> None:
+        self.notes[name] = data
+
+
+def tools(scene: Scene, noted: Noted) -> Tools:
+    run = planned_run(require_plan(scene.incident.folder), scene.incident.folder, scene.incident.world("plan"))
+    return tools_for(ToolsRequest(run.plan, run.config, run.context, noted.secrets.append, noted.note))
+
+
+def keep_at_the_authority(scene: Scene, key: str) -> None:
+    path = scene.incident.site.root / "authority.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "private_key": key}))
+
+
+def test_the_app_is_entered_with_the_key_that_the_authority_keeps(scene: Scene) -> None:
+    key = install_app(scene.incident.fake, scene.incident.repository, "administration: write")
+    keep_at_the_authority(scene, key)
+    scene.registered("offline")
+    noted = Noted()
+    registry = tools(scene, noted).registry()
+    assert [(each.name, each.online) for each in registry.runners()] == [("gcp-ops-runner", False)]
+    minted = registry.register()
+    assert minted.token == scene.incident.fake.runner_tokens[-1]
+    assert {key.strip(), minted.token} <= {each.strip() for each in noted.secrets}, "the redactor knows both"
+    assert [each["place"] for each in noted.notes["authority"]["places"]] == ["dr/github-app#private_key"]
+    assert "BEGIN" not in json.dumps(noted.notes)
+    assert registry.url == "https://github.com/acme/recovery"
+
+
+def test_an_agent_that_github_registers_no_more_is_replaced_by_githubs_own(scene: Scene) -> None:
+    keep_at_the_authority(scene, install_app(scene.incident.fake, scene.incident.repository, "administration: write"))
+    registry = tools(scene, Noted()).registry()
+    assert registry.agent() is None
+    scene.incident.fake.add_runner_version(release_table().agent_version, registration_ends="2026-01-01T00:00:00Z")
+    scene.incident.fake.agent_version = "2.399.1"
+    scene.incident.fake.agent_hashes["actions-runner-linux-x64-2.399.1.tar.gz"] = "ab" * 32
+    found = registry.agent()
+    assert found is not None
+    assert (found.version, found.sha256) == ("2.399.1", "ab" * 32)
+
+
+def test_without_the_apps_key_there_is_no_registry(scene: Scene) -> None:
+    with pytest.raises(Refusal) as caught:
+        tools(scene, Noted()).registry()
+    assert "private_key" in f"{caught.value.found} {caught.value.reason}"
+
+
+def test_the_host_accepts_the_workflow_of_this_run_and_the_approvers_by_number(scene: Scene) -> None:
+    incident = scene.incident
+    incident.run.referenced = [(CALLED, WORKFLOW_SHA)]
+    trust = read_document(HostTrust, tools(scene, Noted()).trust())
+    assert (trust.repository_id, trust.ref, trust.workflow_shas) == (incident.repository.id, "refs/heads/main", (WORKFLOW_SHA,))
+    assert trust.workflow_ref == CALLED.partition("@")[0]
+    assert trust.caller_workflows == ("acme/recovery/.github/workflows/dr.yml",)
+    assert trust.runner_refs == ("gcp-ops-runner",)
+    assert [(each.login, each.id, bool(each.key)) for each in trust.approvers] == [("jonas", 1002, True)]
+    assert trust.gates == {"lab": "dr-lab"}
+    assert trust.evidence_keys == (incident.site.host_public,)
+
+
+def test_a_run_of_no_workflow_of_ours_makes_no_host(scene: Scene) -> None:
+    with pytest.raises(Refusal) as caught:
+        tools(scene, Noted()).trust()
+    assert (caught.value.gate, caught.value.found) == ("runner.tools", "this run uses 0 workflows called dispatch.yml")
+
+
+def test_what_the_config_lacks_is_named(scene: Scene) -> None:
+    run = planned_run(require_plan(scene.incident.folder), scene.incident.folder, scene.incident.world("plan"))
+    bare = run.config.model_copy(update={"registration": None, "vault": None})
+    made = tools_for(ToolsRequest(run.plan, bare, replace(run.context), lambda _: None, Noted().note))
+    with pytest.raises(Refusal, match=r"runner\.tools"):
+        made.registry()
