@@ -19,6 +19,14 @@ HOSTED: Final = ("ubuntu-latest",)
 HttpsUrl = Annotated[
     str, Text(rf"^https://{HOST}(:{PORT})?(/[A-Za-z0-9._~-]+)*$", at_most=300, patternErrorMessage="https://<host>[:<port>]/<path>")
 ]
+GoogleUrl = Annotated[
+    str,
+    Text(
+        rf"^https://(([a-z0-9-]+\.)+(googleapis\.com|cloudproxy\.app)|(127\.0\.0\.1|localhost)(:{PORT})?)$",
+        at_most=200,
+        patternErrorMessage="https://<name>.googleapis.com or .cloudproxy.app, or a port of this machine",
+    ),
+]
 Zone = Annotated[str, Text(r"^[a-z]+-[a-z]+[0-9]{1,2}-[a-z]$", patternErrorMessage="a zone such as europe-west1-b")]
 Resource = Annotated[str, Text(r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", patternErrorMessage="a name of lower-case letters, digits and dashes")]
 MachineType = Annotated[str, Text(r"^[a-z][a-z0-9]*-[a-z0-9-]{1,60}$", patternErrorMessage="a machine type such as e2-standard-2")]
@@ -118,8 +126,23 @@ class LaneMachine(Model):
         return ""
 
 
+class GcpEndpoints(Model):
+    """Where Google's interfaces are asked: other names for them, such as those of Private Service Connect."""
+
+    compute: GoogleUrl = "https://compute.googleapis.com"
+    """Compute Engine."""
+    sts: GoogleUrl = "https://sts.googleapis.com"
+    """The exchange of the job's token."""
+    iam_credentials: GoogleUrl = "https://iamcredentials.googleapis.com"
+    """Short-lived tokens of an account."""
+    os_login: GoogleUrl = "https://oslogin.googleapis.com"
+    """OS Login."""
+    tunnel: GoogleUrl = "https://tunnel.cloudproxy.app"
+    """The tunnel of Identity-Aware Proxy."""
+
+
 class GcpNat(Model):
-    """Cloud NAT through which the machine reaches GitHub. Checked, and made only when told."""
+    """Cloud NAT of the network, in the host project, through which the machine reaches GitHub. Checked, and made only when told."""
 
     router: Resource
     """The Cloud Router."""
@@ -136,7 +159,7 @@ class GcpMachine(LaneMachine):
     provider: Literal["gcp"]
     """Google Cloud."""
     project: Literal["host", "control", "workload"] = "host"
-    """In which of the projects named under `gcp` the machine, its router and its NAT are."""
+    """In which of the projects named under `gcp` the machine is. Its network, router and NAT are in the host project."""
     zones: Annotated[tuple[Zone, ...], Field(min_length=1, max_length=6)]
     """Zones of one region, in the order in which they are tried."""
     machine_type: MachineType = "e2-standard-2"
@@ -163,6 +186,8 @@ class GcpMachine(LaneMachine):
     """How the machine reaches GitHub."""
     bastion: Bastion | None = None
     """Instead of the tunnel of Identity-Aware Proxy, for a while."""
+    endpoints: GcpEndpoints = GcpEndpoints()
+    """Other names of Google's interfaces, where the network of the job needs them."""
     installation: Installation = Installation()
     """What is put on it."""
 

@@ -111,6 +111,7 @@ FAMILIES: Final = (
     "approval",
     "bootstrap",
     "machine",
+    "machine_gcp",
     "overlay",
     "data",
     "host",

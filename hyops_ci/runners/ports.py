@@ -164,8 +164,10 @@ class Egress(Protocol):
 class Access(Protocol):
     """The way in, to the machine's own SSH port and to nothing else."""
 
-    words: str
-    """What people call it."""
+    @property
+    def words(self) -> str:
+        """Return what people call it."""
+        ...
 
     def connect(self, machine: Machine, timeout: float) -> AbstractContextManager[socket.socket]:
         """Return a connected socket to its port 22. Raises OSError where there is none within `timeout` seconds."""

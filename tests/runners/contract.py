@@ -371,7 +371,7 @@ class ProviderContract:
 
     # -------------------------------------------------------------------------------------------------- killed
 
-    @settings(max_examples=examples(60), suppress_health_check=INHERITED)
+    @settings(max_examples=examples(30), suppress_health_check=INHERITED)
     @given(
         cuts=st.lists(st.tuples(st.integers(0, STEPS), st.booleans()), min_size=1, max_size=4),
         trouble=st.sampled_from([None, Trouble.SLOW, Trouble.NO_ROOM, Trouble.HICCUP, Trouble.LATE]),
@@ -409,7 +409,7 @@ class ProviderContract:
             except Killed:
                 assert cut.fell
 
-    @settings(max_examples=examples(30), suppress_health_check=INHERITED)
+    @settings(max_examples=examples(20), suppress_health_check=INHERITED)
     @given(at=st.integers(0, 20), done=st.booleans())
     def test_killed_while_it_deletes_and_started_again_nothing_is_left(self, at: int, done: bool) -> None:
         with self.world() as world:
@@ -476,7 +476,7 @@ class EgressContract(ProviderContract):
             assert world.connect().egress.look().ready
             assert world.ways_out() == 1
 
-    @settings(max_examples=examples(20), suppress_health_check=INHERITED)
+    @settings(max_examples=examples(10), suppress_health_check=INHERITED)
     @given(cuts=st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=3))
     def test_killed_while_it_makes_a_way_out_and_started_again_there_is_one(self, cuts: list[tuple[int, bool]]) -> None:
         with self.world() as world:

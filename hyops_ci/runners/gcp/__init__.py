@@ -1,1 +1,3 @@
-"""Google Cloud: machines of Compute Engine, Cloud NAT, and the tunnel of Identity-Aware Proxy."""
+"""A runner's machine on Compute Engine. Nothing of Google's libraries is loaded before the first question (docs/runners-gcp.md)."""
+
+from hyops_ci.runners.gcp.adapters import connect as connect
