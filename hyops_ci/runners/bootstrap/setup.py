@@ -47,12 +47,12 @@ def set_up(host: ProvenHost, order: SetupOrder, say: Callable[[str], None] = lam
     (exit 7) where the host cannot be made so, with what was found; Fault `runner.setup` (exit 7) where a step failed, Fault `runner.ssh`
     where the connection broke: then the same order again goes on.
     """
-    trust = _trust(order)
-    said = _part(host, "setup", packed(_variables(order, trust), order.trust), say)
+    trust = host_of(order)
+    said = _part(host, "setup", packed(variables(order, trust), order.trust), _Said(say, order.only_say))
     missing = said.facts.get("registration") != "same"
     agent_id = None
     if missing and order.register is not None and not order.only_say:
-        registered = _part(host, "register", packed(_variables(order, trust), b""), say, order.register())
+        registered = _part(host, "register", packed(variables(order, trust), b""), _Said(say), order.register())
         agent_id = int(registered.facts["registered"]) if registered.facts.get("registered", "").isdecimal() else None
         said.steps += registered.steps
     prepared = said.prepared
@@ -114,13 +114,10 @@ class _Said:
             self.steps.append(Step(would.get(how) or How(how), path))
 
 
-def _part(host: ProvenHost, part: str, sent: bytes, say: Callable[[str], None], registration: Registration | None = None) -> _Said:
-    """Run one part of the script. Raises Refusal and Fault `runner.setup`."""
-    inner = f"bash -c {shlex.quote(_LOADER)} setup {sha256(sent).hexdigest()} {part}"
-    command = inner if host.facts.user == "root" else f"sudo -n {inner}"
-    secret = "" if registration is None else _line(registration)
-    said = _Said(say)
-    done = host.run(command, stdin=f"{secret}\n{base64.encodebytes(sent).decode()}", timeout=LIMIT, heard=said.hear)
+def _part(host: ProvenHost, part: str, sent: bytes, said: _Said, registration: Registration | None = None) -> _Said:
+    """Run one part of the script; return `said` with what it said. Raises Refusal and Fault `runner.setup`."""
+    command, stdin = command_of(part, sent, host.facts.user), stdin_of(sent, registration)
+    done = host.run(command, stdin=stdin, timeout=LIMIT, heard=said.hear)
     if done.rc == 0 and said.facts.get("done") == part:
         return said
     text = _without(registration, done.err)
@@ -136,7 +133,7 @@ def _part(host: ProvenHost, part: str, sent: bytes, say: Callable[[str], None], 
             docs="runners.md",
         )
     for line in text.splitlines()[-20:]:
-        say(f"{host.machine.name}: {shown(line)}")
+        said.say(f"{host.machine.name}: {shown(line)}")
     raise Fault(
         "runner.setup",
         f"{host.machine.resource}: setting it up failed at {said.step or 'its start'}",
@@ -148,8 +145,18 @@ def _part(host: ProvenHost, part: str, sent: bytes, say: Callable[[str], None], 
     )
 
 
-def _line(registration: Registration) -> str:
-    return f"token {registration.token}" if registration.token else f"jit {registration.jit_config}"
+def command_of(part: str, sent: bytes, user: str) -> str:
+    """Return the command that does a part, for a user who is root or becomes it. Nothing in it is secret."""
+    inner = f"bash -c {shlex.quote(_LOADER)} setup {sha256(sent).hexdigest()} {part}"
+    return inner if user == "root" else f"sudo -n {inner}"
+
+
+def stdin_of(sent: bytes, registration: Registration | None = None) -> str:
+    """Return what that command reads: one line that may be secret, then what is sent."""
+    secret = ""
+    if registration is not None:
+        secret = f"token {registration.token}" if registration.token else f"jit {registration.jit_config}"
+    return f"{secret}\n{base64.encodebytes(sent).decode()}"
 
 
 def _without(registration: Registration | None, text: str) -> str:
@@ -158,7 +165,7 @@ def _without(registration: Registration | None, text: str) -> str:
     return text
 
 
-def _trust(order: SetupOrder) -> Host:
+def host_of(order: SetupOrder) -> Host:
     """Return the trust file's `host`. Raises Refusal for a trust file that is none, or that makes no wall between agent and HyOps."""
     host = read_trust(order.trust, "the trust file").host
     wanted = Host(user=HYOPS_USER)
@@ -180,7 +187,7 @@ def _trust(order: SetupOrder) -> Host:
     return host
 
 
-def _variables(order: SetupOrder, host: Host) -> dict[str, str]:
+def variables(order: SetupOrder, host: Host) -> dict[str, str]:
     """Return what the script reads."""
     there, release, identity = order.installation, order.release, order.identity
     digests = dict(release.agent_sha256) if order.agent is None else dict.fromkeys(("x64", "arm64"), order.agent.sha256)

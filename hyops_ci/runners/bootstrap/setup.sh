@@ -129,7 +129,7 @@ install_packages() {
   python3 -I -c 'import ensurepip, venv' 2>/dev/null || { lacking+=("Python's venv") packages+=(python3-venv); }
   command -v nft >/dev/null || command -v iptables >/dev/null || { lacking+=("nft or iptables") packages+=(nftables); }
   [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || { lacking+=(certificates) packages+=(ca-certificates); }
-  ldconfig -p | grep -q 'libicuuc\.so' || { lacking+=("libicu, of GitHub's agent") packages+=(libicu); }
+  [[ $(ldconfig -p) == *libicuuc.so* ]] || { lacking+=("libicu, of GitHub's agent") packages+=(libicu); }
   if [ ${#lacking[@]} -eq 0 ]; then
     kept "packages"
   elif [ -n "$archives" ] || ! command -v apt-get >/dev/null; then
@@ -233,8 +233,8 @@ print([wheel / "pip" for place in places if place for wheel in pathlib.Path(plac
   if [ -n "$wheelhouse" ]; then flags+=(--no-index --find-links "$wheelhouse"); fi
   HOME=/nonexistent python3 -I "$pip" install "${flags[@]}" -r "$here/release/requirements/hyops.txt" --target "$source/vendor/python" >&2 ||
     refuse "pip could not get what HyOps imports" "the wheels of requirements/hyops.txt, by their hashes" "the machine's way to a package index; or installation.wheelhouse"
-  mkdir -p "$here/home"
-  HOME=$here/home HYOPS_INSTALL_NO_DEPS=true bash "$source/install.sh" --prefix "$CORE" --no-wrapper --no-system-link --no-setup-all --force >&2
+  mkdir -p "$here/home" # for the wrapper that its installer insists on: jobs start HyOps by its path
+  HOME=$here/home HYOPS_INSTALL_NO_DEPS=true bash "$source/install.sh" --prefix "$CORE" --no-system-link --no-setup-all --force >&2
   rm -rf "$here/home" "$source" "$here/$name.tar" "$here/$name.tar.gz"
   chown -R root:root /opt/hybridops
   chmod -R go-w /opt/hybridops

@@ -65,8 +65,8 @@ class ProvenHost:
             raise TypeError("a ProvenHost comes from prove() alone")
         self._connection, self._held = connection, held
         self.facts = facts
-        self.round_trips = 0
-        """Commands that were run over this connection."""
+        self.round_trips = 1
+        """Commands that were run over this connection, that of the proof among them."""
 
     @property
     def machine(self) -> Machine:

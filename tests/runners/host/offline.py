@@ -20,10 +20,10 @@ from tests.act.rewriting import ROOT
 
 PINS: Final = (ROOT / "requirements" / "runtime.txt", ROOT / "requirements" / "hyops.txt")
 _INSTALL: Final = r"""#!/usr/bin/env bash
-# As HyOps' own: options, a transaction, a launcher that finds what is beside the sources.
+# As HyOps' own: options, a transaction, a launcher that finds what is beside the sources, and no end without a wrapper in the home.
 set -euo pipefail
 while [ $# -gt 0 ]; do
-  case $1 in --prefix) prefix=$2; shift 2 ;; --no-wrapper | --no-system-link | --no-setup-all | --force) shift ;; *) exit 2 ;; esac
+  case $1 in --prefix) prefix=$2; shift 2 ;; --no-system-link | --no-setup-all | --force) shift ;; *) exit 2 ;; esac
 done
 [ "$HYOPS_INSTALL_NO_DEPS" = true ]
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
@@ -38,7 +38,8 @@ LAUNCHER
 chmod 755 "$prefix.install/venv/bin/hyops"
 rm -rf "$prefix"
 mv "$prefix.install" "$prefix"
-"$prefix/venv/bin/hyops" --version >/dev/null
+mkdir -p "$HOME/.local/bin" && ln -sf "$prefix/venv/bin/hyops" "$HOME/.local/bin/hyops"
+"$HOME/.local/bin/hyops" --version >/dev/null
 """
 _HYOPS: Final = "import cryptography, requests, yaml\nprint('0.1.4')\n"
 

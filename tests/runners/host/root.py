@@ -15,7 +15,7 @@ from hyops_ci.files import locked
 SUITE: Final = "bookworm"
 PACKAGES: Final = (
     *("systemd-sysv", "dbus", "openssh-server", "sudo", "iproute2", "procps"),
-    *("python3", "python3-venv", "git", "curl", "ca-certificates", "nftables", "libicu72"),
+    *("python3", "python3-venv", "git", "curl", "ca-certificates", "nftables", "iptables", "libicu72"),
 )
 """A machine's own, and what the bootstrap would fetch: tests fetch nothing."""
 SHAPE: Final = r"""

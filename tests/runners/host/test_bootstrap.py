@@ -10,7 +10,7 @@ import pytest
 
 from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.errors import Fault, Refusal
-from hyops_ci.runners.bootstrap import How, RunnerIdentity, SetupResult
+from hyops_ci.runners.bootstrap import How, Registration, RunnerIdentity, SetupResult, Step
 from hyops_ci.runners.ssh import new_login
 from tests.runners.host.agent_archive import build
 from tests.runners.host.fixture import booted_host, new_site
@@ -141,15 +141,35 @@ def test_a_wall_that_was_opened_is_closed_again(made: Made) -> None:
 
 
 def test_another_name_registers_again(made: Made) -> None:
-    identity = RunnerIdentity(made.site.service.url, "ops-2", (LABEL, "extra"))
-    said = made.site.set_up(identity=identity, only_say=True)
-    assert changed(said) == {"registration as ops-2"}
+    identity = RunnerIdentity(made.site.service.url, "ops-2", (LABEL, "extra"), "recovery group")
+    said = made.site.set_up(identity=identity, trust=json.dumps(TRUST | {"apps": [777]}).encode(), only_say=True)
+    differs = {Step(How.WOULD_CHANGE, "/etc/dr-dispatch/trust.json"), Step(How.WOULD_CHANGE, "registration as ops-2")}
+    assert {step for step in said.steps if step.how is not How.KEPT} == differs
     result = made.site.set_up(identity=identity)
     assert result.registered
     assert made.site.service.online("ops-2").labels == [LABEL, "extra"]
+    assert made.site.service.asked[-1]["runnergroup"] == "recovery group"
     result = made.site.set_up()
     assert result.registered
     made.site.service.online(NAME)
+
+
+def test_a_just_in_time_configuration(made: Made) -> None:
+    """Over stdin too, and as the files that it holds; one that holds another is refused."""
+    site = made.site
+    identity = RunnerIdentity(site.service.url, "once", (LABEL,))
+    astray = Registration(jit_config=site.service.just_in_time("astray", LABEL, **{"../../etc/cron.d/x": b"* * * * * root id"}))
+    with pytest.raises(Fault, match="failed at register") as problem:
+        site.set_up(identity=identity, register=lambda: astray)
+    assert "a file '../../etc/cron.d/x'" in problem.value.found
+    assert site.host.run("ls /etc/cron.d/x", check=False) != "/etc/cron.d/x\n"
+    right = Registration(jit_config=site.service.just_in_time("once", LABEL))
+    assert site.set_up(identity=identity, register=lambda: right).registered
+    assert site.service.online("once").ephemeral
+    assert right.jit_config not in "".join(site.said) + site.host.run("journalctl --no-pager")
+    assert site.host.run("stat -c '%U %a' /opt/actions-runner/.credentials") == "gha-runner 600\n"
+    assert site.set_up().registered
+    site.service.online(NAME)
 
 
 def test_an_agent_that_github_forgot_is_registered_again(made: Made) -> None:
@@ -167,7 +187,6 @@ def test_a_token_that_is_over_is_a_fault_without_it(made: Made) -> None:
     def late() -> object:
         made.site.mint()
         made.site.github.runner_tokens.clear()
-        from hyops_ci.runners.bootstrap import Registration
 
         return Registration(token=made.site.minted[-1])
 

@@ -104,7 +104,7 @@ def test_what_is_done_and_said(server: SshServer, host: ProvenHost) -> None:
     )
     assert done.changed
     assert "setting up: users" in said
-    assert host.round_trips == 2
+    assert host.round_trips == 3
     first, files = sent(server, "setup")
     assert first == ""
     assert {"setup.sh", "order.sh", "trust.json", "release/actions/setup/setup.sh", "release/hyops_ci/__init__.py"} <= set(files)
@@ -143,6 +143,12 @@ def test_a_token_is_minted_only_where_it_is_needed(facts: str, server: SshServer
     assert (len(minted), done.registered) == ((0, False) if facts.endswith("same") else (1, True))
     set_up(host, replace(ORDER, register=register, only_say=True))
     assert len(minted) == (0 if facts.endswith("same") else 1)
+
+
+def test_what_prepare_would_do_is_said_as_such(server: SshServer, host: ProvenHost) -> None:
+    answers(server, DONE)
+    steps = set_up(host, replace(ORDER, only_say=True)).steps
+    assert Step(How.WOULD_CHANGE, "/etc/dr-dispatch/trust.json") in steps
 
 
 def problem_of(host: ProvenHost, order: SetupOrder = ORDER) -> tuple[DispatchError, list[str]]:
@@ -193,7 +199,7 @@ def test_a_trust_file_without_the_wall(there: dict[str, str] | None, found: str,
     with pytest.raises(Refusal, match="HyOps as a user of its own") as problem:
         set_up(host, replace(ORDER, trust=json.dumps({**TRUST, "host": there}).encode()))
     assert found in problem.value.found
-    assert host.round_trips == 0
+    assert host.round_trips == 1
 
 
 def test_the_same_order_is_the_same_bytes() -> None:

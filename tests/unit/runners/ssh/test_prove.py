@@ -67,7 +67,7 @@ def test_a_machine_that_is_up(server: SshServer, login: Login) -> None:
     assert host.facts.cloud_init == "absent"
     assert host.facts.attempts == 1
     assert host.facts.host_key.startswith("SHA256:")
-    assert host.round_trips == 1
+    assert host.round_trips == 2
 
 
 def test_everything_that_a_machine_on_its_way_up_does_first(server: SshServer, login: Login) -> None:

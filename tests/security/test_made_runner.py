@@ -10,6 +10,8 @@ import signal
 
 import pytest
 
+from hyops_ci.errors import Refusal
+from hyops_ci.runners.bootstrap import How
 from tests.runners.host.booted import METADATA, RUNNER, TARGET
 from tests.runners.host.fixture import booted_host, new_site
 from tests.runners.host.site import LABEL, NAME, Site
@@ -57,7 +59,7 @@ READS = {
 """What would show the secret."""
 OTHERS = {
     "host key of SSH": "cat /etc/ssh/ssh_host_ed25519_key",
-    "keys that may log in": "cat /home/ops/.ssh/authorized_keys",
+    "keys that may log in": "cat ~ops/.ssh/authorized_keys",
     "root by sudo": "sudo -n id",
     "HyOps' user by sudo": f"sudo -n -u hyops cat {PASSWORD}",
     "the one program with an argument": "sudo -n -u hyops /opt/dr-dispatch/as-hyops x",
@@ -157,6 +159,28 @@ def test_a_workflow_of_a_branch_is_ended_before_its_first_step(attacked: Attacke
     assert "always" not in end["log"]
     assert end["said"].startswith("REFUSED host.caller (exit 7): this host does not accept this job: GITHUB_REF is refs/heads/let-me-in")
     assert attacked.site.service.run({"variables": TRUE_JOB, "steps": [{"run": "echo next"}]}, LABEL)["log"] == "next\n"
+
+
+def test_the_wall_where_there_is_no_nft(attacked: Attacked) -> None:
+    """By iptables; and where neither works, a refusal that says so."""
+    host = attacked.site.host
+    host.run("nft delete table inet dr_dispatch; mv /usr/sbin/nft /usr/sbin/tfn; mv /usr/sbin/iptables /usr/sbin/selbatpi")
+    broken = "printf '#!/bin/sh\\nexit 1\\n' >/usr/sbin/nft; chmod 755 /usr/sbin/nft"
+    try:
+        host.run(broken)
+        with pytest.raises(Refusal, match="cannot be made a runner: metadata") as problem:
+            attacked.site.set_up()
+        assert problem.value.found == "neither nft nor iptables works here"
+        assert SECRET in host.run(READS["metadata"], user="gha-runner"), "what it is for"
+        host.run("mv /usr/sbin/selbatpi /usr/sbin/iptables")
+        steps = {step.what for step in attacked.site.set_up().steps if step.how is not How.KEPT}
+        assert {"/etc/dr-dispatch/metadata.sh", "/etc/systemd/system/dr-dispatch-metadata.service"} <= steps
+        assert SECRET not in host.run(READS["metadata"], user="gha-runner", check=False)
+        assert SECRET in host.run(READS["metadata"], user="hyops")
+        assert "lib" in host.run(f"curl -sS -m 5 http://{METADATA}:53/ >/dev/null && echo lib", user="gha-runner")
+        assert not attacked.site.set_up().changed
+    finally:
+        host.run("[ -e /usr/sbin/iptables ] || mv /usr/sbin/selbatpi /usr/sbin/iptables; mv /usr/sbin/tfn /usr/sbin/nft", check=False)
 
 
 def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> None:
