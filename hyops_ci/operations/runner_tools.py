@@ -35,7 +35,7 @@ from hyops_ci.secrets.port import Access, Purpose
 from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DISPATCH = "/.github/workflows/dispatch.yml"
 
@@ -57,16 +57,19 @@ class _Tools:
     request: ToolsRequest
 
     @cached_property
+    def identity(self) -> Callable[[str], str] | None:
+        """What the job proves itself with, a token for each audience; None outside GitHub. Raises Refusal (exit 8)."""
+        context = self.request.context
+        return context.token_for or (job_identity(context.environ, learn=self.request.learn) if context.job.on_github else None)
+
+    @cached_property
     def values(self) -> Mapping[str, str]:
         """The App's key, and the provider's token where it has one, by place. Raises Refusal (exit 8) or Fault (exit 12)."""
         config, context, lane = self.request.config, self.request.context, self.request.plan.lane
         plan, places = bootstrap_secrets(config), bootstrap_places(config, lane)
         if plan is None:
             raise _nothing("no vault in the config: nothing keeps the key of the GitHub App")
-        remote = AUTHORITIES[plan.kind].remote
-        token_for = context.token_for or (
-            job_identity(context.environ, learn=self.request.learn) if context.job.on_github and remote else None
-        )
+        token_for = self.identity if AUTHORITIES[plan.kind].remote else context.token_for
         access = Access(bootstrap_class(config, lane), Purpose.EXECUTE, token_for, learn=self.request.learn)
         read = read_places(plan, places, access)
         self.request.note("authority", **read.account.document())
@@ -79,7 +82,11 @@ class _Tools:
         if machine is None:
             raise _nothing(f"no lanes.{owner.lane}.machine")
         if isinstance(machine, GcpMachine):
-            raise _nothing("machines at gcp are not made yet by this release")
+            from hyops_ci.runners import gcp
+
+            if config.gcp is None:
+                raise _nothing("no gcp: the projects are not named")
+            return gcp.connect(machine, config.gcp, owner, self.identity, context.clock, context.say)
         from hyops_ci.runners import proxmox
 
         return proxmox.connect(machine, owner, self.values[machine.token], context.clock, context.say)

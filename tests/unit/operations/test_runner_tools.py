@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
+from hyops_ci.contracts.config import GcpProjects
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.runner_tools import tools_for
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.runners.bootstrap import release_table
+from hyops_ci.runners.ports import MachineState
 from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
 from hyops_ci.stages.planned_run import planned_run, require_plan
+from tests.runners.gcp_fake.accounts import PROVIDER
+from tests.runners.gcp_fake.world import PROJECTS, GcpWorld, gcp_world
+from tests.runners.world import OWNER
 from tests.support.github.app_key import install_app
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 from tests.unit.stages.ensure_runner.scene import Scene, missing_runner
@@ -110,3 +115,27 @@ def test_what_the_config_lacks_is_named(scene: Scene) -> None:
     made = tools_for(ToolsRequest(run.plan, bare, replace(run.context), lambda _: None, Noted().note))
     with pytest.raises(Refusal, match=r"runner\.tools"):
         made.registry()
+
+
+def on_google(scene: Scene, world: GcpWorld, projects: GcpProjects | None) -> Tools:
+    run = planned_run(require_plan(scene.incident.folder), scene.incident.folder, scene.incident.world("plan"))
+    lane = run.config.lanes["gcp"].model_copy(update={"machine": world.machine()})
+    config = run.config.model_copy(update={"gcp": projects, "lanes": {**run.config.lanes, "gcp": lane}})
+    context = replace(run.context, token_for=world.accounts.identity_token)
+    return tools_for(ToolsRequest(run.plan, config, context, lambda _: None, Noted().note))
+
+
+def test_google_cloud_is_entered_with_the_identity_of_the_job(scene: Scene) -> None:
+    """Nothing of it is kept at the authority."""
+    with gcp_world() as world:
+        adapters = on_google(scene, world, PROJECTS).adapters(OWNER)
+        assert world.accounts.audiences == [], "nothing is asked before the first use"
+        assert adapters.provider.describe("gcp-ops-runner").state is MachineState.ABSENT
+        assert adapters.egress.look().ready
+        assert world.accounts.audiences == [f"https://iam.googleapis.com/{PROVIDER}"]
+
+
+def test_google_cloud_without_its_projects_is_a_refusal(scene: Scene) -> None:
+    with gcp_world() as world, pytest.raises(Refusal) as caught:
+        on_google(scene, world, None).adapters(OWNER)
+    assert (caught.value.gate, caught.value.found) == ("runner.tools", "no gcp: the projects are not named")
