@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hyops_ci.errors import Fault, Refusal
+from hyops_ci.runners.gcp import connect
 from hyops_ci.runners.gcp.permissions import CALLS
 from hyops_ci.runners.ports import MachineState
+from tests.runners.contract import ProviderContract
 from tests.runners.gcp_fake.accounts import ACCOUNT, JOB_TOKEN
 from tests.runners.gcp_fake.answers import Answer
-from tests.runners.gcp_fake.world import ZONES, GcpWorld, gcp_world
-from tests.runners.world import HOST_KEY, KEY, NAME, NEXT_KEY, ORDER, OWNER, Trouble
+from tests.runners.gcp_fake.world import PROJECTS, ZONES, GcpWorld, gcp_world
+from tests.runners.world import HOST_KEY, KEY, NAME, NEXT_KEY, ORDER, OWNER, Trouble, World
 
 PRINTED = f"""[   12.3] cloud-init[712]: ci-info: no authorized SSH keys fingerprints found for user debian.
 -----BEGIN SSH HOST KEY KEYS-----
@@ -296,3 +300,46 @@ def test_a_router_that_is_there_keeps_its_other_nats() -> None:
         assert ours["subnetworks"] == [
             {"name": "projects/net-prod-1/regions/europe-west1/subnetworks/mgmt-ew1", "sourceIpRangesToNat": ["PRIMARY_IP_RANGE"]}
         ]
+
+
+def test_a_person_becomes_the_same_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a shell: by application default credentials, which ask for nothing of Google's before the account is needed."""
+    import google.auth
+    from google.oauth2.credentials import Credentials
+
+    own = Credentials(token="ya29.of-maria")  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(google.auth, "default", lambda scopes: (own, None))
+    with gcp_world() as world:
+        world.accounts.federated.add("ya29.of-maria")
+        adapters = connect(world.machine(), PROJECTS, OWNER, None, world.clock, world.said.append)
+        assert adapters.provider.create(ORDER).state is MachineState.RUNNING
+        assert "sts.token" not in {call.id for call in world.services.calls}
+        assert world.accounts.audiences == []
+
+
+def test_a_shell_without_credentials_is_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOME", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    with gcp_world() as world, pytest.raises(Refusal) as caught:
+        connect(world.machine(), PROJECTS, OWNER, None, world.clock, world.said.append).provider.describe(NAME)
+    assert caught.value.gate == "runner.permission"
+    assert "no credentials" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_a_key_is_let_in_and_taken_back",
+        "test_an_order_of_another_run_adopts_this_owners_machine",
+        "test_another_owners_machine_is_not_started_nor_logged_in_to",
+        "test_errors_now_and_then_are_tried_again",
+    ],
+)
+def test_what_the_contract_says_of_logins_holds_for_os_login(name: str) -> None:
+    class OnOsLogin(ProviderContract):
+        def world(self) -> AbstractContextManager[World]:
+            return gcp_world(login="os-login")
+
+    getattr(OnOsLogin(), name)()
