@@ -17,7 +17,6 @@ from hyops_ci.config.bootstrap import bootstrap_class, bootstrap_places, bootstr
 from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.contracts.runner_machine import GcpMachine
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import API, Client
 from hyops_ci.github.environments import environment
@@ -28,7 +27,8 @@ from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.operations.init.commands import Adopter, envs_on
 from hyops_ci.operations.init.runner_host import trust_document
 from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table, set_up
-from hyops_ci.runners.ports import Adapters, Owner
+from hyops_ci.runners.ports import Adapters, Owner, Reach
+from hyops_ci.runners.providers import adapters_for
 from hyops_ci.runners.ssh import prove
 from hyops_ci.secrets.places import read_places
 from hyops_ci.secrets.port import Access, Purpose
@@ -81,15 +81,18 @@ class _Tools:
         machine = machine_of(config, owner.lane)
         if machine is None:
             raise _nothing(f"no lanes.{owner.lane}.machine")
-        if isinstance(machine, GcpMachine):
-            from hyops_ci.runners import gcp
-
-            if config.gcp is None:
-                raise _nothing("no gcp: the projects are not named")
-            return gcp.connect(machine, config.gcp, owner, self.identity, context.clock, context.say)
-        from hyops_ci.runners import proxmox
-
-        return proxmox.connect(machine, owner, self.values[machine.token], context.clock, context.say)
+        job = context.job
+        reach = Reach(
+            config,
+            owner,
+            context.clock,
+            context.say,
+            secret=lambda place: self.values[place],
+            identity_token=self.identity,
+            runner=job.runner_name,
+            runner_environment=job.runner_environment if job.on_github else None,
+        )
+        return adapters_for(machine, reach)
 
     def registry(self) -> Registrations:
         """Return GitHub's registrations, entered as the adopter's App."""

@@ -7,11 +7,15 @@ names the resource; their words for trouble are those of `hyops_ci/runners/troub
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.clock import Clock
+    from hyops_ci.contracts.config import DispatchConfig
 
 MARK: Final = "dr-dispatch"
 CONSOLE: Final = 64 * 1024
@@ -181,3 +185,21 @@ class Adapters:
     provider: Provider
     egress: Egress
     access: Access
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a provider is reached with, whichever it is."""
+
+    config: DispatchConfig
+    owner: Owner
+    clock: Clock
+    say: Callable[[str], None]
+    secret: Callable[[str], str] = field(repr=False)
+    """Returns what the authority keeps at one of the machine's `secrets`. Raises Refusal (exit 8) or Fault (exit 12)."""
+    identity_token: Callable[[str], str] | None = field(repr=False)
+    """Returns the job's own token for an audience; None from a shell."""
+    runner: str = ""
+    """The runner that the job is on."""
+    runner_environment: str | None = None
+    """Whose machine that is, in GitHub's words; None from a shell."""
