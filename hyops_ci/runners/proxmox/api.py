@@ -21,7 +21,8 @@ from hyops_ci.redaction.redactor import Redactor
 if TYPE_CHECKING:
     from proxmoxer.core import ProxmoxResource
 
-LIMITS: Final = Limits(seconds=30.0, connect=5.0, max_bytes=8 << 20)
+LIMITS: Final = Limits(seconds=30.0, connect=5.0, max_bytes=32 << 20)
+"""A file of a machine has up to 16 MiB, as JSON more."""
 TRIES: Final = 4
 PAUSE: Final = 3.0
 """Seconds before the second try; twice as many before each further one."""

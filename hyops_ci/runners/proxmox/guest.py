@@ -17,7 +17,6 @@ SETTLED: Final = ("/run/cloud-init/result.json", "/run/cloud-init/disabled")
 """One of them is there when cloud-init has done all of this boot, or never runs."""
 ROUTES: Final = "/proc/net/route"
 NEIGHBOURS: Final = "/proc/net/arp"
-MOST: Final = 4 << 20
 POLL: Final = 3.0
 _SILENT: Final = re.compile(r"guest agent is not running|No QEMU guest agent configured|is not running|qga command|got timeout")
 _NO_FILE: Final = re.compile(r"No such file or directory")
@@ -36,9 +35,9 @@ class Guest:
     machine: Machine
 
     def read(self, path: str) -> str | None:
-        """Return a file, at most 4 MiB of it; None where there is none."""
+        """Return a file, as much of it as the API reads (16 MiB); None where there is none."""
         try:
-            return answers.file_content(self._agent("get", "file-read", file=path, count=MOST))
+            return answers.file_content(self._agent("get", "file-read", file=path))
         except ApiError as error:
             if _NO_FILE.search(error.words):
                 return None

@@ -25,9 +25,9 @@ QUERIES = {
     "/nodes/{node}/tasks": {"start", "limit", "userfilter", "typefilter", "vmid", "errors", "source", "since", "until", "statusfilter"},
     "/nodes/{node}/tasks/{upid}/log": {"start", "limit", "download"},
     "/nodes/{node}/qemu/{vmid}/config": {"current", "snapshot"},
-    "/nodes/{node}/qemu/{vmid}/agent/file-read": {"file", "count", "offset", "decode"},
+    "/nodes/{node}/qemu/{vmid}/agent/file-read": {"file"},
 }
-"""What GET takes: the models have no requests of it."""
+"""What GET takes in every supported version: the models have no requests of it. `file-read` takes `count` since 2026."""
 
 
 class NotOfTheApiError(Exception):
