@@ -17,7 +17,7 @@ from hyops_ci.config.bootstrap import bootstrap_class, bootstrap_places, bootstr
 from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.errors import Exit, Refusal
+from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import API, Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.registration import Registry
@@ -30,6 +30,7 @@ from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table
 from hyops_ci.runners.ports import Adapters, Owner, Reach
 from hyops_ci.runners.providers import adapters_for
 from hyops_ci.runners.ssh import prove
+from hyops_ci.runners.troubles import lacking
 from hyops_ci.secrets.places import read_places
 from hyops_ci.secrets.port import Access, Purpose
 from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
@@ -68,7 +69,7 @@ class _Tools:
         config, context, lane = self.request.config, self.request.context, self.request.plan.lane
         plan, places = bootstrap_secrets(config), bootstrap_places(config, lane)
         if plan is None:
-            raise _nothing("no vault in the config: nothing keeps the key of the GitHub App")
+            raise lacking("no vault in the config: nothing keeps the key of the GitHub App")
         token_for = self.identity if AUTHORITIES[plan.kind].remote else context.token_for
         access = Access(bootstrap_class(config, lane), Purpose.EXECUTE, token_for, learn=self.request.learn)
         read = read_places(plan, places, access)
@@ -80,7 +81,7 @@ class _Tools:
         config, context = self.request.config, self.request.context
         machine = machine_of(config, owner.lane)
         if machine is None:
-            raise _nothing(f"no lanes.{owner.lane}.machine")
+            raise lacking(f"no lanes.{owner.lane}.machine")
         job = context.job
         reach = Reach(
             config,
@@ -88,7 +89,7 @@ class _Tools:
             context.clock,
             context.say,
             secret=lambda place: self.values[place],
-            identity_token=self.identity,
+            identity=lambda: self.identity,
             runner=job.runner_name,
             runner_environment=job.runner_environment if job.on_github else None,
         )
@@ -98,7 +99,7 @@ class _Tools:
         """Return GitHub's registrations, entered as the adopter's App."""
         registration, context = self.request.config.registration, self.request.context
         if registration is None:
-            raise _nothing("no registration: the GitHub App is not named")
+            raise lacking("no registration: the GitHub App is not named")
         found = Registry.connect(
             registration,
             self.values[registration.key],
@@ -113,7 +114,7 @@ class _Tools:
         """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids."""
         config, context = self.request.config, self.request.context
         if context.github is None:
-            raise _nothing("no token of the job")
+            raise lacking("no token of the job")
         document = trust_document(config, self.request.plan.lane, self._adopter(context.github))
         return json.dumps(document, indent=2).encode() + b"\n"
 
@@ -121,7 +122,7 @@ class _Tools:
         about, this = repository(client), run_fact(client, self.request.context.job.run_number)
         used = [(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)]
         if len(set(used)) != 1:
-            raise _nothing(f"this run uses {len(set(used))} workflows called dispatch.yml")
+            raise lacking(f"this run uses {len(set(used))} workflows called dispatch.yml")
         approvers = self.request.config.approvals.approvers
         gates = {each.gate for each in envs_on(self.request.config, self.request.plan.lane)}
         reviewers = [person for gate in sorted(gates) for person in environment(client, gate).reviewers]
@@ -174,15 +175,3 @@ class Registrations:
     def _tell(self, unknown: str) -> None:
         if unknown:
             self.request.context.say(unknown)
-
-
-def _nothing(found: str) -> Refusal:
-    return Refusal(
-        "runner.tools",
-        "what makes a runner is not all there",
-        exit_code=Exit.RUNNER,
-        found=found,
-        expected="a config that says how the machine is made, registered and reached (docs/config.md)",
-        fix="correct .github/dr-dispatch.yml in a pull request",
-        docs="runner-recovery.md",
-    )

@@ -197,8 +197,8 @@ class Reach:
     say: Callable[[str], None]
     secret: Callable[[str], str] = field(repr=False)
     """Returns what the authority keeps at one of the machine's `secrets`. Raises Refusal (exit 8) or Fault (exit 12)."""
-    identity_token: Callable[[str], str] | None = field(repr=False)
-    """Returns the job's own token for an audience; None from a shell."""
+    identity: Callable[[], Callable[[str], str] | None] = field(repr=False)
+    """Returns what gives the job's own token for an audience; None from a shell. Raises Refusal (exit 8) for a job that has none."""
     runner: str = ""
     """The runner that the job is on."""
     runner_environment: str | None = None

@@ -140,3 +140,16 @@ def no_way_out(found: str, command: str) -> Refusal:
         exit_code=Exit.RUNNER,
         docs="runners.md",
     )
+
+
+def lacking(found: str) -> Refusal:
+    """Return the refusal of a config that does not say all that making a runner needs."""
+    return Refusal(
+        "runner.tools",
+        "what makes a runner is not all there",
+        found=found,
+        expected="a config that says how the machine is made, registered and reached (docs/config.md)",
+        fix="correct .github/dr-dispatch.yml in a pull request",
+        exit_code=Exit.RUNNER,
+        docs="runner-recovery.md",
+    )

@@ -57,9 +57,8 @@ CONFIG = with_toy(TOY)
 
 
 def reach(**changes: object) -> Reach:
-    found = Reach(
-        config=CONFIG, owner=OWNER, clock=Clock(), say=lambda _: None, secret={"toy/account#key": "s3cret"}.__getitem__, identity_token=None
-    )
+    secrets = {"toy/account#key": "s3cret"}
+    found = Reach(CONFIG, OWNER, Clock(), lambda _: None, secret=secrets.__getitem__, identity=lambda: None)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 

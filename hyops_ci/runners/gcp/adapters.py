@@ -5,7 +5,6 @@ from __future__ import annotations
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import GcpProjects
 from hyops_ci.contracts.runner_machine import GcpMachine
-from hyops_ci.errors import Exit, Refusal
 from hyops_ci.runners.bastion import ThroughBastion
 from hyops_ci.runners.gcp.access import ThroughIap
 from hyops_ci.runners.gcp.cloud import Cloud
@@ -14,22 +13,15 @@ from hyops_ci.runners.gcp.egress import CloudNat
 from hyops_ci.runners.gcp.machines import Machines
 from hyops_ci.runners.gcp.site import Say, Site
 from hyops_ci.runners.ports import Access, Adapters, Owner, Reach
+from hyops_ci.runners.troubles import lacking
 
 
 def adapters_for(machine: GcpMachine, reach: Reach) -> Adapters:
     """Return what reaches Google Cloud for this machine. Raises Refusal where the config names no projects."""
     projects = reach.config.gcp
     if projects is None:
-        raise Refusal(
-            "runner.projects",
-            "the config does not name the projects of Google Cloud",
-            found="no gcp",
-            expected="gcp: {host, control, workload}",
-            fix="name the projects in the config",
-            exit_code=Exit.POLICY,
-            docs="runners-gcp.md",
-        )
-    return connect(machine, projects, reach.owner, reach.identity_token, reach.clock, reach.say)
+        raise lacking("no gcp: the projects are not named")
+    return connect(machine, projects, reach.owner, reach.identity(), reach.clock, reach.say)
 
 
 def connect(

@@ -24,6 +24,14 @@ OF_THE_REASON: Final = {
     "bootstrap.reason": Permission.NOT_ALLOWED,
     "bootstrap.machine": Permission.NO_MACHINE,
     "bootstrap.gate": Permission.NOT_ALLOWED,
+    "machine.lane": Permission.NO_MACHINE,
+    "machine.bastion": Permission.NO_MACHINE,
+    "proxmox.ids": Permission.NO_MACHINE,
+    "proxmox.address": Permission.NO_MACHINE,
+    "proxmox.management": Permission.NO_MACHINE,
+    "gcp.projects": Permission.NO_MACHINE,
+    "gcp.zones": Permission.NO_MACHINE,
+    "gcp.accounts": Permission.NO_MACHINE,
 }
 """Plan gate -> what its refusal means for the table."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
 from hyops_ci.parsing.documents import read_document
+from hyops_ci.planning.case import load
 from hyops_ci.runners.ports import MachineState
 from hyops_ci.stages.conclude.stage import conclude
 from hyops_ci.stages.conclude.unfinished import stopped_because
+from hyops_ci.stages.ensure_runner.permission import OF_THE_REASON
 from hyops_ci.stages.watch.queue import Verdict
 from hyops_ci.stages.watch.stage import Watched
 from tests.runners.world import OTHERS, Trouble, falls
+from tests.security.incident import MACHINE
 from tests.support.examples import examples
 from tests.unit.stages.ensure_runner.scene import KEY, NAME, TOKEN, Scene, missing_runner, no_answer
 
@@ -219,6 +223,25 @@ def test_the_machine_is_the_one_that_was_planned(scene: Scene) -> None:
     assert end.refusal is not None
     assert end.refusal.gate == "runner.settings"
     assert scene.world.calls == []
+
+
+def test_a_bastion_whose_time_passed_since_the_plan_is_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    until = (datetime.now(UTC) + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostHostHostHostHostHostHostHostHostHostHost"
+    bastion = {"host": "bastion.example.net", "user": "ops", "host_key": key, "reason": "VPN down since noon", "until": until}
+    monkeypatch.setitem(MACHINE, "bastion", bastion)
+    with missing_runner(tmp_path) as scene:
+        scene.approve()
+        scene.clock.sleep(3600)
+        end = scene.ensure()
+        assert end.refusal is not None
+        assert (end.state, end.refusal.gate) == (State.NO_RUNNER, "machine.bastion")
+        assert scene.world.calls == []
+
+
+def test_every_gate_on_a_machine_is_asked_again_before_it_is_made() -> None:
+    asked = {gate.id for gate in load("plan") if gate.ask.__module__.rpartition(".")[2].startswith(("bootstrap", "machine"))}
+    assert set(OF_THE_REASON) == asked
 
 
 def test_a_config_that_was_exchanged_on_the_way_is_not_read(scene: Scene) -> None:
