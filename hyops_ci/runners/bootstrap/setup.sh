@@ -147,7 +147,7 @@ install_packages() {
 
 make_users() {
   begin users
-  local user
+  local user home
   for user in $RUNNER $HYOPS; do
     if id "$user" >/dev/null 2>&1; then
       [ "$(id -u "$user")" != 0 ] || refuse "$user is root" "a user of its own" "another name for it"
@@ -155,7 +155,13 @@ make_users() {
     elif changes made "user $user"; then
       useradd --system --user-group --create-home --home-dir "/home/$user" --shell /bin/bash "$user"
     fi
-    if id "$user" >/dev/null 2>&1; then folder "$(getent passwd "$user" | cut -d: -f6)" "$user" 700; fi
+    if id "$user" >/dev/null 2>&1; then
+      home=$(getent passwd "$user" | cut -d: -f6)
+      if ! [ -d "$home" ] || [ "$(stat -c %U "$home")" != "$user" ]; then
+        refuse "$home, the home of $user, is not its own" "a home that belongs to $user" "userdel $user, and it is made anew; or give it a home: usermod --move-home --home /home/$user $user"
+      fi
+      folder "$home" "$user" 700
+    fi
   done
 }
 
@@ -168,7 +174,7 @@ install_agent() {
   done
   if [ -z "$only_say" ]; then rm -rf "$AGENT".????????; fi
   if [ -x "$AGENT/config.sh" ] && [ -x "$AGENT/bin/Runner.Listener" ]; then
-    there=$(cd "$AGENT" && runuser -u $RUNNER -- ./bin/Runner.Listener --version 2>/dev/null | tail -n 1) || there=0
+    there=$(cd "$AGENT" && HOME=/home/$RUNNER runuser -u $RUNNER -- ./bin/Runner.Listener --version 2>/dev/null | tail -n 1) || there=0
     fact agent "$there"
     if [ "$(printf '%s\n' "$agent_version" "$there" | sort -V | tail -n 1)" = "$there" ]; then
       kept "$AGENT"
@@ -187,9 +193,10 @@ install_agent() {
   if [ -n "$there" ]; then
     systemctl stop $UNIT 2>/dev/null || :
     local file
-    for file in .runner .credentials .credentials_rsaparams .env .path _work; do
+    for file in .runner .credentials .credentials_rsaparams .env .path; do
       if [ -e "$AGENT/$file" ]; then cp -a "$AGENT/$file" "$draft/"; fi
     done
+    if [ -d "$AGENT/_work" ]; then mv "$AGENT/_work" "$draft/"; fi
     mv -T "$AGENT" "$AGENT.before.$$"
   fi
   chown root:$RUNNER "$draft"
@@ -318,6 +325,17 @@ if [ -e /proc/net/if_inet6 ]; then close ip6tables $METADATA6; fi
 RULES
   else
     refuse "neither nft nor iptables works here" "one of them, to close the metadata address $METADATA to jobs" "a kernel with nf_tables, and the package nftables"
+  fi
+  if [ -n "$differs" ]; then same=; fi
+  # What flushes every rule brings this one back.
+  if [ "$filter" = $SETTINGS/metadata.nft ]; then
+    if [ -n "$differs" ]; then same=; fi
+    put $UNITS/nftables.service.d/dr-dispatch.conf 0644 <<RULES
+[Service]
+ExecStartPost=$program
+ExecReload=$program
+ExecStopPost=$program
+RULES
   fi
   if [ -n "$differs" ]; then same=; fi
   put $UNITS/$METADATA_UNIT 0644 <<RULES

@@ -1,9 +1,10 @@
 """A real Debian with systemd as PID 1, in namespaces of its own, and the three networks around it.
 
     ci 10.77.0.1 --- 10.77.0.2 runner 10.78.0.1 --- 10.78.0.2 target
-                     10.79.0.2 runner --- 10.79.0.1 here (GitHub's stand-in)
+                     198.18.x.2 runner --- 198.18.x.1 here (GitHub's stand-in)
 
-`ci` reaches port 22 of the runner's first address and nothing else. The metadata address is the runner's own.
+`ci` reaches port 22 of the runner's first address and nothing else. The metadata address is the runner's own. The last network is another
+for each machine, since machines of several sessions meet there.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from hyops_ci.runners.ssh import Candidate, Login
 from tests.runners.host.root import NoHost, debian
 
 BOOT: Final = Path(__file__).with_name("boot.sh")
-RUNNER, TARGET, GITHUB, METADATA = "10.77.0.2", "10.78.0.2", "10.79.0.1", "169.254.169.254"
+RUNNER, TARGET, METADATA = "10.77.0.2", "10.78.0.2", "169.254.169.254"
 LIMIT: Final = 60.0
 """Seconds that a boot may take."""
 _NETWORK: Final = f"""
 set -eu
-ci=$1 runner=$2 target=$3 here=$4
+ci=$1 runner=$2 target=$3 here=$4 github=$5
 for each in $ci $runner $target; do ip netns add $each; ip -n $each link set lo up; done
 ip link add $here-c netns $ci type veth peer name management netns $runner
 ip link add $here-t netns $target type veth peer name targets netns $runner
 ip link add $here-g type veth peer name github netns $runner
 ip -n $ci addr add 10.77.0.1/24 dev $here-c; ip -n $ci link set $here-c up
 ip -n $target addr add {TARGET}/24 dev $here-t; ip -n $target link set $here-t up
-ip addr add {GITHUB}/24 dev $here-g; ip link set $here-g up
+ip addr add $github.1/24 dev $here-g; ip link set $here-g up
 ip -n $runner addr add {RUNNER}/24 dev management; ip -n $runner addr add 10.78.0.1/24 dev targets
-ip -n $runner addr add 10.79.0.2/24 dev github; ip -n $runner addr add {METADATA}/32 dev lo
+ip -n $runner addr add $github.2/24 dev github; ip -n $runner addr add {METADATA}/32 dev lo
 for each in management targets github; do ip -n $runner link set $each up; done
 ip -n $ci route add default via {RUNNER}
 ip netns exec $runner nft -f - <<RULES
@@ -72,6 +73,8 @@ class BootedHost:
     """Of its systemd, as seen here."""
     networks: tuple[str, str, str]
     """Network namespaces of CI, runner and target."""
+    github: str
+    """The address here that it reaches, and CI does not."""
     words: str = "the management network of the test"
 
     @property
@@ -145,9 +148,11 @@ def booted(folder: Path) -> Iterator[BootedHost]:
     lower = debian()
     here = "dr" + secrets.token_hex(3)
     networks = (f"{here}-ci", f"{here}-runner", f"{here}-target")
+    taken = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=False).stdout
+    github = secrets.choice([each for each in (f"198.18.{n}" for n in range(256)) if f" {each}." not in taken])
     with ExitStack() as ended:
         ended.callback(_remove, networks, f"{here}-g")
-        _require(["sh", "-c", _NETWORK, "network", *networks, here], "network namespaces")
+        _require(["sh", "-c", _NETWORK, "network", *networks, here, github], "network namespaces")
         (work := folder / "machine").mkdir(parents=True)
         group = _group(here)
         ended.callback(_remove_group, group)
@@ -158,16 +163,16 @@ def booted(folder: Path) -> Iterator[BootedHost]:
         ended.callback(log.close)
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         ended.callback(_end, process)
-        yield _up(here, process, networks, folder / "console")
+        yield _up(BootedHost(here, 0, networks, f"{github}.1"), process, folder / "console")
 
 
-def _up(name: str, process: subprocess.Popen[bytes], networks: tuple[str, str, str], console: Path) -> BootedHost:
+def _up(host: BootedHost, process: subprocess.Popen[bytes], console: Path) -> BootedHost:
     """Return the machine when its systemd says that it runs."""
     until = time.monotonic() + LIMIT
     said = ""
     while time.monotonic() < until and process.poll() is None:
         if (pid := _child(process.pid)) and Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
-            host = BootedHost(name, pid, networks)
+            host.pid = pid
             said = host.run("systemctl is-system-running", check=False).strip()
             if said in ("running", "degraded"):
                 _keys(host)

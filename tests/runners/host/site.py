@@ -17,7 +17,7 @@ from hyops_ci.runners.bootstrap import AgentArchive, Registration, Release, Runn
 from hyops_ci.runners.ssh import Login, ProvenHost, new_login, prove
 from tests.runners.host.agent_archive import build
 from tests.runners.host.agent_service import AgentService, agent_service
-from tests.runners.host.booted import GITHUB, BootedHost, booted
+from tests.runners.host.booted import BootedHost, booted
 from tests.runners.host.offline import hyops_archive, wheelhouse
 from tests.support.github.server import FakeGitHub, start_github
 
@@ -94,7 +94,7 @@ def site(folder: Path) -> Iterator[Site]:
     """A machine that was just made: booted, with the run's key in it, and nothing else of ours."""
     with start_github() as github, booted(folder) as host:
         repository = github.add_repository("acme/recovery", private=True, number=4242)
-        with agent_service(github, repository, GITHUB) as service:
+        with agent_service(github, repository, host.github) as service:
             (archives := folder / "archives").mkdir()
             archive, release = build(archives), hyops_archive(archives)
             shutil.copytree(archives, host.root / ARCHIVES.lstrip("/"))

@@ -137,7 +137,9 @@ def test_a_wall_that_was_opened_is_closed_again(made: Made) -> None:
     assert "reject" in made.site.host.run("nft list table inet dr_dispatch")
     made.site.host.run("nft delete table inet dr_dispatch")
     assert changed(made.site.set_up()) == set(), "no file of it differs"
-    assert "reject" in made.site.host.run("nft list table inet dr_dispatch")
+    for flush in ("true", "systemctl start nftables", "systemctl reload nftables", "systemctl restart nftables", "systemctl stop nftables"):
+        made.site.host.run(flush)
+        assert "reject" in made.site.host.run("nft list table inet dr_dispatch"), flush
 
 
 def test_another_name_registers_again(made: Made) -> None:
@@ -236,11 +238,13 @@ REFUSED = {
     "a changed archive": ("rm $agent/config.sh; echo >>$archives/actions-runner-linux-x64-2.336.0.tar.gz", "agent", "has sha256"),
     "no archive": ("rm $agent/config.sh $archives/actions-runner-linux-x64-2.336.0.tar.gz", "agent", "no /srv/archives/actions-runner"),
     "a package that is missing": ("mv /usr/bin/curl /usr/bin/lruc", "packages", "curl not there"),
+    "a home that is another's": ("usermod --home / hyops", "users", "/, the home of hyops, is not its own"),
     "a link in place of the envs": ("mv /srv/hyops/envs /srv/hyops/x; ln -s /etc /srv/hyops/envs", "envs", "/srv/hyops/envs is a link"),
 }
 BACK = """
 rm -rf $archives $agent; mv /srv/kept $archives; mv /opt/kept $agent; mv /usr/bin/lruc /usr/bin/curl
 [ ! -e /srv/hyops/x ] || { rm /srv/hyops/envs; mv /srv/hyops/x /srv/hyops/envs; }
+usermod --home /home/hyops hyops
 systemctl restart actions.runner.dr-dispatch
 """
 
