@@ -21,6 +21,8 @@ from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
 from hyops_ci.stages.planned_run import planned_run, require_plan
 from tests.runners.gcp_fake.accounts import PROVIDER
 from tests.runners.gcp_fake.world import PROJECTS, GcpWorld, gcp_world
+from tests.runners.proxmox_fake.server import SECRET, TOKEN
+from tests.runners.proxmox_fake.world import ProxmoxWorld, machine, proxmox_world
 from tests.runners.world import OWNER
 from tests.support.github.app_key import install_app
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
@@ -139,3 +141,35 @@ def test_google_cloud_without_its_projects_is_a_refusal(scene: Scene) -> None:
     with gcp_world() as world, pytest.raises(Refusal) as caught:
         on_google(scene, world, None).adapters(OWNER)
     assert (caught.value.gate, caught.value.found) == ("runner.tools", "no gcp: the projects are not named")
+
+
+def on_proxmox(scene: Scene, world: ProxmoxWorld, noted: Noted, runner_environment: str) -> Tools:
+    """The lane's machine is one of Proxmox VE, whose token the authority keeps."""
+    path = scene.incident.site.root / "authority.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "token": TOKEN, "private_key": "not asked for here"}))
+    run = planned_run(require_plan(scene.incident.folder), scene.incident.folder, scene.incident.world("plan"))
+    lane = run.config.lanes["gcp"].model_copy(update={"machine": machine(world.fake)})
+    config = run.config.model_copy(update={"lanes": {**run.config.lanes, "gcp": lane}})
+    job = replace(run.context.job, runner_environment=runner_environment, runner_name="mgmt-1")
+    return tools_for(ToolsRequest(run.plan, config, replace(run.context, job=job), noted.secrets.append, noted.note))
+
+
+def test_proxmox_ve_is_entered_with_the_token_that_the_authority_keeps(scene: Scene) -> None:
+    noted = Noted()
+    with proxmox_world() as world:
+        adapters = on_proxmox(scene, world, noted, "self-hosted").adapters(OWNER)
+        assert world.fake.seen == [], "nothing is asked before the first use"
+        assert adapters.provider.describe("gcp-ops-runner").state is MachineState.ABSENT
+    assert TOKEN in noted.secrets, "the redactor knows it"
+    assert {each["place"] for each in noted.notes["authority"]["places"]} == {"dr/github-app#private_key", "proxmox/bootstrap#token"}
+    assert SECRET not in json.dumps(noted.notes)
+
+
+def test_proxmox_ve_is_not_entered_from_a_machine_of_githubs(scene: Scene) -> None:
+    noted = Noted()
+    with proxmox_world() as world:
+        with pytest.raises(Refusal) as caught:
+            on_proxmox(scene, world, noted, "github-hosted").adapters(OWNER)
+        assert world.fake.seen == []
+    assert caught.value.gate == "runner.management"
+    assert (noted.secrets, noted.notes) == ([], {}), "the authority was not asked"
