@@ -14,7 +14,7 @@ from typing import Final
 from hyops_ci.approvals.requesters import as_machine
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
-from hyops_ci.contracts.github_facts import ReviewFact
+from hyops_ci.contracts.github_facts import ReviewFact, same_environment
 from hyops_ci.errors import Exit, Refusal, shown
 
 COMMENT: Final = 1000
@@ -53,7 +53,7 @@ def approvals_of(
             comment=shown(review.comment, COMMENT),
         )
         for review in reviews
-        if review.state != "pending" and gate.lower() in {name.lower() for name in review.environments}
+        if review.state != "pending" and any(same_environment(gate, name) for name in review.environments)
     )
 
 

@@ -12,6 +12,14 @@ JobStatus = Literal["queued", "in_progress", "completed", "waiting", "requested"
 """`queued`: wants a runner. `waiting`: for a review, a timer or a rule. `pending`: for a concurrency slot."""
 
 
+def same_environment(one: str, other: str) -> bool:
+    """Return whether two names are those of one environment: GitHub compares them without case, and has one of them at most.
+
+    Of the letters A to Z only: the sign of the kelvin is no k.
+    """
+    return one.encode().lower() == other.encode().lower()
+
+
 class RunFact(Model):
     """One workflow run, at one attempt."""
 

@@ -101,7 +101,8 @@ def _decoded(token: str, key: RSAPublicKey, kid: str, issuer: str, audience: str
     except jwt.MissingRequiredClaimError as error:
         return {}, token_refusal("the token lacks what it must say", found=f"no {error.claim}", expected=", ".join(REQUIRED))
     except jwt.InvalidIssuerError:
-        return {}, token_refusal("issued by another issuer", found=_said(token, "iss"), expected=f"iss {issuer}")
+        own = "an enterprise that has an issuer of its own: as root on the host, write it as issuer into /etc/dr-dispatch/trust.json"
+        return {}, token_refusal("issued by another issuer", found=_said(token, "iss"), expected=f"iss {issuer}", fix=own)
     except jwt.InvalidAudienceError:
         return {}, token_refusal("the token is for another audience", found=_said(token, "aud"), expected=f"aud {audience}")
     except (jwt.PyJWTError, ValueError, RecursionError):

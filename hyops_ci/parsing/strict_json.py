@@ -42,7 +42,7 @@ class Rule:
 SIZE: Final = Rule("intake.size", "too large", "send it alone")
 VALUES: Final = Rule("intake.size", "holds too many values", "send it alone")
 NOT_UTF_8: Final = Rule("intake.encoding", "not UTF-8", "send it as it was written")
-MARKED: Final = Rule("intake.encoding", "begins with a byte order mark", "send it as it was written")
+MARKED: Final = Rule("intake.encoding", "begins with a byte order mark", "save it as UTF-8 without one (PowerShell: -Encoding utf8NoBOM)")
 DEPTH: Final = Rule("intake.depth", "nested too deep", "send it as it was written")
 FORM: Final = Rule("intake.json", "not JSON", "send it as it was written; an empty file is not a decision")
 TWICE: Final = Rule("intake.duplicate-key", "a key stands twice", "send it as it was written")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
+from hyops_ci.contracts.github_facts import same_environment
 
 TIER = "repository private, GitHub tier probably without reviewers there"
 """Only said where no reviewer is found: the plan itself is not shown to a job's token."""
@@ -61,7 +62,7 @@ def shortfalls(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Perso
     if not fact.exists:
         hint = f"; {TIER}" if fact.private and demand.reviewers else ""
         return [Shortfall(f"{demand.name} does not exist (GitHub would make it, unprotected){hint}", _approver(demand))]
-    if fact.name.lower() != demand.name.lower():
+    if not same_environment(fact.name, demand.name):
         return [Shortfall(f"{fact.name} exists, {demand.name} was not asked for", f"the rules of {demand.name}")]
     return [*_people(fact, demand, requesters), *_branches(fact, demand)]
 

@@ -182,7 +182,7 @@ def test_a_laptop_says_what_it_cannot_see(incident: Incident, tmp_path: Path) ->
     unseen = {line.topic for line in told.lines if line.text.startswith("not looked at: this is no runner's host")}
     assert unseen == {"restore", "runner", "host", "system", "hyops", "secrets", "bundle", "states"}
     assert told.exit_code == 0
-    assert "Not looked at from here: restore, runner, host, hyops, secrets, bundle, states" in told.verdict()
+    assert "Not looked at from here: restore, runner, host, system, hyops, secrets, bundle, states" in told.verdict()
 
 
 def test_a_doctor_with_a_token(incident: Incident) -> None:
