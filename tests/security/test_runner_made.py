@@ -1,4 +1,4 @@
-"""What a machine that is made or tidied up could be turned into: who gets the key that registers runners, and whose machine is worked on."""
+"""What a machine that is made or tidied up could be turned into: who gets the key of the App, and whose machine is worked on."""
 
 from __future__ import annotations
 
