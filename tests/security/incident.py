@@ -58,6 +58,7 @@ MACHINE: dict[str, Any] = {
     "identity_provider": "projects/123456/locations/global/workloadIdentityPools/github/providers/acme",
     "bootstrap_account": "dr-bootstrap@acme-net.iam.gserviceaccount.com",
     "nat": {"router": "hub", "name": "hub-nat"},
+    "installation": {"hyops": False},
 }
 """How the runner of lane gcp is made."""
 RECOVERED = (State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS)
@@ -271,6 +272,7 @@ def assert_untouched(incident: Incident, epoch: int | None = 0) -> None:
 def may_make_its_runner(config: dict[str, Any]) -> None:
     """The reviewed config allows it, and says how."""
     config["policy"] = {**config.get("policy", {}), "bootstrap_reasons": ["runner-recovery", "lab-fallback"]}
+    config.setdefault("host", {})["user"] = "hyops"
     config["registration"] = {"app_id": 31, "key": "dr/github-app#private_key"}
     config["gcp"] = {"host": "acme-net", "control": "acme-control", "workload": "acme-work"}
     config.setdefault("lanes", {}).setdefault("gcp", {})["machine"] = MACHINE

@@ -6,13 +6,18 @@ Only for a run that may make it: a recovery on a runner that is there does not f
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
+from typing import Final
 
 from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.lanes import GITHUB_LABELS
 from hyops_ci.contracts.runner_machine import Machine, ProxmoxMachine
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+
+HYOPS_USER: Final = "hyops"
+"""The user that the setup of a host makes for HyOps."""
 
 
 def _wanted(case: PlanCase) -> Machine | None:
@@ -36,6 +41,26 @@ def machine_lane(case: PlanCase) -> GateOutcome:
         f"{machine.provider} in lane {' or '.join(machine.stands)}",
         f"correct lanes.{case.lane.name}.machine.provider",
         "runners.md",
+    )
+
+
+@plan_gate("machine.host", "workflows 6", Exit.POLICY, "Can the machine be made the host that the config describes?")
+def machine_host(case: PlanCase) -> GateOutcome:
+    """What is made has a wall between agent and HyOps: a user of its own, and HyOps where the setup puts it."""
+    machine, host, usual = _wanted(case), case.config.host, Host(user=HYOPS_USER)
+    if machine is None:
+        return ""
+    wrong = [f"host.user {host.user or 'not set'}"] if host.user != HYOPS_USER else []
+    if machine.installation.hyops:
+        wrong += [f"host.{name} {getattr(host, name)}" for name in ("core_root", "hyops") if getattr(host, name) != getattr(usual, name)]
+    if not wrong:
+        return f"HyOps as {HYOPS_USER}"
+    return GateFailure(
+        "a machine that is made has HyOps as a user of its own",
+        ", ".join(wrong),
+        f"host.user {HYOPS_USER}; HyOps in {usual.core_root}, unless its image brings it (installation.hyops: false)",
+        f"set host.user: {HYOPS_USER} in a pull request (docs/host-trust.md says what it does); or leave bootstrap_reason empty",
+        "host-trust.md",
     )
 
 

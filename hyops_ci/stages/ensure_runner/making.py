@@ -16,7 +16,7 @@ from typing import Final
 from hyops_ci.contracts.base import seconds
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
-from hyops_ci.runners.bootstrap.order import AgentArchive, Registration, RunnerIdentity, SetupOrder, SetupResult
+from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, SetupOrder, SetupResult
 from hyops_ci.runners.decide import Action
 from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
@@ -73,10 +73,10 @@ class Work:
 
 def change(work: Work, action: Action, registry: Registry) -> None:
     """Carry out one row of the table. Raises Refusal or Fault that names the machine and what becomes of it."""
-    agent = registry.agent() if action is not Action.START else None
+    setup = None if action is Action.START else setup_order(work, action, registry)  # what could refuse it does before anything is made
     work.changed = True
     ensure_way_out(work)
-    if action is Action.START:
+    if setup is None:
         start(work)
         return
     login = new_login(LOGIN)
@@ -90,7 +90,7 @@ def change(work: Work, action: Action, registry: Registry) -> None:
         with work.phase("proof"):
             host = work.tools.prove(candidate, replace(login, user=user), limit)
         with host, work.phase("setup"):
-            set_up(work, host, action, registry, agent)
+            set_up(work, host, setup)
     finally:
         with suppress(DispatchError):  # the key of this run alone, gone with this process: that it stays listed lets nobody in
             provider.revoke(machine)
@@ -127,8 +127,8 @@ def create(work: Work, key: str) -> None:
         work.part.result("machine.create", machine=work.machine.resource, state=work.machine.state.value)
 
 
-def set_up(work: Work, host: ProvenHost, action: Action, registry: Registry, agent: AgentArchive | None) -> None:
-    """Set up the proven host, and have its agent registered as late as can be."""
+def setup_order(work: Work, action: Action, registry: Registry) -> SetupOrder:
+    """Return what is to be on the host. Its agent is registered as late as can be."""
     run, part = work.run, work.part
     own = tuple(label for label in run.plan.runs_on if label.casefold() != SELF_HOSTED)
 
@@ -136,15 +136,20 @@ def set_up(work: Work, host: ProvenHost, action: Action, registry: Registry, age
         part.note("registration", called=work.name, at=registry.url, labels=list(own), group=registry.group)
         return registry.register()
 
-    order = SetupOrder(
+    return SetupOrder(
         trust=work.tools.trust(),
         identity=RunnerIdentity(registry.url, work.name, own, registry.group),
         register=register,
         installation=installation_of(run.config, run.plan.lane),
-        agent=agent,
+        agent=registry.agent(),
         again=action is Action.REGISTER_AGAIN,
         restart=action is Action.RESTART_AGENT,
     )
+
+
+def set_up(work: Work, host: ProvenHost, order: SetupOrder) -> None:
+    """Set up the proven host."""
+    part = work.part
     work.host_key = host.facts.host_key
     part.note("proven", machine=host.machine.resource, host_key=host.facts.host_key, seconds=round(host.facts.seconds))
     part.intent("host.set-up", machine=host.machine.resource, registered_again=order.again, restarted=order.restart)

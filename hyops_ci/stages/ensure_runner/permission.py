@@ -25,6 +25,7 @@ OF_THE_REASON: Final = {
     "bootstrap.machine": Permission.NO_MACHINE,
     "bootstrap.gate": Permission.NOT_ALLOWED,
     "machine.lane": Permission.NO_MACHINE,
+    "machine.host": Permission.NO_MACHINE,
     "machine.bastion": Permission.NO_MACHINE,
     "proxmox.ids": Permission.NO_MACHINE,
     "proxmox.address": Permission.NO_MACHINE,

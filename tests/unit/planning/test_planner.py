@@ -123,6 +123,7 @@ APP = {"app_id": 31, "key": "dr/github-app#private_key"}
 def test_whether_a_runner_may_be_made_stands_in_the_plan_and_outside_the_digest() -> None:
     case = over(load(CASES / "gates" / "bootstrap.machine" / "accept" / "a-name-of-its-own.yml"), {"config": {"registration": APP}})
     gate = load(CASES / "gates" / "bootstrap.gate" / "accept" / "protected.yml")
+    case = over(case, {"config": {"host": {"user": "hyops"}}})
     made = gate_case(over(case, gate)).plan()
     assert made.bootstrap is not None
     assert made.bootstrap.document() == {
@@ -154,7 +155,12 @@ def test_on_prem_the_job_runs_on_the_management_runner() -> None:
         "management_runner": ["self-hosted", "mgmt-runner"],
     }
     gate = load(CASES / "gates" / "bootstrap.gate" / "accept" / "protected.yml")
-    config = {"policy": {"bootstrap_reasons": ["runner-recovery"]}, "lanes": {"onprem": {"machine": machine}}, "registration": APP}
+    config = {
+        "host": {"user": "hyops"},
+        "policy": {"bootstrap_reasons": ["runner-recovery"]},
+        "lanes": {"onprem": {"machine": machine}},
+        "registration": APP,
+    }
     made = gate_case(over({"base": "failback", "config": config}, {"facts": gate["facts"]})).plan()
     assert made.bootstrap is not None
     assert (made.bootstrap.provider, made.bootstrap.runs_on) == ("proxmox", ("self-hosted", "mgmt-runner"))
