@@ -12,12 +12,14 @@ import click
 
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
 from hyops_ci.cli.runner_look import lanes, look
+from hyops_ci.cli.runner_reap import machine_line, reap, seen_machine
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.github.api.client import Client
     from hyops_ci.operations.prepare.prepare import PreparedHost
+    from hyops_ci.runners.ports import Machine
     from hyops_ci.stages.watch.runner_status import RunnerStatus
 
 MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
@@ -38,11 +40,14 @@ def status(config_file: Path, repository: str, lane: str, organization: str, out
     """Say for each lane whether its runner is there, online, and not too old. Exit 7 where none would take a job, 12 where it is not known.
 
     It takes a token that may list runners (administration: read): DR_RUNNER_TOKEN, an App's DR_APP_ID and DR_APP_KEY_FILE, or in a shell
-    your own, GH_TOKEN. Without one it says what is not known.
+    your own, GH_TOKEN. Without one it says what is not known. Where the config says how a lane's machine is made, and the provider can be
+    reached from here, its view of the machine is a line of its own.
     """
     from hyops_ci.cli.connect import connect_for_runners
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
+    from hyops_ci.config.machines import machine_of
+    from hyops_ci.config.settings import lane_settings
     from hyops_ci.stages.context import SystemClock
     from hyops_ci.stages.watch.queue import Presence
     from hyops_ci.stages.watch.runner_status import lanes_of, runner_status
@@ -51,10 +56,23 @@ def status(config_file: Path, repository: str, lane: str, organization: str, out
     client = connect_for_runners(repository)
     org = organization or (owner(client) if client else "")
     found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane)]
-    emit(output, [line for one in found for line in lines(one)], [one.model_dump(mode="json") for one in found])
+    machines = {each.name: seen_machine(config, each, client) for each in lanes_of(config, lane) if machine_of(config, each.name)}
+    shown = [line for one in found for line in lines(one)] + [
+        machine_line(lane_settings(config, name), machines[name]) for name in machines
+    ]
+    emit(output, shown, [one.model_dump(mode="json") | {"machine": machine_document(machines.get(one.lane))} for one in found])
     seen = {one.presence for one in found}
     silent = seen & {Presence.OFFLINE, Presence.ABSENT, Presence.OUTDATED}
     return int(Exit.RUNNER if silent else Exit.UNAVAILABLE if Presence.UNKNOWN in seen else Exit.DONE)
+
+
+def machine_document(found: Machine | str | None) -> dict[str, str | None] | None:
+    """Return the provider's view as JSON: None where the config names no machine."""
+    if found is None:
+        return None
+    if isinstance(found, str):
+        return {"state": None, "not_known": found}
+    return {"state": found.state.value, "resource": found.resource, "words": found.words}
 
 
 @dataclass(frozen=True)
@@ -138,3 +156,4 @@ def lines(one: RunnerStatus) -> list[str]:
 
 command.add_command(lanes)
 command.add_command(look)
+command.add_command(reap)

@@ -21,11 +21,11 @@ from hyops_ci.config.file import TRUST_FILE
 from hyops_ci.config.settings import addresses, host_key_path
 from hyops_ci.contracts.base import Clean, Model, stamp
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.limits import MIN_FREE_BESIDE, MIN_FREE_BYTES
 from hyops_ci.errors import DispatchError
 from hyops_ci.execution.question import ask
 from hyops_ci.github.runner_versions import objection
 from hyops_ci.operations.prepare.environment import PreparedState, prepared_state
-from hyops_ci.planning.gates.host import MIN_FREE_BESIDE, MIN_FREE_BYTES
 from hyops_ci.secrets.certificate import certificate_ends
 from hyops_ci.signing.dsse import load_key, public_of
 

@@ -121,7 +121,7 @@ class LeftoverSearch:
         if provider is None:
             not_known.append("machines: no credentials of the provider")
         else:
-            machines = _asked("machines", provider.owned, not_known)
+            machines = _asked("machines", lambda: provider.owned(), not_known)
             named = _asked("machines", lambda: provider.describe(name), not_known) if machines is not None else None
         if registrations is None:
             not_known.append("registrations: no App's key, and no token that may list runners")

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hyops_ci.config.bootstrap import bootstrap_class, bootstrap_places, bootstrap_secrets
-from hyops_ci.config.machines import machine_of
-from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import API, Client
@@ -26,17 +23,14 @@ from hyops_ci.github.runs import run as run_fact
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.operations.init.commands import Adopter, envs_on
 from hyops_ci.operations.init.runner_host import trust_document
+from hyops_ci.operations.lane_access import LaneAccess, Means
 from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table, set_up
-from hyops_ci.runners.ports import Adapters, Owner, Reach
-from hyops_ci.runners.providers import adapters_for
 from hyops_ci.runners.ssh import prove
 from hyops_ci.runners.troubles import lacking
-from hyops_ci.secrets.places import read_places
-from hyops_ci.secrets.port import Access, Purpose
 from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 DISPATCH = "/.github/workflows/dispatch.yml"
 
@@ -45,7 +39,7 @@ def tools_for(request: ToolsRequest) -> Tools:
     """Return the tools for the planned run of `request`."""
     made, clock, say = _Tools(request), request.context.clock, request.context.say
     return Tools(
-        adapters=made.adapters,
+        adapters=lambda owner: made.access.adapters(owner),
         registry=made.registry,
         prove=lambda candidate, login, limit: prove(candidate, login, limit=limit, clock=clock, say=say),
         set_up=lambda host, order: set_up(host, order, say),
@@ -58,57 +52,25 @@ class _Tools:
     request: ToolsRequest
 
     @cached_property
+    def access(self) -> LaneAccess:
+        """The way to the lane's machine and registration."""
+        asked, context = self.request, self.request.context
+        api, job = os.environ.get("GITHUB_API_URL") or API, context.job
+        where = job.runner_environment if job.on_github else None
+        means = Means(context.clock, lambda: self.identity, api, context.say, asked.learn, asked.note, job.runner_name, where)
+        return LaneAccess(asked.config, asked.plan.lane, means)
+
+    @cached_property
     def identity(self) -> Callable[[str], str] | None:
         """What the job proves itself with, a token for each audience; None outside GitHub. Raises Refusal (exit 8)."""
         context = self.request.context
         return context.token_for or (job_identity(context.environ, learn=self.request.learn) if context.job.on_github else None)
 
-    @cached_property
-    def values(self) -> Mapping[str, str]:
-        """The App's key, and the provider's token where it has one, by place. Raises Refusal (exit 8) or Fault (exit 12)."""
-        config, context, lane = self.request.config, self.request.context, self.request.plan.lane
-        plan, places = bootstrap_secrets(config), bootstrap_places(config, lane)
-        if plan is None:
-            raise lacking("no vault in the config: nothing keeps the key of the GitHub App")
-        token_for = self.identity if AUTHORITIES[plan.kind].remote else context.token_for
-        access = Access(bootstrap_class(config, lane), Purpose.EXECUTE, token_for, learn=self.request.learn)
-        read = read_places(plan, places, access)
-        self.request.note("authority", **read.account.document())
-        return read.values
-
-    def adapters(self, owner: Owner) -> Adapters:
-        """Return what reaches the provider of the lane."""
-        config, context = self.request.config, self.request.context
-        machine = machine_of(config, owner.lane)
-        if machine is None:
-            raise lacking(f"no lanes.{owner.lane}.machine")
-        job = context.job
-        reach = Reach(
-            config,
-            owner,
-            context.clock,
-            context.say,
-            secret=lambda place: self.values[place],
-            identity=lambda: self.identity,
-            runner=job.runner_name,
-            runner_environment=job.runner_environment if job.on_github else None,
-        )
-        return adapters_for(machine, reach)
-
     def registry(self) -> Registrations:
         """Return GitHub's registrations, entered as the adopter's App."""
-        registration, context = self.request.config.registration, self.request.context
-        if registration is None:
-            raise lacking("no registration: the GitHub App is not named")
-        found = Registry.connect(
-            registration,
-            self.values[registration.key],
-            context.job.repository,
-            api_url=os.environ.get("GITHUB_API_URL") or API,
-            say=context.say,
-            learn=self.request.learn,
-        )
-        return Registrations(found, found.url(context.job.server_url), found.group, self.request)
+        job = self.request.context.job
+        found = self.access.registry(job.repository)
+        return Registrations(found, found.url(job.server_url), found.group, self.request)
 
     def trust(self) -> bytes:
         """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids."""

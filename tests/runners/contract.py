@@ -183,9 +183,16 @@ class ProviderContract:
             assert world.connect().provider.create(self.order(world)).state is MachineState.RUNNING
 
     @pytest.mark.parametrize("full", [False, True], ids=["room", "the first place full"])
-    @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-    def test_killed_while_a_machine_is_not_yet_shown_no_second_one_is_begun(self, full: bool, done: bool) -> None:
-        """At each request in turn. When it starts again, the place that was full has room, and the machine is on its way in the other."""
+    @pytest.mark.parametrize(
+        ("done", "again"),
+        [(False, ORDER.request_id), (True, ORDER.request_id), (True, "1a0f5a54-7b0e-5d1c-8f2b-0d6a3c9e1b77")],
+        ids=["before", "after", "another run"],
+    )
+    def test_killed_while_a_machine_is_not_yet_shown_no_second_one_is_begun(self, full: bool, done: bool, again: str) -> None:
+        """At each request in turn. When it starts again, the place that was full has room, and the machine is on its way in the other.
+
+        So does the next run, whose order has another id.
+        """
         for at in range(STEPS):
             with self.world() as world:
                 world.cause(Trouble.LATE)
@@ -197,7 +204,8 @@ class ProviderContract:
                     except Killed:
                         assert cut.fell
                 world.heal()
-                assert world.connect().provider.create(self.order(world)).state is MachineState.RUNNING
+                order = replace(self.order(world), request_id=again)
+                assert world.connect().provider.create(order).state is MachineState.RUNNING
                 assert world.machines() == [NAME], f"request {at}"
             if not cut.fell:
                 return

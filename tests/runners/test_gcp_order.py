@@ -343,3 +343,20 @@ def test_what_the_contract_says_of_logins_holds_for_os_login(name: str) -> None:
             return gcp_world(login="os-login")
 
     getattr(OnOsLogin(), name)()
+
+
+@pytest.mark.parametrize("method", ["insert", "start", "resume", "setMetadata", "delete"])
+def test_a_request_whose_answer_is_lost_is_sent_again_and_counts_once(method: str) -> None:
+    with gcp_world() as world:
+        provider = world.connect().provider
+        if method != "insert":
+            world.put(NAME, OWNER)
+            world.box(NAME).stands = {"start": "TERMINATED", "resume": "SUSPENDED"}.get(method, "RUNNING")
+        world.services.lost.add(f"compute.instances.{method}")
+        made = provider.create(ORDER)
+        provider.admit(made, "opsadmin", NEXT_KEY)
+        assert world.machines() == [NAME]
+        assert world.logins(NAME) == {" ".join(NEXT_KEY.split()[:2])}
+        provider.delete(made)
+        assert world.machines() == []
+        assert world.services.lost == set()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Literal, get_args
 
@@ -28,6 +30,7 @@ from tests.support.clock import Clock
 from tests.unit.planning.gate_cases import gate_case
 
 UNION = get_args(Machine)[0]
+ROOT = Path(__file__).parents[2]
 
 
 class ToyMachine(LaneMachine):
@@ -152,3 +155,38 @@ def test_a_bastion_of_the_config_is_the_way_in_instead_and_says_so() -> None:
         found = replace(world.connect().provider.describe(NAME), address="10.0.0.30")
         with pytest.raises(Refusal, match=r"runner\.bastion"), way.connect(found, 1):
             pass
+
+
+PROGRAM = """
+import sys
+from hyops_ci.contracts.runner_machine import ProxmoxMachine
+from hyops_ci.errors import Fault
+from hyops_ci.runners.ports import Owner, Reach
+from hyops_ci.runners.providers import adapters_for
+
+class Clock:
+    def monotonic(self): return 0.0
+    def sleep(self, seconds): pass
+
+machine = ProxmoxMachine(
+    provider="proxmox", api="https://127.0.0.1:1", token="proxmox/bootstrap#token", node="pve1", template=9000, vmid=130,
+    address="10.0.0.30/24", gateway="10.0.0.1", management_runner=("self-hosted", "mgmt"),
+)
+reach = Reach(None, Owner(1, "onprem", "proxmox-ops-runner"), Clock(), print, secret=lambda place: sys.argv[1], identity=lambda: None)
+found = adapters_for(machine, reach)
+print(*{name.split(".")[0] for name in sys.modules})
+try:
+    found.provider.describe("proxmox-ops-runner")
+except Fault as fault:
+    assert fault.gate == "runner.provider", fault
+print(*{name.split(".")[0] for name in sys.modules})
+"""
+
+
+def test_a_lane_pays_for_its_own_client_alone_and_not_before_it_is_asked() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, TOKEN], capture_output=True, text=True, check=True, cwd=ROOT)
+    before, after = (set(line.split()) for line in done.stdout.splitlines())
+    clients = {"proxmoxer", "requests", "google", "grpc", "fabric", "paramiko", "github", "hvac"}
+    assert "hyops_ci" in before
+    assert clients & before == set()
+    assert clients & after == {"proxmoxer", "requests"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
+import pytest
+
 from tests.runners.contract import ProviderContract
 from tests.runners.proxmox_fake.world import proxmox_world
 from tests.runners.world import World
 
 
+@pytest.mark.slow
 class TestProxmox(ProviderContract):
     def world(self) -> AbstractContextManager[World]:
         return proxmox_world()

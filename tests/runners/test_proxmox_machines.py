@@ -236,6 +236,27 @@ def test_a_key_waits_for_cloud_init_which_would_add_its_own() -> None:
         assert world.cluster.vms[VMID].inside.files[KEYS] == f"{NEXT_KEY}\n"
 
 
+def test_the_user_is_the_one_that_cloud_init_made_whatever_a_run_calls_its_own() -> None:
+    with proxmox_world() as world:
+        world.put(NAME, OWNER)
+        provider = world.connect().provider
+        found = provider.describe(NAME)
+        assert provider.admit(found, "another", KEY) == "opsadmin"
+        assert world.logins(NAME) == {" ".join(KEY.split()[:2])}
+        provider.revoke(found)
+        assert world.logins(NAME) == set()
+
+
+@pytest.mark.parametrize("user", ["../../root", "a/b", "", "Root", "x" * 33])
+def test_a_user_of_the_settings_that_would_leave_its_home_is_none(user: str) -> None:
+    with proxmox_world() as world:
+        world.put(NAME, OWNER)
+        world.cluster.vms[VMID].config["ciuser"] = user
+        provider = world.connect().provider
+        assert provider.admit(provider.describe(NAME), "opsadmin", KEY) == "opsadmin"
+        assert [each for each in world.cluster.vms[VMID].inside.files if each.endswith("authorized_keys")] == [KEYS]
+
+
 def test_a_machine_without_an_agent_is_named() -> None:
     with proxmox_world() as world:
         world.put(NAME, OWNER)

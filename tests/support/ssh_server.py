@@ -49,6 +49,8 @@ class SshServer:
     late: int = 0
     """Logins that are refused: the machine does not know the key yet."""
     commands: list[str] = field(default_factory=list)
+    logins: int = 0
+    """Keys that somebody offered."""
     words: str = "the tunnel of the test"
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -111,6 +113,7 @@ class _Session(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self.server.logins += 1
         if self.server.late > 0:
             self.server.late -= 1
             return int(paramiko.AUTH_FAILED)

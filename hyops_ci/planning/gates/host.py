@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from hyops_ci.contracts.config import EnvClass
+from hyops_ci.contracts.limits import MIN_FREE_BESIDE, MIN_FREE_BYTES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
 
-MIN_FREE_BYTES: Final = 2 * 1024**3
-MIN_FREE_BESIDE: Final = 512 * 1024**2
-"""Where HyOps does not work: journal, evidence, and what HyOps and Ansible put into the folder for temporary files."""
 MAX_CLOCK_OFFSET: Final = 60.0
 """Seconds."""
 

@@ -80,6 +80,8 @@ class _Said:
     left: list[str] = field(default_factory=list)
     prepared: dict[str, Any] = field(default_factory=dict)
     refusal: tuple[str, str, str] = ("", "", "")
+    unread: str = ""
+    """A line that is not what the script says."""
 
     def hear(self, line: str) -> None:
         """Take one line of the script's stdout."""
@@ -96,7 +98,7 @@ class _Said:
             found, expected, fix = [*rest.split("\t"), "", ""][:3]
             self.refusal = (found, expected, fix)
         elif word == "prepared":
-            self._prepared(json_object(rest) or {})
+            self._prepared(rest)
         else:
             self._step(line)
 
@@ -106,21 +108,23 @@ class _Said:
                 self.steps.append(Step(how, line.removeprefix(f"{word} ")))
                 self.say(shown(line))
 
-    def _prepared(self, said: dict[str, Any]) -> None:
+    def _prepared(self, text: str) -> None:
         """Take what `runner prepare` said of its own steps."""
-        self.prepared = said
         would = {"made": How.WOULD_MAKE, "changed": How.WOULD_CHANGE} if self.only_say else {}
-        for how, path in said.get("steps", ()):
-            self.steps.append(Step(would.get(how) or How(how), path))
+        try:
+            self.prepared = json_object(text) or {}
+            self.steps += [Step(would.get(how) or How(how), str(path)) for how, path in self.prepared["steps"]]
+        except (KeyError, TypeError, ValueError):
+            self.unread = text
 
 
 def _part(host: ProvenHost, part: str, sent: bytes, said: _Said, registration: Registration | None = None) -> _Said:
     """Run one part of the script; return `said` with what it said. Raises Refusal and Fault `runner.setup`."""
     command, stdin = command_of(part, sent, host.facts.user), stdin_of(sent, registration)
     done = host.run(command, stdin=stdin, timeout=LIMIT, heard=said.hear)
-    if done.rc == 0 and said.facts.get("done") == part:
+    if done.rc == 0 and said.facts.get("done") == part and not said.unread:
         return said
-    text = _without(registration, done.err)
+    text = _without(registration, done.err + said.unread)
     if done.rc == REFUSED and said.refusal[0]:
         found, expected, fix = said.refusal
         raise Refusal(

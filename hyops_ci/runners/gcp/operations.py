@@ -42,15 +42,12 @@ class Operations:
         from google.cloud import compute_v1
 
         site = self.cloud.site
-        only = f'(operationType = "insert") AND (status != "DONE") AND (targetLink eq ".*/instances/{name}")'
+        only = '(operationType = "insert") AND (status != "DONE")'  # the machine's name would need a pattern, which is not combined
         request = compute_v1.ListZoneOperationsRequest(project=site.project, zone=zone, filter=only)
         listed = self.cloud.ask(site.resource(zone, name), every(self.cloud.zone_operations.list), request)
-        pending = [
-            each
-            for each in listed
-            if each.operation_type == "insert" and each.status.name != "DONE" and each.target_link.endswith(f"/instances/{name}")
-        ]
-        return pending[0] if pending else None
+        done = compute_v1.Operation.Status.DONE
+        its = [each for each in listed if each.target_link.endswith(f"/instances/{name}")]
+        return next((each for each in its if each.operation_type == "insert" and each.status != done), None)
 
     def in_zone(self, resource: str, zone: str, operation: compute_v1.Operation, until: Deadline) -> bool:
         """Return whether the operation has ended well by then; False: it has not ended. Raises NoRoom, a Refusal or a Fault."""

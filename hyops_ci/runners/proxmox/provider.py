@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from hyops_ci.runners.proxmox.look import Place, Seen
 REMOVAL: Final = 600
 """Seconds that stopping and deleting may take."""
 POLL: Final = 3.0
+_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class ProxmoxProvider:
         return Climb(self.place, self.clock, self.say).up(machine.name, self._id(machine))
 
     def admit(self, machine: Machine, user: str, key: str) -> str:
-        """Put the key, alone, where the user's keys are, once cloud-init is done: it would add its own to them."""
-        found = self._mine(machine)
+        """Put the key, alone, where the keys of cloud-init's user are, once cloud-init is done: it would add its own to them."""
+        seen = self._seen(machine)
+        found, user = seen.machine, _user(seen) or user
         guest, patience = self._guest(found), Deadline(self.clock, seconds(self.place.settings.installation.boot_timeout))
         with faults.named(found.resource):
             try:
@@ -70,7 +73,7 @@ class ProxmoxProvider:
             if seen.config and seen.config.get("sshkeys"):
                 path = ("nodes", seen.machine.place, "qemu", seen.machine.id, "config")
                 self.place.api.repeat("put", *path, delete="sshkeys")
-            user = seen.config.get("ciuser") if seen.config else ""
+            user = _user(seen)
             if user and seen.machine.state is MachineState.RUNNING:
                 try:
                     if self._guest(seen.machine).read(_authorized_keys(user)):
@@ -170,6 +173,12 @@ class ProxmoxProvider:
 
     def _guest(self, machine: Machine) -> Guest:
         return Guest(self.place.api, machine)
+
+
+def _user(seen: Seen) -> str:
+    """The user that cloud-init made; empty where the settings name none that could be part of a path."""
+    user = seen.config.get("ciuser") if seen.config else ""
+    return user if _USER.fullmatch(user) else ""
 
 
 def _authorized_keys(user: str) -> str:

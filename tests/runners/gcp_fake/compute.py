@@ -174,13 +174,11 @@ class Compute:
         wanted = call.query.get("filter", "")
         assert 'operationType = "insert"' in wanted
         assert 'status != "DONE"' in wanted
-        target = re.search(r'targetLink eq "([^"]*)"', wanted)
         found = [
             self._operation(each)
             for each in self.operations.values()
             if (each.kind, each.scope, each.project) == ("insert", f"zones/{call.path['zone']}", call.path["project"])
             and not self._ended(each)
-            and (target is None or re.fullmatch(target[1], f"{ROOT}/{each.target}"))
         ]
         return {"kind": "compute#operationList", "id": "list", "items": found}
 

@@ -95,6 +95,8 @@ def _body(method: Method, body: bytes, form: bool) -> Any:
 def _parameter(method: str, name: str, value: str, spec: dict[str, Any]) -> None:
     if spec.get("type") == "integer" and not value.isdigit():
         raise ValueError(f"{method}: {name}={value} is no integer")
+    if name == "filter" and re.search(r"\s(eq|ne)\s", value) and re.search(r"[=<>:]", re.sub(r"\"[^\"]*\"|'[^']*'", "", value)):
+        raise ValueError(f"{method}: the filter mixes patterns with comparisons: {value}")
     if "pattern" in spec and not re.search(spec["pattern"], value):
         raise ValueError(f"{method}: {name}={value} does not fit {spec['pattern']}")
 

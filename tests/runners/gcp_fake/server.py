@@ -38,6 +38,8 @@ class Services:
     """What is answered under `Trouble.NONSENSE` when a machine is asked for; None: a machine in a state that nobody knows."""
     refused: dict[str, Answer] = field(default_factory=dict)
     """Errors of single methods, by id."""
+    lost: set[str] = field(default_factory=set)
+    """Methods whose next answer is lost, by id: the request is carried out."""
     _hiccups: int = 0
     _lock: Lock = field(default_factory=Lock)
 
@@ -54,6 +56,9 @@ class Services:
             if trouble is not None and trouble[2]:
                 return trouble[:2]
             answer = self._answered(api, method, call, headers.get("Authorization", "").removeprefix("Bearer "))
+            if call.id in self.lost:
+                self.lost.remove(call.id)
+                return 503, json.dumps(Answer(503, "The service is currently unavailable.").body).encode()
             return trouble[:2] if trouble is not None else answer
 
     def _answered(self, api: str, method: Method, call: Call, bearer: str) -> tuple[int, bytes]:

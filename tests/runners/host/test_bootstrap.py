@@ -117,10 +117,31 @@ def test_nothing_of_the_setup_is_left(made: Made) -> None:
 def test_a_job_runs_and_finds_the_environment_of_the_release(made: Made) -> None:
     steps = [{"run": 'id -un; /opt/dr-dispatch/*/bin/python -I -c "import pydantic, click; print(42)"; sudo -n -l'}]
     end = made.site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL)
-    assert end["rc"] == 0, end
+    assert end["rc"] == 0, end["log"] + end["said"]
     assert end["log"].splitlines()[:2] == ["gha-runner", "42"]
     rules = re.findall(r"^\s+(\(.*)$", end["log"], re.MULTILINE)
     assert rules == ['(hyops) NOPASSWD: NOLOG_INPUT: NOLOG_OUTPUT: /opt/dr-dispatch/as-hyops ""']
+
+
+ASK_HYOPS = """
+import sys
+from contextlib import closing
+release = sys.argv[1].rstrip("/").rpartition("/")[2]
+sys.path.insert(0, sys.argv[1])
+from hyops_ci.hyops_access import wire
+from hyops_ci.execution.as_user import Conversation, by_sudo
+with closing(Conversation(by_sudo("hyops", "/opt/dr-dispatch/as-hyops"), release)) as talk:
+    print(talk.ask(wire.Hello(env="lab", run_id="1-1").model_dump(mode="json")))
+"""
+
+
+def test_a_job_reaches_hyops_as_its_user(made: Made) -> None:
+    """By the one rule, through root's environment and the library of this release, to HyOps' side."""
+    made.site.host.run("install -d -o hyops -g hyops -m 700 /srv/hyops/envs/lab")
+    ask = f"/opt/dr-dispatch/*/bin/python -I -B -c '{ASK_HYOPS}' /opt/dr-dispatch/hyops-access/*/"
+    end = made.site.service.run({"variables": TRUE_JOB, "steps": [{"run": ask}]}, LABEL)
+    assert end["rc"] == 0, end["log"] + end["said"]
+    assert end["log"] == "{'welcome': {'root': '/srv/hyops/envs/lab', 'runs': '/var/lib/dr-dispatch/1-1'}}\n"
 
 
 def test_an_agent_that_dies_is_started_again(made: Made) -> None:

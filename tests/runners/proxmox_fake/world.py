@@ -51,7 +51,8 @@ class ProxmoxWorld:
     fake: Fake
     places: int = 1
     said: list[str] = field(default_factory=list)
-    cutting: Cut | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Of the settings that `connect` takes."""
 
     @property
     def cluster(self) -> Cluster:
@@ -62,7 +63,7 @@ class ProxmoxWorld:
         return self.cluster.clock
 
     def connect(self, owner: Owner = OWNER, *, may_make_egress: bool = False) -> Adapters:
-        return proxmox.connect(machine(self.fake), owner, TOKEN, self.clock, self.said.append)
+        return proxmox.connect(machine(self.fake, **self.changes), owner, TOKEN, self.clock, self.said.append)
 
     def put(self, name: str, owner: Owner | None, state: MachineState = MachineState.RUNNING, *, place: int = 0) -> None:
         taken = self.cluster.vms
@@ -86,8 +87,8 @@ class ProxmoxWorld:
 
     def logins(self, name: str) -> set[str]:
         vm = self._named(name)
-        keys = vm.inside.files.get(KEYS, "")
-        return {" ".join(line.split()[:2]) for line in keys.splitlines() if line}
+        keys = [text for path, text in vm.inside.files.items() if path.endswith("/.ssh/authorized_keys")]
+        return {" ".join(line.split()[:2]) for text in keys for line in text.splitlines() if line}
 
     def boots(self, name: str, keys: tuple[str, ...], console: str) -> None:
         inside = self._named(name).inside
@@ -141,9 +142,9 @@ class ProxmoxWorld:
 
 
 @contextmanager
-def proxmox_world() -> Iterator[ProxmoxWorld]:
+def proxmox_world(clock: Clock | None = None) -> Iterator[ProxmoxWorld]:
     """Yield a new cluster; whatever reaches for a machine's port 22 finds a greeting, where the machine runs."""
-    with serving(Cluster(Clock())) as fake, greeting() as port, pytest.MonkeyPatch.context() as patch:
+    with serving(Cluster(clock or Clock())) as fake, greeting() as port, pytest.MonkeyPatch.context() as patch:
         world, dial = ProxmoxWorld(fake), socket.create_connection
 
         def connected(address: tuple[str, int], *args: Any, **values: Any) -> socket.socket:

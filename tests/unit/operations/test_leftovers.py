@@ -54,7 +54,7 @@ class Site:
 
     def search(self, *, provider: bool = True, registrations: bool = True, lane: str = "gcp") -> LeftoverSearch:
         token = self.fake.add_token("administration: write", "actions: read", actor="maria")
-        client = Client.connect("acme/shop", token=token, api_url=self.fake.url, sleep=lambda _: None)
+        client = Client.connect(self.repository.full_name, token=token, api_url=self.fake.url, sleep=lambda _: None)
         owner = Owner(self.repository.id, lane, f"{lane}-ops-runner")
         sides = Sides(
             MemoryProvider(self.world, owner) if provider else None,

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.errors import DispatchError, Fault, Refusal
 from hyops_ci.runners.bootstrap import AgentArchive, How, Registration, RunnerIdentity, SetupOrder, SetupResult, Step, release_table, set_up
 from hyops_ci.runners.bootstrap.release import SCRIPT, packed
+from hyops_ci.runners.bootstrap.setup import _Said
 from hyops_ci.runners.ports import Machine, MachineState
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login, prove
 from tests.runners.host.site import RealClock
@@ -165,6 +168,28 @@ def test_a_host_that_cannot_be_made_so(server: SshServer, host: ProvenHost) -> N
     assert type(problem) is Refusal
     assert (problem.found, problem.expected, problem.fix) == ("nft not there", "an image with it", "install it")
     assert problem.reason == "ops-1 (id 7) cannot be made a runner: packages"
+
+
+@pytest.mark.parametrize(
+    "said", ["nonsense", "[]", "{}", '{"steps": 5}', '{"steps": [["made"]]}', '{"steps": [["lost", "/x"]]}', '{"steps": [[[], 1]]}']
+)
+def test_what_prepare_never_says(said: str, server: SshServer, host: ProvenHost) -> None:
+    answers(server, f"echo begin prepare; echo 'prepared {said}'; echo fact registration=same; echo fact done=setup")
+    problem, _ = problem_of(host)
+    assert type(problem) is Fault
+    assert "failed at prepare" in problem.reason
+    assert said in problem.found
+
+
+@given(
+    st.lists(
+        st.text(max_size=60) | st.sampled_from(["fact", "fact =", "refuse", "refuse \t", "prepared", "made", "begin ", "would make  "])
+    )
+)
+def test_no_line_is_too_strange_to_be_heard(lines: list[str]) -> None:
+    said = _Said(lambda _: None)
+    for line in lines:
+        said.hear(line)
 
 
 @pytest.mark.parametrize("end", ["exit 1", "exit 70", "exit 0", "kill -9 $$"])
