@@ -168,7 +168,7 @@ make_users() {
 # The agent keeps itself current; what is there is replaced only where it is older than what GitHub still registers.
 install_agent() {
   begin agent
-  local there='' draft before
+  local there draft before
   for before in "$AGENT".before.*; do # a setup was cut off while it replaced the agent
     if [ -z "$only_say" ] && [ -d "$before" ] && ! [ -e "$AGENT" ]; then mv -T "$before" "$AGENT"; fi
   done
@@ -183,14 +183,14 @@ install_agent() {
   fi
   fact agent "$agent_version"
   local sha256=agent_sha256_$architecture name=actions-runner-linux-$architecture-$agent_version.tar.gz
-  if ! changes "$([ -n "$there" ] && echo changed || echo made)" "$AGENT"; then return; fi
+  if ! changes "$([ -e "$AGENT" ] && echo changed || echo made)" "$AGENT"; then return; fi
   fetch "$name" "https://github.com/actions/runner/releases/download/v$agent_version/$name"
   compare "$name" "${!sha256}"
   draft=$(mktemp -d "$AGENT.XXXXXXXX")
   tar -xzf "$here/$name" -C "$draft" --no-same-owner
   rm -f "$here/$name"
   chown -R $RUNNER:$RUNNER "$draft"
-  if [ -n "$there" ]; then
+  if [ -e "$AGENT" ]; then # older, or damaged
     systemctl stop $UNIT 2>/dev/null || :
     local file
     for file in .runner .credentials .credentials_rsaparams .env .path; do

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from hashlib import sha256
@@ -52,10 +53,11 @@ def build(folder: Path, version: str = "2.336.0") -> AgentArchive:
         "externals/node24/bin/node": "#!/bin/sh\n",
     }
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, text in files.items():
             info = tarfile.TarInfo(f"./{name}")
             info.size, info.mode, info.uid, info.gid = len(text.encode()), 0o755, 1001, 1001
             archive.addfile(info, io.BytesIO(text.encode()))
-    (folder / f"actions-runner-linux-x64-{version}.tar.gz").write_bytes(packed.getvalue())
-    return AgentArchive(version, sha256(packed.getvalue()).hexdigest())
+    content = gzip.compress(packed.getvalue(), mtime=0)
+    (folder / f"actions-runner-linux-x64-{version}.tar.gz").write_bytes(content)
+    return AgentArchive(version, sha256(content).hexdigest())

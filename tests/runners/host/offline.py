@@ -5,14 +5,21 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import ssl
 import subprocess
 import sys
 import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
+
+import trustme
 
 from hyops_ci.files import locked
 from hyops_ci.runners.bootstrap import Release, release_table
@@ -55,6 +62,33 @@ def hyops_archive(folder: Path) -> Release:
             archive.addfile(info, io.BytesIO(text.encode()))
     (folder / f"hybridops-core-{table.hyops_version}.tar.gz").write_bytes(gzip.compress(packed.getvalue(), mtime=0))
     return replace(table, hyops_tar_sha256=sha256(packed.getvalue()).hexdigest())
+
+
+@contextmanager
+def mirror(folder: Path, address: str) -> Iterator[tuple[str, bytes]]:
+    """Serve a folder over https; yield its URL and the certificate of its authority."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(address).configure_cert(context)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing on stderr."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that does not like the certificate."""
+
+    server = Server((address, 0), partial(Handler, directory=str(folder)))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"https://{address}:{server.server_address[1]}/mirror", authority.cert_pem.bytes()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @cache

@@ -14,6 +14,7 @@ from hyops_ci.runners.bootstrap import How, Registration, RunnerIdentity, SetupR
 from hyops_ci.runners.ssh import new_login
 from tests.runners.host.agent_archive import build
 from tests.runners.host.fixture import booted_host, new_site
+from tests.runners.host.offline import mirror
 from tests.runners.host.site import ARCHIVES, LABEL, NAME, TRUST, Site
 from tests.security.test_runner_host import TRUE_JOB
 
@@ -285,15 +286,28 @@ def test_what_cannot_be_made_is_refused_by_name(name: str, made: Made) -> None:
     assert found in problem.value.found
 
 
-def test_a_mirror_that_is_not_there(made: Made) -> None:
-    made.site.host.run("mv /opt/actions-runner/config.sh /opt/actions-runner/gone")
-    mirrored = Installation(mirror="https://127.0.0.1:9/mirror", wheelhouse="/srv/wheels")
-    try:
-        with pytest.raises(Refusal) as problem:
-            made.site.set_up(installation=mirrored)
-    finally:
-        made.site.host.run("mv /opt/actions-runner/gone /opt/actions-runner/config.sh")
-    assert "https://127.0.0.1:9/mirror/actions-runner-linux-x64-2.336.0.tar.gz cannot be fetched" in problem.value.found
+def test_files_come_from_a_mirror(made: Made, tmp_path: Path) -> None:
+    """Over https, by a certificate that the machine trusts; not from one that is not there, or that it does not know."""
+    site = made.site
+    (tmp_path / "mirror").mkdir()
+    build(tmp_path / "mirror", "2.336.0")
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    site.host.run(f"cp -L {bundle} /srv/bundle; mv /opt/actions-runner/config.sh /opt/actions-runner/gone")
+    with mirror(tmp_path, site.host.github) as (url, authority):
+
+        def order(where: str) -> Installation:
+            return Installation(mirror=where, wheelhouse="/srv/wheels")
+
+        for where in ("https://127.0.0.1:9/mirror", url):
+            with pytest.raises(Refusal) as problem:
+                site.set_up(installation=order(where))
+            assert f"{where}/actions-runner-linux-x64-2.336.0.tar.gz cannot be fetched" in problem.value.found
+        site.host.run(f"cat >>{bundle}", stdin=authority.decode())
+        try:
+            assert changed(site.set_up(installation=order(url))) == {"/opt/actions-runner", "actions.runner.dr-dispatch.service"}
+        finally:
+            site.host.run(f"cp /srv/bundle {bundle}; rm /srv/bundle")
+    assert site.service.online(NAME).version == "2.336.0"
 
 
 def test_a_key_that_comes_late_and_one_that_is_wrong(made: Made) -> None:
