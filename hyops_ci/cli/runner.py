@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.cli.runner_bootstrap import bootstrap
 from hyops_ci.cli.runner_look import lanes, look
 from hyops_ci.cli.runner_reap import machine_line, reap, seen_machine
 from hyops_ci.contracts.lanes import LANES
@@ -157,3 +158,4 @@ def lines(one: RunnerStatus) -> list[str]:
 command.add_command(lanes)
 command.add_command(look)
 command.add_command(reap)
+command.add_command(bootstrap)

@@ -39,8 +39,11 @@ def lanes(config_file: Path, lane: str, output: str) -> int:
     found = rows(config, lane)
     names = [str(row["runner_ref"]) for row in found]
     if os.environ.get("GITHUB_ACTIONS") == "true":
+        from hyops_ci.config.machines import machine_of
+
+        machine = machine_of(config, lane)
         values = {"lanes": json.dumps(found), "gate": config.policy.bootstrap_environment, "makes_on": json.dumps(makes_on(config, lane))}
-        set_outputs(values, output, required=tuple(values))
+        set_outputs(values | {"provider": machine.provider if machine else ""}, output, required=tuple(values))
     else:
         emit(output, names, found)
     return 0

@@ -74,34 +74,28 @@ class _Tools:
 
     def trust(self) -> bytes:
         """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids."""
-        config, context = self.request.config, self.request.context
+        context = self.request.context
         if context.github is None:
             raise lacking("no token of the job")
-        document = trust_document(config, self.request.plan.lane, self._adopter(context.github))
-        return json.dumps(document, indent=2).encode() + b"\n"
+        this = run_fact(context.github, context.job.run_number)
+        used = {(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)}
+        if len(used) != 1:
+            raise lacking(f"this run uses {len(used)} workflows called dispatch.yml")
+        return trust_file(self.request, context.github, used.pop(), (this.path,))
 
-    def _adopter(self, client: Client) -> Adopter:
-        about, this = repository(client), run_fact(client, self.request.context.job.run_number)
-        used = [(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)]
-        if len(set(used)) != 1:
-            raise lacking(f"this run uses {len(set(used))} workflows called dispatch.yml")
-        approvers = self.request.config.approvals.approvers
-        gates = {each.gate for each in envs_on(self.request.config, self.request.plan.lane)}
-        reviewers = [person for gate in sorted(gates) for person in environment(client, gate).reviewers]
-        known = {person.login: person.id for person in reviewers}
-        people = {login: known.get(login) or person_id(client, login) for login in dict.fromkeys((*known, *approvers))}
-        return Adopter(
-            about.name,
-            about.id,
-            about.owner_id,
-            about.default_branch,
-            used[0][0],
-            used[0][1],
-            tuple(people.items()),
-            dict(approvers),
-            (this.path,),
-            self.request.context.job.server_url or Adopter.server,
-        )
+
+def trust_file(request: ToolsRequest, client: Client, used: tuple[str, str], callers: tuple[str, ...]) -> bytes:
+    """Return the trust file of the lane's host: the reusable workflow and its commit, who calls it, who may approve by GitHub's own ids."""
+    config, about = request.config, repository(client)
+    approvers, gates = config.approvals.approvers, {each.gate for each in envs_on(config, request.plan.lane)}
+    reviewers = [person for gate in sorted(gates) for person in environment(client, gate).reviewers]
+    known = {person.login: person.id for person in reviewers}
+    people = {login: known.get(login) or person_id(client, login) for login in dict.fromkeys((*known, *approvers))}
+    server = request.context.job.server_url or Adopter.server
+    adopter = Adopter(
+        about.name, about.id, about.owner_id, about.default_branch, *used, tuple(people.items()), dict(approvers), callers, server
+    )
+    return json.dumps(trust_document(config, request.plan.lane, adopter), indent=2).encode() + b"\n"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, Setup
 from hyops_ci.runners.decide import Action
 from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
-from hyops_ci.stages.ensure_runner.tools import Registry, Tools, installation_of
-from hyops_ci.stages.planned_run import PlannedRun
+from hyops_ci.stages.ensure_runner.tools import Errand, Registry, Tools, installation_of
 from hyops_ci.stages.watch.queue import SELF_HOSTED
 
 LOGIN: Final = "dr-bootstrap"
@@ -36,7 +35,7 @@ KEPT: Final = 4000
 class Work:
     """The runner that is worked on, and what was done so far."""
 
-    run: PlannedRun
+    run: Errand
     part: PartRecorder
     tools: Tools
     owner: Owner
@@ -67,7 +66,8 @@ class Work:
     def order(self, key: str) -> MachineOrder:
         """Return what is made: the same order, also where this run is started again."""
         job = self.run.context.job
-        request = uuid.uuid5(uuid.NAMESPACE_URL, f"dr-dispatch:{self.owner.repository_id}/{job.run_number}/{self.name}")
+        number = job.run_number if job.on_github else job.run_id
+        request = uuid.uuid5(uuid.NAMESPACE_URL, f"dr-dispatch:{self.owner.repository_id}/{number}/{self.name}")
         return MachineOrder(self.name, str(request), self.owner, LOGIN, key)
 
 

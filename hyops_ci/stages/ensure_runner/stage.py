@@ -71,7 +71,7 @@ def _ensure(part: PartRecorder, folder: RunDir, context: RunContext, tools_for: 
     if context.github is None:
         raise _no_github()
     work = Work(run, part, tools, owner, name)
-    made.append(_Ensuring(work, context.github, expected_check(folder, run)))
+    made.append(_Ensuring(run, work, context.github, expected_check(folder, run)))
     with named(made[0].work):
         made[0].until_taken()
 
@@ -87,6 +87,7 @@ def expected_check(folder: RunDir, run: PlannedRun) -> ExpectedJob:
 class _Ensuring:
     """One missing runner, from the first look to the check that was taken."""
 
+    run: PlannedRun
     work: Work
     client: Client
     expected: ExpectedJob
@@ -114,7 +115,7 @@ class _Ensuring:
 
     def until_taken(self) -> None:
         """Return once the check is taken. Raises Refusal or Fault for every other end."""
-        self.answer = answer = permission(self.work.run)
+        self.answer = answer = permission(self.run)
         self.work.part.note("permission", answer=answer.permission.value, approved_by=list(answer.approved_by))
         last: Rule | None = None
         while True:
@@ -210,7 +211,7 @@ class _Ensuring:
 
     def document(self, refusal: RefusalRecord | None) -> Ensured:
         """Return what was done, for people and the report."""
-        work, about = self.work, self.work.run.plan.bootstrap
+        work, about = self.work, self.run.plan.bootstrap
         result = work.result
         return Ensured(
             reason=about.reason if about is not None else "runner-recovery",

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.runners.bootstrap.order import AgentArchive, Registration, SetupOrder, SetupResult
 from hyops_ci.runners.ports import Adapters, Owner
@@ -56,11 +55,44 @@ class Tools:
     """Return the trust file of the lane's host."""
 
 
+class Bearings(Protocol):
+    """Whose runner it is: a plan says it, and so does whoever repairs one outside a run."""
+
+    @property
+    def lane(self) -> str:
+        """The lane."""
+        ...
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Labels of its runner."""
+        ...
+
+
+class Errand(Protocol):
+    """Where the work on a runner is done: in a planned run, or outside of one."""
+
+    @property
+    def context(self) -> RunContext:
+        """Job, clock, and GitHub."""
+        ...
+
+    @property
+    def config(self) -> DispatchConfig:
+        """The reviewed config."""
+        ...
+
+    @property
+    def plan(self) -> Bearings:
+        """Whose runner it is."""
+        ...
+
+
 @dataclass(frozen=True)
 class ToolsRequest:
     """What the tools are made for."""
 
-    plan: Plan
+    plan: Bearings
     config: DispatchConfig
     context: RunContext
     learn: Callable[[str], None]

@@ -1,0 +1,129 @@
+"""`hyops-ci runner bootstrap`: a lane's runner made or repaired outside a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+
+import click
+
+from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.cli.runner_look import folder_option
+from hyops_ci.contracts.lanes import LANES
+from hyops_ci.contracts.runner_machine import BootstrapReason
+
+if TYPE_CHECKING:
+    from hyops_ci.contracts.config import DispatchConfig
+    from hyops_ci.stages.context import RunContext
+    from hyops_ci.stages.ensure_runner.tools import Tools, ToolsFor, ToolsRequest
+
+CALLED: Final = re.compile(r"^\s*(?:-\s*)?uses:\s*[\"']?(\S+/\.github/workflows/dispatch\.yml)@([0-9a-f]{40})\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class BootstrapOptions:
+    """Whose runner, why, and where it is written down."""
+
+    config_file: Path
+    repository: str
+    lane: str
+    reason: BootstrapReason
+    callers: tuple[str, ...]
+    folder: Path | None
+    dry_run: bool
+
+
+@click.command("bootstrap")
+@config_option
+@repository_option
+@click.option("--lane", envvar="DR_LANE", type=click.Choice(list(LANES)), required=True, help="Whose runner.")
+@click.option("--reason", envvar="DR_REASON", type=click.Choice(list(get_args(BootstrapReason))), required=True, help="Why.")
+@click.option(
+    "--caller",
+    "callers",
+    multiple=True,
+    default=(".github/workflows/dr.yml",),
+    help="A workflow here that calls dispatch.yml.",
+)
+@click.option("--dry-run", envvar="DR_DRY_RUN", is_flag=True, help="Say what would be done.")
+@folder_option
+@format_option
+@gather(BootstrapOptions)
+def bootstrap(options: BootstrapOptions, output: str) -> int:
+    """Make or repair the runner of a lane, where the config allows the reason. Never part of a recovery: that has a job of its own.
+
+    In a job, somebody who did not ask must have let it through the environment of the config. In a shell you act, with GH_TOKEN, the
+    provider's credentials and the authority's token. Leaves a sealed bundle. Exit 4 where it is not allowed, 7 where it did not come up.
+    """
+    from hyops_ci.cli.render import emit, say, set_outputs, summarize
+    from hyops_ci.config.file import read_config
+    from hyops_ci.operations.runner_bootstrap import Bootstrap
+    from hyops_ci.operations.runner_record import Occasion, record
+    from hyops_ci.report.text import refusal_lines
+
+    content = options.config_file.read_bytes()
+    config, _ = read_config(content, str(options.config_file))
+    hidden: list[str] = []
+    world = context(config, options.repository)
+    made = Bootstrap(config, options.lane, options.reason, world, tools_by(options), hidden, dry_run=options.dry_run)
+    words = f"{'what would be done about' if options.dry_run else 'work on'} the runner of lane {options.lane}, {options.reason}"
+    where = options.folder or Path(tempfile.mkdtemp(prefix="dr-runner-"))
+    done = record(Occasion("ensure-runner", words, content), where, world, made.carry_out, hidden)
+    ensured = made.document(made.work) if made.work is not None else None
+    shown = [*(ensured.lines() if ensured else ()), *(refusal_lines(done.end.state, done.end.refusal) if done.end.refusal else ())]
+    if world.job.on_github:
+        outputs = {"exit_code": str(done.exit_code), "evidence": str(done.sealed.path), "evidence_digest": done.sealed.sha256}
+        set_outputs(outputs, output, required=tuple(outputs))
+        for line in shown:
+            say(line)
+        summarize(shown)
+    else:
+        emit(output, [*shown, f"evidence {done.sealed.path}"], ensured.document() if ensured else {})
+    return done.exit_code
+
+
+def context(config: DispatchConfig, repository: str) -> RunContext:
+    """Return the context of a job, or of a person's shell that knows its repository."""
+    from hyops_ci.cli.connect import connect, server_url
+    from hyops_ci.cli.github_job import github_context
+    from hyops_ci.cli.shell import shell_context
+    from hyops_ci.github.repository import repository as facts_of
+
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        return github_context(config, on_runner=False)
+    world, client = shell_context(config), connect(repository)
+    about = facts_of(client)
+    job = replace(world.job, repository=about.name, repository_id=about.id, default_branch=about.default_branch, server_url=server_url())
+    return replace(world, job=job, github=client)
+
+
+def tools_by(options: BootstrapOptions) -> ToolsFor:
+    """Return what makes the tools: those of a run, but the host's trust file names the workflows of this checkout."""
+    from hyops_ci.operations.runner_tools import tools_for, trust_file
+    from hyops_ci.runners.troubles import lacking
+
+    def made(request: ToolsRequest) -> Tools:
+        def trust() -> bytes:
+            if request.context.github is None:
+                raise lacking("no token of the job")
+            return trust_file(request, request.context.github, called(options), options.callers)
+
+        return replace(tools_for(request), trust=trust)
+
+    return made
+
+
+def called(options: BootstrapOptions) -> tuple[str, str]:
+    """Return the reusable workflow and the commit that the callers of this checkout pin. Raises Refusal where that is not one."""
+    from hyops_ci.runners.troubles import lacking
+
+    top = options.config_file.resolve().parents[1]
+    texts = [(top / path).read_text(encoding="utf-8") for path in options.callers if (top / path).is_file()]
+    used = {(found[1], found[2]) for text in texts for found in CALLED.finditer(text)}
+    if len(used) != 1:
+        raise lacking(f"{', '.join(options.callers)}: {len(used)} workflows called dispatch.yml, each at its commit; one is needed")
+    return used.pop()

@@ -1,0 +1,192 @@
+"""A lane's runner made or repaired outside a run, by the same table and the same steps as within one (docs/runner-recovery.md).
+
+On GitHub the job is behind the environment of the config, and somebody who did not ask let it through; in a shell the person who has the
+provider's credentials acts. What was done is sealed either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from hyops_ci.approvals.requesters import unique_people
+from hyops_ci.config.bootstrap import bootstrap_class
+from hyops_ci.config.machines import machine_name, machine_of
+from hyops_ci.config.settings import LaneSettings, lane_settings
+from hyops_ci.contracts.approval import Person
+from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
+from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found, Phase
+from hyops_ci.contracts.runner_machine import BootstrapReason
+from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.evidence.recorder import PartRecorder
+from hyops_ci.github.environments import environment
+from hyops_ci.github.reviews import reviews
+from hyops_ci.planning.protection import demand_of, shortfalls
+from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
+from hyops_ci.runners.ports import Owner
+from hyops_ci.stages.context import RunContext
+from hyops_ci.stages.ensure_runner.looking import look_at_agent, look_at_machine
+from hyops_ci.stages.ensure_runner.making import Work, change, named
+from hyops_ci.stages.ensure_runner.stage import not_taken, refused
+from hyops_ci.stages.ensure_runner.tools import ToolsFor, ToolsRequest, installation_of
+from hyops_ci.stages.handover import RunDir
+from hyops_ci.stages.watch.queue import ExpectedJob
+
+POLL: Final = 5.0
+"""Seconds between two looks."""
+UP: Final = 120
+"""Seconds in which a machine that was started brings its agent up."""
+DOCS: Final = "runner-recovery.md"
+
+
+@dataclass(frozen=True)
+class Bearings:
+    """Whose runner it is."""
+
+    lane: str
+    runs_on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Where it is worked on."""
+
+    context: RunContext
+    config: DispatchConfig
+    plan: Bearings
+
+
+@dataclass
+class Bootstrap:
+    """One lane's runner, from the first look to the agent that is online."""
+
+    config: DispatchConfig
+    lane: str
+    reason: BootstrapReason
+    context: RunContext
+    tools_for: ToolsFor
+    learn: list[str]
+    """Gets every secret value, so that none is shown."""
+    dry_run: bool = False
+    looks: list[Found] = field(default_factory=list)
+    decided: list[str] = field(default_factory=list)
+    done: list[Action] = field(default_factory=list)
+    approved_by: tuple[str, ...] = ()
+    work: Work | None = None
+
+    def carry_out(self, part: PartRecorder, run: RunDir) -> None:
+        """Bring the runner to work, or say what would be done; `run` then holds `ensured.json`. Raises Refusal or Fault."""
+        self.approved_by = self.permitted()
+        part.note("permission", reason=self.reason, approved_by=list(self.approved_by), dry_run=self.dry_run)
+        settings = lane_settings(self.config, self.lane)
+        errand = Errand(self.context, self.config, Bearings(self.lane, settings.labels))
+        tools = self.tools_for(ToolsRequest(errand.plan, self.config, self.context, self.learn.append, part.note))
+        owner = Owner(self.context.job.repository_id, self.lane, settings.runner_ref)
+        self.work = work = Work(errand, part, tools, owner, machine_name(settings))
+        try:
+            with named(work):
+                self.until_online(work, settings)
+        finally:
+            run.write_model(DOCUMENT, self.document(work))
+
+    def permitted(self) -> tuple[str, ...]:
+        """Return who let it through. Raises Refusal for a reason or a config that does not allow it, or a job that nobody let through."""
+        policy = self.config.policy
+        if self.reason not in policy.bootstrap_reasons:
+            found = f"{self.reason}; policy.bootstrap_reasons: {', '.join(policy.bootstrap_reasons) or 'none'}"
+            raise _refuse("reason", "the config does not allow to make a runner for this reason", found, "one that it lists")
+        if self.reason == "lab-fallback" and bootstrap_class(self.config, self.lane) is not EnvClass.LAB:
+            raise _refuse("reason", "a runner is made as a fallback in a lab only", f"{self.reason}, lane {self.lane}", "envs of class lab")
+        if machine_of(self.config, self.lane) is None:
+            raise _refuse("machine", "the config does not say how this runner is made", f"no lanes.{self.lane}.machine", "a machine")
+        return self.let_through() if self.context.job.on_github else (self.context.job.actor,)
+
+    def let_through(self) -> tuple[str, ...]:
+        """Return who reviewed this job, of a gate that protects. A bypass leaves no review, and is no approval."""
+        client, job, gate = self.context.github, self.context.job, self.config.policy.bootstrap_environment
+        if client is None:
+            raise _refuse("gate", "whether anybody approved cannot be asked", "no token of the job", "DR_TOKEN with actions: read")
+        asked = tuple(Person(login=login, id=number) for login, number in job.requesters)
+        demand = demand_of(gate, 1, bootstrap_class(self.config, self.lane), job.ref if job.on_default_branch else "")
+        if lacking := shortfalls(environment(client, gate), demand, asked):
+            found = "; ".join(each.found for each in lacking)
+            raise _refuse("gate", f"environment {gate} does not protect", found, "a reviewer other than who asked, no self-review")
+        here = [each for each in reviews(client, job.run_number) if gate.casefold() in map(str.casefold, each.environments)]
+        people = [each.person for each in here if each.state == "approved" and not each.bot and not each.person.among(asked)]
+        if not people or any(each.state == "rejected" for each in here):
+            raise _refuse("gate", "nobody approved it", f"{len(here)} reviews of {gate}", "one by somebody who did not ask")
+        return tuple(each.login for each in unique_people(people))
+
+    def until_online(self, work: Work, settings: LaneSettings) -> None:
+        """Follow the table until the agent is online. No change is made twice."""
+        registry, clock = work.tools.registry(), self.context.clock
+        expected, since = ExpectedJob("", 1, settings.labels, settings.names), clock.monotonic()
+        while True:
+            with work.phase("looking"):
+                agent = look_at_agent(registry, None, work.name, expected)
+                work.machine = machine = look_at_machine(work.adapters.provider, work.name)
+            rule = decide(Situation(QueueView.MISSING, agent.view, machine.state, Permission.ALLOWED))
+            self.tell(work, Found(queue="none", agent=agent.view.value, machine=machine.state.value, words=shown(agent.words)), rule)
+            if agent.view is AgentView.ONLINE or self.dry_run:
+                return
+            if rule.action is Action.REFUSE:
+                raise refused(rule, self.looks[-1], work)
+            waited = clock.monotonic() - since
+            if rule.action in self.done or rule.action is Action.WAIT or waited < self.patience():
+                if waited >= max(self.patience(), seconds(installation_of(self.config, self.lane).boot_timeout)):
+                    raise not_taken(rule, self.looks[-1], work, waited)
+                with work.phase("waiting"):
+                    clock.sleep(POLL)
+                continue
+            self.done.append(rule.action)
+            change(work, rule.action, registry)
+            since = clock.monotonic()
+
+    def patience(self) -> float:
+        """Return the seconds that what was changed last has before the table decides again; 0 before the first change."""
+        if not self.done:
+            return 0.0
+        return UP if self.done[-1] is Action.START else seconds(installation_of(self.config, self.lane).online_timeout)
+
+    def tell(self, work: Work, found: Found, rule: Rule) -> None:
+        """Write down what is seen and decided, where it is another than before."""
+        if not self.looks or found != self.looks[-1]:
+            self.looks.append(found)
+            work.part.note("found", **found.document())
+        said = f"{rule.action}: {rule.because}"
+        if said not in self.decided[-1:]:
+            self.decided.append(said)
+            work.part.note("decided", action=rule.action.value, because=rule.because)
+            self.context.say(f"{'would ' if self.dry_run and rule.action is not Action.WAIT else ''}{said}")
+
+    def document(self, work: Work) -> Ensured:
+        """Return what was found and done."""
+        result = work.result
+        return Ensured(
+            reason=self.reason,
+            approved_by=self.approved_by,
+            found=tuple(self.looks),
+            decided=tuple(self.decided),
+            changed=work.changed,
+            machine=work.machine.resource if work.machine is not None and work.machine.id else "",
+            host_key=work.host_key,
+            script_sha256=result.script_sha256 if result else "",
+            agent_version=result.agent_version if result else "",
+            public_key=result.public_key if result else "",
+            left_to_people=result.left_to_people if result else (),
+            phases=tuple(Phase(name=name, seconds=round(took)) for name, took in work.phases.items()),
+            seconds=round(sum(work.phases.values())),
+        )
+
+
+def _refuse(gate: str, reason: str, found: str, expected: str) -> Refusal:
+    return Refusal(
+        f"recovery.{gate}",
+        reason,
+        exit_code=Exit.POLICY,
+        found=found,
+        expected=expected,
+        fix="allow it in a pull request, or have it approved by somebody else; then again",
+        docs=DOCS,
+    )
