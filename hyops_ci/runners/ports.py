@@ -75,6 +75,8 @@ class Machine:
     labels: Mapping[str, str] = field(default_factory=dict)
     words: str = ""
     """What the provider says, for people: its own word for the state, or why it is ambiguous or not known."""
+    outside: str = ""
+    """Its address outside, where somebody gave it one: none that is made here has any."""
 
     @property
     def resource(self) -> str:

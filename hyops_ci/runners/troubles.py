@@ -90,6 +90,19 @@ def not_up(machine: Machine, console: str, waited: float) -> Fault:
     )
 
 
+def exposed(machine: Machine) -> Refusal:
+    """Return the refusal of a machine that can be reached from outside: nothing of a recovery is put on it."""
+    return Refusal(
+        "runner.exposed",
+        "the machine has an address outside",
+        found=f"{machine.resource}: {machine.outside}",
+        expected="a private address alone",
+        fix="take the address away with the provider's own tool, and look who gave it; then a new run",
+        exit_code=Exit.POLICY,
+        docs="runners.md",
+    )
+
+
 def no_answer(resource: str, words: str) -> Fault:
     """Return the fault of a provider that did not answer after bounded retries."""
     return Fault(

@@ -360,3 +360,20 @@ def test_a_request_whose_answer_is_lost_is_sent_again_and_counts_once(method: st
         provider.delete(made)
         assert world.machines() == []
         assert world.services.lost == set()
+
+
+def test_a_machine_that_somebody_gave_an_address_outside_is_refused_and_may_be_deleted() -> None:
+    with gcp_world() as world:
+        world.put(NAME, OWNER, MachineState.STOPPED)
+        world.box(NAME).resource["networkInterfaces"][0]["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "natIP": "203.0.113.7"}]
+        provider = world.connect().provider
+        found = provider.describe(NAME)
+        assert found.outside == "203.0.113.7"
+        for ask in (lambda: provider.create(ORDER), lambda: provider.start(found), lambda: provider.admit(found, "opsadmin", KEY)):
+            with pytest.raises(Refusal) as caught:
+                ask()
+            assert caught.value.gate == "runner.exposed"
+            assert "203.0.113.7" in caught.value.found
+        assert provider.describe(NAME).state is MachineState.STOPPED, "nothing was started"
+        provider.delete(found)
+        assert world.machines() == []

@@ -81,6 +81,7 @@ def shown(site: Site, zone: str, found: compute_v1.Instance) -> Machine:
         id=str(found.id),
         place=zone,
         address=next((each.network_i_p for each in found.network_interfaces), ""),
+        outside=next((way.nat_i_p for each in found.network_interfaces for way in each.access_configs if way.nat_i_p), ""),
         created_at=made,
         labels=dict(found.labels),
         words=found.status,

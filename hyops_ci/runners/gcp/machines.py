@@ -77,7 +77,7 @@ class Machines:
 
     def admit(self, machine: Machine, user: str, key: str) -> str:
         """Let this key in, and no other that was let in for a bootstrap."""
-        found = self._there(machine)
+        found = _private(self._there(machine))
         return self._logins.admit(found.place, found, user, key)
 
     def revoke(self, machine: Machine) -> None:
@@ -172,11 +172,12 @@ class Machines:
         while (found := self._own(name)).state is not MachineState.RUNNING:
             if found.state is MachineState.ABSENT:
                 return None  # one that a zone had no room for shows for a while, too
+            _private(found)
             if not asked and found.words in {*STANDS_STILL, "SUSPENDED"}:
                 asked = self._wake(found, until)
             elif not until.pause(STEP):
                 raise troubles.not_up(found, self._last_words(found), until.waited)
-        return found
+        return _private(found)
 
     def _there(self, machine: Machine) -> Machine:
         found = self._own(machine.name)
@@ -254,3 +255,10 @@ class Machines:
         for line in text.splitlines()[-20:]:
             self.site.say(f"console: {line}")
         return text
+
+
+def _private(machine: Machine) -> Machine:
+    """Return it. Raises Refusal where somebody gave it an address outside."""
+    if machine.outside:
+        raise troubles.exposed(machine)
+    return machine
