@@ -131,7 +131,7 @@ def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple
     gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
     if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
         gaps.append(f"old side off (not confirmed by {decision.issuer.removeprefix('github:')})")
-    return (*gaps, "data loss (no SQL probe set)")
+    return (*gaps, "data loss (this release does not measure it)")
 
 
 def left_of(state: State, execution: ExecutionState) -> Left:

@@ -125,6 +125,16 @@ def test_a_missed_objective_is_said(tmp_path: Path) -> None:
     assert "Objective not met" in html(given)
 
 
+def test_a_settlement_has_no_objective_and_no_steps(tmp_path: Path) -> None:
+    found = files(tmp_path)
+    assert "<h2>Steps</h2>" in html(found)
+    plan = json.loads(found["plan.json"])
+    settles = {"serves": "gcp", "claim_id": "c-1", "epoch": 3, "run_id": "4242-1"}
+    page = html(found | {"plan.json": json.dumps(plan | {"settles": settles}).encode()})
+    assert "<h2>Who approved</h2>" in page
+    assert [each for each in ("<h2>Steps</h2>", "from request to proven", "Objective") if each in page] == []
+
+
 @pytest.mark.parametrize("outcome", sorted(TERMINAL))
 def test_every_end_has_a_page(tmp_path: Path, outcome: str) -> None:
     given = files(tmp_path, outcome=outcome, headline=f"{outcome}: x")
