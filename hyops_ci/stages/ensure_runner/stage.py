@@ -21,6 +21,7 @@ from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.api.client import Client
 from hyops_ci.redaction import Redactor
+from hyops_ci.runners.bootstrap.order import SetupResult
 from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
 from hyops_ci.runners.ports import Machine, MachineState, Owner
 from hyops_ci.stages.context import RunContext
@@ -224,12 +225,19 @@ class _Ensuring:
             script_sha256=result.script_sha256 if result else "",
             agent_version=result.agent_version if result else "",
             public_key=result.public_key if result else "",
-            left_to_people=result.left_to_people if result else (),
+            left_to_people=left_to_people(result, work) if result else (),
             taken_by=self.taken_by,
             phases=tuple(Phase(name=name, seconds=round(took)) for name, took in work.phases.items()),
             seconds=round(self.now() - self.began),
             refusal=refusal,
         )
+
+
+def left_to_people(result: SetupResult, work: Work) -> tuple[str, ...]:
+    """Return what only people bring: to the host, and its key into the config, where that does not name it yet."""
+    unknown = result.public_key and result.public_key not in work.run.config.host_keys.values()
+    line = f'host_keys: {{{work.name}: "{result.public_key}"}} in .github/dr-dispatch.yml, by a pull request'
+    return (*result.left_to_people, *([line] if unknown else []))
 
 
 def _no_github() -> Refusal:

@@ -60,6 +60,10 @@ def test_a_machine_that_is_not_there_is_made_set_up_and_registered(scene: Scene)
     }
     assert end.ensured.machine == f"place-a/{NAME} (id 1)"
     assert (end.ensured.host_key, end.ensured.script_sha256, end.ensured.agent_version) == ("SHA256:abc", "5" * 64, "2.336.0")
+    assert end.ensured.left_to_people == (
+        "the password file of HyOps",
+        f'host_keys: {{{NAME}: "ed25519:abc"}} in .github/dr-dispatch.yml, by a pull request',
+    )
     took = {each.name: each.seconds for each in end.ensured.phases}
     assert (took["machine"], took["proof"], took["setup"]) == (10, 20, 60)
     assert 110 <= end.ensured.seconds <= 130
