@@ -42,13 +42,7 @@ class BootstrapOptions:
 @repository_option
 @click.option("--lane", envvar="DR_LANE", type=click.Choice(list(LANES)), required=True, help="Whose runner.")
 @click.option("--reason", envvar="DR_REASON", type=click.Choice(list(get_args(BootstrapReason))), required=True, help="Why.")
-@click.option(
-    "--caller",
-    "callers",
-    multiple=True,
-    default=(".github/workflows/dr.yml",),
-    help="A workflow here that calls dispatch.yml.",
-)
+@click.option("--caller", "callers", multiple=True, help="A workflow that the host is to accept; else all here that call dr-dispatch.")
 @click.option("--dry-run", envvar="DR_DRY_RUN", is_flag=True, help="Say what would be done.")
 @folder_option
 @format_option
@@ -110,20 +104,29 @@ def tools_by(options: BootstrapOptions) -> ToolsFor:
         def trust() -> bytes:
             if request.context.github is None:
                 raise lacking("no token of the job")
-            return trust_file(request, request.context.github, called(options), options.callers)
+            return trust_file(request, request.context.github, called(options), callers_of(options))
 
         return replace(tools_for(request), trust=trust)
 
     return made
 
 
+def callers_of(options: BootstrapOptions) -> tuple[str, ...]:
+    """Return the workflows of this repository that the host is to accept: those that are named, else all that call dr-dispatch."""
+    from hyops_ci.operations.init.files import every_caller
+
+    return options.callers or tuple(every_caller(options.config_file.resolve().parents[1]))
+
+
 def called(options: BootstrapOptions) -> tuple[str, str]:
     """Return the reusable workflow and the commit that the callers of this checkout pin. Raises Refusal where that is not one."""
     from hyops_ci.runners.troubles import lacking
 
-    top = options.config_file.resolve().parents[1]
-    texts = [(top / path).read_text(encoding="utf-8") for path in options.callers if (top / path).is_file()]
+    top, named = options.config_file.resolve().parents[1], callers_of(options)
+    texts = [(top / path).read_text(encoding="utf-8") for path in named if (top / path).is_file()]
     used = {(found[1], found[2]) for text in texts for found in CALLED.finditer(text)}
     if len(used) != 1:
-        raise lacking(f"{', '.join(options.callers)}: {len(used)} workflows called dispatch.yml, each at its commit; one is needed")
+        raise lacking(
+            f"{', '.join(named) or 'no caller here'}: {len(used)} workflows called dispatch.yml, each at its commit; one is needed"
+        )
     return used.pop()

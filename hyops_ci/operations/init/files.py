@@ -34,6 +34,7 @@ DECISIONS_PATH: Final = f"{WORKFLOWS}/{DECISIONS}"
 _SERVICE_INPUT: Final = re.compile(r"service: \{description: .*type: string.*\}")
 UNPINNED: Final = f"{'0' * 40} # write the commit of the release here"
 _CALL: Final = re.compile(r"^\s*uses:\s*['\"]?([\w-]+/[\w.-]+/\.github/workflows/dispatch\.ya?ml)@([0-9a-f]{40})\b", re.MULTILINE)
+_CALL_OF_ANY: Final = re.compile(_CALL.pattern.replace("/dispatch", "/(?:dispatch|runner)"), re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResul
     checkout.put(caller, caller_workflow(adopter, list(config.services)).encode())
     if request.decisions:
         checkout.put(DECISIONS_PATH, pinned(DECISIONS, adopter).encode())
-    adopter = replace(adopter, callers=tuple(callers(repository)) or adopter.callers)
+    adopter = replace(adopter, callers=tuple(every_caller(repository)) or adopter.callers)
     owners = next((place for place in PLACES if (repository / place).exists()), PLACES[0])
     checkout.put(owners, commands.code_owners(adopter).encode())
     missing = copy_overlays(request, config, checkout)
@@ -117,10 +118,19 @@ def config_for(request: InitRequest, adopter: Adopter) -> str:
 
 
 def callers(repository: Path) -> list[str]:
-    """Workflows of the checkout that call dr-dispatch already, and whatever stands where ours would."""
+    """Workflows of the checkout that call dispatch.yml already."""
+    return _callers(repository, _CALL)
+
+
+def every_caller(repository: Path) -> list[str]:
+    """Workflows of the checkout that call any workflow of dr-dispatch: all of them may send jobs to a runner."""
+    return _callers(repository, _CALL_OF_ANY)
+
+
+def _callers(repository: Path, call: re.Pattern[str]) -> list[str]:
     folder = repository / WORKFLOWS
     found = sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []
-    return [f"{WORKFLOWS}/{path.name}" for path in found if _CALL.search(path.read_text(encoding="utf-8", errors="replace"))]
+    return [f"{WORKFLOWS}/{path.name}" for path in found if call.search(path.read_text(encoding="utf-8", errors="replace"))]
 
 
 def caller_workflow(adopter: Adopter, services: Sequence[str]) -> str:

@@ -93,12 +93,12 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
         "visibility": "selected",
         "selected_repository_ids": [adopter.repository_id or REPOSITORY_ID],
         "restricted_to_workflows": True,
-        "selected_workflows": [f"{adopter.workflow}@{adopter.release or SHA}"],
+        "selected_workflows": [f"{each}@{adopter.release or SHA}" for each in (adopter.workflow, beside(adopter.workflow, "runner.yml"))],
     }
     registered = "  IFS= read -rsp 'registration token: ' ACTIONS_RUNNER_INPUT_TOKEN && export ACTIONS_RUNNER_INPUT_TOKEN &&\n"
     configured = registered + shell("  ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
     return (
-        "# in an organization with GitHub Team or Enterprise: a group whose runners take only jobs of dispatch.yml at this commit.\n"
+        "# in an organization with GitHub Team or Enterprise: a group whose runners take only jobs of these two at this commit.\n"
         "# Where you are logged in, which is never the runner's host:\n"
         + heredoc(shell("gh api -X POST {} --input -", f"orgs/{organization}/actions/runner-groups"), "JSON", numbers(json.dumps(group)))
         + shell("gh api -X POST {} --jq .token\n", f"orgs/{organization}/actions/runners/registration-token")
@@ -112,6 +112,11 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
         + configured
         + shell("    --url {}\n)\n", f"{adopter.server}/{adopter.repository}")
     )
+
+
+def beside(workflow: str, file: str) -> str:
+    """Return another reusable workflow of the same repository."""
+    return f"{workflow.rpartition('/')[0]}/{file}"
 
 
 def _longer(said: str, default: str) -> str:

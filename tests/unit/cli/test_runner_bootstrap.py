@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from hyops_ci.cli.runner import command
-from hyops_ci.cli.runner_bootstrap import BootstrapOptions, called
+from hyops_ci.cli.runner_bootstrap import BootstrapOptions, called, callers_of
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.verify import verify
 from tests.support.github.fixture import github_fake
@@ -22,7 +22,7 @@ CONFIG = "services: {pg-ha/prod: {failover: {lane: gcp, blueprint: dr/postgresql
 
 def options(folder: Path, *callers: str) -> BootstrapOptions:
     config = folder / ".github" / "dr-dispatch.yml"
-    return BootstrapOptions(config, "", "gcp", "runner-recovery", callers or (".github/workflows/dr.yml",), None, dry_run=True)
+    return BootstrapOptions(config, "", "gcp", "runner-recovery", callers, None, dry_run=True)
 
 
 @pytest.fixture
@@ -35,10 +35,15 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_the_host_trusts_what_the_callers_pin(checkout: Path) -> None:
     assert called(options(checkout)) == ("hybridops/dr-dispatch/.github/workflows/dispatch.yml", SHA)
+    assert callers_of(options(checkout)) == (".github/workflows/dr.yml",)
     other = checkout / ".github" / "workflows" / "other.yml"
     other.write_text(USES.format(SHA))
     both = options(checkout, ".github/workflows/dr.yml", ".github/workflows/other.yml")
     assert called(both)[1] == SHA
+    looks = checkout / ".github" / "workflows" / "dr-runner.yml"
+    looks.write_text(USES.format(SHA).replace("dispatch.yml", "runner.yml"))
+    assert callers_of(options(checkout)) == tuple(f".github/workflows/{name}.yml" for name in ("dr-runner", "dr", "other"))
+    assert called(options(checkout))[0].endswith("/dispatch.yml"), "whose jobs recover"
     other.write_text(USES.format("e" * 40))
     with pytest.raises(Refusal, match=r"runner\.tools"):
         called(both)

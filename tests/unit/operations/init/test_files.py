@@ -385,7 +385,8 @@ def test_a_runner_is_registered_in_a_group_for_one_workflow_or_in_the_repository
     ways = block(done, "lane gcp: registration").split("# else the repository's own. It is weaker")
     assert "gh " not in "".join(text.partition("as ")[2] for text in ways), "nobody logs in to GitHub on the host"
     group = json.loads(host_trust(ways[0]))
-    assert group["selected_workflows"] == [f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{RELEASE}"]
+    files = ("dispatch.yml", "runner.yml")
+    assert group["selected_workflows"] == [f"hybridops/dr-dispatch/.github/workflows/{file}@{RELEASE}" for file in files]
     assert (group["restricted_to_workflows"], group["selected_repository_ids"]) == (True, [4711])
     assert "orgs/acme/actions/runner-groups" in ways[0]
     assert "--runnergroup gcp-ops-runner --url https://github.com/acme\n" in ways[0]
