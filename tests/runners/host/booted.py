@@ -205,12 +205,13 @@ def _group(name: str) -> Path:
 
 
 def _remove_group(group: Path) -> None:
-    for path in sorted(group.rglob("*"), reverse=True):
-        if path.is_dir():
+    """Remove a machine's control groups when its last process is gone, which takes a moment."""
+    until = time.monotonic() + 10
+    while group.exists() and time.monotonic() < until:
+        for path in [*sorted((each for each in group.rglob("*") if each.is_dir()), reverse=True), group]:
             with suppress(OSError):
                 path.rmdir()
-    with suppress(OSError):
-        group.rmdir()
+        time.sleep(0.05)
 
 
 def _require(command: Sequence[str], what: str) -> None:
