@@ -22,6 +22,7 @@ from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
+from hyops_ci.planning.machine_case import machine_refusal
 from hyops_ci.planning.protection import demand_of, shortfalls
 from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
 from hyops_ci.runners.ports import Owner
@@ -100,6 +101,8 @@ class Bootstrap:
             raise _refuse("reason", "a runner is made as a fallback in a lab only", f"{self.reason}, lane {self.lane}", "envs of class lab")
         if machine_of(self.config, self.lane) is None:
             raise _refuse("machine", "the config does not say how this runner is made", f"no lanes.{self.lane}.machine", "a machine")
+        if no := machine_refusal(self.config, self.lane, self.context.judged_at()):
+            raise no
         return self.let_through() if self.context.job.on_github else (self.context.job.actor,)
 
     def let_through(self) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def listed(offenders: Iterable[str]) -> str:
 
 GateOutcome = str | GateFailure
 """A note on why it passes (may be empty), or a failure."""
-C = TypeVar("C", PlanCase, CheckCase)
+C = TypeVar("C")
 
 
 def as_execute_says(case: CheckCase, gate_id: str) -> GateOutcome:

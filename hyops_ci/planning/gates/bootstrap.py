@@ -5,7 +5,6 @@ Without a reason none of them asks for anything.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from hyops_ci.config.machines import machine_name, machine_of
@@ -15,7 +14,6 @@ from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
 from hyops_ci.planning.gates.approval import requesters
 from hyops_ci.planning.protection import Shortfall, demand_of, eligible_reviewers, shortfalls
 
-MACHINE_NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 LAB_FALLBACK: Final = "lab-fallback"
 
 
@@ -46,7 +44,7 @@ def bootstrap_reason(case: PlanCase) -> GateOutcome:
 
 @plan_gate("bootstrap.machine", "anti-drift 2.2, workflows 5", Exit.POLICY, "Does the config say how the runner is made?")
 def bootstrap_machine(case: PlanCase) -> GateOutcome:
-    """`lanes.<lane>.machine`, for the lane's own runner; its name must be one that a machine can have."""
+    """`lanes.<lane>.machine`, for the lane's own runner."""
     lane, exercise = case.lane, case.decision.exercise
     if not case.facts.bootstrap_reason:
         return ""
@@ -65,14 +63,6 @@ def bootstrap_machine(case: PlanCase) -> GateOutcome:
             f"{lane.drill_runner_ref}; lanes.{lane.name}.machine is {lane.runner_ref}",
             "the lane's own runner",
             "leave bootstrap_reason empty",
-            "runners.md",
-        )
-    if not MACHINE_NAME.fullmatch(machine_name(lane)):
-        return GateFailure(
-            "no machine can be called like this runner",
-            f"lane {lane.name}: {machine_name(lane)}",
-            "lower-case letters, digits and dashes, at most 63, a letter first",
-            f"put such a name first in lanes.{lane.name}.names",
             "runners.md",
         )
     return f"{machine_name(lane)} at {machine.provider}"

@@ -5,36 +5,29 @@ Only for a run that may make it: a recovery on a runner that is there does not f
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Final
 
-from hyops_ci.config.machines import machine_of
+from hyops_ci.config.machines import machine_name
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.lanes import GITHUB_LABELS
-from hyops_ci.contracts.runner_machine import Machine, ProxmoxMachine
-from hyops_ci.errors import Exit
-from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+from hyops_ci.contracts.runner_machine import ProxmoxMachine
+from hyops_ci.planning.case import GateFailure, GateOutcome
+from hyops_ci.planning.machine_case import MachineCase, machine_gate
 
+MACHINE_NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 HYOPS_USER: Final = "hyops"
 """The user that the setup of a host makes for HyOps."""
 
 
-def _wanted(case: PlanCase) -> Machine | None:
-    return machine_of(case.config, case.lane.name) if case.facts.bootstrap_reason else None
-
-
-def _on_proxmox(case: PlanCase) -> ProxmoxMachine | None:
-    machine = _wanted(case)
-    return machine if isinstance(machine, ProxmoxMachine) else None
-
-
-@plan_gate("machine.lane", "anti-drift 2.1, anti-drift 2.6", Exit.POLICY, "Is the runner made where its lane is?")
-def machine_lane(case: PlanCase) -> GateOutcome:
+@machine_gate("machine.lane", "anti-drift 2.1, anti-drift 2.6", "Is the runner made where its lane is?")
+def machine_lane(case: MachineCase) -> GateOutcome:
     """A provider's machine stands in one kind of lane: that of a cloud in its own, that of Proxmox VE on-prem."""
-    machine = _wanted(case)
-    if machine is None or case.lane.name in machine.stands:
-        return machine.provider if machine else ""
+    machine = case.machine
+    if case.lane.name in machine.stands:
+        return machine.provider
     return GateFailure(
         "the provider is not that of the lane",
         f"lanes.{case.lane.name}.machine: provider {machine.provider}",
@@ -44,12 +37,25 @@ def machine_lane(case: PlanCase) -> GateOutcome:
     )
 
 
-@plan_gate("machine.host", "workflows 6", Exit.POLICY, "Can the machine be made the host that the config describes?")
-def machine_host(case: PlanCase) -> GateOutcome:
+@machine_gate("machine.name", "anti-drift 2.2", "Can a machine be called like the runner?")
+def machine_called(case: MachineCase) -> GateOutcome:
+    """Every provider takes a name of DNS; the agent on GitHub is called the same."""
+    name = machine_name(case.lane)
+    if MACHINE_NAME.fullmatch(name):
+        return name
+    return GateFailure(
+        "no machine can be called like this runner",
+        f"lane {case.lane.name}: {name}",
+        "lower-case letters, digits and dashes, at most 63, a letter first",
+        f"put such a name first in lanes.{case.lane.name}.names",
+        "runners.md",
+    )
+
+
+@machine_gate("machine.host", "workflows 6", "Can the machine be made the host that the config describes?")
+def machine_host(case: MachineCase) -> GateOutcome:
     """What is made has a wall between agent and HyOps: a user of its own, and HyOps where the setup puts it."""
-    machine, host, usual = _wanted(case), case.config.host, Host(user=HYOPS_USER)
-    if machine is None:
-        return ""
+    machine, host, usual = case.machine, case.config.host, Host(user=HYOPS_USER)
     wrong = [f"host.user {host.user or 'not set'}"] if host.user != HYOPS_USER else []
     if machine.installation.hyops:
         wrong += [f"host.{name} {getattr(host, name)}" for name in ("core_root", "hyops") if getattr(host, name) != getattr(usual, name)]
@@ -64,14 +70,13 @@ def machine_host(case: PlanCase) -> GateOutcome:
     )
 
 
-@plan_gate("machine.bastion", "anti-drift 2.4", Exit.POLICY, "Is a bastion on the way to the machine one of now?")
-def machine_bastion(case: PlanCase) -> GateOutcome:
+@machine_gate("machine.bastion", "anti-drift 2.4", "Is a bastion on the way to the machine one of now?")
+def machine_bastion(case: MachineCase) -> GateOutcome:
     """Break-glass with its reason, until a date that lies ahead; and another host than the machine itself."""
-    machine = _wanted(case)
-    bastion = machine.bastion if machine else None
+    bastion = case.machine.bastion
     if bastion is None:
         return ""
-    if moment(bastion.until) <= case.facts.now:
+    if moment(bastion.until) <= case.now:
         return GateFailure(
             "the time of the bastion has passed",
             f"{bastion.host} until {bastion.until}",
@@ -79,7 +84,7 @@ def machine_bastion(case: PlanCase) -> GateOutcome:
             f"remove lanes.{case.lane.name}.machine.bastion; or give it a new until and reason in a pull request",
             "runners.md",
         )
-    if machine and machine.host and bastion.host.partition(":")[0] == machine.host:
+    if case.machine.host and bastion.host.partition(":")[0] == case.machine.host:
         return GateFailure(
             "the bastion is the machine itself",
             bastion.host,
@@ -90,11 +95,11 @@ def machine_bastion(case: PlanCase) -> GateOutcome:
     return f"bastion {bastion.host} until {bastion.until}: {bastion.reason}"
 
 
-@plan_gate("proxmox.ids", "anti-drift 2.1", Exit.POLICY, "Is the machine's id its own?")
-def proxmox_ids(case: PlanCase) -> GateOutcome:
+@machine_gate("proxmox.ids", "anti-drift 2.1", "Is the machine's id its own?")
+def proxmox_ids(case: MachineCase) -> GateOutcome:
     """Not the template's, and not that of another lane's machine of the same Proxmox VE."""
-    machine = _on_proxmox(case)
-    if machine is None:
+    machine = case.machine
+    if not isinstance(machine, ProxmoxMachine):
         return ""
     taken = {machine.template: "the template"}
     for name, lane in case.config.lanes.items():
@@ -112,11 +117,11 @@ def proxmox_ids(case: PlanCase) -> GateOutcome:
     return f"id {machine.vmid} from template {machine.template}"
 
 
-@plan_gate("proxmox.address", "anti-drift 2.1", Exit.POLICY, "Does the machine reach its gateway?")
-def proxmox_address(case: PlanCase) -> GateOutcome:
+@machine_gate("proxmox.address", "anti-drift 2.1", "Does the machine reach its gateway?")
+def proxmox_address(case: MachineCase) -> GateOutcome:
     """Address and gateway are two hosts of one network."""
-    machine = _on_proxmox(case)
-    if machine is None:
+    machine = case.machine
+    if not isinstance(machine, ProxmoxMachine):
         return ""
     address, gateway = IPv4Interface(machine.address), IPv4Address(machine.gateway)
     network = address.network
@@ -140,11 +145,11 @@ def proxmox_address(case: PlanCase) -> GateOutcome:
     return f"{machine.address} by {gateway}"
 
 
-@plan_gate("proxmox.management", "anti-drift 2.3", Exit.POLICY, "Is the runner made from its own network?")
-def proxmox_management(case: PlanCase) -> GateOutcome:
+@machine_gate("proxmox.management", "anti-drift 2.3", "Is the runner made from its own network?")
+def proxmox_management(case: MachineCase) -> GateOutcome:
     """By a self-hosted runner that is not the one to be made: GitHub's machines get no way into the network, whatever they are called."""
-    machine = _on_proxmox(case)
-    if machine is None:
+    machine = case.machine
+    if not isinstance(machine, ProxmoxMachine):
         return ""
     labels = frozenset(map(str.casefold, machine.management_runner))
     own = labels - GITHUB_LABELS

@@ -8,25 +8,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.runner_machine import GcpMachine
-from hyops_ci.errors import Exit
-from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+from hyops_ci.planning.case import GateFailure, GateOutcome
+from hyops_ci.planning.machine_case import MachineCase, machine_gate
 
 PROJECT: Final = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 """An id, not a number and not a display name; those of a domain carry it in front."""
 
 
-def _on_gcp(case: PlanCase) -> GcpMachine | None:
-    machine = machine_of(case.config, case.lane.name) if case.facts.bootstrap_reason else None
-    return machine if isinstance(machine, GcpMachine) else None
-
-
-@plan_gate("gcp.projects", "anti-drift 2.1", Exit.POLICY, "Is it said in which projects the machine and its network are?")
-def gcp_projects(case: PlanCase) -> GateOutcome:
+@machine_gate("gcp.projects", "anti-drift 2.1", "Is it said in which projects the machine and its network are?")
+def gcp_projects(case: MachineCase) -> GateOutcome:
     """The roles that a machine needs are named under `gcp`, by the ids of projects."""
-    machine, projects = _on_gcp(case), case.config.gcp
-    if machine is None:
+    machine, projects = case.machine, case.config.gcp
+    if not isinstance(machine, GcpMachine):
         return ""
     if projects is None:
         return GateFailure(
@@ -48,11 +42,11 @@ def gcp_projects(case: PlanCase) -> GateOutcome:
     return f"machine in {named[machine.project]}, network in {projects.host}"
 
 
-@plan_gate("gcp.zones", "anti-drift 2.1", Exit.POLICY, "Are the machine's zones those of one region?")
-def gcp_zones(case: PlanCase) -> GateOutcome:
+@machine_gate("gcp.zones", "anti-drift 2.1", "Are the machine's zones those of one region?")
+def gcp_zones(case: MachineCase) -> GateOutcome:
     """Its subnetwork, router and NAT are in one region; a zone counts once."""
-    machine = _on_gcp(case)
-    if machine is None:
+    machine = case.machine
+    if not isinstance(machine, GcpMachine):
         return ""
     zones, regions = machine.zones, {zone.rpartition("-")[0] for zone in machine.zones}
     if len(regions) > 1 or len(set(zones)) < len(zones):
@@ -66,11 +60,11 @@ def gcp_zones(case: PlanCase) -> GateOutcome:
     return ", ".join(zones)
 
 
-@plan_gate("gcp.accounts", "anti-drift 2.1", Exit.POLICY, "Does the machine run as another account than the one that makes it?")
-def gcp_accounts(case: PlanCase) -> GateOutcome:
+@machine_gate("gcp.accounts", "anti-drift 2.1", "Does the machine run as another account than the one that makes it?")
+def gcp_accounts(case: MachineCase) -> GateOutcome:
     """Whatever runs on the machine could make machines otherwise."""
-    machine = _on_gcp(case)
-    if machine is None:
+    machine = case.machine
+    if not isinstance(machine, GcpMachine):
         return ""
     if machine.service_account == machine.bootstrap_account:
         return GateFailure(

@@ -17,6 +17,7 @@ from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import PlanCase, load
+from hyops_ci.planning.machine_case import machine_refusal
 from hyops_ci.runners.decide import Permission
 from hyops_ci.stages.planned_run import PlannedRun
 
@@ -24,15 +25,6 @@ OF_THE_REASON: Final = {
     "bootstrap.reason": Permission.NOT_ALLOWED,
     "bootstrap.machine": Permission.NO_MACHINE,
     "bootstrap.gate": Permission.NOT_ALLOWED,
-    "machine.lane": Permission.NO_MACHINE,
-    "machine.host": Permission.NO_MACHINE,
-    "machine.bastion": Permission.NO_MACHINE,
-    "proxmox.ids": Permission.NO_MACHINE,
-    "proxmox.address": Permission.NO_MACHINE,
-    "proxmox.management": Permission.NO_MACHINE,
-    "gcp.projects": Permission.NO_MACHINE,
-    "gcp.zones": Permission.NO_MACHINE,
-    "gcp.accounts": Permission.NO_MACHINE,
 }
 """Plan gate -> what its refusal means for the table."""
 
@@ -55,6 +47,8 @@ def permission(run: PlannedRun) -> Answer:
     asked = [gate(case) for gate in load("plan") if gate.id in OF_THE_REASON]
     if no := next((each for each in asked if isinstance(each, Refusal)), None):
         return Answer(OF_THE_REASON[no.gate], refusal=no)
+    if no := machine_refusal(run.config, run.plan.lane, case.facts.now):
+        return Answer(Permission.NO_MACHINE, refusal=no)
     machine = machine_of(run.config, run.plan.lane)
     if machine is None or machine.digest() != about.settings:
         return Answer(Permission.NO_MACHINE, refusal=_other_machine(run, machine.digest() if machine else "none"))

@@ -21,6 +21,7 @@ from hyops_ci.runners.ports import MachineState, Owner
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import local_job
 from tests.runners.world import Trouble
+from tests.security.incident import MACHINE
 from tests.unit.stages.ensure_runner.scene import KEY, NAME, TOKEN, Scene, missing_runner
 
 
@@ -132,6 +133,37 @@ def test_what_the_config_does_not_allow(scene: Scene, reason: str, config: dict[
     done = carry_out(scene, shell(scene), reason=reason, **config)
     assert done.end.refusal is not None
     assert (done.end.refusal.gate, done.exit_code, scene.world.calls) == (gate, 4, [])
+    assert_sealed(done)
+
+
+BASTION = {
+    "host": "bastion.example.net",
+    "user": "ops",
+    "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostHostHostHostHostHostHostHostHostHostHost",
+    "reason": "VPN down since noon",
+    "until": "2020-11-23T12:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("gate", "lane", "machine", "config"),
+    [
+        ("machine.bastion", {}, {"bastion": BASTION}, {}),
+        ("machine.host", {}, {}, {"host": {"user": "somebody"}}),
+        ("machine.name", {"names": ["GCP_Ops 01"]}, {}, {}),
+        ("gcp.projects", {}, {}, {"gcp": None}),
+        ("gcp.zones", {}, {"zones": ["europe-west2-a", "us-east1-b"]}, {}),
+        ("gcp.accounts", {}, {"service_account": MACHINE["bootstrap_account"]}, {}),
+    ],
+)
+def test_a_machine_that_no_run_would_make_is_not_made_here(
+    scene: Scene, gate: str, lane: dict[str, Any], machine: dict[str, Any], config: dict[str, Any]
+) -> None:
+    """The gates that a run asks before its approval, and again before it makes the machine."""
+    lanes = {"gcp": {"machine": MACHINE | machine, **lane}}
+    done = carry_out(scene, shell(scene), lanes=lanes, **config)
+    assert done.end.refusal is not None
+    assert (done.end.refusal.gate, done.exit_code, scene.world.calls, scene.minted) == (gate, 4, [], [])
     assert_sealed(done)
 
 
