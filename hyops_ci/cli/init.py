@@ -40,6 +40,7 @@ class InitOptions:
     into: Path
     auth_path: str
     decisions: bool
+    notify: str
 
 
 @click.command("init")
@@ -57,6 +58,7 @@ class InitOptions:
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path(), help="The checkout.")
 @click.option("--auth-path", default="", help="Where Vault takes the jobs' tokens, auth/<path>, if auth/jwt is in use for others.")
 @click.option("--decisions", is_flag=True, help="Also write the workflow for decisions that arrive by repository_dispatch.")
+@click.option("--notify", default="", help="Also tell this webhook of runs, https://host/path (docs/notify.md).")
 @format_option
 @gather(InitOptions)
 def command(options: InitOptions, output: str) -> int:
@@ -87,6 +89,7 @@ def command(options: InitOptions, output: str) -> int:
         core_root=options.core_root,
         auth_path=options.auth_path,
         decisions=options.decisions,
+        notify=options.notify,
     )
     options = replace(options, into=top_of(options.into))
     done = adopt(request, options.into, adopter(options))

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -125,11 +126,12 @@ class Site:
         actor: str = REQUESTER,
         without: Sequence[str] = (),
         file: str = "dr.yml",
+        secrets: Mapping[str, str] = MappingProxyType({}),
         **claims: str,
     ) -> ActRun:
         """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs.
 
-        A job that needs a label of `without` is taken by nobody.
+        A job that needs a label of `without` is taken by nobody. `secrets` are the repository's own, beside GitHub's token.
         """
         self.next_run += 1
         number = str(self.next_run)
@@ -164,6 +166,7 @@ class Site:
         }
         host = self.root / f"host-{number}"
         arguments = ["--actor", actor, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
+        arguments += [argument for name, value in secrets.items() for argument in ("-s", f"{name}={value}")]
         run = run_act(
             self.repository,
             self.root / f"run-{number}",

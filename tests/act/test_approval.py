@@ -15,6 +15,7 @@ from tests.act.rewriting import ROOT
 from tests.act.running import ActRun
 from tests.act.site import Site
 from tests.act.test_dispatch import ALL_GREEN, FAILOVER, bundle
+from tests.support.receiver import SECRET, start_receiver
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 RECOVERED = ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS")
@@ -30,9 +31,15 @@ def reviewed(site: Site) -> Site:
 
 
 def test_a_review_carries_the_run_and_its_record_is_in_the_evidence(reviewed: Site) -> None:
+    """And whoever the config names is told of it at each moment, by requests that the repository's secret signs."""
     reviewed.control.answer, reviewed.control.late = ("jonas", "approved"), True
-    run = reviewed.start("reviewed by jonas", FAILOVER)
+    with start_receiver() as receiver:
+        reviewed.config["notify"] = {"webhook": receiver.url}
+        reviewed.write_config()
+        run = reviewed.start("reviewed by jonas", FAILOVER, secrets={"DR_NOTIFY_SECRET": SECRET})
     assert run.jobs == ALL_GREEN, run.log()
+    assert (receiver.moments, receiver.forged) == (["waiting", "started", "past-no-return", "ended"], []), run.log()
+    assert receiver.taken[-1]["outcome"] == run.answers["outcome"]
     assert run.answers["outcome"] in RECOVERED, run.log()
     sealed = bundle(reviewed, run, run.answers["outcome"])
     approval = sealed["approvals/jonas.json"]

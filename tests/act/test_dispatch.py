@@ -24,6 +24,7 @@ from tests.act.rewriting import ROOT
 from tests.act.running import ActRun
 from tests.act.site import APPROVER, GITHUB_TOKEN, SECRETS, SERVICE, VAULT_PASSWORD, Site
 from tests.support.openbao import ROOT_TOKEN
+from tests.support.receiver import SECRET
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
 
@@ -270,6 +271,7 @@ def planted(site: Site) -> dict[str, str]:
     """Everything that must be nowhere: secrets of the authority, tokens of the jobs, the password of the runner's bundle."""
     values = {name: str(value) for fields in SECRETS.values() for name, value in fields.items()}
     values |= {"github.token": GITHUB_TOKEN, "password": VAULT_PASSWORD, "root": ROOT_TOKEN, "bearer": site.tokens.bearer}
+    values["DR_NOTIFY_SECRET"] = SECRET
     return values | {f"job token {number}": token.rpartition(".")[2] for number, token in enumerate(site.tokens.given)}
 
 

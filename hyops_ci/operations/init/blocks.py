@@ -46,6 +46,8 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
             + f"{protection(remote)}\n",
         ),
     ]
+    if telling := commands.notify_commands(config, adopter):
+        blocks.append(("GitHub: what messages to people are signed and written with (docs/notify.md)", telling))
     vault = secret_plan(config, env_of(service))
     if vault is not None and vault.kind in _AUTHORITY_BLOCKS:
         blocks += _AUTHORITY_BLOCKS[vault.kind](config, vault, service, adopter, repository)

@@ -89,17 +89,33 @@ def config_text(
     site: str,
     adopter: Adopter,
     auth_path: str = "",
+    notify: str = "",
     overlays: Mapping[str, str] | None = None,
 ) -> str:
     """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
     lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback, overlays=overlays or {})]
     lines.append(f'vault: {{address: "{vault}", site: {site}{f", auth_path: {auth_path}" if auth_path else ""}}}')
+    if notify:
+        lines.append(notify_line(notify))
     if not LANES[lane].enabled:
         lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
     if adopter.keys:
         people = [f'    {login}: "{key}"' for login, key in adopter.keys.items()]
         lines += ["approvals:", "  channels: [environment, signed]", "  approvers:", *people]
     return "\n".join(lines) + "\n"
+
+
+def notify_line(webhook: str) -> str:
+    """The line of the config that names who is told of runs."""
+    return f'notify: {{webhook: "{webhook}"}}'
+
+
+def notify_commands(config: DispatchConfig, adopter: Adopter) -> str:
+    """The commands that keep what `notify` takes as secrets of the caller's repository. gh asks for the value: it is no argument."""
+    notify = config.notify
+    asked = [("DR_NOTIFY_SECRET", notify.webhook), ("DR_NOTIFY_TOKEN", notify.issue)] if notify is not None else []
+    made = "openssl rand -hex 32 # the receiver verifies signatures with it, too\n" if notify is not None and notify.webhook else ""
+    return made + "".join(shell("gh secret set {} --repo {}\n", name, adopter.repository) for name, wanted in asked if wanted)
 
 
 def service_lines(service: str, *, lane: str, failover: str, failback: str, overlays: Mapping[str, str]) -> list[str]:

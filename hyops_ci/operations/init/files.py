@@ -112,6 +112,7 @@ def config_for(request: InitRequest, adopter: Adopter) -> str:
         vault=request.vault or "https://vault.invalid",
         site=request.site or request.lane,
         auth_path=request.auth_path,
+        notify=request.notify,
         overlays=request.overlays,
         adopter=adopter,
     )
@@ -212,12 +213,15 @@ def _to_fill(config: DispatchConfig, root: Path, caller: str) -> list[str]:
 
 def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: DispatchConfig) -> list[tuple[str, str]]:
     """The lines that the config lacks for this service."""
-    if there is None or request.service in there.services:
+    if there is None:
         return []
+    asked = [(CONFIG_PATH, commands.notify_line(request.notify))] if request.notify and there.notify is None else []
+    if request.service in there.services:
+        return asked
     lines = commands.service_lines(
         request.service, lane=request.lane, failover=request.failover_blueprint, failback=request.failback, overlays=request.overlays
     )
-    found = [(f"{CONFIG_PATH}, below services:", "\n".join(lines))]
+    found = [*asked, (f"{CONFIG_PATH}, below services:", "\n".join(lines))]
     if there.vault is None:
         found.append((CONFIG_PATH, f'vault: {{address: "{request.vault}", site: {request.site}}}'))
     for lane, said in wanted.lanes.items():
@@ -249,6 +253,7 @@ def _joined(there: DispatchConfig, wanted: DispatchConfig) -> DispatchConfig:
             "services": {**wanted.services, **there.services},
             "lanes": {**wanted.lanes, **there.lanes},
             "vault": there.vault or wanted.vault,
+            "notify": there.notify or wanted.notify,
         }
     )
 

@@ -33,6 +33,8 @@ class InitRequest:
     """Where the authority takes the jobs' tokens, if not at `auth/jwt`."""
     decisions: bool = False
     """Whether decisions arrive by `repository_dispatch`, too."""
+    notify: str = ""
+    """The webhook that is told of runs; empty: nobody asked for one."""
     overlays: Mapping[str, str] = field(default_factory=dict)
     """Blueprint -> path of an overlay of its own, where another service has the usual one."""
 
@@ -50,12 +52,18 @@ class InitRequest:
 
 def refuse_unheard(request: InitRequest, there: DispatchConfig | None) -> None:
     """Refuse what was said of a new config and differs from the one that is there: it is never changed. Raises Refusal (exit 2)."""
-    if there is None or there.vault is None:
+    if there is None:
         return
-    known, site = addresses(there)[0] if addresses(there) else ("", "")
-    said = [("--vault", request.vault, known), ("--site", request.site, site), ("--auth-path", request.auth_path, there.vault.auth_path)]
+    said = [("--notify", request.notify, there.notify.webhook or "")] if there.notify is not None else []
+    if there.vault is not None:
+        known, site = addresses(there)[0] if addresses(there) else ("", "")
+        said += [
+            ("--vault", request.vault, known),
+            ("--site", request.site, site),
+            ("--auth-path", request.auth_path, there.vault.auth_path),
+        ]
     for option, wanted, has in said:
-        if wanted and wanted.rstrip("/") != has:
+        if wanted and wanted.rstrip("/") != has.rstrip("/"):
             raise nothing_written(
                 f"{option} {wanted}, and {CONFIG_PATH} has {has or 'none'}", "one of them", f"leave {option} out, or change the config"
             )

@@ -14,6 +14,7 @@ import pytest
 from hyops_ci.config.file import CONFIG_PATH, read_config, read_trust
 from hyops_ci.config.host_trust import narrow
 from hyops_ci.contracts.host_trust import HostTrust
+from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
@@ -279,6 +280,38 @@ def test_the_form_offers_the_services_and_decisions_have_a_workflow_of_their_own
     assert event_types(document) == ("dr-decision",)
     trust = json.loads(host_trust(block(done, "lane gcp: what its host")))
     assert trust["caller_workflows"] == [f"acme/recovery/{path}" for path in (DECISIONS_PATH, WORKFLOW_PATH)]
+
+
+HOOK = "https://hooks.example.net/dr"
+
+
+def test_a_webhook_is_told_where_it_is_asked_for(checkout: Path, core: Path) -> None:
+    done = adopt(replace(request(core), notify=HOOK), checkout, KNOWN)
+    config = read_config((checkout / CONFIG_PATH).read_bytes())[0]
+    assert config.notify == Notify(webhook=HOOK)
+    assert block(done, "messages to people").splitlines()[1:] == ["gh secret set DR_NOTIFY_SECRET --repo acme/recovery"]
+    passed = read_workflow((checkout / WORKFLOW_PATH).read_bytes(), WORKFLOW_PATH)["jobs"]["dr"]["secrets"]
+    assert passed["notify_secret"] == "${{ secrets.DR_NOTIFY_SECRET }}"
+    assert adopt(replace(request(core), notify=HOOK), checkout, KNOWN).additions == ()
+    with pytest.raises(Refusal) as refused:
+        adopt(replace(request(core), notify="https://elsewhere.example.net/dr"), checkout, KNOWN)
+    assert f"{CONFIG_PATH} has {HOOK}" in refused.value.found
+
+
+def test_a_config_that_is_there_gets_the_webhooks_line_to_add(checkout: Path, core: Path) -> None:
+    plain = adopt(request(core), checkout, KNOWN)
+    assert not [title for title, _ in plain.blocks if "messages" in title]
+    before = files(checkout)
+    done = adopt(replace(request(core), notify=HOOK), checkout, KNOWN)
+    assert done.additions == ((CONFIG_PATH, f'notify: {{webhook: "{HOOK}"}}'),)
+    assert "gh secret set DR_NOTIFY_SECRET" in block(done, "messages to people")
+    assert files(checkout) == before
+
+
+def test_a_webhook_that_no_config_can_name(checkout: Path, core: Path) -> None:
+    with pytest.raises(Refusal):
+        adopt(replace(request(core), notify="https://hooks.example.net/dr?token=secret"), checkout, KNOWN)
+    assert files(checkout) == {}
 
 
 def test_an_authority_whose_jwt_is_in_use_gets_a_mount_of_its_own(checkout: Path, core: Path) -> None:
