@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hyops_ci.stages.job import BOOTSTRAP_JOB
 from tests.support.github.fixture import judge
 from tests.support.github.jobs import Job
 from tests.support.github.repositories import Repository
@@ -27,7 +28,7 @@ from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 
 CALLER = "acme/recovery"
 PEOPLE = {"maria": 1001, "jonas": 1002, "priya": 1003}
-GATE, CHECK_GATE = "dr-lab", "dr-check"
+GATE, CHECK_GATE, BOOTSTRAP_GATE = "dr-lab", "dr-check", "dr-bootstrap"
 CALLED = f"hybridops/dr-dispatch/.github/workflows/dispatch.yml@{WORKFLOW_SHA}"
 JOB = "dr"
 """The caller's job; GitHub puts its name before those of the jobs it calls."""
@@ -49,6 +50,8 @@ class Control:
     """What somebody does to the gate right after that."""
     runner: str = RUNNER
     """Who takes the jobs of the plan's runner; empty for nobody."""
+    makes: tuple[str, str] | None = None
+    """(login, approved or rejected): what somebody says at the gate of the job that makes a missing runner."""
     late: bool = False
     """Whether a job is taken only when act begins it, so that the watch sees it in the queue first."""
     run: Run | None = None
@@ -75,6 +78,10 @@ class Control:
             self._planned(str(entry["name"]), str(entry["arg"]))
         if entry.get("command") == "set-output" and job == "check" and entry["name"] == "ready" and entry["arg"] == "true":
             self._ask()
+        if entry.get("command") == "set-output" and job == "watch-check" and (entry["name"], entry["arg"]) == ("verdict", "missing"):
+            self._may_be_made()
+        if job == "ensure-runner" and "jobResult" in entry and (making := self._making()) is not None and making.status != "completed":
+            making.finish(str(entry["jobResult"]))
         if job in SELF_HOSTED and (found := self.job(job)) is not None:
             if entry.get("stage") == "Main":
                 self._take(found)
@@ -112,6 +119,25 @@ class Control:
             decide(self.run, Review(self.fake.account(login), said, "seen", [gate]))
         self.after_answer()
         self._came(asked)
+
+    def _may_be_made(self) -> None:
+        """The job that makes the runner waits for its review, which somebody gives; then it is taken."""
+        if self.run is None or "bootstrap_runs_on" not in self.titles or self._making() is not None:
+            return
+        labels = json.loads(self.titles["bootstrap_runs_on"])
+        making = self.run.add_job(f"{JOB} / {BOOTSTRAP_JOB}", labels, environment=BOOTSTRAP_GATE)
+        if self.makes is not None:
+            login, said = self.makes
+            decide(self.run, Review(self.fake.account(login), said, "seen", [self.repository.environments[BOOTSTRAP_GATE]]))
+            making.take(self.repository.add_runner("mgmt-runner-01", labels[1:], id=None) if "self-hosted" in labels else None)
+
+    def _making(self) -> Job | None:
+        return next((job for job in self.run.jobs if job.name == f"{JOB} / {BOOTSTRAP_JOB}"), None) if self.run else None
+
+    def taken_by(self, runner: Any) -> None:
+        """A runner that came takes the check that waits."""
+        if (waiting := self.job("check")) is not None and waiting.status == "queued":
+            waiting.take(runner)
 
     def _labels(self) -> list[str]:
         return list(json.loads(self.titles["runs_on"]))

@@ -21,9 +21,9 @@ from tests.act import shim
 from tests.act.rewriting import ROOT
 from tests.support.openbao import free_port
 
-LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner")
+LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner", "mgmt-runner")
 """Every label is this host: act's `-self-hosted` platform."""
-OUTPUTS_OF = {"after": "seen", "watch-check": "watch", "watch-execute": "watch"}
+OUTPUTS_OF = {"after": "seen", "watch-check": "watch", "watch-execute": "watch", "watch-runner": "watch"}
 """Steps whose name is not their job's."""
 LIMIT: Final = 900.0
 """Seconds that one run may take."""

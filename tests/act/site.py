@@ -40,7 +40,7 @@ REQUESTER, APPROVER = "maria", "jonas"
 DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
 TEMPLATE = ROOT / "workflows-templates" / "dr-manual.yml"
 EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
-ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab"}
+ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab", "ensure-runner": "dr-bootstrap"}
 """The GitHub environment of each job that has one, as the plan of an env `lab` names them."""
 SECRETS = {
     "secret/hybridops/lab/postgresql-ha": {
@@ -84,6 +84,8 @@ class Site:
     """GitHub's API, as the jobs meet it."""
     runs: list[tuple[str, ActRun]] = field(default_factory=list)
     next_run: int = 24001
+    runner_name: str = "dr-runner-01"
+    """What the agent says that it is called."""
     trust: dict[str, Any] | None = None
     """The trust file of the runner host; none, and the host does not pin its callers."""
 
@@ -160,7 +162,7 @@ class Site:
             "GITHUB_SERVER_URL": self.git.origin,
             "GITHUB_API_URL": self.control.fake.url,
             "GIT_SSL_CAINFO": str(self.git.ca),
-            "RUNNER_NAME": "dr-runner-01",
+            "RUNNER_NAME": self.runner_name,
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
         }

@@ -28,7 +28,7 @@ def test_nothing_else_differs(tmp_path: Path) -> None:
     assert {name for name, _, _ in changed} == {"dispatch.yml", "runner.yml"}
     removed, added = ([line for _, sign, line in changed if sign == kind] for kind in "-+")
     assert added == [re.sub(r"\$/actions/([\w-]+)$", rf"{REPOSITORY}/actions/\1@{SHA}", line) for line in removed]
-    assert len(removed) == 12, "each job of both workflows with its own action, which brings its setup"
+    assert len(removed) == 13, "each job of both workflows with its own action, which brings its setup"
 
 
 def test_the_root_action_needs_none() -> None:
