@@ -101,19 +101,6 @@ class MissingRunner:
         for each in self.site.control.repository.runners:
             each.status, each.busy = "offline", False
 
-    def machine_stops(self) -> None:
-        """It is off; when its provider starts it, its services come up, as at a boot."""
-        self.agent_dies()
-        vm, cluster = self.cluster.vms[VMID], self.cluster
-        vm.running = False
-        boot = cluster.boot
-
-        def booted_again(which: Any) -> None:
-            boot(which)
-            self.host.run(f"systemctl start {UNIT}")
-
-        cluster.boot = booted_again  # type: ignore[method-assign]
-
 
 @contextmanager
 def missing_runner(site: Site, folder: Path) -> Iterator[MissingRunner]:
