@@ -10,6 +10,7 @@ import click
 from hyops_ci.cli.ledger_options import remote_option
 from hyops_ci.cli.options import config_option, format_option, repository_option
 from hyops_ci.contracts.lanes import LANES
+from hyops_ci.text import visible
 
 if TYPE_CHECKING:
     from hyops_ci.config.settings import LaneSettings
@@ -139,7 +140,7 @@ def lines(search: LeftoverSearch, found: Found) -> list[str]:
     rows = [f"{'keep' if one.kept else 'LEFT':<5} {where} {one.kind} {one.name}: {one.words}" for one in found.leftovers]
     rows = [line for row, one in zip(rows, found.leftovers, strict=True) for line in (row, f"      {one.kept or _remove(one.name)}")]
     rows += [f"{'?':<5} {where} {text}" for text in found.not_known]
-    return rows or [f"{'ok':<5} {where} nothing is left over"]
+    return [visible(row) for row in rows] or [f"{'ok':<5} {where} nothing is left over"]
 
 
 def _remove(name: str) -> str:
@@ -164,9 +165,9 @@ def machine_line(lane: LaneSettings, found: Machine | str) -> str:
     """Return the line of `runner status` on a lane's machine; a text says why it was not seen."""
     who = f"{'machine ' + lane.name:<14}"
     if isinstance(found, str):
-        return f"{'?':<5} {who} not seen: {found}"
+        return visible(f"{'?':<5} {who} not seen: {found}")
     mark = {"running": "ok", "starting": "ok", "stopped": "FAIL", "absent": "FAIL", "ambiguous": "FAIL"}.get(found.state, "?")
-    return f"{mark:<5} {who} {found.resource} is {found.state}{f': {found.words}' if found.words and mark != 'ok' else ''}"
+    return visible(f"{mark:<5} {who} {found.resource} is {found.state}{f': {found.words}' if found.words and mark != 'ok' else ''}")
 
 
 def seen_machine(config: DispatchConfig, lane: LaneSettings, client: Client | None) -> Machine | str:

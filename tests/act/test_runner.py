@@ -13,6 +13,7 @@ from tests.act.hosting import trust_of
 from tests.act.rewriting import ROOT, UNPINNED
 from tests.act.running import ActRun
 from tests.act.site import Site
+from tests.security.incident import BOOTSTRAP_GATE, may_make_its_runner
 from tests.support.issuer import WORKFLOW_SHA
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
@@ -65,3 +66,20 @@ def test_a_host_that_nobody_prepared_fails_its_look(site: Site, tmp_path: Path, 
     assert verify(bundle).ok, "what failed is sealed too"
     assert "not among host_keys" in read_files(bundle)["host-look.json"].decode()
     assert any("FAIL" in summary for summary in ran.summaries), ran.log()
+
+
+@pytest.mark.timeout(600)
+def test_no_runner_is_made_behind_a_gate_that_protects_nothing(site: Site, tmp_path: Path) -> None:
+    """The job runs, since nobody has to review: it learns that from GitHub, and asks neither authority nor provider."""
+    site.control.repository.add_environment(BOOTSTRAP_GATE)
+    may_make_its_runner(site.config)
+    path = site.repository / ".github" / "workflows" / "dr-runner.yml"
+    path.write_text(TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}"))
+    site.write_config()
+    ran = site.start("recover lane gcp", {"action": "recover", "lane": "gcp", "reason": "runner-recovery"}, file="dr-runner.yml")
+    assert (ran.jobs.get("lanes"), ran.jobs.get("recover")) == ("success", "failure"), ran.log()
+    bundle = ran.artifact(f"dr-runner-{ran.number}-1", tmp_path / "bundle") / "evidence.tar"
+    assert verify(bundle).ok, "what is refused is sealed too"
+    assert "recovery.gate" in "\n".join(ran.said["recover"]), ran.log()
+    assert f"environment {BOOTSTRAP_GATE} does not protect" in "\n".join(ran.summaries)
+    assert site.tokens.asked == []
