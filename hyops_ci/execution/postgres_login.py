@@ -24,12 +24,12 @@ _OK, _SASL, _SASL_FINAL = 0, (10, 11, 12), 12
 """PostgreSQL, Message Formats: AuthenticationOk, AuthenticationSASL to AuthenticationSASLFinal."""
 
 
-class Rejected(Exception):
+class NotServing(Exception):
     """The database let nobody in, or takes no writes; the text says which."""
 
 
 def writable(connection: socket.socket, host: str, login: ProbeLogin, password: str, timeout: float) -> None:
-    """Ask over a fresh connection to `host`, which is used up. Raises Rejected, or OSError where the peer is silent or gone.
+    """Ask over a fresh connection to `host`, which is used up. Raises NotServing, or OSError where the peer is silent or gone.
 
     TLS is used where the database offers it. Its certificate is not compared with a CA: SCRAM shows that the peer knows what the password
     is checked with, and is bound to the certificate that was shown. `timeout` seconds are for all of it.
@@ -39,17 +39,17 @@ def writable(connection: socket.socket, host: str, login: ProbeLogin, password: 
             with _ByScram(login.user, host, login.database, password=password, sock=connection, application_name="dr-dispatch") as session:
                 [[recovering, read_only]] = session.run(QUESTION)
         except DatabaseError as error:
-            raise Rejected(_answer(error)) from None
+            raise NotServing(_answer(error)) from None
         except ScramException:
-            raise Rejected(f"does not know the password of {login.user} itself: this may be another database") from None
+            raise NotServing(f"does not know the password of {login.user} itself: this may be another database") from None
         except OSError:
             raise
         except (Error, ValueError, KeyError, IndexError, TypeError, AttributeError):
             raise OSError("no answer, or not one of PostgreSQL's protocol") from None
     if recovering:
-        raise Rejected("is in recovery: a standby, it takes no writes")
+        raise NotServing("is in recovery: a standby, it takes no writes")
     if read_only:
-        raise Rejected("takes no writes: transaction_read_only is on")
+        raise NotServing("takes no writes: transaction_read_only is on")
 
 
 class _ByScram(Connection):  # type: ignore[misc]  # the driver is untyped
@@ -68,7 +68,7 @@ class _ByScram(Connection):  # type: ignore[misc]  # the driver is untyped
 
 
 def _refuse(what: str) -> NoReturn:
-    raise Rejected(f"{what}, and only scram-sha-256 is used (pg_hba.conf, password_encryption)")
+    raise NotServing(f"{what}, and only scram-sha-256 is used (pg_hba.conf, password_encryption)")
 
 
 def _answer(error: DatabaseError) -> str:

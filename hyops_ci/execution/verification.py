@@ -154,12 +154,12 @@ def _look_postgres(probe: Probe) -> str:
 
 def _look_writable(probe: Probe, login: ProbeLogin, secrets: Mapping[str, str]) -> str:
     """A PostgreSQL that takes writes: one that recovers, or was set to read only, answers and serves nobody who writes."""
-    from hyops_ci.execution.postgres_login import Rejected, writable
+    from hyops_ci.execution.postgres_login import NotServing, writable
 
     with _connected(probe) as connection:
         try:
             writable(connection, _host(probe), login, secrets[login.secret], LOOK_TIMEOUT)
-        except Rejected as error:
+        except NotServing as error:
             raise ProbeFailed(str(error)) from None
     return f"PostgreSQL takes writes at {probe.target}, says {login.user}'s login"
 

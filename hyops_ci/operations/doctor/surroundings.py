@@ -64,7 +64,7 @@ def _git() -> Finding:
     if not version:
         return Finding(False, "no git on the PATH: the ledger cannot be read")
     if not sends_tokens(version):
-        return Finding(False, f"git {shown(version)} is older than {WANTED}, which the ledger needs where it takes a token")
+        return Finding(False, f"git {shown(version)}; the ledger needs {WANTED} where it takes a token")
     return Finding(True, f"git {shown(version)}")
 
 

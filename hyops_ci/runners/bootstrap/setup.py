@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +15,7 @@ from hyops_ci.parsing.documents import json_object
 from hyops_ci.runners.bootstrap.order import How, Registration, SetupOrder, SetupResult, Step
 from hyops_ci.runners.bootstrap.release import SCRIPT, packed
 from hyops_ci.runners.ssh import ProvenHost
+from hyops_ci.text import shell
 
 HYOPS_USER: Final = "hyops"
 LIMIT: Final = 1800.0
@@ -151,8 +151,8 @@ def _part(host: ProvenHost, part: str, sent: bytes, said: _Said, registration: R
 
 def command_of(part: str, sent: bytes, user: str) -> str:
     """Return the command that does a part, for a user who is root or becomes it. Nothing in it is secret."""
-    inner = f"bash -c {shlex.quote(_LOADER)} setup {sha256(sent).hexdigest()} {part}"
-    return inner if user == "root" else f"sudo -n {inner}"
+    known = (_LOADER, sha256(sent).hexdigest(), part)
+    return shell("bash -c {} setup {} {}", *known) if user == "root" else shell("sudo -n bash -c {} setup {} {}", *known)
 
 
 def stdin_of(sent: bytes, registration: Registration | None = None) -> str:

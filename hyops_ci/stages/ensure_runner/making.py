@@ -22,6 +22,7 @@ from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
 from hyops_ci.stages.ensure_runner.tools import Errand, Registry, Tools, installation_of
 from hyops_ci.stages.watch.queue import SELF_HOSTED
+from hyops_ci.text import shell
 
 LOGIN: Final = "dr-bootstrap"
 """Who the bootstrap logs in as, where the provider lets it choose."""
@@ -196,7 +197,8 @@ def with_machine(error: DispatchError, work: Work) -> DispatchError:
     if machine.resource not in error.found:
         error.found = shown(f"{machine.resource} is {machine.state}; {error.found}")
     lane = work.run.plan.lane
-    error.fix = shown(f"{error.fix}. The machine stays: a new run takes it up, or remove it: hyops-ci runner reap --lane {lane}", 1000)
+    remove = shell("hyops-ci runner reap --lane {}", lane)
+    error.fix = shown(f"{error.fix}. The machine stays: a new run takes it up, or remove it: {remove}", 1000)
     return error
 
 

@@ -68,7 +68,7 @@ def test_a_locale_that_is_not_utf8_is_mended_where_the_host_can(monkeypatch: pyt
     "version,said",
     [
         ("", "warn no git on the PATH"),
-        ("2.30.2", "warn git 2.30.2 is older than 2.31, which the ledger needs"),
+        ("2.30.2", "warn git 2.30.2; the ledger needs 2.31"),
         ("2.31.0", "ok git 2.31.0"),
     ],
 )
