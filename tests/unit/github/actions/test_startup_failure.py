@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hyops_ci.github.actions.startup_failure import CALLED, INPUTS, NEEDED, Cause, explain_startup, granted
+from hyops_ci.github.actions.startup_failure import INPUTS, NEEDED, Cause, explain_startup, granted
 from hyops_ci.github.actions.workflow_file import read_workflow
 
 ROOT = Path(__file__).parents[4]
@@ -45,13 +45,17 @@ def test_each_cause_is_named_and_nothing_else(path: Path) -> None:
         assert cause.line().startswith(f"job {cause.job}: " if cause.job else cause.reason)
 
 
-def test_the_needed_permissions_are_those_of_the_shipped_workflow() -> None:
-    jobs = read_workflow(DISPATCH.read_bytes(), DISPATCH.name)["jobs"]
+def asked_by(workflow: Path) -> dict[str, str]:
+    """What a caller's job has to grant: the most that any job of the workflow asks for, by name."""
     asked: dict[str, str] = {}
-    for job in jobs.values():
+    for job in read_workflow(workflow.read_bytes(), workflow.name)["jobs"].values():
         for name, level in job["permissions"].items():
             asked[name] = max(level, asked.get(name, "none"), key=LEVELS.index)
-    assert asked == NEEDED
+    return asked
+
+
+def test_the_needed_permissions_are_those_of_the_shipped_workflow() -> None:
+    assert asked_by(DISPATCH) == NEEDED
 
 
 def test_the_known_inputs_are_those_of_the_shipped_workflow() -> None:
@@ -61,11 +65,16 @@ def test_the_known_inputs_are_those_of_the_shipped_workflow() -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_a_template_lacks_only_the_commit(path: Path) -> None:
     document = read_workflow(path.read_bytes(), path.name)
-    calling = [job for job in document["jobs"].values() if CALLED.fullmatch(job.get("uses", ""))]
-    if not calling:
-        pytest.fail(f"{path.name} calls another workflow: say what that one needs")
-    assert [job["permissions"] for job in calling] == [NEEDED]
-    assert [cause.reason for cause in explain_startup(document)] == ["the template's placeholder is still there"]
+    calling = {job["uses"].partition("@")[0].rpartition("/")[2]: job for job in document["jobs"].values() if "uses" in job}
+    assert calling
+    for name, job in calling.items():
+        workflow = DISPATCH.with_name(name)
+        known = read_workflow(workflow.read_bytes(), name)["on"]["workflow_call"]
+        assert job["permissions"] == asked_by(workflow)
+        assert set(job.get("with", {})) <= set(known["inputs"])
+        assert set(job.get("secrets", {})) <= set(known.get("secrets", {}))
+    if DISPATCH.name in calling:
+        assert [cause.reason for cause in explain_startup(document)] == ["the template's placeholder is still there"]
 
 
 anything = st.recursive(
