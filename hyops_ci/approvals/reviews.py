@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from hyops_ci.approvals.requesters import as_machine
+from hyops_ci.approvals.requesters import as_machine, unique_people
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.github_facts import ReviewFact, same_environment
@@ -29,15 +29,7 @@ def approvals_of(
     `request` is what the run asked; GitHub gives a review no time, so `observed_at` is when it was read.
     Raises Refusal (`run.attempt`, exit 6) for a re-run: the history is the run's, and a review of an earlier attempt would count again.
     """
-    if attempt != 1:
-        raise Refusal(
-            "run.attempt",
-            "a re-run never starts a recovery",
-            exit_code=Exit.APPROVAL,
-            found=f"attempt {attempt}, whose review history is that of the attempts before",
-            expected="attempt 1 of a new run",
-            fix="start a new run: what was approved was approved for the first attempt",
-        )
+    require_first(attempt)
     gate = request.plan.approval.gate
     until = stamp(moment(request.requested_at) + timedelta(seconds=seconds(request.lifetime)))
     return tuple(
@@ -55,6 +47,33 @@ def approvals_of(
         for review in reviews
         if review.state != "pending" and any(same_environment(gate, name) for name in review.environments)
     )
+
+
+def let_through(reviews: Iterable[ReviewFact], gate: str, asked: Iterable[Person], attempt: int) -> tuple[str, ...]:
+    """Return the logins of those who let a job pass its gate; nobody where one of them said no, or only who asked or a bot said yes.
+
+    Raises Refusal (`run.attempt`, exit 6) for a re-run: an administrator's bypass leaves no review, that of an earlier attempt is there.
+    """
+    require_first(attempt)
+    requesters = tuple(asked)
+    here = [each for each in reviews if any(same_environment(gate, name) for name in each.environments)]
+    if any(each.state == "rejected" for each in here):
+        return ()
+    people = unique_people(each.person for each in here if each.state == "approved" and not each.bot)
+    return tuple(each.login for each in people if not each.among(requesters))
+
+
+def require_first(attempt: int) -> None:
+    """Require the run's first attempt. Raises Refusal (`run.attempt`, exit 6) for a re-run."""
+    if attempt != 1:
+        raise Refusal(
+            "run.attempt",
+            "a re-run never starts a recovery, and makes no runner",
+            exit_code=Exit.APPROVAL,
+            found=f"attempt {attempt}, whose review history is that of the attempts before",
+            expected="attempt 1 of a new run",
+            fix="start a new run: what was approved was approved for the first attempt",
+        )
 
 
 def nonce_of(run_id: int, gate: str, person: Person) -> str:

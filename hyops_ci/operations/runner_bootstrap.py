@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from hyops_ci.approvals.requesters import unique_people
+from hyops_ci.approvals.reviews import let_through
 from hyops_ci.config.bootstrap import bootstrap_class
 from hyops_ci.config.machines import machine_name, machine_of
 from hyops_ci.config.settings import LaneSettings, lane_settings
@@ -106,7 +106,10 @@ class Bootstrap:
         return self.let_through() if self.context.job.on_github else (self.context.job.actor,)
 
     def let_through(self) -> tuple[str, ...]:
-        """Return who reviewed this job, of a gate that protects. A bypass leaves no review, and is no approval."""
+        """Return who reviewed this job, of a gate that protects. A bypass leaves no review, and is no approval.
+
+        Raises Refusal `recovery.gate`, and `run.attempt` for a re-run: what was approved was approved for the first attempt.
+        """
         client, job, gate = self.context.github, self.context.job, self.config.policy.bootstrap_environment
         if client is None:
             raise _refuse("gate", "whether anybody approved cannot be asked", "no token of the job", "DR_TOKEN with actions: read")
@@ -115,11 +118,11 @@ class Bootstrap:
         if lacking := shortfalls(environment(client, gate), demand, asked):
             found = "; ".join(each.found for each in lacking)
             raise _refuse("gate", f"environment {gate} does not protect", found, "a reviewer other than who asked, no self-review")
-        here = [each for each in reviews(client, job.run_number) if gate.casefold() in map(str.casefold, each.environments)]
-        people = [each.person for each in here if each.state == "approved" and not each.bot and not each.person.among(asked)]
-        if not people or any(each.state == "rejected" for each in here):
-            raise _refuse("gate", "nobody approved it", f"{len(here)} reviews of {gate}", "one by somebody who did not ask")
-        return tuple(each.login for each in unique_people(people))
+        said = reviews(client, job.run_number)
+        people = let_through(said, gate, asked, job.attempt)
+        if not people:
+            raise _refuse("gate", "nobody approved it", f"{len(said)} reviews of this run", f"one of {gate} by somebody who did not ask")
+        return people
 
     def until_online(self, work: Work, settings: LaneSettings) -> None:
         """Follow the table until the agent is online. No change is made twice."""

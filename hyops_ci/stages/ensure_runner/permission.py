@@ -2,6 +2,7 @@
 
 Nothing of the handover is believed for it: the config is the one whose digest the plan holds, the gate is read again from GitHub, and
 the job itself runs only behind that gate. An administrator's bypass leaves no review, and is no approval.
+A re-run is refused: GitHub shows the reviews of all attempts as one history.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hyops_ci.approvals.requesters import unique_people
+from hyops_ci.approvals.reviews import let_through
 from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.facts import EffectiveBlueprint, PlanFacts, RefFact
 from hyops_ci.errors import Exit, Refusal
@@ -39,7 +40,7 @@ class Answer:
 
 
 def permission(run: PlannedRun) -> Answer:
-    """Return what policy says now. Raises what GitHub raises where it cannot be asked."""
+    """Return what policy says now. Raises Refusal (`run.attempt`) for a re-run, and what GitHub raises where it cannot be asked."""
     about = run.plan.bootstrap
     if about is None:
         return Answer(Permission.NO_REASON)
@@ -54,11 +55,8 @@ def permission(run: PlannedRun) -> Answer:
         return Answer(Permission.NO_MACHINE, refusal=_other_machine(run, machine.digest() if machine else "none"))
     client = run.context.github
     said = reviews(client, run.context.job.run_number) if client is not None else ()
-    here = [each for each in said if about.gate.casefold() in map(str.casefold, each.environments)]
-    people = [each.person for each in here if each.state == "approved" and not each.bot and not each.person.among(run.requesters)]
-    if not people or any(each.state == "rejected" for each in here):
-        return Answer(Permission.NOT_APPROVED)
-    return Answer(Permission.ALLOWED, tuple(each.login for each in unique_people(people)))
+    people = let_through(said, about.gate, run.requesters, run.context.job.attempt)
+    return Answer(Permission.ALLOWED, people) if people else Answer(Permission.NOT_APPROVED)
 
 
 def _case(run: PlannedRun) -> PlanCase:
