@@ -1,4 +1,4 @@
-"""One file of the repository at one commit, branch or tag, through the contents API."""
+"""Files of the repository at one commit, branch or tag, through the contents API."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import binascii
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.endpoints import CONTENT
+from hyops_ci.github.api.errors import reading
 
 
 def file_at(client: Client, path: str, ref: str) -> bytes:
@@ -27,3 +28,10 @@ def file_at(client: Client, path: str, ref: str) -> bytes:
         expected="a plain file of at most 1 MB",
         fix="name another",
     )
+
+
+def files_in(client: Client, folder: str, ref: str) -> tuple[str, ...]:
+    """Return the paths of the plain files right in a folder. Raises as `Client.ask`, and Fault (exit 12) for anything but a listing."""
+    listed = client.ask(CONTENT, path=folder, params={"ref": ref})
+    with reading(CONTENT):
+        return tuple(str(each["path"]) for each in listed if each["type"] == "file")

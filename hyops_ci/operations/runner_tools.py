@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.errors import Refusal
 from hyops_ci.github.api.client import API, Client
+from hyops_ci.github.contents import file_at, files_in
 from hyops_ci.github.environments import environment
 from hyops_ci.github.registration import Registry
 from hyops_ci.github.repository import person_id, repository
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.operations.init.commands import Adopter, envs_on
+from hyops_ci.operations.init.files import WORKFLOWS, calls_any
 from hyops_ci.operations.init.runner_host import trust_document
 from hyops_ci.operations.lane_access import LaneAccess, Means
 from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table, set_up
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DISPATCH = "/.github/workflows/dispatch.yml"
+YAML = (".yml", ".yaml")
 
 
 def tools_for(request: ToolsRequest) -> Tools:
@@ -73,7 +76,10 @@ class _Tools:
         return Registrations(found, found.url(job.server_url), found.group, self.request)
 
     def trust(self) -> bytes:
-        """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids."""
+        """Return the trust file of the lane's host: the workflow that this run itself is of, and who may approve by GitHub's own ids.
+
+        It accepts the caller of this run and every other at its commit: a host that knew one would end the looks of the other.
+        """
         context = self.request.context
         if context.github is None:
             raise lacking("no token of the job")
@@ -81,7 +87,18 @@ class _Tools:
         used = {(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)}
         if len(used) != 1:
             raise lacking(f"this run uses {len(used)} workflows called dispatch.yml")
-        return trust_file(self.request, context.github, used.pop(), (this.path,))
+        callers = tuple(sorted({this.path, *self.other_callers(context.github, this.sha)}))
+        return trust_file(self.request, context.github, used.pop(), callers)
+
+    def other_callers(self, client: Client, sha: str) -> list[str]:
+        """Return the workflows at a commit that call dr-dispatch. Where they cannot be read, none: a recovery does not wait for a look."""
+        try:
+            texts = {path: file_at(client, path, sha) for path in files_in(client, WORKFLOWS, sha) if path.endswith(YAML)}
+        except Refusal as refusal:
+            self.request.note("callers", others=[], problem=refusal.title())
+            self.request.context.say(f"the host accepts the workflow of this run alone: {refusal.title()}")
+            return []
+        return [path for path, text in texts.items() if calls_any(text.decode("utf-8", "replace"))]
 
 
 def trust_file(request: ToolsRequest, client: Client, used: tuple[str, str], callers: tuple[str, ...]) -> bytes:

@@ -128,6 +128,11 @@ def every_caller(repository: Path) -> list[str]:
     return _callers(repository, _CALL_OF_ANY)
 
 
+def calls_any(text: str) -> bool:
+    """Return whether a workflow's text calls any workflow of dr-dispatch."""
+    return bool(_CALL_OF_ANY.search(text))
+
+
 def _callers(repository: Path, call: re.Pattern[str]) -> list[str]:
     folder = repository / WORKFLOWS
     found = sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []

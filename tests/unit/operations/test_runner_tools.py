@@ -105,6 +105,27 @@ def test_the_host_accepts_the_workflow_of_this_run_and_the_approvers_by_number(s
     assert trust.evidence_keys == (incident.site.host_public,)
 
 
+def test_the_host_accepts_the_other_callers_at_the_commit_of_this_run(scene: Scene) -> None:
+    """A runner that took the recovery of one workflow alone would end the weekly look of another."""
+    incident, folder = scene.incident, ".github/workflows"
+    incident.run.referenced = [(CALLED, WORKFLOW_SHA)]
+    called = CALLED.partition("@")[0].replace("dispatch.yml", "runner.yml")
+    call = f"jobs:\n  look:\n    uses: {called}@{WORKFLOW_SHA}\n"
+    incident.run.sha = incident.repository.commit({f"{folder}/dr-runner.yml": call, f"{folder}/tests.yml": "jobs: {}\n"})
+    incident.repository.commit({f"{folder}/mine.yml": call}, "a-branch")
+    trust = read_document(HostTrust, tools(scene, Noted()).trust())
+    assert trust.caller_workflows == (f"acme/recovery/{folder}/dr-runner.yml", f"acme/recovery/{folder}/dr.yml")
+
+
+def test_callers_that_cannot_be_read_hold_up_no_recovery(scene: Scene) -> None:
+    incident, noted = scene.incident, Noted()
+    incident.run.referenced = [(CALLED, WORKFLOW_SHA)]
+    incident.run.sha = "9" * 40  # GitHub shows nothing there
+    trust = read_document(HostTrust, tools(scene, noted).trust())
+    assert trust.caller_workflows == ("acme/recovery/.github/workflows/dr.yml",)
+    assert "github" in noted.notes["callers"]["problem"]
+
+
 def test_a_run_of_no_workflow_of_ours_makes_no_host(scene: Scene) -> None:
     with pytest.raises(Refusal) as caught:
         tools(scene, Noted()).trust()
