@@ -25,6 +25,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.notifier import SECRET as SECRET_NAME
 from hyops_ci.stages.notifier import Notifier
 from hyops_ci.stages.sealing import bundle_path
+from hyops_ci.text import in_code
 from tests.security.incident import CALLER, Incident, assert_recovered, start_incident
 from tests.support.receiver import SECRET, Receiver, start_receiver
 
@@ -84,7 +85,7 @@ def test_a_run_is_told_at_each_moment_with_a_signature_that_holds(incident: Inci
     assert [each.text.split("  ")[0] for each in told[:3]] == ["WAITING FOR APPROVAL", "STARTED", "PAST NO RETURN"]
     assert len({each["x-dr-dispatch-delivery"] for each in receiver.headers}) == 4
     comments = incident.repository.issues[ISSUE]
-    assert [comment.splitlines()[1] for comment in comments] == [each.text for each in told]
+    assert [comment.splitlines()[0] for comment in comments] == [in_code(each.text) for each in told]
     assert [(each["moment"], each["to"], each["problem"]) for each in noted(incident)] == [
         (moment, to, "") for moment in ALL[:3] for to in ("webhook", f"issue {ISSUE}")
     ]

@@ -96,7 +96,7 @@ class Attacked:
         left = [{"run": f"echo {SECRET} >$RUNNER_TEMP/left; umask 077; env >$RUNNER_TEMP/env"}]
         assert site.service.run({"variables": TRUE_JOB, "steps": left}, LABEL)["rc"] == 0
         tries = READS | OTHERS | {"what the last job left": "cat $RUNNER_TEMP/left /opt/actions-runner/_work/_temp/left"}
-        tries["names"] = f"curl -sS -m 5 -o /dev/null http://{METADATA}:53/ && echo names answer"
+        tries["names"] = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{METADATA}/53' && echo names answer"
         steps = [self.attempt(name, text) for name, text in tries.items()] + [{"if": "always()", "run": "env"}]
         self.end = site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL, within=120)
         self.lines = self.end["log"].splitlines()
@@ -177,7 +177,7 @@ def test_the_wall_where_there_is_no_nft(attacked: Attacked) -> None:
         assert {"/etc/dr-dispatch/metadata.sh", "/etc/systemd/system/dr-dispatch-metadata.service"} <= steps
         assert SECRET not in host.run(READS["metadata"], user="gha-runner", check=False)
         assert SECRET in host.run(READS["metadata"], user="hyops")
-        assert "lib" in host.run(f"curl -sS -m 5 http://{METADATA}:53/ >/dev/null && echo lib", user="gha-runner")
+        assert "lib" in host.run(f"timeout 5 bash -c 'exec 3<>/dev/tcp/{METADATA}/53' && echo lib", user="gha-runner")
         assert not attacked.site.set_up().changed
     finally:
         host.run("[ -e /usr/sbin/iptables ] || mv /usr/sbin/selbatpi /usr/sbin/iptables; mv /usr/sbin/tfn /usr/sbin/nft", check=False)
