@@ -39,11 +39,23 @@ BLOCK = f"-----BEGIN SSH HOST KEY KEYS-----\n{HOST_KEY} root@runner\n-----END SS
         (HOST_KEY, ()),
         (BLOCK, (HOST_KEY,)),
         (BLOCK.replace("\n", "\r\n"), (HOST_KEY,)),
-        (f"{BLOCK}\n{BLOCK.replace('Host', 'Next')}", (HOST_KEY.replace("Host", "Next"),)),
+        (f"{BLOCK}\n{BLOCK}", (HOST_KEY,)),
+        (f"{BLOCK}\n{BLOCK.replace('Host', 'Next')}", ()),
+        (f"{BLOCK}\nJan 1 job[7]: {BLOCK.replace('Host', 'Next')}", ()),
         (BLOCK.partition("-----END")[0], ()),
         (BLOCK.replace(HOST_KEY, f"[   9.1] cloud-init[7]: {HOST_KEY}"), (HOST_KEY,)),
     ],
-    ids=["nothing", "outside a block", "a block", "of a serial line", "the last boot", "cut off", "behind a time"],
+    ids=[
+        "nothing",
+        "outside a block",
+        "a block",
+        "of a serial line",
+        "two boots",
+        "two keys",
+        "a block that a job printed",
+        "cut off",
+        "behind a time",
+    ],
 )
 def test_host_keys_of_a_console(console: str, keys: tuple[str, ...]) -> None:
     assert printed_keys(console) == keys
