@@ -152,7 +152,12 @@ def load(kind: Literal["plan", "check"]) -> Sequence[Gate[Any]]:
     """Return all gates of one kind, in the order of `FAMILIES` and, inside a family, of its lines."""
     for family in FAMILIES:
         importlib.import_module(f"hyops_ci.planning.gates.{family}")
-    return PLAN_GATES if kind == "plan" else CHECK_GATES
+    return in_order(PLAN_GATES if kind == "plan" else CHECK_GATES)
+
+
+def in_order(gates: Sequence[Gate[Any]]) -> Sequence[Gate[Any]]:
+    """Return gates in the order of `FAMILIES`, whichever of those modules was imported first."""
+    return sorted(gates, key=lambda gate: FAMILIES.index(gate.ask.__module__.rpartition(".")[2]))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hyops_ci.config.settings import LaneSettings, lane_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.runner_machine import Machine
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning.case import Gate, GateOutcome, PlanCase, load, plan_gate
+from hyops_ci.planning.case import Gate, GateOutcome, PlanCase, in_order, load, plan_gate
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ def machine_refusal(config: DispatchConfig, lane: str, now: datetime) -> Refusal
         return None
     load("plan")
     case = MachineCase(config, lane_settings(config, lane), machine, now)
-    return next((said for said in (gate(case) for gate in MACHINE_GATES) if isinstance(said, Refusal)), None)
+    return next((said for said in (gate(case) for gate in in_order(MACHINE_GATES)) if isinstance(said, Refusal)), None)

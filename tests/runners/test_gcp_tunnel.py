@@ -104,9 +104,10 @@ def test_a_relay_that_is_not_there_is_an_oserror() -> None:
 
 def test_another_certificate_is_not_talked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     with gcp_world() as world:
-        monkeypatch.delenv("SSL_CERT_FILE")
-        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            tunnel(world).open()
+        with monkeypatch.context() as without:
+            without.delenv("SSL_CERT_FILE")
+            with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+                tunnel(world).open()
         assert world.relay.asked == []
 
 
