@@ -28,12 +28,12 @@ M = TypeVar("M", bound=Model)
 MAX_HANDOVER_BYTES = 16 * 1024 * 1024
 LOCAL = frozenset({"private"})
 """Folders of this host only: they neither travel nor enter the bundle."""
-OF_THE_CHECK: Final = frozenset(
-    {"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", "parts/check/events.jsonl"}
-)
+CHECKED: Final = "parts/check/events.jsonl"
+"""What every check leaves, however it ended."""
+OF_THE_CHECK: Final = frozenset({"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", CHECKED})
 """What a check adds to the folder of the run. Everything else in its handover is what the plan left."""
 OF_THE_RUNNER: Final = frozenset({ENSURED, "refusal.json", "parts/ensure-runner/events.jsonl"})
-"""What ensure-runner adds to it."""
+"""What ensure-runner adds to it, in a handover of its own: a check has no word in what was done about its runner."""
 
 
 class RunDir:
@@ -175,7 +175,8 @@ def require_planned(files: Mapping[str, bytes], planned: str) -> None:
     The plan's tar is made again from the files: its digest is the word of a job that GitHub hosts, about which the check's machine has
     no say. So nobody who takes the check can change, drop or add who asked, what the approval gate was, a source, or a signed answer.
     """
-    found = _pack(((name, content) for name, content in files.items() if name not in OF_THE_CHECK | OF_THE_RUNNER), io.BytesIO())
+    added = OF_THE_CHECK if CHECKED in files else OF_THE_RUNNER
+    found = _pack(((name, content) for name, content in files.items() if name not in added), io.BytesIO())
     if found != planned:
         raise Refusal(
             "handover.plan",

@@ -251,6 +251,8 @@ PLANNED: dict[str, Callable[[RunDir], object]] = {
     "gates that let pass": lambda run: run.write("gates.json", b"{}"),
     "answers that nobody brought": lambda run: run.write_json("approvals/envelopes.json", []),
     "a file more": lambda run: run.write_json("settlement.json", {}),
+    "what was done about its runner": lambda run: run.write_json("ensured.json", {"reason": "runner-recovery"}),
+    "what the job that made its runner told": lambda run: run.write("parts/ensure-runner/events.jsonl", b""),
 }
 """What the plan wrote, and what a check leaves alone."""
 
