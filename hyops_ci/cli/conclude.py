@@ -28,11 +28,10 @@ def command(output: str) -> int:
     Exit 0 when the evidence is whole, whatever the outcome: the jobs that failed are red themselves.
     """
     from hyops_ci.cli.github_job import github_context, read_handover
-    from hyops_ci.cli.render import say, set_outputs, workflow
+    from hyops_ci.cli.render import say, set_outputs, summarize, workflow
     from hyops_ci.evidence.contents import read_files
     from hyops_ci.report.text import markdown, summary_lines
     from hyops_ci.stages.conclude.stage import conclude
-    from hyops_ci.text import listed
 
     run, config = read_handover(os.environ, "conclude")
     world = github_context(config, on_runner=False)
@@ -43,7 +42,7 @@ def command(output: str) -> int:
         evidence=Path(evidence) if evidence else None,
         digest=os.environ.get("DR_EVIDENCE_DIGEST", ""),
         results=_results(os.environ.get("DR_RESULTS", "{}")),
-        watches=[*_watches(os.environ.get("DR_WATCHED", "[]")), *(each for each in (ensured,) if each is not None)],
+        watches=[*_watches(os.environ.get("DR_WATCHED", "[]")), *([ensured] if ensured is not None else [])],
     )
     result, flow = ended.result, workflow()
     set_outputs(
@@ -72,7 +71,7 @@ def command(output: str) -> int:
         say(line)
     flow.summary(markdown(files))
     if made:
-        flow.summary("\n".join(listed(made)))
+        summarize(made)
     flow.annotate("notice" if result.exit_code == 0 else "warning", lines[0], "\n".join(lines))
     for problem in (*ended.verdict.problems, *ended.contradictions):
         say(f"evidence: {problem}")

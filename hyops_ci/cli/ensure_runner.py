@@ -18,10 +18,9 @@ def command(output: str) -> int:
     Only for a reason that plan and config allow, and behind the gate of the plan's reason.
     """
     from hyops_ci.cli.github_job import finish_stage, github_context, read_handover
-    from hyops_ci.cli.render import say, workflow
+    from hyops_ci.cli.render import say, summarize
     from hyops_ci.operations.runner_tools import tools_for
     from hyops_ci.stages.ensure_runner.stage import ensure_runner
-    from hyops_ci.text import listed
 
     run, config = read_handover(os.environ, "ensure-runner")
     end = ensure_runner(run, github_context(config, on_runner=False), tools_for)
@@ -29,7 +28,7 @@ def command(output: str) -> int:
     if end.ensured is not None:
         outputs["ensured"] = json.dumps(end.ensured.document(), sort_keys=True)
         lines = end.ensured.lines()
-        workflow().summary("\n".join(listed(lines)))
+        summarize(lines)
         for line in lines:
             say(line)
     return finish_stage(run, end, outputs, output)

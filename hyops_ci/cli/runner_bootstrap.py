@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
-from hyops_ci.cli.runner_look import folder_option
+from hyops_ci.cli.runner_look import folder_option, show_recorded
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.contracts.runner_machine import BootstrapReason
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.stages.context import RunContext
     from hyops_ci.stages.ensure_runner.tools import Tools, ToolsFor, ToolsRequest
-
-CALLED: Final = re.compile(r"^\s*(?:-\s*)?uses:\s*[\"']?(\S+/\.github/workflows/dispatch\.yml)@([0-9a-f]{40})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,6 @@ def bootstrap(options: BootstrapOptions, output: str) -> int:
     In a job, somebody who did not ask must have let it through the environment of the config. In a shell you act, with GH_TOKEN, the
     provider's credentials and the authority's token. Leaves a sealed bundle. Exit 4 where it is not allowed, 7 where it did not come up.
     """
-    from hyops_ci.cli.render import emit, say, set_outputs, summarize
     from hyops_ci.config.file import read_config
     from hyops_ci.operations.runner_bootstrap import Bootstrap
     from hyops_ci.operations.runner_record import Occasion, record
@@ -69,14 +65,7 @@ def bootstrap(options: BootstrapOptions, output: str) -> int:
     done = record(Occasion("ensure-runner", words, content), where, world, made.carry_out, hidden)
     ensured = made.document(made.work) if made.work is not None else None
     shown = [*(ensured.lines() if ensured else ()), *(refusal_lines(done.end.state, done.end.refusal) if done.end.refusal else ())]
-    if world.job.on_github:
-        outputs = {"exit_code": str(done.exit_code), "evidence": str(done.sealed.path), "evidence_digest": done.sealed.sha256}
-        set_outputs(outputs, output, required=tuple(outputs))
-        for line in shown:
-            say(line)
-        summarize(shown)
-    else:
-        emit(output, [*shown, f"evidence {done.sealed.path}"], ensured.document() if ensured else {})
+    show_recorded(done.sealed, done.exit_code, shown, ensured.document() if ensured else {}, output)
     return done.exit_code
 
 
@@ -120,11 +109,12 @@ def callers_of(options: BootstrapOptions) -> tuple[str, ...]:
 
 def called(options: BootstrapOptions) -> tuple[str, str]:
     """Return the reusable workflow and the commit that the callers of this checkout pin. Raises Refusal where that is not one."""
+    from hyops_ci.operations.init.files import pins_in
     from hyops_ci.runners.troubles import lacking
 
     top, named = options.config_file.resolve().parents[1], callers_of(options)
     texts = [(top / path).read_text(encoding="utf-8") for path in named if (top / path).is_file()]
-    used = {(found[1], found[2]) for text in texts for found in CALLED.finditer(text)}
+    used = {pin for text in texts for pin in pins_in(text)}
     if len(used) != 1:
         raise lacking(
             f"{', '.join(named) or 'no caller here'}: {len(used)} workflows called dispatch.yml, each at its commit; one is needed"

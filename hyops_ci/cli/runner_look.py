@@ -14,7 +14,10 @@ from hyops_ci.cli.options import config_option, format_option
 from hyops_ci.contracts.lanes import LANES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from hyops_ci.contracts.config import DispatchConfig
+    from hyops_ci.evidence.bundle import Sealed
     from hyops_ci.evidence.recorder import PartRecorder
     from hyops_ci.operations.host_look import HostLook
     from hyops_ci.stages.context import RunContext
@@ -67,10 +70,11 @@ def rows(config: DispatchConfig, lane: str) -> list[dict[str, Any]]:
 
 def makes_on(config: DispatchConfig, lane: str) -> list[str]:
     """Return the labels of the job that makes a lane's runner; those of a machine of GitHub's where nothing is made."""
-    from hyops_ci.config.machines import HOSTED, bootstrap_labels, machine_of
+    from hyops_ci.config.machines import machine_of
+    from hyops_ci.contracts.runner_machine import HOSTED
 
     machine = machine_of(config, lane)
-    return list(HOSTED if machine is None else bootstrap_labels(machine))
+    return list(HOSTED if machine is None else machine.made_on)
 
 
 @click.command("look")
@@ -83,7 +87,7 @@ def look(config_file: Path, lane: str, folder: Path | None, output: str) -> int:
 
     Leaves a sealed bundle. Exit 7 where a recovery would fail on this host, or soon be refused.
     """
-    from hyops_ci.cli.render import emit, say, set_outputs, summarize, workflow
+    from hyops_ci.cli.render import workflow
     from hyops_ci.config.file import read_config
     from hyops_ci.errors import Exit
     from hyops_ci.operations.host_look import HostSenses, host_look
@@ -104,17 +108,24 @@ def look(config_file: Path, lane: str, folder: Path | None, output: str) -> int:
     done = record(Occasion("check", f"a look at the host of lane {lane or 'any'}", content), where, world, body, [])
     shown = lines_of(made[0]) if made else refusal_lines(done.end.state, done.end.refusal) if done.end.refusal else []
     code = done.exit_code or (int(Exit.RUNNER) if any(each.failed for each in made) else 0)
-    if world.job.on_github:
-        outputs = {"exit_code": str(code), "evidence": str(done.sealed.path), "evidence_digest": done.sealed.sha256}
-        set_outputs(outputs, output, required=tuple(outputs))
-        for line in shown:
-            say(line)
-        summarize(shown)
-        if code:
-            workflow().annotate("error", f"The host of lane {lane} would fail a recovery", "\n".join(shown))
-    else:
-        emit(output, [*shown, f"evidence {done.sealed.path}"], made[0].document() if made else {})
+    show_recorded(done.sealed, code, shown, made[0].document() if made else {}, output)
+    if code and world.job.on_github:
+        workflow().annotate("error", f"The host of lane {lane} would fail a recovery", "\n".join(shown))
     return code
+
+
+def show_recorded(sealed: Sealed, code: int, shown: Sequence[str], document: Mapping[str, Any], output: str) -> None:
+    """Show what was recorded outside a run: as outputs, log and summary of a job, or in a shell as `output` says."""
+    from hyops_ci.cli.render import emit, say, set_outputs, summarize
+
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        emit(output, [*shown, f"evidence {sealed.path}"], document)
+        return
+    outputs = {"exit_code": str(code), "evidence": str(sealed.path), "evidence_digest": sealed.sha256}
+    set_outputs(outputs, output, required=tuple(outputs))
+    for line in shown:
+        say(line)
+    summarize(shown)
 
 
 def context(config: DispatchConfig) -> RunContext:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hyops_ci.config.settings import LaneSettings
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.runner_machine import HOSTED as HOSTED
-from hyops_ci.contracts.runner_machine import Machine
+from hyops_ci.contracts.runner_machine import Installation, Machine
 
 
 def machine_of(config: DispatchConfig, lane: str) -> Machine | None:
@@ -18,6 +17,7 @@ def machine_name(lane: LaneSettings) -> str:
     return next(iter(lane.names), lane.runner_ref)
 
 
-def bootstrap_labels(machine: Machine) -> tuple[str, ...]:
-    """Return the labels of the job that makes a runner: on-prem one inside the management network, for a cloud GitHub's own."""
-    return machine.made_on
+def installation_of(config: DispatchConfig, lane: str) -> Installation:
+    """Return what is put on the machine of a lane."""
+    machine = machine_of(config, lane)
+    return machine.installation if machine is not None else Installation()

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from hyops_ci.config.settings import EnvSettings
 from hyops_ci.contracts.approval import people_of
-from hyops_ci.contracts.config import DispatchConfig, EnvClass
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.repository import repository
 from hyops_ci.operations.init.commands import envs_of, gate_command
-from hyops_ci.planning.protection import Demand, Shortfall, check_demand, demand_of, eligible_reviewers, remarks, shortfalls
+from hyops_ci.planning.protection import Demand, Shortfall, check_demand, demand_of, eligible_reviewers, remarks, shared_demand, shortfalls
 
 KEYS: Final = """\
 # .github/dr-dispatch.yml, in a pull request (its review is the second person); keys: hyops-ci approve --new-key FILE
@@ -112,8 +112,7 @@ def _gate(env: EnvSettings, branch: str) -> Demand:
 
 def _bootstrap(config: DispatchConfig, envs: Sequence[EnvSettings], branch: str) -> Demand:
     """As the gate `bootstrap.gate` demands it for the most careful of the envs."""
-    used_by = EnvClass.PRODUCTION if any(env.env_class is EnvClass.PRODUCTION for env in envs) else EnvClass.LAB
-    return demand_of(config.policy.bootstrap_environment, 1, used_by, branch)
+    return shared_demand(config.policy.bootstrap_environment, 1, [env.env_class for env in envs], branch)
 
 
 def _signed(config: DispatchConfig) -> str:

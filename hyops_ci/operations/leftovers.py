@@ -12,14 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from hyops_ci.config.machines import machine_name, machine_of
+from hyops_ci.config.machines import installation_of, machine_name
 from hyops_ci.config.settings import LaneSettings, env_of
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunFact, RunnerFact
 from hyops_ci.contracts.ledger import Tip
-from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.files import UnsafeFile, locked, read_object, write
 from hyops_ci.ledger import rules
@@ -133,8 +132,7 @@ class LeftoverSearch:
         return Look(self.owner, name, labels, self.clock.now(), self._grace(), machines, named, runners, wanted)
 
     def _grace(self) -> timedelta:
-        machine = machine_of(self.config, self.lane.name)
-        put = machine.installation if machine is not None else Installation()
+        put = installation_of(self.config, self.lane.name)
         return timedelta(seconds=seconds(put.boot_timeout) + seconds(put.online_timeout)) + LISTED_LATE
 
     def _wanted_by(self) -> list[str] | None:

@@ -11,12 +11,12 @@ from typing import Final
 
 from hyops_ci.approvals.reviews import let_through
 from hyops_ci.config.bootstrap import bootstrap_class
-from hyops_ci.config.machines import machine_name, machine_of
+from hyops_ci.config.machines import installation_of, machine_name, machine_of
 from hyops_ci.config.settings import LaneSettings, lane_settings
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
-from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found, Phase
+from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found
 from hyops_ci.contracts.runner_machine import BootstrapReason
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
@@ -30,7 +30,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.ensure_runner.looking import look_at_agent, look_at_machine
 from hyops_ci.stages.ensure_runner.making import Work, change, named
 from hyops_ci.stages.ensure_runner.stage import not_taken, refused
-from hyops_ci.stages.ensure_runner.tools import ToolsFor, ToolsRequest, installation_of
+from hyops_ci.stages.ensure_runner.tools import ToolsFor, ToolsRequest
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.watch.queue import ExpectedJob
 
@@ -42,7 +42,7 @@ DOCS: Final = "runner-recovery.md"
 
 
 @dataclass(frozen=True)
-class Bearings:
+class _LaneRunner:
     """Whose runner it is."""
 
     lane: str
@@ -50,12 +50,12 @@ class Bearings:
 
 
 @dataclass(frozen=True)
-class Errand:
+class _WorkContext:
     """Where it is worked on."""
 
     context: RunContext
     config: DispatchConfig
-    plan: Bearings
+    plan: _LaneRunner
 
 
 @dataclass
@@ -81,10 +81,10 @@ class Bootstrap:
         self.approved_by = self.permitted()
         part.note("permission", reason=self.reason, approved_by=list(self.approved_by), dry_run=self.dry_run)
         settings = lane_settings(self.config, self.lane)
-        errand = Errand(self.context, self.config, Bearings(self.lane, settings.labels))
-        tools = self.tools_for(ToolsRequest(errand.plan, self.config, self.context, self.learn.append, part.note))
+        about = _WorkContext(self.context, self.config, _LaneRunner(self.lane, settings.labels))
+        tools = self.tools_for(ToolsRequest(about.plan, self.config, self.context, self.learn.append, part.note))
         owner = Owner(self.context.job.repository_id, self.lane, settings.runner_ref)
-        self.work = work = Work(errand, part, tools, owner, machine_name(settings))
+        self.work = work = Work(about, part, tools, owner, machine_name(settings))
         try:
             with named(work):
                 self.until_online(work, settings)
@@ -168,22 +168,7 @@ class Bootstrap:
 
     def document(self, work: Work) -> Ensured:
         """Return what was found and done."""
-        result = work.result
-        return Ensured(
-            reason=self.reason,
-            approved_by=self.approved_by,
-            found=tuple(self.looks),
-            decided=tuple(self.decided),
-            changed=work.changed,
-            machine=work.machine.resource if work.machine is not None and work.machine.id else "",
-            host_key=work.host_key,
-            script_sha256=result.script_sha256 if result else "",
-            agent_version=result.agent_version if result else "",
-            public_key=result.public_key if result else "",
-            left_to_people=result.left_to_people if result else (),
-            phases=tuple(Phase(name=name, seconds=round(took)) for name, took in work.phases.items()),
-            seconds=round(sum(work.phases.values())),
-        )
+        return work.ensured(self.reason, self.approved_by, self.looks, self.decided)
 
 
 def _refuse(gate: str, reason: str, found: str, expected: str) -> Refusal:

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from hyops_ci.config import settings
-from hyops_ci.config.machines import bootstrap_labels, machine_name, machine_of
+from hyops_ci.config.machines import machine_name, machine_of
 from hyops_ci.config.probes import probes_of
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.decision import Decision, DecisionType, DrMode, ExecutionPlane
@@ -241,7 +241,7 @@ def _bootstrap(case: PlanCase) -> Bootstrap | None:
         provider=machine.provider,
         machine=machine_name(case.lane),
         settings=machine.digest(),
-        runs_on=bootstrap_labels(machine),
+        runs_on=machine.made_on,
     )
 
 

@@ -38,8 +38,13 @@ def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: st
 
 def check_demand(name: str, classes: Collection[EnvClass], default_branch: str) -> Demand:
     """What an environment of checks must do for the envs that use it: no reviewer; for production, the default branch only."""
+    return shared_demand(name, 0, classes, default_branch)
+
+
+def shared_demand(name: str, reviewers: int, classes: Collection[EnvClass], default_branch: str) -> Demand:
+    """What an environment must do for all the envs that use it: as for the most careful of them."""
     used_by = EnvClass.PRODUCTION if EnvClass.PRODUCTION in classes else EnvClass.LAB
-    return demand_of(name, 0, used_by, default_branch)
+    return demand_of(name, reviewers, used_by, default_branch)
 
 
 @dataclass(frozen=True)

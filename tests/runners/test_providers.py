@@ -14,7 +14,6 @@ import pytest
 from pydantic import Field, TypeAdapter
 
 from hyops_ci.config.bootstrap import bootstrap_places
-from hyops_ci.config.machines import bootstrap_labels
 from hyops_ci.contracts.config import DispatchConfig, Lane
 from hyops_ci.contracts.runner_machine import HOSTED, LaneMachine, Machine
 from hyops_ci.errors import Refusal
@@ -89,7 +88,7 @@ def test_a_third_provider_is_a_model_and_a_package(toy: MemoryWorld) -> None:
 
 
 def test_nobody_else_asks_which_provider_it_is() -> None:
-    assert bootstrap_labels(TOY) == HOSTED
+    assert TOY.made_on == HOSTED
     assert bootstrap_places(CONFIG, "gcp") == ("toy/account#key",)
     passed = machine_lane(replace(CASE, config=CONFIG))
     assert isinstance(passed, GatePass)

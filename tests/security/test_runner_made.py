@@ -32,7 +32,7 @@ from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
 from tests.support.openbao import OpenBao, start_openbao
-from tests.support.ssh_server import SshServer, line_of, new_key
+from tests.support.ssh_server import SshServer, line_of, new_key, serving
 from tests.unit.operations.test_leftovers import NAME, Site, tip, twice
 
 __all__ = ["github_fake"]
@@ -177,10 +177,8 @@ def login() -> Login:
 
 @pytest.fixture
 def server(tmp_path: Path, login: Login) -> Iterator[SshServer]:
-    (tmp_path / "bin").mkdir()
-    made = SshServer("ops", login.public, tmp_path / "bin")
-    yield made
-    made.close()
+    with serving(login, tmp_path / "bin") as made:
+        yield made
 
 
 class Today(Clock):

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hyops_ci.runners.ports import Machine
+from hyops_ci.runners.ssh import Login
 
 
 def new_key() -> paramiko.Ed25519Key:
@@ -127,3 +128,14 @@ class _Session(paramiko.ServerInterface):
         self.server.commands.append(command.decode())
         self.server._begin(self.server.run, channel, command.decode())
         return True
+
+
+@contextmanager
+def serving(login: Login, programs: Path) -> Iterator[SshServer]:
+    """A machine that lets this login in; `programs` is made and comes first on its PATH."""
+    programs.mkdir()
+    made = SshServer(login.user, login.public, programs)
+    try:
+        yield made
+    finally:
+        made.close()

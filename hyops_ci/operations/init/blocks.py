@@ -20,7 +20,7 @@ from hyops_ci.ledger.ruleset import protection
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.commands import Adopter, envs_of
 from hyops_ci.operations.init.request import overlays_of
-from hyops_ci.operations.init.runner_host import host_commands, runner_commands, trust_document
+from hyops_ci.operations.init.runner_host import beside, host_commands, runner_commands, trust_document
 from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role, values
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map, refs_for
@@ -131,7 +131,7 @@ def bootstrap_block(config: DispatchConfig, adopter: Adopter) -> str:
         auth_path=plan.auth_path,
         audiences=[origin for origin, _ in addresses(config)],
         environments=[config.policy.bootstrap_environment],
-        also=[caller.beside("runner.yml")],
+        also=[beside(caller.workflow, "runner.yml")],
         machines=list(dict.fromkeys(where)),
     )
 

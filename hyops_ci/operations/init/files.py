@@ -133,6 +133,11 @@ def calls_any(text: str) -> bool:
     return bool(_CALL_OF_ANY.search(text))
 
 
+def pins_in(text: str) -> set[tuple[str, str]]:
+    """Return (workflow, commit) of each call of dispatch.yml in a workflow's text, as it is pinned."""
+    return {(found[1], found[2]) for found in _CALL.finditer(text)}
+
+
 def _callers(repository: Path, call: re.Pattern[str]) -> list[str]:
     folder = repository / WORKFLOWS
     found = sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []

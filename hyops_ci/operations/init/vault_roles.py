@@ -31,10 +31,6 @@ class CallerWorkflow:
     shas: tuple[str, ...]
     """Commits of it that callers pin."""
 
-    def beside(self, file: str) -> str:
-        """Return another reusable workflow of the same repository."""
-        return f"{self.workflow.rpartition('/')[0]}/{file}"
-
 
 def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
     """The command that writes a policy: values of exactly these KV v2 paths, or only the names of their fields."""

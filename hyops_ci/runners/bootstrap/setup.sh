@@ -329,7 +329,6 @@ RULES
   if [ -n "$differs" ]; then same=; fi
   # What flushes every rule brings this one back.
   if [ "$filter" = $SETTINGS/metadata.nft ]; then
-    if [ -n "$differs" ]; then same=; fi
     put $UNITS/nftables.service.d/dr-dispatch.conf 0644 <<RULES
 [Service]
 ExecStartPost=$program

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hyops_ci.errors import DispatchError
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.gcp.cloud import Cloud, NotThere, Taken, every
@@ -246,8 +247,6 @@ class Machines:
 
     def _last_words(self, machine: Machine) -> str:
         """The tail of the console; whether there is one or not, the fault that is under way is the one to tell."""
-        from hyops_ci.errors import DispatchError
-
         try:
             text = self.console(machine) if machine.state is not MachineState.ABSENT else ""
         except DispatchError:

@@ -25,7 +25,7 @@ PAUSE: Final = 3.0
 
 
 @dataclass
-class Climb:
+class BringUp:
     """From whatever is there to a machine that runs."""
 
     place: Place

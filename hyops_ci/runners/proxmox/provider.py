@@ -17,7 +17,7 @@ from hyops_ci.runners.ports import CONSOLE, Machine, MachineOrder, MachineState
 from hyops_ci.runners.proxmox import answers, faults, tasks
 from hyops_ci.runners.proxmox.api import ApiError
 from hyops_ci.runners.proxmox.guest import BOOT_LOG, AgentSilentError, Guest
-from hyops_ci.runners.proxmox.lifecycle import Climb
+from hyops_ci.runners.proxmox.lifecycle import BringUp
 from hyops_ci.runners.proxmox.look import Place, Seen
 
 REMOVAL: Final = 600
@@ -42,11 +42,11 @@ class ProxmoxProvider:
 
     def create(self, order: MachineOrder) -> Machine:
         """Clone, set and start the machine, from wherever an earlier try left it."""
-        return Climb(self.place, self.clock, self.say, order).up(order.name, self.place.settings.vmid)
+        return BringUp(self.place, self.clock, self.say, order).up(order.name, self.place.settings.vmid)
 
     def start(self, machine: Machine) -> Machine:
         """Start it, or wait for it."""
-        return Climb(self.place, self.clock, self.say).up(machine.name, self._id(machine))
+        return BringUp(self.place, self.clock, self.say).up(machine.name, self._id(machine))
 
     def admit(self, machine: Machine, user: str, key: str) -> str:
         """Put the key, alone, where the keys of cloud-init's user are, once cloud-init is done: it would add its own to them."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.http.retry import Backoff, repeat
+from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.ssh.connecting import TRY, connect, settled
 from hyops_ci.runners.ssh.login import Login
 from hyops_ci.runners.ssh.proven import PROOF, Facts, ProvenHost
@@ -28,7 +29,7 @@ def prove(candidate: Candidate, login: Login, *, limit: float, clock: Clock, say
     Raises Refusal `runner.ssh` (exit 7) for another host key than the provider names, Fault `runner.ssh` (exit 7) with the stage that
     failed, what was seen and the tail of the console for everything else.
     """
-    attempt = _Attempt(candidate, login, clock, clock.monotonic(), limit)
+    attempt = _Attempt(candidate, login, clock, Deadline(clock, limit))
     said: list[str] = []
 
     def announce(missed: ProvenHost | Missed, _: float) -> None:
@@ -41,11 +42,11 @@ def prove(candidate: Candidate, login: Login, *, limit: float, clock: Clock, say
         lambda result: isinstance(result, Missed) and not result.final,
         sleep=clock.sleep,
         backoff=PAUSES,
-        fits=lambda _, wait: attempt.left() > wait,
+        fits=lambda _, wait: attempt.until.left > wait,
         announce=announce,
     )
     if isinstance(found, Missed):
-        raise diagnosis(Effort(candidate, login.user, attempt.count, clock.monotonic() - attempt.began), found, say)
+        raise diagnosis(Effort(candidate, login.user, attempt.count, attempt.until.waited), found, say)
     facts = found.facts
     say(f"{candidate.machine.name} is ready after {facts.seconds:.0f} s: {facts.host_key}, cloud-init {facts.cloud_init}")
     return found
@@ -56,16 +57,12 @@ class _Attempt:
     candidate: Candidate
     login: Login
     clock: Clock
-    began: float
-    limit: float
+    until: Deadline
     count: int = 0
-
-    def left(self) -> float:
-        return self.began + self.limit - self.clock.monotonic()
 
     def step(self) -> float:
         """Return the seconds that the next step may take."""
-        return max(0.5, min(TRY, self.left()))
+        return max(0.5, min(TRY, self.until.left))
 
     def once(self) -> ProvenHost | Missed:
         self.count += 1
@@ -81,7 +78,8 @@ class _Attempt:
 
     def _proven(self, held: ExitStack) -> ProvenHost:
         connection, fingerprint = connect(self.candidate, self.login, held, self.step())
-        status, offset = settled(connection, self.left(), self.clock)
-        taken = self.clock.monotonic() - self.began
-        facts = Facts(self.candidate.machine, self.login.user, fingerprint, status, round(offset, 1), self.count, round(taken, 1))
+        status, offset = settled(connection, self.until.left, self.clock)
+        facts = Facts(
+            self.candidate.machine, self.login.user, fingerprint, status, round(offset, 1), self.count, round(self.until.waited, 1)
+        )
         return ProvenHost(PROOF, connection, held, facts)

@@ -7,20 +7,23 @@ machine has this owner's marks and is never made twice, and the host's setup kee
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from hyops_ci.config.machines import installation_of
 from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.ensured import Ensured, Found, Phase
+from hyops_ci.contracts.runner_machine import BootstrapReason
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, SetupOrder, SetupResult
 from hyops_ci.runners.decide import Action
 from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
 from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
-from hyops_ci.stages.ensure_runner.tools import Errand, Registry, Tools, installation_of
+from hyops_ci.stages.ensure_runner.tools import Registry, Tools, WorkContext
 from hyops_ci.stages.watch.queue import SELF_HOSTED
 from hyops_ci.text import shell
 
@@ -36,7 +39,7 @@ KEPT: Final = 4000
 class Work:
     """The runner that is worked on, and what was done so far."""
 
-    run: Errand
+    run: WorkContext
     part: PartRecorder
     tools: Tools
     owner: Owner
@@ -64,12 +67,38 @@ class Work:
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + clock.monotonic() - began
 
+    def ensured(self, reason: BootstrapReason, approved_by: tuple[str, ...], looks: Sequence[Found], decided: Sequence[str]) -> Ensured:
+        """Return what was found and done, for people and the report."""
+        result = self.result
+        return Ensured(
+            reason=reason,
+            approved_by=approved_by,
+            found=tuple(looks),
+            decided=tuple(decided),
+            changed=self.changed,
+            machine=self.machine.resource if self.machine is not None and self.machine.id else "",
+            host_key=self.host_key,
+            script_sha256=result.script_sha256 if result else "",
+            agent_version=result.agent_version if result else "",
+            public_key=result.public_key if result else "",
+            left_to_people=left_to_people(result, self) if result else (),
+            phases=tuple(Phase(name=name, seconds=round(took)) for name, took in self.phases.items()),
+            seconds=round(sum(self.phases.values())),
+        )
+
     def order(self, key: str) -> MachineOrder:
         """Return what is made: the same order, also where this run is started again."""
         job = self.run.context.job
         number = job.run_number if job.on_github else job.run_id
         request = uuid.uuid5(uuid.NAMESPACE_URL, f"dr-dispatch:{self.owner.repository_id}/{number}/{self.name}")
         return MachineOrder(self.name, str(request), self.owner, LOGIN, key)
+
+
+def left_to_people(result: SetupResult, work: Work) -> tuple[str, ...]:
+    """Return what only people bring: to the host, and its key into the config, where that does not name it yet."""
+    unknown = result.public_key and result.public_key not in work.run.config.host_keys.values()
+    line = f'host_keys: {{{work.name}: "{result.public_key}"}} in .github/dr-dispatch.yml, by a pull request'
+    return (*result.left_to_people, *([line] if unknown else []))
 
 
 def change(work: Work, action: Action, registry: Registry) -> None:

@@ -63,10 +63,9 @@ def _case(run: PlannedRun) -> PlanCase:
     """Return what the gates of a reason look at: no overlay, and of GitHub the gate alone."""
     about, client, job = run.plan.bootstrap, run.context.github, run.context.job
     name = run.config.policy.bootstrap_environment
-    default = bool(job.default_branch) and job.ref == f"refs/heads/{job.default_branch}"
     facts = PlanFacts(
         now=run.context.judged_at(),
-        ref=RefFact(ref=job.ref, default_branch=default),
+        ref=RefFact(ref=job.ref, default_branch=job.on_default_branch),
         bootstrap_reason=about.reason if about is not None else "",
         bootstrap_gate=environment(client, name) if client is not None else None,
         requesters=run.requesters,

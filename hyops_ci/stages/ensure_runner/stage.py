@@ -11,24 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from hyops_ci.config.machines import machine_name
+from hyops_ci.config.machines import installation_of, machine_name
 from hyops_ci.config.settings import lane_settings
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found, Phase
+from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.api.client import Client
 from hyops_ci.redaction import Redactor
-from hyops_ci.runners.bootstrap.order import SetupResult
 from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
 from hyops_ci.runners.ports import Machine, MachineState, Owner
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.ensure_runner.looking import Agent, Queue, look_at_agent, look_at_machine, look_at_queue
 from hyops_ci.stages.ensure_runner.making import TAIL, Work, change, console_of, named
 from hyops_ci.stages.ensure_runner.permission import Answer, permission
-from hyops_ci.stages.ensure_runner.tools import Registry, ToolsFor, ToolsRequest, installation_of
+from hyops_ci.stages.ensure_runner.tools import Registry, ToolsFor, ToolsRequest
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import check_job_name
 from hyops_ci.stages.origin import ORIGIN, Origin
@@ -212,32 +211,14 @@ class _Ensuring:
 
     def document(self, refusal: RefusalRecord | None) -> Ensured:
         """Return what was done, for people and the report."""
-        work, about = self.work, self.run.plan.bootstrap
-        result = work.result
-        return Ensured(
-            reason=about.reason if about is not None else "runner-recovery",
-            approved_by=self.answer.approved_by if self.answer is not None else (),
-            found=tuple(self.looks),
-            decided=tuple(self.decided),
-            changed=work.changed,
-            machine=work.machine.resource if work.machine is not None and work.machine.id else "",
-            host_key=work.host_key,
-            script_sha256=result.script_sha256 if result else "",
-            agent_version=result.agent_version if result else "",
-            public_key=result.public_key if result else "",
-            left_to_people=left_to_people(result, work) if result else (),
-            taken_by=self.taken_by,
-            phases=tuple(Phase(name=name, seconds=round(took)) for name, took in work.phases.items()),
-            seconds=round(self.now() - self.began),
-            refusal=refusal,
+        about = self.run.plan.bootstrap
+        said = self.work.ensured(
+            about.reason if about is not None else "runner-recovery",
+            self.answer.approved_by if self.answer is not None else (),
+            self.looks,
+            self.decided,
         )
-
-
-def left_to_people(result: SetupResult, work: Work) -> tuple[str, ...]:
-    """Return what only people bring: to the host, and its key into the config, where that does not name it yet."""
-    unknown = result.public_key and result.public_key not in work.run.config.host_keys.values()
-    line = f'host_keys: {{{work.name}: "{result.public_key}"}} in .github/dr-dispatch.yml, by a pull request'
-    return (*result.left_to_people, *([line] if unknown else []))
+        return said.model_copy(update={"taken_by": self.taken_by, "seconds": round(self.now() - self.began), "refusal": refusal})
 
 
 def _no_github() -> Refusal:

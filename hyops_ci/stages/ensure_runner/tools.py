@@ -8,7 +8,6 @@ from typing import Protocol
 
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.contracts.runner_machine import Installation
 from hyops_ci.runners.bootstrap.order import AgentArchive, Registration, SetupOrder, SetupResult
 from hyops_ci.runners.ports import Adapters, Owner
 from hyops_ci.runners.ssh import Candidate, Login, ProvenHost
@@ -55,7 +54,7 @@ class Tools:
     """Return the trust file of the lane's host."""
 
 
-class Bearings(Protocol):
+class LaneRunner(Protocol):
     """Whose runner it is: a plan says it, and so does whoever repairs one outside a run."""
 
     @property
@@ -69,7 +68,7 @@ class Bearings(Protocol):
         ...
 
 
-class Errand(Protocol):
+class WorkContext(Protocol):
     """Where the work on a runner is done: in a planned run, or outside of one."""
 
     @property
@@ -83,7 +82,7 @@ class Errand(Protocol):
         ...
 
     @property
-    def plan(self) -> Bearings:
+    def plan(self) -> LaneRunner:
         """Whose runner it is."""
         ...
 
@@ -92,7 +91,7 @@ class Errand(Protocol):
 class ToolsRequest:
     """What the tools are made for."""
 
-    plan: Bearings
+    plan: LaneRunner
     config: DispatchConfig
     context: RunContext
     learn: Callable[[str], None]
@@ -102,9 +101,3 @@ class ToolsRequest:
 
 
 ToolsFor = Callable[[ToolsRequest], Tools]
-
-
-def installation_of(config: DispatchConfig, lane: str) -> Installation:
-    """Return what is put on the machine of a lane."""
-    machine = config.lanes[lane].machine if lane in config.lanes else None
-    return machine.installation if machine is not None else Installation()

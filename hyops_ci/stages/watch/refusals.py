@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from hyops_ci.contracts.github_facts import JobFact, ReviewFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact, same_environment
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict
@@ -67,7 +67,7 @@ def not_begun(progress: Progress, expected: ExpectedJob) -> Refusal:
 
 def not_made(job: JobFact, said: Sequence[ReviewFact], gate: str, expected: ExpectedJob) -> Refusal:
     """Return the refusal of a run whose runner was not made: somebody said no, nobody said yes, or the job failed."""
-    here = [each for each in said if gate.casefold() in map(str.casefold, each.environments)]
+    here = [each for each in said if any(same_environment(gate, name) for name in each.environments)]
     no = next((each for each in here if each.state == "rejected"), None)
     if no is not None:
         reason, found = f"{no.person.login} said no to making the runner", f'{gate}: "{no.comment}"'

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Count, Model
-from hyops_ci.contracts.github_facts import JobFact, ReviewFact
+from hyops_ci.contracts.github_facts import JobFact, ReviewFact, same_environment
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.errors import DispatchError, Refusal, shown
 from hyops_ci.github.api.client import Client
@@ -264,8 +264,9 @@ class _Watcher:
             return ()
 
     def _approvers(self) -> tuple[str, ...]:
-        said, gate = self._reviews(), self.request.gate.casefold()
-        yes = [one for one in said if one.state == "approved" and (not gate or gate in map(str.casefold, one.environments))]
+        gate = self.request.gate
+        here = [one for one in self._reviews() if not gate or any(same_environment(gate, name) for name in one.environments)]
+        yes = [one for one in here if one.state == "approved"]
         return tuple(dict.fromkeys(one.person.login for one in yes))
 
     def _line(self, line: str, *, first: bool) -> str:

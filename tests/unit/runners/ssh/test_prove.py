@@ -12,7 +12,7 @@ from hyops_ci.errors import DispatchError, Fault, Refusal
 from hyops_ci.runners.ports import Machine, MachineState
 from hyops_ci.runners.ssh import Candidate, Login, ProvenHost, new_login, prove
 from tests.support.clock import Clock
-from tests.support.ssh_server import SshServer, line_of, new_key
+from tests.support.ssh_server import SshServer, line_of, new_key, serving
 
 MACHINE = Machine("ops-1", MachineState.RUNNING, id="7", place="europe-west1-b", address="10.0.0.7")
 
@@ -33,10 +33,8 @@ def login() -> Login:
 
 @pytest.fixture
 def server(tmp_path: Path, login: Login) -> Iterator[SshServer]:
-    (tmp_path / "bin").mkdir()
-    made = SshServer("ops", login.public, tmp_path / "bin")
-    yield made
-    made.close()
+    with serving(login, tmp_path / "bin") as made:
+        yield made
 
 
 def cloud_init(server: SshServer, text: str) -> None:
