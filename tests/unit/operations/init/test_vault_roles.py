@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hyops_ci.operations.init.runner_host import beside
 from hyops_ci.operations.init.vault_roles import CallerWorkflow, issuer, policy, role
 
 PAGE = Path(__file__).parents[4] / "docs" / "vault-role.md"
@@ -26,7 +27,7 @@ def test_the_blocks_are_those_of_the_page() -> None:
             "dr-bootstrap",
             CALLER,
             environments=["dr-bootstrap"],
-            also=[CALLER.beside("runner.yml")],
+            also=[beside(CALLER.workflow, "runner.yml")],
             machines=["github-hosted", "self-hosted"],
             **where,
         ),
