@@ -61,6 +61,22 @@ def test_bytes_arrive_whole_and_in_order(break_every: int) -> None:
         assert world.relay.acks, "the relay is told what arrived"
 
 
+def test_a_relay_that_answers_late_is_asked_again() -> None:
+    with gcp_world() as world:
+        world.reach, world.relay.break_every, world.relay.silent = taking_and_giving, 300_000, 1.0
+        world.put(NAME, OWNER)
+        sent, found = os.urandom(SIZE), bytearray()
+        way = tunnel(world, timeout=0.5)
+        way.open()
+        for start in range(0, SIZE, 65536):
+            way.send(sent[start : start + 65536])
+        while len(found) < SIZE and (data := way.receive()):
+            found += data
+        way.close()
+        assert bytes(found) == sent
+        assert [path for path, _ in world.relay.asked].count("/v4/reconnect") >= 1
+
+
 def test_it_asks_for_the_machines_ssh_port() -> None:
     with gcp_world() as world:
         world.put(NAME, OWNER)

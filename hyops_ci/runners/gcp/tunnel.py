@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -113,7 +113,8 @@ class Tunnel:
                 broken += 1
                 if broken > RESUMES:
                     raise TunnelError(f"the tunnel broke {broken} times in a row") from None
-                self._resume()
+                with suppress(TimeoutError):  # a relay that does not answer in time has one more break behind it
+                    self._resume()
                 continue
             broken = 0
             if tag == DATA:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Relay:
     """Bytes, there or back, after which a connection is cut, without a word; 0: never."""
     keeps_quiet: bool = False
     """It accepts the connection and does not say that it reached the machine."""
+    silent: float = 0.0
+    """Seconds that the first reconnect waits for an answer."""
     sessions: dict[str, Session] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     acks: list[int] = field(default_factory=list)
@@ -75,6 +78,9 @@ class Relay:
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if not self.allowed(request.headers.get("Authorization", "").removeprefix("Bearer ")):
             return connection.respond(HTTPStatus.FORBIDDEN, "no\n")
+        if self.silent and request.path.startswith("/v4/reconnect"):
+            time.sleep(self.silent)
+            self.silent = 0.0
         if (
             request.headers.get("Origin") != "bot:iap-tunneler"
             or request.headers.get("Sec-WebSocket-Protocol") != "relay.tunnel.cloudproxy.app"

@@ -109,6 +109,8 @@ class Server:
     def __init__(self) -> None:
         authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # A ticket that arrives while another thread sends its first bytes makes OpenSSL wait for more: on a loopback it often does.
+        self.context.num_tickets = 0
         authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA).configure_cert(self.context)
         self.bundle = Path(mkdtemp(prefix="gcp-fake-")) / "ca.pem"
         authority.cert_pem.write_to_path(self.bundle)
