@@ -17,6 +17,8 @@ from hyops_ci.evidence.conclusions import RECOVERED
 
 HYOPS: Final = "hyops."
 """Prefix of the intents and results between which HyOps runs."""
+WAITED: Final = "runner.waited"
+"""What the check notes where a job made or repaired its runner: the `seconds` that it was in the queue, or why they are `not_known`."""
 
 
 def objectives(
@@ -30,7 +32,8 @@ def objectives(
 
     `request_to_proven` counts from `requested_at`, else the first event, to the end of verification; `approval_wait` from CHECKED to
     the approval that completed the quorum; `runner_wait` from there to the first event of `execute`;
-    `hyops_only` what lies between HyOps' intents and their results; `our_overhead` is what is left.
+    `hyops_only` what lies between HyOps' intents and their results; `our_overhead` is what is left. `runner_made` is there only where
+    the run made or repaired its runner: what the check waited for it.
     """
     recorded = list(events)
     entered = {event.name: moment(event.at) for event in recorded if event.kind == "transition"}
@@ -41,6 +44,7 @@ def objectives(
     unproven = "nothing was proven" if result.outcome in RECOVERED else f"the run ended {result.outcome}"
     waits = _between(entered.get(State.CHECKED), approved, "no approval was observed")
     runner = _between(approved, _taken(recorded), "no approval was observed" if approved is None else "no runner took it")
+    made = _made(recorded)
     total = _between(start, proven, unproven)
     figures = {
         "request_to_proven": total,
@@ -48,7 +52,8 @@ def objectives(
         "hyops_only": hyops,
         "approval_wait": waits,
         "runner_wait": runner,
-        "our_overhead": _rest(total, hyops, waits, runner),
+        **made,
+        "our_overhead": _rest(total, hyops, waits, runner, *made.values()),
     }
     return {
         "api_version": "hybridops/v1",
@@ -73,6 +78,17 @@ def _between(start: datetime | None, end: datetime | None, reason: str) -> dict[
     if end < start:
         return _unknown("the clocks of two hosts disagree")
     return _known(int((end - start).total_seconds()))
+
+
+def _made(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
+    """Return the figure of a runner that was made or repaired for the run; nothing for a run that found its runner."""
+    noted = [event.data for event in events if (event.stage, event.kind, event.name) == ("check", "note", WAITED)]
+    if not noted:
+        return {}
+    waited = noted[-1].get("seconds")
+    if isinstance(waited, int) and not isinstance(waited, bool) and waited >= 0:
+        return {"runner_made": _known(waited)}
+    return {"runner_made": _unknown(str(noted[-1].get("not_known") or "the check did not say it"))}
 
 
 def _taken(events: Iterable[Event]) -> datetime | None:

@@ -24,6 +24,7 @@ _COMMAND: Final = re.compile(r"(.*?: )((?:curl|dig|gh|hyops-ci|nc|psql) .+)", re
 FIGURES: Final = {
     "request_to_proven": "Request to proven",
     "approval_to_proven": "Approval to proven",
+    "runner_made": "Making or repairing the runner",
     "hyops_only": "HyOps only",
     "approval_wait": "Waiting for approval",
     "runner_wait": "Waiting for the runner",

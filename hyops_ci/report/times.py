@@ -9,7 +9,13 @@ from typing import Any, Final
 from hyops_ci.text import span
 
 UNKNOWN: Final = "not measured"
-_PARTS: Final = {"approval_wait": "approval", "runner_wait": "runner", "hyops_only": "HyOps", "our_overhead": "ours"}
+_PARTS: Final = {
+    "runner_made": "making the runner",
+    "approval_wait": "approval",
+    "runner_wait": "runner",
+    "hyops_only": "HyOps",
+    "our_overhead": "ours",
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
+from hyops_ci.evidence.objectives import WAITED
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.jobs import jobs
 from hyops_ci.planning import checking
@@ -81,8 +82,8 @@ def note_wait(part: PartRecorder, run: PlannedRun) -> None:
     try:
         waited = waited_for_runner(jobs(run.context.github, run.context.job.run_number, run.context.job.attempt), run.plan)
     except DispatchError as error:
-        part.note("runner.waited", reason=run.plan.bootstrap.reason, not_known=error.title())
+        part.note(WAITED, reason=run.plan.bootstrap.reason, not_known=error.title())
         return
     if waited is not None:
-        part.note("runner.waited", reason=run.plan.bootstrap.reason, seconds=waited)
+        part.note(WAITED, reason=run.plan.bootstrap.reason, seconds=waited)
         run.context.say(f"the runner was made or repaired for this run ({run.plan.bootstrap.reason}): the check waited {waited} s for it")

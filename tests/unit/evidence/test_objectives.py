@@ -9,7 +9,7 @@ import pytest
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import State
-from hyops_ci.evidence.objectives import objectives
+from hyops_ci.evidence.objectives import WAITED, objectives
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from tests.unit.evidence import sample_run
 
@@ -67,6 +67,30 @@ def test_clocks_that_disagree_give_no_figure(tmp_path: Path) -> None:
 
 def test_no_events_at_all(tmp_path: Path) -> None:
     assert all(each["seconds"] is None for each in figures(tmp_path, approved=False)["figures"].values())
+
+
+def waited(root: Path, **said: Any) -> dict[str, Any]:
+    """The figures of the sample, whose check noted this of its runner."""
+    sample_run.record(root, sample_run.SetClock(), sample_run._TRANSITIONS[:2])
+    with PartRecorder(root, "check", clock := sample_run.SetClock()) as part:
+        clock.set("03:05:01")
+        part.note(WAITED, reason="runner-recovery", **said)
+    sample_run.record(root, sample_run.SetClock(), sample_run._TRANSITIONS[2:])
+    return figures(root)["figures"]
+
+
+def test_a_runner_that_was_made_has_its_share(tmp_path: Path) -> None:
+    found = waited(tmp_path, seconds=13)
+    assert found["runner_made"] == {"seconds": 13}
+    assert found["our_overhead"] == {"seconds": 27 * 60 + 27 - (21 * 60 + 20) - 240 - 14 - 13}
+
+
+@pytest.mark.parametrize("said", [{"not_known": "GitHub does not answer"}, {"seconds": True}, {"seconds": -1}, {"seconds": "13"}, {}])
+def test_a_share_that_is_not_known_leaves_the_rest_unknown(tmp_path: Path, said: dict[str, Any]) -> None:
+    found = waited(tmp_path, **said)
+    assert found["runner_made"]["seconds"] is None
+    assert found["runner_made"] == found["our_overhead"]
+    assert found["request_to_proven"] == {"seconds": 27 * 60 + 27}, "the objective is judged all the same"
 
 
 def test_preflight_and_deploy_both_count(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
+from hyops_ci.report.html import html
 from hyops_ci.report.text import MAX_MARKDOWN, markdown, refusal_lines, summary_lines
 from hyops_ci.text import listed
 from tests.unit.report.test_html import evil_files, files, refused_files
@@ -77,6 +78,17 @@ def test_what_stopped_a_stage_is_named_once() -> None:
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     given = files(tmp_path, proven=[])
     assert "HyOps 21m20s. Objective 30m00s: cannot be determined (nothing was proven)" in markdown(given)
+
+
+def test_what_the_runner_cost_is_said_on_both_pages(tmp_path: Path) -> None:
+    given = files(tmp_path)
+    assert "making the runner" not in markdown(given)
+    assert "Making or repairing the runner" not in html(given), "of almost every run there is nothing to say"
+    kept = json.loads(given["objectives.json"])
+    kept["figures"]["runner_made"] = {"seconds": 333}
+    given["objectives.json"] = json.dumps(kept).encode()
+    assert "27m27s from request: making the runner 5m33s, approval 4m00s, runner 14s" in markdown(given)
+    assert "<dt>Making or repairing the runner</dt><dd>5m33s</dd>" in html(given)
 
 
 def test_a_missed_objective_is_said(tmp_path: Path) -> None:
