@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,10 @@ Issuer = Annotated[
 ]
 """As the claim `iss` spells it; in clear on this machine only."""
 WorkflowPath = Annotated[str, Text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")]
+
+
+MAX_CALLERS: Final = 200
+"""As many as the config has services: each may have a workflow of its own."""
 
 
 class ApproverTrust(Model):
@@ -62,7 +66,7 @@ class HostTrust(Document):
     """Commits of dr-dispatch that callers may pin; two while rolling over."""
     workflow_ref: WorkflowPath | None = None
     """`<owner>/dr-dispatch/.github/workflows/dispatch.yml`: the one workflow whose jobs come here."""
-    caller_workflows: Annotated[tuple[WorkflowPath, ...], Field(max_length=20)] = ()
+    caller_workflows: Annotated[tuple[WorkflowPath, ...], Field(max_length=MAX_CALLERS)] = ()
     """`<owner>/<repository>/.github/workflows/dr.yml`: the workflows that may start a run; none listed: any of the repository, on `ref`."""
     issuer: Issuer = "https://token.actions.githubusercontent.com"
     """Who signs the jobs' tokens; on GitHub Enterprise Server `https://<host>/_services/token`."""

@@ -11,10 +11,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from hyops_ci.config.file import read_trust
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.errors import Refusal
+from hyops_ci.contracts.host_trust import MAX_CALLERS
+from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import API, Client
 from hyops_ci.github.contents import file_at, files_in
 from hyops_ci.github.environments import environment
@@ -34,8 +36,10 @@ from hyops_ci.stages.ensure_runner.tools import Tools, ToolsRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DISPATCH = "/.github/workflows/dispatch.yml"
-YAML = (".yml", ".yaml")
+DISPATCH: Final = "/.github/workflows/dispatch.yml"
+YAML: Final = (".yml", ".yaml")
+UNREADABLE: Final = "runner.trust-file"
+"""The gate of a trust file that no host could read."""
 
 
 def tools_for(request: ToolsRequest) -> Tools:
@@ -87,22 +91,35 @@ class _Tools:
         used = {(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)}
         if len(used) != 1:
             raise lacking(f"this run uses {len(used)} workflows called dispatch.yml")
-        callers = tuple(sorted({this.path, *self.other_callers(context.github, this.sha)}))
-        return trust_file(self.request, context.github, used.pop(), callers)
+        callers, workflow = tuple(sorted({this.path, *self.other_callers(context.github, this.sha)})), used.pop()
+        try:
+            return trust_file(self.request, context.github, workflow, callers)
+        except Refusal as refusal:
+            if refusal.gate != UNREADABLE or callers == (this.path,):
+                raise
+            self.only_this(refusal)
+            return trust_file(self.request, context.github, workflow, (this.path,))
 
     def other_callers(self, client: Client, sha: str) -> list[str]:
         """Return the workflows at a commit that call dr-dispatch. Where they cannot be read, none: a recovery does not wait for a look."""
         try:
             texts = {path: file_at(client, path, sha) for path in files_in(client, WORKFLOWS, sha) if path.endswith(YAML)}
         except Refusal as refusal:
-            self.request.note("callers", others=[], problem=refusal.title())
-            self.request.context.say(f"the host accepts the workflow of this run alone: {refusal.title()}")
+            self.only_this(refusal)
             return []
         return [path for path, text in texts.items() if calls_any(text.decode("utf-8", "replace"))]
 
+    def only_this(self, why: Refusal) -> None:
+        """Write down that the host accepts no other workflow than that of this run."""
+        self.request.note("callers", others=[], problem=why.title())
+        self.request.context.say(f"the host accepts the workflow of this run alone: {why.title()}")
+
 
 def trust_file(request: ToolsRequest, client: Client, used: tuple[str, str], callers: tuple[str, ...]) -> bytes:
-    """Return the trust file of the lane's host: the reusable workflow and its commit, who calls it, who may approve by GitHub's own ids."""
+    """Return the trust file of the lane's host: the reusable workflow and its commit, who calls it, who may approve by GitHub's own ids.
+
+    Raises Refusal `runner.trust-file` where no host could read it: before there is a machine, not on it.
+    """
     config, about = request.config, repository(client)
     approvers, gates = config.approvals.approvers, {each.gate for each in envs_on(config, request.plan.lane)}
     reviewers = [person for gate in sorted(gates) for person in environment(client, gate).reviewers]
@@ -112,7 +129,24 @@ def trust_file(request: ToolsRequest, client: Client, used: tuple[str, str], cal
     adopter = Adopter(
         about.name, about.id, about.owner_id, about.default_branch, *used, tuple(people.items()), dict(approvers), callers, server
     )
-    return json.dumps(trust_document(config, request.plan.lane, adopter), indent=2).encode() + b"\n"
+    content = json.dumps(trust_document(config, request.plan.lane, adopter), indent=2).encode() + b"\n"
+    try:
+        read_trust(content, "the trust file")
+    except Refusal as refusal:
+        raise _unreadable(refusal) from None
+    return content
+
+
+def _unreadable(refusal: Refusal) -> Refusal:
+    return Refusal(
+        "runner.trust-file",
+        "the trust file of the machine would not be valid",
+        found=refusal.found,
+        expected=f"{refusal.expected}; at most {MAX_CALLERS} workflows that call dr-dispatch, in files of plain names",
+        fix="outside a run name the workflows that the host is to accept: hyops-ci runner bootstrap --caller; else correct what is found",
+        exit_code=Exit.RUNNER,
+        docs="host-trust.md",
+    )
 
 
 @dataclass(frozen=True)

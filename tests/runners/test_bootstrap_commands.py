@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import hyops_ci.cli.shell
 import hyops_ci.operations.runner_tools
 from hyops_ci.cli.app import cli
+from hyops_ci.contracts.host_trust import MAX_CALLERS
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from tests.unit.stages.ensure_runner.scene import NAME, Scene, missing_runner
@@ -48,6 +49,23 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         monkeypatch.setattr(hyops_ci.cli.shell, "shell_context", lambda config: replace(in_a_shell(config), clock=made.clock))
         monkeypatch.setattr(hyops_ci.operations.runner_tools, "tools_for", made.tools)
         yield made
+
+
+def test_more_callers_than_a_host_accepts_are_refused_before_there_is_a_machine(scene: Scene) -> None:
+    """A service each with its own workflow fits; beyond that, and for a name that no trust file holds, some are named."""
+    workflows = Path(".github", "workflows")
+    for number in range(MAX_CALLERS):
+        (workflows / f"dr-{number}.yml").write_text(CALLER)
+    words = ["runner", "bootstrap", "--lane", "gcp", "--reason", "runner-recovery"]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert "runner.trust-file" in done.output, done.output
+    assert scene.world.machines() == []
+    named = [word for number in range(30) for word in ("--caller", f".github/workflows/dr-{number}.yml")]
+    done = CliRunner().invoke(cli, [*words, *named], standalone_mode=False)
+    assert done.return_value == 0, done.output
+    assert scene.world.machines() == [NAME]
+    [order] = scene.orders
+    assert len(json.loads(order.trust)["caller_workflows"]) == 30
 
 
 @pytest.mark.parametrize("page", ["add-a-runner.md", "runner-recovery.md"])

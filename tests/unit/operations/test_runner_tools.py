@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hyops_ci.contracts.config import GcpProjects
-from hyops_ci.contracts.host_trust import HostTrust
+from hyops_ci.contracts.host_trust import MAX_CALLERS, HostTrust
 from hyops_ci.errors import Refusal
-from hyops_ci.operations.runner_tools import tools_for
+from hyops_ci.operations.runner_tools import tools_for, trust_file
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.runners.bootstrap import release_table
 from hyops_ci.runners.ports import MachineState
@@ -24,6 +24,7 @@ from tests.runners.gcp_fake.world import PROJECTS, GcpWorld, gcp_world
 from tests.runners.proxmox_fake.server import SECRET, TOKEN
 from tests.runners.proxmox_fake.world import ProxmoxWorld, machine, proxmox_world
 from tests.runners.world import OWNER
+from tests.security.incident import Incident
 from tests.support.github.app_key import install_app
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 from tests.unit.stages.ensure_runner.scene import Scene, missing_runner
@@ -124,6 +125,35 @@ def test_callers_that_cannot_be_read_hold_up_no_recovery(scene: Scene) -> None:
     trust = read_document(HostTrust, tools(scene, noted).trust())
     assert trust.caller_workflows == ("acme/recovery/.github/workflows/dr.yml",)
     assert "github" in noted.notes["callers"]["problem"]
+
+
+def calls(incident: Incident, *names: str) -> None:
+    """The run's commit has workflows of these names that call dr-dispatch."""
+    incident.run.referenced = [(CALLED, WORKFLOW_SHA)]
+    call = f"jobs:\n  look:\n    uses: {CALLED.partition('@')[0]}@{WORKFLOW_SHA}\n"
+    incident.run.sha = incident.repository.commit({f".github/workflows/{name}": call for name in names})
+
+
+def test_a_caller_that_no_host_can_accept_holds_up_no_recovery(scene: Scene) -> None:
+    calls(scene.incident, "my dr.yml", "dr-look.yml")
+    noted = Noted()
+    trust = read_document(HostTrust, tools(scene, noted).trust())
+    assert trust.caller_workflows == ("acme/recovery/.github/workflows/dr.yml",)
+    assert "runner.trust-file" in noted.notes["callers"]["problem"]
+
+
+def test_each_service_may_have_a_workflow_of_its_own(scene: Scene) -> None:
+    incident = scene.incident
+    run = planned_run(require_plan(incident.folder), incident.folder, incident.world("plan"))
+    request, client = ToolsRequest(run.plan, run.config, run.context, print, print), run.context.github
+    assert client is not None
+    callers = tuple(f".github/workflows/dr-{number}.yml" for number in range(MAX_CALLERS + 1))
+    used = (CALLED.partition("@")[0], WORKFLOW_SHA)
+    assert len(read_document(HostTrust, trust_file(request, client, used, callers[1:])).caller_workflows) == MAX_CALLERS
+    with pytest.raises(Refusal) as caught:
+        trust_file(request, client, used, callers)
+    assert (caught.value.gate, int(caught.value.exit_code)) == ("runner.trust-file", 7)
+    assert "caller_workflows" in caught.value.found
 
 
 def test_a_run_of_no_workflow_of_ours_makes_no_host(scene: Scene) -> None:
