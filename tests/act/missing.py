@@ -69,17 +69,21 @@ class MissingRunner:
     service: AgentService
     ended: threading.Event = field(default_factory=threading.Event)
     keys: str = ""
+    runs: bool = False
+    """Whether the machine itself is up."""
 
     @property
     def cluster(self) -> Cluster:
         return self.fake.cluster
 
     def as_one(self) -> None:
-        """Until the end: keys that the provider puts in, host keys that it shows, an agent that runs where the machine does."""
+        """Until the end: a machine that runs where its provider says so, keys that the provider puts in, host keys that it shows."""
         while not self.ended.wait(0.1):
-            self.cluster.pass_time()
             vm = self.cluster.vms.get(VMID)
-            if vm is None or not vm.running:
+            runs = vm is not None and vm.running
+            if runs is not self.runs:
+                self.power(on=runs)
+            if vm is None or not runs:
                 continue
             vm.inside.files["/etc/ssh/ssh_host_ed25519_key.pub"] = f"{self.host.host_keys()[0]} root@{RUNNER}\n"
             vm.inside.files["/proc/net/route"] = routes(self.host.github)
@@ -87,6 +91,12 @@ class MissingRunner:
                 self.keys = keys
                 self.host.run(f"install -o {LOGIN} -g {LOGIN} -m 600 /dev/stdin {KEYS}", stdin=keys)
             self.take()
+
+    def power(self, *, on: bool) -> None:
+        """What a boot starts and what goes with the power: what answers from outside, and the agent where there is one."""
+        agent = UNIT if (self.host.root / "etc/systemd/system" / UNIT).exists() else ""
+        self.host.run(f"systemctl {'start' if on else 'stop'} ssh {agent}")
+        self.runs = on
 
     def take(self) -> None:
         """A runner that asks GitHub for work gets the check that waits."""
@@ -97,6 +107,19 @@ class MissingRunner:
     def agent_dies(self) -> None:
         """Its service is gone, and GitHub sees it offline."""
         self.host.run(f"systemctl stop {UNIT}")
+        self.github_sees_it_offline()
+
+    def machine_stops(self) -> None:
+        """It is off; what its provider starts is what comes up at a boot."""
+        self.cluster.vms[VMID].running = False
+        until = time.monotonic() + 60
+        while self.runs and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not self.runs
+        self.github_sees_it_offline()
+
+    def github_sees_it_offline(self) -> None:
+        """After a while in which it did not ask for work."""
         time.sleep(2.5)
         for each in self.site.control.repository.runners:
             each.status, each.busy = "offline", False
@@ -116,9 +139,10 @@ def missing_runner(site: Site, folder: Path) -> Iterator[MissingRunner]:
         configure(site, fake, host)
         control.repository.add_environment(BOOTSTRAP_GATE, reviewers=[control.fake.account("jonas")], prevent_self_review=True)
         control.runner, control.makes = "", ("jonas", "approved")
-        check_waits(site.root / "dispatch" / ".github" / "workflows" / "dispatch.yml")
+        check_waits(workflow(site))
         site.runner_name = RUNNER
         made = MissingRunner(site, fake, host, service)
+        made.power(on=False)
         thread = threading.Thread(target=made.as_one, daemon=True)
         thread.start()
         try:
@@ -127,6 +151,19 @@ def missing_runner(site: Site, folder: Path) -> Iterator[MissingRunner]:
             made.ended.set()
             thread.join(10)
         assert fake.wrong == []
+
+
+def workflow(site: Site) -> Path:
+    """The copy of dispatch.yml that act runs."""
+    return site.root / "dispatch" / ".github" / "workflows" / "dispatch.yml"
+
+
+def missed_sooner(site: Site) -> None:
+    """From now on the watch waits half a minute instead of two: a run before this one had them whole."""
+    before = "which: check\n"
+    text = workflow(site).read_text()
+    assert text.count(before) == 1
+    workflow(site).write_text(text.replace(before, f'{before}          limit: "30"\n'))
 
 
 def check_waits(workflow: Path) -> None:

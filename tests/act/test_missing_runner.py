@@ -1,4 +1,4 @@
-"""A runner that is missing, under act: made, later restarted, and the run goes on; or it is refused, and nothing was made.
+"""A runner that is missing, under act: made, later restarted or started, and the run goes on; or it is refused, and nothing was made.
 
 The machine is a real Debian with systemd, the provider Proxmox VE's API over TLS, everything between is what ships.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.contracts.ensured import Ensured
-from tests.act.missing import RUNNER, MissingRunner, missing_runner
+from tests.act.missing import RUNNER, MissingRunner, missed_sooner, missing_runner
 from tests.act.running import ActRun
 from tests.act.site import SERVICE, Site
 from tests.act.test_dispatch import bundle
@@ -41,13 +41,16 @@ def ensured(site: Site, run: ActRun) -> Ensured:
     assert documents["ensured.json"] == json.loads(run.outputs["ensure-runner"]["ensured"])
     assert (found.taken_by, found.approved_by, found.refusal) == (RUNNER, ("jonas",), None)
     assert f"{found.seconds} s of the recovery" in run.log()
+    cost = documents["objectives.json"]["figures"]["runner_made"]["seconds"]
+    assert cost > 30, "from the queue, the watch's patience too, until it was taken"
+    assert f"{cost} s for it" in run.log()
     assert "BEGIN RSA PRIVATE KEY" not in run.log()
     assert ROOT_TOKEN not in run.log()
     return found
 
 
-@pytest.mark.timeout(1500)  # two runs, each with the two minutes in which a runner might come
-def test_a_missing_runner_is_made_and_later_restarted(site: Site, tmp_path: Path) -> None:
+@pytest.mark.timeout(1500)  # three runs, one of them with the two minutes in which a runner might come
+def test_a_missing_runner_is_made_and_later_restarted_and_started(site: Site, tmp_path: Path) -> None:
     with missing_runner(site, tmp_path / "machine") as world:
         made = ensured(site, site.start("no runner: made", WITH_A_REASON))
         assert made.decided[0] == "create: there is no machine"
@@ -60,9 +63,15 @@ def test_a_missing_runner_is_made_and_later_restarted(site: Site, tmp_path: Path
         assert {"machine", "proof", "setup", "waiting"} <= took
         assert_a_hardened_host(world)
 
+        missed_sooner(site)
         world.agent_dies()
         restarted = ensured(site, site.start("agent dead: restarted", WITH_A_REASON))
         assert restarted.decided[0].startswith("restart agent: ")
+
+        world.machine_stops()
+        started = ensured(site, site.start("machine stopped: started", WITH_A_REASON))
+        assert started.decided[0] == "start: the machine is there and stopped"
+        assert started.script_sha256 == "", "nothing but its start was needed"
         assert sorted(world.cluster.vms) == sorted((VMID, TEMPLATE))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import paramiko
 from cryptography.hazmat.primitives import serialization as form
@@ -98,12 +98,20 @@ class SshServer:
         with subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         ) as process:
-            out, err = process.communicate(b"".join(iter(lambda: channel.recv(1 << 16), b"")))
+            stdin, process.stdin = process.stdin, None  # it is fed beside, as long as it reads
+            self._begin(self._feed, channel, stdin)
+            out, err = process.communicate()
         with suppress(OSError):
             channel.sendall(out)
             channel.sendall_stderr(err)
             channel.send_exit_status(process.returncode)
         channel.close()
+
+    def _feed(self, channel: paramiko.Channel, stdin: IO[bytes]) -> None:
+        with suppress(OSError), stdin:
+            for piece in iter(lambda: channel.recv(1 << 16), b""):
+                stdin.write(piece)
+                stdin.flush()
 
 
 class _Session(paramiko.ServerInterface):

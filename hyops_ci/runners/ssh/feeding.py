@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import IO, Any, Final
 
 PIECE: Final = 64 * 1024
+NO_STATUS: Final = -1
+"""What paramiko holds until a command's exit code has come: also where the connection broke."""
 
 
 def feed(text: str) -> IO[str]:
@@ -40,7 +42,7 @@ def listen(heard: Callable[[str], None], most: int) -> IO[str]:
 
 
 def runner_class() -> type[Any]:
-    """Return fabric's way to run a command, with a stdin that is read in large pieces."""
+    """Return fabric's way to run a command, with a stdin that is read in large pieces and need not be read to its end."""
     from fabric.runners import Remote
 
     class Feeding(Remote):  # type: ignore[misc, unused-ignore] # fabric has no types
@@ -48,5 +50,13 @@ def runner_class() -> type[Any]:
 
         def read_our_stdin(self, input_: IO[str]) -> str:
             return input_.read(PIECE)
+
+        def write_proc_stdin(self, data: str) -> None:
+            """What is left for a command that has ended goes nowhere: what it came to, and said, is its own word on why."""
+            try:
+                super().write_proc_stdin(data)
+            except OSError:
+                if self.channel.exit_status == NO_STATUS:
+                    raise
 
     return Feeding

@@ -182,6 +182,16 @@ def test_a_connection_that_breaks_is_a_fault(server: SshServer, login: Login) ->
     assert "s3cr3t" not in str(problem.value.to_json())
 
 
+def test_a_command_that_ends_before_it_has_read_everything_says_why(server: SshServer, login: Login) -> None:
+    """As where root's rule is gone, or a disk is full: what it said is the cause, not that nobody took the rest."""
+    host, _ = attempt(server, login)
+    assert isinstance(host, ProvenHost)
+    with host:
+        ran = host.run("echo 'sudo: a password is required' >&2; exit 1", stdin="x" * 8_000_000, timeout=30)
+        assert (ran.rc, ran.err) == (1, "sudo: a password is required\n")
+        assert host.run("wc -c", stdin="x" * 8_000_000, timeout=30).out.strip() == "8000000", "and the connection holds"
+
+
 def test_a_command_that_takes_too_long(server: SshServer, login: Login) -> None:
     host, _ = attempt(server, login)
     assert isinstance(host, ProvenHost)
