@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyops_ci.cli.options import decision_options, form_options, format_option, gather
+from hyops_ci.cli.options import bootstrap_option, decision_options, form_options, format_option, gather
 from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class DispatchOptions:
     decision_text: str
     decision_ref: str
     event_type: str
+    bootstrap_reason: str
     wait: bool
     timeout: str
     cancel_on_timeout: bool
@@ -44,6 +45,7 @@ class DispatchOptions:
 @click.option("--ref", envvar="DR_REF", default="", help="Branch or tag to start; the default branch when absent.")
 @decision_options
 @form_options(from_environment=True)
+@bootstrap_option
 @click.option("--event-type", envvar="DR_EVENT_TYPE", default="", help="Start by repository_dispatch with this type.")
 @click.option("--wait", envvar="DR_WAIT", is_flag=True, help="Follow the run; its exit code becomes this one's.")
 @click.option("--timeout", envvar="DR_TIMEOUT", default=TIMEOUT, show_default=True, help="How long to follow it.")
@@ -73,6 +75,7 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
             decision_ref=options.decision_ref,
             form=form,
             event_type=options.event_type,
+            bootstrap_reason=options.bootstrap_reason.strip(),
         )
         client = connect(options.repository)
         started = dispatch(request, client, clock, say)

@@ -91,6 +91,12 @@ def decision_options(command: Command) -> Command:
     )(command)
 
 
+bootstrap_option = click.option(
+    "--bootstrap-reason", envvar="DR_BOOTSTRAP_REASON", default="", help="Why the runner may be made where it is missing."
+)
+"""Of `plan`, and of `dispatch`, which hands it on to the workflow that plans."""
+
+
 class MomentType(click.ParamType[datetime]):
     """An RFC 3339 time in UTC."""
 

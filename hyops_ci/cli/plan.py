@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import checkout_option, decision_options, form_options, format_option, gather, moment_option
+from hyops_ci.cli.options import bootstrap_option, checkout_option, decision_options, form_options, format_option, gather, moment_option
 from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PlanOptions:
 @form_options(from_environment=True)
 @click.option("--approvals", envvar="DR_APPROVALS", default="", help="Signed approvals as a JSON array.")
 @click.option("--resume", envvar="DR_RESUME", default="", help="Number of the run that waited for signatures.")
-@click.option("--bootstrap-reason", envvar="DR_BOOTSTRAP_REASON", default="", help="Why the runner may be made where it is missing.")
+@bootstrap_option
 @checkout_option
 @click.option("--ledger", default="", help="In a shell: path or URL of the ledger; else the config's, or the repository's own.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Outside GitHub: where the run's folder is made.")

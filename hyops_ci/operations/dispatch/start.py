@@ -57,6 +57,8 @@ class StartRequest:
     form: Form = field(default_factory=Form)
     event_type: str = ""
     """Start by `repository_dispatch` with this type, instead of by `workflow_dispatch`."""
+    bootstrap_reason: str = ""
+    """Why the run may make its runner where that is missing; the plan judges it."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,15 @@ def _message(request: StartRequest, client: Client, clock: Clock) -> _Message:
         _refuse("kind", "an event carries the decision itself", used[0], "a decision", "leave --event-type out, or send the decision")
     if request.event_type and request.ref:
         _refuse("ref", "an event always starts the default branch", f"ref {request.ref}", "no ref", "leave --ref out")
+    if request.event_type and request.bootstrap_reason:
+        found = f"bootstrap_reason {request.bootstrap_reason}"
+        _refuse("kind", "an event carries the decision alone", found, "no bootstrap_reason", "leave --event-type out, or the reason")
     if request.form.action:
-        return _of_form(request.form, clock)
-    return _of_bytes(request.decision or _committed(client, request.decision_ref), request.decision_ref)
+        message = _of_form(request.form, clock)
+    else:
+        message = _of_bytes(request.decision or _committed(client, request.decision_ref), request.decision_ref)
+    reason = {"bootstrap_reason": request.bootstrap_reason} if request.bootstrap_reason else {}
+    return replace(message, inputs=message.inputs | reason)
 
 
 def _of_form(form: Form, clock: Clock) -> _Message:
@@ -177,6 +185,7 @@ def _by_reference(request: StartRequest, client: Client, name: str, *, event: bo
     commit = shell("git add {} && git commit -m Decision && git push", path)
     where = shell("hyops-ci dispatch --repository {} --workflow {}", client.repository, request.workflow)
     where += shell(" --ref {}", request.ref) * bool(request.ref)
+    where += shell(" --bootstrap-reason {}", request.bootstrap_reason) * bool(request.bootstrap_reason)
     send = shell("--decision-ref {}@$(git rev-parse HEAD)", path)
     return f"{'an event cannot carry it; ' * event}commit it and send its place: {commit} && {where} {send}"
 

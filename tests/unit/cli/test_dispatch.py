@@ -129,11 +129,18 @@ def test_inputs_of_the_action_arrive_by_the_environment(call: Call, here: Caller
         "DECISION": "",
         "RESTORE": "",
         "EVENT_TYPE": "",
+        "BOOTSTRAP_REASON": " runner-recovery",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"DR_{name}", value)
     assert call().code == 0
-    assert here.repository.runs[RUN].inputs["reason"] == "INC-4242"
+    inputs = here.repository.runs[RUN].inputs
+    assert (inputs["reason"], inputs["bootstrap_reason"]) == ("INC-4242", "runner-recovery")
+
+
+def test_a_reason_to_make_the_runner_is_an_option(call: Call, here: Caller) -> None:
+    assert call(*FORM, "--bootstrap-reason", "runner-recovery").code == 0
+    assert here.repository.runs[RUN].inputs["bootstrap_reason"] == "runner-recovery"
 
 
 def test_by_an_event(call: Call, here: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

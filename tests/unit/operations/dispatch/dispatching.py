@@ -31,6 +31,7 @@ on:
       restore: {type: string, default: latest}
       decision: {type: string}
       decision_ref: {type: string}
+      bootstrap_reason: {type: choice, options: ["", runner-recovery, initial-bootstrap, lab-fallback], default: ""}
   repository_dispatch: {types: [dr-decision]}
 permissions: {}
 jobs:

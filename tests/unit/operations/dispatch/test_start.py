@@ -79,6 +79,27 @@ def test_what_a_form_says_beyond_the_usual_is_sent(here: Caller) -> None:
     assert (error.gate, "old_primary" in error.found) == ("dispatch.inputs", True)
 
 
+@pytest.mark.parametrize("way", [{"form": FORM}, {"decision": decision()}])
+def test_a_reason_to_make_the_runner_travels_with_either(way: dict[str, Any], here: Caller) -> None:
+    _, run = send(here, StartRequest(bootstrap_reason="runner-recovery", **way))
+    assert run.inputs["bootstrap_reason"] == "runner-recovery"
+    _, run = send(caller_again(here), StartRequest(**way))
+    assert run.inputs.get("bootstrap_reason", "") == ""
+
+
+def test_a_reason_that_would_be_lost_is_refused(here: Caller, github_fake: FakeGitHub) -> None:
+    """By an event, which has no place for it; by a choice that the workflow does not offer; by a workflow that has no such input."""
+    order = StartRequest(decision=decision(), bootstrap_reason="runner-recovery")
+    error = refused(here, replace(order, event_type="dr-decision"))
+    assert (error.gate, error.found) == ("dispatch.kind", "bootstrap_reason runner-recovery")
+    error = refused(here, replace(order, bootstrap_reason="runner-gone"))
+    assert (error.gate, error.found) == ("dispatch.inputs", "bootstrap_reason=runner-gone")
+    here.repository.commit({".github/workflows/dr.yml": "on: {workflow_dispatch: {inputs: {decision: {type: string}}}}\njobs: {}\n"}, "old")
+    error = refused(here, replace(order, ref="old"))
+    assert (error.gate, error.expected) == ("dispatch.inputs", "an input bootstrap_reason")
+    assert "hand it on to dispatch.yml" in error.fix
+
+
 def caller_again(here: Caller) -> Caller:
     here.repository.runs.clear()
     here.fake.calls.clear()
