@@ -41,6 +41,7 @@ class InitOptions:
     auth_path: str
     decisions: bool
     notify: str
+    notify_issue: int
 
 
 @click.command("init")
@@ -59,6 +60,7 @@ class InitOptions:
 @click.option("--auth-path", default="", help="Where Vault takes the jobs' tokens, auth/<path>, if auth/jwt is in use for others.")
 @click.option("--decisions", is_flag=True, help="Also write the workflow for decisions that arrive by repository_dispatch.")
 @click.option("--notify", default="", help="Also tell this webhook of runs, https://host/path (docs/notify.md).")
+@click.option("--notify-issue", type=click.IntRange(min=0), default=0, help="Also comment on this issue of the repository, its number.")
 @format_option
 @gather(InitOptions)
 def command(options: InitOptions, output: str) -> int:
@@ -90,6 +92,7 @@ def command(options: InitOptions, output: str) -> int:
         auth_path=options.auth_path,
         decisions=options.decisions,
         notify=options.notify,
+        issue=options.notify_issue,
     )
     options = replace(options, into=top_of(options.into))
     done = adopt(request, options.into, adopter(options))

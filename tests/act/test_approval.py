@@ -10,11 +10,13 @@ import sys
 
 import pytest
 
+from hyops_ci.text import in_code
+from tests.act.canaries import leaks
 from tests.act.control import GATE, RUNNER
 from tests.act.rewriting import ROOT
 from tests.act.running import ActRun
 from tests.act.site import Site
-from tests.act.test_dispatch import ALL_GREEN, FAILOVER, bundle
+from tests.act.test_dispatch import ALL_GREEN, FAILOVER, bundle, left_behind
 from tests.support.receiver import SECRET, start_receiver
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -31,17 +33,21 @@ def reviewed(site: Site) -> Site:
 
 
 def test_a_review_carries_the_run_and_its_record_is_in_the_evidence(reviewed: Site) -> None:
-    """And whoever the config names is told of it at each moment, by requests that the repository's secret signs."""
+    """And who the config names is told of it at each moment: by requests that the repository's secret signs, by comments on an issue."""
     reviewed.control.answer, reviewed.control.late = ("jonas", "approved"), True
+    comments = reviewed.control.repository.issues.setdefault(42, [])
+    commenting = reviewed.control.fake.add_token("issues: write", "metadata: read", repositories=[reviewed.control.repository])
     with start_receiver() as receiver:
-        reviewed.config["notify"] = {"webhook": receiver.url}
+        reviewed.config["notify"] = {"webhook": receiver.url, "issue": 42}
         reviewed.write_config()
-        run = reviewed.start("reviewed by jonas", FAILOVER, secrets={"DR_NOTIFY_SECRET": SECRET})
+        run = reviewed.start("reviewed by jonas", FAILOVER, secrets={"DR_NOTIFY_SECRET": SECRET, "DR_NOTIFY_TOKEN": commenting})
     assert run.jobs == ALL_GREEN, run.log()
     assert (receiver.moments, receiver.forged) == (["waiting", "started", "past-no-return", "ended"], []), run.log()
     assert receiver.taken[-1]["outcome"] == run.answers["outcome"]
+    assert [comment.splitlines()[0] for comment in comments] == [in_code(each["text"]) for each in receiver.taken]
     assert run.answers["outcome"] in RECOVERED, run.log()
     sealed = bundle(reviewed, run, run.answers["outcome"])
+    assert leaks({"DR_NOTIFY_TOKEN": commenting}, left_behind(reviewed, run)) == []
     approval = sealed["approvals/jonas.json"]
     assert (approval["channel"], approval["approver"]) == ("environment", {"login": "jonas", "id": 1002})
     assert [person["login"] for person in approval["requesters"]] == ["maria"]

@@ -176,6 +176,18 @@ def test_a_login_waits_for_the_step_before_it_to_run(each: Rig, host: Host) -> N
     assert ([step.status for step in fact.steps], host.keys) == (["skipped", "blocked"], [PRESENT])
 
 
+def test_a_step_logs_in_when_its_turn_comes(each: Rig, host: Host) -> None:
+    """What a preflight deferred is looked at then; a key that is refused there ends the step before its provider starts."""
+    steps, of_steps = (gate("a"), gate("b", required="a", inputs=host.inputs())), (planned("a"), planned("b"))
+    done = each.judge(each.start(each.content(*steps), secrets={KEY_NAME: KEY.replace("right", "wrong")}), *of_steps)
+    assert (done.state, done.reasons) == (State.FAILED, ("step b failed: see module run record (rc 2)",)), done
+    assert each.states(*of_steps)["b"].status == "missing"
+    assert KEY not in host.keys
+    tried = len(host.keys)
+    done = each.judge(each.start(each.content(*steps), secrets={KEY_NAME: KEY}), *of_steps)
+    assert (done.state, set(host.keys[tried:])) == (State.COMPLETED, {KEY}), done
+
+
 def test_a_step_that_only_the_switch_would_run_again_is_skipped(each: Rig, host: Host) -> None:
     """The switch is an input, so HyOps calls it a change of one; any other change is named before it."""
     step = gate("a", skip_if_state_ok=True, inputs=host.inputs())

@@ -90,13 +90,14 @@ def config_text(
     adopter: Adopter,
     auth_path: str = "",
     notify: str = "",
+    issue: int = 0,
     overlays: Mapping[str, str] | None = None,
 ) -> str:
     """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
     lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback, overlays=overlays or {})]
     lines.append(f'vault: {{address: "{vault}", site: {site}{f", auth_path: {auth_path}" if auth_path else ""}}}')
-    if notify:
-        lines.append(notify_line(notify))
+    if notify or issue:
+        lines.append(notify_line(notify, issue))
     if not LANES[lane].enabled:
         lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
     if adopter.keys:
@@ -105,9 +106,10 @@ def config_text(
     return "\n".join(lines) + "\n"
 
 
-def notify_line(webhook: str) -> str:
-    """The line of the config that names who is told of runs."""
-    return f'notify: {{webhook: "{webhook}"}}'
+def notify_line(webhook: str, issue: int) -> str:
+    """The line of the config that names who is told of runs: a webhook, comments on an issue, or both."""
+    said = ([f'webhook: "{webhook}"'] if webhook else []) + ([f"issue: {issue}"] if issue else [])
+    return f"notify: {{{', '.join(said)}}}"
 
 
 def notify_commands(config: DispatchConfig, adopter: Adopter) -> str:

@@ -113,6 +113,7 @@ def config_for(request: InitRequest, adopter: Adopter) -> str:
         site=request.site or request.lane,
         auth_path=request.auth_path,
         notify=request.notify,
+        issue=request.issue,
         overlays=request.overlays,
         adopter=adopter,
     )
@@ -225,7 +226,7 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
     """The lines that the config lacks for this service."""
     if there is None:
         return []
-    asked = [(CONFIG_PATH, commands.notify_line(request.notify))] if request.notify and there.notify is None else []
+    asked = [(CONFIG_PATH, commands.notify_line(request.notify, request.issue))] if wanted.notify and there.notify is None else []
     if request.service in there.services:
         return asked
     lines = commands.service_lines(

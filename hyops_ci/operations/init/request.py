@@ -35,6 +35,8 @@ class InitRequest:
     """Whether decisions arrive by `repository_dispatch`, too."""
     notify: str = ""
     """The webhook that is told of runs; empty: nobody asked for one."""
+    issue: int = 0
+    """The number of the issue that gets a comment; 0: nobody asked for one."""
     overlays: Mapping[str, str] = field(default_factory=dict)
     """Blueprint -> path of an overlay of its own, where another service has the usual one."""
 
@@ -54,7 +56,12 @@ def refuse_unheard(request: InitRequest, there: DispatchConfig | None) -> None:
     """Refuse what was said of a new config and differs from the one that is there: it is never changed. Raises Refusal (exit 2)."""
     if there is None:
         return
-    said = [("--notify", request.notify, there.notify.webhook or "")] if there.notify is not None else []
+    said = []
+    if there.notify is not None:
+        said += [
+            ("--notify", request.notify, there.notify.webhook or ""),
+            ("--notify-issue", str(request.issue or ""), str(there.notify.issue or "")),
+        ]
     if there.vault is not None:
         known, site = addresses(there)[0] if addresses(there) else ("", "")
         said += [

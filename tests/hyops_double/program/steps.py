@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
-from program import modules, scenario
+from program import driver, modules, scenario
 
 CANCELLED = 130
 JINJA = re.compile(r"\{\{ *(.*?) *\}\}")
@@ -61,6 +61,9 @@ def run_step(root, step, inputs_file, env_name):
         return 1
     if missing := modules.missing_env(root, inputs, env_name):
         print(f"error: {missing}", file=sys.stderr)
+        return 1
+    if error := driver.preflight(root, step, spec, inputs):
+        print(f"error: preflight failed: {error}", file=sys.stderr)
         return 1
     return Apply(root, step, spec, inputs, script).run()
 

@@ -28,9 +28,9 @@ def blueprints(folder: Path) -> Path:
     return folder
 
 
-def request(folder: Path, service: str = SERVICE, **changes: str) -> InitRequest:
+def request(folder: Path, service: str = SERVICE, **changes: str | int) -> InitRequest:
     """A service that goes to GCP, with overlays to copy."""
-    said = {"vault": "https://vault.example.net", "site": "gcp", **changes}
+    said: dict[str, str | int] = {"vault": "https://vault.example.net", "site": "gcp", **changes}
     return InitRequest(service, blueprints=(folder,), **said)  # type: ignore[arg-type]
 
 

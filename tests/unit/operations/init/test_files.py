@@ -308,6 +308,28 @@ def test_a_config_that_is_there_gets_the_webhooks_line_to_add(checkout: Path, co
     assert files(checkout) == before
 
 
+def test_an_issue_gets_comments_where_it_is_asked_for(checkout: Path, core: Path) -> None:
+    done = adopt(request(core, issue=42), checkout, KNOWN)
+    assert read_config((checkout / CONFIG_PATH).read_bytes())[0].notify == Notify(issue=42)
+    assert block(done, "messages to people") == "gh secret set DR_NOTIFY_TOKEN --repo acme/recovery\n"
+    passed = read_workflow((checkout / WORKFLOW_PATH).read_bytes(), WORKFLOW_PATH)["jobs"]["dr"]["secrets"]
+    assert passed["notify_token"] == "${{ secrets.DR_NOTIFY_TOKEN }}"
+    assert adopt(request(core, issue=42), checkout, KNOWN).additions == ()
+    with pytest.raises(Refusal) as refused:
+        adopt(request(core, issue=7), checkout, KNOWN)
+    assert (refused.value.found, refused.value.fix) == (
+        f"--notify-issue 7, and {CONFIG_PATH} has 42",
+        "leave --notify-issue out, or change the config",
+    )
+
+
+def test_a_webhook_and_an_issue_are_one_line(checkout: Path, core: Path) -> None:
+    adopt(request(core), checkout, KNOWN)
+    done = adopt(request(core, notify=HOOK, issue=42), checkout, KNOWN)
+    assert done.additions == ((CONFIG_PATH, f'notify: {{webhook: "{HOOK}", issue: 42}}'),)
+    assert [line.split()[3] for line in block(done, "messages to people").splitlines()[1:]] == ["DR_NOTIFY_SECRET", "DR_NOTIFY_TOKEN"]
+
+
 def test_a_webhook_that_no_config_can_name(checkout: Path, core: Path) -> None:
     with pytest.raises(Refusal):
         adopt(replace(request(core), notify="https://hooks.example.net/dr?token=secret"), checkout, KNOWN)
