@@ -6,17 +6,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.runner_machine import Bastion
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.runners.pipe import CHUNK, as_socket
 from hyops_ci.runners.ports import Machine
 
 if TYPE_CHECKING:
-    from paramiko import Channel, Transport
+    from paramiko import Transport
 
 SSH: Final = 22
 
@@ -61,9 +60,9 @@ class ThroughBastion:
                     channel = transport.open_channel("direct-tcpip", (machine.address, SSH), ("127.0.0.1", 0), timeout=timeout)
                 except (SSHException, EOFError) as error:
                     raise ConnectionError(f"bastion {self.bastion.host} to {machine.address}:{SSH}: {error}") from None
-                with as_socket(_Carried(channel)) as way:
-                    way.settimeout(timeout)
-                    yield way
+                with channel:
+                    channel.settimeout(timeout)
+                    yield cast("socket.socket", channel)  # which paramiko takes for one: its transports run over channels of others
             finally:
                 transport.close()
 
@@ -91,22 +90,6 @@ class ThroughBastion:
         except BaseException:
             transport.close()
             raise
-
-
-@dataclass(frozen=True)
-class _Carried:
-    """A channel as a `Way`."""
-
-    channel: Channel
-
-    def send(self, data: bytes) -> None:
-        self.channel.sendall(data)
-
-    def receive(self) -> bytes:
-        return bytes(self.channel.recv(CHUNK))
-
-    def close(self) -> None:
-        self.channel.close()
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from hyops_ci.runners.gcp.cloud import Cloud
 from hyops_ci.runners.gcp.tunnel import Target, Tunnel, TunnelError
-from hyops_ci.runners.pipe import as_socket
 from hyops_ci.runners.ports import Machine
 
 
@@ -32,7 +31,6 @@ class ThroughIap:
             lambda: self.cloud.token(machine.resource),
             timeout,
         )
-        tunnel.open()
-        with as_socket(tunnel) as way:
+        with tunnel.opened() as way:
             way.settimeout(timeout)
             yield way

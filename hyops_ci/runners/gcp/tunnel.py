@@ -2,21 +2,27 @@
 
 Each message is a tag of two bytes and its body, big-endian. The relay gives the session a name, both sides count what arrived, and
 after a broken connection the session goes on with what the other side has not confirmed.
+
+One thread has the whole session, on an event loop: two threads, one that reads and one that writes, break the TLS of Python before 3.13.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import struct
-from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from hyops_ci.errors import DispatchError
+
 if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
+    from websockets.asyncio.client import ClientConnection
 
 SUBPROTOCOL: Final = "relay.tunnel.cloudproxy.app"
 ORIGIN: Final = "bot:iap-tunneler"
@@ -27,6 +33,8 @@ RESUMES: Final = 5
 """Broken connections in a row, without a byte between them, after which the tunnel is given up."""
 REFUSED: Final = range(4000, 5000)
 """Codes of the relay's own: it says no, and would say so again."""
+ENDS: Final = 5.0
+"""Seconds in which the relay has to confirm the end."""
 
 
 class TunnelError(OSError):
@@ -45,7 +53,7 @@ class Target:
 
 @dataclass
 class Tunnel:
-    """One session: `hyops_ci.runners.pipe.Way`."""
+    """One session."""
 
     endpoint: str
     """`https://<host>[:<port>]` of the relay."""
@@ -53,19 +61,63 @@ class Tunnel:
     token: Callable[[], str]
     """Returns an access token that lives a while yet."""
     timeout: float
+    """Seconds in which the relay has to reach the machine."""
     _wire: ClientConnection = field(init=False)
+    """The connection of now; only `_from_relay` puts another in its place, and only `_to_relay` sends on it."""
     _session: str = ""
     _received: int = 0
     _told: int = 0
     """How much of it the relay was told."""
+    _kept: bytearray = field(default_factory=bytearray)
+    """What the relay has not confirmed."""
     _confirmed: int = 0
-    _unconfirmed: deque[bytes] = field(default_factory=deque)
-    _lock: Lock = field(default_factory=Lock)
-    _closed: bool = False
-    _wires: ExitStack = field(default_factory=ExitStack)
+    """How much it has: the number of the first byte that is kept."""
+    _carried: int = 0
+    """How much was sent on the connection of now, or arrived before it."""
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+    """There may be something to send."""
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """All that the port said was sent."""
 
-    def open(self) -> None:
-        """Connect. Raises TunnelError or another OSError."""
+    @contextmanager
+    def opened(self) -> Iterator[socket.socket]:
+        """Yield a socket whose other end is the machine's port. Raises TunnelError or another OSError, and what `token` raises."""
+        near, far = socket.socketpair()
+        ready: Future[None] = Future()
+        thread = Thread(target=self._live, args=(far, ready), daemon=True)
+        thread.start()
+        try:
+            ready.result()
+            yield near
+        finally:
+            near.close()
+            thread.join(ENDS + 1)
+
+    def _live(self, port: socket.socket, ready: Future[None]) -> None:
+        """Carry bytes between port and machine until one of them ends. `ready` learns how the beginning went."""
+        with port, suppress(OSError, DispatchError):  # whoever holds the other end sees that it has ended
+            port.setblocking(False)
+            asyncio.run(self._begin(port, ready))
+
+    async def _begin(self, port: socket.socket, ready: Future[None]) -> None:
+        try:
+            await self._open()
+        except BaseException as error:  # noqa: BLE001 - raised where the tunnel is asked for
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
+        tasks = [asyncio.create_task(each) for each in (self._from_port(port), self._to_relay(), self._from_relay(port))]
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._wire.close()
+
+    async def _open(self) -> None:
         where = {
             "project": self.target.project,
             "port": self.target.port,
@@ -74,67 +126,99 @@ class Tunnel:
             "instance": self.target.instance,
             "interface": "nic0",
         }
-        self._wire = self._connected("connect", where)
-        tag, body = self._first()
+        self._wire, tag, body = await self._connected("connect", where)
         if tag != SESSION or len(body) < 5:
-            self.close()
+            await self._wire.close()
             raise TunnelError(f"the relay began with a message of kind {tag}")
         self._session = body[4:].decode("ascii", "replace")
 
-    def send(self, data: bytes) -> None:
-        """Carry bytes there; those that a broken connection swallows are sent again when it is resumed."""
+    async def _from_port(self, port: socket.socket) -> None:
+        """Keep what the port says until it is confirmed; return at its end, when all of it was sent."""
+        while data := await asyncio.get_running_loop().sock_recv(port, FRAME):
+            self._kept += data
+            self._idle.clear()
+            self._due.set()
+            await self._idle.wait()
+
+    async def _to_relay(self) -> None:
+        """Send whatever is due, never waited for by what reads; what a broken connection swallows is due again when it is resumed."""
         from websockets.exceptions import ConnectionClosed
 
-        for start in range(0, len(data), FRAME):
-            part = data[start : start + FRAME]
-            with self._lock:
-                self._unconfirmed.append(part)
-                try:
-                    self._wire.send(_data(part))
-                except ConnectionClosed:
-                    if self._closed:
-                        raise TunnelError("the tunnel is closed") from None
+        while await self._due.wait():
+            self._due.clear()
+            with suppress(ConnectionClosed):
+                while message := self._next():
+                    await self._wire.send(message)
+                    await asyncio.sleep(0)  # a break is seen before more is sent into it
+                self._idle.set()
 
-    def receive(self) -> bytes:
-        """Return the next bytes, nothing at the end. Raises TunnelError where the relay says why there are none."""
+    def _next(self) -> bytes:
+        """Return the next message; empty where nothing is due."""
+        if self._received - self._told > 2 * FRAME:
+            self._told = self._received
+            return struct.pack(">HQ", ACK, self._received)
+        at = self._carried - self._confirmed
+        part = bytes(self._kept[at : at + FRAME])
+        self._carried += len(part)
+        return struct.pack(">HI", DATA, len(part)) + part if part else b""
+
+    async def _from_relay(self, port: socket.socket) -> None:
+        """Hand on what the machine says; return at its end. Raises TunnelError where the relay says why there is no more."""
         from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
         broken = 0
         while True:
             try:
-                tag, body = _parsed(self._wire.recv())
+                tag, body = _parsed(await self._wire.recv())
             except ConnectionClosedOK:
-                return b""
+                return
             except ConnectionClosed as ended:
-                if self._closed:
-                    return b""
                 if ended.rcvd is not None and ended.rcvd.code in REFUSED:
                     raise TunnelError(_why(ended.rcvd.code, ended.rcvd.reason, self.target)) from None
                 broken += 1
                 if broken > RESUMES:
                     raise TunnelError(f"the tunnel broke {broken} times in a row") from None
                 with suppress(TimeoutError):  # a relay that does not answer in time has one more break behind it
-                    self._resume()
+                    await self._resume()
                 continue
             broken = 0
             if tag == DATA:
-                return self._data(body)
-            if tag == ACK:
-                self._confirm(body)
+                data = _carried(body)
+                await asyncio.get_running_loop().sock_sendall(port, data)
+                self._received += len(data)
+                self._due.set()
+            elif tag == ACK:
+                self._confirm(_number(body))
 
-    def close(self) -> None:
-        """End the session."""
-        self._closed = True
-        self._wires.close()
+    async def _resume(self) -> None:
+        """Go on with the same session; what did not arrive is due again."""
+        at = self._received
+        where = {"sid": self._session, "ack": at, "newWebsocket": True, "zone": self.target.zone}
+        wire, tag, body = await self._connected("reconnect", where)
+        if tag != RESUMED:
+            await wire.close()
+            raise TunnelError(f"the relay resumed with a message of kind {tag}")
+        self._confirm(_number(body))
+        self._wire, self._carried, self._told = wire, self._confirmed, at
+        self._due.set()
 
-    def _connected(self, what: str, query: dict[str, object]) -> ClientConnection:
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
-        from websockets.sync.client import connect
+    def _confirm(self, total: int) -> None:
+        """Forget what arrived, to the byte."""
+        if not 0 <= total - self._confirmed <= len(self._kept):
+            raise TunnelError(f"the relay confirms {total} bytes of {self._confirmed + len(self._kept)}")
+        del self._kept[: total - self._confirmed]
+        self._confirmed = total
+        self._carried = max(self._carried, total)
+
+    async def _connected(self, what: str, query: dict[str, object]) -> tuple[ClientConnection, int, bytes]:
+        """Return a connection and its first message, which the relay sends when it has reached the machine."""
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
         from websockets.typing import Origin, Subprotocol
 
         url = f"{self.endpoint.replace('https://', 'wss://', 1)}/v4/{what}?{urlencode(query)}"
         try:
-            wire = connect(
+            wire = await connect(
                 url,
                 origin=Origin(ORIGIN),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -142,82 +226,30 @@ class Tunnel:
                 user_agent_header="dr-dispatch",
                 compression=None,
                 open_timeout=self.timeout,
-                close_timeout=5,
+                close_timeout=ENDS,
                 ping_interval=None,
                 max_size=2 * FRAME,
             )
-            return self._wires.enter_context(wire)
         except InvalidStatus as answer:
             code = answer.response.status_code
             if code in {401, 403}:
                 raise PermissionError(f"the relay of Identity-Aware Proxy answers {code}: iap.tunnelInstances.accessViaIAP") from None
             raise TunnelError(f"the relay of Identity-Aware Proxy answers {code}") from None
-        except InvalidHandshake as error:
+        except WebSocketException as error:
             raise TunnelError(f"no relay of Identity-Aware Proxy: {error}") from None
-
-    def _first(self) -> tuple[int, bytes]:
-        """Return the first message of a connection: the relay sends it when it has reached the machine."""
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            return _parsed(self._wire.recv(self.timeout))
-        except TimeoutError:
-            self.close()
-            raise TunnelError(f"no answer from {self.target.instance}:{self.target.port} within {self.timeout:.0f} s") from None
-        except ConnectionClosed as ended:
-            code, reason = (ended.rcvd.code, ended.rcvd.reason) if ended.rcvd else (1006, "")
-            raise TunnelError(_why(code, reason, self.target)) from None
-
-    def _resume(self) -> None:
-        """Go on with the same session, and send again what did not arrive."""
-        from websockets.exceptions import ConnectionClosed
-
-        with self._lock:
-            where = {"sid": self._session, "ack": self._received, "newWebsocket": True, "zone": self.target.zone}
-            self._wire = self._connected("reconnect", where)
-            tag, body = self._first()
-            if tag != RESUMED:
-                raise TunnelError(f"the relay resumed with a message of kind {tag}")
-            self._told = self._received
-            self._arrived(_number(body))
+        async with AsyncExitStack() as unless_it_answers:
+            unless_it_answers.push_async_callback(wire.wait_closed)
+            unless_it_answers.callback(wire.transport.abort)
             try:
-                for part in self._unconfirmed:
-                    self._wire.send(_data(part))
-            except ConnectionClosed:
-                pass  # broken again: the next receive resumes once more
-
-    def _data(self, body: bytes) -> bytes:
-        """Take data; tell the relay now and then how much arrived."""
-        from websockets.exceptions import ConnectionClosed
-
-        if len(body) < 4 or struct.unpack(">I", body[:4])[0] != len(body) - 4:
-            raise TunnelError("the relay sent data of another length than it says")
-        self._received += len(body) - 4
-        if self._received - self._told > 2 * FRAME:
-            with self._lock:
-                try:
-                    self._wire.send(struct.pack(">HQ", ACK, self._received))
-                    self._told = self._received
-                except ConnectionClosed:
-                    pass  # the next receive resumes, which tells it too
-        return body[4:]
-
-    def _confirm(self, body: bytes) -> None:
-        with self._lock:
-            self._arrived(_number(body))
-
-    def _arrived(self, total: int) -> None:
-        """Forget what arrived, to the byte."""
-        while self._unconfirmed and total > self._confirmed:
-            first = self._unconfirmed[0]
-            here = min(len(first), total - self._confirmed)
-            self._confirmed += here
-            if here == len(first):
-                self._unconfirmed.popleft()
-            else:
-                self._unconfirmed[0] = first[here:]
-        if total != self._confirmed:
-            raise TunnelError(f"the relay confirms {total} bytes of {self._confirmed}")
+                async with asyncio.timeout(self.timeout):
+                    tag, body = _parsed(await wire.recv())
+            except TimeoutError:
+                raise TunnelError(f"no answer from {self.target.instance}:{self.target.port} within {self.timeout:.0f} s") from None
+            except ConnectionClosed as ended:
+                code, reason = (ended.rcvd.code, ended.rcvd.reason) if ended.rcvd else (1006, "")
+                raise TunnelError(_why(code, reason, self.target)) from None
+            unless_it_answers.pop_all()
+            return wire, tag, body
 
 
 def _parsed(message: str | bytes) -> tuple[int, bytes]:
@@ -226,8 +258,10 @@ def _parsed(message: str | bytes) -> tuple[int, bytes]:
     return struct.unpack(">H", message[:2])[0], message[2:]
 
 
-def _data(part: bytes) -> bytes:
-    return struct.pack(">HI", DATA, len(part)) + part
+def _carried(body: bytes) -> bytes:
+    if len(body) < 4 or struct.unpack(">I", body[:4])[0] != len(body) - 4:
+        raise TunnelError("the relay sent data of another length than it says")
+    return body[4:]
 
 
 def _number(body: bytes) -> int:

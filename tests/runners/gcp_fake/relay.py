@@ -1,21 +1,24 @@
-"""The relay of Identity-Aware Proxy's tunnel over TLS on the loopback: it counts, confirms, breaks off and resumes."""
+"""The relay of Identity-Aware Proxy's tunnel over TLS on the loopback: it counts, confirms, breaks off and resumes.
+
+All of it is one thread's, as the tunnel is: two threads that use one connection break the TLS of Python before 3.13.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from threading import Lock, Thread
-from typing import Any
+from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from tests.runners.gcp_fake.server import server
@@ -33,11 +36,24 @@ class Session:
     sent: int = 0
     unconfirmed: bytes = b""
     """What the client may not have: sent again when it resumes."""
-    lock: Lock = field(default_factory=Lock)
-    reading: Lock = field(default_factory=Lock)
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while something is sent to the client, so that all goes in order."""
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while what came over a connection is carried on: all of it, before the next connection counts it."""
     wire: ServerConnection | None = None
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    """Not set from a break of the connection to the next one."""
     ended: bool = False
+
+    def take(self, wire: ServerConnection) -> None:
+        self.wire = wire
+        self.connected.set()
+
+    def cut(self) -> None:
+        """Cut the connection below TLS, as a network does."""
+        assert self.wire is not None
+        self.connected.clear()
+        self.wire.transport.abort()
 
 
 @dataclass
@@ -56,10 +72,23 @@ class Relay:
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     acks: list[int] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    backs: list[asyncio.Task[None]] = field(default_factory=list)
 
     @contextmanager
     def serving(self) -> Iterator[int]:
-        with serve(
+        ready: Future[tuple[int, Callable[[], object]]] = Future()
+        thread = Thread(target=lambda: asyncio.run(self.serve(ready)))
+        thread.start()
+        port, end = ready.result(30)
+        try:
+            yield port
+        finally:
+            end()
+            thread.join()
+
+    async def serve(self, ready: Future[tuple[int, Callable[[], object]]]) -> None:
+        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with serve(
             self.talk,
             "127.0.0.1",
             0,
@@ -70,17 +99,21 @@ class Relay:
             ping_interval=None,
             close_timeout=1,
         ) as listener:
-            Thread(target=listener.serve_forever, daemon=True).start()
-            yield _port(listener)
+            ready.set_result((int(listener.sockets[0].getsockname()[1]), lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
+            for back in self.backs:
+                back.cancel()
+            ends = await asyncio.gather(*self.backs, return_exceptions=True)
+            self.violations += [repr(each) for each in ends if isinstance(each, Exception)]
             for session in self.sessions.values():
                 session.port.close()
 
-    def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if not self.allowed(request.headers.get("Authorization", "").removeprefix("Bearer ")):
             return connection.respond(HTTPStatus.FORBIDDEN, "no\n")
         if self.silent and request.path.startswith("/v4/reconnect"):
-            time.sleep(self.silent)
-            self.silent = 0.0
+            late, self.silent = self.silent, 0.0
+            await asyncio.sleep(late)
         if (
             request.headers.get("Origin") != "bot:iap-tunneler"
             or request.headers.get("Sec-WebSocket-Protocol") != "relay.tunnel.cloudproxy.app"
@@ -88,7 +121,7 @@ class Relay:
             self.violations.append(f"headers {dict(request.headers)}")
         return None
 
-    def talk(self, wire: ServerConnection) -> None:
+    async def talk(self, wire: ServerConnection) -> None:
         assert wire.request is not None
         url = urlsplit(wire.request.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -99,93 +132,85 @@ class Relay:
             try:
                 port = self.reach(query)
             except OSError as error:
-                wire.close(4003, f"failed to connect to backend: {error}"[:100])
+                await wire.close(4003, f"failed to connect to backend: {error}"[:100])
                 return
             if self.keeps_quiet:
                 with port, suppress(ConnectionClosed):
-                    wire.recv()
+                    await wire.recv()
                 return
+            port.setblocking(False)
             name = f"session-{len(self.sessions)}"
             session = self.sessions[name] = Session(port)
-            wire.send(struct.pack(">HI", SESSION, len(name)) + name.encode())
-            session.wire = wire
-            Thread(target=self.back, args=(session,), daemon=True).start()
+            await wire.send(struct.pack(">HI", SESSION, len(name)) + name.encode())
+            session.take(wire)
+            self.backs.append(asyncio.create_task(self.back(session)))
         elif url.path == "/v4/reconnect" and query.get("sid") in self.sessions:
             session = self.sessions[query["sid"]]
-            with session.reading, session.lock:
+            async with session.reading, session.sending:
                 have = int(query["ack"])
                 missing = session.sent - have
                 if not 0 <= missing <= len(session.unconfirmed):
                     self.violations.append(f"resumed at {have} of {session.sent}")
-                wire.send(struct.pack(">HQ", RESUMED, session.came))
-                session.unconfirmed = session.unconfirmed[len(session.unconfirmed) - missing :]
-                for start in range(0, missing, FRAME):
-                    wire.send(_data(session.unconfirmed[start : start + FRAME]))
-                session.wire = wire
+                with suppress(ConnectionClosed):  # who asked did not wait
+                    await wire.send(struct.pack(">HQ", RESUMED, session.came))
+                    session.unconfirmed = session.unconfirmed[len(session.unconfirmed) - missing :]
+                    for start in range(0, missing, FRAME):
+                        await wire.send(_data(session.unconfirmed[start : start + FRAME]))
+                session.take(wire)
                 if session.ended:
-                    wire.close(1000)
+                    await wire.close(1000)
         else:
-            wire.close(4004, "no such session")
+            await wire.close(4004, "no such session")
             return
-        with suppress(ConnectionClosed, OSError), session.reading:
-            self.there(session, wire)
+        with suppress(ConnectionClosed, OSError):
+            async with session.reading:
+                await self.there(session, wire)
 
-    def there(self, session: Session, wire: ServerConnection) -> None:
+    async def there(self, session: Session, wire: ServerConnection) -> None:
         """Carry what the client sends to the port."""
-        for message in wire:
+        async for message in wire:
             assert isinstance(message, bytes)
             (tag,) = struct.unpack(">H", message[:2])
             if tag == ACK:
                 (total,) = struct.unpack(">Q", message[2:])
                 self.acks.append(total)
-                with session.lock:
-                    session.unconfirmed = session.unconfirmed[len(session.unconfirmed) - (session.sent - total) :]
+                session.unconfirmed = session.unconfirmed[len(session.unconfirmed) - (session.sent - total) :]
             elif tag == DATA:
                 (length,) = struct.unpack(">I", message[2:6])
                 data = message[6:]
                 if length != len(data) or not 0 < length <= FRAME:
                     self.violations.append(f"data of {length} and {len(data)} bytes")
-                session.port.sendall(data)
+                await asyncio.get_running_loop().sock_sendall(session.port, data)
                 session.came += len(data)
                 if self.break_every and session.came // self.break_every > (session.came - len(data)) // self.break_every:
-                    _break(wire)
-                wire.send(struct.pack(">HQ", ACK, session.came))
+                    session.cut()
+                    return
+                await wire.send(struct.pack(">HQ", ACK, session.came))
             else:
                 self.violations.append(f"a message of kind {tag}")
         session.port.shutdown(socket.SHUT_WR)
 
-    def back(self, session: Session) -> None:
+    async def back(self, session: Session) -> None:
         """Carry what the port sends to the client; now and then the connection breaks."""
         since = 0
         with suppress(OSError):
-            while data := session.port.recv(FRAME):
-                with session.lock:
+            while data := await asyncio.get_running_loop().sock_recv(session.port, FRAME):
+                async with session.sending:
                     session.sent += len(data)
                     session.unconfirmed += data
                     since += len(data)
-                    wire: Any = session.wire
                     if self.break_every and since >= self.break_every:
                         since = 0
-                        _break(wire)
-                        continue
-                    with suppress(ConnectionClosed):
-                        wire.send(_data(data))
-        with session.lock:
+                        session.cut()
+                    elif session.wire is not None:
+                        with suppress(ConnectionClosed):
+                            await session.wire.send(_data(data))
+                await session.connected.wait()
+        async with session.sending:
             session.ended = True
             if session.wire is not None:
-                with suppress(ConnectionClosed, OSError):
-                    session.wire.close(1000)
+                await session.wire.close(1000)
 
 
 def _data(part: bytes) -> bytes:
     return struct.pack(">HI", DATA, len(part)) + part
-
-
-def _break(wire: ServerConnection) -> None:
-    """Cut the connection below TLS, as a network does."""
-    with suppress(OSError):  # it is broken already
-        socket.socket.shutdown(wire.socket, socket.SHUT_RDWR)
-
-
-def _port(listener: Server) -> int:
-    return int(listener.socket.getsockname()[1])
