@@ -93,30 +93,38 @@ def tools_by(options: BootstrapOptions) -> ToolsFor:
         def trust() -> bytes:
             if request.context.github is None:
                 raise lacking("no token of the job")
-            return trust_file(request, request.context.github, called(options), callers_of(options))
+            pin = called(options)
+            return trust_file(request, request.context.github, pin, callers_of(options, pin))
 
         return replace(tools_for(request), trust=trust)
 
     return made
 
 
-def callers_of(options: BootstrapOptions) -> tuple[str, ...]:
-    """Return the workflows of this repository that the host is to accept: those that are named, else all that call dr-dispatch."""
-    from hyops_ci.operations.init.files import every_caller
-
-    return options.callers or tuple(every_caller(options.config_file.resolve().parents[1]))
-
-
 def called(options: BootstrapOptions) -> tuple[str, str]:
     """Return the reusable workflow and the commit that the callers of this checkout pin. Raises Refusal where that is not one."""
-    from hyops_ci.operations.init.files import pins_in
+    from hyops_ci.operations.callers import recovering, workflows_of
     from hyops_ci.runners.troubles import lacking
 
-    top, named = options.config_file.resolve().parents[1], callers_of(options)
-    texts = [(top / path).read_text(encoding="utf-8") for path in named if (top / path).is_file()]
-    used = {pin for text in texts for pin in pins_in(text)}
-    if len(used) != 1:
-        raise lacking(
-            f"{', '.join(named) or 'no caller here'}: {len(used)} workflows called dispatch.yml, each at its commit; one is needed"
-        )
-    return used.pop()
+    texts = workflows_of(options.config_file.resolve().parents[1])
+    named = {path: text for path, text in texts.items() if path in (options.callers or texts)}
+    pins = {call.pin for call in recovering(named)}
+    if len(pins) != 1:
+        where = ", ".join(options.callers) or "the workflows here"
+        raise lacking(f"{where}: {len(pins)} workflows called dispatch.yml of dr-dispatch, each at its commit; one is needed")
+    return pins.pop()
+
+
+def callers_of(options: BootstrapOptions, pin: tuple[str, str]) -> tuple[str, ...]:
+    """Return the workflows of this repository that the host is to accept: those that are named, else all that call dr-dispatch alone.
+
+    Raises Refusal where there is none: a host that lists none accepts any.
+    """
+    from hyops_ci.operations.callers import calls_nothing_but, workflows_of
+    from hyops_ci.runners.troubles import lacking
+
+    texts = workflows_of(options.config_file.resolve().parents[1])
+    found = options.callers or tuple(path for path, text in texts.items() if calls_nothing_but(text, pin))
+    if not found:
+        raise lacking("every workflow that calls dr-dispatch has jobs of its own, too: name those that the host is to accept, --caller")
+    return found

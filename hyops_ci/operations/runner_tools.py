@@ -24,8 +24,8 @@ from hyops_ci.github.registration import Registry
 from hyops_ci.github.repository import person_id, repository
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.identity.oidc_request import job_identity
+from hyops_ci.operations.callers import WORKFLOWS, calls_in, calls_nothing_but
 from hyops_ci.operations.init.commands import Adopter, envs_on
-from hyops_ci.operations.init.files import WORKFLOWS, calls_any
 from hyops_ci.operations.init.runner_host import trust_document
 from hyops_ci.operations.lane_access import LaneAccess, Means
 from hyops_ci.runners.bootstrap import AgentArchive, Registration, release_table, set_up
@@ -64,7 +64,7 @@ class _Tools:
         asked, context = self.request, self.request.context
         api, job = os.environ.get("GITHUB_API_URL") or API, context.job
         where = job.runner_environment if job.on_github else None
-        means = Means(context.clock, lambda: self.identity, api, context.say, asked.learn, asked.note, job.runner_name, where)
+        means = Means(context.clock, lambda: self.identity, api, context.say, asked.learn, self.request.note, job.runner_name, where)
         return LaneAccess(asked.config, asked.plan.lane, means)
 
     @cached_property
@@ -88,26 +88,34 @@ class _Tools:
         if context.github is None:
             raise lacking("no token of the job")
         this = run_fact(context.github, context.job.run_number)
-        used = {(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)}
-        if len(used) != 1:
-            raise lacking(f"this run uses {len(used)} workflows called dispatch.yml")
-        callers, workflow = tuple(sorted({this.path, *self.other_callers(context.github, this.sha)})), used.pop()
+        pins = {(path.partition("@")[0], sha) for path, sha in this.referenced if path.partition("@")[0].endswith(DISPATCH)}
+        if len(pins) != 1:
+            raise lacking(f"this run uses {len(pins)} workflows called dispatch.yml")
+        pin = pins.pop()
+        callers = tuple(sorted({this.path, *self.other_callers(context.github, this.sha, pin)}))
         try:
-            return trust_file(self.request, context.github, workflow, callers)
+            return trust_file(self.request, context.github, pin, callers)
         except Refusal as refusal:
             if refusal.gate != UNREADABLE or callers == (this.path,):
                 raise
             self.only_this(refusal)
-            return trust_file(self.request, context.github, workflow, (this.path,))
+            return trust_file(self.request, context.github, pin, (this.path,))
 
-    def other_callers(self, client: Client, sha: str) -> list[str]:
-        """Return the workflows at a commit that call dr-dispatch. Where they cannot be read, none: a recovery does not wait for a look."""
+    def other_callers(self, client: Client, sha: str, pin: tuple[str, str]) -> list[str]:
+        """Return the workflows at a commit that are nothing but calls of dr-dispatch as this run pins it.
+
+        One with another job would bring that job past the host's hook, which knows a job by its workflow alone. Where workflows cannot be
+        read, none: a recovery does not wait for a look.
+        """
         try:
             texts = {path: file_at(client, path, sha) for path in files_in(client, WORKFLOWS, sha) if path.endswith(YAML)}
         except Refusal as refusal:
             self.only_this(refusal)
             return []
-        return [path for path, text in texts.items() if calls_any(text.decode("utf-8", "replace"))]
+        others = sorted(path for path, text in texts.items() if calls_nothing_but(text, pin))
+        left = sorted(path for path, text in texts.items() if calls_in(text) and path not in others)
+        self.request.note("callers", others=others, left_out=left)
+        return others
 
     def only_this(self, why: Refusal) -> None:
         """Write down that the host accepts no other workflow than that of this run."""

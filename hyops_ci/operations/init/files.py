@@ -19,6 +19,7 @@ from hyops_ci.contracts.lanes import LANES
 from hyops_ci.errors import Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.codeowners import PLACES, unowned
+from hyops_ci.operations.callers import WORKFLOWS, calls_in, recovering, workflows_of
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
@@ -26,15 +27,12 @@ from hyops_ci.operations.init.judging import offenders
 from hyops_ci.operations.init.request import InitRequest, nothing_written, overlays_of, own_overlays, refuse_hopeless, refuse_unheard
 from hyops_ci.text import shell
 
-WORKFLOWS: Final = ".github/workflows"
 WORKFLOW_PATH: Final = f"{WORKFLOWS}/dr.yml"
 TEMPLATE: Final = "dr-manual.yml"
 DECISIONS: Final = "dr-decision.yml"
 DECISIONS_PATH: Final = f"{WORKFLOWS}/{DECISIONS}"
 _SERVICE_INPUT: Final = re.compile(r"service: \{description: .*type: string.*\}")
 UNPINNED: Final = f"{'0' * 40} # write the commit of the release here"
-_CALL: Final = re.compile(r"^\s*uses:\s*['\"]?([\w-]+/[\w.-]+/\.github/workflows/dispatch\.ya?ml)@([0-9a-f]{40})\b", re.MULTILINE)
-_CALL_OF_ANY: Final = re.compile(_CALL.pattern.replace("/dispatch", "/(?:dispatch|runner)"), re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -121,28 +119,12 @@ def config_for(request: InitRequest, adopter: Adopter) -> str:
 
 def callers(repository: Path) -> list[str]:
     """Workflows of the checkout that call dispatch.yml already."""
-    return _callers(repository, _CALL)
+    return [path for path, text in workflows_of(repository).items() if recovering({path: text})]
 
 
 def every_caller(repository: Path) -> list[str]:
     """Workflows of the checkout that call any workflow of dr-dispatch: all of them may send jobs to a runner."""
-    return _callers(repository, _CALL_OF_ANY)
-
-
-def calls_any(text: str) -> bool:
-    """Return whether a workflow's text calls any workflow of dr-dispatch."""
-    return bool(_CALL_OF_ANY.search(text))
-
-
-def pins_in(text: str) -> set[tuple[str, str]]:
-    """Return (workflow, commit) of each call of dispatch.yml in a workflow's text, as it is pinned."""
-    return {(found[1], found[2]) for found in _CALL.finditer(text)}
-
-
-def _callers(repository: Path, call: re.Pattern[str]) -> list[str]:
-    folder = repository / WORKFLOWS
-    found = sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []
-    return [f"{WORKFLOWS}/{path.name}" for path in found if call.search(path.read_text(encoding="utf-8", errors="replace"))]
+    return [path for path, text in workflows_of(repository).items() if calls_in(text)]
 
 
 def caller_workflow(adopter: Adopter, services: Sequence[str]) -> str:
@@ -209,11 +191,11 @@ def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checko
 
 def _to_fill(config: DispatchConfig, root: Path, caller: str) -> list[str]:
     """Return what a person has to fill in beside the overlays: in the caller, and a site that no lane stands in."""
-    text = (root / caller).read_text(encoding="utf-8", errors="replace")
+    text = (root / caller).read_bytes()
     found = []
-    if UNPINNED[:40] in text:
+    if UNPINNED[:40].encode() in text:
         found.append(f"{caller}: the commit of the release, behind dispatch.yml@")
-    elif not _CALL.search(text):
+    elif not recovering({caller: text}):
         found.append(f"{caller}: it is another workflow, which does not call dr-dispatch: give it another name, then init again")
     known = {lane_settings(config, name).failure_domain for name in LANES}
     for origin, site in addresses(config):
@@ -274,8 +256,7 @@ def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopte
     keys = {**adopter.keys, **config.approvals.approvers}
     named = {login for login, _ in adopter.reviewers}
     people = (*adopter.reviewers, *((login, 0) for login in keys if login not in named))
-    for caller in callers(repository):
-        found = _CALL.search((repository / caller).read_text(encoding="utf-8", errors="replace"))
-        if found and not adopter.release and set(found[2]) != {"0"}:
-            adopter = replace(adopter, workflow=found[1], release=found[2])
+    pinned = next((call.pin for call in recovering(workflows_of(repository)) if set(call.commit) != {"0"}), None)
+    if pinned is not None and not adopter.release:
+        adopter = replace(adopter, workflow=pinned[0], release=pinned[1])
     return replace(adopter, keys=keys, reviewers=people)

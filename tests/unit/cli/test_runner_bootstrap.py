@@ -34,19 +34,29 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_host_trusts_what_the_callers_pin(checkout: Path) -> None:
-    assert called(options(checkout)) == ("hybridops/dr-dispatch/.github/workflows/dispatch.yml", SHA)
-    assert callers_of(options(checkout)) == (".github/workflows/dr.yml",)
+    pin = ("hybridops/dr-dispatch/.github/workflows/dispatch.yml", SHA)
+    assert called(options(checkout)) == pin
+    assert callers_of(options(checkout), pin) == (".github/workflows/dr.yml",)
     other = checkout / ".github" / "workflows" / "other.yml"
     other.write_text(USES.format(SHA))
     both = options(checkout, ".github/workflows/dr.yml", ".github/workflows/other.yml")
     assert called(both)[1] == SHA
     looks = checkout / ".github" / "workflows" / "dr-runner.yml"
     looks.write_text(USES.format(SHA).replace("dispatch.yml", "runner.yml"))
-    assert callers_of(options(checkout)) == tuple(f".github/workflows/{name}.yml" for name in ("dr-runner", "dr", "other"))
+    assert callers_of(options(checkout), pin) == tuple(f".github/workflows/{name}.yml" for name in ("dr-runner", "dr", "other"))
     assert called(options(checkout))[0].endswith("/dispatch.yml"), "whose jobs recover"
     other.write_text(USES.format("e" * 40))
     with pytest.raises(Refusal, match=r"runner\.tools"):
         called(both)
+
+
+def test_a_caller_with_steps_of_its_own_is_accepted_where_it_is_named(checkout: Path) -> None:
+    own = "  own:\n    runs-on: [self-hosted, gcp-ops]\n    steps: [{run: id}]\n"
+    (checkout / ".github" / "workflows" / "dr.yml").write_text(USES.format(SHA) + own)
+    pin = called(options(checkout))
+    with pytest.raises(Refusal, match=r"runner\.tools"):
+        callers_of(options(checkout), pin)
+    assert callers_of(options(checkout, ".github/workflows/dr.yml"), pin) == (".github/workflows/dr.yml",)
 
 
 @pytest.mark.parametrize("text", ["", USES.format("main"), "# " + USES.format(SHA).replace("\n", " "), USES.format("0" * 39)])
