@@ -27,7 +27,8 @@ YEAR: Final = "(19[7-9][0-9]|2[0-9]{3})"
 _MOMENT: Final = rf"^{YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?Z$"
 MOMENT: Final = "an RFC 3339 time in UTC such as 2026-11-23T03:04:31Z, of the years 1970 to 2999, at most six digits after the point"
 _DURATION: Final = r"^PT([0-9]{1,4}H([0-9]{1,5}M)?([0-9]{1,6}S)?|[0-9]{1,5}M([0-9]{1,6}S)?|[0-9]{1,6}S)$"
-_DURATION_PARTS = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+_SPAN: Final = rf"^P[0-9]{{1,4}}D$|{_DURATION}"
+_DURATION_PARTS = re.compile(r"P(?:(\d+)D|T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)")
 
 
 def _clean(value: object) -> object:
@@ -60,12 +61,12 @@ def stamp(when: datetime) -> str:
 
 
 def seconds(duration: str) -> int:
-    """Seconds of an ISO 8601 duration such as `PT15M`. Raises ValueError for any other text."""
+    """Seconds of an ISO 8601 duration such as `PT15M` or `P30D`. Raises ValueError for any other text."""
     found = _DURATION_PARTS.fullmatch(duration)
     if not found or not any(found.groups()):
-        raise ValueError("must be hours, minutes and seconds such as PT15M")
-    hours, minutes, secs = (int(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + secs
+        raise ValueError("must be days such as P30D, or hours, minutes and seconds such as PT15M")
+    days, hours, minutes, secs = (int(part or 0) for part in found.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + secs
 
 
 def duration(whole_seconds: int) -> str:
@@ -96,6 +97,9 @@ Clean = Annotated[str, Text()]
 Short = Annotated[str, Text(at_least=1, at_most=200)]
 Utc = Annotated[str, Text(_MOMENT, format="date-time", patternErrorMessage=MOMENT), AfterValidator(_calendar)]
 Duration = Annotated[str, Text(_DURATION)]
+Span = Annotated[
+    str, Text(_SPAN, patternErrorMessage="days such as P30D, at most four digits, or hours, minutes and seconds such as PT12H")
+]
 Digest = Annotated[str, Text(SHA256)]
 Sha = Annotated[str, Text(r"^[0-9a-f]{40}$")]
 Name = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}$")]

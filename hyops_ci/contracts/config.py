@@ -25,10 +25,12 @@ from hyops_ci.contracts.base import (
     RepoPath,
     ServiceId,
     Short,
+    Span,
     Text,
     Utc,
 )
 from hyops_ci.contracts.decision import DrMode, ExecutionPlane
+from hyops_ci.contracts.drills import Drills
 from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
@@ -178,6 +180,8 @@ class Policy(Model):
     """Reasons for which a run may make or repair its runner where it is missing; none listed: no run does."""
     bootstrap_environment: Short = "dr-bootstrap"
     """The GitHub environment that holds that job until somebody approves."""
+    readiness_age: Span | None = None
+    """How old the last passed check of the same move may be where a real run is planned; absent: its age is shown, and refuses nothing."""
 
 
 class ProbeLogin(Model):
@@ -273,6 +277,8 @@ class DispatchConfig(Document):
     """How the recovery of a service is proven; absent: TCP and DNS at the overlay's endpoint (docs/verification.md)."""
     objectives: dict[ServiceId, Objective] = {}
     """What was promised for each service. Times are judged by it."""
+    drills: dict[ServiceId, Drills] = {}
+    """What is owed for each service, and how often: a check of its next move, and a restore into an env of class drill."""
     evidence: EvidencePolicy = EvidencePolicy()
     """Who signs the evidence."""
     ledger: LedgerPolicy = LedgerPolicy()

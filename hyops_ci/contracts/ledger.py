@@ -8,6 +8,7 @@ from pydantic import Field
 
 from hyops_ci.contracts.base import WHOLE, Digest, Document, Model, ServiceId, Short, Text, Utc
 from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.run import State
 
 Position = Literal["primary", "failed_over"]
@@ -119,6 +120,8 @@ class Tip(Document):
     past_no_return: bool = False
     at: Utc
     bundle_sha256: Digest | None = None
+    figures: Figures | None = None
+    """What the claim's run took, since it has ended. Absent where it sealed nothing, or a release before wrote it."""
     reason: Line = ""
     settled_by: Line = ""
     settlement: dict[str, Any] | None = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from hyops_ci.contracts import approval, check, config, decision, host_trust, ledger, manifest, notify, plan, records, run
+from hyops_ci.contracts import approval, check, config, decision, host_trust, ledger, manifest, notify, plan, readiness, records, run
 from hyops_ci.contracts.base import moment
 
 BASE: Final = "https://hybridops.tech/schemas/dr-dispatch/"
@@ -32,6 +32,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "result": run.Result,
     "ledger-tip": ledger.Tip,
     "manifest": manifest.Manifest,
+    "readiness": readiness.Readiness,
     "notification": notify.Notification,
     "decision-record": records.DecisionRecord,
     "dispatch-request": records.DispatchRequest,

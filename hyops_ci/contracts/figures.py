@@ -1,0 +1,49 @@
+"""What a run took, as its end in the ledger says: whole seconds, or absent where nobody knows (docs/design/contracts.md 6)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hyops_ci.contracts.base import WHOLE, Clean, Count, Model
+
+MAX_RESTORE_POINT = 200
+Verdict = Literal["met", "missed", "unproven", "no-objective"]
+"""`met`: proven, and every objective that was measured held. `missed`: proven, too late or with data too old. `unproven`: not proven.
+
+`no-objective`: proven, and nothing that was promised could be judged.
+"""
+Level = Literal["", "isolated"]
+"""Of the exercise: none for a real run."""
+
+
+class Figures(Model):
+    """Said once, with the end of a run. Trends are made of these."""
+
+    level: Level = ""
+    """Empty for a real run, else the level of the drill."""
+    restore_point: Annotated[Clean, Field(max_length=MAX_RESTORE_POINT)] = ""
+    """The label of the backup that was restored, or `latest`; empty where nothing was restored."""
+    request_to_proven: Count | None = None
+    """From the request to the end of verification: the RTO that was reached."""
+    approval_wait: Count | None = None
+    """From the end of the check to the approval that completed the quorum."""
+    runner_wait: Count | None = None
+    """From there until the runner began."""
+    runner_made: Count | None = None
+    """How long making or repairing the runner took; absent in a run that made none."""
+    hyops_only: Count | None = None
+    """What HyOps worked."""
+    our_overhead: Count | None = None
+    """What is left of the whole."""
+    data_age: Count | None = None
+    """How old the newest data was when the service was proven: the RPO that was reached; absent where it was not measured."""
+    rto: Annotated[int, Field(ge=1), WHOLE] | None = None
+    """The objective for the time at that time, in seconds."""
+    rpo: Count | None = None
+    """The objective for the data at that time, in seconds."""
+    verdict: Verdict
+    """What the run was worth against what was promised."""
+    cleaned: bool | None = None
+    """Of a drill: whether it is proven that nothing is left of it."""
