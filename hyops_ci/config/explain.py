@@ -38,7 +38,13 @@ def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[st
     follow from one are `overlay`, and without it they are not listed.
     """
     found: dict[str, Setting] = {}
-    for pointer, value, origin in (*_sections(config), *_lanes(config), *_envs(config), *_services(config, overlays or {})):
+    for pointer, value, origin in (
+        *_sections(config),
+        *_lanes(config),
+        *_envs(config),
+        *_services(config, overlays or {}),
+        *_drills(config),
+    ):
         found[pointer] = Setting(pointer, value, "file" if _said(raw, pointer) else origin)
     return [found[pointer] for pointer in sorted(found)]
 
@@ -121,6 +127,16 @@ def _services(config: DispatchConfig, overlays: Mapping[str, EffectiveBlueprint]
         verification = [probe.document() for probe in probes_of(config, service, probes)]
         yield f"/verification/{service.replace('/', '~1')}", verification, "overlay" if verification else "default"
         yield f"/objectives/{service.replace('/', '~1')}", settings.objective_of(config, service).document(), "default"
+
+
+def _drills(config: DispatchConfig) -> Iterator[_Row]:
+    for service, owed in sorted(config.drills.items()):
+        at = f"/drills/{service.replace('/', '~1')}"
+        if owed.check is not None:
+            yield f"{at}/check/every", owed.check.every, "default"
+        if owed.isolated is not None:
+            yield f"{at}/isolated/every", owed.isolated.every, "default"
+            yield f"{at}/isolated/service", settings.isolated_service(config, service) or None, "name"
 
 
 def _said(raw: Any, pointer: str) -> bool:

@@ -71,6 +71,7 @@ def _made_again(step: Step, older: Tip, newer: Tip) -> Tip:
             mutating=newer.mutating,
             past_no_return=newer.past_no_return,
             bundle_sha256=newer.bundle_sha256,
+            figures=newer.figures,
             serves=newer.serves,
             unseen=newer.position == older.position,
         )

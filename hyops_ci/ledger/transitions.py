@@ -7,6 +7,7 @@ from typing import Any, Final, NotRequired, TypedDict, Unpack
 from pydantic import ValidationError
 
 from hyops_ci.contracts.digest import digest
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
@@ -41,6 +42,7 @@ def claimed(tip: Tip, request: ClaimRequest, claim_id: str) -> Tip:
     fresh = {"claim": claim, "epoch": claim.epoch, "state": State.CLAIMED, "mutating": False, "past_no_return": False, "at": request.at}
     cleared = {
         "bundle_sha256": None,
+        "figures": None,
         "reason": "",
         "settled_by": "",
         "settlement": None,
@@ -58,6 +60,8 @@ class Move(TypedDict, total=False):
     """Clients may have moved."""
     bundle_sha256: str | None
     """Of the evidence that was sealed."""
+    figures: Figures | None
+    """What the run took: said once, with its end."""
     serves: str
     """The site that serves once the move is done."""
     unseen: bool
@@ -85,6 +89,7 @@ class SettledSide(TypedDict):
 def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Move]) -> Tip:
     """Return the tip after the claim's run moved to `state`. Raises Refusal (exit 5) where the claim is no longer the tip's."""
     bundle_sha256, serves, past_no_return = move.get("bundle_sha256"), move.get("serves", ""), move.get("past_no_return", False)
+    figures = move.get("figures")
     if tip.claim is None or tip.claim.claim_id != claim.claim_id:
         now = f"epoch {tip.epoch}, run {tip.claim.run_id}" if tip.claim else f"epoch {tip.epoch}, no claim"
         raise conflict(
@@ -119,12 +124,21 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
             "one bundle for one claim",
             "keep both; the ledger's is the one that was sealed first",
         )
+    if figures is not None and (state not in TERMINAL or tip.figures not in (None, figures)):
+        raise conflict(
+            "lock.transition",
+            "the ledger holds other figures of this run" if state in TERMINAL else "figures of a run that has not ended",
+            f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
+            "figures said once, with the end of the run",
+            "keep both bundles; those that were sealed first count",
+        )
     update: dict[str, object] = {
         "state": state,
         "at": at,
         "mutating": tip.mutating or move.get("mutating", False) or past_no_return or state in _ACTING,
         "past_no_return": tip.past_no_return or past_no_return,
         "bundle_sha256": bundle_sha256 or tip.bundle_sha256,
+        "figures": figures or tip.figures,
     }
     moved_to = MOVES.get(claim.decision_type)
     if moved_to and state in DONE and before not in DONE and not claim.drill and not move.get("unseen", False):
@@ -158,6 +172,7 @@ def settled(tip: Tip, **said: Unpack[SettledSide]) -> Tip:
         "claim": None,
         "state": None,
         "mutating": False,
+        "figures": None,
     }
     update |= {"past_no_return": False, "reason": said["reason"][:500], "settled_by": said["settled_by"][:200], "at": at}
     # What somebody wrote by hand and people adopt is not carried on: with it no later tip might fit.

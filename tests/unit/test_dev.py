@@ -81,17 +81,32 @@ def test_the_commands_are_listed(checkout: Path, arguments: list[str], code: int
     assert all(f"./dev {name}" in done.stdout for name in ("rehearse", "test", "lint", "bench", "run"))
 
 
-def test_a_command_runs_in_the_folder_that_it_was_called_from(checkout: Path) -> None:
-    """Such as `hyops-ci init`: its files belong into the repository of who calls it."""
-    stub, elsewhere = checkout / "stub", checkout / "elsewhere"
-    for folder in (stub / "bin", stub / "lib", elsewhere):
+@pytest.fixture
+def stub(checkout: Path) -> Path:
+    """An interpreter whose environments are made in no time, and hold nothing."""
+    stub = checkout / "stub"
+    for folder in (stub / "bin", stub / "lib"):
         folder.mkdir(parents=True)
     (stub / "bin" / "python").write_text('#!/bin/bash\nif [ "$1" = -m ]; then exit 0; fi\ncd "${0%/*}/../lib" && pwd\n')
     (stub / "bin" / "uv").write_text("#!/bin/bash\n")
     for tool in (stub / "bin").iterdir():
         tool.chmod(0o755)
-    python = fake_python(checkout, f'cp -r {stub} "$3"')
-    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": str(python)}
+    return fake_python(checkout, f'cp -r {stub} "$3"')
+
+
+def test_a_command_runs_in_the_folder_that_it_was_called_from(checkout: Path, stub: Path) -> None:
+    """Such as `hyops-ci init`: its files belong into the repository of who calls it."""
+    elsewhere = checkout / "elsewhere"
+    elsewhere.mkdir()
+    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": str(stub)}
     command = ["bash", "../dev", "run", "pwd"]
     done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, str(elsewhere)), done.stderr
+
+
+def test_what_python_compiles_is_kept_beside_the_environment(checkout: Path, stub: Path) -> None:
+    """Also for somebody who wants none of it among the sources."""
+    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": str(stub), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["bash", "dev", "run", sys.executable, "-c", "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"]
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, f"False {checkout}/.venv/compiled"), done.stderr

@@ -66,16 +66,6 @@ def test_each_command_has_one_step_and_any_other_word_is_refused_by_dispatch() -
     assert "DR_COMMAND" in STEPS[-1]["env"]
 
 
-def test_defaults_are_those_of_the_commands() -> None:
-    for step in STEPS[1:]:
-        for parameter in command_of(step).params:
-            name = str(parameter.envvar or "").removeprefix("DR_").lower()
-            if parameter.envvar in step["env"] and name != "repository":  # the job's own, which a shell does not know
-                flag = isinstance(parameter, click.Option) and parameter.is_flag
-                default = "false" if flag else parameter.default if isinstance(parameter.default, str) else ""
-                assert ACTION["inputs"][name].get("default", "") == default, name
-
-
 def test_outputs_of_plan_are_those_of_the_plan_action() -> None:
     ours = {name for name, each in ACTION["outputs"].items() if "steps.plan.outputs." in each["value"]}
     assert ours == set(PLAN["outputs"])
@@ -93,11 +83,6 @@ def test_an_output_carries_the_name_that_it_has_inside() -> None:
         assert set(re.findall(r"steps\.\w+\.outputs\.(\w+)", each["value"])) == {name}
 
 
-def test_everything_is_described_and_documented() -> None:
-    page = (ROOT / "docs" / "actions.md").read_text()
-    section = page[page.index("## action.yml") : page.index("## actions/")]
-    for kind in ("inputs", "outputs"):
-        for name, each in ACTION[kind].items():
-            assert f"| `{name}` | {each['description']} |" in section
-    assert len(ACTION["description"]) <= 125, "what the Marketplace shows"
+def test_the_marketplace_shows_it() -> None:
+    assert len(ACTION["description"]) <= 125
     assert set(ACTION["branding"]) == {"icon", "color"}

@@ -120,6 +120,14 @@ def test_a_stranger_as_json(step: Step, monkeypatch: pytest.MonkeyPatch) -> None
     assert step.run.conclusion == "cancelled"
 
 
+@pytest.mark.parametrize(("group", "code"), [("default", 0), ("dr-runners", 7)])
+def test_a_runner_of_another_group_is_a_stranger(group: str, code: int, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DR_RUNNER_GROUP", group)
+    step.run.add_job(CHECK, LABELS).take(step.run.repository.add_runner(NAME, ["gcp-ops-runner"]))
+    assert step()[0] == code
+    assert step.outputs()["verdict"] == ("stranger" if code else "taken")
+
+
 def test_a_token_that_lists_runners(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DR_RUNNER_TOKEN", step.fake.add_token("administration: read", seconds=86_400))
     step.run.repository.add_runner(NAME, ["gcp-ops-runner"], status="offline")

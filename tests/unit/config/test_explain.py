@@ -66,3 +66,25 @@ def test_probes_come_from_the_overlay() -> None:
     assert origin == "overlay"
     assert [probe["target"] for probe in value] == ["pg.prod.example.net:5432", "pg.prod.example.net"]  # type: ignore[attr-defined]
     assert found["/services/pg-ha~1prod/failover/dr_mode"] == ("restore", "overlay")
+
+
+@pytest.mark.parametrize(
+    ("isolated", "value", "origin"),
+    [({"every": "P30D"}, "pg-ha/drill", "name"), ({"every": "P30D", "service": "pg-ha/other"}, "pg-ha/other", "file")],
+    ids=["the only one", "named"],
+)
+def test_which_service_a_drill_restores(isolated: dict[str, str], value: str, origin: str) -> None:
+    raw = base("config")
+    found = settings_of(raw | {"drills": {"pg-ha/prod": {"check": {"every": "P1D"}, "isolated": isolated}}})
+    assert found["/drills/pg-ha~1prod/isolated/service"] == (value, origin)
+    assert found["/drills/pg-ha~1prod/isolated/every"] == ("P30D", "file")
+    assert found["/drills/pg-ha~1prod/check/every"] == ("P1D", "file")
+    assert found["/policy/readiness_age"] == (None, "default")
+
+
+def test_a_drill_restores_nothing_where_two_could_be_meant() -> None:
+    raw = base("config")
+    raw["envs"]["practice"] = {"class": "drill"}
+    raw["services"]["pg-ha/practice"] = raw["services"]["pg-ha/drill"]
+    found = settings_of(raw | {"drills": {"pg-ha/prod": {"isolated": {"every": "P30D"}}}})
+    assert found["/drills/pg-ha~1prod/isolated/service"] == (None, "name")

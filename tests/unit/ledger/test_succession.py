@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
 from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import MAX_EPOCH, Tip
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import incident
 from hyops_ci.ledger.succession import Step, follows, is_first, later
 from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, request, signed, subject
+from tests.unit.contracts.documents import CASES
 
 S = State
 
@@ -128,3 +133,41 @@ def test_only_envelopes_of_an_approval_are_answers(ledger: Ledger) -> None:
 def test_a_first_tip_holds_nothing_that_has_happened(ledger: Ledger, change: dict[str, object]) -> None:
     assert is_first(ledger.tip())
     assert not is_first(ledger.tip().model_copy(update=change))
+
+
+# ---------------------------------------------------------------------------------------------------- what a run took
+
+TOOK = Figures(verdict="met", request_to_proven=1270, hyops_only=1001, rto=1800)
+
+
+def test_a_run_says_with_its_end_what_it_took(ledger: Ledger) -> None:
+    claim = ledger.claim(request(1, at=at(1)))
+    ledger.advance(claim, S.EXECUTING, at=at(2))
+    ended = ledger.advance(claim, S.COMPLETED, at=at(3), serves="gcp", figures=TOOK)
+    assert ended.figures == TOOK
+    assert ledger.advance(claim, S.COMPLETED, at=at(4), bundle_sha256="sha256:" + "b" * 64, figures=TOOK).figures == TOOK
+    assert ledger.claim(request(2, at=at(5), decision_type=DecisionType.FAILBACK_ONPREM, target_site="onprem")).epoch == 2
+    assert ledger.tip().figures is None
+    assert steps(ledger) == [Step.CLAIM, Step.RUN, Step.RUN, Step.RUN, Step.CLAIM]
+
+
+def test_figures_are_said_once_and_of_a_run_that_has_ended(ledger: Ledger) -> None:
+    claim = ledger.claim(request(1, at=at(1)))
+    with pytest.raises(Refusal) as early:
+        ledger.advance(claim, S.EXECUTING, at=at(2), figures=TOOK)
+    ledger.advance(claim, S.EXECUTING, at=at(2))
+    ledger.advance(claim, S.COMPLETED, at=at(3), figures=TOOK)
+    with pytest.raises(Refusal) as other:
+        ledger.advance(claim, S.COMPLETED, at=at(4), figures=TOOK.model_copy(update={"request_to_proven": 1}))
+    assert {early.value.gate, other.value.gate} == {"lock.transition"}
+    assert ledger.tip().figures == TOOK
+
+
+def test_a_tip_of_an_older_release_keeps_its_digest() -> None:
+    """Its bytes hold no figures, so that what a host signed of it then is what it is now."""
+    text = (CASES / "contracts" / "accept" / "ledger-tip" / "claimed.json").read_bytes()
+    tip = Tip.model_validate_json(text)
+    assert canonical(tip.document()) == canonical(
+        {"answers": [], "past_no_return": False, "reason": "", "settled_by": "", **json.loads(text)}
+    )
+    assert tip.digest() == "sha256:e0b1315500bc66ea8fea8b5a524bbf585dcb003271ef013aa55e0ba06ae3465c"

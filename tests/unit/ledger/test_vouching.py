@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_EPOCH, Answer, Signature, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
@@ -104,6 +105,14 @@ def test_a_run_that_has_begun_is_called_unknown_without_a_key(store: MemoryStore
     with pytest.raises(Refusal) as caught:
         ledger_on(store).claim(request(2, at=at(30)))
     assert caught.value.gate == "lock.unknown"
+
+
+def test_nobody_without_a_key_says_what_a_run_took(store: MemoryStore) -> None:
+    executing(ledger_on(store))
+    claim = store.chain[-1][1].claim
+    assert claim is not None
+    Ledger(store, SERVICE).advance(claim, S.INDETERMINATE, at=at(2), figures=Figures(verdict="met", request_to_proven=1))
+    refused(ledger_on(store))
 
 
 def test_people_settle_without_a_key_of_a_host(store: MemoryStore) -> None:
