@@ -47,6 +47,18 @@ class RunFact(Model):
     """(path@ref, sha) of each reusable workflow in the run."""
 
 
+class ScheduleFact(Model):
+    """What GitHub made of a workflow's schedule."""
+
+    file: str
+    state: str
+    """`active`, or why GitHub starts it no more: `disabled_inactivity`, `disabled_manually` and the like."""
+    since: Utc
+    """When the workflow last changed: before that nothing was due."""
+    runs: tuple[Utc, ...] = ()
+    """When its newest scheduled runs began, newest first."""
+
+
 class JobFact(Model):
     """One job of one attempt of a run."""
 

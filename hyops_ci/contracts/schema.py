@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from hyops_ci.contracts import approval, check, config, decision, host_trust, ledger, manifest, notify, plan, readiness, records, run
+from hyops_ci.contracts import approval, board, check, config, decision, host_trust, ledger, manifest, notify, plan, readiness, records, run
 from hyops_ci.contracts.base import moment
 
 BASE: Final = "https://hybridops.tech/schemas/dr-dispatch/"
@@ -34,6 +34,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "manifest": manifest.Manifest,
     "readiness": readiness.Readiness,
     "notification": notify.Notification,
+    "board": board.Board,
     "decision-record": records.DecisionRecord,
     "dispatch-request": records.DispatchRequest,
     "execution-record": records.ExecutionRecord,

@@ -38,6 +38,8 @@ class ServiceStatus:
     last_run: str = ""
     last_drill: str = ""
     vouched: str = ""
+    history: tuple[Tip, ...] = ()
+    """What a host vouches for, newest first."""
     trouble: DispatchError | None = None
     """Why the ledger could not be read, or why nobody should believe it."""
 
@@ -72,7 +74,7 @@ class ServiceStatus:
         else:
             mark = "FAIL" if self.exit_code else "warn" if self.lock == "held" else "ok"
             where = f"serves from {self.tip.serves} ({self.tip.position.replace('_', ' ')})"
-            head = f"{mark:<5} {self.service}  {where}, {_lock_text(self.tip, self.lock)}"
+            head = f"{mark:<5} {self.service}  {where}, {lock_text(self.tip, self.lock)}"
             found = [("last run", self.last_run), ("last drill", self.last_drill), ("vouched", self.vouched), *found]
         if self.trouble is not None:
             found = [("ledger", f"{self.trouble.reason}; {self.trouble.found}"), ("fix", self.trouble.fix), *found]
@@ -102,7 +104,7 @@ def _read(ledger: Ledger, empty: ServiceStatus, now: datetime) -> ServiceStatus:
     try:
         vouched, history = ledger.vouched().line, ledger.vouched_history()
         last_run, last_drill = (_last(history, now, drill=drill) for drill in (False, True))
-        found = replace(empty, vouched=vouched, last_run=last_run, last_drill=last_drill)
+        found = replace(empty, vouched=vouched, history=tuple(history), last_run=last_run, last_drill=last_drill)
     except Refusal as refusal:
         if ledger.known is None:
             raise
@@ -111,7 +113,8 @@ def _read(ledger: Ledger, empty: ServiceStatus, now: datetime) -> ServiceStatus:
     return replace(found, tip=tip, lock=rules.lock_of(tip, stamp(now)))
 
 
-def _lock_text(tip: Tip, lock: Lock) -> str:
+def lock_text(tip: Tip, lock: Lock) -> str:
+    """Return who holds a lock, in words."""
     if lock == "free" or tip.claim is None:
         return f"lock free, epoch {tip.epoch}"
     if lock == "held":

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hyops_ci.contracts.run import STAND_IN, Result, State
-from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of
+from hyops_ci.report.page import environment
 from hyops_ci.report.run_view import RunView, view_of
 from hyops_ci.report.timeline import timeline_of
-from hyops_ci.text import span
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-MAX_TEXT: Final = 2000
-"""Characters of one text on the page; the bundle holds the rest."""
 MAX_EVENTS: Final = 1000
-_COMMAND: Final = re.compile(r"(.*?: )((?:curl|dig|gh|hyops-ci|nc|psql) .+)", re.DOTALL)
 FIGURES: Final = {
     "request_to_proven": "Request to proven",
     "approval_to_proven": "Approval to proven",
@@ -39,40 +31,23 @@ def html(files: Mapping[str, bytes], signed: str = "") -> str:
     """
     run = view_of(files)
     ending = ending_of(run.result.outcome) if run.result else None
-    return _template().render(
-        run=run,
-        result=run.result,
-        ending=ending,
-        heading=_heading,
-        summary=_summary(run),
-        secrets=_secrets(run),
-        signed=_signed(run, signed),
-        timeline=timeline_of(run),
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            FIGURES=FIGURES,
+            MAX_EVENTS=MAX_EVENTS,
+            STAND_IN=STAND_IN,
+            run=run,
+            result=run.result,
+            ending=ending,
+            heading=_heading,
+            summary=_summary(run),
+            secrets=_secrets(run),
+            signed=_signed(run, signed),
+            timeline=timeline_of(run),
+        )
     )
-
-
-@cache
-def _template() -> Template:
-    """Return the compiled template. The engine is imported here: only a report needs it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def plain(value: object) -> object:
-        """Return a value as text with control and bidi characters spelled out, before it is escaped. The template's own markup is kept."""
-        return value if isinstance(value, Markup) else shown(str(value), MAX_TEXT)
-
-    environment = Environment(
-        loader=PackageLoader("hyops_ci", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=plain,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals |= {"FIGURES": FIGURES, "MAX_EVENTS": MAX_EVENTS, "STAND_IN": STAND_IN, "parts": _parts, "span": span}
-    environment.filters |= {"clock": lambda at: f"{at[11:19]}Z", "percent": lambda place: f"{place:.2f}%"}
-    return environment.get_template("report.html.jinja")
 
 
 def _heading(result: Result) -> tuple[str, str]:
@@ -100,12 +75,6 @@ def _summary(run: RunView) -> list[str]:
         what, service = (str(run.decision.get(name, "unknown")) for name in ("decision_type", "service"))
         parts.append(f"{what.replace('_', ' ')} of {service}")
     return parts
-
-
-def _parts(text: str) -> list[tuple[str, bool]]:
-    """Return a next step in parts, each with whether it is a command to paste: `then settle: gh workflow run ...`."""
-    found = _COMMAND.fullmatch(text)
-    return [(found[1], False), (found[2], True)] if found else [(text, False)]
 
 
 def _secrets(run: RunView) -> str:

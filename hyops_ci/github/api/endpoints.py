@@ -82,7 +82,7 @@ RUNS = _endpoint(
     "GET",
     "/repos/{repo}/actions/workflows/{workflow}/runs",
     "actions: read",
-    "a run whose start was not answered; silent waiters",
+    "a run whose start was not answered; silent waiters; whether a schedule starts its runs",
 )
 REPOSITORY_RUNS = _endpoint(
     "GET",
@@ -130,7 +130,7 @@ WORKFLOW = _endpoint(
     "GET",
     "/repos/{repo}/actions/workflows/{workflow}",
     "actions: read",
-    "whether a workflow is there and enabled",
+    "whether a workflow is there and enabled, and since when",
 )
 DISPATCH = _endpoint(
     "POST",

@@ -1,0 +1,136 @@
+"""When a workflow's schedule should have started it, and whether GitHub did (docs/board.md). Pure.
+
+GitHub starts scheduled runs late when it is busy, leaves some out, and disables the schedule of a repository in which nothing happened
+for 60 days. Nothing of that is told to anybody: it is seen by comparing what was due with what came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import islice
+from typing import Any, Final, Literal
+
+from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.github_facts import ScheduleFact
+from hyops_ci.text import shell
+
+LATE: Final = timedelta(hours=1)
+"""How late a scheduled run may begin."""
+LOOKED_AT: Final = 10
+"""Times that were due, the newest: those that are compared."""
+DROPPED: Final = 3
+"""Of these, how many may be missing without a word."""
+Role = Literal["readiness", "drill", "runner"]
+_CALLS: Final = re.compile(r"[^/]+/dr-dispatch/\.github/workflows/(readiness|drill|runner)\.yml@\S+")
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """The schedule of one caller."""
+
+    file: str
+    role: Role
+    crons: tuple[tuple[str, str], ...]
+    """(cron expression, timezone) of each."""
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What is wrong with a schedule."""
+
+    level: Literal["alarm", "warning"]
+    kind: str
+    text: str
+    fix: str
+
+
+def rhythm_of(document: Mapping[str, Any], file: str) -> Rhythm | None:
+    """Return the schedule of a workflow that calls one of ours; None for any other, and for one without a schedule."""
+    jobs, events = document.get("jobs"), document.get("on")
+    entries = events.get("schedule") if isinstance(events, dict) else None
+    uses = [str(job.get("uses", "")) for job in jobs.values() if isinstance(job, dict)] if isinstance(jobs, dict) else []
+    role = next((found[1] for each in uses if (found := _CALLS.fullmatch(each))), None)
+    if role is None or not isinstance(entries, list):
+        return None
+    crons = [(str(each.get("cron", "")), str(each.get("timezone") or "UTC")) for each in entries if isinstance(each, dict)]
+    return Rhythm(file, role, tuple(crons)) if crons else None  # type: ignore[arg-type]  # one of the three that are matched
+
+
+def fires(rhythm: Rhythm, before: datetime) -> Iterator[datetime]:
+    """Yield when it was due, from `before` backwards, each instant once. Raises ValueError for a schedule that can never be due."""
+    last = None
+    for at in merge(*(_fires(expression, zone, before) for expression, zone in rhythm.crons), reverse=True):
+        if at != last:
+            yield at
+        last = at
+
+
+def _fires(expression: str, zone: str, before: datetime) -> Iterator[datetime]:
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        found = CronSim(expression, before.astimezone(ZoneInfo(zone)), reverse=True)
+    except (CronSimError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{expression!r} ({zone}): {error}") from None
+    return (at.astimezone(UTC) for at in found)
+
+
+def per_day(rhythm: Rhythm, before: datetime) -> float:
+    """Return how often it is due on a day, by the 30 days before. Raises ValueError as `fires`."""
+    days = 30
+    since = before - timedelta(days=days)
+    most = days * 24 * 12  # GitHub's shortest distance is 5 minutes
+    return sum(at >= since for at in islice(fires(rhythm, before), most)) / days
+
+
+def objection(rhythm: Rhythm, fact: ScheduleFact | None, now: datetime) -> Objection | None:
+    """Return what keeps a schedule from its work; None where it does it, or nothing was due yet."""
+    try:
+        due = list(islice(fires(rhythm, now - LATE), LOOKED_AT))
+        if not due:
+            raise ValueError("no such day comes")
+    except ValueError as error:
+        return Objection("alarm", "schedule.cron", f"{rhythm.file} is never started: {error}", f"correct its schedule in {rhythm.file}")
+    if fact is None:
+        return Objection("alarm", "schedule.missing", f"GitHub knows no workflow {rhythm.file}", "push it to the default branch")
+    if fact.state != "active":
+        return Objection("alarm", "schedule.disabled", _disabled(fact), shell("gh workflow enable {}", rhythm.file))
+    due = [at for at in due if at > moment(fact.since)]
+    if not due:
+        return None
+    return _compared(rhythm, due, [moment(at) for at in fact.runs])
+
+
+def _disabled(fact: ScheduleFact) -> str:
+    why = {
+        "disabled_inactivity": "after 60 days in which nothing happened in the repository",
+        "disabled_manually": "by hand",
+        "disabled_fork": "because the repository is a fork",
+    }
+    return f"GitHub does not start {fact.file} any more: disabled {why.get(fact.state, f'({fact.state})')}"
+
+
+def _compared(rhythm: Rhythm, due: Sequence[datetime], came: Sequence[datetime]) -> Objection | None:
+    """Compare what was due, newest first, with what came. Of two runs that are missing in a row the schedule is silent."""
+    newest = max(came, default=None)
+    silent = [at for at in due if newest is None or at > newest]
+    enable = shell("gh workflow disable {}; gh workflow enable {}", rhythm.file, rhythm.file)
+    if len(silent) > 1:
+        since = f"since {newest:%Y-%m-%d %H:%MZ}" if newest else "yet"
+        return Objection(
+            "alarm",
+            "schedule.silent",
+            f"GitHub has not started {rhythm.file} {since}: {len(silent)}{'' if len(silent) < LOOKED_AT else ' or more'} runs are missing",
+            f"start it by hand, and if that does not bring the schedule back: {enable}",
+        )
+    missing = len(due) - sum(at >= due[-1] for at in came)
+    if missing >= DROPPED:
+        text = f"GitHub started {len(due) - missing} of the last {len(due)} runs of {rhythm.file}"
+        return Objection("warning", "schedule.dropped", text, "move its schedule to another minute")
+    return None

@@ -1,0 +1,131 @@
+"""When a schedule was due, and what is said where GitHub did not start it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.github_facts import ScheduleFact
+from hyops_ci.github.actions.workflow_file import read_workflow
+from hyops_ci.planning.schedules import Objection, Rhythm, fires, objection, per_day, rhythm_of
+
+NOW = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
+HOURLY = Rhythm("dr-readiness.yml", "readiness", (("17 * * * *", "UTC"),))
+CALLER = """
+on:
+  schedule:
+    - cron: "17 * * * *"
+    - {cron: "41 5 * * 1", timezone: Europe/Berlin}
+jobs:
+  readiness:
+    uses: hybridops/dr-dispatch/.github/workflows/readiness.yml@0000000000000000000000000000000000000000
+"""
+
+
+def came(*hours: float, state: str = "active", since: datetime = NOW - timedelta(days=90)) -> ScheduleFact:
+    """Scheduled runs that began so many hours ago."""
+    runs = sorted((stamp(NOW - timedelta(hours=each)) for each in hours), reverse=True)
+    return ScheduleFact(file=HOURLY.file, state=state, since=stamp(since), runs=tuple(runs))
+
+
+def said(fact: ScheduleFact | None, rhythm: Rhythm = HOURLY) -> Objection:
+    found = objection(rhythm, fact, NOW)
+    assert found is not None
+    return found
+
+
+def test_a_callers_schedule_is_read_with_its_zones() -> None:
+    found = rhythm_of(read_workflow(CALLER.encode(), "dr-readiness.yml"), "dr-readiness.yml")
+    assert found == Rhythm("dr-readiness.yml", "readiness", (("17 * * * *", "UTC"), ("41 5 * * 1", "Europe/Berlin")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALLER.replace("dr-dispatch/.github/workflows/readiness.yml", "other/.github/workflows/readiness.yml"),
+        CALLER.replace("readiness.yml@", "dispatch.yml@"),
+        "on: push\njobs: {a: {uses: hybridops/dr-dispatch/.github/workflows/drill.yml@main}}",
+        "on: {schedule: []}\njobs: {a: {uses: hybridops/dr-dispatch/.github/workflows/drill.yml@main}}",
+        "on: {schedule: [{cron: '1 1 * * *'}]}\njobs: {a: {runs-on: ubuntu-latest}}",
+        "name: nothing",
+    ],
+)
+def test_what_is_no_schedule_of_ours(text: str) -> None:
+    assert rhythm_of(read_workflow(text.encode(), "x.yml"), "x.yml") is None
+
+
+def test_when_it_was_due_in_its_own_zone_and_each_time_once() -> None:
+    berlin = Rhythm("x.yml", "drill", (("30 2 * * *", "Europe/Berlin"), ("30 1 * * *", "UTC")))
+    assert [f"{at:%d %H:%M}" for at in islice(fires(berlin, NOW), 3)] == ["28 01:30", "27 01:30", "26 01:30"]
+    assert per_day(HOURLY, NOW) == 24
+    assert per_day(Rhythm("x.yml", "drill", (("17 7 * * 1,4", "UTC"),)), NOW) == pytest.approx(2 / 7, abs=0.05)
+
+
+def test_a_schedule_that_does_its_work() -> None:
+    assert objection(HOURLY, came(*(hour + 0.2 for hour in range(12))), NOW) is None
+    assert objection(HOURLY, came(*(hour + 0.2 for hour in range(1, 12))), NOW) is None, "one run may be late"
+
+
+def test_before_anything_was_due_nothing_is_missing() -> None:
+    assert objection(HOURLY, came(since=NOW - timedelta(minutes=40)), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("disabled_inactivity", "after 60 days"), ("disabled_manually", "by hand"), ("disabled_fork", "fork"), ("deleted", "(deleted)")],
+)
+def test_a_schedule_that_github_disabled(state: str, words: str) -> None:
+    found = said(came(0.2, state=state))
+    assert (found.level, found.kind, found.fix) == ("alarm", "schedule.disabled", "gh workflow enable dr-readiness.yml")
+    assert words in found.text
+
+
+def test_a_schedule_that_fell_silent() -> None:
+    found = said(came(5.2, 6.2, 7.2))
+    assert (found.level, found.kind) == ("alarm", "schedule.silent")
+    assert found.text == "GitHub has not started dr-readiness.yml since 2026-11-28 07:18Z: 4 runs are missing"
+    assert "10 or more runs are missing" in said(came()).text
+
+
+def test_a_schedule_of_which_github_drops_some() -> None:
+    found = said(came(1.2, 4.2, 5.2, 8.2, 9.2))
+    assert (found.level, found.kind) == ("warning", "schedule.dropped")
+    assert found.text == "GitHub started 5 of the last 10 runs of dr-readiness.yml"
+
+
+@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 30 2 *", "61 * * * *", "* * * *", "", "@daily", "0 0 * * FUN"])
+def test_a_schedule_that_can_never_be_due(cron: str) -> None:
+    found = said(came(1.2), Rhythm("x.yml", "drill", ((cron, "UTC"),)))
+    assert (found.level, found.kind) == ("alarm", "schedule.cron")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "../../etc/passwd", "/etc/localtime", "\x00"])
+def test_a_zone_that_is_none(zone: str) -> None:
+    assert said(came(1.2), Rhythm("x.yml", "drill", (("17 * * * *", zone),))).kind == "schedule.cron"
+
+
+def test_a_workflow_that_github_does_not_know() -> None:
+    assert said(None).kind == "schedule.missing"
+
+
+@given(
+    minute=st.integers(0, 59),
+    hour=st.sampled_from(["*", "*/3", "4", "1,13"]),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata"]),
+)
+def test_times_go_backwards_and_are_before(minute: int, hour: str, zone: str) -> None:
+    found = list(islice(fires(Rhythm("x.yml", "drill", ((f"{minute} {hour} * * *", zone), ("7 7 * * *", "UTC"))), NOW), 20))
+    assert found[0] < NOW
+    assert all(later > earlier for later, earlier in pairwise(found))
+
+
+@given(st.lists(st.floats(0, 400, allow_nan=False), max_size=30))
+def test_whatever_came_something_true_is_said_of_it(hours: list[float]) -> None:
+    found = objection(HOURLY, came(*hours), NOW)
+    newest = min(hours, default=1000.0)
+    assert (found is not None and found.kind == "schedule.silent") == (newest > 2.3), "two were due since, the later an hour ago"
