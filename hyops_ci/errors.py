@@ -37,6 +37,7 @@ class Exit(IntEnum):
     EVIDENCE = 11, "evidence is missing, incomplete, or does not verify"
     UNAVAILABLE = 12, "a service that is needed did not answer after bounded retries: GitHub, the ledger, the authority"
     UNPROVEN = 13, "HyOps says that it is done, and a configured probe says that the service does not answer"
+    NOT_CLEANED = 14, "a drill left something behind: it costs money, and its lock is kept until a drill or a person removes it"
     CANCELLED = 130, "cancelled"
 
 

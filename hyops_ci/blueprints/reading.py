@@ -92,6 +92,7 @@ def _step(step: Any, index: int, specs: Mapping[str, tuple[Any, str]] | None) ->
         skip_if_state_ok=_flag(step, "skip_if_state_ok", index),
         verify_state_on_skip=_flag(step, "verify_state_on_skip", index),
         with_deps=_flag(step, "with_deps", index),
+        retain_on_destroy=_flag(step, "retain_on_destroy", index),
         requires=tuple(_texts(step.get("requires"), f"steps/{index}/requires")),
         inputs=inputs,
         origins=origins,

@@ -102,6 +102,8 @@ def plan_fits(plan: Plan, config: DispatchConfig, trust: HostTrust) -> None:
             expected=" or ".join(trust.runner_refs),
             fix="look at the lane's labels; or name the runner in the host's trust file",
         )
+    if plan.destroys and plan.env not in trust.drill_envs:
+        raise _refuse("an env that a drill destroys", plan.env, " or ".join(trust.drill_envs) or "none (drill_envs in the trust file)")
     demand, approvals = plan.approval, config.approvals
     gate = trust.gates.get(plan.env)
     if gate is not None and demand.gate != gate:

@@ -125,13 +125,20 @@ def blueprint_name(blueprint: str) -> str:
 
 def production_overlays(config: DispatchConfig, service: str) -> tuple[str, ...]:
     """Return the paths of all overlays of the same service in other envs of class production, sorted: what a drill must not share."""
+    return tuple(sorted({path for other in production_services(config, service) for path in overlays_of(config, other)}))
+
+
+def production_services(config: DispatchConfig, service: str) -> tuple[str, ...]:
+    """Return the same service in other envs of class production, sorted."""
     name = service.partition("/")[0]
-    found = set()
-    for other, entry in config.services.items():
-        same = other.partition("/")[0] == name and other != service
-        if same and env_settings(config, env_of(other)).env_class is EnvClass.PRODUCTION:
-            found |= {overlay_path(other, action) for action in (entry.failover, entry.failback, entry.burst) if action}
-    return tuple(sorted(found))
+    same = (other for other in config.services if other.partition("/")[0] == name and other != service)
+    return tuple(sorted(other for other in same if env_settings(config, env_of(other)).env_class is EnvClass.PRODUCTION))
+
+
+def overlays_of(config: DispatchConfig, service: str) -> frozenset[str]:
+    """Return the paths of all overlays of a service."""
+    entry = config.services[service]
+    return frozenset(overlay_path(service, action) for action in (entry.failover, entry.failback, entry.burst) if action)
 
 
 def data_home(config: DispatchConfig, service: str) -> LaneName:
@@ -236,6 +243,11 @@ def practice_services(config: DispatchConfig, service: str) -> tuple[str, ...]:
     name = service.partition("/")[0]
     others = (each for each in config.services if each != service and each.partition("/")[0] == name)
     return tuple(sorted(each for each in others if env_settings(config, env_of(each)).env_class is EnvClass.DRILL))
+
+
+def is_practice(config: DispatchConfig, service: str) -> bool:
+    """Return whether a service is there to be drilled: its env is not of class production."""
+    return service in config.services and env_settings(config, env_of(service)).env_class is not EnvClass.PRODUCTION
 
 
 def isolated_service(config: DispatchConfig, service: str) -> str:

@@ -45,6 +45,12 @@ class StateFact(Model):
     age_seconds: Count | None = None
 
 
+DESTROYED: Final = "destroyed"
+"""Status of a state whose work HyOps has destroyed."""
+GONE: Final = frozenset({"missing", "absent", DESTROYED})
+"""Statuses of a state behind which there is nothing (HyOps `blueprint/command.py`)."""
+
+
 class ModuleFact(Model):
     """One module spec that effective inputs were read from."""
 

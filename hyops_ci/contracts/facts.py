@@ -104,6 +104,7 @@ class EffectiveStep(Model):
     skip_if_state_ok: bool = False
     verify_state_on_skip: bool = False
     with_deps: bool = False
+    retain_on_destroy: bool = False
     requires: tuple[str, ...] = ()
     inputs: dict[str, Any] = {}
     origins: dict[str, Literal["spec", "inputs_file", "overlay", "guard"]] = {}

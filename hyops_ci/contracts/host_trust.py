@@ -88,6 +88,8 @@ class HostTrust(Document):
     """The environment of every check."""
     gates: dict[Name, Short] = {}
     """env -> approval gate. On GitHub an env that is not listed is not recovered from this host."""
+    drill_envs: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """Envs in which a drill may destroy what it made, with HyOps. None by default, whatever class the config gives an env."""
     authorities: tuple[AuthorityTrust, ...] = ()
     """Where secrets may come from, and as which roles."""
     host: Host | None = None

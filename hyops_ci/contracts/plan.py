@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -126,9 +126,13 @@ class ApprovalDemand(Model):
 class Command(Model):
     """One exact HyOps command. Words in braces are places filled on the runner: `{hyops}`, `{overlay}`."""
 
-    name: Literal["preflight", "deploy"]
+    name: Literal["preflight", "deploy", "destroy"]
     argv: tuple[Short, ...]
     timeout: Duration
+
+
+DESTROY: Final = "destroy"
+"""Name of the command with which a drill removes what it made."""
 
 
 class Undoes(Model):
@@ -230,6 +234,11 @@ class Plan(Document):
         an approval of its own: the run that resumes this one needs no reason, and what was signed fits it.
         """
         return digest({key: value for key, value in self.document().items() if key not in ("undoes", "bootstrap")})
+
+    @property
+    def destroys(self) -> bool:
+        """Whether the run removes what it made: a drill in an env of its own."""
+        return any(command.name == DESTROY for command in self.commands)
 
     @property
     def probe_secrets(self) -> tuple[str, ...]:

@@ -15,7 +15,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
-from hyops_ci.contracts import approval, board, check, config, decision, host_trust, ledger, manifest, notify, plan, readiness, records, run
+from hyops_ci.contracts import (
+    approval,
+    board,
+    check,
+    cleanup,
+    config,
+    decision,
+    host_trust,
+    ledger,
+    manifest,
+    notify,
+    plan,
+    readiness,
+    records,
+    run,
+)
 from hyops_ci.contracts.base import moment
 
 BASE: Final = "https://hybridops.tech/schemas/dr-dispatch/"
@@ -25,6 +40,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "host-trust": host_trust.HostTrust,
     "plan": plan.Plan,
     "check": check.Check,
+    "cleanup": cleanup.Cleanup,
     "approval": approval.Approval,
     "approval-request": approval.ApprovalRequest,
     "settlement": approval.Settlement,

@@ -17,15 +17,17 @@ UNREFUSED: Final = RECOVERED | {State.RECORDED, State.CHECK_PASSED, State.SETTLE
 """Ends that nothing stopped; every other names the refusal that led to it."""
 DEPLOY: Final = "hyops.deploy"
 """Intent and result of HyOps' own work."""
+CLEANUP_LOOK: Final = "cleanup.look"
+"""Note of what a drill saw when it had removed what it made."""
 LEDGER: Final = "ledger"
 """Note of what the ledger showed."""
 STAND_IN_VERSION: Final = "+stand.in"
 
 
 def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
-    """Return the refusal's exit code, or the state's. A state that ends well, is unknown or was cancelled outranks any refusal."""
+    """Return the refusal's exit code, or the state's. A state that ends well, is unknown, not cleaned up or cancelled outranks any."""
     own = ENDINGS[state].exit_code
-    if refusal is None or state in (State.INDETERMINATE, State.CANCELLED) or own is Exit.DONE:
+    if refusal is None or state in (State.INDETERMINATE, State.NOT_CLEANED, State.CANCELLED) or own is Exit.DONE:
         return int(own)
     return refusal.exit_code
 
@@ -36,8 +38,10 @@ def deviations_of(check: Check | None, acted: Sequence[str], *, claimed: bool) -
 
 
 def deviations_told(events: Iterable[Event]) -> tuple[str, ...]:
-    """Return what HyOps' last end differed by, as execute recorded it."""
-    return texts_of(deploy_in(events), "deviations")
+    """Return what HyOps' last end differed by, and what a drill saw change in production, as execute recorded it."""
+    known = tuple(events)
+    looks = [event.data for event in known if event.kind == "note" and event.name == CLEANUP_LOOK]
+    return (*texts_of(deploy_in(known), "deviations"), *(texts_of(looks[-1], "deviations") if looks else ()))
 
 
 def alarms_in(events: Iterable[Event]) -> tuple[str, ...]:

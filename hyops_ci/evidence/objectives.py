@@ -5,7 +5,7 @@ Every figure is whole seconds, or null with the reason. Nothing is estimated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ def objectives(
     recorded = list(events)
     entered = {event.name: moment(event.at) for event in recorded if event.kind == "transition"}
     start = requested_at or (moment(recorded[0].at) if recorded else None)
-    proven = entered.get(result.outcome.value) if result.outcome in RECOVERED and result.proven else None
+    proven = entered.get(_end_of_verification(entered, result)) if result.outcome in RECOVERED and result.proven else None
     approved = max((moment(each.observed_at) for each in approvals), default=None)
     hyops = _hyops(recorded)
     unproven = "nothing was proven" if result.outcome in RECOVERED else f"the run ended {result.outcome}"
@@ -62,6 +62,11 @@ def objectives(
         "rto": _judged(objective, total),
         "rpo": _rpo(objective),
     }
+
+
+def _end_of_verification(entered: Mapping[str, datetime], result: Result) -> str:
+    """Return the state that a run entered when its probes had held: a drill then removes what it made, which is none of the recovery."""
+    return State.CLEANING_UP.value if State.CLEANING_UP in entered else result.outcome.value
 
 
 def _known(value: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.cleanup import CLEANUP, Cleanup
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
@@ -35,7 +36,7 @@ from hyops_ci.evidence.conclusions import (
 )
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import INTAKE
-from hyops_ci.parsing.documents import json_object, read_json
+from hyops_ci.parsing.documents import json_object, read_document, read_json
 from hyops_ci.parsing.strict_json import JsonError
 
 S = State
@@ -49,6 +50,7 @@ LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
     S.CLAIMED: ("execute", ("claim.json",)),
     S.SECRETS_READY: ("execute", ("secrets.json",)),
     S.NOT_PROVEN: ("execute", ("steps.jsonl", "probes.json")),
+    S.NOT_CLEANED: ("execute", (CLEANUP,)),
     S.SETTLED: ("execute", ("settlement.json",)),
     S.COMPLETED: ("execute", ("steps.jsonl", "probes.json")),
     S.COMPLETED_WITH_EXCEPTIONS: ("execute", ("steps.jsonl", "probes.json")),
@@ -236,6 +238,7 @@ def _end(story: Story) -> Iterator[str]:
     result, failed = story.result, proven_by(_probes(story), proven=False)
     if result.outcome is S.SETTLED:
         yield from _settlement(story)
+    yield from _cleanup(story)
     if result.outcome not in VERIFIED:
         if result.not_proven:
             yield "result.json: only a run that was verified lists what is not proven"
@@ -253,6 +256,22 @@ def _end(story: Story) -> Iterator[str]:
         yield f"{result.outcome}, with {len(result.deviations)} deviations"
     if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"
+
+
+def _cleanup(story: Story) -> Iterator[str]:
+    """Yield a drill that ends as if it had removed what it made, and did not, or the other way round."""
+    plan, outcome = story.plan, story.result.outcome
+    if plan is None or not plan.destroys or not story.entered(outcome, "execute") or CLEANUP in story.changed:
+        return
+    try:
+        kept = read_document(Cleanup, story.contents[CLEANUP] or b"") if CLEANUP in story.contents else None
+    except JsonError as error:
+        yield f"{CLEANUP} is no record of a clean-up: {error}"
+        return
+    if outcome in VERIFIED and (kept is None or not kept.clean):
+        yield f"{outcome}, and {CLEANUP} does not say that nothing is left"
+    if outcome is S.NOT_CLEANED and kept is not None and kept.clean:
+        yield f"{outcome}, and {CLEANUP} says that nothing is left"
 
 
 def _settlement(story: Story) -> Iterator[str]:

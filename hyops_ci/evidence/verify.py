@@ -37,7 +37,16 @@ _DOCUMENTS: Final = frozenset(
         *LAST,
         REDACTIONS,
         *("result.json", "origin.json", "decision.json", "plan.json", "check.json", "claim.json"),
-        *("request.json", "runner.json", "secrets.json", "probes.json", "settlement.json", "objectives.json", "deviations.json"),
+        *(
+            "request.json",
+            "runner.json",
+            "secrets.json",
+            "probes.json",
+            "settlement.json",
+            "objectives.json",
+            "deviations.json",
+            "cleanup.json",
+        ),
     }
 )
 """What is read; of the other files size and digest are compared."""

@@ -1,4 +1,4 @@
-"""The lines of `hyops blueprint deploy --execute` that mean something (HyOps `blueprint/command.py`, docs/hyops.md).
+"""The lines of `hyops blueprint deploy --execute`, and of `destroy`, that mean something (HyOps `blueprint/command.py`, docs/hyops.md).
 
 Only standard output carries them. Every other line is text for people.
 """
@@ -21,9 +21,11 @@ class StepStatus(StrEnum):
     FAILED = "failed"
     FAILED_OPTIONAL = "failed-optional"
     CANCELLED = "cancelled"
+    RETAINED = "retained"
+    """Of a destroy: the blueprint keeps it."""
 
 
-SETTLED: Final = frozenset({StepStatus.OK, StepStatus.SKIPPED, StepStatus.FAILED, StepStatus.FAILED_OPTIONAL, StepStatus.CANCELLED})
+SETTLED: Final = frozenset(StepStatus) - {StepStatus.RUNNING, StepStatus.RERUN}
 """Statuses after which HyOps no longer works on the step. `rerun` announces, `running` begins."""
 
 

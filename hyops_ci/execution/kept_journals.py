@@ -13,22 +13,25 @@ from typing import Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.execution.grammar import FinalLine, StepEvent
-from hyops_ci.execution.journal import lock_is_held
+from hyops_ci.execution.journal import JOURNAL, lock_is_held
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
 
 RUNS: Final = "runs"
+DEPLOY: Final = "deploy"
+NAMES: Final = ("destroy-first", DEPLOY, "destroy")
+"""Journals of a run, in the order in which they begin: a drill removes what an earlier one left, recovers, and removes what it made."""
 MAX_RUNS: Final = 20
 """Runs that are kept, the newest."""
 MAX_BYTES: Final = 512 << 20
 """Bytes of all of them; the newest is kept whatever its size."""
 
 
-def keep(state_dir: Path, run_id: str, here: Path) -> None:
+def keep(state_dir: Path, run_id: str, here: Path, name: str = DEPLOY) -> None:
     """Let the journal at `here`, which is yet to be made, outlive the folder that it is in, and remove old ones.
 
     Where `here` is a link already, the journal lies with another user, and only the way to it is kept. Raises OSError.
     """
-    kept = state_dir / RUNS / run_id
+    kept = _place(state_dir, run_id, name)
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_old(kept.parent)
     if here.is_symlink():
@@ -39,24 +42,24 @@ def keep(state_dir: Path, run_id: str, here: Path) -> None:
     here.symlink_to(kept)
 
 
-def journal_of(state_dir: Path, run_id: str) -> Path | None:
-    """Return the folder of a run's journal on this host, None where there is none."""
-    kept = state_dir / RUNS / run_id
+def journal_of(state_dir: Path, run_id: str, name: str = DEPLOY) -> Path | None:
+    """Return the folder of a journal of a run on this host, None where there is none."""
+    kept = _place(state_dir, run_id, name)
     return kept if kept.is_dir() else None
 
 
 def at_work(state_dir: Path, run_id: str) -> bool | None:
     """Return whether a run's HyOps is at work on this host; None where nothing is known of it here."""
-    journal = journal_of(state_dir, run_id)
-    return SupervisedRun.attach(journal).condition is Condition.RUNNING if journal is not None else None
+    found = _begun(state_dir, run_id)
+    return any(SupervisedRun.attach(journal).condition is Condition.RUNNING for journal in found) if found else None
 
 
 def last_word(state_dir: Path, run_id: str) -> str:
     """Return in a line what the supervisor of a run last wrote on this host, empty where it wrote nothing here."""
-    journal = journal_of(state_dir, run_id)
-    if journal is None:
+    found = _begun(state_dir, run_id)
+    if not found:
         return ""
-    run = SupervisedRun.attach(journal)
+    run = SupervisedRun.attach(found[-1])
     view, condition = run.view(), run.condition
     steps = [
         f", last step {event.line.step} {event.line.status} at {stamp(event.at)}"
@@ -70,6 +73,16 @@ def last_word(state_dir: Path, run_id: str) -> str:
     if condition is Condition.UNKNOWN or view.ended is None:
         return f"HyOps of run {run_id} left no last word on this host{last}"
     return f"HyOps of run {run_id} ended with rc {view.ended.rc}, status {finals[-1] if finals else 'not said'}{last}"
+
+
+def _place(state_dir: Path, run_id: str, name: str) -> Path:
+    return state_dir / RUNS / (run_id if name == DEPLOY else f"{run_id}.{name}")
+
+
+def _begun(state_dir: Path, run_id: str) -> list[Path]:
+    """Return the journals of a run on this host, in the order in which they begin, without those that never began but the deploy's."""
+    found = [(name, journal) for name in NAMES if (journal := journal_of(state_dir, run_id, name)) is not None]
+    return [journal for name, journal in found if name == DEPLOY or (journal / JOURNAL).exists()]
 
 
 def _remove_old(folder: Path) -> None:

@@ -26,7 +26,7 @@ from hyops_ci.execution.run_ids import started_at
 
 INTERRUPTED = (130, -2)
 """HyOps handles the interrupt inside a step and ends with 130; between steps Python itself ends by SIGINT."""
-NOT_BEGUN: Final = (StepStatus.SKIPPED, StepStatus.RERUN)
+NOT_BEGUN: Final = (StepStatus.SKIPPED, StepStatus.RERUN, StepStatus.RETAINED)
 """Statuses of a step on which HyOps does not work, or not yet."""
 Verdict = tuple[State, str]
 

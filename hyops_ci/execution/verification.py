@@ -27,6 +27,8 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 LOOK_TIMEOUT: Final = 3.0
 """Seconds that one look may take."""
+CLOSING: Final = 60.0
+"""Seconds that something which was destroyed may still answer: a name server keeps an address for its time to live."""
 SILENCE: Final = 0.1
 """Seconds that a peer has to close a connection on which nobody has spoken."""
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)
@@ -90,17 +92,49 @@ def run_probes(
             raise
 
 
+def ask_until_refused(
+    probes: Sequence[Probe], clock: Clock, secrets: Mapping[str, str] = MappingProxyType({}), *, interval: float = INTERVAL
+) -> tuple[ProbeResult, ...]:
+    """Ask each probe until one look of it fails, at most `CLOSING` seconds: of what was destroyed nothing may answer.
+
+    Return one result for each; `proven` says that it still answered then.
+    """
+    if not probes:
+        return ()
+    with ThreadPoolExecutor(max_workers=min(len(probes), 16)) as pool:
+        return tuple(pool.map(lambda probe: _refused(probe, secrets, clock, interval), probes))
+
+
+def _refused(probe: Probe, secrets: Mapping[str, str], clock: Clock, interval: float) -> ProbeResult:
+    began, looks = clock.monotonic(), 0
+    while True:
+        looks += 1
+        try:
+            seen = _look(probe, secrets)
+        except ProbeFailed as gone:
+            return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: {gone}", looks)
+        if clock.monotonic() - began >= CLOSING:
+            return ProbeResult(probe.kind, probe.target, True, seen, looks)
+        clock.sleep(interval)
+
+
+def _look(probe: Probe, secrets: Mapping[str, str]) -> str:
+    """Look once; return what was seen. Raises ProbeFailed."""
+    if probe.kind not in _LOOKS:
+        raise ProbeFailed(f"{probe.kind} probes are not run by this release")
+    return _LOOKS[probe.kind](probe) if probe.login is None else _look_writable(probe, probe.login, secrets)
+
+
 def _hold(probe: Probe, secrets: Mapping[str, str], clock: Clock, interval: float, over: threading.Event) -> ProbeResult:
     """Look until the first success, then until the hold is over or a look fails."""
-    look = _LOOKS.get(probe.kind)
-    if look is None:
+    if probe.kind not in _LOOKS:
         return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: {probe.kind} probes are not run by this release", 0)
     began, held_since, looks = clock.monotonic(), None, 0
     while not over.is_set():
         now = clock.monotonic()
         looks += 1
         try:
-            seen = look(probe) if probe.login is None else _look_writable(probe, probe.login, secrets)
+            seen = _look(probe, secrets)
         except ProbeFailed as gone:
             if held_since is not None:
                 text = f"{probe.target}: was there, gone after {now - held_since:.0f} s: {gone}"
@@ -167,14 +201,14 @@ def _look_writable(probe: Probe, login: ProbeLogin, secrets: Mapping[str, str]) 
 def _look_dns(probe: Probe) -> str:
     """Every resolver must give an answer, and the expected one where one is expected."""
     for resolver in probe.resolvers or ("",):
-        answers = _resolve(probe.target, resolver)
+        answers = resolve(probe.target, resolver)
         if probe.expect and answers != {probe.expect}:
             raise ProbeFailed(f"{resolver or 'system resolver'} says {', '.join(sorted(answers))}")
     where = f"{len(probe.resolvers)} resolvers" if probe.resolvers else "the system resolver"
     return f"{probe.target} = {probe.expect or 'an address'} on {where}"
 
 
-def _resolve(name: str, resolver: str) -> set[str]:
+def resolve(name: str, resolver: str) -> set[str]:
     """Addresses of a name; `resolver` is an address with an optional port, or empty for the system's."""
     if not resolver:
         try:

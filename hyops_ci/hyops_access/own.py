@@ -78,6 +78,10 @@ class OwnAccess(HyOpsAccess):
         return read_states(self.root, references, now)
 
     @override
+    def states_of(self, env: str, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        return read_states(self.root.parent / env, references, now)
+
+    @override
     def lock(self) -> None:
         self._lock = self._open.enter_context(host_lock(self.root))
 
@@ -135,12 +139,12 @@ class OwnAccess(HyOpsAccess):
         self._redactor = Redactor(hidden, public)
 
     @override
-    def deploy(self, run_id: str, command: Command) -> None:
+    def start(self, run_id: str, command: Command, journal: str) -> None:
         overlay = overlay_path(self.root, run_id)
         order = SupervisorOrder(
             command_line(command, self.place.runtime, overlay),
             self._environment(self._secrets),
-            self.place.deploy,
+            self.place.journal(journal),
             timeout=seconds(command.timeout),
             secrets=self._hidden,
             public=self._public,
@@ -150,8 +154,8 @@ class OwnAccess(HyOpsAccess):
         SupervisedRun.start(order, hold=(self._lock,) if self._lock is not None else ())
 
     @override
-    def cancel(self) -> bool:
-        return SupervisedRun.attach(self.place.deploy).cancel()
+    def cancel(self, journal: str) -> bool:
+        return SupervisedRun.attach(self.place.journal(journal)).cancel()
 
     @override
     def records(self, since: datetime) -> tuple[str, ...]:

@@ -13,12 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+from hyops_ci.contracts.base import Name
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.facts import PreflightFact, Trouble
 from hyops_ci.contracts.plan import Command
 from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.kept_journals import NAMES
 from hyops_ci.secrets.bundle import Written
 
+DESTROY_FIRST_JOURNAL, DEPLOY_JOURNAL, DESTROY_JOURNAL = JOURNALS = NAMES
+"""Folders of the journals of a run: the first of a drill that begins by removing what an earlier one left."""
 PASSWORD_FILE: Final = "HYOPS_VAULT_PASSWORD_FILE"
 """Names the file with the bundle's password on a host whose config names none."""
 
@@ -37,7 +41,11 @@ class Place:
     @property
     def deploy(self) -> Path:
         """Folder of the deploy's journal."""
-        return self.runs / "deploy"
+        return self.journal(DEPLOY_JOURNAL)
+
+    def journal(self, name: str) -> Path:
+        """Return the folder of one of `JOURNALS`."""
+        return self.runs / name
 
     @property
     def password_file(self) -> str:
@@ -72,6 +80,9 @@ class HyOpsAccess(Protocol):
     def states(self, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
         """Return the module states behind references."""
 
+    def states_of(self, env: Name, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        """Return the module states behind references in another env of this host; `missing` where it is not there."""
+
     def lock(self) -> None:
         """Lock the env against other runs, until this access ends and HyOps with it."""
 
@@ -105,11 +116,11 @@ class HyOpsAccess(Protocol):
     def give(self, secrets: dict[str, str], hidden: dict[str, str], public: tuple[str, ...]) -> None:
         """Give HyOps these secrets as its environment, and take `hidden` out of whatever comes from it; of `public` words nothing is."""
 
-    def deploy(self, run_id: str, command: Command) -> None:
-        """Start the deploy under a supervisor that outlives this access; its journal is in `place.deploy`."""
+    def start(self, run_id: str, command: Command, journal: Name) -> None:
+        """Start a command that changes things under a supervisor that outlives this access; its journal is in `place.journal(journal)`."""
 
-    def cancel(self) -> bool:
-        """Ask the deploy to end. Returns at once: whether a supervisor was there to ask."""
+    def cancel(self, journal: Name) -> bool:
+        """Ask that command to end. Returns at once: whether a supervisor was there to ask."""
 
     def records(self, since: datetime) -> tuple[str, ...]:
         """Return the names of HyOps' run records begun since then, oldest first."""

@@ -111,6 +111,10 @@ class SudoAccess(HyOpsAccess):
         return tuple(self._call("states", references, now))
 
     @override
+    def states_of(self, env: str, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        return tuple(self._call("states_of", env, references, now))
+
+    @override
     def lock(self) -> None:
         self._call("lock")
 
@@ -158,12 +162,12 @@ class SudoAccess(HyOpsAccess):
         self._call("give", secrets, hidden, public)
 
     @override
-    def deploy(self, run_id: str, command: Command) -> None:
-        self._call("deploy", run_id, command)
+    def start(self, run_id: str, command: Command, journal: str) -> None:
+        self._call("start", run_id, command, journal)
 
     @override
-    def cancel(self) -> bool:
-        return bool(self._call("cancel"))
+    def cancel(self, journal: str) -> bool:
+        return bool(self._call("cancel", journal))
 
     @override
     def records(self, since: datetime) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from hyops_ci.config.file import MAX_TRUST, TRUST_FILE, read_trust
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.facts import PreflightFact
+from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Command
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.execution.command import DEFAULT_PATH, Runtime
@@ -51,6 +52,8 @@ class WorkerAccess(OwnAccess):
     """Access for somebody who may not see what HyOps' user can."""
 
     _known: dict[str, str] | None = None
+    destroys = False
+    """Whether root lets a drill destroy what is in this env."""
 
     @override
     def bundle_values(self) -> tuple[str, ...]:
@@ -74,9 +77,15 @@ class WorkerAccess(OwnAccess):
 
     @override
     def states(self, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        return self._cleaned(super().states(references, now))
+
+    @override
+    def states_of(self, env: str, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
+        return self._cleaned(super().states_of(env, references, now))
+
+    def _cleaned(self, found: tuple[StateFact, ...]) -> tuple[StateFact, ...]:
         self._hide_bundle()
         clean = self._redactor.text
-        found = super().states(references, now)
         return tuple(each.model_copy(update={"status": clean(each.status), "run_id": clean(each.run_id)}) for each in found)
 
     @override
@@ -86,11 +95,11 @@ class WorkerAccess(OwnAccess):
         return super().preflight(run_id, command, present)
 
     @override
-    def deploy(self, run_id: str, command: Command) -> None:
+    def start(self, run_id: str, command: Command, journal: str) -> None:
         self._require_planned(command)
         self._hide_bundle()
-        self.place.deploy.mkdir(parents=True)
-        super().deploy(run_id, command)
+        self.place.journal(journal).mkdir(parents=True)
+        super().start(run_id, command, journal)
 
     @override
     def records(self, since: datetime) -> tuple[str, ...]:
@@ -119,13 +128,13 @@ class WorkerAccess(OwnAccess):
             return ()
 
     def _require_planned(self, command: Command) -> None:
-        if command not in commands_for(self.place.runtime.env):
+        if command not in commands_for(self.place.runtime.env, destroys=self.destroys):
             raise Refusal(
                 "hyops.command",
                 "this host starts planned HyOps commands only",
                 exit_code=Exit.POLICY,
                 found=" ".join(command.argv),
-                expected="preflight or deploy as this release plans them",
+                expected="preflight or deploy as this release plans them; destroy in an env that the host trust names (drill_envs) alone",
                 fix="plan again with the release that this host was prepared for",
                 docs="host-trust.md",
             )
@@ -148,14 +157,19 @@ def place_of(hello: wire.Hello, host: Host, home: str, environ: dict[str, str]) 
     return Place(runtime, Path(JOURNALS) / hello.run_id, passed | base, host.env_pass)
 
 
-def host_of(user: str) -> Host:
-    """Return what the trust file says of HyOps on this host. Raises Refusal (exit 7) where it does not name this user."""
+def host_of(user: str) -> tuple[Host, tuple[str, ...]]:
+    """Return what the trust file says of HyOps on this host, and the envs that a drill may destroy.
+
+    Raises Refusal (exit 7) where it does not name this user.
+    """
+    trust: HostTrust | None = None
     try:
         content = files.read(TRUST_FILE, MAX_TRUST, owned=True)
-        found = read_trust(content, str(TRUST_FILE)).host if files.only_root_writes(TRUST_FILE) else None
+        trust = read_trust(content, str(TRUST_FILE)) if files.only_root_writes(TRUST_FILE) else None
     except (OSError, files.UnsafeFile):
-        found = None
-    if found is None or found.user != user or user == "root":
+        pass
+    found = trust.host if trust is not None else None
+    if trust is None or found is None or found.user != user or user == "root":
         raise Refusal(
             "hyops.user",
             "this host does not let HyOps run as this user",
@@ -165,7 +179,7 @@ def host_of(user: str) -> Host:
             fix="as root on the runner: bash actions/setup/setup.sh runner prepare --trust FILE, with what hyops-ci init prints",
             docs="host-trust.md",
         )
-    return found
+    return found, trust.drill_envs
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
@@ -181,7 +195,9 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         number, asked = read_json(questions.readline(MAX_QUESTION), most=MAX_QUESTION)
         hello = wire.Hello.model_validate(asked)
         try:
-            access = WorkerAccess(place_of(hello, host_of(account.pw_name), account.pw_dir, dict(os.environ)))
+            host, drill_envs = host_of(account.pw_name)
+            access = WorkerAccess(place_of(hello, host, account.pw_dir, dict(os.environ)))
+            access.destroys = hello.env in drill_envs
         except DispatchError as error:
             say(number, wire.refused(error))
             return

@@ -14,7 +14,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.lanes import ON_PREM
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
-from hyops_ci.intake.form import CHECK, SETTLE, Form
+from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form
 from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
 from hyops_ci.intake.validate import validate
@@ -90,7 +90,7 @@ def read_form(form: Form, *, repository_id: int, run_id: str, login: str, create
             "the form names no action",
             exit_code=Exit.DECISION,
             found=f"action={shown(form.action) or 'nothing'}",
-            expected=f"one of {', '.join((*types, CHECK, SETTLE))}",
+            expected=f"one of {', '.join((*types, CHECK, DRILL, SETTLE))}",
             fix="gh workflow run dr.yml -f action=failover -f service=<name>/<env> -f reason=...",
         )
     number = run_id.partition("-")[0] if run_id[:1].isdigit() else run_id
@@ -106,8 +106,11 @@ def read_form(form: Form, *, repository_id: int, run_id: str, login: str, create
         "restore_point": "latest" if form.restore.lower() in ("", "latest") else form.restore,
         "old_primary": form.old_primary or "not-confirmed",
     }
-    if form.check_only:
-        value["exercise"] = {"kind": "drill", "level": "check", "drill_id": value["decision_id"]}
+    if form.check_only or form.isolated:
+        level = "check" if form.check_only else "isolated"
+        value["exercise"] = {"kind": "drill", "level": level, "drill_id": value["decision_id"]}
+    if form.isolated:
+        value["requires_approval"] = False
     if form.serves:
         value["settles"] = form.serves
     source = json.dumps(value, indent=2, sort_keys=True).encode()

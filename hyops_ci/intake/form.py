@@ -7,6 +7,8 @@ from typing import Final
 
 CHECK: Final = "check"
 """The action of a form that ends with its check: nothing changes, nobody is asked."""
+DRILL: Final = "drill"
+"""The action of a form that restores a service into an env of class drill, and removes it again."""
 SETTLE: Final = "settle"
 """The action of a form that says which site serves, after a run that was cut off."""
 
@@ -16,7 +18,7 @@ class Form:
     """The inputs of the workflow, or the options of a command, as typed."""
 
     action: str = ""
-    """failover, failback, burst or hold; check or settle, of the move that the ledger says comes next, or was cut off."""
+    """failover, failback, burst or hold; check or settle, of the move that the ledger says comes next, or was cut off; drill."""
     service: str = ""
     """name/env."""
     reason: str = ""
@@ -28,3 +30,5 @@ class Form:
     """Of a settlement: the site that serves."""
     check_only: bool = False
     """Whether it ends with its check."""
+    isolated: bool = False
+    """Whether it is a drill that removes what it made, and that nobody approves: its env is of class drill."""

@@ -22,6 +22,8 @@ NO_DIGEST: Final = "sha256:" + "0" * 64
 Lock = Literal["free", "held", "unknown"]
 """Of a service: nobody acts on it, a run does, or one was cut off and a person must settle which site serves."""
 DONE: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
+UNKNOWN: Final = frozenset({State.INDETERMINATE, State.NOT_CLEANED})
+"""Ends after which only a person's word frees the lock, or the next drill of a service where a drill ended so."""
 MOVES: Final[dict[DecisionType, Position]] = {DecisionType.FAILOVER: "failed_over", DecisionType.FAILBACK_ONPREM: "primary"}
 """Where a completed real move puts the service. A burst moves nothing."""
 
@@ -94,7 +96,7 @@ def waits_for_settlement(tip: Tip) -> bool:
     """Return whether the run of this tip has ended, and only a person's word frees the lock."""
     if tip.claim is None or tip.state not in TERMINAL:
         return False
-    return is_unseen(tip) or tip.state is State.INDETERMINATE or (tip.past_no_return and tip.state not in DONE)
+    return is_unseen(tip) or tip.state in UNKNOWN or (tip.past_no_return and tip.state not in DONE)
 
 
 def _can_be_counted(tip: Tip) -> None:
@@ -137,6 +139,8 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
     run = claim.run_url or claim.run_id
     if lock == "free" or (claim.drill and not request.drill):
         return  # a real run takes the lock from a drill, whatever the drill is doing
+    if claim.drill and state in UNKNOWN:
+        return  # a drill begins by removing what an earlier drill left
     if state in DONE and claim.incident == asked and not request.drill:
         raise Duplicate(
             "lock.duplicate",

@@ -14,7 +14,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
 from hyops_ci.ledger.rules import DONE, MOVES, ClaimRequest, conflict, incident, is_recent, lock_of
 
-_ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING})
+_ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING, State.CLEANING_UP})
 
 
 def first_tip(service: str, nonce: str, home_site: str, at: str) -> Tip:

@@ -22,6 +22,7 @@ from hyops_ci.contracts.facts import EffectiveBlueprint, PlanFacts
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.lanes import TargetCloud
 from hyops_ci.contracts.plan import (
+    DESTROY,
     MAX_PLAN_BYTES,
     ApprovalDemand,
     Bootstrap,
@@ -41,6 +42,7 @@ from hyops_ci.planning.case import GateResults, PlanCase
 
 PREFLIGHT_TIMEOUT: Final = "PT15M"
 DEPLOY_TIMEOUT: Final = "PT4H"
+DESTROY_TIMEOUT: Final = "PT1H"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
     planned = steps.planned_steps(case.blueprint, action.step_classes)
     source_site, target_site = settings.sites_of(config, decision.service, decision.decision_type)
     # A drill of the check asks the runner that a real run would use.
-    runner_ref, labels = lane.drill_runner if decision.exercise and decision.exercise.level == "isolated" else lane.runner
+    runner_ref, labels = lane.drill_runner if is_isolated(decision) else lane.runner
     return Plan(
         decision_id=decision.decision_id,
         decision_digest=decision.digest(),
@@ -135,7 +137,7 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
         overlay=settings.overlay_path(decision.service, action),
         sources=tuple(sorted(sources, key=lambda source: (source.role, source.path))),
         guards=guards_of(case.blueprint, decision.restore_point) if decision.settles is None else (),
-        commands=commands_for(env.name) if decision.settles is None else (),
+        commands=commands_for(env.name, destroys=is_isolated(decision)) if decision.settles is None else (),
         steps=planned,
         point_of_no_return=steps.point_of_no_return(planned),
         core_root=config.host.core_root,
@@ -162,13 +164,23 @@ def guards_of(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard,
     return steps.closed_guards(blueprint) + steps.restore_pins(blueprint, restore_point)
 
 
-def commands_for(env: str) -> tuple[Command, ...]:
-    """The HyOps commands of a run, exactly (docs/design/workflows.md 4). `{hyops}` and `{overlay}` are filled on the runner."""
+def commands_for(env: str, *, destroys: bool = False) -> tuple[Command, ...]:
+    """The HyOps commands of a run, exactly (docs/design/workflows.md 4). `{hyops}` and `{overlay}` are filled on the runner.
+
+    `destroys` for a drill, which removes what it made.
+    """
     common = ("--env", env, "--file", "{overlay}")
+    destroy = Command(name=DESTROY, argv=("{hyops}", "blueprint", "destroy", *common, "--execute", "--yes"), timeout=DESTROY_TIMEOUT)
     return (
         Command(name="preflight", argv=("{hyops}", "blueprint", "preflight", *common, "--json"), timeout=PREFLIGHT_TIMEOUT),
         Command(name="deploy", argv=("{hyops}", "blueprint", "deploy", *common, "--execute", "--yes"), timeout=DEPLOY_TIMEOUT),
+        *((destroy,) if destroys else ()),
     )
+
+
+def is_isolated(decision: Decision) -> bool:
+    """Return whether this is a drill that recovers into an env of its own, and removes it again."""
+    return decision.exercise is not None and decision.exercise.level == "isolated"
 
 
 def warnings(case: PlanCase) -> tuple[str, ...]:

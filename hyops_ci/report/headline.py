@@ -11,6 +11,8 @@ from hyops_ci.errors import DispatchError, Exit
 NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})
 """Terminal states that are reached before a run changes anything."""
 _STATE_OF_GATE: Final = {"approval.denied": State.DENIED, "approval.expired": State.EXPIRED, "decision.expired": State.EXPIRED}
+NOT_CLEANED: Final = "drill.not-cleaned"
+"""The gate of a drill that left something behind, whenever that was found."""
 AFTER_HYOPS: Final = {"verification.failed": State.NOT_PROVEN, "run.cancelled": State.CANCELLED}
 """What ends a run while the service is verified: HyOps has ended, and what it did is known."""
 _NOT_LIFTED_BY_SIGNING: Final = frozenset({"approval.bypass", "approval.requester", "approval.history"})
@@ -19,9 +21,11 @@ _NOT_LIFTED_BY_SIGNING: Final = frozenset({"approval.bypass", "approval.requeste
 
 def stopped_state(before: State, error: DispatchError) -> State:
     """Return the terminal state that `error` leads to from `before`."""
-    if before is State.VERIFYING and error.gate in AFTER_HYOPS:
+    if error.gate == NOT_CLEANED or (before is State.CLEANING_UP and error.exit_code is Exit.CANCELLED):
+        return State.NOT_CLEANED
+    if before in (State.VERIFYING, State.CLEANING_UP) and error.gate in AFTER_HYOPS:
         return AFTER_HYOPS[error.gate]
-    if before in (State.EXECUTING, State.VERIFYING):
+    if before in (State.EXECUTING, State.VERIFYING, State.CLEANING_UP):
         return State.INDETERMINATE
     if error.exit_code is Exit.CANCELLED:
         return State.CANCELLED
@@ -73,6 +77,14 @@ class HeadlineContext:
     deviations: int = 0
     exercise: str = ""
     """The level of a drill; empty for a real recovery."""
+    removed: str = ""
+    """Of a drill that removed what it made: `6 steps destroyed, 0 left`."""
+    left: str = ""
+    """Of a drill: what it left behind."""
+    restored: str = ""
+    """Of such a drill: the restore point, and how long it took."""
+    production: str = ""
+    """Of such a drill: what of production was seen to be as before, and what was not looked at."""
     settles: str = ""
     """Of a settlement: the site that serves, as people found out; empty for a recovery."""
 
@@ -87,7 +99,11 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
         case State.NOT_PROVEN:
             why = refusal.found if refusal is not None else "a probe failed"
             where = f"This was a drill of {context.service}" if context.exercise else _side(context)
+            where += f": {context.removed}" if context.removed else ""
             return f"{word}: HyOps says that {context.service} is at {context.target_site}; {why}. {where}. {_lock(context)}"
+        case State.NOT_CLEANED:
+            what = context.left or (refusal.found if refusal is not None else "something")
+            return f"{word}  the drill of {context.service} left {what}. It costs money until it is removed. Lock KEPT"
         case State.DUPLICATE:
             return f"{word} by run {context.by}" if context.by else word
         case State.DENIED:
@@ -117,6 +133,9 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
 def _recovered(context: HeadlineContext, extra: str) -> str:
     """Return the headline of a good end; what only HyOps says is called that."""
     only_said = f"; {context.unseen}" if context.unseen else ""
+    if context.removed:
+        what = f"{context.exercise} {context.service} {context.restored}, {context.removed}"
+        return f"DRILL PASSED{extra}  {what}; {context.production}{only_said}"
     if context.exercise:
         how = "HyOps says" if context.unseen else "verified"
         return (
@@ -133,7 +152,8 @@ def _where_clients_are(context: HeadlineContext, cause: str) -> str:
     if context.settles:
         return f"before it was settled: {why}. Lock KEPT until settled"
     if context.exercise:
-        return f"in a drill of {context.service}: {why}. {_lock(context)}"
+        removed = f"{context.removed}. " if context.removed else ""
+        return f"in a drill of {context.service}: {why}. {removed}{_lock(context)}"
     return f"{when} clients moved: {why}. {_side(context)}. {_lock(context)}"
 
 

@@ -28,6 +28,7 @@ _PHASES: Final = {
     State.PREFLIGHT_PASSED: ("ours", _PREPARING),
     State.EXECUTING: ("hyops", "HyOps"),
     State.VERIFYING: ("proof", "verification"),
+    State.CLEANING_UP: ("hyops", "clean-up"),
 }
 """State -> kind and label of the phase that it begins."""
 LEGEND: Final = {

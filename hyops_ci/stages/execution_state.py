@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyops_ci.contracts.approval import Approval, Person
+from hyops_ci.contracts.cleanup import Cleanup
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.evidence.conclusions import RECOVERED, is_seen
@@ -30,6 +31,8 @@ class ExecutionState:
     alarms: tuple[str, ...] = ()
     """What the ledger refused while HyOps worked: somebody else wrote to it."""
     verification: Verification | None = None
+    cleanup: Cleanup | None = None
+    """Of an isolated drill: what it removed, and what is left."""
     at_work: bool | None = None
     """Whether HyOps was left at work; None where this process cannot see that."""
     last_word: str = ""
@@ -64,5 +67,6 @@ class ExecutionState:
 
     @property
     def past_no_return(self) -> bool:
-        """Whether clients may have moved."""
-        return self.outcome is not None and self.outcome.past_no_return
+        """Whether clients may have moved, and are not known to be back: of a drill that removed what it made nothing is left to look at."""
+        gone = self.cleanup is not None and self.cleanup.clean
+        return self.outcome is not None and self.outcome.past_no_return and not gone

@@ -31,9 +31,13 @@ def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
         return ()
     if plan.settles is not None:
         return (f"the lock of {plan.service} is kept until it is settled: start a new settlement once its cause is gone",)
+    if state is State.NOT_CLEANED:
+        return tuple(_remove(plan, left))
     if left.kept or state is State.INDETERMINATE:
         return tuple(_look_and_settle(state, plan, left))
     match state:
+        case _ if plan.destroys:
+            return ("a failed drill is what a night would have been: mend its cause, then drill again",) if state not in RECOVERED else ()
         case _ if state in RECOVERED and plan.exercise:
             return (f"what the drill made stays in env {plan.env} until it is destroyed with HyOps",)
         case _ if state in RECOVERED and plan.decision_type == "failover":
@@ -45,6 +49,17 @@ def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
             return ()
 
 
+def _remove(plan: Plan, left: Left) -> Iterator[str]:
+    if left.at_work:
+        yield at_work_line(plan.runner_ref, left.at_work)
+    yield "drill again, which begins by removing what is left: " + shell(
+        "gh workflow run dr.yml -f action=drill -f service={} -f reason=...", plan.service
+    )
+    yield f"or remove it by hand as the refusal says, look that nothing is left in env {plan.env}, then settle: " + shell(
+        'hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service
+    )
+
+
 def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
     if state is State.INDETERMINATE:
         yield at_work_line(plan.runner_ref, left.at_work)
@@ -52,6 +67,8 @@ def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
             yield left.last_word
     if plan.exercise:
         yield f"look what the drill left in env {plan.env}, and that production of the service is as before"
+        if plan.destroys:
+            yield "a new drill of the service begins by removing what is left, and needs no settlement"
     else:
         yield from (f"look: {line}" for line in look_lines(plan))
     yield "then settle: " + shell(

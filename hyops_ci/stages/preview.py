@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci.blueprints.backup_identity import backup_identities
+from hyops_ci.blueprints.cleaned import as_cleaned
 from hyops_ci.blueprints.forecast import forecast
 from hyops_ci.blueprints.guards import open_guards, to_yaml
 from hyops_ci.blueprints.logins import as_without_switch, logins, without_logins
@@ -28,7 +29,7 @@ from hyops_ci.evidence.conclusions import STAND_IN_VERSION
 from hyops_ci.execution.command import Runtime
 from hyops_ci.files import only_root_writes
 from hyops_ci.hyops_access.own import OwnAccess
-from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay
+from hyops_ci.hyops_access.port import JOURNALS, HyOpsAccess, Place, lent_overlay
 from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.ledger.host_word import unsigned_end
 from hyops_ci.parsing.strict_yaml import read_yaml
@@ -87,8 +88,9 @@ def hyops_access(run: PlannedRun) -> Iterator[HyOpsAccess]:
 
         with closing(SudoAccess(host, plan.env, context.job.run_id, context.environ)) as behind:
             behind.require_wall()
-            with suppress(FileExistsError):  # where whoever finds this run's folder looks for the journal of its deploy
-                (run.folder.private / "deploy").symlink_to(behind.place.deploy)
+            for name in JOURNALS:
+                with suppress(FileExistsError):  # where whoever finds this run's folder looks for the journals of its commands
+                    (run.folder.private / name).symlink_to(behind.place.journal(name))
             yield behind
     else:
         with closing(OwnAccess(Place(Runtime.of(plan, context.home), run.folder.private, context.environ, plan.env_pass))) as access:
@@ -144,6 +146,8 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         if source.role == "sibling"
     ]
     states = access.states(tuple(ref for step in blueprint.steps for ref in (*step.state_refs, step.publishes)), context.clock.now())
+    if plan.destroys:
+        states, preflight = as_cleaned(blueprint, states, preflight)
     return CheckFacts(
         now=context.clock.now(),
         runner=identity_of(plan, context, access),

@@ -88,7 +88,7 @@ def _bug(error: Exception, state: State | None) -> Fault:
     frames = traceback.extract_tb(error.__traceback__)
     frame = next((each for each in reversed(frames) if "/hyops_ci/" in each.filename), frames[-1])
     place = f"{frame.filename.rpartition('/hyops_ci/')[2]}:{frame.lineno}"
-    touched = state in (State.EXECUTING, State.VERIFYING)
+    touched = state in (State.EXECUTING, State.VERIFYING, State.CLEANING_UP)
     return Fault(
         "internal.error",
         "a fault of dr-dispatch itself",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.ledger import Claim
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
@@ -31,8 +33,9 @@ from hyops_ci.evidence.conclusions import (
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
-from hyops_ci.ledger.rules import MOVES
+from hyops_ci.ledger.rules import MOVES, UNKNOWN
 from hyops_ci.report.headline import HeadlineContext, headline
+from hyops_ci.report.removal import left_words, production_words, removed_words
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import RunContext
@@ -98,7 +101,8 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
     claimed = any(event.kind == "transition" and event.name == State.CLAIMED for event in events)
     earlier = folder.read_model("claim.json", Claim) if claimed and folder.has("claim.json") else None
     claim, outcome = execution.claim or earlier, execution.outcome
-    deployed = outcome.deviations if outcome else deviations_told(events)
+    touched = execution.cleanup.touched() if execution.cleanup is not None else ()
+    deployed = (*outcome.deviations, *touched) if outcome else deviations_told(events)
     deviations = deviations_of(check, (*deployed, *alarms_in(events)), claimed=claim is not None)
     probed = folder.read_json("probes.json") if folder.has("probes.json") else []
     refusal = end.refusal or (refusal_of_deploy(end.state, deploy_in(events)) if outcome else None)
@@ -139,7 +143,7 @@ def left_of(state: State, execution: ExecutionState) -> Left:
     plan, past = execution.plan, execution.past_no_return
     moves = plan is not None and not plan.exercise and plan.decision_type in MOVES
     unseen = moves and (state is State.NOT_PROVEN or (state in RECOVERED and bool(unseen_why(execution))))
-    kept = unseen or state is State.INDETERMINATE or (past and state not in RECOVERED)
+    kept = unseen or state in UNKNOWN or (past and state not in RECOVERED)
     return Left(kept, past, execution.at_work, execution.last_word)
 
 
@@ -173,7 +177,21 @@ def headline_context(folder: RunDir, context: RunContext, end: StageEnd, executi
         done=execution.done,
         deviations=deviations,
         exercise=plan.exercise or "" if plan else "",
+        removed=removed_words(execution.cleanup),
+        left=left_words(execution.cleanup),
+        restored=_restored(folder, plan, now) if execution.cleanup is not None else "",
+        production=production_words(execution.cleanup),
         settles=plan.settles.serves if plan and plan.settles else "",
+    )
+
+
+def _restored(folder: RunDir, plan: Plan | None, now: datetime) -> str:
+    """Return how long a drill took, from its request, and which restore point it proved."""
+    events = read_chain(folder.root)
+    began = next((moment(event.at) for event in events), now)
+    restores = plan is not None and any(step.restores for step in plan.steps)
+    return f"{span((now - began).total_seconds())}: " + (
+        f"restored {plan.restore_point}" if plan is not None and restores else "nothing restored"
     )
 
 

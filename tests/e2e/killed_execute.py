@@ -25,7 +25,9 @@ def world_of(folder: Path, run: RunDir) -> RunContext:
 
 def moment_of(kind: str, name: str, data: dict[str, Any]) -> str:
     """An event as one word: `transition:CLAIMED`, `step:postgresql_restore:running`."""
-    return f"step:{data['step']}:{data['status']}" if name == "step" else f"{kind}:{name}"
+    if name in ("step", "cleanup.step"):
+        return f"{name.removesuffix('.step')}:{data['step']}:{data['status']}"
+    return f"{kind}:{name}"
 
 
 def die() -> Never:

@@ -100,8 +100,9 @@ def test_a_drill_apart_from_production_passes_and_is_called_a_drill(tmp_path: Pa
     ended = drill(tmp_path, apart)
     assert ended.result.outcome is State.COMPLETED_WITH_EXCEPTIONS, ended.result.refusal
     assert ended.result.headline.startswith("DRILL PASSED, ")
-    assert "pg-ha/drill came up at gcp (isolated)" in ended.result.headline
-    assert ended.result.next == ("what the drill made stays in env drill until it is destroyed with HyOps",)
+    assert ": restored latest, 6 steps destroyed, 0 left; " in ended.result.headline
+    assert ended.result.headline.endswith("production repository and lock of pg-ha/prod untouched, its DNS not looked at")
+    assert ended.result.next == ()
     assert not any("old side" in gap for gap in ended.result.not_proven)
     plan = run_of(tmp_path).read_model("plan.json", Plan)
     siblings = [source for source in plan.sources if source.role == "sibling"]

@@ -30,6 +30,11 @@ DEPLOY = Command(
     argv=("{hyops}", "blueprint", "deploy", "--env", "dev", "--file", "{overlay}", "--execute", "--yes"),
     timeout="PT2M",
 )
+REMOVE = Command(
+    name="destroy",
+    argv=("{hyops}", "blueprint", "destroy", "--env", "dev", "--file", "{overlay}", "--execute", "--yes"),
+    timeout="PT2M",
+)
 PREFLIGHT = Command(
     name="preflight", argv=("{hyops}", "blueprint", "preflight", "--env", "dev", "--file", "{overlay}", "--json"), timeout="PT1M"
 )

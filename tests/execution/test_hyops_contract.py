@@ -32,7 +32,7 @@ from hyops_ci.execution.leftovers import clean_up
 from hyops_ci.secrets.ansible_vault import encrypt
 from hyops_ci.stages.preview import PRESENT
 from tests.execution.logins import KEY, KEY_NAME, Host, ssh_host
-from tests.execution.rig import CANARY, PREFLIGHT, Rig, gate, planned, real_hyops
+from tests.execution.rig import CANARY, PREFLIGHT, REMOVE, Rig, gate, planned, real_hyops
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +40,7 @@ RECORDED = Path(__file__).parents[1] / "cases" / "execution" / "recorded"
 SLOW = {"gate_message": "{{ lookup('pipe', 'sleep 30; echo done') }}"}
 DIGEST = "sha256:" + "0" * 64
 DEPLOY = ("blueprint", "deploy", "--env", "dev", "--execute", "--yes", "--file")
+DESTROY = ("blueprint", "destroy", "--env", "dev", "--execute", "--yes", "--file")
 
 
 def test_the_real_hyops_was_asked_too() -> None:
@@ -364,6 +365,80 @@ def test_a_killed_hyops_is_indeterminate_and_its_orphans_are_ended(each: Rig) ->
     assert ended is not None
     assert (done.state, ended.rc, ended.by_itself) == (State.INDETERMINATE, -signal.SIGTERM, False)
     assert ended.strays
+
+
+def test_a_destroy_removes_in_reverse_what_there_is_and_says_so_in_the_states(each: Rig) -> None:
+    path = str(
+        each.blueprint(gate("a"), gate("kept", required="a", retain_on_destroy=True), gate("never", required="a"), gate("b", required="a"))
+    )
+    partly = str(each.blueprint(gate("a"), gate("kept", required="a"), gate("b", required="a"), name="partly.yml"))
+    assert each.hyops(*DEPLOY, partly).returncode == 0
+    since = datetime.now(UTC)
+    done = each.hyops(*DESTROY, path)
+    said = [(line.step, line.status, line.reason) for line in meaning(done.stdout) if isinstance(line, StepEvent)]
+    assert said == [
+        ("b", StepStatus.RUNNING, ""),
+        ("b", StepStatus.OK, ""),
+        ("never", StepStatus.SKIPPED, "no-state"),
+        # What follows the reason belongs to it: the line has no other end.
+        ("kept", StepStatus.RETAINED, said[3][2]),
+        ("a", StepStatus.RUNNING, ""),
+        ("a", StepStatus.OK, ""),
+    ]
+    assert said[3][2].startswith("retain_on_destroy")
+    assert (done.returncode, meaning(done.stdout)[-1]) == (0, FinalLine("dr/contract@v1", "ok", 4))
+    states = each.states(*map(planned, ("a", "kept", "never", "b")))
+    assert {name: state.status for name, state in states.items()} == {"a": "destroyed", "kept": "ok", "never": "missing", "b": "destroyed"}
+    assert all(states[name].run_id.startswith("destroy-") for name in ("a", "b"))
+    assert sum(record.run_id.startswith("destroy-") for record in run_records.new_runs(each.root, since)) == 2
+    again = [line for line in meaning(each.hyops(*DESTROY, path).stdout) if isinstance(line, StepEvent)]
+    assert [(line.step, line.status) for line in again if line.step in "ab"] == [("b", StepStatus.SKIPPED), ("a", StepStatus.SKIPPED)]
+    assert again[-1].reason == "state-destroyed"
+
+
+def test_a_destroy_wants_a_yes_and_does_nothing_without_execute(each: Rig) -> None:
+    path = str(each.blueprint(gate("a")))
+    assert each.hyops(*DEPLOY, path).returncode == 0
+    shown = each.hyops("blueprint", "destroy", "--env", "dev", "--yes", "--file", path)
+    assert (shown.returncode, meaning(shown.stdout)) == (0, [FinalLine("dr/contract@v1", "skeleton", None)])
+    asked = each.hyops("blueprint", "destroy", "--env", "dev", "--execute", "--file", path)
+    assert (asked.returncode, "requires --yes" in asked.stdout) == (2, True)
+    archived = each.hyops(*DESTROY, path, "--skip-archive")
+    assert (archived.returncode, "does not declare a lab archive" in archived.stdout) == (2, True)
+    assert each.states(planned("a"))["a"].status == "ok"
+
+
+def test_a_closed_gate_is_destroyed_and_needs_no_secret(each: Rig) -> None:
+    needs = gate("a", inputs={"required_env": ["PATRONI_SUPERUSER_PASSWORD"]})
+    path = each.blueprint(needs)
+    assert each.hyops(*DEPLOY, str(path)).returncode == 0
+    path.write_bytes(each.content(gate("a", inputs={"required_env": ["PATRONI_SUPERUSER_PASSWORD"], "confirm": False})))
+    assert each.hyops(*DESTROY, str(path), env=each.environment({})).returncode == 0
+
+
+def test_a_destroy_that_fails_or_is_interrupted_leaves_the_state_as_it_was(each: Rig) -> None:
+    """So that only `destroyed` is proof: a state that still says ok says nothing of what is left."""
+    path = each.blueprint(gate("a"), gate("b", required="a"))
+    assert each.hyops(*DEPLOY, str(path)).returncode == 0
+    before = each.states(planned("a"), planned("b"))
+    path.write_bytes(each.content(gate("a"), gate("b", required="a", inputs={"gate_message": ""})))
+    failed = each.hyops(*DESTROY, str(path))
+    assert (failed.returncode, meaning(failed.stdout)[-1]) == (2, FinalLine("dr/contract@v1", "failed", 1))
+    assert {name: state.run_id for name, state in each.states(planned("a"), planned("b")).items()} == {
+        name: state.run_id for name, state in before.items()
+    }
+    if each.double is not None:
+        each.double.script(steps={"b": {"destroy": "hang"}})
+    run = each.start(each.content(gate("a"), gate("b", required="a")), REMOVE)
+    _until_running(run.view, "b")
+    time.sleep(1.5 if each.name == "real" else 0.3)
+    assert run.cancel()
+    ended = run.wait(60)
+    assert ended is not None
+    assert (ended.rc, ended.by_itself) == (130, True)
+    assert meaning(run.stdout())[-1] == FinalLine("dr/contract@v1", "cancelled", 1)
+    left = each.states(planned("a"), planned("b"))
+    assert [(state.status, state.run_id) for state in left.values()] == [("ok", state.run_id) for state in before.values()]
 
 
 def _apply_record(each: Rig, since: datetime) -> run_records.RunRecord:

@@ -33,7 +33,7 @@ from hyops_ci.github.dispatch import (
 )
 from hyops_ci.github.repository import repository
 from hyops_ci.intake.decision import read_form
-from hyops_ci.intake.form import CHECK, SETTLE, Form
+from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form
 from hyops_ci.intake.kinds import identity_of
 from hyops_ci.intake.records import decision_id
 from hyops_ci.intake.validate import validate
@@ -139,7 +139,7 @@ def _message(request: StartRequest, client: Client, clock: Clock) -> _Message:
 def _of_form(form: Form, clock: Clock) -> _Message:
     """A person's form, judged as the plan will judge it. Number, login and time are the run's own."""
     # Which move `check` and `settle` are about is the ledger's to say.
-    judged = replace(form, action="failover") if form.action in (CHECK, SETTLE) else form
+    judged = replace(form, action="failover") if form.action in (CHECK, DRILL, SETTLE) else form
     read_form(judged, repository_id=1, run_id="1", login="someone", created_at=stamp(clock.now().replace(microsecond=0)))
     usual, inputs = Form(), {"action": form.action, "service": form.service, "reason": form.reason}
     if form.restore not in ("", usual.restore):

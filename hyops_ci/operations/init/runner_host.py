@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hyops_ci.config.settings import addresses, lane_settings, secret_plan
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.operations.init.commands import OWNER_ID, PERSON_ID, REPOSITORY_ID, REVIEWER, SHA, Adopter, envs_on, ledger_remote, numbers
 from hyops_ci.text import heredoc, shell
@@ -55,6 +55,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
         "max_approval_lifetime": _longer(config.approvals.lifetime, host["max_approval_lifetime"].default),
         "check_gate": checks[0] if checks else host["check_gate"].default,
         "gates": {each.name: each.gate for each in envs},
+        "drill_envs": tuple(each.name for each in envs if each.env_class is EnvClass.DRILL),
         "authorities": [{"origin": origin, "roles": roles} for origin, _ in addresses(config)],
         "host": config.host.model_dump(mode="json", exclude_unset=True) if config.host.user else None,
         "ledger": ledger_remote(config, adopter),

@@ -66,6 +66,8 @@ class Site:
     envs: list[str] = field(default_factory=list)
     service: str = ""
     """The service that is rehearsed."""
+    take_away: Callable[[], object] = lambda: None
+    """Takes the recovered service away, as its destroy does."""
     passed: dict[str, str] = field(default_factory=dict)
     """Throw-away values of the names in the config's `host.env_pass`."""
 
@@ -191,13 +193,21 @@ def write_launcher(path: Path) -> None:
     path.chmod(0o755)
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """A port in place of the service, and what takes it away: a drill destroys what it made."""
+
+    port: int
+    close: Callable[[], None]
+
+
 @contextmanager
-def endpoint(*, answers: bool = True) -> Iterator[int]:
+def endpoint(*, answers: bool = True) -> Iterator[Endpoint]:
     """A TCP port of this machine in place of the recovered service: it takes connections and holds them, or refuses them."""
     if not answers:
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
-            yield nobody.getsockname()[1]
+            yield Endpoint(nobody.getsockname()[1], lambda: None)
         return
     held: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -211,10 +221,18 @@ def endpoint(*, answers: bool = True) -> Iterator[int]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
+        over: list[bool] = []
+
+        def close() -> None:
+            if not over:
+                over.append(True)
+                server.shutdown(socket.SHUT_RDWR)
+                server.close()
+
         try:
-            yield server.getsockname()[1]
+            yield Endpoint(server.getsockname()[1], close)
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            close()
             thread.join(timeout=5)
             for connection in held:
                 connection.close()

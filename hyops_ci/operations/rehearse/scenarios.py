@@ -35,6 +35,7 @@ from hyops_ci.stages.watch.queue import LIMIT, ExpectedJob, Poll, Progress, Verd
 from hyops_ci.stages.watch.refusals import refusal_for
 from hyops_ci.stages.watch.stage import Watched
 
+VMS: Final = "gcp_pg_vms"
 RESTORE: Final = "postgresql_restore"
 DNS: Final = "postgresql_dns_cutover"
 
@@ -57,6 +58,9 @@ class Scenario:
 
     service_answers: bool = True
     """Whether the recovered service takes connections."""
+
+    goes: bool = True
+    """Whether the service is gone once it is destroyed."""
 
     silent: bool = False
     """Whether no runner takes the check."""
@@ -103,6 +107,22 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         prepare=lambda site: site.script({DNS: {"cut_off": True}}),
         serves="gcp",
     ),
+    "drill": Scenario("a drill, which removes what it made", actions=("drill",)),
+    "drill-failed": Scenario(
+        "the restore of a drill fails; what it made is removed all the same",
+        actions=("drill",),
+        prepare=lambda site: site.script({RESTORE: {"fail": "no such backup set"}}),
+    ),
+    "drill-not-cleaned": Scenario(
+        "a drill cannot remove what it made",
+        actions=("drill",),
+        prepare=lambda site: site.script({VMS: {"destroy_fail": "quota of API calls"}}),
+    ),
+    "drill-after-a-cut": Scenario(
+        "a drill begins by removing what one before it left",
+        actions=("drill",),
+        prepare=lambda site: site.seed_state("platform/postgresql-ha#postgresql_restore_gcp_dr", 3),
+    ),
     "silent-runner": Scenario("no runner takes the check", silent=True),
     "duplicate": Scenario("the same incident under a new id", actions=("failover", "failover")),
     "failback": Scenario("back home after a failover", actions=("failover", "failback")),
@@ -117,8 +137,9 @@ def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path |
     Without a decision, the config's first service is rehearsed.
     """
     chosen, folder = SCENARIOS[scenario], site.root
-    with endpoint(answers=chosen.service_answers) as port:
-        set_up(site, port, config, _service_of(decision))
+    with endpoint(answers=chosen.service_answers) as service:
+        set_up(site, service.port, config, _service_of(decision))
+        site.take_away = service.close if chosen.goes else site.take_away
         if chosen.prepare is not None:
             chosen.prepare(site)
         *before, last = chosen.actions
@@ -145,7 +166,7 @@ def one_run(site: Site, folder: Path, decision: bytes, scenario: Scenario) -> Co
         approvals = approve(site, run, scenario.answer)
     if scenario.waits:
         world = replace(world, clock=ShiftedClock(site.clock.now() + scenario.waits))
-    if approvals:
+    if approvals or (end.state is State.CHECKED and not run.read_model("plan.json", Plan).approval.required):
         execute(run, with_event(world, scenario, site), approvals)
     return conclude_here(run, world)
 
@@ -180,13 +201,13 @@ def approve(site: Site, run: RunDir, verdict: str) -> str:
 
 def with_event(world: RunContext, scenario: Scenario, site: Site) -> RunContext:
     """Return the context with a `say` that calls the scenario's event once, at the first line that holds its text."""
-    if not scenario.at:
-        return world
     done: list[bool] = []
 
     def say(line: str) -> None:
         world.say(line)
-        if scenario.then is not None and scenario.at in line and not done:
+        if line.startswith("clean-up: destroying"):
+            site.take_away()
+        if scenario.then is not None and scenario.at and scenario.at in line and not done:
             done.append(True)
             scenario.then(site)
 
@@ -204,6 +225,9 @@ def example_decision(action: str, clock: Clock, number: int, service: str = "") 
     value |= {"issued_at": stamp(clock.now().replace(microsecond=0)), "decision_id": f"example-{action}-{number:04d}"}
     if action == "failback":
         value |= {"decision_type": "failback_onprem", "target_cloud": "onprem", "rationale": "the on-prem site is back (rehearsal)"}
+    if action == "drill":
+        value |= {"exercise": {"kind": "drill", "level": "isolated", "drill_id": value["decision_id"]}, "requires_approval": False}
+        value["rationale"] = "the monthly drill (rehearsal)"
     if action == "hold":
         value |= {"decision_type": "hold", "target_cloud": "none", "rationale": "waiting for the power company (rehearsal)"}
     if service and service != value["service"]:

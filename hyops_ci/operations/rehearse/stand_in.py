@@ -2,7 +2,7 @@
 
 The rehearsal uses it where the real CLI is not found, and everything made with it says so. It keeps to the
 surface that dr-dispatch calls (HyOps blueprint/command.py): `--version`, `blueprint preflight --json`,
-`blueprint deploy --execute`. `<core root>/stand-in.json` may make a step slow, fail, or be cut off.
+`blueprint deploy --execute`, `blueprint destroy --execute --yes`. `<core root>/stand-in.json` may make a step slow, fail, or be cut off.
 """
 
 from __future__ import annotations
@@ -126,6 +126,36 @@ class Stand:
         say(f"blueprint={ref} mode={mode} status=ok steps={total}")
         return 0
 
+    def destroy(self) -> int:
+        """Walk the steps backwards and take each one's state away; the answer is the exit code."""
+        ref, mode, total = self.blueprint["blueprint_ref"], self.blueprint["mode"], len(self.steps)
+        for number, step in enumerate(reversed(self.steps), 1):
+            name, status = f"step={step['id']}", str(self.state(self.own_ref(step)).get("status", ""))
+            if step.get("retain_on_destroy"):
+                say(f"{name} status=retained reason=retain_on_destroy progress={number * 100 // total}%")
+                continue
+            if status in ("", "destroyed", "absent"):
+                say(f"{name} status=skipped reason={f'state-{status}' if status else 'no-state'}")
+                continue
+            say(f"{name} status=running action=destroy module={step['module_ref']}")
+            script = self.script.get("steps", {}).get(step["id"], {})
+            try:
+                time.sleep(float(script.get("destroy_seconds", self.script.get("seconds", 0.05))))
+            except KeyboardInterrupt:
+                # The state stays as it was: only `destroyed` says that something is gone.
+                say(f"{name} status=cancelled rc=130")
+                say(f"blueprint={ref} mode={mode} status=cancelled steps={number}")
+                return 130
+            if failed := script.get("destroy_fail"):
+                say(f"{name} status=failed rc=1 reason={failed}")
+                say(f"blueprint={ref} mode={mode} status=failed steps={number}")
+                say(f"required_failures: {step['id']}")
+                return 2
+            self.write_state(step, f"destroy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}", "destroyed")
+            say(f"{name} status=ok progress={number * 100 // total}%")
+        say(f"blueprint={ref} mode={mode} status=ok steps={total}")
+        return 0
+
     def walk(self, step: dict[str, Any]) -> str:
         """Pretend to do one step, with the state and the records that it would leave."""
         script = self.script.get("steps", {}).get(step["id"], {})
@@ -153,7 +183,9 @@ class Stand:
         """State and run record of one step."""
         record = self.root / "logs" / "module" / str(step["module_ref"]).replace("/", "__") / run_id
         record.mkdir(parents=True, exist_ok=True)
-        (record / "driver_result.json").write_text(json.dumps({"run_id": run_id, "status": status, "command": "deploy"}))
+        (record / "driver_result.json").write_text(
+            json.dumps({"run_id": run_id, "status": status, "command": "destroy" if status == "destroyed" else "deploy"})
+        )
         (record / "ansible.log").write_text(f"stand-in: {step['id']} {status} {error}\n")
         path = self.state_file(self.own_ref(step))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,15 +213,18 @@ def main(argv: list[str]) -> int:
         say(VERSION)
         return 0
     if argv[:1] != ["blueprint"] or "--file" not in argv:
-        say("ERR: the stand-in knows `blueprint preflight` and `blueprint deploy` with --file")
+        say("ERR: the stand-in knows `blueprint preflight`, `deploy` and `destroy` with --file")
         return 2
     stand = Stand(Path(argv[argv.index("--file") + 1]))
     if argv[1] == "preflight":
         found = stand.preflight()
         say(json.dumps(found, indent=2))
         return 0 if found["status"] == "ok" else 2
+    if argv[1] == "destroy" and not {"--execute", "--yes"} <= set(argv):
+        say("ERR: non-interactive blueprint destroy requires --yes")
+        return 2
     try:
-        return stand.deploy()
+        return stand.destroy() if argv[1] == "destroy" else stand.deploy()
     except KeyboardInterrupt:
         return 130
 

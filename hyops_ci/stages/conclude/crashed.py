@@ -12,19 +12,20 @@ from typing import Final
 
 from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.cleanup import CLEANUP, Cleanup
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import EXIT_OF, TERMINAL, RefusalRecord, State, may_follow
 from hyops_ci.errors import Fault, Refusal
 from hyops_ci.evidence.conclusions import deploy_in
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
-from hyops_ci.execution.kept_journals import journal_of, last_word
+from hyops_ci.execution.kept_journals import NAMES, at_work, journal_of, last_word
 from hyops_ci.execution.outcome import Observed, Outcome, determine_outcome
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
-from hyops_ci.parsing.documents import read_json
+from hyops_ci.parsing.documents import read_document, read_json
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -39,6 +40,7 @@ WALK: Final = (
     State.PREFLIGHT_PASSED,
     State.EXECUTING,
     State.VERIFYING,
+    State.CLEANING_UP,
 )
 """The states of a run that goes well, from where only execute can have continued."""
 CONTRADICTION: Final = "contradiction"
@@ -121,7 +123,7 @@ def _end(before: State, tip: Tip | None) -> State:
     """Return the terminal state of the ledger where it has one, and not a good one; else INDETERMINATE from the first mutating push on."""
     if tip is not None and tip.state in TERMINAL:
         return tip.state
-    acting = before in (State.EXECUTING, State.VERIFYING)
+    acting = before in (State.EXECUTING, State.VERIFYING, State.CLEANING_UP)
     return State.INDETERMINATE if acting or (tip is not None and tip.mutating) else State.FAILED
 
 
@@ -151,14 +153,25 @@ def recover_state(folder: RunDir, context: RunContext | None = None) -> Executio
         claim=folder.read_model("claim.json", Claim) if folder.has("claim.json") else None,
         outcome=_outcome(folder, journal, plan) if plan is not None else None,
         verification=_verification(folder),
-        at_work=SupervisedRun.attach(journal).condition is Condition.RUNNING if journal.is_dir() else None,
+        cleanup=folder.read_model(CLEANUP, Cleanup) if folder.has(CLEANUP) else None,
+        at_work=_at_work(folder, journal, context),
         last_word=last_word(context.state_dir, context.job.run_id) if context is not None else "",
         approvals=tuple(folder.read_model(f"approvals/{path.name}", Approval) for path in answers if path.stem != "envelopes"),
     )
 
 
+def _at_work(folder: RunDir, journal: Path, context: RunContext | None) -> bool | None:
+    """Return whether HyOps is at work on this host, None where nothing is known of it here."""
+    if context is not None and (known := at_work(context.state_dir, context.job.run_id)) is not None:
+        return known
+    found = [each for each in (journal, *(folder.root / "private" / name for name in NAMES)) if each.is_dir()]
+    return any(SupervisedRun.attach(each).condition is Condition.RUNNING for each in found) if found else None
+
+
 def past_no_return(files: Mapping[str, bytes]) -> bool:
     """Return whether a sealed run's own record of HyOps shows that clients may have moved."""
+    if CLEANUP in files and read_document(Cleanup, files[CLEANUP]).clean:
+        return False
     said = [read_json(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.plan import Plan
@@ -28,6 +28,10 @@ class StepProgress:
     context: RunContext
     steps: list[dict[str, Any]]
     part: PartRecorder
+    note: ClassVar[str] = "step"
+    """Name of its notes in the evidence."""
+    prefix: ClassVar[str] = ""
+    """Of each line."""
     begun: dict[str, datetime] = field(default_factory=dict)
     said: Counter[str] = field(default_factory=Counter)
 
@@ -50,16 +54,21 @@ class StepProgress:
             "seconds": int(took.total_seconds()),
         }
         self.steps.append(entry)
-        self.part.note("step", **entry)
+        self.part.note(self.note, **entry)
         if line.status is StepStatus.RUNNING:
-            last = line.step == self.plan.point_of_no_return
-            where = "from here cancelling does not undo" if last else f"Cancel now: clients stay {self.plan.source_site}"
-            behind = self._behind(line.step)
-            self.context.say(f"{place} running   {'' if behind else where}".rstrip())
-            if last and self.said[known] == 1:
-                tell_no_return(self.context, self.plan, place)
+            self._running(line, place)
         else:
-            self.context.say(f"{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}")
+            self.context.say(
+                f"{self.prefix}{place} {line.status.value} {span(took.total_seconds())}{f' ({line.reason})' if line.reason else ''}"
+            )
+
+    def _running(self, line: StepEvent, place: str) -> None:
+        last = line.step == self.plan.point_of_no_return
+        where = "from here cancelling does not undo" if last else f"Cancel now: clients stay {self.plan.source_site}"
+        silent = self._behind(line.step) or bool(self.plan.exercise)  # no client knows of what a drill makes
+        self.context.say(f"{place} running   {'' if silent else where}".rstrip())
+        if last and not self.plan.exercise and self.said[line.step] == 1:
+            tell_no_return(self.context, self.plan, place)
 
     def close(self) -> None:
         """Record how many lines were left out."""
@@ -71,3 +80,13 @@ class StepProgress:
         ids = [each.id for each in self.plan.steps]
         last = self.plan.point_of_no_return
         return bool(last) and step in ids and ids.index(step) > ids.index(last)
+
+
+class RemovalProgress(StepProgress):
+    """The same of a destroy: no step of it moves clients."""
+
+    note = "cleanup.step"
+    prefix = "clean-up: "
+
+    def _running(self, line: StepEvent, place: str) -> None:
+        self.context.say(f"{self.prefix}{place} running")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.cleanup import Cleanup
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.execution.verification import Verification
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.planned_run import CheckedRun
+from hyops_ci.text import shell
 
 
 def interrupted_by(job: Job) -> str:
@@ -34,6 +38,24 @@ def changed(run: CheckedRun, found: str) -> Refusal:
         found=found or "something is no longer known",
         expected=f"as checked at {run.check.checked_at}",
         fix="start a new run: its approver reads what is true now",
+    )
+
+
+def not_cleaned(plan: Plan, kept: Cleanup, why: str, root: Path, *, at_work: bool) -> Refusal:
+    """Return the refusal (exit 14) of a drill that left something behind: what it is, and the command that removes it."""
+    left = "; ".join(kept.left) or "what of it is left is not known"
+    by_hand = shell(
+        "hyops blueprint destroy --env {} --file {} --execute --yes", plan.env, str(root / "config/blueprints" / Path(plan.overlay).name)
+    )
+    wait = f"HyOps may still be at work on {plan.runner_ref}: wait until hyops-ci doctor shows no lock.host there; then " if at_work else ""
+    return Refusal(
+        "drill.not-cleaned",
+        f"the drill left something in env {plan.env}",
+        exit_code=Exit.NOT_CLEANED,
+        found="; ".join(dict.fromkeys(filter(None, (left, why)))),
+        expected="every step destroyed, and nothing that answers",
+        fix=f"{wait}a new drill of {plan.service}, which begins by removing it. By hand, with {plan.overlay} copied there: {by_hand}",
+        docs="drills.md",
     )
 
 

@@ -22,6 +22,7 @@ from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.bundle import Sealed
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.kept_journals import keep
+from hyops_ci.hyops_access.port import DEPLOY_JOURNAL, JOURNALS
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.standby import merge
 from hyops_ci.ledger.vouched_history import previous_bundle
@@ -29,8 +30,9 @@ from hyops_ci.redaction import Redactor
 from hyops_ci.room import Reserve
 from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_envelopes, refuse_weaker_gate
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.execute.recovery import SET_ASIDE, Recovery
+from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.execute.refusals import changed
+from hyops_ci.stages.execute.working import SET_ASIDE
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.job import Job
@@ -160,10 +162,11 @@ def everybody_who_asked(run: CheckedRun) -> tuple[Person, ...]:
 
 
 def keep_journal(part: PartRecorder, run: CheckedRun) -> None:
-    """Let the journal of HyOps outlive this job, and record the last word of the run before."""
+    """Let the journals of HyOps outlive this job, and record the last word of the run before."""
     note_earlier(part, run)
-    with suppress(OSError):  # what HyOps does is worth more than where its journal lies
-        keep(run.context.state_dir, run.context.job.run_id, run.folder.private / "deploy")
+    for name in JOURNALS if run.plan.destroys else (DEPLOY_JOURNAL,):
+        with suppress(OSError):  # what HyOps does is worth more than where its journal lies
+            keep(run.context.state_dir, run.context.job.run_id, run.folder.private / name, name)
 
 
 def refuse_rerun(job: Job) -> None:

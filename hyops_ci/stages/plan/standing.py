@@ -1,6 +1,6 @@
-"""What the ledger makes of the actions `check` and `settle` of a person's form: which move they are about.
+"""What config and ledger make of the actions `check`, `drill` and `settle` of a person's form: which move of which service they are about.
 
-A check is about the move that comes next, a settlement about the run that was cut off.
+A check is about the move that comes next, a settlement about the run that was cut off, a drill about the service that stands for this one.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hyops_ci.config.settings import serving_sites
+from hyops_ci.config.settings import is_practice, isolated_service, practice_services, serving_sites
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.intake.form import CHECK, SETTLE, Form
+from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form
 from hyops_ci.ledger.transitions import settled
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.host_key import vouched_ledger
@@ -33,6 +33,8 @@ def standing_form(form: Form, config: DispatchConfig, context: RunContext) -> Fo
 
     `config` is the reviewed one under the host's trust. Raises Refusal for a settlement that cannot be, and what the ledger raises.
     """
+    if form.action == DRILL:
+        return drill_form(form, config)
     if form.action not in (CHECK, SETTLE):
         return replace(form, serves="")
     if form.service not in config.services:
@@ -54,6 +56,28 @@ def standing_form(form: Form, config: DispatchConfig, context: RunContext) -> Fo
         )
     refuse_unsettled(tip, form.serves, config, form.service, context)
     return replace(form, action=_ACTION_OF[tip.claim.decision_type]) if tip.claim is not None else form
+
+
+def drill_form(form: Form, config: DispatchConfig) -> Form:
+    """Return the form of a drill: of the service in an env of class drill that stands for the one that was named.
+
+    Raises Refusal (exit 4) where there is none.
+    """
+    service = form.service if is_practice(config, form.service) else isolated_service(config, form.service)
+    entry = config.services.get(service)
+    if entry is None:
+        known = ", ".join(practice_services(config, form.service))
+        raise Refusal(
+            "drill.service",
+            "the config names no service for this drill",
+            exit_code=Exit.POLICY,
+            found=f"{form.service or 'no service'}: {known or 'no service of its name in an env of class drill'}",
+            expected="one service of the same name in an env of class drill, or drills.<service>.isolated.service",
+            fix="name it in .github/dr-dispatch.yml, with an overlay of its own, in a pull request",
+            docs="drills.md",
+        )
+    action = "failover" if entry.failover else "failback" if entry.failback else "burst"
+    return replace(form, action=action, service=service, serves="", isolated=True)
 
 
 def refuse_unsettled(tip: Tip, serves: str, config: DispatchConfig, service: str, context: RunContext) -> None:

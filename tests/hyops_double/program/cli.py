@@ -1,4 +1,4 @@
-"""The command line: `hyops --version` and `hyops blueprint validate|plan|preflight|deploy`, in the real grammar."""
+"""The command line: `hyops --version` and `hyops blueprint validate|plan|preflight|deploy|destroy`, in the real grammar."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 from program import modules, runtime, scenario, steps
 
 ERROR = 2
+GONE = ("missing", "absent", "destroyed")
 
 
 def main():
@@ -15,7 +16,7 @@ def main():
     parser.add_argument("-v", "--verbose", action="store_true")
     groups = parser.add_subparsers(dest="group")
     actions = groups.add_parser("blueprint").add_subparsers(dest="action", required=True)
-    for name in ("validate", "plan", "preflight", "deploy"):
+    for name in ("validate", "plan", "preflight", "deploy", "destroy"):
         action = actions.add_parser(name)
         for flag in ("--ref", "--file", "--root", "--env", "--blueprints-root", "--module-root"):
             action.add_argument(flag)
@@ -24,6 +25,12 @@ def main():
             action.add_argument("--preflight-bypass-reason")
             for flag in ("--execute", "--yes", "--skip-preflight"):
                 action.add_argument(flag, action="store_true")
+        if name == "destroy":
+            for flag in ("--execute", "--yes"):
+                action.add_argument(flag, action="store_true")
+            archive = action.add_mutually_exclusive_group()
+            for flag in ("--archive-before-destroy", "--skip-archive"):
+                archive.add_argument(flag, action="store_true")
     ns = parser.parse_args()
     if ns.version:
         print(scenario.load().get("version", "0.1.4"))
@@ -31,7 +38,7 @@ def main():
     if ns.group is None:
         parser.print_help()
         return ERROR
-    return {"validate": validate, "plan": plan, "preflight": preflight, "deploy": deploy}[ns.action](ns)
+    return {"validate": validate, "plan": plan, "preflight": preflight, "deploy": deploy, "destroy": destroy}[ns.action](ns)
 
 
 def error(ns, reason):
@@ -196,6 +203,70 @@ def execute(ns, payload, root):
             if payload["policy"]["fail_fast"]:
                 break
     return done, required, optional, False
+
+
+def destroy(ns):
+    """Steps in the reverse of their order; what has no state, or is retained, is passed over."""
+    try:
+        payload = runtime.load_blueprint(runtime.blueprint_file(ns))
+        backwards = list(reversed(ordered(payload)))
+        if not ns.execute:
+            print(f"blueprint={payload['blueprint_ref']} status=skeleton\nexecution disabled; destroy order:")
+            for step in backwards:
+                print(f"  - {step['id'].capitalize()}: {'retain' if step['retain_on_destroy'] else 'destroy'}")
+            return 0
+        payload, root = prepared(ns)
+    except (OSError, ValueError) as reason:
+        return error(ns, reason)
+    if ns.archive_before_destroy or ns.skip_archive:
+        print("ERR: this blueprint does not declare a lab archive lifecycle")
+        return ERROR
+    if not ns.yes:
+        print(f"WARN: destroy resources in env={ns.env}.\nresources:")
+        for step in backwards:
+            gone = modules.read_state(root, modules.state_ref(step)).get("status", "missing") in GONE
+            print(f"  - {step['id'].capitalize()}{' (retained)' if step['retain_on_destroy'] else ' (already absent)' if gone else ''}")
+        print("ERR: non-interactive blueprint destroy requires --yes")
+        return ERROR
+    done, required, optional, cancelled = remove(ns, payload, root, backwards)
+    status = "cancelled" if cancelled else "failed" if required else "ok"
+    if not scenario.load().get("no_final"):
+        print(f"blueprint={payload['blueprint_ref']} mode={payload['mode']} status={status} steps={done}")
+    failures(required, optional)
+    return steps.CANCELLED if cancelled else ERROR if required else 0
+
+
+def remove(ns, payload, root, backwards):
+    """Steps looked at, required and optional failures, and whether it was interrupted."""
+    required, optional, total = [], [], len(backwards)
+    for position, step in enumerate(backwards, start=1):
+        name, state = f"step={step['id']}", modules.read_state(root, modules.state_ref(step))
+        if step["retain_on_destroy"]:
+            print(f"{name} status=retained reason=retain_on_destroy progress={position * 100 // total}%", flush=True)
+            continue
+        if state.get("status", "missing") in GONE:
+            print(f"{name} status=skipped reason={'state-' + state['status'] if state else 'no-state'}", flush=True)
+            continue
+        inputs_file = modules.materialize_inputs(root, payload, step)
+        print(f"{name} status=running action=destroy module={step['module_ref']}", flush=True)
+        try:
+            rc = steps.run_step(root, step, inputs_file, ns.env, "destroy")
+        except KeyboardInterrupt:
+            rc = steps.CANCELLED
+        if rc == 0:
+            print(f"{name} status=ok progress={position * 100 // total}%", flush=True)
+        elif rc == steps.CANCELLED:
+            print(f"{name} status=cancelled rc={rc}", flush=True)
+            return position, required, optional, True
+        elif step["optional"]:
+            optional.append(step["id"])
+            print(f"{name} status=failed-optional rc={rc}", flush=True)
+        else:
+            required.append(step["id"])
+            print(f"{name} status=failed rc={rc} reason=see module run record", flush=True)
+            if payload["policy"]["fail_fast"]:
+                return position, required, optional, False
+    return total, required, optional, False
 
 
 if __name__ == "__main__":

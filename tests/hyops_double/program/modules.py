@@ -121,9 +121,9 @@ def _validate(ref, inputs, invocation):
             if not isinstance(inputs.get(name), str) or not inputs[name].strip():
                 raise ValueError(f"inputs.{name} must be a non-empty string")
         # A closed gate passes preflight and fails in deploy.
-        if invocation != "preflight" and not inputs.get("confirm"):
+        if invocation == "deploy" and not inputs.get("confirm"):
             raise ValueError("inputs.confirm must be true (explicit operator confirmation required)")
-    if ref == "platform/postgresql-ha" and inputs.get("apply_mode") == "restore":
+    if ref == "platform/postgresql-ha" and inputs.get("apply_mode") == "restore" and invocation != "destroy":
         if inputs.get("restore_confirm") is not True:
             raise ValueError("inputs.restore_confirm must be true when inputs.apply_mode=restore")
         if not any(str(inputs.get(name) or "").strip() for name in ("backup_state_ref", "restore_set", "restore_target_time")):
@@ -131,7 +131,7 @@ def _validate(ref, inputs, invocation):
                 "restore mode requires an explicit recovery selector. Set one of: "
                 "inputs.backup_state_ref, inputs.restore_set, or inputs.restore_target_time"
             )
-    if ref == "core/shared/manual-gate" and invocation != "preflight":
+    if ref == "core/shared/manual-gate" and invocation == "deploy":
         for name, value in (inputs.get("assertions") or {}).items():
             if value is not True:
                 raise ValueError(f"inputs.assertions[{name!r}] must be true (manual gate is not fully acknowledged)")

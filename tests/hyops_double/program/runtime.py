@@ -108,7 +108,7 @@ def _step(index, step):
         "with_deps": bool(step.get("with_deps", False)),
         "skip_if_state_ok": bool(step.get("skip_if_state_ok", False)),
         "verify_state_on_skip": bool(step.get("verify_state_on_skip", False)),
-        "retain_on_destroy": False,
+        "retain_on_destroy": bool(step.get("retain_on_destroy", False)),
         "destroy_gate": False,
         "optional": bool(step.get("optional", False)),
         "inputs": step.get("inputs"),

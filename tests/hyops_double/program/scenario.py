@@ -17,6 +17,7 @@ steps.<id>.seconds  how long the provider works before it ends
 steps.<id>.leak     [environment keys] whose values hyops prints in every encoding
 steps.<id>.mib      MiB of lines that hyops prints
 steps.<id>.say      [lines] that hyops prints on standard output as they are
+steps.<id>.destroy  what its destroy does, in the words of `do`; `destroy_seconds` how long it takes
 no_final            the final status line is left out
 """
 

@@ -50,28 +50,36 @@ def concise(error):
     return re.sub(r"\s*\(open:[^)]+\)", "", error.replace("ansible apply failed", "configuration apply failed"))
 
 
-def run_step(root, step, inputs_file, env_name):
+def run_step(root, step, inputs_file, env_name, command="deploy"):
     """The exit code of the module command: 0, 1 (failed) or 130 (interrupted)."""
     script = scenario.of_step(step["id"])
+    if command == "destroy":
+        script = {"do": script.get("destroy", "ok"), "seconds": script.get("destroy_seconds", 0)}
     try:
-        spec, inputs = modules.resolve(root, step, inputs_file, assumed=set(), invocation="deploy")
+        spec, inputs = modules.resolve(root, step, inputs_file, assumed=set(), invocation=command)
     except ValueError as error:
         # Nothing is recorded for what fails before the provider starts.
         print(f"ERR: {error}", file=sys.stderr)
         return 1
+    if command == "destroy":
+        inputs = {**inputs, "required_env": inputs.get("required_env_destroy") or []}
     if missing := modules.missing_env(root, inputs, env_name):
         print(f"error: {missing}", file=sys.stderr)
         return 1
-    if error := driver.preflight(root, step, spec, inputs):
+    if command == "deploy" and (error := driver.preflight(root, step, spec, inputs)):
         print(f"error: preflight failed: {error}", file=sys.stderr)
         return 1
-    return Apply(root, step, spec, inputs, script).run()
+    kind = Destroy if command == "destroy" else Apply
+    return kind(root, step, spec, inputs, script).run()
 
 
 class Apply:
+    command = "deploy"
+    label = "apply"
+
     def __init__(self, root, step, spec, inputs, script):
         self.root, self.step, self.spec, self.inputs, self.script = root, step, spec, inputs, script
-        self.run_id = f"apply-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}"
+        self.run_id = f"{self.label}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}"
         self.module = modules.module_id(step["module_ref"])
         self.record = root / "logs" / "module" / self.module / self.run_id
         self.work = root / "work" / self.module / self.run_id
@@ -86,7 +94,7 @@ class Apply:
         self.work.mkdir(parents=True)
         self._before()
         try:
-            self._state("running", active_command="deploy")
+            self._begun()
             self._talk()
             rc = self._provide()
         except KeyboardInterrupt:
@@ -96,20 +104,32 @@ class Apply:
             sys.stdout.flush()
             os._exit(0)
         if rc != 0:
-            error = f"ansible apply failed (open: {self.record / 'ansible.log'})"
+            error = f"ansible {self.label} failed (open: {self.record / 'ansible.log'})"
             self._results("error", error=error)
-            self._state("error", failed_command="deploy", last_error=error)
+            self._failed(error)
             print(f"error: {concise(error)}\nrun record: {self.record}", file=sys.stderr)
             return 1
         self._results("ok")
         if do != "running":
-            self._state("ok", stale=do == "stale")
+            self._done(stale=do == "stale")
         return 0
+
+    def _begun(self):
+        self._state("running", active_command="deploy")
+
+    def _failed(self, error):
+        self._state("error", failed_command="deploy", last_error=error)
+
+    def _done(self, *, stale):
+        self._state("ok", stale=stale)
+
+    def _parent(self, decision):
+        return {"parent": {**decision, "requirement": "blueprint-preflight", "scope": "blueprint"}}
 
     def _before(self):
         stamp = modules.now()
         decision = {
-            "command": "deploy",
+            "command": self.command,
             "completed_at": stamp,
             "decision": "enforce",
             "decision_source": "operator-cli",
@@ -120,8 +140,8 @@ class Apply:
             "schema_version": 1,
             "status": "passed",
         }
-        parent = {**decision, "requirement": "blueprint-preflight", "scope": "blueprint"}
-        self._json("preflight_decision.json", {**decision, "requirement": "driver-preflight", "scope": "driver", "parent": parent})
+        own = {**decision, "requirement": "driver-preflight", "scope": "driver"}
+        self._json("preflight_decision.json", {**own, **self._parent(decision)})
         facts = {
             "module_ref": self.step["module_ref"],
             "pack_id": self.driver["pack_id"],
@@ -142,7 +162,7 @@ class Apply:
         return {
             "ansible_env": {"ANSIBLE_COLLECTIONS_PATH": os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")},
             "available_credentials": [],
-            "command": "apply",
+            "command": self.label,
             "driver": self.driver["ref"],
             "inputs_file": str(self.work / "hyops.inputs.yml"),
             "inventory": str(self.work / "inventory.ini"),
@@ -170,7 +190,8 @@ class Apply:
         except Undefined as undefined:
             do, slept = f"fail:{undefined}", [0]
         argv = [sys.executable, "-I", str(Path(__file__).with_name("provider.py")), do, str(sum(slept))]
-        paths = {name: self.record / f"ansible_apply.{name}.txt" for name in ("stdout", "stderr")}
+        called = f"ansible_{self.label}"
+        paths = {name: self.record / f"{called}.{name}.txt" for name in ("stdout", "stderr")}
         with paths["stdout"].open("wb") as out, paths["stderr"].open("wb") as err:
             # `fork` hands the provider hyops' own output, as a badly behaved connection master would have it.
             process = subprocess.Popen(argv, stdout=None if do == "fork" else out, stderr=err, stdin=subprocess.DEVNULL)
@@ -188,10 +209,10 @@ class Apply:
                     path.chmod(0o644)
                 text = paths["stdout"].read_text() + paths["stderr"].read_text()
                 log = self.record / "ansible.log"
-                log.write_text(f"\n[hyops] ansible_apply start argv={argv}\n{text}\n[hyops] ansible_apply end rc={process.returncode}\n")
+                log.write_text(f"\n[hyops] {called} start argv={argv}\n{text}\n[hyops] {called} end rc={process.returncode}\n")
                 log.chmod(0o644)
                 self._json(
-                    "ansible_apply.result.json",
+                    f"{called}.result.json",
                     {"argv": argv, "cwd": str(Path.cwd()), "rc": process.returncode, "duration_ms": int((time.monotonic() - began) * 1000)},
                 )
         return rc
@@ -205,11 +226,11 @@ class Apply:
             return process.wait()
 
     def _interrupted(self):
-        self._state("error", failed_command="deploy", last_error="cancelled after provider execution started")
+        self._failed("cancelled after provider execution started")
         self._json(
             "cancelled.json",
             {
-                "command": "deploy",
+                "command": self.command,
                 "module_ref": self.step["module_ref"],
                 "run_id": self.run_id,
                 "status": "cancelled",
@@ -222,9 +243,9 @@ class Apply:
     def _results(self, status, error=""):
         # Published outputs are inputs here: the real modules echo many of theirs.
         outputs = {name: self._published(name) for name in self.spec["outputs"]["publish"]}
-        normalized = {"command": "apply", "published_outputs": outputs, "workdir": str(self.work)} if status == "ok" else {}
+        normalized = {"command": self.label, "published_outputs": outputs, "workdir": str(self.work)} if status == "ok" else {}
         result = {
-            "command": "apply",
+            "command": self.label,
             "driver": self.driver,
             "normalized_outputs": normalized,
             "run_id": self.run_id,
@@ -306,3 +327,38 @@ class Apply:
 
     def _json(self, name, content):
         modules.write_json(self.record / name, content)
+
+
+class Destroy(Apply):
+    """The state says nothing while it works, and stays as it was where it fails or is interrupted."""
+
+    command = label = "destroy"
+
+    def _begun(self):
+        pass
+
+    def _failed(self, error):
+        pass
+
+    def _parent(self, decision):
+        return {}
+
+    def _done(self, *, stale):
+        state = {
+            "dependencies": self.spec.get("dependencies") or [],
+            "evidence_dir": str(self.record),
+            "execution": {"driver": self.driver["ref"], "pack_id": self.driver["pack_id"], "profile": self.driver["profile"]},
+            "module_ref": self.step["module_ref"],
+            "output_count": 0,
+            "outputs": {},
+            "requirements": {"credentials": self.spec["requirements"]["credentials"]},
+            "run_id": self.run_id,
+            "status": "destroyed",
+            "updated_at": modules.now(),
+        }
+        if self.step["state_instance"]:
+            state["state_instance"] = self.step["state_instance"]
+        path = modules.state_path(self.root, modules.state_ref(self.step))
+        modules.write_json(path, state)
+        note = {"path": str(path), "publish_policy": self.spec["outputs"]["publish"], "published_outputs": []}
+        self._json("module_state.json", {**note, "rerun_inputs_file": "", "resolved_inputs_file": ""})

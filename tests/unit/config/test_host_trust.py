@@ -9,6 +9,7 @@ from hyops_ci.config.host_trust import narrow, plan_fits, stricter
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.planning.planner import commands_for
 from tests.unit.planning.gate_cases import base, gate_case, over
 
 KEY, OTHER = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E=", "ed25519:ypOsFwUYcHHWe4PH/w7+gQjo7EUwV113JoeTM9vavnw="
@@ -140,3 +141,14 @@ def test_what_the_config_leaves_open_is_the_hosts(host: dict[str, Any], quorum: 
 def test_a_plan_that_demands_more_than_the_host_keeps_its_demand() -> None:
     demand = gate_case({}).plan().approval.model_copy(update={"quorum": 4, "lifetime": "PT5M"})
     assert stricter(demand, narrow(config(), trust(quorum=2))) == demand
+
+
+def test_a_host_destroys_nothing_in_an_env_that_it_does_not_name() -> None:
+    """The class of an env is a word of the config: `class: drill` there would let a drill destroy production."""
+    made = gate_case({}).plan()
+    drill = made.model_copy(update={"commands": commands_for(made.env, destroys=True)})
+    with pytest.raises(Refusal, match=r"trust\.looser") as refused:
+        plan_fits(drill, config(), trust())
+    assert refused.value.found == f"an env that a drill destroys: {made.env}"
+    plan_fits(drill, config(), trust(drill_envs=[made.env]))
+    plan_fits(made, config(), trust())

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 RUN = "1-1"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-PREFLIGHT, DEPLOY = commands_for("lab")
+PREFLIGHT, DEPLOY, DESTROY = commands_for("lab", destroys=True)
 OVERLAY = (
     (EXAMPLE / "overlays" / "postgresql-ha-failover-gcp.yml").read_bytes().replace(b"restore_confirm: false", b"restore_confirm: true")
 )
@@ -61,7 +61,7 @@ def root_of(site: Site) -> Path:
     return site.runner / "envs" / "lab"
 
 
-def access_to(site: Site, way: str, env: str = "lab") -> OwnAccess | SudoAccess:
+def access_to(site: Site, way: str, env: str = "lab", drill_envs: tuple[str, ...] = ()) -> OwnAccess | SudoAccess:
     """Through a process of its own it is the same user here: what sudo adds is tried in tests/security/test_hyops_user.py."""
     runner = site.runner
     host = Host(
@@ -80,7 +80,7 @@ def access_to(site: Site, way: str, env: str = "lab") -> OwnAccess | SudoAccess:
         from hyops_ci.contracts.config import Host
         from hyops_ci.hyops_access import worker
         worker.JOURNALS = {str(site.root / "journals")!r}
-        worker.host_of = lambda user: Host.model_validate_json({host.model_dump_json()!r})
+        worker.host_of = lambda user: (Host.model_validate_json({host.model_dump_json()!r}), {drill_envs!r})
         sys.stdin.buffer.raw.readline()
         worker.main()
     """
@@ -141,8 +141,8 @@ def test_a_recovery(access: HyOpsAccess, site: Site) -> None:
     with lent_overlay(access, RUN, OVERLAY):
         assert access.preflight(RUN, PREFLIGHT, {}).status == "ok"
         with_secrets(site)
-        access.deploy(RUN, DEPLOY)
-        ended = SupervisedRun.attach(access.place.deploy, cancel=access.cancel).wait(30)
+        access.start(RUN, DEPLOY, "deploy")
+        ended = SupervisedRun.attach(access.place.deploy, cancel=lambda: access.cancel("deploy")).wait(30)
     assert ended is not None
     assert ended.rc == 0, (access.place.deploy / "stderr.log").read_text()
     told = (access.place.deploy / "stdout.log").read_text()
@@ -166,14 +166,14 @@ def with_secrets(site: Site) -> None:
 
 def test_a_deploy_is_cancelled(access: HyOpsAccess, site: Site) -> None:
     site.script({"gcp_pg_vms": {"seconds": 30}})
-    assert not access.cancel()
+    assert not access.cancel("deploy")
     with runtime_bundle(access) as bundle:
         assert bundle is not None
         bundle.merge(dict.fromkeys(NAMES, FRESH))
     access.give(dict.fromkeys(NAMES, FRESH), dict.fromkeys(NAMES, FRESH), ())
     with lent_overlay(access, RUN, OVERLAY):
-        access.deploy(RUN, DEPLOY)
-        run = SupervisedRun.attach(access.place.deploy, cancel=access.cancel)
+        access.start(RUN, DEPLOY, "deploy")
+        run = SupervisedRun.attach(access.place.deploy, cancel=lambda: access.cancel("deploy"))
         assert run.wait(0.5) is None
         assert run.cancel()
         ended = run.wait(30)
@@ -187,7 +187,7 @@ def test_a_caller_that_is_gone_ends_the_other_side_and_no_deploy(site: Site) -> 
     with closing(access_to(site, "another process")) as access:
         access.give(dict.fromkeys(NAMES, FRESH), {}, ())
         access.write_overlay(RUN, OVERLAY)
-        access.deploy(RUN, DEPLOY)
+        access.start(RUN, DEPLOY, "deploy")
     ended = SupervisedRun.attach(access.place.deploy).wait(30)
     assert ended is not None
     assert ended.rc == 0
@@ -199,5 +199,33 @@ def test_a_command_that_was_not_planned_is_started_as_nobody(site: Site) -> None
         name="deploy", argv=("{hyops}", "blueprint", "deploy", "--env", "lab", "--file", "{overlay}", "--force"), timeout="PT1M"
     )
     with closing(access_to(site, "another process")) as access, pytest.raises(Refusal, match=r"hyops\.command") as refused:
-        access.deploy(RUN, another)
+        access.start(RUN, another, "deploy")
     assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize("drill_envs", [(), ("drill", "prod")])
+def test_a_destroy_is_started_in_an_env_that_root_names_alone(site: Site, drill_envs: tuple[str, ...]) -> None:
+    """A job of the runner's user could ask for it without any plan."""
+    (site.root / "journals").mkdir()
+    with closing(access_to(site, "another process", drill_envs=drill_envs)) as access:
+        access.write_overlay(RUN, OVERLAY)
+        with pytest.raises(Refusal, match=r"hyops\.command") as refused:
+            access.start(RUN, DESTROY, "destroy")
+    assert "drill_envs" in refused.value.expected
+    assert not (access.place.journal("destroy")).exists()
+
+
+def test_a_drill_destroys_what_it_made(site: Site) -> None:
+    (site.root / "journals").mkdir()
+    with closing(access_to(site, "another process", drill_envs=("lab",))) as access:
+        access.give(dict.fromkeys(NAMES, FRESH), {}, ())
+        for command, journal in ((DEPLOY, "deploy"), (DESTROY, "destroy")):
+            access.write_overlay(RUN, OVERLAY)
+            access.start(RUN, command, journal)
+            ended = SupervisedRun.attach(access.place.journal(journal)).wait(30)
+            assert ended is not None
+            assert ended.rc == 0, (access.place.journal(journal) / "stderr.log").read_text()
+        state = access.states(("platform/gcp/platform-vm#gcp_pg_vms",), datetime.now(UTC))[0]
+        other = access.states_of("lab", ("platform/gcp/platform-vm#gcp_pg_vms", "no/such"), datetime.now(UTC))
+    assert state.status == "destroyed"
+    assert [each.status for each in other] == ["destroyed", "missing"]
