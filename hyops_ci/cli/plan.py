@@ -148,6 +148,7 @@ def outputs_of(run: RunDir) -> dict[str, str]:
         "lane": plan.lane,
         "check_title": check_job_name(plan, resumes.run_id if resumes is not None else 0),
         "title": execute_job_name(plan),
+        "exercise": plan.exercise,
     } | (
         {
             "bootstrap_reason": plan.bootstrap.reason,

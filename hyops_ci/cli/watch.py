@@ -28,6 +28,7 @@ class WatchOptions:
     runner_group: str
     lane: str
     bootstrap_reason: str
+    preempts: bool
     gate: str
     organization: str
     limit: int
@@ -47,6 +48,9 @@ class WatchOptions:
     type=click.Choice(["", "initial-bootstrap", "runner-recovery", "lab-fallback"]),
     default="",
     help="Why a runner may be made, as the plan allowed it.",
+)
+@click.option(
+    "--preempts", envvar="DR_PREEMPTS", is_flag=True, help="This is a real recovery: it ends a drill that its runner is busy with."
 )
 @click.option("--gate", envvar="DR_GATE", default="", help="The environment whose reviewer is named.")
 @click.option("--organization", envvar="DR_RUNNER_ORG", default="", help="Whose runners may serve the repository, too.")
@@ -69,7 +73,14 @@ def command(options: WatchOptions, output: str) -> int:
     if not expected.self_hosted:  # GitHub's own machines can be late for all of GitHub, and come
         expected = replace(expected, limit=expected.busy_limit)
     request = WatchRequest(
-        options.which, expected, options.runner_ref, options.lane, options.bootstrap_reason, options.gate, options.organization
+        options.which,
+        expected,
+        options.runner_ref,
+        options.lane,
+        options.bootstrap_reason,
+        preempts=options.preempts,
+        gate=options.gate,
+        org=options.organization,
     )
     client, runners = world.github or connect(world.job.repository), connect_for_runners(world.job.repository)
     watched = watch(request, client, world, runners=runners, report=lambda found: report(found, output))

@@ -106,6 +106,10 @@ def only_job(jobs: tuple[JobFact, ...], name: str, labels: Collection[str]) -> J
     return fits[0] if len(fits) == 1 else None
 
 
+DRILL_JOB: Final = "Drill"
+"""First word of the name of the job that carries out a drill: a real run that finds its runner busy with one ends it."""
+
+
 def execute_job_name(plan: Plan) -> str:
     """Return the name that dispatch.yml gives the job that carries out `plan`.
 
@@ -114,7 +118,18 @@ def execute_job_name(plan: Plan) -> str:
     """
     if plan.settles is not None:
         return f"Settle {plan.settles.serves}, plan {plan.digest()[7:15]}"
-    return f"Recover at {plan.target_site}, plan {plan.digest()[7:15]}"
+    word = DRILL_JOB if plan.exercise else "Recover"
+    return f"{word} at {plan.target_site}, plan {plan.digest()[7:15]}"
+
+
+def is_dispatch(workflow: str) -> bool:
+    """Return whether a reusable workflow of a run, `<owner>/<repository>/.github/workflows/<file>@<ref>`, is dispatch.yml."""
+    return workflow.partition("@")[0].endswith("/.github/workflows/dispatch.yml")
+
+
+def is_drill_job(job: JobFact) -> bool:
+    """Return whether a job carries out a drill, by the name that `execute_job_name` gives it."""
+    return re.fullmatch(rf"(?:.* / )?{DRILL_JOB} at \S+, plan [0-9a-f]{{8}}", job.name) is not None
 
 
 def local_job(now: datetime, user: str, environ: Mapping[str, str]) -> Job:

@@ -21,7 +21,9 @@ from hyops_ci.github.api.responses import Forbidden
 from hyops_ci.github.jobs import cancel, jobs, jobs_in_progress
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find_runners
+from hyops_ci.github.runs import run
 from hyops_ci.stages.context import RunContext
+from hyops_ci.stages.job import is_dispatch, is_drill_job
 from hyops_ci.stages.watch.queue import (
     ExpectedJob,
     Phase,
@@ -64,6 +66,8 @@ class WatchRequest:
     lane: str = ""
     bootstrap_reason: str = ""
     """Why a runner may be made now, as the plan allowed it. Only check is worth a new runner: execute's has just answered."""
+    preempts: bool = False
+    """Whether a drill that its runner is busy with is ended: this run is a real one."""
     gate: str = ""
     """Environment whose reviewer is named; empty for the reviewers of any environment."""
     org: str = ""
@@ -121,6 +125,8 @@ class _Watcher:
     runners: Client | None
     approved_by: tuple[str, ...] = ()
     runner: RunnerView = field(default_factory=RunnerView)
+    ended_drills: dict[int, str] = field(default_factory=dict)
+    """Runs of drills that this watch has looked at, each with what became of it."""
     runner_asked: float | None = None
     """When GitHub was last asked about the runner."""
 
@@ -139,7 +145,7 @@ class _Watcher:
         if self.request.which == "execute":
             self.approved_by = self._approvers()
         while True:
-            if before.queued >= self.request.expected.limit / 2:
+            if before.queued + before.busy >= (POLL if self.request.preempts else self.request.expected.limit / 2):
                 self._ask_about_runner(before.phase)
             poll, stop = self._poll()
             progress = Progress(before, stop, Verdict.UNKNOWN, cause=stop) if stop else advance(self.request.expected, before, poll)
@@ -253,8 +259,30 @@ class _Watcher:
         """Return whether the runner is doing a job of another run of this repository."""
         expected = self.request.expected
         for job, run_id in jobs_in_progress(self.client, expected.labels, expected.names, self.run_id):
-            return RunnerView(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)})")
+            gives_way = f", {self._preempt(run_id)}" if self.request.preempts and is_drill_job(job) else ""
+            return RunnerView(Presence.BUSY, f"{shown(job.runner_name, 100)} is busy with run {run_id} ({shown(job.name, 100)}){gives_way}")
         return RunnerView()
+
+    def _preempt(self, run_id: int) -> str:
+        """End the run of a drill, once: this real run goes first. Return what became of it, in words.
+
+        A job's name can be anybody's, so that GitHub must show that the run called dispatch.yml: nothing else is ended.
+        """
+        if run_id not in self.ended_drills:
+            self.ended_drills[run_id] = self._end_drill(run_id)
+        return self.ended_drills[run_id]
+
+    def _end_drill(self, run_id: int) -> str:
+        try:
+            if not any(is_dispatch(path) for path, _ in run(self.client, run_id).referenced):
+                self.context.say(f"run {run_id} calls itself a drill, and no dispatch.yml runs in it: left alone")
+                return "left alone"
+            said = "ended for this run" if cancel(self.client, run_id) else "over"
+        except DispatchError as error:
+            by_hand = shell("gh run cancel {}", run_id)
+            said = f"CANCEL IT BY HAND: {by_hand}   ({error.title()}; {error.expected})"
+        self.context.say(f"run {run_id} is a drill, and this is a real run: {said}")
+        return said
 
     def _reviews(self) -> tuple[ReviewFact, ...]:
         try:

@@ -429,6 +429,67 @@ def test_busy_with_a_drill_is_waited_for(runners: bool, watched_run: WatchedRun)
     assert watched_run.run.conclusion is None
 
 
+DISPATCH = ("hybridops/dr-dispatch/.github/workflows/dispatch.yml@" + "3f2a" * 10, "3f2a" * 10)
+
+
+def isolated_drill(watched_run: WatchedRun, *, ours: bool = True, name: str = "drill / dr / Drill at gcp, plan 7c1e44a9") -> FakeJob:
+    """A drill at work on the runner, which ends, and frees it, when it is cancelled."""
+    run = watched_run.repository.add_run(".github/workflows/dr-drill.yml", referenced=[DISPATCH] if ours else [])
+    job = run.add_job(name, LABELS)
+    job.take(watched_run.runner)
+    return job
+
+
+def test_a_real_run_ends_the_drill_that_its_runner_is_busy_with(watched_run: WatchedRun) -> None:
+    mine, other = watched_run.job(), isolated_drill(watched_run)
+
+    def gave_way(run: Run) -> None:
+        other.finish("cancelled")
+        run.finish("cancelled")
+        watched_run.clock.at(watched_run.clock.monotonic() + 40, lambda: mine.take(watched_run.runner))
+
+    other.run.on_cancel = gave_way
+    watched = watched_run.watch(order={"preempts": True})
+    assert (watched.verdict, other.run.conclusion) == (Verdict.TAKEN, "cancelled")
+    assert f"run {other.run.id} is a drill, and this is a real run: ended for this run" in watched_run.said
+    assert len(watched_run.fake.made(CANCEL)) == 1
+    assert watched.waited_seconds < 90, "it was asked at once, not after half the limit"
+
+
+def test_a_drill_waits_for_a_drill_and_a_check_for_both(watched_run: WatchedRun) -> None:
+    """`preempts` is what a real run says of itself: the plan's exercise is empty."""
+    mine, other = watched_run.job(), isolated_drill(watched_run)
+    watched_run.clock.at(900, lambda: (other.finish(), mine.take(watched_run.runner)))
+    assert watched_run.watch().verdict is Verdict.TAKEN
+    assert watched_run.fake.made(CANCEL) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "name", "said"),
+    [
+        (False, "drill / dr / Drill at gcp, plan 7c1e44a9", "run {} calls itself a drill, and no dispatch.yml runs in it: left alone"),
+        (True, "dr / Recover at gcp, plan 7c1e44a9", ""),
+        (True, "dr / Check gcp-ops-runner (changes nothing)", ""),
+        (True, "Drill at gcp, plan 7c1e44a9, and then some", ""),
+    ],
+    ids=["another-workflow", "a-recovery", "a-check", "another-name"],
+)
+def test_nothing_but_a_drill_is_ended(ours: bool, name: str, said: str, watched_run: WatchedRun) -> None:
+    watched_run.job()
+    other = isolated_drill(watched_run, ours=ours, name=name)
+    watched = watched_run.watch(order={"preempts": True}, busy_limit=60)
+    assert (watched.verdict, other.run.conclusion) == (Verdict.BUSY, None)
+    assert [line for line in watched_run.said if line.startswith(f"run {other.run.id} ")] == ([said.format(other.run.id)] if said else [])
+
+
+def test_a_drill_that_may_not_be_ended_is_named_with_the_command(watched_run: WatchedRun) -> None:
+    watched_run.permissions = ("actions: read",)
+    watched_run.job()
+    other = isolated_drill(watched_run)
+    watched_run.watch(order={"preempts": True}, busy_limit=60)
+    assert any(f"CANCEL IT BY HAND: gh run cancel {other.run.id}" in line for line in watched_run.said)
+
+
 def test_busy_for_ever(watched_run: WatchedRun) -> None:
     watched_run.job()
     other = drill(watched_run)
