@@ -25,7 +25,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.ledger.rules import lock_of
 from hyops_ci.operations.break_glass import conclude_here
-from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
+from hyops_ci.operations.rehearse.sandbox import Site, served, set_up
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS, approve, example_decision, one_run
 from hyops_ci.stages.check.stage import check
 from hyops_ci.stages.conclude.stage import Conclusion
@@ -49,7 +49,7 @@ class Drills:
         self.site, self.count = Site(root, SystemClock()), 0
         self.said: list[str] = []
         self.site.say = self.said.append
-        self._open = endpoint(answers=answers)
+        self._open = served(answers=answers)
         self.service = self._open.__enter__()
         set_up(self.site, self.service.port)
         self.site.take_away = self.service.close

@@ -202,7 +202,14 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint(*, answers: bool = True) -> Iterator[Endpoint]:
+def endpoint(*, answers: bool = True) -> Iterator[int]:
+    """The port of `served`, for as long as the block lasts."""
+    with served(answers=answers) as service:
+        yield service.port
+
+
+@contextmanager
+def served(*, answers: bool = True) -> Iterator[Endpoint]:
     """A TCP port of this machine in place of the recovered service: it takes connections and holds them, or refuses them."""
     if not answers:
         with socket.socket() as nobody:

@@ -22,7 +22,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, State
 from hyops_ci.intake.form import Form
 from hyops_ci.operations.break_glass import conclude_here
-from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, endpoint, set_up
+from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, served, set_up
 from hyops_ci.parsing.documents import json_object
 from hyops_ci.signing.dsse import load_key
 from hyops_ci.stages.check.stage import check
@@ -137,7 +137,7 @@ def rehearse(site: Site, scenario: str, *, decision: bytes = b"", config: Path |
     Without a decision, the config's first service is rehearsed.
     """
     chosen, folder = SCENARIOS[scenario], site.root
-    with endpoint(answers=chosen.service_answers) as service:
+    with served(answers=chosen.service_answers) as service:
         set_up(site, service.port, config, _service_of(decision))
         site.take_away = service.close if chosen.goes else site.take_away
         if chosen.prepare is not None:
