@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from hyops_ci.contracts.approval import ApprovalRequest
+    from hyops_ci.contracts.track_record import TrackRecord
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def command(options: ApproveOptions, output: str) -> int:
     client = connect(place.repository) if place else None
     found = pending_run(client, place.run_id) if place and client else None
     asked = found.request if found else read_request(_request_bytes(options.request or Path()))
-    _show(asked, found.run.url if found else "")
+    _show(asked, found.run.url if found else "", found.known if found else None)
     if found is None:
         say("NOT COMPARED WITH GITHUB: who asked and when, and that the run is of the reviewed workflow. The file says so, and nobody else")
     private = load_key(options.key)
@@ -106,12 +107,12 @@ def command(options: ApproveOptions, output: str) -> int:
     return _print_result(output, envelope, started.url, str(started.run_id or ""))
 
 
-def _show(asked: ApprovalRequest, url: str) -> None:
+def _show(asked: ApprovalRequest, url: str, known: TrackRecord | None) -> None:
     """Print the request as its approver reads it."""
     from hyops_ci.cli.render import say
     from hyops_ci.report.approval_page import approval_lines
 
-    for line in approval_lines(asked, run_url=url):
+    for line in approval_lines(asked, run_url=url, known=known):
         say(line)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
+from hyops_ci.cli.ledger_options import open_checks, open_ledger, remote_option, vouchers_of
 from hyops_ci.cli.options import config_option, format_option, gather, moment_option, repository_option
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _board(options: BoardOptions) -> tuple[Board, tuple[str, ...]]:
     from hyops_ci.config.file import read_config
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.operations.board.board import BoardFacts, make_board
-    from hyops_ci.operations.status import status
+    from hyops_ci.operations.status import Places, status
 
     content = options.config_file.read_bytes()
     config, _ = read_config(content, str(options.config_file))
@@ -94,7 +94,7 @@ def _board(options: BoardOptions) -> tuple[Board, tuple[str, ...]]:
     facts = BoardFacts(
         config=config,
         config_sha256=digest_bytes(content),
-        services=status(config, opened, now, gates),
+        services=status(config, Places(opened, lambda service: open_checks(options.remote, service, config)), now, gates),
         now=now,
         repository=repository_named(options.repository),
         evidence=options.evidence,

@@ -20,6 +20,7 @@ def command(output: str) -> int:
     from hyops_ci.report.approval_page import approval_lines
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
+    from hyops_ci.stages.track_record import track_record_in
 
     run, config = read_handover(os.environ, "check")
     world = github_context(config, on_runner=True)
@@ -30,7 +31,9 @@ def command(output: str) -> int:
         request = run.read_model(REQUEST, ApprovalRequest)
         ready = may_proceed(end.run)
         outputs = {"check_digest": request.check.digest(), "ready": "true" if ready else "false"}
-        lines = approval_lines(request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url)
+        lines = approval_lines(
+            request, demand=end.run.demand, reviewers=reviewers_in(run), run_url=world.job.url, known=track_record_in(run)
+        )
         summarize(lines)
         for line in lines:
             say(line)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.ledger.vouching import Vouchers
+    from hyops_ci.readiness.store import ReadinessStore
 
 remote_option = click.option(
     "--remote",
@@ -48,9 +49,26 @@ def reviewed(config: Path | None, why: str) -> DispatchConfig:
 
 def open_ledger(remote: str, service: str, config: DispatchConfig | None = None) -> Ledger:
     """The ledger as this user of this host sees it. Raises Refusal (exit 2) where nothing says where it is."""
-    from hyops_ci.cli.connect import ledger_token, remote_at, repository_named, server_url, state_dir
-    from hyops_ci.errors import Exit, Refusal
+    from hyops_ci.cli.connect import state_dir
     from hyops_ci.ledger.ledger import Ledger
+
+    place, token = _place(remote, service, config)
+    return Ledger.over_git(place, service, state_dir=state_dir(), token=token)
+
+
+def open_checks(remote: str, service: str, config: DispatchConfig | None = None) -> ReadinessStore:
+    """The checks of a service, beside its ledger. Raises as `open_ledger`."""
+    from hyops_ci.cli.connect import state_dir
+    from hyops_ci.readiness.store import ReadinessStore
+
+    place, token = _place(remote, service, config)
+    return ReadinessStore.over_git(place, service, state_dir=state_dir(), token=token)
+
+
+def _place(remote: str, service: str, config: DispatchConfig | None) -> tuple[str, str]:
+    """Return (remote, token) of a service's ledger."""
+    from hyops_ci.cli.connect import ledger_token, remote_at, repository_named, server_url
+    from hyops_ci.errors import Exit, Refusal
 
     configured = (config.ledger.repository if config else None) or repository_named()
     if not remote and not configured:
@@ -64,7 +82,7 @@ def open_ledger(remote: str, service: str, config: DispatchConfig | None = None)
             docs="ledger.md",
         )
     place = remote or remote_at(configured, server_url())
-    return Ledger.over_git(place, service, state_dir=state_dir(), token=ledger_token(place, person=bool(remote)))
+    return place, ledger_token(place, person=bool(remote))
 
 
 def open_standby(remote: str, service: str) -> Ledger:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
+from hyops_ci.cli.ledger_options import open_checks, open_ledger, remote_option, vouchers_of
 from hyops_ci.cli.options import config_option, format_option, repository_option
 
 
@@ -17,7 +17,9 @@ from hyops_ci.cli.options import config_option, format_option, repository_option
 @repository_option
 @format_option
 def command(config_file: Path, remote: str, repository: str, output: str) -> int:
-    """Show for each service where it serves from, its lock, its last run and drill, and who may approve. Changes nothing.
+    """Show for each service where it serves from, its lock, its last run, drill and check, what is owed, and who may approve.
+
+    Changes nothing.
 
     Exit 0 where every service is known and none waits for a person; 5 where one must be settled, or nobody vouches for its ledger. With a
     token (DR_TOKEN, GH_TOKEN or GITHUB_TOKEN) and GH_REPO it also asks GitHub who may approve.
@@ -29,7 +31,7 @@ def command(config_file: Path, remote: str, repository: str, output: str) -> int
     from hyops_ci.config.file import read_config
     from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.operations.environments import environments
-    from hyops_ci.operations.status import status
+    from hyops_ci.operations.status import Places, status
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     asks = bool(repository_named(repository)) and any(os.environ.get(name) for name in TOKENS)
@@ -40,6 +42,6 @@ def command(config_file: Path, remote: str, repository: str, output: str) -> int
         ledger.vouchers = vouchers_of(config, service)
         return ledger
 
-    found = status(config, opened, datetime.now(UTC), gates)
+    found = status(config, Places(opened, lambda service: open_checks(remote, service, config)), datetime.now(UTC), gates)
     emit(output, [line for each in found for line in each.lines()], [each.document() for each in found])
     return max(each.exit_code for each in found) if found else 0

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from hyops_ci.config import settings
+from hyops_ci.config.drills import isolated_service
 from hyops_ci.config.probes import probes_of
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType
@@ -136,7 +137,7 @@ def _drills(config: DispatchConfig) -> Iterator[_Row]:
             yield f"{at}/check/every", owed.check.every, "default"
         if owed.isolated is not None:
             yield f"{at}/isolated/every", owed.isolated.every, "default"
-            yield f"{at}/isolated/service", settings.isolated_service(config, service) or None, "name"
+            yield f"{at}/isolated/service", isolated_service(config, service) or None, "name"
 
 
 def _said(raw: Any, pointer: str) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, ServiceAction
 from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
-from hyops_ci.contracts.drills import Drills
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.contracts.lanes import LANES, ON_PREM, LaneName
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
@@ -231,31 +230,6 @@ def plane_of(blueprint: EffectiveBlueprint) -> str:
     return next(
         (str(plane) for step in blueprint.steps if (plane := step.inputs.get("execution_plane"))), ExecutionPlane.RUNNER_LOCAL.value
     )
-
-
-def drills_of(config: DispatchConfig, service: str) -> Drills:
-    """What is owed for a service; nothing where the config does not say."""
-    return config.drills.get(service, Drills())
-
-
-def practice_services(config: DispatchConfig, service: str) -> tuple[str, ...]:
-    """Return the services of the same name in other envs of class drill, sorted: those that a drill of it may restore."""
-    name = service.partition("/")[0]
-    others = (each for each in config.services if each != service and each.partition("/")[0] == name)
-    return tuple(sorted(each for each in others if env_settings(config, env_of(each)).env_class is EnvClass.DRILL))
-
-
-def is_practice(config: DispatchConfig, service: str) -> bool:
-    """Return whether a service is there to be drilled: its env is not of class production."""
-    return service in config.services and env_settings(config, env_of(service)).env_class is not EnvClass.PRODUCTION
-
-
-def isolated_service(config: DispatchConfig, service: str) -> str:
-    """Return which service a drill of level isolated restores: the config's, else the only one there is; empty for none or several."""
-    isolated, found = drills_of(config, service).isolated, practice_services(config, service)
-    if isolated is not None and isolated.service:
-        return isolated.service
-    return found[0] if len(found) == 1 else ""
 
 
 def objective_of(config: DispatchConfig, service: str) -> Objective:

@@ -10,6 +10,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Count, Model
 from hyops_ci.contracts.check import RunnerIdentity, StateFact, StepForecast
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.contracts.readiness import ReadinessFact
 
 GUARDS: Final = ("restore_confirm", "confirm", "promote_confirm", "destroy_confirm")
 """Inputs that stand for a person's confirmation (HyOps module specs): closed when false."""
@@ -160,6 +161,8 @@ class PlanFacts(Model):
     requesters: tuple[Person, ...] = ()
     """Everybody who asked, as GitHub says it; the decision's issuer is not repeated here."""
     tip: Tip | None = None
+    readiness: ReadinessFact | None = None
+    """What the last checks of the move that comes next said; None where nobody was asked."""
 
 
 class PreflightStep(Model):
@@ -238,6 +241,8 @@ class CheckFacts(Model):
     """Why this host signs no transition of the ledger that others believe; empty where it does."""
     unsigned_end: str = ""
     """Which end of the last run in the ledger no host signed, though hosts sign this ledger; empty where there is none such."""
+    missed: tuple[str, ...] = ()
+    """For a real run: what the config owes for the service and was not done in time, in words."""
     job_hook: bool = False
     """Whether this job began behind a job-started hook that only root can change; in a shell there is no job."""
     hyops_version: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import WHOLE, Clean, Count, Model
+from hyops_ci.contracts.base import Clean, Count, Model
 
 MAX_RESTORE_POINT = 200
 Verdict = Literal["met", "missed", "unproven", "no-objective"]
@@ -39,7 +39,7 @@ class Figures(Model):
     """What is left of the whole."""
     data_age: Count | None = None
     """How old the newest data was when the service was proven: the RPO that was reached; absent where it was not measured."""
-    rto: Annotated[int, Field(ge=1), WHOLE] | None = None
+    rto: Count | None = None
     """The objective for the time at that time, in seconds."""
     rpo: Count | None = None
     """The objective for the data at that time, in seconds."""

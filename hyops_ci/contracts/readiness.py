@@ -73,9 +73,13 @@ class ReadinessFact(Model):
 
     standing: Standing
     record: Readiness | None = None
+    last_passed: Readiness | None = None
+    """The newest that passed, however old; the same one where that is ready."""
     signed_by: tuple[Short, ...] = ()
     """Names of the hosts that signed it."""
     passed_over: tuple[Clean, ...] = ()
     """What lies on the branch above it and counts as nothing, and why."""
     why: Clean = ""
     """Why nothing is known."""
+    unanswered: bool = False
+    """Whether nobody answered who could have said it."""

@@ -5,7 +5,7 @@ Every figure is whole seconds, or null with the reason. Nothing is estimated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ def objectives(
     recorded = list(events)
     entered = {event.name: moment(event.at) for event in recorded if event.kind == "transition"}
     start = requested_at or (moment(recorded[0].at) if recorded else None)
-    proven = entered.get(_end_of_verification(entered, result)) if result.outcome in RECOVERED and result.proven else None
+    proven = _verified(recorded) if result.outcome in RECOVERED and result.proven else None
     approved = max((moment(each.observed_at) for each in approvals), default=None)
     hyops = _hyops(recorded)
     unproven = "nothing was proven" if result.outcome in RECOVERED else f"the run ended {result.outcome}"
@@ -62,11 +62,6 @@ def objectives(
         "rto": _judged(objective, total),
         "rpo": _rpo(objective),
     }
-
-
-def _end_of_verification(entered: Mapping[str, datetime], result: Result) -> str:
-    """Return the state that a run entered when its probes had held: a drill then removes what it made, which is none of the recovery."""
-    return State.CLEANING_UP.value if State.CLEANING_UP in entered else result.outcome.value
 
 
 def _known(value: int) -> dict[str, Any]:
@@ -98,6 +93,12 @@ def _made(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
 
 def _taken(events: Iterable[Event]) -> datetime | None:
     return next((moment(event.at) for event in events if event.stage == "execute"), None)
+
+
+def _verified(events: Iterable[Event]) -> datetime | None:
+    """Return the end of verification: the next state that was entered. A drill cleans up after it."""
+    entered = iter([event for event in events if event.kind == "transition"])
+    return next((moment(after.at) for event in entered if event.name == State.VERIFYING and (after := next(entered, None))), None)
 
 
 def _hyops(events: Iterable[Event]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_process import first_line
 from hyops_ci.ledger.git_rejections import REJECTIONS, RULES, TOKEN
 
-__all__ = ["RULES", "TOKEN", "Unsent", "gone", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unsent"]
+__all__ = ["RULES", "TOKEN", "Unsent", "gone", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unreadable", "unsent"]
 _SLOW_DOWN: Final = re.compile(r"returned error: 429|rate limit|abuse detection", re.I)
 _SILENCE: Final = re.compile(
     r"could not resolve (host|hostname|proxy)|name resolution|name or service not known|no address associated"
@@ -105,6 +105,19 @@ def unsent(branch: str, commit: str) -> Unsent:
         found=f"{branch} at {commit}",
         expected="the commit, with its history",
         fix="git fsck at the remote; then start a new run",
+        docs="ledger.md",
+    )
+
+
+def unreadable(branch: str, commit: str, what: str) -> Refusal:
+    """Return the refusal for a branch that holds what no ledger holds."""
+    return Refusal(
+        "ledger.unreadable",
+        "the ledger cannot be read, so nothing is done and nothing is overwritten",
+        exit_code=Exit.CONFLICT,
+        found=f"{branch} at {commit[:12]}: {what}",
+        expected="tips of this release or an older one",
+        fix="look at the branch; something else wrote to it",
         docs="ledger.md",
     )
 

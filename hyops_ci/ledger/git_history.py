@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from hyops_ci.contracts.ledger import MAX_TIP, Tip
-from hyops_ci.errors import Exit, Refusal
-from hyops_ci.ledger import git_objects
+from hyops_ci.errors import Refusal
+from hyops_ci.ledger import git_errors, git_objects
 from hyops_ci.ledger.git_objects import FILE
 from hyops_ci.ledger.git_process import Git
 from hyops_ci.ledger.store import Head
@@ -54,15 +54,7 @@ class History:
 
     def unreadable(self, commit: str, what: str) -> Refusal:
         """Return the refusal for a branch that holds what no ledger holds."""
-        return Refusal(
-            "ledger.unreadable",
-            "the ledger cannot be read, so nothing is done and nothing is overwritten",
-            exit_code=Exit.CONFLICT,
-            found=f"{self._branch} at {commit[:12]}: {what}",
-            expected="tips of this release or an older one",
-            fix="look at the branch; something else wrote to it",
-            docs="ledger.md",
-        )
+        return git_errors.unreadable(self._branch, commit, what)
 
     def _learn(self, commits: list[str]) -> None:
         """Read commits and their tips."""

@@ -13,7 +13,7 @@ RULES_OF_LEDGER: Final[dict[str, Any]] = {
     "target": "branch",
     "enforcement": "active",
     "bypass_actors": [],
-    "conditions": {"ref_name": {"include": ["refs/heads/dr-ledger/**"], "exclude": []}},
+    "conditions": {"ref_name": {"include": ["refs/heads/dr-ledger/**", "refs/heads/dr-readiness/**"], "exclude": []}},
     "rules": [{"type": "deletion"}, {"type": "non_fast_forward"}],
 }
 

@@ -24,6 +24,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import RunFact
+from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
 from hyops_ci.github.api import endpoints
@@ -39,6 +40,7 @@ from hyops_ci.github.runs import run as run_fact
 from hyops_ci.github.runs import runs_after
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.parsing.documents import read_document
+from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.signing.dsse import open_envelope
 from hyops_ci.stages.approval import REQUEST
 from hyops_ci.stages.handover import handover_of
@@ -58,6 +60,8 @@ class PendingRun:
     run: RunFact
     request: ApprovalRequest
     config: DispatchConfig
+    known: TrackRecord | None = None
+    """What the plan knew of the service before."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def pending_run(client: Client, number: int) -> PendingRun:
     """Return run `number` with its request. Raises Refusal where it has none, or one for another repository or channel."""
     run, home = run_fact(client, number), repository(client)
     require_reviewed(run, home, path=run.path, sha=newest_commit(client, home.default_branch))
-    held = handover_of(client, run, (REQUEST, CONFIG, ORIGIN))
+    held = handover_of(client, run, (REQUEST, CONFIG, ORIGIN), also=(TRACK_RECORD,))
     behind = runs_behind(client, run, origin_in(held[ORIGIN]), home)
     request = as_github_says(client, run, read_request(held[REQUEST]), requesters_of(behind))
     if digest_bytes(held[CONFIG]) != request.plan.config_digest:
@@ -104,7 +108,11 @@ def pending_run(client: Client, number: int) -> PendingRun:
             fix=f"{run.url}: Review deployments, {request.plan.approval.gate}",
             docs="approvals.md",
         )
-    return PendingRun(run, request, read_config(held[CONFIG])[0])
+    try:
+        known = read_document(TrackRecord, held[TRACK_RECORD]) if TRACK_RECORD in held else None
+    except JsonError:
+        known = None  # it is shown, and nothing is decided by it
+    return PendingRun(run, request, read_config(held[CONFIG])[0], known)
 
 
 def as_github_says(client: Client, run: RunFact, request: ApprovalRequest, people: Iterable[Person]) -> ApprovalRequest:

@@ -15,16 +15,31 @@ from hyops_ci.config.settings import env_of, env_settings
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.ledger import rules
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Lock
 from hyops_ci.operations.environments import EnvironmentReport
 from hyops_ci.planning.protection import eligible_reviewers
+from hyops_ci.readiness.store import ReadinessStore
+from hyops_ci.report.track_record import last_check, obligation_line, passed_over, trend
+from hyops_ci.stages.readiness import kept_checks
+from hyops_ci.stages.track_record import Gathered, known_at, practice_of, track_record
 
 AT_ONCE: Final = 8
 """Ledgers that are asked at the same time."""
-NOT_MEASURED: Final = "not measured: no check is kept between runs; hyops-ci doctor looks now"
+NOT_KNOWN: Final = "not known: the ledger was not read; hyops-ci doctor looks now"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look for a service."""
+
+    ledger: Callable[[str], Ledger]
+    """Its ledger, with its vouchers."""
+    checks: Callable[[str], ReadinessStore]
+    """The branch of its checks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +55,8 @@ class ServiceStatus:
     vouched: str = ""
     history: tuple[Tip, ...] = ()
     """What a host vouches for, newest first."""
+    known: TrackRecord | None = None
+    """Readiness, what is owed, and how long drills and runs took; absent where the ledger could not be read."""
     trouble: DispatchError | None = None
     """Why the ledger could not be read, or why nobody should believe it."""
 
@@ -60,7 +77,10 @@ class ServiceStatus:
             "epoch": self.tip.epoch if self.tip else None,
             "last_run": self.last_run or None,
             "last_drill": self.last_drill or None,
-            "readiness": NOT_MEASURED,
+            "readiness": self.known.readiness.document() if self.known else None,
+            "owed": [each.document() for each in self.known.obligations] if self.known else None,
+            "drills": self.known.drills.document() if self.known else None,
+            "runs": self.known.runs.document() if self.known else None,
             "approvers": self.approvers,
             "vouched": self.vouched or None,
             "trouble": self.trouble.to_json() if self.trouble else None,
@@ -68,11 +88,12 @@ class ServiceStatus:
 
     def lines(self) -> list[str]:
         """As text: a headline, then what stands below it."""
-        found = [("approvers", self.approvers), ("readiness", NOT_MEASURED)]
+        found = [("approvers", self.approvers), *self._past()]
         if self.tip is None:
             head = f"FAIL  {self.service}  not known"
         else:
-            mark = "FAIL" if self.exit_code else "warn" if self.lock == "held" else "ok"
+            late = self.known is not None and bool(self.known.missed() or self.known.readiness.passed_over)
+            mark = "FAIL" if self.exit_code else "warn" if self.lock == "held" or late else "ok"
             where = f"serves from {self.tip.serves} ({self.tip.position.replace('_', ' ')})"
             head = f"{mark:<5} {self.service}  {where}, {lock_text(self.tip, self.lock)}"
             found = [("last run", self.last_run), ("last drill", self.last_drill), ("vouched", self.vouched), *found]
@@ -80,19 +101,25 @@ class ServiceStatus:
             found = [("ledger", f"{self.trouble.reason}; {self.trouble.found}"), ("fix", self.trouble.fix), *found]
         return [head, *(f"      {name:<10} {text}" for name, text in found if text)]
 
+    def _past(self) -> list[tuple[str, str]]:
+        """What is known of the service's past."""
+        if self.known is None:
+            return [("readiness", NOT_KNOWN)]
+        fact = self.known.readiness
+        times = [("drills", trend(self.known.drills)), ("runs", trend(self.known.runs))]
+        owed = [("owed", obligation_line(each)) for each in self.known.obligations]
+        return [("readiness", last_check(fact, moment(self.known.at))), *(("", line) for line in passed_over(fact)), *times, *owed]
+
 
 def status(
-    config: DispatchConfig, opened: Callable[[str], Ledger], now: datetime, environments: Sequence[EnvironmentReport] | None
+    config: DispatchConfig, places: Places, now: datetime, environments: Sequence[EnvironmentReport] | None
 ) -> tuple[ServiceStatus, ...]:
-    """Return where each service stands, in the config's order.
-
-    `opened` gives a service's ledger with its vouchers; `environments` is None where GitHub is not asked.
-    """
+    """Return where each service stands, in the config's order. `environments` is None where GitHub is not asked."""
 
     def of(service: str) -> ServiceStatus:
         approvers = approvers_of(config, service, environments)
         try:
-            return _read(opened(service), ServiceStatus(service=service, approvers=approvers), now)
+            return _read(config, places, ServiceStatus(service=service, approvers=approvers), now)
         except DispatchError as error:
             return ServiceStatus(service=service, approvers=approvers, trouble=error)
 
@@ -100,7 +127,8 @@ def status(
         return tuple(beside.map(of, config.services))
 
 
-def _read(ledger: Ledger, empty: ServiceStatus, now: datetime) -> ServiceStatus:
+def _read(config: DispatchConfig, places: Places, empty: ServiceStatus, now: datetime) -> ServiceStatus:
+    ledger = places.ledger(empty.service)
     try:
         vouched, history = ledger.vouched().line, ledger.vouched_history()
         last_run, last_drill = (_last(history, now, drill=drill) for drill in (False, True))
@@ -109,7 +137,11 @@ def _read(ledger: Ledger, empty: ServiceStatus, now: datetime) -> ServiceStatus:
         if ledger.known is None:
             raise
         found = replace(empty, trouble=refusal)
-    tip = ledger.known.tip if ledger.known else ledger.tip()
+    head = ledger.known or ledger.head()
+    tip = head.tip
+    if found.trouble is None:
+        gathered = Gathered(kept_checks(lambda: places.checks(tip.service)), practice_of(tip.service, config, places.ledger))
+        found = replace(found, known=track_record(tip, known_at(head, ledger), gathered, config, now))
     return replace(found, tip=tip, lock=rules.lock_of(tip, stamp(now)))
 
 

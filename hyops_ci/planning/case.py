@@ -107,6 +107,7 @@ FAMILIES: Final = (
     "decision",
     "lane",
     "config",
+    "drills",
     "provenance",
     "approval",
     "bootstrap",

@@ -42,6 +42,7 @@ def deviations(plan: Plan, facts: CheckFacts) -> tuple[str, ...]:
         said.append(f"no host signs the ledger, so whoever may push may write it: {facts.unsigned_ledger}")
     if facts.unsigned_end:
         said.append(f"{facts.unsigned_end}: a job without its key wrote that, or whoever may push")
+    said += facts.missed
     if facts.hyops_is_stand_in:
         said.append("HyOps is a stand-in: nothing is recovered")
     if _restores(plan):

@@ -49,7 +49,8 @@ NEEDS: Final = (
     Need("gate", SeenFrom.GITHUB, ("approval.",)),
     Need("states", SeenFrom.RUNNER, ("states.",)),
     Need("lock", SeenFrom.LEDGER, ("lock.", "ledger.")),
-    Need("drill", SeenFrom.LEDGER),
+    Need("readiness", SeenFrom.LEDGER, ("readiness.",)),
+    Need("drill", SeenFrom.LEDGER, ("drills.",)),
 )
 """In the order in which they are told."""
 

@@ -1,7 +1,7 @@
 """What an approver reads before answering: one page, the same on every channel (docs/design/texts.md 2).
 
-Everything on it is in a digest that the answer binds, or in the answer itself: decision, plan, check, requesters and time. What was
-not measured is shown as such.
+Everything on it is in a digest that the answer binds, or in the answer itself: decision, plan, check, requesters and time; but for the last
+check, what is owed and how long others took, which the plan saw. What was not measured is shown as such.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import Measured, moment, seconds
 from hyops_ci.contracts.check import Check, StepForecast
 from hyops_ci.contracts.plan import ApprovalDemand, Plan, Settles, StepClass
+from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import shown
 from hyops_ci.report.looking import look_lines
+from hyops_ci.report.track_record import expected_time, last_check, obligation_line
 from hyops_ci.text import shell
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
@@ -30,11 +32,12 @@ def approval_lines(
     demand: ApprovalDemand | None = None,
     reviewers: Sequence[str] = (),
     run_url: str = "",
+    known: TrackRecord | None = None,
 ) -> list[str]:
     """Return the page, line by line. The answer is due one lifetime of the request after it was asked.
 
     `demand` is the one that the host of the run adopted, where that is known; else the plan's. `reviewers` are those of the
-    approval gate, as GitHub names them; `run_url` is the page of the run that asks.
+    approval gate, as GitHub names them; `run_url` is the page of the run that asks; `known` is what the plan knew of the service before.
     """
     plan, check, requested_at = request.plan, request.check, moment(request.requested_at)
     requesters, risks = [person.login for person in request.requesters], request.subject.accepted_risks
@@ -56,11 +59,13 @@ def approval_lines(
         ("Guards", _guards(check)),
         ("Steps", " | ".join(_step(step) for step in check.steps)),
         ("Checked", _checked(check)),
+        ("Last check", last_check(known.readiness, requested_at) if known is not None else ""),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
         ("Runner", _bootstrap(plan)),
         ("Accepts", ", ".join(shown(risk) for risk in risks) and f"the risk {', '.join(map(shown, risks))}"),
-        ("Time", f"objective {_span(plan.objective.rto)}; how long it will take is not known here"),
+        ("Owed", "; ".join(obligation_line(each) for each in known.obligations) if known is not None else ""),
+        ("Time", expected_time(known, plan.objective)),
         *end,
     ]
     title = f"{_kind(plan)} {plan.service}, {plan.source_site} -> {plan.target_site}"
@@ -171,11 +176,6 @@ def _measured(fact: Measured) -> str:
     if fact.value is None:
         return _NOT_MEASURED + (f" ({shown(fact.reason)})" if fact.reason else "")
     return shown(str(fact.value))
-
-
-def _span(duration: str | None) -> str:
-    """Return `PT30M` as `30m`."""
-    return duration.removeprefix("PT").lower() if duration else "none set"
 
 
 def _names(requesters: Sequence[str]) -> str:

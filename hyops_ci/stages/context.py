@@ -18,6 +18,7 @@ from hyops_ci.github.repository import repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.standby import ChosenLedger, choose
 from hyops_ci.ledger.vouching import Vouchers
+from hyops_ci.readiness.store import ReadinessStore
 from hyops_ci.stages.job import Job
 from hyops_ci.stages.notifier import Notifier
 
@@ -143,7 +144,16 @@ class RunContext:
             return None
         return Ledger.over_git(self.standby_remote, service, state_dir=self.state_dir, token=self.standby_token, hasty=self.job.on_github)
 
+    def checks(self, service: str, *, hasty: bool = False) -> ReadinessStore:
+        """Return where the checks of a service are kept: beside its ledger. Raises Refusal (exit 2) where nothing names its repository."""
+        self._require_remote()
+        return ReadinessStore.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token, hasty=hasty)
+
     def _primary(self, service: str) -> Ledger:
+        self._require_remote()
+        return Ledger.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token)
+
+    def _require_remote(self) -> None:
         if not self.ledger_remote:
             raise Refusal(
                 "ledger.remote",
@@ -154,4 +164,3 @@ class RunContext:
                 fix="name it in /etc/dr-dispatch/trust.json (ledger), or in the config (ledger.repository)",
                 docs="ledger.md",
             )
-        return Ledger.over_git(self.ledger_remote, service, state_dir=self.state_dir, token=self.ledger_token)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hyops_ci.contracts.approval import Approval, Person
 from hyops_ci.contracts.cleanup import Cleanup
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.evidence.conclusions import RECOVERED, is_seen
@@ -43,6 +44,8 @@ class ExecutionState:
     """Room for the end of this run on a disk that fills up."""
     redactor: Redactor | None = None
     """Knows the secrets of this run; None in a process that never had them."""
+    figures: Figures | None = None
+    """What the run took, once it was sealed: the ledger keeps that with its end."""
     previous_bundle: str | None = None
     """Digest of the last bundle that the ledger knew before this run."""
 

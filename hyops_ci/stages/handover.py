@@ -18,6 +18,7 @@ from hyops_ci import archive
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.ensured import DOCUMENT as ENSURED
 from hyops_ci.contracts.github_facts import RunFact
+from hyops_ci.contracts.readiness import READINESS
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.artifacts import artifact_files
@@ -30,7 +31,7 @@ LOCAL = frozenset({"private"})
 """Folders of this host only: they neither travel nor enter the bundle."""
 CHECKED: Final = "parts/check/events.jsonl"
 """What every check leaves, however it ended."""
-OF_THE_CHECK: Final = frozenset({"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", CHECKED})
+OF_THE_CHECK: Final = frozenset({"gates-check.json", "runner.json", "check.json", "request.json", "refusal.json", READINESS, CHECKED})
 """What a check adds to the folder of the run. Everything else in its handover is what the plan left."""
 OF_THE_RUNNER: Final = frozenset({ENSURED, "refusal.json", "parts/ensure-runner/events.jsonl"})
 """What ensure-runner adds to it, in a handover of its own: a check has no word in what was done about its runner."""
@@ -223,8 +224,11 @@ def contents(handover: bytes) -> dict[str, bytes]:
     return files
 
 
-def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return named documents that the check of a run handed over. Raises Refusal: exit 11 where one is missing, 4 for an unreadable tar."""
+def handover_of(client: Client, run: RunFact, names: tuple[str, ...], *, also: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Return named documents that the check of a run handed over, and those of `also` that are there.
+
+    Raises Refusal: exit 11 where a named one is missing, 4 for an unreadable tar.
+    """
     name, files = newest(client, run)
     packed = next((data for path, data in files.items() if PurePosixPath(path).name == "handover.tar"), b"")
     known = contents(packed) if 0 < len(packed) <= MAX_HANDOVER_BYTES else {}
@@ -238,7 +242,7 @@ def handover_of(client: Client, run: RunFact, names: tuple[str, ...]) -> dict[st
             expected="a run whose check is done",
             fix="look at the run: only a run that ended UNSIGNED waits for an answer",
         )
-    return found
+    return found | {each: known[each] for each in also if each in known}
 
 
 def newest(client: Client, run: RunFact) -> tuple[str, dict[str, bytes]]:

@@ -34,6 +34,7 @@ from hyops_ci.identity.oidc_request import job_identity
 from hyops_ci.ledger.host_word import unsigned_end
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning.case import CheckCase
+from hyops_ci.report.track_record import obligation_line
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose, SecretAuthority
 from hyops_ci.secrets.sync import check_names
@@ -41,6 +42,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.host_needs import disks_of
 from hyops_ci.stages.module_specs import effective
 from hyops_ci.stages.planned_run import PlannedRun
+from hyops_ci.stages.track_record import track_record_in
 
 PRESENT = "present-at-the-authority"
 """Stands for a secret whose name the authority has: HyOps' preflight asks whether the name is set (HyOps `blueprint/planner.py`).
@@ -154,6 +156,7 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         runner_verified=run.caller_verified,
         host_keys=tuple(run.host_key.trusted),
         unsigned_ledger=run.host_key.trouble,
+        missed=missed_in(run),
         job_hook=behind_job_hook(context),
         hyops_version=view.version,
         hyops_is_stand_in=view.version.endswith(STAND_IN_VERSION),
@@ -170,6 +173,12 @@ def facts_of(run: PlannedRun, view: HyOpsView, names: Mapping[str, bool], prefli
         disks=disks_of(run, access),
         clock_offset_seconds=context.clock_ahead(),
     )
+
+
+def missed_in(run: PlannedRun) -> tuple[str, ...]:
+    """Return what was missed, as the plan knew it: the same words at the check and before the start. A drill is no deviation of itself."""
+    known = track_record_in(run.folder) if not run.plan.exercise else None
+    return tuple(obligation_line(each) for each in known.missed()) if known is not None else ()
 
 
 def logins_of(run: PlannedRun, view: HyOpsView) -> dict[str, str]:

@@ -30,6 +30,7 @@ from hyops_ci.evidence.conclusions import (
     proven_by,
     refusal_of_deploy,
 )
+from hyops_ci.evidence.figures import figures_of
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
@@ -56,7 +57,12 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
     """
     result = result_of(folder, context, end, execution)
     objective = execution.plan.objective if execution.plan else None
-    folder.write_json("objectives.json", objectives(read_chain(folder.root), result, objective, execution.approvals))
+    measured = objectives(read_chain(folder.root), result, objective, execution.approvals)
+    folder.write_json("objectives.json", measured)
+    if execution.plan is not None and execution.plan.settles is None:
+        check = folder.read_model("check.json", Check) if folder.has("check.json") else None
+        cleaned = execution.cleanup.clean if execution.cleanup is not None else None
+        execution.figures = figures_of(measured, execution.plan, check, cleaned=cleaned)
     if result.deviations:
         folder.write_json("deviations.json", list(result.deviations))
     sign, unsigned_why = signer_of(folder)

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,8 +23,11 @@ import hyops_ci
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.facts import CheckFacts, PlanFacts
 from hyops_ci.contracts.run import State
+from hyops_ci.ledger import git_errors
+from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.rehearse.scenarios import DNS, example_decision
 from hyops_ci.planning.case import Gate
+from hyops_ci.readiness.store import ReadinessStore
 from hyops_ci.stages.plan.stage import Ask, Form, plan
 from tests.security.incident import BOOTSTRAP_GATE, GATE, SERVICE, Incident, may_make_its_runner, start_incident
 from tests.security.ledger_attacker import request
@@ -33,7 +37,11 @@ from tests.support.host_key import host_signs, people_settle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SOURCE = Path(hyops_ci.__file__).parent
-READERS = [*(SOURCE / "planning").rglob("*.py"), SOURCE / "blueprints" / "forecast.py", SOURCE / "operations" / "doctor" / "report.py"]
+READERS = [
+    *(SOURCE / "planning").rglob("*.py"),
+    SOURCE / "blueprints" / "forecast.py",
+    SOURCE / "operations" / "doctor" / "report.py",
+]
 OVERLAY = ".github/dr/lab/postgresql-ha-failover-gcp.yml"
 Seen = dict[tuple[str, str], list[Any]]
 
@@ -94,6 +102,7 @@ def edit(incident: Incident, change: Callable[[dict[str, Any]], object], path: s
 def pinned_host(incident: Incident) -> None:
     """A host with a trust file, whose caller is compared with it; the recovery, and the way back from it."""
     incident.pinned = True
+    incident.configure(lambda config: config["objectives"][SERVICE].update(rpo="PT5M"))
     incident.reach_gate()
     incident.execute(incident.signed("jonas"))
     incident.start(actor="maria")
@@ -147,6 +156,15 @@ def settled(incident: Incident) -> None:
     incident.plan()
 
 
+def drilled(incident: Incident) -> None:
+    """A drill that removed what it made, and the next decision."""
+    incident.plan(drill(incident, 1))
+    incident.check()
+    incident.execute(incident.signed("jonas"))
+    incident.start(actor="maria")
+    incident.plan()
+
+
 def ended_without_a_key(incident: Incident) -> None:
     """A run that was claimed and whose process is gone: a job without its host's key said that it failed."""
     claim = host_signs(incident.ledger(), incident.site.host_key).claim(request(incident))
@@ -181,6 +199,50 @@ def keyless(incident: Incident) -> None:
     incident.configure(lambda config: config.pop("host_keys"))
     incident.plan()
     incident.check()
+
+
+def checked_before(incident: Incident) -> None:
+    """Two checks of the move that comes next, one of them refused; a drill that is owed and was never done; then the outage."""
+    incident.configure(lambda config: config.setdefault("policy", {}).update(readiness_age="P2D"))
+    owed_a_drill(incident)
+    for missing in ("", "org/gcp/wan-hub-network"):
+        if missing:
+            incident.site.forget_state(missing)
+        plan(Ask(incident.site.repository, form=Form("check", SERVICE, "weekly")), incident.folder, incident.world("plan"))
+        incident.check()
+        incident.conclude()
+        incident.start(actor="maria")
+    push_a_stranger(incident)
+    incident.plan()
+    incident.check()
+
+
+def owed_a_drill(incident: Incident) -> None:
+    """The config owes a drill, and the ledger of the service that it would restore is a year old."""
+    practice = {"failover": {"lane": "gcp", "blueprint": "dr/postgresql-ha-failover-gcp@v1", "overlay": OVERLAY}}
+
+    def owes(config: dict[str, Any]) -> None:
+        config["services"]["pg-ha/drill"] = practice
+        config.setdefault("envs", {})["drill"] = {"class": "drill"}
+        config["drills"] = {SERVICE: {"isolated": {"every": "P30D"}}}
+
+    incident.configure(owes)
+    remote = str(incident.site.root / "ledger.git")
+    long_ago = stamp(incident.site.clock.now() - timedelta(days=365))
+    Ledger.over_git(remote, "pg-ha/drill", state_dir=incident.site.root / "maker").init("onprem", long_ago)
+
+
+def push_a_stranger(incident: Incident) -> None:
+    """Somebody who may push puts something else on the branch of checks."""
+    remote = str(incident.site.root / "ledger.git")
+    ReadinessStore.over_git(remote, SERVICE, state_dir=incident.site.root / "stranger").keep(b"{}", "ready")
+
+
+def unanswered_checks(incident: Incident) -> None:
+    """The branch of checks is not answered for, while the ledger is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReadinessStore, "read", lambda _: (_ for _ in ()).throw(git_errors.trouble("Could not resolve host: github.com", 1)))
+        incident.plan()
 
 
 def from_a_shell(incident: Incident) -> None:
@@ -247,9 +309,12 @@ SCENARIOS: dict[str, Callable[[Incident], object]] = {
         classic,
         settled,
         with_a_reason,
+        drilled,
         ended_without_a_key,
         unanswered,
         keyless,
+        checked_before,
+        unanswered_checks,
         from_a_shell,
         blocked_runner,
         open_password,

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.evidence.figures import MEASURED
 from hyops_ci.evidence.verify import verify
 from hyops_ci.execution.kept_journals import last_word
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
@@ -127,9 +129,19 @@ def is_ledger_of(rehearsal: Rehearsal, scenario: str) -> None:
         assert rehearsal.said["claim_id"] == ""
     elif scenario != "duplicate":
         assert (tip.claim.claim_id, tip.bundle_sha256) == (rehearsal.said["claim_id"], rehearsal.said["bundle_sha256"])
+        keeps_its_figures(rehearsal, tip)
     assert tip.past_no_return == (
         scenario in ("recovered", "duplicate", "failback", "indeterminate", "failed-cutover", "failed-probe", "cancelled-late")
     )
+
+
+def keeps_its_figures(rehearsal: Rehearsal, tip: Tip) -> None:
+    """What the ledger says of a run's times is what its evidence says."""
+    measured = json.loads(read_files(rehearsal.bundle)["objectives.json"])
+    assert tip.figures is not None
+    said = tip.figures.document()
+    assert {name: said.get(name) for name in MEASURED} == {name: measured["figures"].get(name, {}).get("seconds") for name in MEASURED}
+    assert (tip.figures.verdict == "unproven") == (measured["figures"]["request_to_proven"]["seconds"] is None)
 
 
 def is_proven(rehearsal: Rehearsal, scenario: str) -> None:

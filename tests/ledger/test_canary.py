@@ -129,7 +129,7 @@ def test_no_message_repeats_it(remote: Path, tmp_path: Path, monkeypatch: pytest
         (folder / "git").chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
         ledger = Ledger.over_git("https://git.example.net/ledger.git", SERVICE, state_dir=tmp_path / f"host-{code}", token=TOKEN)
-        monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+        monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
         with pytest.raises(DispatchError) as caught:
             ledger.tip()
         text = "\n".join([*caught.value.lines(), str(caught.value), repr(caught.value), str(caught.value.to_json())])
@@ -145,7 +145,7 @@ def test_over_tls_as_github_is(remote: Path, tmp_path: Path, monkeypatch: pytest
         ledger.init("onprem", at(-60))
         assert ledger.claim(request(1)).epoch == 1
         assert {authorization for _, _, authorization in server.seen} == {f"Basic {FORMS[1]}"}
-        monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+        monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
         with pytest.raises(DispatchError, match=r"ledger\.untrusted"):
             Ledger.over_git(other.url(remote.name), SERVICE, state_dir=tmp_path / "host", token=TOKEN).tip()
         assert other.seen == []

@@ -23,7 +23,7 @@ REF = f"refs/heads/{BRANCH}"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
 
 
 def on(remote: Path, host: Path) -> Ledger:

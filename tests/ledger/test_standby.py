@@ -22,7 +22,7 @@ REF = f"refs/heads/{BRANCH}"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
 
 
 class Two:
@@ -242,7 +242,7 @@ def test_a_standby_that_somebody_rolled_back_is_an_alarm(two: Two) -> None:
 
 
 def test_a_hasty_look_asks_once(two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", (60.0, 60.0))
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", (60.0, 60.0))
     standby = on_host("http://127.0.0.1:9/standby.git", state_dir=tmp_path / "host", hasty=True)
     with pytest.raises(Fault, match=r"ledger\.unreachable") as caught:
         standby.tip()

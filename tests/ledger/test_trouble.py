@@ -13,7 +13,8 @@ import pytest
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger import git_process
-from hyops_ci.ledger.git_store import LONG_WAITS, WAITS, GitStore
+from hyops_ci.ledger.git_branch import LONG_WAITS, WAITS
+from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import advanced, claimed
 from tests.ledger.ledger_setup import ANSWERS, BRANCH, SERVICE, at, bare, git, request, signed, subject

@@ -176,7 +176,7 @@ def test_a_no_of_the_ledger_is_to_be_taken_for_silence(
     incident: Incident, forge: Forge, standby: Ledger, monkeypatch: pytest.MonkeyPatch, deed: Callable[[Incident, Forge], str]
 ) -> None:
     """A run without GitHub may use the standby where nobody answers, and there alone."""
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
     gate = deed(incident, forge)
     with pytest.raises(DispatchError) as caught:
         choose(forge.ledger(), standby, break_glass=True)
@@ -188,7 +188,7 @@ def test_where_nobody_answers_the_standby_is_used(
     incident: Incident, tmp_path: Path, standby: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin."""
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", ())
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", ())
     with serving(incident.site.root, TOKEN) as ledgers:
         address = ledgers.url("ledger.git")
     primary = Ledger.over_git(address, SERVICE, state_dir=tmp_path / "host", token=TOKEN)

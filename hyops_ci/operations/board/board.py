@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from hyops_ci.config.settings import env_of, env_settings, isolated_service, objective_of
+from hyops_ci.config.drills import isolated_service
+from hyops_ci.config.settings import env_of, env_settings, objective_of
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.board import Alarm, Board, BoardService
 from hyops_ci.contracts.config import DispatchConfig

@@ -19,13 +19,15 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, PlanFacts
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan, Source
+from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import DispatchError, Fault
 from hyops_ci.execution.command import Runtime
 from hyops_ci.execution.kept_journals import RUNS, at_work, last_word
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
-from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, probe_line, runner_lines
+from hyops_ci.ledger.vouched_history import vouched_tips
+from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, past_lines, probe_line, runner_lines
 from hyops_ci.operations.doctor.surroundings import surroundings
 from hyops_ci.operations.prepare.environment import prepared_state
 from hyops_ci.planning import planner
@@ -41,6 +43,7 @@ from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, s
 from hyops_ci.stages.plan.stage import Ask, keep_decision, ledger_position, take_in
 from hyops_ci.stages.planned_run import allowed, narrowed, planned_run
 from hyops_ci.stages.preview import authority_of, look
+from hyops_ci.stages.track_record import gather, known_at, track_record
 from hyops_ci.stages.watch.queue import Presence
 from hyops_ci.stages.watch.runner_status import runner_status
 
@@ -84,12 +87,13 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runne
     keep_decision(run, intake)
     found = report.ask("overlay", lambda: read_overlay(ask.repository, config, intake))
     refs = report.ask("secrets", lambda: secret_refs(ask.repository, config, intake, found[1])) if found else None
-    tip = _ledger(report, intake, allowed(said[0], world) if here is not None else said[0], world)
+    tip, known = _ledger(report, intake, allowed(said[0], world) if here is not None else said[0], world)
     if found is not None and refs is not None:
         overlay, blueprint, overlay_source = found
 
         def facts_in(context: RunContext) -> PlanFacts:
-            return plan_facts(ask.repository, intake, config, origin, tip, context)
+            found = plan_facts(ask.repository, intake, config, origin, tip, context)
+            return found.model_copy(update={"readiness": known.readiness if known is not None else None})
 
         # Where GitHub does not answer, that is the answer, and the rest is asked without it.
         facts = report.ask("gate", lambda: facts_in(world)) or facts_in(replace(world, github=None))
@@ -110,18 +114,23 @@ def _taken(ask: Ask, config: DispatchConfig | None, world: RunContext, origin: O
     return intake
 
 
-def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: RunContext) -> Tip | None:
-    """Where the service is, and whether it may move from there."""
+def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: RunContext) -> tuple[Tip | None, TrackRecord | None]:
+    """Where the service is, whether it may move from there, and what is known of its past."""
+    known = None
     tip = report.ask("lock", lambda: ledger_position(intake, config, world))
     if tip is not None:
         lock_line(report, tip)
         if tip.claim is not None and (said := last_word(world.state_dir, tip.claim.run_id)):
             report.add_ok("last run", said, warn=at_work(world.state_dir, tip.claim.run_id) is True)
     elif isinstance(report.refused[-1], Fault):
-        return None  # it does not answer: waited for once
+        return None, None  # it does not answer: waited for once
     with suppress(DispatchError):  # the line of the lock says why there is none to read
-        drill_line(report, vouched_ledger(config, report.service, world).vouched_history(), world.clock.now())
-    return tip
+        ledger = vouched_ledger(config, report.service, world)
+        head = ledger.head()
+        known = track_record(head.tip, known_at(head, ledger), gather(report.service, config, world), config, world.clock.now())
+        past_lines(report, known)
+        drill_line(report, vouched_tips(head, ledger.vouchers), world.clock.now())
+    return tip, known
 
 
 def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run: RunDir, world: RunContext) -> None:

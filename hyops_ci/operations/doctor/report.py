@@ -12,6 +12,7 @@ from hyops_ci.contracts.facts import CheckFacts, canonical_ref, demanded_states
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
+from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.rules import DONE, last_ended
 from hyops_ci.operations.prepare.environment import SETUP, PreparedState
@@ -19,6 +20,7 @@ from hyops_ci.planning.case import GateResults
 from hyops_ci.planning.needs import NEEDS, SeenFrom, need_of
 from hyops_ci.planning.steps import newest_set
 from hyops_ci.portable import user_name
+from hyops_ci.report.track_record import last_check, obligation_line, passed_over, trend
 
 Status = Literal["ok", "warn", "FAIL"]
 T = TypeVar("T")
@@ -191,6 +193,20 @@ def lock_line(report: Diagnosis, tip: Tip) -> None:
     who = "free" if claim is None else f"held by run {claim.run_id} ({tip.state})"
     where = f"{tip.position.replace('_', ' ')} {tip.serves}".rstrip()
     report.add_ok("lock", f"{who}, epoch {tip.epoch}, {where}", warn=claim is not None)
+
+
+def past_lines(report: Diagnosis, known: TrackRecord) -> None:
+    """Add the lines on the last check that was kept, on what is owed, and on how long drills and runs took."""
+    fact = known.readiness
+    strange = list(passed_over(fact))
+    report.add("ok" if fact.standing == "ready" and not strange else "warn", "readiness", last_check(fact, moment(known.at)))
+    for line in strange:
+        report.add("warn", "readiness", line)
+    for owed in known.obligations:
+        report.add("ok" if owed.state == "done" else "warn", "drill", obligation_line(owed))
+    for word, series in (("drills", known.drills), ("runs", known.runs)):
+        if text := trend(series):
+            report.add("ok", "drill", f"{word}: {text}")
 
 
 def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None:

@@ -1,10 +1,41 @@
-"""Gates on what must be there before a person is asked: states, secret names, HyOps' own preflight."""
+"""Gates on what must be there before a person is asked: a check that passed lately, states, secret names, HyOps' own preflight."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import canonical_ref, demanded_states
 from hyops_ci.errors import Exit
-from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
+from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, PlanCase, as_execute_says, check_gate, listed, plan_gate
+from hyops_ci.text import shell
+
+
+@plan_gate("readiness.age", "contracts 8", Exit.POLICY, "Has a check of this move passed as lately as the config demands?")
+def readiness_age(case: PlanCase) -> GateOutcome:
+    """`policy.readiness_age` is for real moves: a check, a drill, a burst and a settlement need none, or nothing could ever begin.
+
+    With GitHub down nobody can say it, and people with the host's keys approve: then it is not known, and said.
+    """
+    demanded, decision, known = case.config.policy.readiness_age, case.decision, case.facts.readiness
+    if demanded is None or decision.exercise is not None or decision.settles is not None or decision.decision_type is DecisionType.BURST:
+        return ""
+    passed = known.last_passed if known is not None else None
+    if passed is not None and passed.decision_type is decision.decision_type:
+        age = case.facts.now - moment(passed.checked_at)
+        if age <= timedelta(seconds=seconds(demanded)):
+            return f"passed {passed.checked_at} by run {passed.run_id}"
+    if known is not None and known.unanswered and case.facts.ref.local:
+        return f"not known: {known.why}"
+    found = f"the last one passed {passed.checked_at}" if passed is not None else (known.why if known is not None else "") or "none passed"
+    return GateFailure(
+        "no check of this move has passed as lately as the config demands",
+        found,
+        f"a check that passed within {demanded} (policy.readiness_age), signed by a host of the config",
+        shell("gh workflow run dr.yml -f action=check -f service={}; then a new run", decision.service),
+        "readiness.md",
+    )
 
 
 @check_gate("states.ok", "contracts 3", Exit.HYOPS, "Are the upstream states there?")

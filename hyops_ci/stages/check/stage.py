@@ -1,6 +1,6 @@
 """Check: the chosen runner reports what would happen, before anyone is asked to approve. Nothing changes, no secret value is read.
 
-caller -> plan -> look -> gates -> report -> request for approval
+caller -> plan -> look -> gates -> report -> request for approval; whatever it found, its host signs that as the service's readiness
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hyops_ci.stages.job import waited_for_runner
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, PlannedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.preview import look, with_ledger
+from hyops_ci.stages.readiness import sign_readiness
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.settle import settlement_facts, settlement_gates
 from hyops_ci.stages.telling import tell_waiting
@@ -38,14 +39,18 @@ class CheckEnd(StageEnd):
 
 def check(folder: RunDir, context: RunContext) -> CheckEnd:
     """Check the planned run in `folder`, which then holds the report and the request for approval, or the refusal."""
+    planned: list[PlannedRun] = []
     checked: list[CheckedRun] = []
-    end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context)))
+    end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context, planned)))
+    for run in planned:
+        sign_readiness(run, end)
     return CheckEnd(end.state, end.refusal, checked[0] if checked else None)
 
 
-def _check(part: PartRecorder, folder: RunDir, context: RunContext) -> CheckedRun:
+def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[PlannedRun]) -> CheckedRun:
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
+    begun.append(planned)
     refuse_old_decision(planned, context.judged_at())
     note_wait(part, planned)
     is_settlement = planned.plan.settles is not None

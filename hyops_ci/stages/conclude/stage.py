@@ -33,6 +33,7 @@ from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.planned_run import CONFIG, read_allowed
+from hyops_ci.stages.readiness import keep_readiness
 from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.telling import tell_ended
@@ -79,9 +80,10 @@ class Closing:
 def conclude(
     folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Seen] = ()
 ) -> Conclusion:
-    """As `verified_end`, and people are told how the run ended."""
+    """As `verified_end`, and people are told how the run ended. What its check found is kept as the service's readiness."""
     ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
     tell_ended(context, ended.result)
+    keep_readiness(folder, context)
     return ended
 
 

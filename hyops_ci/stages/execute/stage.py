@@ -250,12 +250,14 @@ def record_end(state: ExecutionState, end: State, sha256: str | None, context: R
     if state.claim is None or state.plan is None:
         return
     try:
-        context.ledger(state.plan.service).advance(
+        ledger = context.ledger(state.plan.service)
+        ledger.advance(
             state.claim,
             end,
             at=stamp(context.clock.now()),
             past_no_return=state.past_no_return,
             bundle_sha256=sha256,
+            figures=state.figures if sha256 is not None and not ledger.lacks_key else None,
             serves=state.plan.target_site,
             unseen=state.unseen,
         )

@@ -18,6 +18,7 @@ from hyops_ci.contracts.facts import PlanFacts
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Source
 from hyops_ci.contracts.run import State
+from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.intake.decision import Intake, read_decision, read_form
@@ -25,6 +26,7 @@ from hyops_ci.intake.form import Form
 from hyops_ci.ledger.ledger import ClaimRequest
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import run_gates
+from hyops_ci.report.track_record import track_record_lines
 from hyops_ci.stages.approval import GATE, keep_envelopes
 from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
@@ -35,6 +37,7 @@ from hyops_ci.stages.plan.overdue import cancel_overdue
 from hyops_ci.stages.plan.standing import refuse_unsettled, standing_form
 from hyops_ci.stages.planned_run import read_allowed, read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage
+from hyops_ci.stages.track_record import Gathered, gather, known_at, track_record
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,11 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
         known = plan_facts(ask.repository, intake, config, origin, None, context)
         return with_bootstrap(known, ask.bootstrap_reason.strip(), config, context)
 
-    with ThreadPoolExecutor(1) as beside:  # GitHub answers while git asks the ledger's remote
-        asked = beside.submit(ask_github)
+    with ThreadPoolExecutor(2) as beside:  # GitHub answers while git asks the ledger's remote
+        asked, gathered = beside.submit(ask_github), beside.submit(gather, intake.decision.service, allowed, context)
         tip = ledger_position(intake, allowed, context)
-    facts = asked.result().model_copy(update={"tip": tip})
+    known = keep_track_record(tip, gathered.result(), allowed, folder, context)
+    facts = asked.result().model_copy(update={"tip": tip, "readiness": known.readiness})
     if facts.gate is not None:
         folder.write_model(GATE, facts.gate)
     case = planner.case_of(intake.decision, config, blueprint, facts, secret_refs=refs, trust=context.trust, warnings=intake.warnings)
@@ -129,6 +133,16 @@ def take_in(ask: Ask, config: DispatchConfig, context: RunContext, origin: Origi
         return read_decision(ask.decision, config=config, now=context.clock.now(), received_at=moment(origin.received_at))
     job = context.job
     return read_form(form, repository_id=job.repository_id, run_id=job.run_id, login=job.actor, created_at=origin.received_at)
+
+
+def keep_track_record(tip: Tip, found: Gathered, config: DispatchConfig, folder: RunDir, context: RunContext) -> TrackRecord:
+    """Return what is known of the service, kept for the check, the approver and the report."""
+    ledger = context.ledger(tip.service)
+    known = track_record(tip, known_at(ledger.known or ledger.head(), ledger), found, config, context.judged_at())
+    folder.write_model(TRACK_RECORD, known)
+    for line in track_record_lines(known):
+        context.say(line)
+    return known
 
 
 def keep_decision(folder: RunDir, intake: Intake) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hyops_ci.config.settings import is_practice, isolated_service, practice_services, serving_sites
+from hyops_ci.config.drills import is_practice, isolated_service, practice_services
+from hyops_ci.config.settings import serving_sites
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType

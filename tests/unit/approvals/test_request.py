@@ -144,7 +144,7 @@ def test_what_nobody_knows_is_said() -> None:
     for words in ("which set that is: not measured (no state)", "states not confirmed", "secret names not confirmed"):
         assert words in text
     assert "Unknown    clock: no answer" in text
-    assert "objective 30m; how long it will take is not known here" in text
+    assert "objective 30m00s; how long it will take is not known here" in text
 
 
 def test_a_host_that_pins_nobody_and_warnings_are_on_the_page() -> None:

@@ -151,7 +151,10 @@ def test_half_a_question_is_a_usage_error(call: Call, config: Path, words: tuple
 def test_the_ruleset_is_one_that_github_takes() -> None:
     """Deletion and force-push, of exactly our branches, with nobody who may pass by."""
     assert RULES_OF_LEDGER["bypass_actors"] == []
-    assert RULES_OF_LEDGER["conditions"]["ref_name"] == {"include": ["refs/heads/dr-ledger/**"], "exclude": []}
+    assert RULES_OF_LEDGER["conditions"]["ref_name"] == {
+        "include": ["refs/heads/dr-ledger/**", "refs/heads/dr-readiness/**"],
+        "exclude": [],
+    }
     assert [rule["type"] for rule in RULES_OF_LEDGER["rules"]] == ["deletion", "non_fast_forward"]
     assert (RULES_OF_LEDGER["target"], RULES_OF_LEDGER["enforcement"]) == ("branch", "active")
 

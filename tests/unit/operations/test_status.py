@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,22 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.config.file import read_config
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.vouching import Vouchers
-from hyops_ci.operations.status import ServiceStatus, status
+from hyops_ci.operations.status import Places, ServiceStatus, status
+from hyops_ci.readiness.store import KeptChecks
+from hyops_ci.signing.dsse import sign
 from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, at, request
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
+from tests.unit.readiness.samples import KEYS, PUBLIC, MemoryChecks, branch, envelope, record
+from tests.unit.readiness.samples import NOW as NOW_OF_CHECKS
 
 __all__ = ["github_fake"]
 
@@ -48,7 +55,11 @@ def ledger() -> Ledger:
 
 
 def seen(ledger: Ledger, *, minutes: float | None = None) -> ServiceStatus:
-    [found] = status(config_of(), lambda _: ledger, NOW if minutes is None else START + timedelta(minutes=minutes), None)
+    return seen_by(config_of(), ledger, NOW if minutes is None else START + timedelta(minutes=minutes))
+
+
+def seen_by(config: DispatchConfig, ledger: Ledger, now: datetime = NOW, kept: KeptChecks | None = None) -> ServiceStatus:
+    [found] = status(config, Places(lambda _: ledger, lambda _: MemoryChecks(kept)), now, None)
     return found
 
 
@@ -67,7 +78,7 @@ def test_a_service_of_which_nothing_was_ever_asked(ledger: Ledger) -> None:
         "      last drill never",
         f"      vouched    {ledger.vouched().line}",
         "      approvers  the reviewers of environment dr-prod: not asked, no token",
-        "      readiness  not measured: no check is kept between runs; hyops-ci doctor looks now",
+        "      readiness  not known: no host signs a check: the config has no host_keys",
     ]
 
 
@@ -105,7 +116,7 @@ def test_one_ledger_that_does_not_answer_hides_no_other(ledger: Ledger) -> None:
         return ledger
 
     both = config_of(CONFIG + "  web/prod:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n")
-    first, second = status(both, opened, NOW, None)
+    first, second = status(both, Places(opened, lambda _: MemoryChecks()), NOW, None)
     assert (first.exit_code, second.exit_code) == (0, Exit.UNAVAILABLE)
     assert second.lines()[:3] == [
         "FAIL  web/prod  not known",
@@ -136,8 +147,42 @@ def test_what_nobody_vouches_for_is_shown_as_that(ledger: Ledger) -> None:
     ],
 )
 def test_who_may_approve(text: str, who: str, ledger: Ledger) -> None:
-    [found] = status(config_of(CONFIG + text), lambda _: ledger, NOW, None)
+    found = seen_by(config_of(CONFIG + text), ledger)
     assert found.approvers == who
+
+
+OWED = """
+drills: {pg-ha/prod: {check: {every: PT12H}}}
+host_keys: {gcp: "KEY"}
+objectives: {pg-ha/prod: {rto: PT30M}}
+"""
+
+
+def test_the_last_check_what_is_owed_and_how_long_it_took(ledger: Ledger) -> None:
+    config = config_of(CONFIG + OWED.replace("KEY", PUBLIC["gcp"]))
+    ledger.sign = lambda payload, kind: sign(payload, kind, [KEYS["gcp"]])
+    assert ledger.vouchers is not None
+    ledger.vouchers = replace(ledger.vouchers, host_keys=config.host_keys)
+    end(ledger, State.FAILED, figures=Figures(verdict="unproven"))
+    check = record(4, ledger_id=ledger.tip().ledger_id)
+    now = NOW_OF_CHECKS
+    kept = branch(None, envelope(check))
+    found = seen_by(config, ledger, now, kept)
+    lines = [line.strip() for line in found.lines()]
+    assert lines[0].startswith("warn"), "something lies on the branch that is no check"
+    assert f"readiness  {check.checked_at}, 4h00m ago, ready, run 4711-1 on gcp-ops-runner" in lines
+    assert any(line.startswith("ALARM of the readiness branch") for line in lines)
+    assert "runs       1 ended, none with a time to its proof" in lines
+    assert f"owed       check of pg-ha/prod every PT12H: next {stamp(now + timedelta(hours=8))}, last done {check.checked_at}" in lines
+    document = json.loads(json.dumps(found.document()))
+    assert (document["readiness"]["standing"], document["owed"][0]["state"], document["runs"]["runs"]) == ("ready", "done", 1)
+
+
+def test_what_was_missed_is_a_warning(ledger: Ledger) -> None:
+    found = seen_by(config_of(CONFIG + OWED.replace("KEY", PUBLIC["gcp"])), ledger, NOW)
+    assert found.exit_code == 0
+    assert found.lines()[0].startswith("warn")
+    assert any("MISSED since" in line for line in found.lines())
 
 
 @pytest.fixture

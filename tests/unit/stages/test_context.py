@@ -47,7 +47,7 @@ def refuse(*_: object, **__: object) -> None:
 def test_with_the_first_ledger_silent_a_shell_works_with_the_standby_and_the_risk_has_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyops_ci.ledger.git_store.WAITS", (0.01,))
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.WAITS", (0.01,))
     create_repository(tmp_path / "ledger.git")
     create_repository(tmp_path / "standby.git")
     here = world(tmp_path, clock=SystemClock(), standby_remote=str(tmp_path / "standby.git"))

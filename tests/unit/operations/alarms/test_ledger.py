@@ -11,9 +11,10 @@ from hyops_ci.contracts.board import Alarm
 from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.alarms.ledger import ledger_alarms
-from hyops_ci.operations.status import status
+from hyops_ci.operations.status import Places, status
 from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, acting, at, request
 from tests.unit.operations.board.test_board import CONFIG, config_of
+from tests.unit.readiness.samples import MemoryChecks
 
 ONE = CONFIG.replace("  pg-ha/drill:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n", "").replace("drills: {pg-ha", "#")
 
@@ -27,7 +28,7 @@ def ledger() -> Ledger:
 
 def alarms(ledger: Ledger, **after: float) -> list[Alarm]:
     now: datetime = START + timedelta(**after)
-    [found] = status(config_of(ONE), lambda _: ledger, now, None)
+    [found] = status(config_of(ONE), Places(lambda _: ledger, lambda _: MemoryChecks()), now, None)
     return list(ledger_alarms(found, now))
 
 

@@ -22,11 +22,12 @@ from hyops_ci.contracts.run import State
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.board.board import BoardFacts, MadeBoard, make_board
 from hyops_ci.operations.board.runs import recurring, trends
-from hyops_ci.operations.status import status
+from hyops_ci.operations.status import Places, status
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.signing.dsse import public_of
 from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, acting, at, bare, key_of, on_host, request
 from tests.unit.evidence import sample_run
+from tests.unit.readiness.samples import MemoryChecks
 from tests.unit.report.sample_board import run as board_run
 
 DRILL = "pg-ha/drill"
@@ -72,7 +73,7 @@ class Site:
         ledger.advance(claim, state, at=at(minutes), figures=figures, **move)
 
     def board(self, *evidence: Path, **facts: Any) -> MadeBoard:
-        found = status(config_of(), self.ledgers.__getitem__, NOW, None)
+        found = status(config_of(), Places(self.ledgers.__getitem__, lambda _: MemoryChecks()), NOW, None)
         given = {"config": config_of(), "config_sha256": "sha256:" + "0" * 64, "services": found, "now": NOW, "evidence": evidence}
         return make_board(BoardFacts(**(given | facts)))
 
