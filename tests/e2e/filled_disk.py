@@ -54,8 +54,8 @@ def main(folder: Path, how: str) -> None:
 
     scenarios.execute = executed  # type: ignore[attr-defined]  # the name that the module imported
     scenarios.conclude_here = lambda run, world: None  # type: ignore[attr-defined,assignment,return-value]  # no evidence, so nothing is concluded
-    with endpoint() as there:
-        set_up(site, there.port)
+    with endpoint() as port:
+        set_up(site, port)
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64g", "none", str(disk)], check=True)
         decision = scenarios.example_decision("failover", site.clock, 1, site.service)

@@ -86,8 +86,8 @@ class Runner:
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
     site = Site(tmp_path / "site", SystemClock())
-    with endpoint() as there:
-        set_up(site, there.port)
+    with endpoint() as port:
+        set_up(site, port)
         keys = {login: new_key(site.root / "keys" / f"{login}.pem") for login in PEOPLE if login != "jonas"}
         config = site.repository / ".github" / "dr-dispatch.yml"
         keys |= yaml.safe_load(config.read_text())["approvals"]["approvers"]

@@ -41,8 +41,8 @@ def data(home: Path) -> Path:
 def site(tmp_path: Path) -> Iterator[Site]:
     printed: list[str] = []
     made = Site(tmp_path, SystemClock(), printed.append, printed.append)
-    with endpoint() as there:
-        set_up(made, there.port)
+    with endpoint() as port:
+        set_up(made, port)
         authority = tmp_path / "authority.json"
         authority.write_text(json.dumps(json.loads(authority.read_text()) | {SECRET: PASSWORD}))
         yield made

@@ -117,8 +117,8 @@ class Place:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     root = tmp_path_factory.mktemp("killed")
     site = Site(root / "site", SystemClock())
-    with endpoint() as there:
-        set_up(site, there.port)
+    with endpoint() as port:
+        set_up(site, port)
         run = RunDir(site.root / "run-1" / "run")
         assert plan(Ask(site.repository, example_decision("failover", site.clock, 1)), run, site.world()).state is S.PLANNED
         assert check(run, world_of(site.root, run)).state is S.CHECKED

@@ -20,8 +20,8 @@ NAME = "PATRONI_SUPERUSER_PASSWORD"
 def test_a_secret_that_hyops_prints_is_named_and_not_shown(tmp_path: Path) -> None:
     printed: list[str] = []
     site = Site(tmp_path, SystemClock(), printed.append, printed.append)
-    with endpoint() as there:
-        set_up(site, there.port)
+    with endpoint() as port:
+        set_up(site, port)
         site.script({RESTORE: {"leak": NAME}})
         ended = one_run(site, tmp_path / "run-1", example_decision("failover", site.clock, 1), SCENARIOS["recovered"])
     assert ended.verdict.ok, ended.verdict.problems

@@ -294,8 +294,8 @@ def assert_recovered(incident: Incident, ended: StageEnd) -> None:
 def start_incident(folder: Path) -> Iterator[Incident]:
     """A site with GitHub behind it; jonas signs. One run of maria's is there, and nothing of it has happened."""
     site = Site(folder / "site", SystemClock())
-    with endpoint() as there, serve_issuer() as issuer, start_github() as fake:
-        set_up(site, there.port)
+    with endpoint() as port, serve_issuer() as issuer, start_github() as fake:
+        set_up(site, port)
         for login, number in PEOPLE.items():
             fake.add_user(login, number=number)
         repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))

@@ -116,8 +116,8 @@ class GitHub:
 @pytest.fixture
 def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[GitHub]:
     site = Site(tmp_path / "site", SystemClock())
-    with endpoint() as there:
-        set_up(site, there.port)
+    with endpoint() as port:
+        set_up(site, port)
         config = site.repository / ".github" / "dr-dispatch.yml"
         known = yaml.safe_load(config.read_text())
         config.write_text(yaml.safe_dump({**known, "ledger": {"repository": str(site.root / "ledger.git")}}))

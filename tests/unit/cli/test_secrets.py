@@ -20,8 +20,8 @@ from hyops_ci.stages.plan.stage import Ask, plan
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path / "site", SystemClock())
-    with endpoint() as there:
-        set_up(made, there.port)
+    with endpoint() as port:
+        set_up(made, port)
         plan(Ask(made.repository, example_decision("failover", made.clock, 1)), RunDir(tmp_path / "run"), made.world())
         yield made
 

@@ -128,8 +128,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     site = Site(tmp_path / "site", SystemClock())
-    with endpoint() as there, serve_issuer() as issuer:
-        set_up(site, there.port)
+    with endpoint() as port, serve_issuer() as issuer:
+        set_up(site, port)
         key = yaml.safe_load((site.repository / ".github" / "dr-dispatch.yml").read_text())["approvals"]["approvers"][APPROVER]
         trust = {
             "api_version": "hybridops/v1",
