@@ -27,7 +27,7 @@ from hyops_ci.execution.question import ask
 from hyops_ci.github.runner_versions import objection
 from hyops_ci.operations.prepare.environment import PreparedState, prepared_state
 from hyops_ci.secrets.certificate import certificate_ends
-from hyops_ci.signing.dsse import load_key, public_of
+from hyops_ci.signing.dsse import load_host_key, public_of
 
 SOON: Final = timedelta(days=30)
 """A certificate that ends within this is said."""
@@ -159,7 +159,7 @@ def _keys(config: DispatchConfig, now: datetime, senses: HostSenses) -> Iterator
     path = senses.root / host_key_path(config).lstrip("/")
     if config.host_keys:
         try:
-            public = public_of(load_key(path))
+            public = public_of(load_host_key(path))
         except DispatchError as error:
             yield HostLine(status="FAIL", topic="key", text=f"{path}: {error.reason}; {error.found}")
         else:

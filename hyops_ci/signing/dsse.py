@@ -23,6 +23,7 @@ from hyops_ci.text import shell
 if TYPE_CHECKING:  # loaded where a key is used: most runs neither sign nor get a signature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+ROOT: Final = 0
 MAX_ENVELOPE: Final = 256 * 1024
 
 
@@ -57,17 +58,21 @@ def new_key(path: Path) -> str:
     return public_of(key)
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
+def load_host_key(path: Path) -> Ed25519PrivateKey:
+    """As `load_key`, of a host: its key may also be root's and readable by one group, so that whoever it signs for cannot change it."""
+    return load_key(path, of_root=True)
+
+
+def load_key(path: Path, *, of_root: bool = False) -> Ed25519PrivateKey:
     """Return the private key in `path`. Raises Refusal (exit 2) unless it is an ed25519 key that only its owner can read."""
     try:
-        mode = path.stat().st_mode
+        facts = path.stat()
         data = path.read_bytes()
     except OSError as error:
         raise _refuse(f"{path}: {error.strerror}", "a private key", "make one: hyops-ci approve --new-key PATH") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise _refuse(
-            f"{path}: mode {stat.S_IMODE(mode):04o}", "mode 0600", shell("chmod 600 {}; if others could read it, make a new one", path)
-        )
+    mode = stat.S_IMODE(facts.st_mode)
+    if mode & (0o037 if of_root and facts.st_uid == ROOT else 0o077):
+        raise _refuse(f"{path}: mode {mode:04o}", "mode 0600", shell("chmod 600 {}; if others could read it, make a new one", path))
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

@@ -13,7 +13,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.vouching import Vouchers
-from hyops_ci.signing.dsse import load_key, public_of, sign
+from hyops_ci.signing.dsse import load_host_key, public_of, sign
 from hyops_ci.stages.context import RunContext
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class HostKey:
     def _private(self) -> Ed25519PrivateKey | str:
         """The key, or why it cannot be used."""
         try:
-            return load_key(self.path)
+            return load_host_key(self.path)
         except Refusal as error:
             return f"the host's key cannot be used: {error.found}"
 

@@ -37,7 +37,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.ledger.rules import MOVES, UNKNOWN
 from hyops_ci.report.headline import HeadlineContext, headline
 from hyops_ci.report.removal import left_words, production_words, removed_words
-from hyops_ci.signing.dsse import load_key
+from hyops_ci.signing.dsse import load_host_key
 from hyops_ci.signing.dsse import sign as sign_envelope
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
@@ -85,7 +85,7 @@ def signer_of(folder: RunDir) -> tuple[Signer | None, str]:
     if (signer := evidence_signer(config)) != "host-key":
         return None, "no signer is configured (evidence.signer)" if signer == "none" else f"evidence.signer {signer}: only host-key signs"
     try:
-        key = load_key(Path(host_key_path(config)))
+        key = load_host_key(Path(host_key_path(config)))
     except Refusal as error:
         return None, f"the host's key cannot be used: {error.found}"
     return lambda payload, payload_type: sign_envelope(payload, payload_type, [key]), ""

@@ -396,7 +396,7 @@ def test_what_root_prepares_is_what_jobs_use(tmp_path: Path, wheelhouse: Path) -
     [key] = set(re.findall(r'"(ed25519:[^"]+)"', made)) & set(re.findall(r'"(ed25519:[^"]+)"', again))
     assert f'host_keys:\n  gcp-ops-runner: "{key}"\n' in made
     assert json.loads(trust.partition("\n")[2]) == {**TRUST, "evidence_keys": [key]}
-    assert {"0 400 host.key", "0 644 trust.json", "0 755 job-started.sh", f"0 1775 {agent}", f"0 644 {agent}/.env"} <= set(
+    assert {"0 440 host.key", "0 644 trust.json", "0 755 job-started.sh", f"0 1775 {agent}", f"0 644 {agent}/.env"} <= set(
         there.splitlines()
     )
     assert f"LANG=C.UTF-8\n{agent_stand_in.HOOK}={HOOKED}\n" in there

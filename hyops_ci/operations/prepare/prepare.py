@@ -4,13 +4,15 @@
 
 and where HyOps has a user of its own what `hyops_user` names.
 
-All of it is root's alone to write; the runner's user may read its key. Done again, it changes only what differs.
+All of it is root's alone to write; the group of the runner's user, who is alone in it, may read the key. Done again, it changes only what
+differs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -20,7 +22,7 @@ from hyops_ci.config.file import MAX_TRUST, read_trust
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.prepare import environment, hyops_user
-from hyops_ci.signing.dsse import load_key, new_key, public_of
+from hyops_ci.signing.dsse import load_host_key, new_key, public_of
 from hyops_ci.stages.preview import JOB_HOOK
 from hyops_ci.text import shell
 
@@ -92,6 +94,7 @@ def _prepare(order: HostOrder) -> PreparedHost:
     side = _hyops_user(order, given)
     for folder in (SETTINGS, PROGRAMS):
         _require_roots(order, order.root / folder)
+    _require_own_group(order)
     _require_python(order)
     is_there = requirements.ready
     packages = {} if is_there or order.only_say else environment.packages_of(requirements, order.wheels)
@@ -185,6 +188,24 @@ def _require_python(order: HostOrder) -> None:
             )
 
 
+def _require_own_group(order: HostOrder) -> None:
+    """Refuse a group that others are in, too: it may read the host's key."""
+    import grp
+    import pwd
+
+    if order.uid == 0:
+        return
+    members = {each.pw_name for each in pwd.getpwall() if each.pw_gid == order.gid}
+    with suppress(KeyError):  # a number without a name
+        members |= set(grp.getgrgid(order.gid).gr_mem)
+    if others := sorted(members - {order.user}):
+        raise _refuse(
+            f"group {order.gid} of {order.user} has {', '.join(others)}, too",
+            f"a group that is {order.user}'s alone",
+            shell("groupadd --system {}; usermod --gid {} {}", order.user, order.user, order.user),
+        )
+
+
 def _folder(order: HostOrder, folder: Path) -> None:
     if not order.only_say and not folder.exists():
         folder.mkdir(parents=True)
@@ -195,16 +216,16 @@ def _key(order: HostOrder, done: PreparedHost) -> str:
     """Return the public half of the host's key, which is made once and never replaced."""
     path = order.key
     if path.exists():
-        public = public_of(load_key(path))
-        facts, right = path.stat(), (order.uid, order.gid, 0o400)
+        public = public_of(load_host_key(path))
+        facts, right = path.stat(), (ROOT, order.gid, 0o440)
         differs = (facts.st_uid, facts.st_gid, facts.st_mode & 0o777) != right
         done.steps.append(("changed" if differs else "kept", str(path)))
     else:
         public, differs = "" if order.only_say else new_key(path), True
         done.steps.append(("made", str(path)))
     if differs and not order.only_say:
-        path.chmod(0o400)
-        os.chown(path, order.uid, order.gid)
+        os.chown(path, ROOT, order.gid)
+        path.chmod(0o440)
     return public
 
 

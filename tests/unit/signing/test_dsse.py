@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.errors import Refusal
-from hyops_ci.signing.dsse import load_key, new_key, open_envelope, pae, public_of, read_envelopes, sign
+from hyops_ci.signing import dsse
+from hyops_ci.signing.dsse import load_host_key, load_key, new_key, open_envelope, pae, public_of, read_envelopes, sign
 from tests.unit.evidence.sample_run import JONAS, PRIYA
 
 KIND = "application/vnd.test+json"
@@ -100,6 +102,25 @@ def test_each_alphabet_has_one_spelling(payload: str) -> None:
 def test_another_kind_is_refused(kind: str | None) -> None:
     with pytest.raises(ValueError, match="no envelope of"):
         open_envelope(sign(b"x", KIND, [JONAS]) | {"payloadType": kind}, KIND, BOTH)
+
+
+@pytest.mark.parametrize(("mode", "usable"), [(0o600, True), (0o440, True), (0o640, True), (0o660, False), (0o444, False), (0o450, False)])
+def test_a_hosts_key_is_its_users_alone_or_roots_for_one_group(
+    mode: int, usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "host.key"
+    public = new_key(path)
+    path.chmod(mode)
+    monkeypatch.setattr(dsse, "ROOT", os.getuid())
+    if usable:
+        assert public_of(load_host_key(path)) == public
+    else:
+        with pytest.raises(Refusal, match=r"signing\.key"):
+            load_host_key(path)
+    monkeypatch.setattr(dsse, "ROOT", os.getuid() + 1)
+    if mode != 0o600:
+        with pytest.raises(Refusal, match=r"signing\.key"):
+            load_host_key(path)
 
 
 def test_keys_are_made_once_and_kept_private(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ Root and its ownership are played: tests/security/test_runner_host.py has the re
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +22,8 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import only_root_writes
 from hyops_ci.operations.prepare import environment, prepare
 from hyops_ci.operations.prepare.prepare import HOOK_TEXT, HostOrder, prepare_host
-from hyops_ci.signing.dsse import load_key, public_of
+from hyops_ci.signing import dsse
+from hyops_ci.signing.dsse import load_host_key, public_of
 from tests.unit.evidence.sample_run import JONAS
 
 TRUST: dict[str, Any] = {
@@ -39,6 +42,9 @@ TRUST: dict[str, Any] = {
 def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostOrder:
     """Of somebody who is taken for root, on a host with an empty disk; the environment is made elsewhere."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(dsse, "ROOT", os.getuid())
+    monkeypatch.setattr(pwd, "getpwall", list)
+    monkeypatch.setattr(grp, "getgrgid", lambda _: grp.struct_group(("gha-runner", "x", os.getgid(), ["gha-runner"])))
     monkeypatch.setattr(os, "chown", lambda *_: None)
     monkeypatch.setattr("hyops_ci.files.only_root_writes", lambda _: True)
     monkeypatch.setattr(environment, "packages_of", lambda *_: {"one.py": None})
@@ -54,10 +60,10 @@ def written(order: HostOrder) -> dict[str, Any]:
 def test_everything_is_made_and_then_kept(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> None:
     done = prepare_host(order)
     assert [how for how, _ in done.steps] == ["made"] * 4
-    assert (done.runner_refs, done.public_key) == (("gcp-ops-runner", "gcp-drill-runner"), public_of(load_key(order.key)))
+    assert (done.runner_refs, done.public_key) == (("gcp-ops-runner", "gcp-drill-runner"), public_of(load_host_key(order.key)))
     assert done.environment_line == "ACTIONS_RUNNER_HOOK_JOB_STARTED=/opt/dr-dispatch/job-started.sh"
     assert {path: path.stat().st_mode & 0o777 for path in (order.key, order.trust_file, order.hook)} == {
-        order.key: 0o400,
+        order.key: 0o440,
         order.trust_file: 0o644,
         order.hook: 0o755,
     }
@@ -68,6 +74,16 @@ def test_everything_is_made_and_then_kept(order: HostOrder, monkeypatch: pytest.
     assert [how for how, _ in again.steps][:3] == ["kept"] * 3
     assert again.public_key == done.public_key
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
+
+
+def test_a_group_that_others_are_in_is_refused_before_anything_is_made(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may read the host's key."""
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.struct_passwd(("mallory", "x", 4242, 777, "", "/", "/bin/sh"))])
+    monkeypatch.setattr(grp, "getgrgid", lambda _: grp.struct_group(("users", "x", 777, ["gha-runner", "eve"])))
+    with pytest.raises(Refusal, match=r"runner\.prepare") as refused:
+        prepare_host(replace(order, uid=4711, gid=777))
+    assert refused.value.found == "group 777 of gha-runner has eve, mallory, too"
+    assert not order.key.exists()
 
 
 def test_another_trust_replaces_the_old_one_and_keeps_the_keys_of_hosts(order: HostOrder) -> None:
@@ -170,6 +186,9 @@ def test_a_trust_that_is_none_is_refused_before_anything_is_made(order: HostOrde
 def test_without_wheels_nothing_is_made_and_what_would_help_is_said(order: HostOrder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(dsse, "ROOT", os.getuid())
+    monkeypatch.setattr(pwd, "getpwall", list)
+    monkeypatch.setattr(grp, "getgrgid", lambda _: grp.struct_group(("gha-runner", "x", os.getgid(), ["gha-runner"])))
     monkeypatch.setattr("hyops_ci.files.only_root_writes", lambda _: True)
     with pytest.raises(Refusal) as refused:
         prepare_host(order)
