@@ -6,7 +6,7 @@ It takes a GitHub App, as no job's own token may (docs/design/github.md 4). What
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -38,9 +38,7 @@ class Minted:
 
     value: str = field(repr=False)
     expires_at: str = ""
-    """RFC 3339, UTC; empty for a just-in-time config, which lives an hour too."""
-    runner_id: int = 0
-    """The registration that a just-in-time config has made already; 0 for a token."""
+    """RFC 3339, UTC."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +91,6 @@ class Registry:
         answer = self.client.ask(place, org=self.org)
         with reading(place):
             return self._minted(answer["token"], str(answer["expires_at"]))
-
-    def just_in_time(self, name: str, labels: Sequence[str]) -> Minted:
-        """Return a config that makes an agent take one job and go.
-
-        Raises Refusal `github.conflict` where a runner has that name, `registration.group` for a group that is not there, and Unanswered
-        where the answer was lost: then there may be a registration of this name that nothing will ever use.
-        """
-        place = self._place(endpoints.JIT_CONFIG, endpoints.ORG_JIT_CONFIG)
-        body = {"name": name, "labels": list(labels), "runner_group_id": self._group() if self.group else 1, "work_folder": "_work"}
-        answer = self.client.ask(place, body=body, org=self.org)
-        with reading(place):
-            return self._minted(answer["encoded_jit_config"], "", int(answer["runner"]["id"]))
 
     def runners(self) -> tuple[RunnerFact, ...]:
         """Return every runner that is registered here. Raises Fault where the listing cannot be read to its end."""
@@ -215,11 +201,11 @@ class Registry:
     def _place(self, own: Endpoint, organizations: Endpoint) -> Endpoint:
         return organizations if self.org else own
 
-    def _minted(self, value: object, expires_at: str, runner_id: int = 0) -> Minted:
+    def _minted(self, value: object, expires_at: str) -> Minted:
         if not isinstance(value, str) or len(value) < 8:
             raise ValueError
         self._learn(value)
-        return Minted(value, expires_at, runner_id)
+        return Minted(value, expires_at)
 
 
 def _release(row: Mapping[str, Any]) -> AgentRelease | None:

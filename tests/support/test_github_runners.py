@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from tests.support.github.caller import Caller
-from tests.support.github.description import Json
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub
 
@@ -46,12 +45,7 @@ def test_registration(recovery: Repository, call: Caller, github_fake: FakeGitHu
         for kind in ("registration-token", "remove-token"):
             made = call("POST", f"{home}/actions/runners/{kind}")
             assert (made.status_code, made.json()["token"]) == (201, github_fake.runner_tokens[-1])
-        body: Json = {"name": "dr-jit", "runner_group_id": 1, "labels": ["dr"]}
-        made = call("POST", f"{home}/actions/runners/generate-jitconfig", body)
-        assert made.json()["runner"]["name"] == "dr-jit"
-        assert call("POST", f"{home}/actions/runners/generate-jitconfig", body).status_code == 409
         assert [each["os"] for each in call("GET", f"{home}/actions/runners/downloads").json()]
-    assert [runner.ephemeral for runner in (*recovery.runners, *recovery.owner.runners)] == [True, True]
 
 
 def test_groups_say_whom_they_serve(recovery: Repository, call: Caller, github_fake: FakeGitHub) -> None:

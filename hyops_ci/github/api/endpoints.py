@@ -194,20 +194,6 @@ ORG_REGISTRATION_TOKEN = _endpoint(
     "organization_self_hosted_runners: write",
     "the same, with the organization",
 )
-JIT_CONFIG = _endpoint(
-    "POST",
-    "/repos/{repo}/actions/runners/generate-jitconfig",
-    "administration: write",
-    "register an agent that takes one job and is gone",
-    once=True,
-)
-ORG_JIT_CONFIG = _endpoint(
-    "POST",
-    "/orgs/{org}/actions/runners/generate-jitconfig",
-    "organization_self_hosted_runners: write",
-    "the same, with the organization",
-    once=True,
-)
 AGENT_DOWNLOADS = _endpoint(
     "GET",
     "/repos/{repo}/actions/runners/downloads",

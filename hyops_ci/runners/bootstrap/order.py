@@ -46,15 +46,8 @@ class RunnerIdentity:
 class Registration:
     """What registers the agent, once. Spent by the one process that reads it; never in argv, a file, a log or the evidence."""
 
-    token: str = field(default="", repr=False)
+    token: str = field(repr=False)
     """A registration token, which lives one hour."""
-    jit_config: str = field(default="", repr=False)
-    """Instead: a just-in-time configuration, for a runner that takes one job and is gone."""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
-        return tuple(filter(None, (self.token, self.jit_config)))
 
 
 @dataclass(frozen=True)
@@ -99,15 +92,11 @@ class SetupResult:
     script_sha256: str
     """Of the one script that did it."""
     agent_version: str
-    """Of the agent that is there; it keeps itself current afterwards."""
+    """Of the agent that is there; it keeps itself current afterwards. Empty where it does not say one."""
     registered: bool
     """Whether it was registered now; False where it was already, or was not asked for."""
-    agent_id: int | None = None
-    """GitHub's number of the runner that was registered now."""
     public_key: str = ""
     """The host's public evidence key, for `host_keys` of the config; empty where it would only have been made."""
-    runner_refs: tuple[str, ...] = ()
-    """The names of the host in plans, from its trust file."""
     left_to_people: tuple[str, ...] = ()
     """What only people bring, such as HyOps' password file: one line each; empty where it is there."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from hyops_ci.config.file import read_trust
 from hyops_ci.contracts.config import Host
+from hyops_ci.contracts.public_key import key_bytes
 from hyops_ci.errors import Exit, Fault, Refusal, shown
 from hyops_ci.parsing.documents import json_object
 from hyops_ci.runners.bootstrap.order import How, Registration, SetupOrder, SetupResult, Step
@@ -37,6 +39,7 @@ rm "$folder/sent"
 printf '%s\\n' "$secret" | bash "$folder/setup.sh" "$2"
 """
 """Reads a line, which may be secret, and then what is sent; one at a time. It is an argument and therefore holds nothing secret itself."""
+_VERSION: Final = re.compile(r"\d{1,6}(\.\d{1,6}){2}")
 _HOW: Final = {how.value: how for how in How}
 
 
@@ -49,28 +52,23 @@ def set_up(host: ProvenHost, order: SetupOrder, say: Callable[[str], None] = lam
     """
     trust = host_of(order)
     said = _part(host, "setup", packed(variables(order, trust), order.trust), _Said(say, order.only_say))
-    missing = said.facts.get("registration") != "same"
-    agent_id = None
-    if missing and order.register is not None and not order.only_say:
-        registered = _part(host, "register", packed(variables(order, trust), b""), _Said(say), order.register())
-        agent_id = int(registered.facts["registered"]) if registered.facts.get("registered", "").isdecimal() else None
-        said.steps += registered.steps
-    prepared = said.prepared
+    registers = said.facts.get("registration") != "same" and order.register is not None and not order.only_say
+    if registers and order.register is not None:
+        said.steps += _part(host, "register", packed(variables(order, trust), b""), _Said(say), order.register()).steps
+    version = said.facts.get("agent", "")
     return SetupResult(
         steps=tuple(said.steps),
         script_sha256=sha256(SCRIPT.read_bytes()).hexdigest(),
-        agent_version=said.facts.get("agent", ""),
-        registered=missing and order.register is not None and not order.only_say,
-        agent_id=agent_id,
-        public_key=str(prepared.get("public_key", "")),
-        runner_refs=tuple(prepared.get("runner_refs", ())),
+        agent_version=version if _VERSION.fullmatch(version) else "",
+        registered=registers,
+        public_key=said.public_key,
         left_to_people=tuple(said.left),
     )
 
 
 @dataclass
 class _Said:
-    """What one part said, line by line."""
+    """What one part said, line by line. The host's own words: shown and kept as text, and a key is one, or nothing is believed."""
 
     say: Callable[[str], None]
     only_say: bool = False
@@ -78,7 +76,7 @@ class _Said:
     steps: list[Step] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
-    prepared: dict[str, Any] = field(default_factory=dict)
+    public_key: str = ""
     refusal: tuple[str, str, str] = ("", "", "")
     unread: str = ""
     """A line that is not what the script says."""
@@ -87,12 +85,12 @@ class _Said:
         """Take one line of the script's stdout."""
         word, _, rest = line.partition(" ")
         if word == "begin":
-            self.step = rest
-            self.say(f"setting up: {shown(rest)}")
+            self.step = shown(rest)
+            self.say(f"setting up: {self.step}")
         elif word == "fact":
             name, _, value = rest.partition("=")
             if name == "left":
-                self.left.append(value)
+                self.left.append(shown(value))
             self.facts[name] = value
         elif word == "refuse":
             found, expected, fix = [*rest.split("\t"), "", ""][:3]
@@ -105,17 +103,20 @@ class _Said:
     def _step(self, line: str) -> None:
         for word, how in _HOW.items():
             if line.startswith(f"{word} "):
-                self.steps.append(Step(how, line.removeprefix(f"{word} ")))
+                self.steps.append(Step(how, shown(line.removeprefix(f"{word} "))))
                 self.say(shown(line))
 
     def _prepared(self, text: str) -> None:
         """Take what `runner prepare` said of its own steps."""
         would = {"made": How.WOULD_MAKE, "changed": How.WOULD_CHANGE} if self.only_say else {}
         try:
-            self.prepared = json_object(text) or {}
-            self.steps += [Step(would.get(how) or How(how), str(path)) for how, path in self.prepared["steps"]]
+            prepared = json_object(text) or {}
+            self.steps += [Step(would.get(how) or How(how), shown(path)) for how, path in prepared["steps"]]
+            self.public_key = prepared["public_key"]
+            if self.public_key or not self.only_say:  # a key that would only be made is not there yet
+                key_bytes(self.public_key)
         except (KeyError, TypeError, ValueError):
-            self.unread = text
+            self.public_key, self.unread = "", text
 
 
 def _part(host: ProvenHost, part: str, sent: bytes, said: _Said, registration: Registration | None = None) -> _Said:
@@ -157,16 +158,11 @@ def command_of(part: str, sent: bytes, user: str) -> str:
 
 def stdin_of(sent: bytes, registration: Registration | None = None) -> str:
     """Return what that command reads: one line that may be secret, then what is sent."""
-    secret = ""
-    if registration is not None:
-        secret = f"token {registration.token}" if registration.token else f"jit {registration.jit_config}"
-    return f"{secret}\n{base64.encodebytes(sent).decode()}"
+    return f"{registration.token if registration else ''}\n{base64.encodebytes(sent).decode()}"
 
 
 def _without(registration: Registration | None, text: str) -> str:
-    for secret in registration.secrets if registration else ():
-        text = text.replace(secret, "***")
-    return text
+    return text.replace(registration.token, "***") if registration and registration.token else text
 
 
 def host_of(order: SetupOrder) -> Host:

@@ -2,7 +2,7 @@
 # Makes a machine a runner of dr-dispatch (docs/design/workflows.md 6). Started as root by hyops_ci/runners/bootstrap, in the folder of what
 # it brings: order.sh (what is wanted), trust.json, release/ (this release of dr-dispatch). Its first argument is the part that is done:
 #   setup      everything but the registration; nothing secret is read
-#   register   reads one line from stdin, `token <token>` or `jit <configuration>`, and registers the agent with it
+#   register   reads one line from stdin, a registration token, and registers the agent with it
 # Done again, it changes only what differs. Each thing of the host is one line of stdout: made, changed, kept, would make or would
 # change, and what it is. `begin` names the step that follows, `fact` what the caller wants to know, `refuse` why it goes no further.
 set -Eeuo pipefail
@@ -435,43 +435,26 @@ run_agent() {
   if [ -n "$restart" ] || [ -n "$restart_agent" ]; then started $UNIT ""; else started $UNIT 1; fi
 }
 
-# The token is in the environment of config.sh alone, which GitHub's agent reads and clears (ACTIONS_RUNNER_INPUT_*); a JIT
-# configuration is the files that it holds, as `run.sh --jitconfig` would write them.
+# The token is in the environment of config.sh alone, which GitHub's agent reads and clears (ACTIONS_RUNNER_INPUT_*).
 register() {
   begin register
-  local kind secret how=made said
-  IFS=' ' read -r kind secret || :
+  local token how=made said flags=(--unattended --replace --url "$url" --name "$name" --labels "$labels" --work _work)
+  if [ -n "$group" ]; then flags+=(--runnergroup "$group"); fi
+  IFS= read -r token || :
+  [ -n "$token" ] || refuse "nothing that registers it" "a registration token" "look at what minted it"
   if [ -e $AGENT/.runner ]; then
     how=changed
     systemctl stop $UNIT
     rm -f $AGENT/.runner $AGENT/.credentials $AGENT/.credentials_rsaparams
   fi
   rm -f $SETTINGS/registration
-  case $kind in
-    token)
-      local flags=(--unattended --replace --url "$url" --name "$name" --labels "$labels" --work _work)
-      if [ -n "$group" ]; then flags+=(--runnergroup "$group"); fi
-      if ! said=$(cd $AGENT && HOME=/home/$RUNNER ACTIONS_RUNNER_INPUT_TOKEN=$secret runuser -u $RUNNER -- ./config.sh "${flags[@]}" 2>&1 </dev/null); then
-        printf '%s\n' "${said//"$secret"/***}" | tail -n 5 >&2
-        return 1
-      fi
-      ;;
-    jit)
-      (cd $AGENT && printf '%s' "$secret" | runuser -u $RUNNER -- python3 -I -c '
-import base64, json, os, sys
-for name, content in json.loads(base64.b64decode(sys.stdin.read())).items():
-    if os.path.basename(name) != name or not name.startswith("."):
-        sys.exit("a just-in-time configuration with a file " + repr(name))
-    with open(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(base64.b64decode(content))
-')
-      ;;
-    *) refuse "nothing that registers it" "a registration token or a just-in-time configuration" "look at what minted it" ;;
-  esac
+  if ! said=$(cd $AGENT && HOME=/home/$RUNNER ACTIONS_RUNNER_INPUT_TOKEN=$token runuser -u $RUNNER -- ./config.sh "${flags[@]}" 2>&1 </dev/null); then
+    printf '%s\n' "${said//"$token"/***}" | tail -n 5 >&2
+    return 1
+  fi
   [ -f $AGENT/.runner ] || refuse "no $AGENT/.runner" "a registered agent" "look at $AGENT/_diag"
   put $SETTINGS/registration 0644 >/dev/null < <(registration)
   echo "$how registration as $name"
-  fact registered "$(python3 -I -c 'import json, sys; print(json.load(open(sys.argv[1], encoding="utf-8-sig")).get("agentId", ""))' $AGENT/.runner)"
   restart=1
   run_agent
 }

@@ -6,7 +6,6 @@ import json
 import secrets
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,16 +48,6 @@ class AgentService:
             self.repository.runners.remove(other)
         runner = self.repository.add_runner(body["name"], body["labels"].split(","), status="offline")
         return self._admit(runner)
-
-    def just_in_time(self, name: str, label: str, **more: bytes) -> str:
-        """A configuration for one runner, as GitHub encodes it: what `config.sh` would have written, file by file; and `more` files."""
-        admitted = self._admit(self.repository.add_runner(name, [label], status="offline", ephemeral=True))
-        files = {
-            ".runner": json.dumps(admitted["agent"]).encode("utf-8-sig"),
-            ".credentials": json.dumps({"scheme": "OAuth", "data": {"clientId": admitted["secret"]}}).encode(),
-            ".credentials_rsaparams": b"{}",
-        } | more
-        return b64encode(json.dumps({path: b64encode(content).decode() for path, content in files.items()}).encode()).decode()
 
     def _admit(self, runner: Runner) -> dict[str, Any]:
         self.secrets[runner.id] = secrets.token_hex(16)

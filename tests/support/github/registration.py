@@ -1,9 +1,7 @@
-"""Tokens that register and remove runners, and runners made for one job (JIT)."""
+"""Tokens that register and remove runners."""
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -28,19 +26,6 @@ def _token(ask: Ask, kind: str, owner: Repository | Account) -> Answer:
     return Answer(201, {"token": token, "expires_at": ask.state.stamp(after=HOUR)})
 
 
-def _just_in_time(ask: Ask, owner: Repository | Account) -> Answer:
-    """409 for a name that is taken, 404 for a group that is not there."""
-    body = ask.body
-    if any(runner.name == body["name"] for runner in owner.runners):
-        raise Refused(409, f"Already exists - A runner with the name {body['name']} already exists.")
-    runner = make_runner(
-        owner, body["name"], body["labels"], status="offline", ephemeral=True, os="unknown", group_id=body["runner_group_id"]
-    )
-    inside = {".runner": base64.b64encode(json.dumps({"AgentId": runner.id, "AgentName": runner.name}).encode()).decode()}
-    encoded = base64.b64encode(json.dumps(inside).encode()).decode()
-    return Answer(201, {"runner": runner.show(), "encoded_jit_config": encoded})
-
-
 @route("POST", f"{REPO}/registration-token", WRITE)
 def create_registration_token(ask: Ask) -> Answer:
     return _token(ask, "R", ask.repository)
@@ -59,16 +44,6 @@ def create_remove_token(ask: Ask) -> Answer:
 @route("POST", f"{ORG}/remove-token", ORG_WRITE)
 def create_organization_remove_token(ask: Ask) -> Answer:
     return _token(ask, "D", ask.organization)
-
-
-@route("POST", f"{REPO}/generate-jitconfig", WRITE)
-def generate_jit_config(ask: Ask) -> Answer:
-    return _just_in_time(ask, ask.repository)
-
-
-@route("POST", f"{ORG}/generate-jitconfig", ORG_WRITE)
-def generate_organization_jit_config(ask: Ask) -> Answer:
-    return _just_in_time(ask, ask.organization)
 
 
 @route("POST", "/actions/runners/register", REMOTE_AUTH, documented=AGENTS_OWN)

@@ -12,7 +12,7 @@ import requests
 
 from hyops_ci.contracts.runner_machine import Registration
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.github.api.responses import Conflict, Forbidden, NotFound, Unanswered
+from hyops_ci.github.api.responses import Forbidden, NotFound
 from hyops_ci.github.registration import PERMISSIONS, Minted, Registry
 from hyops_ci.github.runner_versions import TO_REGISTER
 from tests.support.github import faults
@@ -25,7 +25,6 @@ from tests.support.github.server import FakeGitHub
 __all__ = ["github_fake"]
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 GROUP = "dr-runners"
-JIT = "POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig"
 TOKEN = "POST /repos/{owner}/{repo}/actions/runners/registration-token"
 
 
@@ -108,23 +107,6 @@ def test_a_runner_is_listed_late(github_fake: FakeGitHub, connect: Connect, monk
 
 
 @both
-def test_a_config_for_one_job(group: str, connect: Connect, repository: Repository) -> None:
-    registry = connect(group)
-    minted = registry.just_in_time("lab-1", ["self-hosted", "lab"])
-    [made] = repository.owner.runners if group else repository.runners
-    assert (made.name, made.ephemeral, made.id) == ("lab-1", True, minted.runner_id)
-    with pytest.raises(Conflict):
-        registry.just_in_time("lab-1", ["self-hosted", "lab"])
-
-
-def test_a_config_whose_answer_was_lost_is_not_asked_for_again(github_fake: FakeGitHub, connect: Connect, repository: Repository) -> None:
-    github_fake.inject(faults.lost(), JIT)
-    with pytest.raises(Unanswered):
-        connect().just_in_time("lab-1", ["lab"])
-    assert (len(github_fake.made(JIT)), len(repository.runners)) == (1, 1)
-
-
-@both
 def test_the_apps_token_may_do_no_more_than_this(group: str, github_fake: FakeGitHub, connect: Connect, repository: Repository) -> None:
     """However much the App may do, and however many repositories it serves."""
     other = github_fake.add_repository("acme/other", private=True)
@@ -140,7 +122,7 @@ def test_what_was_minted_is_shown_nowhere(github_fake: FakeGitHub, connect: Conn
     caplog.set_level(logging.DEBUG)
     learned: list[str] = []
     registry = connect(learned=learned)
-    minted = [registry.token(), registry.just_in_time("lab-1", ["lab"])]
+    minted = [registry.token(), registry.token()]
     for each in minted:
         assert each.value in learned, "the redactor knows it before anybody else"
         for text in (repr(each), str(each), f"{each}", f"{[each]}", repr(registry), *map(str, vars(registry).values())):

@@ -145,8 +145,6 @@ ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
     "REMOVE_ORG_RUNNER": lambda site: site.registry("dr").remove(site.repository.owner.add_runner("dr-1", status="offline").id),
     "REGISTRATION_TOKEN": lambda site: site.registry().token(),
     "ORG_REGISTRATION_TOKEN": lambda site: site.registry("dr").token(),
-    "JIT_CONFIG": lambda site: site.registry().just_in_time("dr-1", ["dr"]),
-    "ORG_JIT_CONFIG": lambda site: site.registry("dr").just_in_time("dr-1", ["dr"]),
     "AGENT_DOWNLOADS": lambda site: site.registry().agent_release(),
     "ORG_AGENT_DOWNLOADS": lambda site: site.registry("dr").agent_release(),
     "INSTALLATION": Site.as_app,

@@ -172,7 +172,6 @@ class Scene:
             agent_version="2.336.0",
             registered=registers,
             public_key="ed25519:abc",
-            runner_refs=(NAME,),
             left_to_people=("the password file of HyOps",),
         )
 
