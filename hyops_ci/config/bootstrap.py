@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyops_ci.config.settings import env_of, env_settings, secret_plan
+from hyops_ci.config.settings import EnvSettings, env_of, env_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.plan import SecretPlan
 
@@ -24,9 +24,15 @@ def bootstrap_places(config: DispatchConfig, lane: str = "") -> tuple[str, ...]:
 
 def bootstrap_class(config: DispatchConfig, lane: str) -> EnvClass:
     """Return how careful making the runner of a lane must be: as the most careful env that recovers there, production where none does."""
-    classes = {
-        env_settings(config, env_of(name)).env_class
+    classes = {each.env_class for each in recovering_on(config, lane)}
+    return next((each for each in EnvClass if each in classes), EnvClass.PRODUCTION)
+
+
+def recovering_on(config: DispatchConfig, lane: str) -> list[EnvSettings]:
+    """Return the envs that recover on a lane, each once."""
+    names = [
+        env_of(name)
         for name, service in config.services.items()
         if any(action.lane == lane for action in (service.failover, service.failback, service.burst) if action)
-    }
-    return next((each for each in EnvClass if each in classes), EnvClass.PRODUCTION)
+    ]
+    return [env_settings(config, name) for name in dict.fromkeys(names)]

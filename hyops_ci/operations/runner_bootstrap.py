@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hyops_ci.approvals.reviews import let_through
-from hyops_ci.config.bootstrap import bootstrap_class
-from hyops_ci.config.machines import installation_of, machine_name, machine_of
+from hyops_ci.config.machines import installation_of, machine_name
 from hyops_ci.config.settings import LaneSettings, lane_settings
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import seconds
-from hyops_ci.contracts.config import DispatchConfig, EnvClass
+from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found
+from hyops_ci.contracts.facts import RefFact
 from hyops_ci.contracts.runner_machine import BootstrapReason
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
+from hyops_ci.planning.bootstrap_case import BootstrapCase, bootstrap_refusal
 from hyops_ci.planning.machine_case import machine_refusal
-from hyops_ci.planning.protection import demand_of, shortfalls
 from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
 from hyops_ci.runners.ports import Owner
 from hyops_ci.stages.context import RunContext
@@ -92,36 +92,31 @@ class Bootstrap:
             run.write_model(DOCUMENT, self.document(work))
 
     def permitted(self) -> tuple[str, ...]:
-        """Return who let it through. Raises Refusal for a reason or a config that does not allow it, or a job that nobody let through."""
-        policy = self.config.policy
-        if self.reason not in policy.bootstrap_reasons:
-            found = f"{self.reason}; policy.bootstrap_reasons: {', '.join(policy.bootstrap_reasons) or 'none'}"
-            raise _refuse("reason", "the config does not allow to make a runner for this reason", found, "one that it lists")
-        if self.reason == "lab-fallback" and bootstrap_class(self.config, self.lane) is not EnvClass.LAB:
-            raise _refuse("reason", "a runner is made as a fallback in a lab only", f"{self.reason}, lane {self.lane}", "envs of class lab")
-        if machine_of(self.config, self.lane) is None:
-            raise _refuse("machine", "the config does not say how this runner is made", f"no lanes.{self.lane}.machine", "a machine")
-        if no := machine_refusal(self.config, self.lane, self.context.judged_at()):
-            raise no
-        return self.let_through() if self.context.job.on_github else (self.context.job.actor,)
+        """Return who let it through: in a shell who acts, in a job who reviewed it there. A bypass leaves no review, and is no approval.
 
-    def let_through(self) -> tuple[str, ...]:
-        """Return who reviewed this job, of a gate that protects. A bypass leaves no review, and is no approval.
-
-        Raises Refusal `recovery.gate`, and `run.attempt` for a re-run: what was approved was approved for the first attempt.
+        Raises Refusal of the gates on a reason and on a machine, `recovery.gate` for a job that nobody let through, and `run.attempt` for
+        a re-run: what was approved was approved for the first attempt.
         """
         client, job, gate = self.context.github, self.context.job, self.config.policy.bootstrap_environment
-        if client is None:
-            raise _refuse("gate", "whether anybody approved cannot be asked", "no token of the job", "DR_TOKEN with actions: read")
         asked = tuple(Person(login=login, id=number) for login, number in job.requesters)
-        demand = demand_of(gate, 1, bootstrap_class(self.config, self.lane), job.ref if job.on_default_branch else "")
-        if lacking := shortfalls(environment(client, gate), demand, asked):
-            found = "; ".join(each.found for each in lacking)
-            raise _refuse("gate", f"environment {gate} does not protect", found, "a reviewer other than who asked, no self-review")
+        case = BootstrapCase(
+            self.config,
+            lane_settings(self.config, self.lane),
+            self.reason,
+            RefFact(ref=job.ref, default_branch=job.on_default_branch),
+            environment(client, gate) if client is not None and job.on_github else None,
+            asked,
+            behind_gate=job.on_github,
+        )
+        no = bootstrap_refusal(case) or machine_refusal(self.config, self.lane, self.context.judged_at())
+        if no is not None:
+            raise no
+        if client is None or not job.on_github:
+            return (job.actor,)
         said = reviews(client, job.run_number)
         people = let_through(said, gate, asked, job.attempt)
         if not people:
-            raise _refuse("gate", "nobody approved it", f"{len(said)} reviews of this run", f"one of {gate} by somebody who did not ask")
+            raise _not_approved(gate, len(said))
         return people
 
     def until_online(self, work: Work, settings: LaneSettings) -> None:
@@ -171,13 +166,13 @@ class Bootstrap:
         return work.ensured(self.reason, self.approved_by, self.looks, self.decided)
 
 
-def _refuse(gate: str, reason: str, found: str, expected: str) -> Refusal:
+def _not_approved(gate: str, reviews_of_run: int) -> Refusal:
     return Refusal(
-        f"recovery.{gate}",
-        reason,
+        "recovery.gate",
+        "nobody approved it",
         exit_code=Exit.POLICY,
-        found=found,
-        expected=expected,
-        fix="allow it in a pull request, or have it approved by somebody else; then again",
+        found=f"{reviews_of_run} reviews of this run",
+        expected=f"one of {gate} by somebody who did not ask",
+        fix="have it approved by somebody else; then again",
         docs=DOCS,
     )

@@ -80,6 +80,6 @@ def test_no_runner_is_made_behind_a_gate_that_protects_nothing(site: Site, tmp_p
     assert (ran.jobs.get("lanes"), ran.jobs.get("recover")) == ("success", "failure"), ran.log()
     bundle = ran.artifact(f"dr-runner-{ran.number}-1", tmp_path / "bundle") / "evidence.tar"
     assert verify(bundle).ok, "what is refused is sealed too"
-    assert "recovery.gate" in "\n".join(ran.said["recover"]), ran.log()
+    assert "bootstrap.gate" in "\n".join(ran.said["recover"]), ran.log()
     assert f"environment {BOOTSTRAP_GATE} does not protect" in "\n".join(ran.summaries)
     assert site.tokens.asked == []

@@ -79,5 +79,5 @@ def test_what_the_config_does_not_allow_is_refused_and_sealed(
     words = ["bootstrap", "--config", str(checkout / ".github" / "dr-dispatch.yml"), "--lane", "gcp", "--reason", "runner-recovery"]
     done = CliRunner().invoke(command, [*words, "--folder", str(into), "--dry-run"], standalone_mode=False)
     assert done.return_value == 4, done.output
-    assert "recovery.reason" in done.stdout
+    assert "bootstrap.reason" in done.stdout
     assert verify(into / "evidence.tar").ok

@@ -124,9 +124,9 @@ def test_an_agent_that_does_not_come_online(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("reason", "config", "gate"),
     [
-        ("initial-bootstrap", {}, "recovery.reason"),
-        ("runner-recovery", {"policy": {"bootstrap_reasons": []}}, "recovery.reason"),
-        ("runner-recovery", {"lanes": {}}, "recovery.machine"),
+        ("initial-bootstrap", {}, "bootstrap.reason"),
+        ("runner-recovery", {"policy": {"bootstrap_reasons": []}}, "bootstrap.reason"),
+        ("runner-recovery", {"lanes": {}}, "bootstrap.machine"),
     ],
 )
 def test_what_the_config_does_not_allow(scene: Scene, reason: str, config: dict[str, Any], gate: str) -> None:
@@ -170,7 +170,7 @@ def test_a_machine_that_no_run_would_make_is_not_made_here(
 def test_a_fallback_is_for_a_lab(scene: Scene) -> None:
     done = carry_out(scene, shell(scene), reason="lab-fallback", envs={})
     assert done.end.refusal is not None
-    assert done.end.refusal.gate == "recovery.reason"
+    assert done.end.refusal.gate == "bootstrap.reason"
 
 
 def test_a_job_that_somebody_let_through(scene: Scene) -> None:
@@ -194,5 +194,6 @@ def test_a_job_that_nobody_let_through_changes_nothing(scene: Scene, how: str) -
             scene.gate.reviewers = []
     done = carry_out(scene, scene.context())
     assert done.end.refusal is not None
-    assert (done.end.refusal.gate, done.exit_code, scene.world.calls, scene.minted) == ("recovery.gate", 4, [], [])
+    gate = "bootstrap.gate" if how in ("an open gate", "the requester") else "recovery.gate"
+    assert (done.end.refusal.gate, done.exit_code, scene.world.calls, scene.minted) == (gate, 4, [], [])
     assert_sealed(done)

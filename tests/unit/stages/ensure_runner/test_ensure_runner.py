@@ -18,12 +18,12 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
 from hyops_ci.parsing.documents import read_document
+from hyops_ci.planning.bootstrap_case import BOOTSTRAP_GATES
 from hyops_ci.planning.case import in_order, load
 from hyops_ci.planning.machine_case import MACHINE_GATES
 from hyops_ci.runners.ports import MachineState
 from hyops_ci.stages.conclude.stage import conclude
 from hyops_ci.stages.conclude.unfinished import stopped_because
-from hyops_ci.stages.ensure_runner.permission import OF_THE_REASON
 from hyops_ci.stages.watch.queue import Verdict
 from hyops_ci.stages.watch.stage import Watched
 from tests.runners.world import OTHERS, Trouble, falls
@@ -246,7 +246,7 @@ def test_a_bastion_whose_time_passed_since_the_plan_is_no_way(tmp_path: Path, mo
 
 def test_every_gate_on_a_machine_is_asked_again_before_it_is_made() -> None:
     about = [gate.id for gate in load("plan") if gate.ask.__module__.rpartition(".")[2].startswith(("bootstrap", "machine"))]
-    assert [*OF_THE_REASON, *(gate.id for gate in in_order(MACHINE_GATES))] == about
+    assert [gate.id for gates in (BOOTSTRAP_GATES, MACHINE_GATES) for gate in in_order(gates)] == about
 
 
 def test_a_config_that_was_exchanged_on_the_way_is_not_read(scene: Scene) -> None:
