@@ -21,6 +21,8 @@ CLEANUP_LOOK: Final = "cleanup.look"
 """Note of what a drill saw when it had removed what it made."""
 LEDGER: Final = "ledger"
 """Note of what the ledger showed."""
+WAITED: Final = "runner.waited"
+"""What the check notes where a job made or repaired its runner: the `seconds` that it was in the queue, or why they are `not_known`."""
 STAND_IN_VERSION: Final = "+stand.in"
 
 

@@ -13,12 +13,10 @@ from hyops_ci.contracts.approval import Approval
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import Event, Result, State
-from hyops_ci.evidence.conclusions import RECOVERED
+from hyops_ci.evidence.conclusions import RECOVERED, WAITED
 
 HYOPS: Final = "hyops."
 """Prefix of the intents and results between which HyOps runs."""
-WAITED: Final = "runner.waited"
-"""What the check notes where a job made or repaired its runner: the `seconds` that it was in the queue, or why they are `not_known`."""
 
 
 def objectives(

@@ -19,7 +19,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical, digest
 from hyops_ci.contracts.run import Event, State, may_follow
-from hyops_ci.evidence.conclusions import LEDGER
+from hyops_ci.evidence.conclusions import LEDGER, WAITED
 from hyops_ci.parsing.documents import read_document, read_json
 from hyops_ci.room import Reserve, append_whole
 
@@ -30,7 +30,7 @@ EVENTS: Final = "events.jsonl"
 MAX_LINE: Final = 1 << 20
 """Bytes of one event. What would be longer is recorded without its data: one event must not keep the others from being read."""
 INTAKE: Final = "intake"
-TOLD: Final = frozenset({INTAKE, LEDGER})
+TOLD: Final = frozenset({INTAKE, LEDGER, WAITED})
 """Notes that documents are compared with. The others, such as a line for each step, are as many as HyOps wrote."""
 MAX_TOLD: Final = 10_000
 

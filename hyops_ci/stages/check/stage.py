@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
-from hyops_ci.evidence.objectives import WAITED
+from hyops_ci.evidence.conclusions import WAITED
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.jobs import jobs
 from hyops_ci.planning import checking

@@ -19,6 +19,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, Result, State
 from hyops_ci.evidence.bundle import Sealed, Signer, seal
+from hyops_ci.evidence.conclusions import WAITED
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.signing.dsse import public_of, sign
@@ -254,10 +255,13 @@ _TRANSITIONS = (
 )
 
 
-def record(root: Path, clock: SetClock, transitions: tuple[tuple[str, str, State], ...] = _TRANSITIONS) -> None:
+def record(root: Path, clock: SetClock, transitions: tuple[tuple[str, str, State], ...] = _TRANSITIONS, waited: int | None = None) -> None:
+    """`waited`: seconds that the check was in the queue, where its runner was made for it."""
     for stage, at, state in transitions:
         clock.set(at)
         with PartRecorder(root, stage, clock) as recorder:
+            if state is State.CHECKED and waited is not None:
+                recorder.note(WAITED, reason="runner-recovery", seconds=waited)
             if state is State.VERIFYING:
                 recorder.result("hyops.deploy", rc=0)
             recorder.enter(state)
@@ -311,11 +315,11 @@ def close(root: Path, ended: Result, *, clean: bool = False) -> None:
         write(root, "deviations.json", list(ended.deviations))
 
 
-def recovered_run(root: Path) -> tuple[Plan, Check]:
+def recovered_run(root: Path, waited: int | None = None) -> tuple[Plan, Check]:
     """A run that recovered the service, ready to be sealed but for its result."""
     for _, _, state in _TRANSITIONS:
         leave(root, state)
-    record(root, SetClock())
+    record(root, SetClock(), waited=waited)
     close(root, result(*planned()))
     return planned()
 

@@ -9,7 +9,8 @@ import pytest
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import State
-from hyops_ci.evidence.objectives import WAITED, objectives
+from hyops_ci.evidence.conclusions import WAITED
+from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from tests.unit.evidence import sample_run
 

@@ -49,6 +49,19 @@ def test_a_bundle_holds(bundle: Path) -> None:
     assert verify(unpacked(bundle)) == verdict
 
 
+def test_what_the_runner_cost_is_what_the_check_noted(tmp_path: Path) -> None:
+    """A recovery whose runner was made for it verifies, and no other cost does."""
+    root = tmp_path / "run"
+    ended = sample_run.result(*sample_run.recovered_run(root, waited=13))
+    kept = json.loads((root / "objectives.json").read_text())
+    assert kept["figures"]["runner_made"] == {"seconds": 13}
+    assert verify(seal(root, ended, to=tmp_path / "b.tar", clock=sample_run.SetClock()).path).problems == ()
+    kept["figures"]["runner_made"] = {"seconds": 1}
+    sample_run.write(root, "objectives.json", kept)
+    lied = verify(seal(root, ended, to=tmp_path / "lied.tar", clock=sample_run.SetClock()).path)
+    assert lied.problems == ("objectives.json has other figures than the events",)
+
+
 def test_a_signature_is_asked_for(bundle: Path, tmp_path: Path) -> None:
     key = public_of(sample_run.JONAS)
     assert verify(bundle, trusted_keys=[key], require_signature=True).ok
