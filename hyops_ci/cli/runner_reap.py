@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def search_of(config: DispatchConfig, lane: LaneSettings, repository: str, remot
     owner = Owner(facts_of(client).id, lane.name, lane.runner_ref)
     access = access_to(config, lane.name)
     sides = Sides(
-        Deferred(lambda: provider_of(access, owner)),
+        cache(lambda: provider_of(access, owner)),
         registrations_of(access, client),
         lambda: unfinished_runs(client),
         lambda service: open_ledger(remote, service, config).tip(),
@@ -122,16 +123,6 @@ def registrations_of(access: LaneAccess, client: Client) -> Registrations | None
         return access.registry(client.repository)
     except DispatchError:
         return None
-
-
-class Deferred:
-    """A provider that is entered at its first question, so that what cannot be entered is an answer like any other."""
-
-    def __init__(self, enter: Any) -> None:
-        self._enter = enter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._enter(), name)
 
 
 def lines(search: LeftoverSearch, found: Found) -> list[str]:

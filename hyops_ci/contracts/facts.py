@@ -10,6 +10,7 @@ from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.base import Count, Model
 from hyops_ci.contracts.check import RunnerIdentity, StateFact, StepForecast
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.contracts.limits import MIN_FREE_BESIDE, MIN_FREE_BYTES
 from hyops_ci.contracts.readiness import ReadinessFact
 
 GUARDS: Final = ("restore_confirm", "confirm", "promote_confirm", "destroy_confirm")
@@ -216,6 +217,11 @@ class DiskSpace(Model):
     free_bytes: Count
     holds_env: bool = False
     """Whether HyOps works there."""
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that must be free there."""
+        return MIN_FREE_BYTES if self.holds_env else MIN_FREE_BESIDE
 
 
 class Trouble(Model):

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from hyops_ci.config.file import TRUST_FILE
 from hyops_ci.config.settings import addresses, host_key_path
 from hyops_ci.contracts.base import Clean, Model, stamp
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.contracts.limits import MIN_FREE_BESIDE, MIN_FREE_BYTES
+from hyops_ci.contracts.facts import DiskSpace
 from hyops_ci.errors import DispatchError
 from hyops_ci.execution.question import ask
 from hyops_ci.github.runner_versions import objection
 from hyops_ci.operations.prepare.environment import PreparedState, prepared_state
 from hyops_ci.secrets.certificate import certificate_ends
 from hyops_ci.signing.dsse import load_host_key, public_of
+from hyops_ci.stages.host_needs import others
 
 SOON: Final = timedelta(days=30)
 """A certificate that ends within this is said."""
@@ -127,17 +129,12 @@ def _disks(config: DispatchConfig, senses: HostSenses) -> Iterator[HostLine]:
     """Yield one line for each file system that a run writes to."""
     home = Path(senses.environ.get("HOME") or "/")
     base = Path(config.host.envs_base) if config.host.envs_base else home / ".hybridops" / "envs"
-    places = ((base, MIN_FREE_BYTES), (Path(senses.environ.get("RUNNER_TEMP") or "/tmp"), MIN_FREE_BESIDE), (home, MIN_FREE_BESIDE))  # noqa: S108 - looked at only
-    least: dict[int, tuple[Path, int]] = {}
-    for place, wanted in places:
-        there = next((each for each in (place, *place.parents) if each.exists()), Path("/"))
-        device = there.stat().st_dev
-        known = least.get(device, (there, 0))
-        least[device] = (known[0], max(known[1], wanted))
-    for there, wanted in least.values():
-        free = shutil.disk_usage(there).free
-        text = f"{there}: {free // 1024**2} MiB free, at least {wanted // 1024**2} MiB"
-        yield HostLine(status="ok" if free >= wanted else "FAIL", topic="disk", text=text)
+    there = next((each for each in (base, *base.parents) if each.exists()), Path("/"))
+    env = DiskSpace(place=str(there), free_bytes=shutil.disk_usage(there).free, holds_env=True)
+    beside = (Path(senses.environ.get("RUNNER_TEMP") or tempfile.gettempdir()), home)
+    for each in (env, *others(there.stat().st_dev, beside)):
+        text = f"{each.place}: {each.free_bytes // 1024**2} MiB free, at least {each.wanted // 1024**2} MiB"
+        yield HostLine(status="ok" if each.free_bytes >= each.wanted else "FAIL", topic="disk", text=text)
 
 
 def _certificates(config: DispatchConfig, now: datetime, senses: HostSenses) -> Iterator[HostLine]:

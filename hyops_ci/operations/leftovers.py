@@ -51,7 +51,8 @@ class Registrations(Protocol):
 class Sides:
     """Who is asked. None: nobody can be."""
 
-    provider: Provider | None
+    provider: Callable[[], Provider] | None
+    """Enters it, where it was not yet. Raises Refusal or Fault where that is not possible: an answer like any other."""
     registrations: Registrations | None
     runs: Callable[[], Sequence[RunFact] | None]
     """The runs that have not ended; None where there are too many."""
@@ -109,7 +110,7 @@ class LeftoverSearch:
             return one
         for machine in found.look.machines or ():
             if machine.id == one.id and self.sides.provider is not None:
-                self.sides.provider.delete(machine)
+                self.sides.provider().delete(machine)
         return one
 
     def _look(self, not_known: list[str]) -> Look:
@@ -120,8 +121,8 @@ class LeftoverSearch:
         if provider is None:
             not_known.append("machines: no credentials of the provider")
         else:
-            machines = _asked("machines", lambda: provider.owned(), not_known)
-            named = _asked("machines", lambda: provider.describe(name), not_known) if machines is not None else None
+            machines = _asked("machines", lambda: provider().owned(), not_known)
+            named = _asked("machines", lambda: provider().describe(name), not_known) if machines is not None else None
         if registrations is None:
             not_known.append("registrations: no App's key, and no token that may list runners")
         else:

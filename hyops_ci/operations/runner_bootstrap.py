@@ -24,20 +24,16 @@ from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews
 from hyops_ci.planning.bootstrap_case import BootstrapCase, bootstrap_refusal
 from hyops_ci.planning.machine_case import machine_refusal
-from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
+from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Situation, decide
 from hyops_ci.runners.ports import Owner
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.ensure_runner.looking import look_at_agent, look_at_machine
 from hyops_ci.stages.ensure_runner.making import Work, change, named
-from hyops_ci.stages.ensure_runner.stage import not_taken, refused
+from hyops_ci.stages.ensure_runner.stage import OFFERED, POLL, not_taken, refused
 from hyops_ci.stages.ensure_runner.tools import ToolsFor, ToolsRequest
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.watch.queue import ExpectedJob
 
-POLL: Final = 5.0
-"""Seconds between two looks."""
-UP: Final = 120
-"""Seconds in which a machine that was started brings its agent up."""
 DOCS: Final = "runner-recovery.md"
 
 
@@ -70,8 +66,6 @@ class Bootstrap:
     learn: list[str]
     """Gets every secret value, so that none is shown."""
     dry_run: bool = False
-    looks: list[Found] = field(default_factory=list)
-    decided: list[str] = field(default_factory=list)
     done: list[Action] = field(default_factory=list)
     approved_by: tuple[str, ...] = ()
     work: Work | None = None
@@ -120,7 +114,7 @@ class Bootstrap:
         return people
 
     def until_online(self, work: Work, settings: LaneSettings) -> None:
-        """Follow the table until the agent is online. No change is made twice."""
+        """Follow the table until the agent is online. No change is made twice. Raises Refusal or Fault for every other end."""
         registry, clock = work.tools.registry(), self.context.clock
         expected, since = ExpectedJob("", 1, settings.labels, settings.names), clock.monotonic()
         while True:
@@ -128,15 +122,17 @@ class Bootstrap:
                 agent = look_at_agent(registry, None, work.name, expected)
                 work.machine = machine = look_at_machine(work.adapters.provider, work.name)
             rule = decide(Situation(QueueView.MISSING, agent.view, machine.state, Permission.ALLOWED))
-            self.tell(work, Found(queue="none", agent=agent.view.value, machine=machine.state.value, words=shown(agent.words)), rule)
+            work.saw(Found(queue="none", agent=agent.view.value, machine=machine.state.value, words=shown(agent.words)))
+            if work.chose(rule):
+                self.context.say(f"{'would ' if self.dry_run and rule.action is not Action.WAIT else ''}{work.decided[-1]}")
             if agent.view is AgentView.ONLINE or self.dry_run:
                 return
             if rule.action is Action.REFUSE:
-                raise refused(rule, self.looks[-1], work)
+                raise refused(rule, work)
             waited = clock.monotonic() - since
             if rule.action in self.done or rule.action is Action.WAIT or waited < self.patience():
                 if waited >= max(self.patience(), seconds(installation_of(self.config, self.lane).boot_timeout)):
-                    raise not_taken(rule, self.looks[-1], work, waited)
+                    raise not_taken(rule, work, waited)
                 with work.phase("waiting"):
                     clock.sleep(POLL)
                 continue
@@ -148,22 +144,11 @@ class Bootstrap:
         """Return the seconds that what was changed last has before the table decides again; 0 before the first change."""
         if not self.done:
             return 0.0
-        return UP if self.done[-1] is Action.START else seconds(installation_of(self.config, self.lane).online_timeout)
-
-    def tell(self, work: Work, found: Found, rule: Rule) -> None:
-        """Write down what is seen and decided, where it is another than before."""
-        if not self.looks or found != self.looks[-1]:
-            self.looks.append(found)
-            work.part.note("found", **found.document())
-        said = f"{rule.action}: {rule.because}"
-        if said not in self.decided[-1:]:
-            self.decided.append(said)
-            work.part.note("decided", action=rule.action.value, because=rule.because)
-            self.context.say(f"{'would ' if self.dry_run and rule.action is not Action.WAIT else ''}{said}")
+        return OFFERED if self.done[-1] is Action.START else seconds(installation_of(self.config, self.lane).online_timeout)
 
     def document(self, work: Work) -> Ensured:
         """Return what was found and done."""
-        return work.ensured(self.reason, self.approved_by, self.looks, self.decided)
+        return work.ensured(self.reason, self.approved_by)
 
 
 def _not_approved(gate: str, reviews_of_run: int) -> Refusal:

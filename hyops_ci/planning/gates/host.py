@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from hyops_ci.contracts.config import EnvClass
-from hyops_ci.contracts.limits import MIN_FREE_BESIDE, MIN_FREE_BYTES
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import CheckCase, GateFailure, GateOutcome, as_execute_says, check_gate, listed
 
@@ -90,16 +89,14 @@ def host_disk(case: CheckCase) -> GateOutcome:
     """Free bytes of each file system that the run writes to; an unknown value is reported, not guessed."""
     if not case.facts.disks:
         return "free space not measured"
-    least = {disk: MIN_FREE_BYTES if disk.holds_env else MIN_FREE_BESIDE for disk in case.facts.disks}
-    full = {disk: wanted for disk, wanted in least.items() if disk.free_bytes < wanted}
-    if full:
+    if full := [disk for disk in case.facts.disks if disk.free_bytes < disk.wanted]:
         return GateFailure(
             "the runner is out of room",
             listed(f"{disk.place}: {disk.free_bytes // 1024**2} MiB free" for disk in full),
-            listed(f"{disk.place}: at least {wanted // 1024**2} MiB" for disk, wanted in full.items()),
+            listed(f"{disk.place}: at least {disk.wanted // 1024**2} MiB" for disk in full),
             "make room there",
         )
-    return f"{min(disk.free_bytes for disk in least) // 1024**3} GiB free"
+    return f"{min(disk.free_bytes for disk in case.facts.disks) // 1024**3} GiB free"
 
 
 @check_gate("lock.host", "contracts 6", Exit.CONFLICT, "Is the env of this host free?")

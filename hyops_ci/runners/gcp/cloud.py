@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hyops_ci.errors import DispatchError
+from hyops_ci.http.retry import Backoff, repeat
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.gcp.site import Site
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE: Final = 60.0
 """Seconds for which a request that is not answered is tried again."""
+PAUSES: Final = Backoff(first=1.0, factor=2.0, longest=15.0)
 REQUEST_SECONDS: Final = 30.0
 """Seconds that one request may take."""
 QUOTA_REASONS: Final = frozenset({"quotaExceeded", "limitExceeded"})
@@ -117,16 +119,25 @@ class Cloud:
 
         Raises NotThere and Taken, a Refusal for a no, a Fault for no answer or one that cannot be read; both name the resource.
         """
-        until = Deadline(self.site.clock, PATIENCE)
-        pause = 1.0
-        while True:
+        clock, until = self.site.clock, Deadline(self.site.clock, PATIENCE)
+
+        def once() -> T | _Again:
             try:
                 with _errors(resource):
                     return request()
             except _Again as none:
-                if not until.pause(pause):
-                    raise troubles.no_answer(resource, str(none)) from None
-            pause = min(pause * 2, 15.0)
+                return none
+
+        found = repeat(
+            once,
+            lambda found: isinstance(found, _Again),
+            sleep=clock.sleep,
+            backoff=PAUSES,
+            fits=lambda _, wait: until.left > wait,
+        )
+        if isinstance(found, _Again):
+            raise troubles.no_answer(resource, str(found))
+        return found
 
 
 def every(listing: Callable[..., Iterable[T]]) -> Callable[..., list[T]]:

@@ -34,7 +34,10 @@ class CloudNat:
         return self._judged(router)
 
     def make(self) -> EgressState:
-        """Make what is missing of router and NAT; what is there stays as it is."""
+        """Make what is missing of router and NAT; what is there stays as it is.
+
+        Raises Refusal `runner.egress` where the config does not tell to, or somebody made it otherwise.
+        """
         router = self._router()
         found = self._judged(router)
         if found.ready:

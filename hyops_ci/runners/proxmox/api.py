@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.http.client import HttpClient, Limits
+from hyops_ci.http.retry import Backoff, repeat
 from hyops_ci.parsing.strict_json import JsonError, parse
 from hyops_ci.redaction.redactor import Redactor
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 LIMITS: Final = Limits(seconds=30.0, connect=5.0, max_bytes=32 << 20)
 """A file of a machine has up to 16 MiB, as JSON more."""
 TRIES: Final = 4
-PAUSE: Final = 3.0
-"""Seconds before the second try; twice as many before each further one."""
+PAUSES: Final = Backoff(first=3.0, factor=2.0)
 _TOKEN: Final = re.compile(
     r"[A-Za-z0-9_.-]{1,64}@[A-Za-z0-9_.-]{1,32}![A-Za-z][A-Za-z0-9_.-]{0,126}=[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
@@ -101,14 +101,22 @@ class Api:
         return self._wire.scrub(text)
 
     def _again(self, verb: str, path: tuple[str, ...], values: Mapping[str, str | int]) -> Any:
-        for attempt in range(1, TRIES + 1):
+        def once() -> Any:
             try:
                 return self._call(verb, path, values)
             except ApiError as error:
-                if not error.passing or attempt == TRIES:
-                    raise
-                self._clock.sleep(PAUSE * 2 ** (attempt - 1))
-        raise AssertionError("the last try returns or raises")
+                return error
+
+        found = repeat(
+            once,
+            lambda found: isinstance(found, ApiError) and found.passing,
+            sleep=self._clock.sleep,
+            backoff=PAUSES,
+            fits=lambda attempts, _: attempts < TRIES,
+        )
+        if isinstance(found, ApiError):
+            raise found
+        return found
 
     def _call(self, verb: str, path: tuple[str, ...], values: Mapping[str, str | int]) -> Any:
         from proxmoxer.core import ProxmoxResource, ResourceException

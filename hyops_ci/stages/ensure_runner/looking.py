@@ -12,7 +12,7 @@ from hyops_ci.github.jobs import jobs, jobs_in_progress
 from hyops_ci.runners.decide import AgentView, QueueView
 from hyops_ci.runners.ports import Machine, MachineState, Provider
 from hyops_ci.stages.ensure_runner.tools import Registry
-from hyops_ci.stages.watch.queue import ExpectedJob, candidates, mismatch
+from hyops_ci.stages.watch.queue import ExpectedJob, candidates, mismatch, stranger
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Queue:
     taken_by: str = ""
 
 
-def look_at_queue(client: Client, run_id: int, expected: ExpectedJob, *, busy: bool = True) -> Queue:
+def look_at_queue(client: Client, run_id: int, expected: ExpectedJob, runner_ref: str, *, busy: bool = True) -> Queue:
     """Return what became of the check. The watch has counted two minutes of its queue before: queued means missing, or busy by now.
 
     `busy`: whether it is asked what the runner works on. Raises Refusal `runner.stranger` for a runner that the plan does not know,
@@ -34,7 +34,7 @@ def look_at_queue(client: Client, run_id: int, expected: ExpectedJob, *, busy: b
     job = found[0] if len(found) == 1 else None
     if job is not None and job.runner_name:
         if why := mismatch(expected, job):
-            raise _stranger(why, expected)
+            raise stranger(why, expected, runner_ref)
         return Queue(QueueView.TAKEN, f"taken by {shown(job.runner_name, 100)}", shown(job.runner_name, 100))
     if job is not None and job.status == "completed":
         raise _no_check(job, expected)
@@ -70,8 +70,10 @@ def agent_among(runners: Sequence[RunnerFact], name: str, expected: ExpectedJob)
         return Agent(AgentView.AMBIGUOUS, f"{', '.join(shown(each, 100) for each in others)} would take the job, too")
     if online := [each.name for each in carrying if each.online]:
         return Agent(AgentView.ONLINE, f"{shown(online[0], 100)} is online")
-    if any(each.name.casefold() == name.casefold() for each in runners):
+    if any(each.name.casefold() == name.casefold() for each in carrying):
         return Agent(AgentView.OFFLINE, f"{name} is registered and offline")
+    if bare := next((each for each in runners if each.name.casefold() == name.casefold()), None):
+        return Agent(AgentView.ABSENT, f"{name} is registered without its labels: {', '.join(shown(each, 100) for each in bare.labels)}")
     return Agent(AgentView.ABSENT, f"no runner {name} is registered")
 
 
@@ -81,18 +83,6 @@ def look_at_machine(provider: Provider, name: str) -> Machine:
         return provider.describe(name)
     except Fault as error:
         return Machine(name, MachineState.UNKNOWN, words=f"{error.reason}: {error.found}")
-
-
-def _stranger(why: str, expected: ExpectedJob) -> Refusal:
-    return Refusal(
-        "runner.stranger",
-        "a runner that the plan does not know took the job",
-        exit_code=Exit.RUNNER,
-        found=why,
-        expected=f"{' or '.join(expected.names) or 'the lane'}, labels [{', '.join(expected.labels)}]",
-        fix="take the label from that runner, or list it in lanes.<lane>.names by a pull request; then a new run",
-        docs="runners.md",
-    )
 
 
 def _no_check(job: JobFact, expected: ExpectedJob) -> Refusal:

@@ -7,7 +7,7 @@ machine has this owner's marks and is never made twice, and the host's setup kee
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,17 +20,15 @@ from hyops_ci.contracts.runner_machine import BootstrapReason
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, SetupOrder, SetupResult
-from hyops_ci.runners.decide import Action
+from hyops_ci.runners.decide import Action, Rule
 from hyops_ci.runners.ports import Adapters, Machine, MachineOrder, Owner
-from hyops_ci.runners.ssh import Candidate, ProvenHost, new_login
+from hyops_ci.runners.ssh import Candidate, Facts, ProvenHost, new_login
 from hyops_ci.stages.ensure_runner.tools import Registry, Tools, WorkContext
 from hyops_ci.stages.watch.queue import SELF_HOSTED
 from hyops_ci.text import shell
 
 LOGIN: Final = "dr-bootstrap"
 """Who the bootstrap logs in as, where the provider lets it choose."""
-TAIL: Final = 200
-"""Characters of a console in a refusal; the evidence has more."""
 KEPT: Final = 4000
 """Characters of a console in the evidence."""
 
@@ -51,6 +49,9 @@ class Work:
     host_key: str = ""
     changed: bool = False
     phases: dict[str, float] = field(default_factory=dict)
+    looks: list[Found] = field(default_factory=list)
+    """Each different look, in order."""
+    decided: list[str] = field(default_factory=list)
 
     @cached_property
     def adapters(self) -> Adapters:
@@ -67,14 +68,31 @@ class Work:
         finally:
             self.phases[name] = self.phases.get(name, 0.0) + clock.monotonic() - began
 
-    def ensured(self, reason: BootstrapReason, approved_by: tuple[str, ...], looks: Sequence[Found], decided: Sequence[str]) -> Ensured:
+    def saw(self, found: Found) -> bool:
+        """Write down what is seen; return whether it is another than before."""
+        if self.looks and found == self.looks[-1]:
+            return False
+        self.looks.append(found)
+        self.part.note("found", **found.document())
+        return True
+
+    def chose(self, rule: Rule) -> bool:
+        """Write down which row of the table decides; return whether it is another than before."""
+        said = f"{rule.action}: {rule.because}"
+        if said in self.decided[-1:]:
+            return False
+        self.decided.append(said)
+        self.part.note("decided", action=rule.action.value, because=rule.because)
+        return True
+
+    def ensured(self, reason: BootstrapReason, approved_by: tuple[str, ...]) -> Ensured:
         """Return what was found and done, for people and the report."""
         result = self.result
         return Ensured(
             reason=reason,
             approved_by=approved_by,
-            found=tuple(looks),
-            decided=tuple(decided),
+            found=tuple(self.looks),
+            decided=tuple(self.decided),
             changed=self.changed,
             machine=self.machine.resource if self.machine is not None and self.machine.id else "",
             host_key=self.host_key,
@@ -177,11 +195,22 @@ def setup_order(work: Work, action: Action, registry: Registry) -> SetupOrder:
     )
 
 
+def proof_of(facts: Facts) -> dict[str, object]:
+    """Return what the evidence keeps of a proof."""
+    return {
+        "host_key": facts.host_key,
+        "cloud_init": facts.cloud_init,
+        "clock_offset": facts.clock_offset,
+        "attempts": facts.attempts,
+        "seconds": round(facts.seconds),
+    }
+
+
 def set_up(work: Work, host: ProvenHost, order: SetupOrder) -> None:
     """Set up the proven host."""
     part = work.part
     work.host_key = host.facts.host_key
-    part.note("proven", machine=host.machine.resource, host_key=host.facts.host_key, seconds=round(host.facts.seconds))
+    part.note("proven", machine=host.machine.resource, **proof_of(host.facts))
     part.intent("host.set-up", machine=host.machine.resource, registered_again=order.again, restarted=order.restart)
     work.result = result = work.tools.set_up(host, order)
     part.result(
@@ -196,7 +225,7 @@ def set_up(work: Work, host: ProvenHost, order: SetupOrder) -> None:
 
 
 def there(work: Work) -> Machine:
-    """Return the machine as it was last seen."""
+    """Return the machine as it was last seen. Raises ValueError where none was: the table decides on what was seen."""
     if work.machine is None:
         raise ValueError("no machine was looked at")
     return work.machine

@@ -23,9 +23,10 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.redaction import Redactor
 from hyops_ci.runners.decide import Action, AgentView, Permission, QueueView, Rule, Situation, decide
 from hyops_ci.runners.ports import Machine, MachineState, Owner
+from hyops_ci.runners.troubles import TAIL
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.ensure_runner.looking import Agent, Queue, look_at_agent, look_at_machine, look_at_queue
-from hyops_ci.stages.ensure_runner.making import TAIL, Work, change, console_of, named
+from hyops_ci.stages.ensure_runner.making import Work, change, console_of, named
 from hyops_ci.stages.ensure_runner.permission import Answer, permission
 from hyops_ci.stages.ensure_runner.tools import Registry, ToolsFor, ToolsRequest
 from hyops_ci.stages.handover import RunDir
@@ -92,8 +93,6 @@ class _Ensuring:
     client: Client
     expected: ExpectedJob
     answer: Answer | None = None
-    looks: list[Found] = field(default_factory=list)
-    decided: list[str] = field(default_factory=list)
     done: list[Action] = field(default_factory=list)
     """Changes that were made, in order; none is made twice."""
     since: float = 0.0
@@ -117,7 +116,6 @@ class _Ensuring:
         """Return once the check is taken. Raises Refusal or Fault for every other end."""
         self.answer = answer = permission(self.run)
         self.work.part.note("permission", answer=answer.permission.value, approved_by=list(answer.approved_by))
-        last: Rule | None = None
         while True:
             queue, agent, machine = self.look()
             rule = decide(Situation(queue.view, agent.view, machine.state, answer.permission))
@@ -125,19 +123,19 @@ class _Ensuring:
             if rule.action is not Action.USE and self.now() < self.resting_until:
                 self.pause(POLL)  # what was changed gets its time before the table decides again
                 continue
-            if rule is not last:
-                self.tell_decision(rule)
-                self.since, last = self.now(), rule
+            if self.work.chose(rule):
+                self.context.say(self.work.decided[-1])
+                self.since = self.now()
             if rule.action is Action.USE:
                 self.taken_by = queue.taken_by
                 self.work.part.note("taken", runner=queue.taken_by)
                 return
             if rule.action is Action.REFUSE:
-                raise answer.refusal or refused(rule, self.looks[-1], self.work)
+                raise answer.refusal or refused(rule, self.work)
             if rule.action is Action.WAIT and self.now() - self.since < self.patience(queue, machine):
                 self.pause(SLOW if queue.view is QueueView.BUSY else POLL)
             elif rule.action is Action.WAIT or rule.action in self.done:
-                raise not_taken(rule, self.looks[-1], self.work, self.now() - self.since)
+                raise not_taken(rule, self.work, self.now() - self.since)
             else:
                 self.done.append(rule.action)
                 change(self.work, rule.action, self.require_registry())
@@ -166,7 +164,7 @@ class _Ensuring:
         """Return the three sides. Without permission only the queue is looked at: nobody is asked for the rest."""
         client = self.client
         with self.work.phase("looking"):
-            queue = look_at_queue(client, self.context.job.run_number, self.expected, busy=not self.done)
+            queue = look_at_queue(client, self.context.job.run_number, self.expected, self.work.owner.runner_ref, busy=not self.done)
             if self.answer is None or self.answer.permission is not Permission.ALLOWED or queue.view is QueueView.TAKEN:
                 return queue, Agent(AgentView.UNKNOWN, ""), Machine(self.work.name, MachineState.UNKNOWN)
             if self.registry is None and self.problem is None:
@@ -195,16 +193,8 @@ class _Ensuring:
         """Write down what is seen, where it is another than before."""
         words = "; ".join(dict.fromkeys(filter(None, (queue.words, agent.words, machine.words))))
         found = Found(queue=queue.view.value, agent=agent.view.value, machine=machine.state.value, words=shown(words))
-        if not self.looks or found != self.looks[-1]:
-            self.looks.append(found)
-            self.work.part.note("found", **found.document())
+        if self.work.saw(found):
             self.context.say(found.words)
-
-    def tell_decision(self, rule: Rule) -> None:
-        """Write down which row of the table decides."""
-        self.decided.append(f"{rule.action}: {rule.because}")
-        self.work.part.note("decided", action=rule.action.value, because=rule.because)
-        self.context.say(self.decided[-1])
 
     def now(self) -> float:
         return self.context.clock.monotonic()
@@ -215,8 +205,6 @@ class _Ensuring:
         said = self.work.ensured(
             about.reason if about is not None else "runner-recovery",
             self.answer.approved_by if self.answer is not None else (),
-            self.looks,
-            self.decided,
         )
         return said.model_copy(update={"taken_by": self.taken_by, "seconds": round(self.now() - self.began), "refusal": refusal})
 
@@ -233,8 +221,9 @@ def _no_github() -> Refusal:
     )
 
 
-def refused(rule: Rule, found: Found, work: Work) -> Refusal:
+def refused(rule: Rule, work: Work) -> Refusal:
     """Return the refusal of a row that refuses."""
+    found = work.looks[-1]
     return Refusal(
         "runner.not-made",
         rule.because,
@@ -246,8 +235,9 @@ def refused(rule: Rule, found: Found, work: Work) -> Refusal:
     )
 
 
-def not_taken(rule: Rule, found: Found, work: Work, waited: float) -> Refusal:
+def not_taken(rule: Rule, work: Work, waited: float) -> Refusal:
     """Return the refusal of a runner that was made, started or waited for, and did not take the check."""
+    found = work.looks[-1]
     console = console_of(work, work.machine)[-TAIL:] if work.machine is not None and work.machine.id else ""
     return Refusal(
         "runner.not-taken",

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from hyops_ci.contracts.github_facts import JobFact, jobs_called
+from hyops_ci.errors import Exit, Refusal
 
 LIMIT: Final = 120
 """Seconds in the queue after which no runner will come. GitHub itself takes up to 60 to offer a job again (F3)."""
@@ -88,6 +89,20 @@ class ExpectedJob:
         """The labels that tell the runner from others, as people say it."""
         own = [label for label in self.labels if label.casefold() != SELF_HOSTED]
         return " and ".join(own or self.labels)
+
+
+def stranger(cause: str, expected: ExpectedJob, runner_ref: str) -> Refusal:
+    """Return the refusal of a job that a runner took which the plan does not know; `runner_ref`: where the config lists no names."""
+    group = f", group {expected.group}" if expected.group else ""
+    return Refusal(
+        "runner.stranger",
+        "a runner that the plan does not know took the job",
+        exit_code=Exit.RUNNER,
+        found=cause,
+        expected=f"{' or '.join(expected.names) or runner_ref}, labels [{', '.join(expected.labels)}]{group}",
+        fix="take the label from that runner, or list it in lanes.<lane>.names by a pull request; then a new run",
+        docs="runners.md",
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 from hyops_ci.contracts.github_facts import JobFact, ReviewFact, same_environment
 from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict
+from hyops_ci.stages.watch.queue import ExpectedJob, Poll, Presence, Progress, Verdict, stranger
 
 NOT_KNOWN: Final = "not known whether busy or missing: a job's own token may not list runners"
 _RESTART: Final = "sudo systemctl restart actions.runner.*"
@@ -40,15 +40,7 @@ def refusal_for(progress: Progress, expected: ExpectedJob, last: Poll, runner_re
             docs="runners.md",
         )
     if progress.verdict is Verdict.STRANGER:
-        return Refusal(
-            "runner.stranger",
-            "a runner that the plan does not know took the job",
-            exit_code=Exit.RUNNER,
-            found=progress.cause,
-            expected=f"{' or '.join(expected.names) or runner_ref}, labels [{', '.join(expected.labels)}]{_group(expected)}",
-            fix="take the label from that runner, or list it in lanes.<lane>.names by a pull request; then a new run",
-            docs="runners.md",
-        )
+        return stranger(progress.cause, expected, runner_ref)
     return None
 
 
@@ -126,7 +118,3 @@ def _counted(labels: Sequence[str]) -> str:
     if len(labels) == 1:
         return f"the label {labels[0]}"
     return "both labels" if len(labels) == 2 else f"all {len(labels)} labels"
-
-
-def _group(expected: ExpectedJob) -> str:
-    return f", group {expected.group}" if expected.group else ""

@@ -55,7 +55,7 @@ def senses(tmp_path: Path, **changes: object) -> HostSenses:
         return PreparedState(Path("/opt/dr-dispatch/job-started.sh"), True, Path("/opt/dr-dispatch/abc"), True)
 
     said = {"environ": {"HOME": str(tmp_path)}, "root": tmp_path, "proc": tmp_path / "proc", "pid": 40, "prepared": prepared}
-    return HostSenses(**{**said, "certificate": lambda _: NOW + timedelta(days=90), **changes})  # type: ignore[arg-type]
+    return HostSenses(**{**said, "certificate": lambda _: NOW + timedelta(days=90), **changes})  # type: ignore[arg-type]  # keywords of several types
 
 
 def lines(look: HostLook, topic: str) -> list[tuple[str, str]]:
@@ -137,12 +137,12 @@ def test_what_is_missing_fails(tmp_path: Path, lost: str) -> None:
     names = {"key": "host.key", "trust": "trust.json"}
     if lost in names:
         (tmp_path / "etc" / "dr-dispatch" / names[lost]).unlink()
-    prepared: Callable[[], PreparedState] = lambda: PreparedState(hook, lost != "hook", home, lost != "environment")  # noqa: E731
+    prepared: Callable[[], PreparedState] = lambda: PreparedState(hook, lost != "hook", home, lost != "environment")  # noqa: E731 - shorter than a function
     look = host_look(config(said), "gcp", NOW, senses(tmp_path, prepared=prepared))
     assert [line.topic for line in look.lines if line.status == "FAIL"] == [lost]
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyops_ci.operations.host_look.MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("hyops_ci.contracts.facts.MIN_FREE_BYTES", 1 << 62)
     look = host_look(config(), "gcp", NOW, senses(tmp_path))
     assert any(status == "FAIL" for status, _ in lines(look, "disk"))

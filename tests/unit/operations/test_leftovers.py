@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Site:
         client = Client.connect(self.repository.full_name, token=token, api_url=self.fake.url, sleep=lambda _: None)
         owner = Owner(self.repository.id, lane, f"{lane}-ops-runner")
         sides = Sides(
-            MemoryProvider(self.world, owner) if provider else None,
+            (lambda: MemoryProvider(self.world, owner)) if provider else None,
             Registry(client) if registrations else None,
             lambda: unfinished_runs(client),
             self.tip,
@@ -131,11 +131,11 @@ def test_one_that_comes_to_work_between_look_and_removal_stays(site: Site) -> No
     listed, registry = search.sides.registrations, search.sides.registrations
 
     def busy_now() -> object:
-        found = Registry.runners(listed)  # type: ignore[arg-type]
+        found = Registry.runners(listed)  # type: ignore[arg-type]  # the search was given one
         runner.busy = True
         return found
 
-    registry.runners = busy_now  # type: ignore[union-attr,assignment]
+    registry.runners = busy_now  # type: ignore[union-attr,assignment]  # of this registry alone
     with pytest.raises(Refusal, match=r"registration\.busy"):
         search.remove(NAME)
     assert site.repository.runners == [runner]
@@ -144,8 +144,9 @@ def test_one_that_comes_to_work_between_look_and_removal_stays(site: Site) -> No
 def test_a_machine_whose_agent_registers_while_the_provider_is_asked_stays(site: Site) -> None:
     site.put()
     search = twice(site)
-    provider = search.sides.provider
-    assert provider is not None
+    enter = search.sides.provider
+    assert enter is not None
+    provider = enter()
     describe = provider.describe
 
     def registers(name: str) -> object:
@@ -153,6 +154,7 @@ def test_a_machine_whose_agent_registers_while_the_provider_is_asked_stays(site:
         return describe(name)
 
     object.__setattr__(provider, "describe", registers)
+    search.sides = replace(search.sides, provider=lambda: provider)
     with pytest.raises(Refusal, match=r"reap\.name"):
         search.remove(NAME)
     assert site.world.machines() == [NAME]
@@ -220,7 +222,7 @@ def too_many_runs(site: Site) -> None:
 
 
 def no_ledger(site: Site) -> None:
-    site.tips["pg-ha/prod"] = Fault("ledger.unreachable", "no answer", exit_code=12, found="x", expected="y", fix="z")  # type: ignore[arg-type]
+    site.tips["pg-ha/prod"] = Fault("ledger.unreachable", "no answer", exit_code=12, found="x", expected="y", fix="z")  # type: ignore[arg-type]  # 12 is Exit.UNAVAILABLE
 
 
 @pytest.mark.parametrize("blind", [too_many_runs, no_ledger])

@@ -202,7 +202,7 @@ class Scene:
             start(name)
             self.comes_up(after=30)
 
-        self.world.start = started  # type: ignore[method-assign]
+        self.world.start = started  # type: ignore[method-assign]  # of this world alone
 
     @property
     def owner(self) -> Owner:

@@ -128,6 +128,20 @@ def test_an_agent_that_github_forgot_is_registered_again(scene: Scene) -> None:
     assert len(scene.minted) == 1
 
 
+@pytest.mark.parametrize("status", ["online", "offline"])
+def test_an_agent_without_the_labels_of_its_lane_is_registered_again(scene: Scene, status: str) -> None:
+    """A restart would give it none: it takes no job, whatever GitHub calls it."""
+    scene.approve()
+    scene.incident.repository.add_runner(NAME, ["old-label"], status=status)
+    scene.put(MachineState.RUNNING)
+    end = scene.ensure()
+    assert end.refusal is None
+    assert end.ensured is not None
+    assert [each.partition(":")[0] for each in end.ensured.decided] == ["register again", "use"]
+    assert "without its labels: self-hosted, Linux, X64, old-label" in end.ensured.found[0].words
+    assert [(each.name, each.labels) for each in scene.incident.repository.runners] == [(NAME, [NAME])]
+
+
 def test_a_started_machine_whose_agent_stays_away_is_restarted_after_a_while(scene: Scene) -> None:
     scene.approve()
     scene.put(MachineState.STOPPED)
