@@ -13,13 +13,13 @@ DONE, TOO_OLD, INCOMPLETE, NOEXEC, UNWRITABLE = 0, 3, 4, 5, 6
 if sys.version_info < (3, 11):  # noqa: UP036 - whatever the host has is tried
     sys.exit(TOO_OLD)
 
-import os  # noqa: E402
+import os  # noqa: E402 - an older Python needs no more
 from pathlib import Path  # noqa: E402 - nor could an older Python read the library
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from hyops_ci.operations.prepare.packages import Incomplete, make_environment, read_wheels  # noqa: E402
+from hyops_ci.operations.prepare.packages import Incomplete, make_environment, read_wheels  # noqa: E402 - found by the line above
 
 
 def main(folder: str, pinned: str) -> int:

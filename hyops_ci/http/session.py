@@ -84,7 +84,7 @@ class BoundedSession(requests.Session):
                 if len(body) > self.max_bytes:
                     raise TooLargeError(request=request)
                 self._deadline.left()
-            response._content, response._content_consumed = bytes(body), True  # type: ignore[attr-defined]
+            response._content, response._content_consumed = bytes(body), True  # type: ignore[attr-defined]  # requests has no other way to be given a body
         return response
 
     @override

@@ -260,7 +260,7 @@ def bundle(site: Site, run: ActRun, outcome: str) -> dict[str, Any]:
     assert run.answers["evidence_digest"] == f"sha256:{sha256(container)}"
     assert outcome in report.read_text()
     with tarfile.open(container) as tar:
-        documents = {m.name: json.loads(tar.extractfile(m).read()) for m in tar if m.name.endswith(".json")}  # type: ignore[union-attr]
+        documents = {m.name: json.loads(tar.extractfile(m).read()) for m in tar if m.name.endswith(".json")}  # type: ignore[union-attr]  # each is a file
     assert documents["result.json"]["outcome"] == outcome
     assert documents["result.json"]["run_id"] == f"{run.number}-1"
     assert leaks(planted(site), left_behind(site, run)) == []

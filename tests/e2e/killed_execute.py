@@ -61,7 +61,7 @@ def lie_in_wait(moment: str) -> None:
         sealed = seal(*args)
         return die() if moment == "sealed" else sealed
 
-    PartRecorder._write, Ledger.claim, Ledger.advance = _write, _claim, _advance  # type: ignore[method-assign]
+    PartRecorder._write, Ledger.claim, Ledger.advance = _write, _claim, _advance  # type: ignore[method-assign]  # of this process alone
     stage.seal_run = _seal
 
 

@@ -73,7 +73,7 @@ class Runner:
         if login == "maria":
             request = request.model_copy(update={"requesters": ()})
         key = load_key(self.key(login))
-        return answer(request, verdict, Person(login=login), key, now=self.site.clock.now(), comment="by phone")  # type: ignore[arg-type]
+        return answer(request, verdict, Person(login=login), key, now=self.site.clock.now(), comment="by phone")  # type: ignore[arg-type]  # verdicts come as text
 
     def asked(self, folder: Path) -> bytes:
         """A first run without answers: it leaves the request, and the decision that the second one takes again."""

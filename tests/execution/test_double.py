@@ -68,7 +68,7 @@ def test_a_dr_blueprint_runs_with_its_guard_open_and_not_with_it_closed(rig: Rig
     content = overlay(name, guard=True)
     upstream(rig, content)
     credentials(rig)
-    secrets = {key: f"value-of-{key}" for step in content["steps"] for key in step["inputs"].get("required_env", ())}  # type: ignore[attr-defined]
+    secrets = {key: f"value-of-{key}" for step in content["steps"] for key in step["inputs"].get("required_env", ())}  # type: ignore[attr-defined]  # a document of any form
     assert set(SECRETS) & secrets.keys()
     env = rig.environment(secrets)
     path = rig.root / "config" / "blueprints" / name

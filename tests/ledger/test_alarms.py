@@ -171,7 +171,7 @@ def test_a_slow_process_alarms_nobody_and_forgets_nothing(tmp_path: Path) -> Non
             quick.claim(request(1))
         return head
 
-    store.read = overtaken  # type: ignore[method-assign, assignment]
+    store.read = overtaken  # type: ignore[method-assign, assignment]  # of this store alone
     assert slow.tip().epoch == 0
     assert TipMemory(path).seen() == store.chain[-1][0]
     with pytest.raises(Duplicate):

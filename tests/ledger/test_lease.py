@@ -51,11 +51,11 @@ def before_the_push(ledger: Ledger, deed: Callable[[], object]) -> None:
     append = store.append
 
     def late(*words: Any) -> str | None:
-        store.append = append  # type: ignore[method-assign]
+        store.append = append  # type: ignore[method-assign]  # of this store alone
         deed()
         return append(*words)
 
-    store.append = late  # type: ignore[method-assign]
+    store.append = late  # type: ignore[method-assign]  # of this store alone
 
 
 def alarmed(ledger: Ledger) -> str:
@@ -135,7 +135,7 @@ def test_git_would_have_done_it(address: str, remote: Path, tmp_path: Path) -> N
 
 def before_the_fetch(ledger: Ledger, deed: Callable[[], object]) -> None:
     """Do `deed` once, when the remote has said where the branch is and its history is not here yet."""
-    git_of_ours = ledger._store._git  # type: ignore[attr-defined]
+    git_of_ours = ledger._store._git  # type: ignore[attr-defined]  # the store of these tests is one of Git
     run = git_of_ours.run
 
     def late(*words: str, **options: Any) -> Any:

@@ -169,11 +169,11 @@ def test_a_primary_that_moves_meanwhile_is_looked_at_again(two: Two) -> None:
     take = two.primary.take
 
     def late(*words: object) -> bool:
-        two.primary.take = take  # type: ignore[method-assign]
+        two.primary.take = take  # type: ignore[method-assign]  # of this ledger alone
         run(other, 2, 0)
-        return take(*words)  # type: ignore[arg-type]
+        return take(*words)  # type: ignore[arg-type]  # whatever it was called with
 
-    two.primary.take = late  # type: ignore[method-assign, assignment]
+    two.primary.take = late  # type: ignore[method-assign, assignment]  # of this ledger alone
     with refused("ledger.fork"):
         merge(two.primary, two.standby)
     assert other.tip().claim == two.primary.tip().claim

@@ -73,7 +73,7 @@ def test_a_lost_answer_with_others_behind_it(server: GitServer, remote: Path, tm
             local.append(head.commit, claimed(head.tip, request(2, at=at(2)), "claim-2"), "second")
         return read()
 
-    store.read = others_first  # type: ignore[method-assign, assignment]
+    store.read = others_first  # type: ignore[method-assign, assignment]  # of this store alone
     server.trouble.append("lose-answer")
     assert store.append(before.commit, ours, "ours") is not None
 
@@ -251,9 +251,9 @@ def test_a_race_that_a_rule_hides_is_a_race(server: GitServer, remote: Path, tmp
             return append(*words)
         finally:
             waiting.unlink()
-            store.append = append  # type: ignore[method-assign]
+            store.append = append  # type: ignore[method-assign]  # of this store alone
 
-    store.append = overtaken  # type: ignore[method-assign]
+    store.append = overtaken  # type: ignore[method-assign]  # of this store alone
     assert ours.claim(request(1)).epoch == 1
     assert [tip.epoch for tip in ours.history()] == [1, 0, 0]
 

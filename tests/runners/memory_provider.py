@@ -128,7 +128,7 @@ class MemoryWorld:
 
     def list(self) -> list[Box]:
         if Trouble.NONSENSE in self.troubles:
-            return [replace(box, state="purple") for box in self.boxes]  # type: ignore[arg-type]
+            return [replace(box, state="purple") for box in self.boxes]  # type: ignore[arg-type]  # a state that nobody knows
         for box in self.boxes:
             if box.state is MachineState.STARTING and box.ready_at is not None and box.ready_at <= self.clock.seconds:
                 box.state = MachineState.RUNNING

@@ -307,7 +307,7 @@ def test_a_person_becomes_the_same_account(monkeypatch: pytest.MonkeyPatch) -> N
     import google.auth
     from google.oauth2.credentials import Credentials
 
-    own = Credentials(token="ya29.of-maria")  # type: ignore[no-untyped-call]
+    own = Credentials(token="ya29.of-maria")  # type: ignore[no-untyped-call]  # the library has no types
     monkeypatch.setattr(google.auth, "default", lambda scopes: (own, None))
     with gcp_world() as world:
         world.accounts.federated.add("ya29.of-maria")

@@ -61,7 +61,7 @@ CONFIG = with_toy(TOY)
 def reach(**changes: object) -> Reach:
     secrets = {"toy/account#key": "s3cret"}
     found = Reach(CONFIG, OWNER, Clock(), lambda _: None, secret=secrets.__getitem__, identity=lambda: None)
-    return replace(found, **changes)  # type: ignore[arg-type]
+    return replace(found, **changes)  # type: ignore[arg-type]  # keywords of several types
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> MemoryWorld:
         assert given.secret(wanted.key) == "s3cret"
         return world.connect(given.owner)
 
-    package.adapters_for = adapters_for  # type: ignore[attr-defined]
+    package.adapters_for = adapters_for  # type: ignore[attr-defined]  # a module that the test makes
     monkeypatch.setitem(sys.modules, "hyops_ci.runners.toy", package)
     return world
 

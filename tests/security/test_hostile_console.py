@@ -103,8 +103,8 @@ def test_a_console_without_tricks(scene: Scene, how: str, monkeypatch: pytest.Mo
 def test_words_of_a_provider(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`runner status` and `runner reap`, in a terminal."""
     text, lane = TEXTS[name], lane_settings(CONFIG, "gcp")
-    found = Found((Leftover(Kind.MACHINE, text, text, text, "2026-11-23T06:19:00Z", text),), (text,), None)  # type: ignore[arg-type]
-    said = lines(SimpleNamespace(lane=lane), found)  # type: ignore[arg-type]
+    found = Found((Leftover(Kind.MACHINE, text, text, text, "2026-11-23T06:19:00Z", text),), (text,), None)  # type: ignore[arg-type]  # a look is not shown
+    said = lines(SimpleNamespace(lane=lane), found)  # type: ignore[arg-type]  # all that is shown of a search
     said += [machine_line(lane, text), machine_line(lane, Machine(text, MachineState.STOPPED, id="1", words=text))]
     emit("text", said, None)
     out = capsys.readouterr().out

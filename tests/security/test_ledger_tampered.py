@@ -129,7 +129,7 @@ def test_a_branch_that_is_tampered_with_between_our_read_and_our_push(
         if not pushed:
             pushed.append(rest)
             tampering(there)
-        return append(self, *rest)  # type: ignore[arg-type]
+        return append(self, *rest)  # type: ignore[arg-type]  # whatever it was called with
 
     monkeypatch.setattr(GitStore, "append", first)
     ended = there.execute()

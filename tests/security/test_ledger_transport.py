@@ -120,7 +120,7 @@ def test_the_copy_on_the_runner_leads_the_token_elsewhere(incident: Incident, fo
 
 def test_a_token_is_for_the_ledgers_own_origin(incident: Incident, forge: Forge) -> None:
     """Whatever leads git to another server: the header is not for it."""
-    git_of_the_store = forge.ledger()._store._git  # type: ignore[attr-defined]
+    git_of_the_store = forge.ledger()._store._git  # type: ignore[attr-defined]  # the store of these tests is one of Git
     git_of_the_store.copy.prepare()
     git_of_the_store.run("ls-remote", "--", forge.theirs.url("ledger.git"))
     assert {authorization for _, _, authorization in forge.theirs.seen} == {""}

@@ -204,4 +204,4 @@ def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> 
     finally:
         listener.kill()
         listener.wait()
-        listener.stdout.close()  # type: ignore[union-attr]
+        listener.stdout.close()  # type: ignore[union-attr]  # it was started with a pipe

@@ -328,11 +328,11 @@ def test_the_next_run_cleans_up_after_one_that_was_killed_with_its_supervisor(in
             os.kill(os.getpid(), signal.SIGKILL)
     """
     supervised = Recovery.cleaned_up
-    Recovery.cleaned_up = lambda _: nullcontext()  # type: ignore[method-assign,assignment]
+    Recovery.cleaned_up = lambda _: nullcontext()  # type: ignore[method-assign,assignment]  # for as long as the block lasts
     try:
         ended = carried_out(incident, killed)
     finally:
-        Recovery.cleaned_up = supervised  # type: ignore[method-assign]
+        Recovery.cleaned_up = supervised  # type: ignore[method-assign]  # for as long as the block lasts
     assert ended.state is State.INDETERMINATE
     assert len(what_a_job_finds(incident)) == 3
     clean_up(env_of(incident))

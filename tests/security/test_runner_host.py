@@ -95,7 +95,7 @@ def compiled_code(tools: Path) -> None:
     target = source.parent / "__pycache__" / f"__init__.{sys.implementation.cache_tag}.pyc"
     target.parent.mkdir(exist_ok=True)
     facts = source.stat()
-    target.write_bytes(external._code_to_timestamp_pyc(code, int(facts.st_mtime), facts.st_size))  # type: ignore[attr-defined]
+    target.write_bytes(external._code_to_timestamp_pyc(code, int(facts.st_mtime), facts.st_size))  # type: ignore[attr-defined]  # Python's own, which has no types
 
 
 def compiled_code_of_the_library(tools: Path) -> None:
@@ -109,7 +109,7 @@ def compiled_code_of_the_library(tools: Path) -> None:
     code = compile(f"print({RAN!r})", str(source), "exec")
     target = environment(tools) / "compiled" / "hyops_ci" / "cli" / "__pycache__" / f"app.{sys.implementation.cache_tag}.pyc"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(external._code_to_hash_pyc(code, source_hash(source.read_bytes()), checked=True))  # type: ignore[attr-defined]
+    target.write_bytes(external._code_to_hash_pyc(code, source_hash(source.read_bytes()), checked=True))  # type: ignore[attr-defined]  # Python's own, which has no types
 
 
 def a_path_file(tools: Path) -> None:
@@ -131,7 +131,7 @@ def another_home(tools: Path) -> None:
     """A file that says where the standard library is."""
     home = tools / "home"
     (home / "bin").mkdir(parents=True)
-    (home / "bin" / "python").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
+    (home / "bin" / "python").symlink_to(sys._base_executable)  # type: ignore[attr-defined]  # Python's own, which has no types
     settings = environment(tools) / "pyvenv.cfg"
     settings.write_text(f"home = {home / 'bin'}\ninclude-system-site-packages = true\n")
 

@@ -122,7 +122,7 @@ class Issuer:
             return self.refusals.pop(0), b"{}"
         audience = parse_qs(urlsplit(path).query)["audience"][0]
         self.audiences.append(audience)
-        self.given.append(self.mint(**{"audience": audience, "lifetime": self.lifetime, **self.claims}))  # type: ignore[arg-type]
+        self.given.append(self.mint(**{"audience": audience, "lifetime": self.lifetime, **self.claims}))  # type: ignore[arg-type]  # claims of several types
         return 200, json.dumps({"value": self.given[-1]}).encode()
 
     def mint(self, audience: str, *, lifetime: int = 300, **claims: str | None) -> str:

@@ -132,7 +132,7 @@ class TokenFor:
 
     def __call__(self, audience: str) -> str:
         self.audiences.append(audience)
-        self.tokens.append(self.bao.mint_job_token(**{"audience": audience, **self.claims}))  # type: ignore[arg-type]
+        self.tokens.append(self.bao.mint_job_token(**{"audience": audience, **self.claims}))  # type: ignore[arg-type]  # claims of several types
         return self.tokens[-1]
 
 
@@ -203,7 +203,7 @@ def start_token_service(bao: OpenBao, **claims: str | None) -> Iterator[TokenSer
                 query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
                 service.audiences.append(query["audience"])
                 of_job = {name.removeprefix("claim."): value for name, value in query.items() if name.startswith("claim.")}
-                value = bao.mint_job_token(**{"audience": query["audience"], **claims, **of_job})  # type: ignore[arg-type]
+                value = bao.mint_job_token(**{"audience": query["audience"], **claims, **of_job})  # type: ignore[arg-type]  # claims of several types
             body = json.dumps({"value": value}).encode() if status == 200 else b"{}"
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

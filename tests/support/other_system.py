@@ -62,7 +62,7 @@ def elsewhere() -> Iterator[None]:
     """Hide what only Linux has."""
     modules = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
     names = {name: getattr(os, name) for name in NAMES}
-    sys.meta_path.insert(0, Missing)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Missing)  # type: ignore[arg-type]  # a class does for a finder
     sys.modules["msvcrt"] = msvcrt()
     for name in NAMES:
         delattr(os, name)
@@ -72,7 +72,7 @@ def elsewhere() -> Iterator[None]:
         for name, value in names.items():
             setattr(os, name, value)
         del sys.modules["msvcrt"]
-        sys.meta_path.remove(Missing)  # type: ignore[arg-type]
+        sys.meta_path.remove(Missing)  # type: ignore[arg-type]  # a class does for a finder
         sys.modules.update(modules)
 
 

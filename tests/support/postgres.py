@@ -131,7 +131,7 @@ def initialise(home: Path, name: str = "data") -> Path:
 
 def _run(home: Path, program: str, *arguments: str) -> None:
     command: list[str | Path] = [home / "native" / "bin" / program, *arguments]
-    subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=120, **_not_root())  # type: ignore[call-overload]
+    subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=120, **_not_root())  # type: ignore[call-overload]  # keywords that depend on who runs this
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def running(home: Path, data: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     command: list[str | Path] = [home / "native" / "bin" / "postgres", "-D", data, "-p", str(port)]
     with (home / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, **_not_root())  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, **_not_root())  # type: ignore[call-overload]  # keywords that depend on who runs this
     try:
         _wait(home, port, process)
         yield Server(home, data, port, process)

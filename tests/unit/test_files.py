@@ -37,7 +37,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write(path, b"before")
     with pytest.raises(TypeError), replacing(path) as file:
-        file.writelines([b"half of it", "and no bytes"])  # type: ignore[list-item]
+        file.writelines([b"half of it", "and no bytes"])  # type: ignore[list-item]  # the mistake that is tested
     assert (path.read_bytes(), names(tmp_path)) == (b"before", ["a"])
 
 
@@ -218,7 +218,7 @@ def test_what_is_no_plain_file_is_no_lock(tmp_path: Path) -> None:
 def test_a_lock_of_another_user_is_none(tmp_path: Path) -> None:
     theirs = SimpleNamespace(st_mode=stat.S_IFREG | 0o600, st_uid=os.geteuid() + 1)
     with pytest.raises(PermissionError):
-        files._own(tmp_path / "lock", 0, theirs)  # type: ignore[arg-type]
+        files._own(tmp_path / "lock", 0, theirs)  # type: ignore[arg-type]  # an owner is all that is looked at
 
 
 def test_root_leaves_a_lock_to_whom_the_folder_belongs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_root_leaves_a_lock_to_whom_the_folder_belongs(tmp_path: Path, monkeypat
     monkeypatch.setattr(files.os, "geteuid", lambda: 0)
     monkeypatch.setattr(files.os, "fchown", lambda handle, user, group: given.append((user, group)))
     monkeypatch.setattr(Path, "stat", lambda path, **more: folder)
-    files._own(tmp_path / "lock", 0, roots)  # type: ignore[arg-type]
+    files._own(tmp_path / "lock", 0, roots)  # type: ignore[arg-type]  # an owner is all that is looked at
     assert given == [(1001, 1002)]
 
 

@@ -111,6 +111,20 @@ def test_pure_rooms_read_no_clock_and_no_environment(path: str) -> None:
             assert text not in {"environ", "getenv"}, f"line {node.lineno}: {text}"
 
 
+SILENCED = re.compile(r"# (?:type: ignore(?P<mypy>\[[a-z, -]+\])?|noqa(?P<ruff>: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)?)(?P<reason>.*)")
+
+
+def test_a_check_is_silenced_by_its_name_and_with_a_reason() -> None:
+    bare = []
+    for path in tracked():
+        if path.endswith(".py") and path != "tests/unit/test_house.py":
+            for number, line in enumerate((ROOT / path).read_text("utf-8").splitlines(), 1):
+                hit = SILENCED.search(line)
+                if hit and not ((hit["mypy"] or hit["ruff"]) and len(hit["reason"].strip(" -#")) > 3):
+                    bare.append(f"{path}:{number}")
+    assert bare == []
+
+
 NARROWS = "hyops_ci/stages/planned_run.py"
 
 

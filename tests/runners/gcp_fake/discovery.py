@@ -116,7 +116,7 @@ def _validator(api: str, schema: str) -> Validator:
         if name not in defs:
             defs[name] = _schema(schemas[name])
             wanted += re.findall(r'"#/\$defs/(\w+)"', json.dumps(defs[name]))
-    return validator_for({"$ref": f"#/$defs/{schema}", "$defs": defs})  # type: ignore[no-any-return]
+    return validator_for({"$ref": f"#/$defs/{schema}", "$defs": defs})  # type: ignore[no-any-return]  # the library has no types
 
 
 def _schema(node: dict[str, Any]) -> dict[str, Any]:

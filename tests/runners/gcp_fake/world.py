@@ -165,11 +165,11 @@ class GcpWorld:
         def sent(session: requests.Session, request: Any, **arguments: Any) -> requests.Response:
             return cut.around(lambda: send(session, request, **arguments))
 
-        requests.Session.send = sent  # type: ignore[method-assign]
+        requests.Session.send = sent  # type: ignore[method-assign]  # for as long as the block lasts
         try:
             yield cut
         finally:
-            requests.Session.send = send  # type: ignore[method-assign]
+            requests.Session.send = send  # type: ignore[method-assign]  # for as long as the block lasts
 
     def _port(self, query: dict[str, str]) -> socket.socket:
         for box in self.compute.there():

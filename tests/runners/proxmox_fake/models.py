@@ -68,7 +68,7 @@ def _model(method: str, template: str, kind: str) -> type[BaseModel]:
     found = getattr(module(), f"{method.capitalize()}{words}{kind}", None)
     if found is None:
         raise NotOfTheApiError(f"no {kind} of {method} {template}")
-    return found  # type: ignore[no-any-return]
+    return found  # type: ignore[no-any-return]  # the models are made when they are asked for
 
 
 def _check(model: type[BaseModel], value: Any, unsaid: set[str]) -> None:

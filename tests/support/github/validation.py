@@ -39,8 +39,8 @@ def _one_of(validator: Validator, choices: list[Json], value: object, schema: Js
 
 KEYWORDS = {"enum": _enum, "oneOf": _one_of}
 # The stubs of jsonschema leave `extend` and the parameter of `iter_errors` without useful types.
-Reading: type[Validator] = extend(OAS30ReadValidator, KEYWORDS)  # type: ignore[no-untyped-call]
-Writing: type[Validator] = extend(OAS30WriteValidator, KEYWORDS)  # type: ignore[no-untyped-call]
+Reading: type[Validator] = extend(OAS30ReadValidator, KEYWORDS)  # type: ignore[no-untyped-call]  # the library has no types
+Writing: type[Validator] = extend(OAS30WriteValidator, KEYWORDS)  # type: ignore[no-untyped-call]  # the library has no types
 
 
 class Violation(Exception):

@@ -318,7 +318,7 @@ def test_validate_prints_what_intake_warns_of(run: Run) -> None:
 )
 def test_an_endpoint_that_is_no_name_is_refused(run: Run, tmp_path: Path, inputs: dict[str, Any], found: str) -> None:
     overlay = {"kind": "BlueprintSpec", "blueprint_ref": "dr/x@v1", "mode": "hybrid"}
-    overlay["steps"] = [{"id": "dns", "module_ref": "m/x", "action": "deploy", "inputs": inputs}]  # type: ignore[assignment]
+    overlay["steps"] = [{"id": "dns", "module_ref": "m/x", "action": "deploy", "inputs": inputs}]  # type: ignore[assignment]  # a document of any form
     place = tmp_path / ".github"
     (place / "dr" / "prod").mkdir(parents=True)
     (place / "dr" / "prod" / "x.yml").write_text(json.dumps(overlay))

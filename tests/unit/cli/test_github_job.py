@@ -110,7 +110,7 @@ class GitHub:
     def sign(self, checked: Step, verdict: str = "approve") -> str:
         request = RunDir(Path(checked.outputs["handover"]).parent / "run").read_model("request.json", ApprovalRequest)
         key = load_key(self.site.key)
-        return json.dumps([answer(request, verdict, Person(login=APPROVER), key, now=self.site.clock.now())])  # type: ignore[arg-type]
+        return json.dumps([answer(request, verdict, Person(login=APPROVER), key, now=self.site.clock.now())])  # type: ignore[arg-type]  # verdicts come as text
 
 
 @pytest.fixture

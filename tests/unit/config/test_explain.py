@@ -64,7 +64,7 @@ def test_probes_come_from_the_overlay() -> None:
     found = settings_of(base("config"), {".github/dr/prod/postgresql-ha-failover-gcp.yml": set_up.blueprint})
     value, origin = found["/verification/pg-ha~1prod"]
     assert origin == "overlay"
-    assert [probe["target"] for probe in value] == ["pg.prod.example.net:5432", "pg.prod.example.net"]  # type: ignore[attr-defined]
+    assert [probe["target"] for probe in value] == ["pg.prod.example.net:5432", "pg.prod.example.net"]  # type: ignore[attr-defined]  # probes are a list of objects
     assert found["/services/pg-ha~1prod/failover/dr_mode"] == ("restore", "overlay")
 
 

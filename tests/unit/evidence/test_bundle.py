@@ -39,7 +39,7 @@ def test_an_ordinary_tar_reads_it(tmp_path: Path) -> None:
     path = sample_run.sealed(tmp_path / "run", tmp_path / "b.tar").path
     with tarfile.open(path) as tar:
         members = tar.getmembers()
-        manifest = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
+        manifest = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]  # it is a file
     assert [member.name for member in members[-2:]] == ["manifest.json", "manifest.dsse.json"]
     assert {(member.mode, member.uid, member.mtime, member.uname) for member in members} == {(0o644, 0, 0, "")}
     assert [entry["path"] for entry in manifest["files"]] == [member.name for member in members[:-2]]
@@ -58,7 +58,7 @@ def test_a_secret_that_got_this_far_is_taken_out_and_said(tmp_path: Path) -> Non
     run = tmp_path / "run"
     of, seen = sample_run.recovered_run(run)
     sample_run.write(run, "hyops/log.txt", b"password canary-1\n")
-    clean = lambda data: data.replace(b"canary-1", b"***")  # noqa: E731
+    clean = lambda data: data.replace(b"canary-1", b"***")  # noqa: E731 - shorter than a function
     path = seal(run, sample_run.result(of, seen), to=tmp_path / "b.tar", clock=sample_run.SetClock(), scrub=clean).path
     assert b"canary" not in path.read_bytes()
     assert json.loads((run / "redactions.json").read_text()) == {"changed_at_sealing": ["hyops/log.txt"]}

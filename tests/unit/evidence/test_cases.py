@@ -46,7 +46,7 @@ def changed(content: bytes, change: dict[str, Any]) -> bytes:
 def forged(bundle: Path, changes: list[dict[str, Any]]) -> Path:
     """Change files of a bundle and seal it again, with a manifest and a statement that fit."""
     with tarfile.open(bundle) as tar:
-        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # each is a file
     manifest = json.loads(files.pop(MANIFEST))
     del files[ENVELOPE]
     for change in changes:

@@ -96,7 +96,7 @@ def test_every_change_of_length_is_seen(tmp_path: Path) -> None:
 
 def repacked(bundle: Path, change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> Path:
     with tarfile.open(bundle) as tar:
-        files = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+        files = [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]  # each is a file
     to = bundle.with_name("again.tar")
     with to.open("wb") as out:
         writer = archive.Writer(out, lambda data: None)
@@ -123,7 +123,7 @@ def repacked(bundle: Path, change: Callable[[list[tuple[str, bytes]]], list[tupl
     ],
 )
 def test_a_repacked_bundle_is_seen(bundle: Path, change: Callable[[object], object], problem: str) -> None:
-    verdict = verify(repacked(bundle, change))  # type: ignore[arg-type]
+    verdict = verify(repacked(bundle, change))  # type: ignore[arg-type]  # changes of several forms
     assert not verdict.ok
     assert problem in "\n".join(verdict.problems)
 

@@ -71,7 +71,7 @@ def test_the_environment_is_exactly_the_allow_list(runtime: Runtime) -> None:
 def test_no_name_that_steers_something_may_be_added(runtime: Runtime, name: str, how: str) -> None:
     added = {"secrets": {name: "c4n4ry-value"}} if how == "secret" else {"env_pass": [name]}
     with pytest.raises(Refusal) as refused:
-        child_environment(runtime, base=RUNNER, **added)  # type: ignore[arg-type]
+        child_environment(runtime, base=RUNNER, **added)  # type: ignore[arg-type]  # keywords of several types
     assert (refused.value.gate, refused.value.exit_code, refused.value.found) == ("hyops.environment", Exit.POLICY, name)
     assert "c4n4ry-value" not in "\n".join(refused.value.lines())
 

@@ -28,7 +28,7 @@ def connect(fake: FakeGitHub, *permissions: str) -> Client:
 
 
 def names(runners: object) -> list[str]:
-    return [runner.name for runner in runners]  # type: ignore[attr-defined]
+    return [runner.name for runner in runners]  # type: ignore[attr-defined]  # whatever has a name
 
 
 def test_by_name(github_fake: FakeGitHub, repository: Repository) -> None:

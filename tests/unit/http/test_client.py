@@ -173,7 +173,7 @@ def test_a_pinned_certificate_is_the_only_one_whoever_signed_it(monkeypatch: pyt
 
 def test_a_pin_holds_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tunnel is the proxy's, the certificate at its other end is compared all the same."""
-    ca, heard = trustme.CA(), []  # type: ignore[var-annotated]
+    ca, heard = trustme.CA(), []  # type: ignore[var-annotated]  # what is heard has any type
     pinned, other = ca.issue_cert("127.0.0.1"), ca.issue_cert("127.0.0.1")
     for shown, fits in ((pinned, True), (other, False)):
         secure = _serving(shown, heard)
@@ -226,7 +226,7 @@ def _serving(leaf: trustme.LeafCert, heard: list[bytes]) -> Callable[[socket.soc
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
-    return lambda connection: _Heard(context.wrap_socket(connection, server_side=True), heard)  # type: ignore[return-value]
+    return lambda connection: _Heard(context.wrap_socket(connection, server_side=True), heard)  # type: ignore[return-value]  # a socket, as far as the server uses it
 
 
 def test_the_words_behind_a_status_are_kept_and_not_shown(http: HttpClient) -> None:

@@ -41,7 +41,7 @@ def test_a_result_may_ask_for_a_wait_of_its_own() -> None:
 
 def test_a_wait_that_does_not_fit_ends_it_at_once() -> None:
     heard: list[float] = []
-    fits = lambda attempts, wait: wait < 60  # noqa: E731
+    fits = lambda attempts, wait: wait < 60  # noqa: E731 - shorter than a function
     assert run(-90, 1, asked=lambda result: -float(result), fits=fits, announce=lambda _, wait: heard.append(wait)) == (-90, [])
     assert heard == []
 

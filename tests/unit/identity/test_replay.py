@@ -60,13 +60,13 @@ def test_within_its_life_a_token_counts_once_in_any_order(used: list[tuple[str, 
 
 
 def try_once(folder: str, start: object, won: object) -> None:
-    start.wait()  # type: ignore[attr-defined]
+    start.wait()  # type: ignore[attr-defined]  # a barrier of another process's making, which has no type of its own
     try:
         spend_token(Path(folder), "sha256:raced", expires=int(NOW) + 300, now=NOW)
     except Refusal:
         return
-    with won.get_lock():  # type: ignore[attr-defined]
-        won.value += 1  # type: ignore[attr-defined]
+    with won.get_lock():  # type: ignore[attr-defined]  # a shared number, likewise
+        won.value += 1  # type: ignore[attr-defined]  # likewise
 
 
 def test_of_many_at_once_one_wins(tmp_path: Path) -> None:

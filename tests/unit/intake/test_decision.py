@@ -160,7 +160,7 @@ SENT = {"repository_id": 4711, "run_id": "212-3", "login": "maria", "created_at"
 def formed(**changes: Any) -> Intake:
     """The form of these changes, sent with a run."""
     typed = {name: changes.pop(name) for name in list(changes) if name in Form.__dataclass_fields__}
-    return read_form(Form(**(FORM | typed)), **(SENT | changes))  # type: ignore[arg-type]
+    return read_form(Form(**(FORM | typed)), **(SENT | changes))  # type: ignore[arg-type]  # keywords of several types
 
 
 def test_a_form_is_the_same_decision_for_every_attempt() -> None:

@@ -42,7 +42,7 @@ def test_what_may_pass_is_asked_again(path: Path) -> None:
 
 def test_each_permanent_trouble_is_tried() -> None:
     """Here or in the neighbouring tests: no row of the table that no text reaches."""
-    seen = {refusal(yaml.safe_load(path.read_text("utf-8"))["said"], BRANCH).reason for path in cases("refuse")}  # type: ignore[union-attr]
+    seen = {refusal(yaml.safe_load(path.read_text("utf-8"))["said"], BRANCH).reason for path in cases("refuse")}  # type: ignore[union-attr]  # each case is refused
     known = {each.reason for each in REJECTIONS}
     elsewhere = {  # tests/ledger/test_trouble.py, test_hostile_branch.py
         "the branch holds more than a ledger does",

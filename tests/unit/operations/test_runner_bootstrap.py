@@ -42,7 +42,7 @@ def shell(scene: Scene) -> RunContext:
 def carry_out(scene: Scene, world: RunContext, *, reason: str = "runner-recovery", dry_run: bool = False, **config: Any) -> Recorded:
     content = yaml.safe_dump({**yaml.safe_load(scene.incident.folder.read("sources/config")), **config}).encode()
     hidden: list[str] = []
-    made = Bootstrap(parsed_config(content), "gcp", reason, world, scene.tools, hidden, dry_run=dry_run)  # type: ignore[arg-type]
+    made = Bootstrap(parsed_config(content), "gcp", reason, world, scene.tools, hidden, dry_run=dry_run)  # type: ignore[arg-type]  # reasons come as text
     scene.number += 1
     folder = scene.incident.folder.root.parent / f"work-{scene.number}"
     return record(Occasion("ensure-runner", "work on the runner of lane gcp", content), folder, world, made.carry_out, hidden)

@@ -13,7 +13,7 @@ from tests.unit.planning.gate_cases import load as load_case
 from tools.refusal_pages import gates_page
 
 ROOT = Path(__file__).parents[3]
-GATES: dict[str, Gate[Any]] = {gate.id: gate for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]
+GATES: dict[str, Gate[Any]] = {gate.id: gate for kind in ("plan", "check") for gate in load(kind)}  # type: ignore[arg-type]  # the two kinds, as text
 ON_THE_RUNNER = {gate.id for gate in load("check")}
 FILES = sorted(path for path in (CASES / "gates").glob("*/*/*.yml"))
 
@@ -69,7 +69,7 @@ def test_every_gate_lets_the_base_pass(base: str) -> None:
 
 
 def test_gate_ids_are_unique_and_dotted() -> None:
-    ids = [gate.id for kind in ("plan", "check") for gate in load(kind)]  # type: ignore[arg-type]
+    ids = [gate.id for kind in ("plan", "check") for gate in load(kind)]  # type: ignore[arg-type]  # the two kinds, as text
     assert len(ids) == len(set(ids))
     assert all(part.isidentifier() for gate_id in ids for part in gate_id.split("."))
     assert all(

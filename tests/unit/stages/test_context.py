@@ -41,7 +41,7 @@ def test_lifetimes_are_judged_by_the_later_clock(ahead: float | None, later: flo
 
 
 def refuse(*_: object, **__: object) -> None:
-    raise Refusal("github.permission", "no", exit_code=4)  # type: ignore[arg-type]
+    raise Refusal("github.permission", "no", exit_code=4)  # type: ignore[arg-type]  # 4 is Exit.POLICY
 
 
 def test_with_the_first_ledger_silent_a_shell_works_with_the_standby_and_the_risk_has_a_name(

@@ -40,7 +40,7 @@ def later(incident: Incident, stage: Stage, minutes: float) -> RunContext:
     world = incident.world(stage)
     clock = ShiftedClock(world.clock.now() + timedelta(minutes=minutes))
     now = int(clock.now().timestamp())
-    incident.issuer.claims |= {"iat": now, "nbf": now - 5, "exp": now + 300}  # type: ignore[dict-item]
+    incident.issuer.claims |= {"iat": now, "nbf": now - 5, "exp": now + 300}  # type: ignore[dict-item]  # times are numbers, the other claims texts
     return replace(world, clock=clock, github=None)
 
 

@@ -219,7 +219,7 @@ def test_an_answer_of_another_shape_word_by_word() -> None:
     ],
 )
 def test_an_app_is_told_about_itself(endpoint: object, status: int, reason: str) -> None:
-    error = error_for(endpoint, Response(status), "/x")  # type: ignore[arg-type]
+    error = error_for(endpoint, Response(status), "/x")  # type: ignore[arg-type]  # as much of an answer as is read
     assert (error.gate, error.reason) == ("github.app", reason)
 
 
@@ -254,7 +254,7 @@ def test_whatever_comes_is_explained_on_single_lines(endpoint: object, status: i
     answer = Response(status, told, text)
     wait = rate_limit_wait(answer)
     assert wait is None or wait >= 1
-    error = error_for(endpoint, answer, "/repos/acme/dr/x")  # type: ignore[arg-type]
+    error = error_for(endpoint, answer, "/repos/acme/dr/x")  # type: ignore[arg-type]  # as much of an answer as is read
     assert isinstance(error, DispatchError)
     assert all(line.isprintable() for line in error.lines())
     assert error.exit_code in Exit

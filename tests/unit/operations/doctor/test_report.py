@@ -185,7 +185,7 @@ def test_the_last_drill(history: tuple[Tip, ...], line: str) -> None:
     ],
 )
 def test_the_backup_set(wanted: str, text: str) -> None:
-    assert backup_set(SimpleNamespace(restore_point=wanted, steps=())).startswith(text)  # type: ignore[arg-type]
+    assert backup_set(SimpleNamespace(restore_point=wanted, steps=())).startswith(text)  # type: ignore[arg-type]  # all that is looked at of a plan
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (86400 * 3 + 5, "3 d")])

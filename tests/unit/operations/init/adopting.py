@@ -31,7 +31,7 @@ def blueprints(folder: Path) -> Path:
 def request(folder: Path, service: str = SERVICE, **changes: str | int) -> InitRequest:
     """A service that goes to GCP, with overlays to copy."""
     said: dict[str, str | int] = {"vault": "https://vault.example.net", "site": "gcp", **changes}
-    return InitRequest(service, blueprints=(folder,), **said)  # type: ignore[arg-type]
+    return InitRequest(service, blueprints=(folder,), **said)  # type: ignore[arg-type]  # keywords of several types
 
 
 def block(done: InitResult, words: str) -> str:

@@ -27,7 +27,7 @@ KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="
 FAILOVER, FAILBACK = "dr/postgresql-ha-failover-gcp@v1", "dr/postgresql-ha-failback-onprem@v1"
 
 
-def text(service: str = "pg-ha/prod", lane: str = "gcp", failback: str = FAILBACK, adopter: Adopter = Adopter()) -> str:  # noqa: B008
+def text(service: str = "pg-ha/prod", lane: str = "gcp", failback: str = FAILBACK, adopter: Adopter = Adopter()) -> str:  # noqa: B008 - it is frozen
     return config_text(
         service, lane=lane, failover=FAILOVER, failback=failback, vault="https://vault.example.net", site="gcp", adopter=adopter
     )

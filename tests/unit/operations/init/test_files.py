@@ -340,7 +340,7 @@ def test_an_authority_whose_jwt_is_in_use_gets_a_mount_of_its_own(checkout: Path
     done = adopt(request(core, auth_path="auth/dr-dispatch"), checkout, KNOWN)
     assert "vault auth enable -path=dr-dispatch jwt &&\nvault write auth/dr-dispatch/config" in block(done, "who issues")
     assert "vault write auth/dr-dispatch/role/dr-prod -" in block(done, "policies and roles")
-    assert read_config((checkout / CONFIG_PATH).read_bytes())[0].vault.auth_path == "auth/dr-dispatch"  # type: ignore[union-attr]
+    assert read_config((checkout / CONFIG_PATH).read_bytes())[0].vault.auth_path == "auth/dr-dispatch"  # type: ignore[union-attr]  # init wrote it
 
 
 # --------------------------------------------------------------------------------------------- taken by what it is for

@@ -78,7 +78,7 @@ def sent(server: SshServer, part: str) -> tuple[str, dict[str, bytes]]:
     data = b64decode(rest)
     assert sha256(data).hexdigest() in (server.programs / f"{part}.argv").read_text().split()
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-        return first, {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+        return first, {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]  # each is a file
 
 
 KEY = public_of(JONAS)

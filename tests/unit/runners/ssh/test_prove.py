@@ -132,7 +132,7 @@ def test_a_login_that_never_comes(server: SshServer, login: Login) -> None:
     server.late = 1000
     problem, _ = attempt(server, login, limit=20)
     assert "Authentication failed" in fails("login", problem)
-    assert "as ops" in problem.expected  # type: ignore[union-attr]
+    assert "as ops" in problem.expected  # type: ignore[union-attr]  # it was raised
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ def test_a_command_that_takes_too_long(server: SshServer, login: Login) -> None:
 
 def test_nothing_else_makes_a_proven_host() -> None:
     with pytest.raises(TypeError, match="prove"):
-        ProvenHost(object(), None, None, None)  # type: ignore[arg-type]
+        ProvenHost(object(), None, None, None)  # type: ignore[arg-type]  # the mistake that is tested

@@ -226,7 +226,7 @@ def test_a_run_that_ended_by_itself_in_that_second(watched_run: WatchedRun) -> N
 
 def test_the_run_is_ended_though_the_result_cannot_be_told(watched_run: WatchedRun) -> None:
     watched_run.job().take(watched_run.repository.add_runner("mallory", ["gcp-ops-runner"]))
-    watched_run.told = None  # type: ignore[assignment]
+    watched_run.told = None  # type: ignore[assignment]  # nobody is to be told
     with pytest.raises(AttributeError):
         watched_run.watch(names=(NAME,))
     assert watched_run.run.conclusion == "cancelled"
