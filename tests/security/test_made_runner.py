@@ -186,6 +186,33 @@ def test_the_wall_where_there_is_no_nft(attacked: Attacked) -> None:
         host.run("[ -e /usr/sbin/iptables ] || mv /usr/sbin/selbatpi /usr/sbin/iptables; mv /usr/sbin/tfn /usr/sbin/nft", check=False)
 
 
+WATCH = """
+seen=/home/gha-runner/seen
+export RUNNER_TRACKING_ID=
+setsid bash -c 'while :; do for each in /proc/[0-9]*/environ; do
+  grep -az ACTIONS_RUNNER_INPUT_TOKEN= "$each" 2>/dev/null | tr "\\0" "\\n" >>'$seen'
+done; done' >/dev/null 2>&1 </dev/null &
+sed -i '1a env >>/home/gha-runner/seen' /opt/actions-runner/config.sh
+"""
+"""Waits for the token of another registration, in every process and in the program that reads it."""
+
+
+def test_a_job_that_waits_for_the_next_registration(attacked: Attacked) -> None:
+    """With its token a runner of any name and label could be registered."""
+    site = attacked.site
+    assert site.service.run({"variables": TRUE_JOB, "steps": [{"run": WATCH}]}, LABEL)["rc"] == 0
+    host, seen = site.host, "cat /home/gha-runner/seen"
+    host.run("ACTIONS_RUNNER_INPUT_TOKEN=of-another-day sleep 3", user="gha-runner")
+    assert "of-another-day" in host.run(seen), "it waits"
+    site.service.repository.runners.clear()
+    assert site.set_up(again=True).registered
+    site.service.online(NAME)
+    assert site.minted[-1] not in host.run(seen)
+    assert host.run("pgrep -u gha-runner setsid", check=False) == ""
+    assert host.run("grep -c seen /opt/actions-runner/config.sh", check=False).strip() == "0"
+    assert site.service.run({"variables": TRUE_JOB, "steps": [{"run": "echo next"}]}, LABEL)["log"] == "next\n"
+
+
 def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> None:
     """The target is where the runner is, and out of CI's reach."""
     host = attacked.site.host

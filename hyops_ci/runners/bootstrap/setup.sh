@@ -165,10 +165,12 @@ make_users() {
   done
 }
 
-# The agent keeps itself current; what is there is replaced only where it is older than what GitHub still registers.
+# The agent keeps itself current; what is there is replaced where it is older than what GitHub still registers, and where it is to be
+# registered anew: its files are its user's, and a job may have changed what would read the token.
 install_agent() {
   begin agent
-  local there draft before
+  local there draft before anew=
+  if [ -e $AGENT/.runner ] && { [ -n "$again" ] || ! is_registered; }; then anew=1; fi
   for before in "$AGENT".before.*; do # a setup was cut off while it replaced the agent
     if [ -z "$only_say" ] && [ -d "$before" ] && ! [ -e "$AGENT" ]; then mv -T "$before" "$AGENT"; fi
   done
@@ -176,7 +178,7 @@ install_agent() {
   if [ -x "$AGENT/config.sh" ] && [ -x "$AGENT/bin/Runner.Listener" ]; then
     there=$(cd "$AGENT" && HOME=/home/$RUNNER runuser -u $RUNNER -- ./bin/Runner.Listener --version 2>/dev/null | tail -n 1) || there=0
     fact agent "$there"
-    if [ "$(printf '%s\n' "$agent_version" "$there" | sort -V | tail -n 1)" = "$there" ]; then
+    if [ -z "$anew" ] && [ "$(printf '%s\n' "$agent_version" "$there" | sort -V | tail -n 1)" = "$there" ]; then
       kept "$AGENT"
       return
     fi
@@ -190,7 +192,7 @@ install_agent() {
   tar -xzf "$here/$name" -C "$draft" --no-same-owner
   rm -f "$here/$name"
   chown -R $RUNNER:$RUNNER "$draft"
-  if [ -e "$AGENT" ]; then # older, or damaged
+  if [ -e "$AGENT" ]; then # older, damaged, or another's work
     systemctl stop $UNIT 2>/dev/null || :
     local file
     for file in .runner .credentials .credentials_rsaparams .env .path; do
@@ -435,6 +437,12 @@ run_agent() {
   if [ -n "$restart" ] || [ -n "$restart_agent" ]; then started $UNIT ""; else started $UNIT 1; fi
 }
 
+# What a job left behind could read the environment of config.sh: the user is the same.
+end_all_of_jobs() {
+  rm -f /var/spool/cron/crontabs/$RUNNER /var/spool/cron/$RUNNER /var/lib/systemd/linger/$RUNNER
+  runuser -u $RUNNER -- bash -c 'kill -KILL -- -1' 2>/dev/null || : # every process that this user may end
+}
+
 # The token is in the environment of config.sh alone, which GitHub's agent reads and clears (ACTIONS_RUNNER_INPUT_*).
 register() {
   begin register
@@ -448,6 +456,7 @@ register() {
     rm -f $AGENT/.runner $AGENT/.credentials $AGENT/.credentials_rsaparams
   fi
   rm -f $SETTINGS/registration
+  end_all_of_jobs
   if ! said=$(cd $AGENT && HOME=/home/$RUNNER ACTIONS_RUNNER_INPUT_TOKEN=$token runuser -u $RUNNER -- ./config.sh "${flags[@]}" 2>&1 </dev/null); then
     printf '%s\n' "${said//"$token"/***}" | tail -n 5 >&2
     return 1

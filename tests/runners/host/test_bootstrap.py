@@ -164,7 +164,8 @@ def test_a_wall_that_was_opened_is_closed_again(made: Made) -> None:
 def test_another_name_registers_again(made: Made) -> None:
     identity = RunnerIdentity(made.site.service.url, "ops-2", (LABEL, "extra"), "recovery group")
     said = made.site.set_up(identity=identity, trust=json.dumps(TRUST | {"apps": [777]}).encode(), only_say=True)
-    differs = {Step(How.WOULD_CHANGE, "/etc/dr-dispatch/trust.json"), Step(How.WOULD_CHANGE, "registration as ops-2")}
+    paths = ("/etc/dr-dispatch/trust.json", "/opt/actions-runner", "registration as ops-2")
+    differs = {Step(How.WOULD_CHANGE, each) for each in paths}
     assert {step for step in said.steps if step.how is not How.KEPT} == differs
     result = made.site.set_up(identity=identity)
     assert result.registered
