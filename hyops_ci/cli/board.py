@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hyops_ci.cli.ledger_options import open_checks, open_ledger, remote_option, vouchers_of
-from hyops_ci.cli.options import config_option, format_option, gather, moment_option, repository_option
+from hyops_ci.cli.ledger_options import remote_option
+from hyops_ci.cli.options import checkout_option, config_option, format_option, gather, moment_option, repository_option
 
 if TYPE_CHECKING:
-    from hyops_ci.contracts.board import Board
+    from collections.abc import Iterator
+
+    from hyops_ci.contracts.board import Alarm
     from hyops_ci.contracts.config import DispatchConfig
-    from hyops_ci.ledger.ledger import Ledger
-    from hyops_ci.operations.environments import EnvironmentReport
+    from hyops_ci.github.api.client import Client
+    from hyops_ci.operations.board.board import MadeBoard
 
 PAGE: Final = "index.html"
 DOCUMENT: Final = "board.json"
@@ -34,6 +36,8 @@ class BoardOptions:
     repository: str
     evidence: tuple[Path, ...]
     offline: bool
+    checkout: Path
+    end_waiting: bool
     at: datetime | None
 
 
@@ -49,6 +53,8 @@ class BoardOptions:
     help="A bundle, or a folder with bundles: approvers and deviations are read from those that a ledger names.",
 )
 @click.option("--offline", is_flag=True, help="Ask ledgers alone, and not GitHub's API although there is a token.")
+@checkout_option
+@click.option("--end-waiting", is_flag=True, help="In a job: cancel the runs that wait longer than an approval counts.")
 @moment_option
 @format_option
 @gather(BoardOptions)
@@ -59,55 +65,83 @@ def command(options: BoardOptions, output: str) -> int:
     bundles, config and --at give the same bytes.
     """
     from hyops_ci import files
-    from hyops_ci.cli.render import emit
+    from hyops_ci.cli.render import emit, say, set_outputs, summarize, workflow
     from hyops_ci.report.board_page import alarm_line, board_page, headline
 
-    made, strange = _board(options)
+    found = _board(options)
+    made = found.board
     options.out.mkdir(parents=True, exist_ok=True)
     files.write(options.out / DOCUMENT, (json.dumps(made.document(), indent=2, sort_keys=True) + "\n").encode())
     files.write(options.out / PAGE, board_page(made).encode())
-    lines = [headline(made)[0], *(f"  {alarm_line(alarm)}" for alarm in made.alarms)]
-    lines += [f"  not used  {name}: no ledger names this bundle" for name in strange]
-    emit(output, [*lines, f"  written   {options.out / PAGE}, {options.out / DOCUMENT}"], made.document())
+    title, alarms = headline(made)[0], [alarm_line(alarm) for alarm in made.alarms]
+    lines = [title, *(f"  {line}" for line in alarms)]
+    lines += [f"  not used  {name}: no ledger names this bundle" for name in found.strange]
+    lines += [f"  written   {options.out / PAGE}, {options.out / DOCUMENT}"]
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        emit(output, lines, made.document())
+        return made.exit_code
+    set_outputs({"board": str(options.out), "alarms": str(len(made.alarms)), "exit_code": str(made.exit_code)}, output)
+    if made.exit_code:
+        workflow().annotate("error", title, "\n".join(alarms))
+    summarize(lines)
+    for line in lines:
+        say(line)
     return made.exit_code
 
 
-def _board(options: BoardOptions) -> tuple[Board, tuple[str, ...]]:
+def _board(options: BoardOptions) -> MadeBoard:
     from datetime import UTC
 
     from hyops_ci.cli.connect import repository_named
+    from hyops_ci.cli.readiness import places
     from hyops_ci.config.file import read_config
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.operations.board.board import BoardFacts, make_board
-    from hyops_ci.operations.status import Places, status
+    from hyops_ci.operations.environments import environments
+    from hyops_ci.operations.status import status
 
     content = options.config_file.read_bytes()
     config, _ = read_config(content, str(options.config_file))
-    now = options.at or datetime.now(UTC)
-    gates = _gates(config, options)
-
-    def opened(service: str) -> Ledger:
-        ledger = open_ledger(options.remote, service, config)
-        ledger.vouchers = vouchers_of(config, service)
-        return ledger
-
+    now, github = options.at or datetime.now(UTC), _github(options)
+    gates = environments(config, github) if github is not None else None
     facts = BoardFacts(
         config=config,
         config_sha256=digest_bytes(content),
-        services=status(config, Places(opened, lambda service: open_checks(options.remote, service, config)), now, gates),
+        services=status(config, places(config, options.remote), now, gates),
         now=now,
         repository=repository_named(options.repository),
         evidence=options.evidence,
-        github=gates is not None,
+        github=github is not None,
+        alarms=tuple(_alarms(options, config, github, now)),
     )
-    made = make_board(facts)
-    return made.board, made.strange
+    return make_board(facts)
 
 
-def _gates(config: DispatchConfig, options: BoardOptions) -> list[EnvironmentReport] | None:
-    """Return what GitHub says of the approval gates; None where it is not asked."""
+def _github(options: BoardOptions) -> Client | None:
+    """Return GitHub's API; None where it is not asked."""
     from hyops_ci.cli.connect import TOKENS, connect, repository_named
-    from hyops_ci.operations.environments import environments
 
     asks = not options.offline and bool(repository_named(options.repository)) and any(os.environ.get(name) for name in TOKENS)
-    return list(environments(config, connect(options.repository))) if asks else None
+    return connect(options.repository) if asks else None
+
+
+def _alarms(options: BoardOptions, config: DispatchConfig, github: Client | None, now: datetime) -> Iterator[Alarm]:
+    """Yield what is seen elsewhere than in ledgers: by the workflows of the checkout, and by GitHub."""
+    from hyops_ci.operations.alarms.runners import runner_alarms
+    from hyops_ci.operations.alarms.schedules import schedule_alarms
+    from hyops_ci.operations.alarms.waiting import waiting_alarms
+    from hyops_ci.operations.callers import workflows_of
+
+    texts = workflows_of(options.checkout)
+    yield from schedule_alarms(config, texts, github, now)
+    if github is None:
+        return
+    from hyops_ci.cli.connect import connect_for_runners
+    from hyops_ci.cli.runner import owner
+
+    client = connect_for_runners(options.repository)
+    yield from runner_alarms(config, client, now, os.environ.get("DR_RUNNER_ORG") or (owner(client) if client else ""))
+    if options.end_waiting:
+        from hyops_ci.cli.github_job import github_context
+
+        yield from waiting_alarms(config, texts, github_context(config, on_runner=False))

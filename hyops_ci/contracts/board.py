@@ -13,6 +13,7 @@ from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import Position
 from hyops_ci.contracts.readiness import ReadinessFact
 from hyops_ci.contracts.run import State
+from hyops_ci.contracts.track_record import Obligation
 
 MAX_RUNS = 200
 """Runs and drills of one service on a board, the newest."""
@@ -62,22 +63,6 @@ class BoardRun(Model):
     """What it accepted, as far as that is known."""
 
 
-class Duty(Model):
-    """What is owed for a service, and when it was last done."""
-
-    level: Literal["check", "isolated"]
-    every: Count
-    """Seconds between two."""
-    state: Literal["done", "due", "missed"]
-    last_at: Utc | None = None
-    """When it was last done well; absent for never."""
-    last_run: Clean = ""
-    due_at: Utc | None = None
-    """When the next one is due."""
-    words: Clean = ""
-    """The same for people."""
-
-
 class Trend(Model):
     """A figure over the history of a service: seconds."""
 
@@ -122,7 +107,8 @@ class BoardService(Model):
     rto: Count | None = None
     """The objective of today, in seconds."""
     rpo: Count | None = None
-    duties: tuple[Duty, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    """What is owed for it, and whether it was done."""
     runs: Annotated[tuple[BoardRun, ...], Field(max_length=MAX_RUNS)] = ()
     """Newest first."""
     trends: tuple[Trend, ...] = ()

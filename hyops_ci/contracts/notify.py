@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import HOST, MAX_INT, PORT, WHOLE, Clean, Document, Model, RunId, ServiceId, Text, Utc
+from hyops_ci.contracts.base import HOST, MAX_INT, PORT, WHOLE, Clean, Document, Model, Origin, RunId, ServiceId, Text, Utc
 
 WebhookUrl = Annotated[str, Text(rf"^https?://{HOST}(:{PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$", at_most=500)]
 
@@ -33,6 +33,8 @@ class Notify(Model):
     """The number of the issue of the caller's repository that gets a comment at each moment."""
     at: Annotated[tuple[Moment, ...], Field(max_length=len(MOMENTS))] = MOMENTS
     """The moments."""
+    heartbeat: Origin | None = None
+    """The server of an outside watcher, such as `https://hc-ping.com`, that is pinged while all is well; the address there is a secret."""
 
 
 class Notification(Document):

@@ -31,6 +31,11 @@ def unfit(url: str, secret: str, *, lab: bool) -> str:
     """Return why nothing is sent to `url`, empty where it may be: https to another host; in class lab also the loopback."""
     if len(secret) < SHORTEST_SECRET:
         return f"no secret of {SHORTEST_SECRET} characters to sign with (notify_secret)"
+    return no_receiver(url, lab=lab)
+
+
+def no_receiver(url: str, *, lab: bool) -> str:
+    """Return why `url` is not asked, empty where it may be: https to another host; in class lab also the loopback."""
     if lab:
         return ""
     origin = "/".join(url.split("/")[:3])

@@ -17,7 +17,7 @@ from hyops_ci.github.actions.workflow_file import mapping, read_workflow
 
 WORKFLOWS: Final = ".github/workflows"
 RECOVERS: Final = "dispatch"
-_USES: Final = re.compile(r"([\w-]+/dr-dispatch/\.github/workflows)/(dispatch|runner)(\.ya?ml)@([0-9a-f]{40})")
+_USES: Final = re.compile(r"([\w-]+/dr-dispatch/\.github/workflows)/(dispatch|drill|readiness|runner)(\.ya?ml)@([0-9a-f]{40})")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Call:
     folder: str
     """`<owner>/dr-dispatch/.github/workflows`."""
     name: str
-    """`dispatch` or `runner`."""
+    """`dispatch`, `drill`, `readiness` or `runner`."""
     suffix: str
     commit: str
 

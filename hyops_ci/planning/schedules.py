@@ -6,7 +6,6 @@ for 60 days. Nothing of that is told to anybody: it is seen by comparing what wa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,8 +23,6 @@ LOOKED_AT: Final = 10
 """Times that were due, the newest: those that are compared."""
 DROPPED: Final = 3
 """Of these, how many may be missing without a word."""
-Role = Literal["readiness", "drill", "runner"]
-_CALLS: Final = re.compile(r"[^/]+/dr-dispatch/\.github/workflows/(readiness|drill|runner)\.yml@\S+")
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class Rhythm:
     """The schedule of one caller."""
 
     file: str
-    role: Role
     crons: tuple[tuple[str, str], ...]
     """(cron expression, timezone) of each."""
 
@@ -48,16 +44,12 @@ class Objection:
     fix: str
 
 
-def rhythm_of(document: Mapping[str, Any], file: str) -> Rhythm | None:
-    """Return the schedule of a workflow that calls one of ours; None for any other, and for one without a schedule."""
-    jobs, events = document.get("jobs"), document.get("on")
+def crons_of(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return (cron expression, timezone) of each entry below `on: schedule:` of a workflow, in order."""
+    events = document.get("on")
     entries = events.get("schedule") if isinstance(events, dict) else None
-    uses = [str(job.get("uses", "")) for job in jobs.values() if isinstance(job, dict)] if isinstance(jobs, dict) else []
-    role = next((found[1] for each in uses if (found := _CALLS.fullmatch(each))), None)
-    if role is None or not isinstance(entries, list):
-        return None
-    crons = [(str(each.get("cron", "")), str(each.get("timezone") or "UTC")) for each in entries if isinstance(each, dict)]
-    return Rhythm(file, role, tuple(crons)) if crons else None  # type: ignore[arg-type]  # one of the three that are matched
+    found = [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+    return tuple((str(each.get("cron", "")), str(each.get("timezone") or "UTC")) for each in found)
 
 
 def fires(rhythm: Rhythm, before: datetime) -> Iterator[datetime]:

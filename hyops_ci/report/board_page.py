@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from hyops_ci.contracts.base import moment
-from hyops_ci.contracts.board import Alarm, Board, BoardRun, BoardService, Duty
+from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.board import Alarm, Board, BoardRun, BoardService
 from hyops_ci.contracts.run import TERMINAL, State
+from hyops_ci.contracts.track_record import Obligation
 from hyops_ci.report.headline import ending_of
 from hyops_ci.report.page import environment
 from hyops_ci.report.plot import HEIGHT, Plot, plot_of
@@ -43,7 +44,8 @@ def board_page(board: Board) -> str:
             plots=_plots,
             standing=lambda service: standing(board, service),
             lock=_lock,
-            duty=_duty,
+            judged=_owed,
+            every=lambda owed: length(seconds(owed.every)),
             length=length,
             went=_went,
             what=_what,
@@ -106,12 +108,9 @@ def _lock(service: BoardService) -> tuple[str, Mood]:
     return service.lock, {"free": "good", "held": "warn", "unknown": "bad"}[service.lock]  # type: ignore[return-value]  # the table's values
 
 
-def _duty(duty: Duty) -> tuple[str, Mood]:
-    if duty.state == "missed":
-        return ("never done" if duty.last_at is None else "missed"), "bad"
-    if duty.state == "due":
-        return "due", "warn"
-    return "done", "good"
+def _owed(owed: Obligation) -> tuple[str, Mood]:
+    moods: dict[str, Mood] = {"done": "good", "due": "warn", "missed": "bad", "unknown": "wait"}
+    return {"unknown": "not known"}.get(owed.state, owed.state), moods[owed.state]
 
 
 def _went(run: BoardRun) -> tuple[str, Mood]:

@@ -17,6 +17,7 @@ UNPINNED = "0" * 40
 """What the templates carry where a caller writes the commit of the release."""
 PARTS = (
     ".github/workflows/dispatch.yml",
+    ".github/workflows/readiness.yml",
     ".github/workflows/runner.yml",
     "action.yml",
     "actions",
@@ -34,7 +35,7 @@ class Rewrite:
     instead: str
 
 
-REWRITES = (Rewrite(r"(?m)(?<=uses: )\$/actions/([a-z-]+)$", REPOSITORY + r"/actions/\1@{sha}"),)
+REWRITES = (Rewrite(r"(?m)(?<=uses: )\$/(actions/[a-z-]+|\.github/workflows/[a-z-]+\.yml)$", REPOSITORY + r"/\1@{sha}"),)
 
 
 def copy_dispatch(to: Path, sha: str) -> Path:

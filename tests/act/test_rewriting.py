@@ -13,7 +13,7 @@ SHA = "3f2a" + "0" * 36
 
 def test_the_list_of_rewrites() -> None:
     assert [(rewrite.pattern, rewrite.instead) for rewrite in REWRITES] == [
-        (r"(?m)(?<=uses: )\$/actions/([a-z-]+)$", r"hybridops/dr-dispatch/actions/\1@{sha}")
+        (r"(?m)(?<=uses: )\$/(actions/[a-z-]+|\.github/workflows/[a-z-]+\.yml)$", r"hybridops/dr-dispatch/\1@{sha}")
     ]
 
 
@@ -25,10 +25,10 @@ def test_nothing_else_differs(tmp_path: Path) -> None:
         if before != after:
             lines = difflib.ndiff(before.decode().splitlines(), after.decode().splitlines())
             changed += [(path.name, line[0], line[2:].strip()) for line in lines if line[0] in "+-"]
-    assert {name for name, _, _ in changed} == {"dispatch.yml", "runner.yml"}
+    assert {name for name, _, _ in changed} == {"dispatch.yml", "readiness.yml", "runner.yml"}
     removed, added = ([line for _, sign, line in changed if sign == kind] for kind in "-+")
-    assert added == [re.sub(r"\$/actions/([\w-]+)$", rf"{REPOSITORY}/actions/\1@{SHA}", line) for line in removed]
-    assert len(removed) == 13, "each job of both workflows with its own action, which brings its setup"
+    assert added == [re.sub(r"\$/(.+)$", rf"{REPOSITORY}/\1@{SHA}", line) for line in removed]
+    assert len(removed) == 17, "each job with its own action, which brings its setup, or with the whole run"
 
 
 def test_the_root_action_needs_none() -> None:

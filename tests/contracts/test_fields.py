@@ -19,8 +19,8 @@ each_action = pytest.mark.parametrize("declared", actions().values(), ids=lambda
 
 
 def test_they_were_found() -> None:
-    assert set(workflows()) >= {"dispatch.yml", "runner.yml"}
-    assert set(actions()) >= {"", "setup", "plan", "check", "ensure-runner", "execute", "watch", "conclude", "runner"}
+    assert set(workflows()) >= {"dispatch.yml", "runner.yml", "readiness.yml"}
+    assert set(actions()) >= {"", "setup", "plan", "check", "ensure-runner", "execute", "watch", "conclude", "runner", "readiness"}
 
 
 @each_of_ours
@@ -62,7 +62,9 @@ def test_an_output_comes_from_a_step_or_job_that_has_it(declared: Declared) -> N
         assert sources, f"{name}: {each.get('value')}"
         for kind, place, output in sources:
             if kind == "jobs":
-                assert output in mapping(declared.jobs[place].get("outputs")), f"{name}: {place} has no {output}"
+                behind = called_by(declared.jobs[place].get("uses"))
+                has = behind.fields("outputs") if behind else mapping(declared.jobs[place].get("outputs"))
+                assert output in has, f"{name}: {place} has no {output}"
             else:
                 assert place in {step.get("id") for step in declared.steps}, f"{name}: no step {place}"
 

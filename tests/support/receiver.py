@@ -1,4 +1,4 @@
-"""A webhook on the loopback that verifies GitHub's signature as GitHub's page says, and remembers what was taken."""
+"""A webhook on the loopback that verifies GitHub's signature as GitHub's page says; a watcher, too. It remembers what came."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Receiver:
     forged: list[bytes] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    pings: list[str] = field(default_factory=list)
+    """What was asked for by GET: path and query."""
 
     @property
     def moments(self) -> list[str]:
@@ -57,6 +59,13 @@ def start_receiver(answer: Callable[[BaseHTTPRequestHandler], None] | None = Non
 
         def do_GET(self) -> None:
             receiver.raw.append(b"GET")
+            receiver.pings.append(self.path)
+            if answer is not None:
+                with suppress(OSError):
+                    answer(self)
+                return
+            self.send_response(204)
+            self.end_headers()
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from hyops_ci.config.drills import isolated_service
+from hyops_ci.config.drills import practised_on
 from hyops_ci.config.settings import env_of, env_settings, objective_of
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.board import Alarm, Board, BoardService
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.errors import shown
 from hyops_ci.operations.alarms.ledger import ledger_alarms
+from hyops_ci.operations.alarms.readiness import readiness_alarms
 from hyops_ci.operations.board.runs import ended_runs, given_bundles, merged, named_bundles, recurring, trends
 from hyops_ci.operations.status import ServiceStatus, lock_text
 
@@ -53,7 +54,7 @@ def make_board(facts: BoardFacts) -> MadeBoard:
     runs = {name: ended_runs(each.history, bundles) for name, each in by_name.items()}
 
     def of(found: ServiceStatus) -> BoardService:
-        practice = isolated_service(facts.config, found.service)
+        practice = practised_on(facts.config, found.service)
         objective, tip = objective_of(facts.config, found.service), found.tip
         drills = [run for run in runs.get(practice, ()) if run.drill] if practice != found.service else []
         its = merged(runs[found.service], drills)
@@ -68,6 +69,8 @@ def make_board(facts: BoardFacts) -> MadeBoard:
             epoch=tip.epoch if tip else None,
             vouched=found.vouched,
             trouble=shown(f"{found.trouble.reason}; {found.trouble.found}") if found.trouble else "",
+            readiness=found.known.readiness if found.known else None,
+            obligations=found.known.obligations if found.known else (),
             rto=seconds(objective.rto) if objective.rto else None,
             rpo=seconds(objective.rpo) if objective.rpo else None,
             runs=its,
@@ -75,7 +78,7 @@ def make_board(facts: BoardFacts) -> MadeBoard:
             recurring=recurring(its),
         )
 
-    alarms = [alarm for each in facts.services for alarm in ledger_alarms(each, facts.now)]
+    alarms = [alarm for each in facts.services for alarm in (*ledger_alarms(each, facts.now), *readiness_alarms(each))]
     board = Board(
         made_at=stamp(facts.now),
         repository=shown(facts.repository),

@@ -15,6 +15,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.planning.history import percentile
 from hyops_ci.report.run_view import view_of
 
 _FIGURES: Final[tuple[Literal["rto", "rpo"], ...]] = ("rto", "rpo")
@@ -131,14 +132,9 @@ def trends(runs: Sequence[BoardRun]) -> tuple[Trend, ...]:
                         of=of,
                         drills=drills,
                         count=len(values),
-                        median=_rank(values, 50),
-                        p90=_rank(values, 90),
+                        median=percentile(values, 50) or 0,
+                        p90=percentile(values, 90) or 0,
                         worst=values[-1],
                     )
                 )
     return tuple(found)
-
-
-def _rank(values: Sequence[int], percent: int) -> int:
-    """Return the nearest-rank percentile of sorted values: one that was measured."""
-    return values[max(0, -(-len(values) * percent // 100) - 1)]

@@ -32,8 +32,8 @@ from hyops_ci.stages.context import RunContext, ShiftedClock
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.origin import DECISION, ORIGIN, Origin, decision_of, origin_of
+from hyops_ci.stages.overdue import cancel_overdue
 from hyops_ci.stages.plan.inputs import plan_facts, read_overlay, read_source, secret_refs, sibling_sources, with_bootstrap
-from hyops_ci.stages.plan.overdue import cancel_overdue
 from hyops_ci.stages.plan.standing import refuse_unsettled, standing_form
 from hyops_ci.stages.planned_run import read_allowed, read_narrowed
 from hyops_ci.stages.runner import StageEnd, run_stage

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hyops_ci.contracts.base import stamp
-from hyops_ci.contracts.board import Alarm, Board, BoardRun, BoardService, Duty, Recurring, Trend
+from hyops_ci.contracts.board import Alarm, Board, BoardRun, BoardService, Recurring, Trend
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.readiness import Readiness, ReadinessFact
 from hyops_ci.contracts.run import State
+from hyops_ci.contracts.track_record import Obligation
 
 NOW = datetime(2026, 11, 28, 7, 40, tzinfo=UTC)
 DIGEST = "sha256:" + "ab" * 32
@@ -40,6 +41,10 @@ def readiness(**changes: Any) -> Readiness:
     return Readiness(**(given | changes))
 
 
+def owed(service: str, level: Any, every: str, state: Any, **changes: Any) -> Obligation:
+    return Obligation(**({"service": service, "level": level, "every": every, "state": state, "practised_on": service} | changes))
+
+
 def board(**changes: Any) -> Board:
     runs = (
         run(205, 2, 1270, approvers=("jonas",)),
@@ -60,9 +65,9 @@ def board(**changes: Any) -> Board:
         readiness=ReadinessFact(standing="ready", record=readiness(), signed_by=("gcp-ops-runner",)),
         rto=1800,
         rpo=300,
-        duties=(
-            Duty(level="check", every=86400, state="done", last_at=ago(hours=4), last_run="4711-1", due_at=ago(hours=-20)),
-            Duty(level="isolated", every=30 * 86400, state="due", last_at=ago(days=31), last_run="205-1", due_at=ago(days=1)),
+        obligations=(
+            owed("pg-ha/prod", "check", "P1D", "done", done_at=ago(hours=4), due_at=ago(hours=-20), missed_at=ago(hours=-22)),
+            owed("pg-ha/prod", "isolated", "P30D", "due", practised_on="pg-ha/drill", done_at=ago(days=31), due_at=ago(days=1)),
         ),
         runs=runs,
         trends=(Trend(of="rto", drills=True, count=2, median=1270, p90=1710, worst=1710),),
@@ -78,7 +83,7 @@ def board(**changes: Any) -> Board:
         holder="UNKNOWN since run 190-1",
         epoch=3,
         readiness=ReadinessFact(standing="expired", record=stale),
-        duties=(Duty(level="isolated", every=30 * 86400, state="missed", due_at=ago(days=3)),),
+        obligations=(owed("web/prod", "isolated", "P30D", "missed", due_at=ago(days=33), last="FAILED 2026-11-01T03:00:00Z"),),
     )
     dark = BoardService(service="mail/lab", env_class=EnvClass.LAB, trouble="nobody vouches for the ledger; at 3f00aa", readiness=None)
     alarms = (

@@ -13,10 +13,10 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.alarms.ledger import ledger_alarms
 from hyops_ci.operations.status import Places, status
 from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, acting, at, request
-from tests.unit.operations.board.test_board import CONFIG, config_of
+from tests.unit.operations.board.test_board import CONFIG, OWED, config_of
 from tests.unit.readiness.samples import MemoryChecks
 
-ONE = CONFIG.replace("  pg-ha/drill:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n", "").replace("drills: {pg-ha", "#")
+ONE = CONFIG.replace("  pg-ha/drill:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n", "").replace(OWED, "")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hyops_ci.config.file import read_config
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.job import Job
-from hyops_ci.stages.plan.overdue import cancel_overdue
+from hyops_ci.stages.overdue import cancel_overdue
 from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.repositories import Repository
