@@ -193,6 +193,9 @@ class ProbeLogin(Model):
     """The name in the secret map whose value is the password. HyOps does not get it, unless a step needs it too."""
     database: Short = "postgres"
     """The database that is logged in to."""
+    freshness: Annotated[Clean, Field(min_length=1, max_length=500)] | None = None
+    """A query that yields one time, that of the newest data, such as `select max(at) from heartbeat`: asked once, when the probe first
+    succeeds, in a session that may only read. How much data was lost is not measured without one."""
 
 
 class Probe(Model):
@@ -220,7 +223,7 @@ class Objective(Model):
     rto: Duration | None = None
     """How long a recovery may take, from the request to the proof."""
     rpo: Duration | None = None
-    """How much data may be lost. Shown; this release does not measure it."""
+    """How much data may be lost: the time from the newest data that was recovered to the request. Judged where a probe names that data."""
 
 
 class EvidencePolicy(Model):

@@ -38,7 +38,7 @@ class Figures(Model):
     our_overhead: Count | None = None
     """What is left of the whole."""
     data_age: Count | None = None
-    """How old the newest data was when the service was proven: the RPO that was reached; absent where it was not measured."""
+    """From the newest data that was recovered to the request: at most so much was lost. Absent where it was not measured."""
     rto: Count | None = None
     """The objective for the time at that time, in seconds."""
     rpo: Count | None = None

@@ -5,7 +5,7 @@ Every figure is whole seconds, or null with the reason. Nothing is estimated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.run import Event, Result, State
 from hyops_ci.evidence.conclusions import RECOVERED, WAITED
 
+UNASKED: Final = "no probe asks for the newest data (verification: login.freshness)"
+"""Why it is not known how much data was lost."""
 HYOPS: Final = "hyops."
 """Prefix of the intents and results between which HyOps runs."""
 
@@ -25,6 +27,7 @@ def objectives(
     objective: Objective | None = None,
     approvals: Iterable[Approval] = (),
     requested_at: datetime | None = None,
+    probes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the figures of a run as `objectives.json`, from its events, its end and its approvals.
 
@@ -43,6 +46,7 @@ def objectives(
     waits = _between(entered.get(State.CHECKED), approved, "no approval was observed")
     runner = _between(approved, _taken(recorded), "no approval was observed" if approved is None else "no runner took it")
     made = _made(recorded)
+    data = _data_age(probes, start)
     total = _between(start, proven, unproven)
     figures = {
         "request_to_proven": total,
@@ -52,13 +56,14 @@ def objectives(
         "runner_wait": runner,
         **made,
         "our_overhead": _rest(total, hyops, waits, runner, *made.values()),
+        **data,
     }
     return {
         "api_version": "hybridops/v1",
         "kind": "Objectives",
         "figures": figures,
         "rto": _judged(objective, total),
-        "rpo": _rpo(objective),
+        "rpo": _rpo(objective, data.get("data_age", _unknown(UNASKED))),
     }
 
 
@@ -135,6 +140,26 @@ def _judged(objective: Objective | None, total: dict[str, Any]) -> dict[str, Any
     return {"objective": seconds(objective.rto), "met": total["seconds"] <= seconds(objective.rto)}
 
 
-def _rpo(objective: Objective | None) -> dict[str, Any]:
+def _rpo(objective: Objective | None, data: dict[str, Any]) -> dict[str, Any]:
     wanted = seconds(objective.rpo) if objective and objective.rpo else None
-    return {"objective": wanted, "met": None, "reason": "data loss is not measured by this release"}
+    if wanted is None:
+        return {"objective": None, "met": None, "reason": "no objective is set"}
+    if data["seconds"] is None:
+        return {"objective": wanted, "met": None, "reason": data["reason"]}
+    return {"objective": wanted, "met": data["seconds"] <= wanted}
+
+
+def _data_age(probes: Sequence[Mapping[str, Any]], start: datetime | None) -> dict[str, dict[str, Any]]:
+    """Return the time from the newest data that was recovered to the request; nothing where no probe asked for it.
+
+    Of several the oldest counts. What is newer than the request was written since, and says nothing of what was lost.
+    """
+    if why := next((str(each["newest_why"]) for each in probes if each.get("newest_why")), ""):
+        return {"data_age": _unknown(why)}
+    found = [moment(str(each["newest"])) for each in probes if each.get("newest")]
+    if not found:
+        return {}
+    if start is None:
+        return {"data_age": _unknown("the request has no time")}
+    age = int((start - min(found)).total_seconds())
+    return {"data_age": _known(age) if age >= 0 else _unknown("the newest data is newer than the request: it was written since")}

@@ -15,7 +15,8 @@ from hyops_ci.contracts.run import STAND_IN, TERMINAL, Event, Result, State, may
 from hyops_ci.evidence.approved import Contents, cited, objections, same
 from hyops_ci.evidence.recorder import EVENTS, GENESIS, STAGES, PartReader
 from hyops_ci.evidence.scrubbing import REDACTIONS, changed_at_sealing
-from hyops_ci.evidence.story import Story, absent, disagreeing, misreported
+from hyops_ci.evidence.story import absent, disagreeing, misreported
+from hyops_ci.evidence.told import Story
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
 

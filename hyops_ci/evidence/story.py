@@ -5,27 +5,20 @@ Anybody can seal a bundle again where nobody signed it. It then is one consisten
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hyops_ci.contracts.approval import Approval
-from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.cleanup import CLEANUP, Cleanup
 from hyops_ci.contracts.ledger import Claim
-from hyops_ci.contracts.manifest import Manifest
-from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.run import ENDINGS, Event, RefusalRecord, Result, State
-from hyops_ci.evidence.approved import approvals_in
+from hyops_ci.contracts.run import ENDINGS, RefusalRecord, State
 from hyops_ci.evidence.conclusions import (
     DEPLOY,
     RECOVERED,
     UNREFUSED,
     VERIFIED,
     alarms_in,
-    deploy_in,
     deviations_of,
     deviations_told,
     exit_code_of,
@@ -36,7 +29,8 @@ from hyops_ci.evidence.conclusions import (
 )
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import INTAKE
-from hyops_ci.parsing.documents import json_object, read_document, read_json
+from hyops_ci.evidence.told import Story
+from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
 
 S = State
@@ -56,47 +50,6 @@ LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
     S.COMPLETED_WITH_EXCEPTIONS: ("execute", ("steps.jsonl", "probes.json")),
 }
 """State -> the stage that enters it, and what it has written by then. Where `conclude` walks on by the ledger's word, nothing is."""
-
-
-@dataclass(frozen=True)
-class Story:
-    """The documents of a bundle as far as they could be read, and what its events tell."""
-
-    manifest: Manifest
-    contents: Mapping[str, bytes | None]
-    events: Sequence[Event]
-    """In order, without the notes that no document is compared with."""
-    begun: str
-    """Time of the first event."""
-    changed: frozenset[str]
-    """Files from which a secret was removed: their texts are compared with nothing."""
-    plan: Plan | None
-    check: Check | None
-    claim: Claim | None
-    result: Result
-
-    @property
-    def approvals(self) -> list[Approval]:
-        """The approvals that counted."""
-        return [each for each in approvals_in(self.contents).values() if each is not None]
-
-    @property
-    def deploy(self) -> dict[str, Any] | None:
-        """The data of HyOps' last end, as execute judged it."""
-        return dict(deploy_in(self.events)) or None
-
-    def entered(self, state: State, stage: str) -> bool:
-        """Return whether this stage entered the state itself."""
-        return any(event.kind == "transition" and event.name == state and event.stage == stage for event in self.events)
-
-    def sha256(self, name: str) -> str | None:
-        """Return the digest of a file, None where there is none, or a secret was removed from it."""
-        found = next((entry.sha256 for entry in self.manifest.files if entry.path == name), None)
-        return found if name not in self.changed else None
-
-    def texts_changed(self, *names: str) -> bool:
-        """Return whether a secret was removed from one of these files, from the result or from the events of execute."""
-        return bool({"result.json", "parts/execute/events.jsonl", *names} & self.changed)
 
 
 def absent(story: Story) -> Iterator[str]:
@@ -207,7 +160,7 @@ def _facts(story: Story) -> dict[str, object]:
         acted = (*deviations_told(story.events), *alarms_in(story.events))
         facts["deviations"] = deviations_of(check, acted, claimed=claim is not None)
     if not story.texts_changed("probes.json"):
-        facts["proven"] = proven_by(_probes(story))
+        facts["proven"] = proven_by(story.probes)
     return facts
 
 
@@ -235,7 +188,7 @@ def _refusal(story: Story) -> Iterator[str]:
 
 def _end(story: Story) -> Iterator[str]:
     """Yield what a good end must not pass over in silence, and what no other end claims."""
-    result, failed = story.result, proven_by(_probes(story), proven=False)
+    result, failed = story.result, proven_by(story.probes, proven=False)
     if result.outcome is S.SETTLED:
         yield from _settlement(story)
     yield from _cleanup(story)
@@ -254,7 +207,7 @@ def _end(story: Story) -> Iterator[str]:
         yield f"{result.outcome}, with {len(failed)} failed probes"
     if result.outcome in RECOVERED and (result.outcome is S.COMPLETED_WITH_EXCEPTIONS) is not bool(result.deviations):
         yield f"{result.outcome}, with {len(result.deviations)} deviations"
-    if "deviations.json" in story.contents and _json(story, "deviations.json") != list(result.deviations):
+    if "deviations.json" in story.contents and story.json("deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"
 
 
@@ -288,12 +241,17 @@ def _figures(story: Story) -> Iterator[str]:
     kept = json_object(story.contents.get("objectives.json"))
     if kept is None or story.result.outcome not in RECOVERED or "objectives.json" in story.changed:
         return
-    made = objectives(story.events, story.result, story.plan.objective if story.plan is not None else None, story.approvals)
+    objective = story.plan.objective if story.plan is not None else None
+    try:
+        made = objectives(story.events, story.result, objective, story.approvals, probes=story.probes)
+    except ValueError:
+        yield "probes.json names a time of the newest data that is none"
+        return
     figures = kept.get("figures")
     said = {name: each.get("seconds") for name, each in figures.items() if isinstance(each, dict)} if isinstance(figures, dict) else {}
-    rto = kept.get("rto")
-    met = rto.get("met") if isinstance(rto, dict) else None
-    if (said, met) != ({name: each["seconds"] for name, each in made["figures"].items()}, made["rto"]["met"]):
+    met = {name: judged.get("met") if isinstance(judged := kept.get(name), dict) else None for name in ("rto", "rpo")}
+    drawn = {name: each["seconds"] for name, each in made["figures"].items()}
+    if (said, met) != (drawn, {name: made[name]["met"] for name in met}):
         yield "objectives.json has other figures than the events"
 
 
@@ -301,16 +259,4 @@ def _record(data: Mapping[str, Any]) -> RefusalRecord | None:
     try:
         return RefusalRecord.model_validate(data)
     except ValidationError:
-        return None
-
-
-def _probes(story: Story) -> list[Mapping[str, Any]]:
-    found = _json(story, "probes.json")
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _json(story: Story, name: str) -> object:
-    try:
-        return read_json(story.contents.get(name) or b"null")
-    except JsonError:
         return None

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from hyops_ci.contracts.base import seconds
+from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import Probe, ProbeLogin
 
@@ -50,6 +50,15 @@ class ProbeResult:
     text: str
     looks: int
     """How often it looked."""
+    newest: str = ""
+    """The time of the newest data, where its login asks for it; empty where nobody asked, or it is not known."""
+    newest_why: str = ""
+    """Why it is not known, though it was asked."""
+
+    def document(self) -> dict[str, Any]:
+        """For `probes.json`."""
+        known: dict[str, Any] = {"kind": self.kind, "target": self.target, "proven": self.proven, "text": self.text}
+        return known | {name: value for name in ("newest", "newest_why") if (value := getattr(self, name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,7 @@ def _hold(probe: Probe, secrets: Mapping[str, str], clock: Clock, interval: floa
     if probe.kind not in _LOOKS:
         return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: {probe.kind} probes are not run by this release", 0)
     began, held_since, looks = clock.monotonic(), None, 0
+    data: dict[str, str] = {}
     while not over.is_set():
         now = clock.monotonic()
         looks += 1
@@ -138,16 +148,34 @@ def _hold(probe: Probe, secrets: Mapping[str, str], clock: Clock, interval: floa
         except ProbeFailed as gone:
             if held_since is not None:
                 text = f"{probe.target}: was there, gone after {now - held_since:.0f} s: {gone}"
-                return ProbeResult(probe.kind, probe.target, False, text, looks)
+                return ProbeResult(probe.kind, probe.target, False, text, looks, **data)
             if now - began >= seconds(probe.timeout):
                 text = f"{probe.target}: not there within {seconds(probe.timeout)} s: {gone}"
                 return ProbeResult(probe.kind, probe.target, False, text, looks)
         else:
-            held_since = now if held_since is None else held_since
+            if held_since is None:
+                held_since, data = now, _newest(probe, secrets)
             if now - held_since >= seconds(probe.hold):
-                return ProbeResult(probe.kind, probe.target, True, f"{seen}, held {seconds(probe.hold)} s", looks)
+                return ProbeResult(probe.kind, probe.target, True, f"{seen}, held {seconds(probe.hold)} s", looks, **data)
         clock.sleep(interval)
     return ProbeResult(probe.kind, probe.target, False, f"{probe.target}: not looked at to the end", looks)
+
+
+def _newest(probe: Probe, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return how new the data is, or why that is not known; nothing where no login asks for it. It decides nothing about the service."""
+    login = probe.login
+    if login is None or login.freshness is None:
+        return {}
+    from hyops_ci.execution.postgres_login import NotServing, newest
+
+    try:
+        with _connected(probe) as connection:
+            try:
+                return {"newest": stamp(newest(connection, _host(probe), login, secrets[login.secret], LOOK_TIMEOUT))}
+            except NotServing as error:
+                raise ProbeFailed(str(error)) from None
+    except ProbeFailed as error:
+        return {"newest_why": str(error)}
 
 
 def _host(probe: Probe) -> str:

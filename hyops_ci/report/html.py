@@ -21,7 +21,10 @@ FIGURES: Final = {
     "approval_wait": "Waiting for approval",
     "runner_wait": "Waiting for the runner",
     "our_overhead": "The rest, verification included",
+    "data_age": "From the newest data to the request",
 }
+ASKED: Final = ("runner_made", "data_age")
+"""Figures of runs that measured them; of any other they are no gap."""
 
 
 def html(files: Mapping[str, bytes], signed: str = "") -> str:
@@ -36,6 +39,7 @@ def html(files: Mapping[str, bytes], signed: str = "") -> str:
         .get_template("report.html.jinja")
         .render(
             FIGURES=FIGURES,
+            ASKED=ASKED,
             MAX_EVENTS=MAX_EVENTS,
             STAND_IN=STAND_IN,
             run=run,

@@ -15,11 +15,13 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result
+from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
 from hyops_ci.evidence.approved import ENVELOPES
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
 from hyops_ci.report.times import Times, as_count, as_text, read_times
+from hyops_ci.report.track_record import expected_time
 
 _FORECAST: Final = {"run": "would run", "skip": "would be skipped", "blocked": "blocked", "unknown": "unknown"}
 M = TypeVar("M", bound=Model)
@@ -61,6 +63,15 @@ class RunView:
     secrets: dict[str, Any] = field(default_factory=dict)
     manifest: Manifest | None = None
     signers: tuple[str, ...] = ()
+    known: TrackRecord | None = None
+    """What was known of the service before the run."""
+
+    @property
+    def before(self) -> str:
+        """How long others took, beside what was promised; empty where no plan knew it."""
+        if self.known is None or self.plan is None or not (self.known.drills.proven or self.known.runs.proven):
+            return ""
+        return expected_time(self.known, self.plan.objective)
 
     @cached_property
     def times(self) -> Times:
@@ -99,6 +110,7 @@ def view_of(files: Mapping[str, bytes]) -> RunView:
         objectives=json_object(files.get("objectives.json")) or {},
         secrets=json_object(files.get("secrets.json")) or {},
         manifest=_model(files, "manifest.json", Manifest),
+        known=_model(files, TRACK_RECORD, TrackRecord),
         signers=tuple(str(each.get("keyid")) for each in signatures if isinstance(each, dict)) if isinstance(signatures, list) else (),
     )
 

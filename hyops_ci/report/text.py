@@ -72,7 +72,9 @@ def _title(result: Result) -> str:
 def _result_rows(result: Result, objectives: Mapping[str, Any]) -> Iterator[Row]:
     yield from _many("Proven", result.proven)
     yield from _many("Not proven", result.not_proven)
-    yield "Time", read_times(objectives).line()
+    times = read_times(objectives)
+    yield "Time", times.line()
+    yield "Data", times.data_line()
     yield from _many("Differs", result.deviations)
     yield from _many("Next", result.next)
 
@@ -83,6 +85,7 @@ def _refusal_rows(refusal: RefusalRecord) -> list[str]:
 
 def _run_rows(run: RunView, result: Result) -> Iterator[Row]:
     """Yield who decided and approved, the steps (those that went wrong first), and the run itself."""
+    yield "Before", run.before
     yield "Decided", _decision(run)
     yield "Approved", "; ".join(f"{each.approver.login} at {each.observed_at} ({each.channel})" for each in run.approvals)
     yield from (("Step", _step(step)) for step in sorted(run.steps, key=lambda each: not each.status.startswith(("failed", "cancelled"))))

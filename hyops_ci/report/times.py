@@ -19,6 +19,22 @@ _PARTS: Final = {
 
 
 @dataclass(frozen=True)
+class Promised:
+    """One objective in seconds, and whether it was met: None where it cannot be said, and why."""
+
+    objective: int | None = None
+    met: bool | None = None
+    reason: str = UNKNOWN
+
+    def verdict(self) -> str:
+        """As text."""
+        if self.objective is None:
+            return "No objective set"
+        word = "met" if self.met else "NOT met" if self.met is False else f"cannot be determined ({self.reason})"
+        return f"Objective {span(self.objective)}: {word}"
+
+
+@dataclass(frozen=True)
 class Times:
     """The figures of a run in seconds, and its recovery time objective. What is absent or cannot be read is None."""
 
@@ -31,6 +47,8 @@ class Times:
     """Whether the objective was met; None where it cannot be said."""
     reason: str = UNKNOWN
     """Why that cannot be said."""
+    data: Promised = Promised()
+    """What was promised of the data, and whether it was met."""
 
     @property
     def total(self) -> int | None:
@@ -47,13 +65,15 @@ class Times:
         parts = [f"{word} {span(took)}" for name, word in _PARTS.items() if (took := self.figures.get(name)) is not None]
         total = [f"{span(self.total)} from request"] if self.total is not None else []
         measured = ": ".join([*total, ", ".join(parts)] if parts else total)
-        return f"{measured}. {self._verdict()}" if measured else ""
+        return f"{measured}. {Promised(self.objective, self.met, self.reason).verdict()}" if measured else ""
 
-    def _verdict(self) -> str:
-        if self.objective is None:
-            return "No objective set"
-        verdict = "met" if self.met else "NOT met" if self.met is False else f"cannot be determined ({self.reason})"
-        return f"Objective {span(self.objective)}: {verdict}"
+    def data_line(self) -> str:
+        """Return `41s before the request is the newest data. Objective 5m00s: met`; empty where nothing was promised or measured."""
+        age = self.figures.get("data_age")
+        if age is None:
+            asked = self.data.objective is not None and self.total is not None
+            return f"not measured ({self.data.reason}). {self.data.verdict().partition(':')[0]}" if asked else ""
+        return f"{span(age)} before the request is the newest data. {self.data.verdict()}"
 
 
 def read_times(objectives: Mapping[str, Any]) -> Times:
@@ -62,13 +82,16 @@ def read_times(objectives: Mapping[str, Any]) -> Times:
     named = {name: entry if isinstance(entry, dict) else {} for name, entry in entries.items()} if isinstance(entries, dict) else {}
     rto = objectives.get("rto")
     promised = rto if isinstance(rto, dict) else {}
-    met = promised.get("met")
+    met, rpo = promised.get("met"), objectives.get("rpo")
+    data = rpo if isinstance(rpo, dict) else {}
+    kept = data.get("met")
     return Times(
         figures={name: as_count(entry.get("seconds")) for name, entry in named.items()},
         reasons={name: as_text(entry.get("reason")) or "no reason given" for name, entry in named.items()},
         objective=as_count(promised.get("objective")),
         met=met if isinstance(met, bool) else None,
         reason=as_text(promised.get("reason")) or UNKNOWN,
+        data=Promised(as_count(data.get("objective")), kept if isinstance(kept, bool) else None, as_text(data.get("reason")) or UNKNOWN),
     )
 
 

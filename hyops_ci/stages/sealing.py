@@ -31,7 +31,7 @@ from hyops_ci.evidence.conclusions import (
     refusal_of_deploy,
 )
 from hyops_ci.evidence.figures import figures_of
-from hyops_ci.evidence.objectives import objectives
+from hyops_ci.evidence.objectives import UNASKED, objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
 from hyops_ci.ledger.rules import MOVES, UNKNOWN
@@ -57,7 +57,7 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
     """
     result = result_of(folder, context, end, execution)
     objective = execution.plan.objective if execution.plan else None
-    measured = objectives(read_chain(folder.root), result, objective, execution.approvals)
+    measured = objectives(read_chain(folder.root), result, objective, execution.approvals, probes=probes_in(folder))
     folder.write_json("objectives.json", measured)
     if execution.plan is not None and execution.plan.settles is None:
         check = folder.read_model("check.json", Check) if folder.has("check.json") else None
@@ -110,7 +110,7 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
     touched = execution.cleanup.touched() if execution.cleanup is not None else ()
     deployed = (*outcome.deviations, *touched) if outcome else deviations_told(events)
     deviations = deviations_of(check, (*deployed, *alarms_in(events)), claimed=claim is not None)
-    probed = folder.read_json("probes.json") if folder.has("probes.json") else []
+    probed = probes_in(folder)
     refusal = end.refusal or (refusal_of_deploy(end.state, deploy_in(events)) if outcome else None)
     names = headline_context(folder, context, end, execution, len(deviations))
     now = stamp(context.clock.now())
@@ -136,12 +136,21 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
     )
 
 
+def probes_in(folder: RunDir) -> list[dict[str, Any]]:
+    """Return what the probes saw, as far as they were asked."""
+    found: list[dict[str, Any]] = folder.read_json("probes.json") if folder.has("probes.json") else []
+    return found
+
+
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:
     """Return what was not proven. To leave it out would read as proof."""
     gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
     if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
         gaps.append(f"old side off (not confirmed by {decision.issuer.removeprefix('github:')})")
-    return (*gaps, "data loss (this release does not measure it)")
+    results = execution.verification.results if execution.verification else ()
+    if any(each.newest for each in results) and not any(each.newest_why for each in results):
+        return tuple(gaps)
+    return (*gaps, f"data loss ({next((each.newest_why for each in results if each.newest_why), UNASKED)})")
 
 
 def left_of(state: State, execution: ExecutionState) -> Left:

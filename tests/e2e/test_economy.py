@@ -46,7 +46,7 @@ def test_what_each_stage_asks_of_others(tmp_path: Path, monkeypatch: pytest.Monk
 
         asked()
         assert incident.plan().state is State.PLANNED
-        assert asked() == (["ls-remote"], [], 5)
+        assert asked() == (["ls-remote", "ls-remote"], [], 5), "the ledger, and the branch of checks"
         assert incident.check().state is State.CHECKED
         assert asked() == (["ls-remote"], ["--version", "preflight"], 1)
         assert incident.execute(incident.signed("jonas")).state in RECOVERED

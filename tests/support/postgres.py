@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.act import shim
 
@@ -78,13 +78,12 @@ class Server:
         """As a probe names it."""
         return f"127.0.0.1:{self.port}"
 
-    def sql(self, *statements: str) -> None:
-        """Run statements as the administrator."""
+    def sql(self, *statements: str) -> list[Any]:
+        """Run statements as the administrator, and return the rows of the last."""
         from pg8000.native import Connection
 
         with Connection(ADMIN, "127.0.0.1", "postgres", self.port, ADMIN_PASSWORD) as session:
-            for statement in statements:
-                session.run(statement)
+            return [session.run(statement) for statement in statements][-1] or []
 
     def configure(self, *lines: str) -> None:
         """Add settings, and let the server read them."""

@@ -124,9 +124,7 @@ class Recovery(Working):
             self.context.say(f"HyOps says that it is done; asking {len(self.plan.verification)} probes whether the service is there")
         verification = self.state.verification = run_probes(self.plan.verification, self.context.clock, self.probe_logins)
         results = verification.results
-        self.run.folder.write_json(
-            "probes.json", [{"kind": each.kind, "target": each.target, "proven": each.proven, "text": each.text} for each in results]
-        )
+        self.run.folder.write_json("probes.json", [each.document() for each in results])
         return verification
 
     def conclude(self, outcome: Outcome, verification: Verification) -> None:

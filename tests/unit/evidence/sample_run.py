@@ -217,7 +217,10 @@ def result(of: Plan, seen: Check, **changes: Any) -> Result:
         "ended_at": "2026-11-23T03:32:01Z",
         "deviations": ["this host does not pin its callers"],
         "proven": [each["text"] for each in PROBES],
-        "not_proven": ["old side off (not confirmed by maria)", "data loss (this release does not measure it)"],
+        "not_proven": [
+            "old side off (not confirmed by maria)",
+            "data loss (no probe asks for the newest data (verification: login.freshness))",
+        ],
         "next": ["keep onprem fenced"],
     }
     return Result.model_validate_json(json.dumps(fields | changes))

@@ -39,7 +39,7 @@ def test_log_and_summary_show_the_same_lines(tmp_path: Path) -> None:
         "  Proven     pg.prod.example.net = 10.20.4.11 on 2 resolvers",
         "  Proven     TCP 5432 open, held 60 s",
         "  Not proven old side off (not confirmed by maria)",
-        "  Not proven data loss (this release does not measure it)",
+        "  Not proven data loss (no probe asks for the newest data (verification: login.freshness))",
         "  Time       27m27s from request: approval 4m00s, runner 14s, HyOps 21m20s, ours 1m53s. Objective 30m00s: met",
         "  Differs    this host does not pin its callers",
         "  Next       keep onprem fenced",
