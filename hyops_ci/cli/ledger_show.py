@@ -28,6 +28,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
     from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of
+    from hyops_ci.report.track_record import figures_line
 
     known = read_config(config.read_bytes(), str(config))[0] if config else None
     approvals = known.approvals if known else None
@@ -38,6 +39,8 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     lines = [line_of(newest)]
     if newest.bundle_sha256 and newest.claim:
         lines.append(f"  bundle     {newest.bundle_sha256}, sealed by run {newest.claim.run_id}{_whose_bundle(ledger, known, service)}")
+    if newest.figures is not None:
+        lines.append(f"  took       {figures_line(newest.figures)}")
     if word:
         lines.append(f"  settled    {word.line}")
     lines += [f"  answer     {answer.line}" for answer in answers]

@@ -30,6 +30,7 @@ from hyops_ci.contracts import (
     readiness,
     records,
     run,
+    track_record,
 )
 from hyops_ci.contracts.base import moment
 
@@ -49,6 +50,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "ledger-tip": ledger.Tip,
     "manifest": manifest.Manifest,
     "readiness": readiness.Readiness,
+    "track-record": track_record.TrackRecord,
     "notification": notify.Notification,
     "board": board.Board,
     "decision-record": records.DecisionRecord,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from hyops_ci.contracts.base import moment, seconds
 from hyops_ci.contracts.config import Objective
+from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.readiness import Readiness, ReadinessFact
 from hyops_ci.contracts.track_record import Obligation, Series, TrackRecord
 from hyops_ci.errors import shown
@@ -63,6 +64,15 @@ def obligation_line(owed: Obligation) -> str:
     tried = f"; the newest try: {shown(owed.last)}" if owed.last else ""
     due = {"done": f"next {owed.due_at}", "due": f"due since {owed.due_at}", "missed": f"MISSED since {owed.due_at}"}[owed.state]
     return f"{what}: {due}, {done}{tried}"
+
+
+def figures_line(took: Figures) -> str:
+    """Return what one run took, and what that was worth."""
+    time = f"{span(took.request_to_proven)} from request to proof" if took.request_to_proven is not None else "nothing was proven"
+    data = f", newest data {span(took.data_age)} before the request" if took.data_age is not None else ""
+    words = {"met": "objective met", "missed": "objective MISSED", "unproven": "no proof", "no-objective": "nothing was promised"}
+    left = {True: ", nothing left of the drill", False: ", SOMETHING LEFT of the drill"}
+    return f"{time}{data}: {words[took.verdict]}{left.get(took.cleaned, '') if took.cleaned is not None else ''}"
 
 
 def trend(found: Series) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -12,8 +13,12 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.readiness import ReadinessFact
 from hyops_ci.contracts.run import State
-from hyops_ci.contracts.track_record import Ended, Obligation, Series, TrackRecord
-from hyops_ci.report.track_record import expected_time, last_check, obligation_line, track_record_lines, trend
+from hyops_ci.contracts.track_record import TRACK_RECORD, Ended, Obligation, Series, TrackRecord
+from hyops_ci.report.html import html
+from hyops_ci.report.text import markdown
+from hyops_ci.report.times import read_times
+from hyops_ci.report.track_record import expected_time, figures_line, last_check, obligation_line, track_record_lines, trend
+from tests.unit.evidence import sample_run
 from tests.unit.readiness.samples import NOW, record, refused
 
 LAST = Ended(
@@ -96,3 +101,51 @@ def test_a_log_says_all_of_it() -> None:
     strange = ReadinessFact(standing="unknown", why="no check", passed_over=("0123456789ab is signed by no host of the config",))
     lines = track_record_lines(known(readiness=strange, obligations=(owed,), drills=DRILLS))
     assert [line.partition(":")[0] for line in lines] == ["last check", "last drills", "ALARM of the readiness branch", "owed"]
+
+
+def test_summary_and_report_of_a_run_say_how_long_others_took() -> None:
+    of = sample_run.plan()
+    documents = {"plan.json": of, "result.json": sample_run.result(of, sample_run.check(of)), TRACK_RECORD: known(drills=DRILLS)}
+    files = {name: json.dumps(each.document()).encode() for name, each in documents.items()}
+    files["objectives.json"] = json.dumps(
+        {"figures": {"request_to_proven": {"seconds": 1500}}, "rto": {"objective": 1800, "met": True}}
+    ).encode()
+    said = "last drill 21m40s (2026-11-02); p50 21m40s, p90 25m00s, worst 25m00s of the last 3"
+    assert said in markdown(files)
+    assert said in html(files)
+    del files[TRACK_RECORD]
+    assert "Before" not in markdown(files)
+    assert "Before:" not in html(files)
+
+
+@pytest.mark.parametrize(
+    ("rpo", "age", "line"),
+    [
+        ({"objective": 300, "met": True}, {"seconds": 41}, "41s before the request is the newest data. Objective 5m00s: met"),
+        ({"objective": 30, "met": False}, {"seconds": 41}, "41s before the request is the newest data. Objective 30s: NOT met"),
+        ({"objective": None}, {"seconds": 41}, "41s before the request is the newest data. No objective set"),
+        ({"objective": 300, "met": None, "reason": "no row"}, {"seconds": None}, "not measured (no row). Objective 5m00s"),
+        ({"objective": None}, {"seconds": None}, ""),
+        ("nonsense", {"seconds": "x"}, ""),
+    ],
+)
+def test_how_much_data_was_lost(rpo: object, age: dict[str, object], line: str) -> None:
+    assert read_times({"figures": {"request_to_proven": {"seconds": 1500}, "data_age": age}, "rpo": rpo}).data_line() == line
+
+
+@pytest.mark.parametrize(
+    ("took", "line"),
+    [
+        (
+            Figures(verdict="met", request_to_proven=1300, data_age=41),
+            "21m40s from request to proof, newest data 41s before the request: objective met",
+        ),
+        (Figures(verdict="unproven", cleaned=False), "nothing was proven: no proof, SOMETHING LEFT of the drill"),
+        (
+            Figures(verdict="no-objective", request_to_proven=60, cleaned=True),
+            "1m00s from request to proof: nothing was promised, nothing left of the drill",
+        ),
+    ],
+)
+def test_what_one_run_took(took: Figures, line: str) -> None:
+    assert figures_line(took) == line
