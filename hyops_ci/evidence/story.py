@@ -66,6 +66,7 @@ def absent(story: Story) -> Iterator[str]:
         needed[source.file] = "the plan was made of it"
     if story.result.deviations:
         needed["deviations.json"] = "the result has deviations"
+    needed |= dict.fromkeys(story.left(), "an event says that it was written")
     for name, why in needed.items():
         if name not in story.contents:
             yield f"{name} is missing: {why}"
@@ -97,6 +98,9 @@ def disagreeing(story: Story) -> Iterator[str]:
     for (name, field), value in facts.items():
         if value is not None and any(data.get(field, value) != value for event, data in told if event == name):
             yield f"the event {name} has another {field} than the documents"
+    for name, digest in story.left().items():
+        if story.sha256(name) not in (None, digest):
+            yield f"{name} is not what its stage wrote"
     if claim is not None:
         yield from _claim(story, claim)
     runner = json_object(story.contents.get("runner.json"))

@@ -49,6 +49,11 @@ class Story:
         """Return whether this stage entered the state itself."""
         return any(event.kind == "transition" and event.name == state and event.stage == stage for event in self.events)
 
+    def left(self) -> dict[str, Any]:
+        """Return the files that a stage says it wrote with the state that it entered, by name with their digests."""
+        said = [event.data.get("left") for event in self.events if event.kind == "transition"]
+        return {str(name): digest for each in said if isinstance(each, dict) for name, digest in each.items()}
+
     def sha256(self, name: str) -> str | None:
         """Return the digest of a file, None where there is none, or a secret was removed from it."""
         found = next((entry.sha256 for entry in self.manifest.files if entry.path == name), None)

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from hyops_ci import archive
 from hyops_ci.contracts.base import Model
+from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.ensured import DOCUMENT as ENSURED
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.contracts.readiness import READINESS
@@ -68,6 +69,10 @@ class RunDir:
     def has(self, name: str) -> bool:
         """Return whether an earlier stage left this file."""
         return (self.root / name).is_file()
+
+    def digests(self, *names: str) -> dict[str, str]:
+        """Return the digests of those of these files that are there, for the event that says they were left."""
+        return {name: digest_bytes(self.read(name)) for name in names if self.has(name)}
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file. Raises Refusal (exit 2) where the earlier stage did not leave it."""

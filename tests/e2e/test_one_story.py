@@ -95,6 +95,9 @@ def test_each_fact_of_the_result_is_compared(sealed: Bundles, scenario: str) -> 
         ("secrets.json", {"secrets": []}),
         ("objectives.json", {"figures": {"request_to_proven": {"seconds": 86400}}}),
         ("objectives.json", {"rto": {"met": False}}),
+        ("objectives.json", {"rpo": {"met": True}}),
+        ("track-record.json", {"runs": {"runs": 9}}),
+        ("readiness.json", {"payload": "e30="}),
     ],
 )
 def test_documents_that_tell_it_otherwise(sealed: Bundles, name: str, change: dict[str, Any]) -> None:

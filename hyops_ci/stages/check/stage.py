@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.readiness import READINESS
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.conclusions import WAITED
@@ -42,7 +43,7 @@ def check(folder: RunDir, context: RunContext) -> CheckEnd:
     planned: list[PlannedRun] = []
     checked: list[CheckedRun] = []
     end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context, planned)))
-    for run in planned:
+    for run in planned if end.state is not State.CHECKED else ():
         sign_readiness(run, end)
     return CheckEnd(end.state, end.refusal, checked[0] if checked else None)
 
@@ -75,7 +76,9 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[
     request = ask_for_approval(run)
     part.note("request", nonce=request.subject.nonce, quorum=run.demand.quorum, channels=list(run.demand.channels))
     runner = case.facts.runner
-    part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname)
+    sign_readiness(planned, StageEnd(State.CHECKED))
+    left = folder.digests(READINESS)
+    part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname, left=left)
     tell_waiting(part, run, stamp(approval_until(request)))
     return run
 

@@ -112,7 +112,8 @@ def _plan(part: PartRecorder, ask: Ask, folder: RunDir, context: RunContext) -> 
     if context.github is not None:
         headroom = context.github.rate_limit
         part.note("github", calls=context.github.calls, remaining=headroom.remaining, limit=headroom.limit)
-    part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on))
+    left = folder.digests(TRACK_RECORD)
+    part.enter(State.PLANNED, plan_digest=made.digest(), lane=made.lane, runner_ref=made.runner_ref, runs_on=list(made.runs_on), left=left)
 
 
 def take_in(ask: Ask, config: DispatchConfig, context: RunContext, origin: Origin) -> Intake:
