@@ -17,6 +17,7 @@ def command(output: str) -> int:
     from hyops_ci.cli.github_job import finish_stage, github_context, read_handover, show_gates
     from hyops_ci.cli.render import say, summarize
     from hyops_ci.contracts.approval import ApprovalRequest
+    from hyops_ci.operations.host_look import host_notes
     from hyops_ci.report.approval_page import approval_lines
     from hyops_ci.stages.approval import REQUEST, may_proceed, reviewers_in
     from hyops_ci.stages.check.stage import check
@@ -24,7 +25,7 @@ def command(output: str) -> int:
 
     run, config = read_handover(os.environ, "check")
     world = github_context(config, on_runner=True)
-    end = check(run, world)
+    end = check(run, world, host_notes)
     show_gates(run, "gates-check.json")
     outputs = {"ready": "false"}
     if end.run is not None:

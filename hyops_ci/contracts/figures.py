@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import Clean, Count, Model
+from hyops_ci.contracts.base import Clean, Count, Model, Short
 
 MAX_RESTORE_POINT = 200
+MAX_APPROVERS = 10
+MAX_DEVIATIONS = 20
+MAX_DEVIATION = 200
 Verdict = Literal["met", "missed", "unproven", "no-objective"]
 """`met`: proven, and every objective that was measured held. `missed`: proven, too late or with data too old. `unproven`: not proven.
 
@@ -45,5 +48,9 @@ class Figures(Model):
     """The objective for the data at that time, in seconds."""
     verdict: Verdict
     """What the run was worth against what was promised."""
+    approvers: Annotated[tuple[Short, ...], Field(max_length=MAX_APPROVERS)] = ()
+    """Whose yes counted, by login."""
+    deviations: Annotated[tuple[Annotated[Clean, Field(max_length=MAX_DEVIATION)], ...], Field(max_length=MAX_DEVIATIONS)] = ()
+    """What the run accepted, as far as it fits: what comes back is seen here."""
     cleaned: bool | None = None
     """Of a drill: whether it is proven that nothing is left of it."""

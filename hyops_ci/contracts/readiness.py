@@ -19,6 +19,16 @@ MAX_READINESS: Final = 16 * 1024
 """Bytes of one signed readiness."""
 
 
+class HostNote(Model):
+    """What the host of a check says of itself, that nobody looks at between recoveries."""
+
+    level: Literal["alarm", "warning"]
+    """`alarm`: a recovery would fail on it, or soon be refused. `warning`: it will one day."""
+    topic: Short
+    """Its agent, a disk, a certificate, a key and the like."""
+    text: Annotated[Clean, Field(max_length=300)]
+
+
 class Readiness(Document):
     """What one check found. A check that was refused or failed says so as well: it is no readiness, and it is newer than the one before."""
 
@@ -51,6 +61,8 @@ class Readiness(Document):
     hyops_version: Line = ""
     deviations: Annotated[tuple[Annotated[Clean, Field(max_length=300)], ...], Field(max_length=20)] = ()
     """What let it pass all the same, as far as it fits."""
+    host: Annotated[tuple[HostNote, ...], Field(max_length=20)] = ()
+    """What its host said of itself, of a check that was asked for by itself."""
     run_id: RunId
     url: Line = ""
     """The run, for a person."""

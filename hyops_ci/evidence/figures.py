@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.contracts.check import Check
-from hyops_ci.contracts.figures import MAX_RESTORE_POINT, Figures, Verdict
+from hyops_ci.contracts.figures import MAX_APPROVERS, MAX_DEVIATION, MAX_DEVIATIONS, MAX_RESTORE_POINT, Figures, Verdict
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.errors import shown
 
 MEASURED: Final = ("request_to_proven", "approval_wait", "runner_wait", "runner_made", "hyops_only", "our_overhead", "data_age")
 
 
-def figures_of(objectives: Mapping[str, Any], plan: Plan, check: Check | None = None, *, cleaned: bool | None = None) -> Figures:
-    """Return the figures of a run that has ended, from its `objectives.json`. `cleaned` is what a drill found of itself."""
+@dataclass(frozen=True)
+class RunWords:
+    """What the ledger keeps of a run beside its times. No secret is in it: it was redacted."""
+
+    approvers: Sequence[str] = ()
+    """Whose yes counted."""
+    deviations: Sequence[str] = ()
+    cleaned: bool | None = None
+    """What a drill found of itself."""
+
+
+def figures_of(objectives: Mapping[str, Any], plan: Plan, check: Check | None = None, words: RunWords = RunWords()) -> Figures:
+    """Return the figures of a run that has ended, from its `objectives.json`."""
     entries = objectives["figures"]
     known = {name: entries[name]["seconds"] for name in MEASURED if name in entries}
     return Figures(
@@ -22,7 +35,9 @@ def figures_of(objectives: Mapping[str, Any], plan: Plan, check: Check | None = 
         rto=objectives["rto"]["objective"],
         rpo=objectives["rpo"]["objective"],
         verdict=_verdict(objectives, proven=known["request_to_proven"] is not None),
-        cleaned=cleaned,
+        cleaned=words.cleaned,
+        approvers=tuple(dict.fromkeys(words.approvers))[:MAX_APPROVERS],
+        deviations=tuple(shown(each, MAX_DEVIATION - 3) for each in words.deviations[:MAX_DEVIATIONS]),
         **known,
     )
 

@@ -18,12 +18,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from hyops_ci.config.file import TRUST_FILE
+from hyops_ci.config.file import TRUST_FILE, read_trust
 from hyops_ci.config.settings import addresses, host_key_path
-from hyops_ci.contracts.base import Clean, Model, stamp
+from hyops_ci.contracts.base import Clean, Model, moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import DiskSpace
-from hyops_ci.errors import DispatchError
+from hyops_ci.contracts.readiness import HostNote
+from hyops_ci.errors import DispatchError, shown
 from hyops_ci.execution.question import ask
 from hyops_ci.github.runner_versions import objection
 from hyops_ci.operations.prepare.environment import PreparedState, prepared_state
@@ -83,8 +84,18 @@ def host_look(config: DispatchConfig, lane: str, now: datetime, senses: HostSens
         *_certificates(config, now, senses),
         *_keys(config, now, senses),
         *_release(senses),
+        *_approvers(now, senses),
     ]
     return HostLook(host=socket.gethostname(), at=stamp(now), lane=lane, agent_version=version, lines=tuple(lines))
+
+
+def host_notes(config: DispatchConfig, lane: str, now: datetime) -> tuple[HostNote, ...]:
+    """Return what this host says that somebody has to do something about, for the readiness of a check."""
+    levels: dict[str, Literal["alarm", "warning"]] = {"FAIL": "alarm", "warn": "warning"}
+    looked = host_look(config, lane, now, HostSenses(os.environ))
+    return tuple(
+        HostNote(level=levels[line.status], topic=line.topic, text=shown(line.text, 290)) for line in looked.lines if line.status in levels
+    )
 
 
 def agent_folder(senses: HostSenses) -> Path | None:
@@ -183,6 +194,20 @@ def _release(senses: HostSenses) -> Sequence[HostLine]:
         _there("hook", state.hook, f"{state.hook_path}", "a stranger's job is not ended before its first step"),
         _there("trust", trust.is_file(), f"{trust}", "this host pins no callers"),
     ]
+
+
+def _approvers(now: datetime, senses: HostSenses) -> Iterator[HostLine]:
+    """Yield the keys of approvers that this host soon takes no signature from, or does no more."""
+    path = senses.root / str(TRUST_FILE).lstrip("/")
+    try:
+        trust = read_trust(path.read_bytes(), str(path))
+    except (OSError, DispatchError):
+        return  # without a trust file, or with another document in its place: a line of its own, and a refusal of every job
+    for person in trust.approvers:
+        left = moment(person.not_after) - now if person.key and person.not_after else None
+        if left is not None and left <= SOON:
+            word = "counts no more since" if left <= timedelta(0) else f"counts for {left.days} d, until"
+            yield HostLine(status="warn", topic="approver", text=f"the key of {person.login} {word} {person.not_after}")
 
 
 def _there(topic: str, there: bool, what: str, without: str) -> HostLine:

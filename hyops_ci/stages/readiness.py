@@ -17,7 +17,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.contracts.readiness import MAX_READINESS, READINESS, READINESS_PAYLOAD, Readiness, ReadinessEnvelope, ReadinessFact
+from hyops_ci.contracts.readiness import MAX_READINESS, READINESS, READINESS_PAYLOAD, HostNote, Readiness, ReadinessEnvelope, ReadinessFact
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError
 from hyops_ci.parsing.documents import read_document
@@ -32,12 +32,17 @@ from hyops_ci.stages.runner import StageEnd
 
 WEEK: Final = 7 * 86400
 """Seconds after which a check says nothing any more, where the config demands no age and owes no check."""
+HostNotes = Callable[[DispatchConfig, str, datetime], tuple[HostNote, ...]]
+"""Asks a host about itself: the config, the lane, and the time."""
 _MOST: Final = 20
 _LONGEST: Final = 300
 
 
-def sign_readiness(run: PlannedRun, end: StageEnd) -> None:
-    """Leave what this check found as `readiness.json`, signed with the host's key. Without a key that others believe there is none."""
+def sign_readiness(run: PlannedRun, end: StageEnd, notes: HostNotes | None = None) -> None:
+    """Leave what this check found as `readiness.json`, signed with the host's key. Without a key that others believe there is none.
+
+    `notes` asks the host about itself; only a check that was asked for by itself takes that time.
+    """
     say = run.context.say
     if run.plan.settles is not None:
         return
@@ -46,6 +51,8 @@ def sign_readiness(run: PlannedRun, end: StageEnd) -> None:
         return
     try:
         record = _record(run, end, run.head.tip.ledger_id)
+        if notes is not None and run.plan.exercise == "check":
+            record = record.model_copy(update={"host": notes(run.config, run.plan.lane, run.context.clock.now())[:_MOST]})
         run.folder.write_json(READINESS, _signed(run, record))
     except DispatchError as error:
         say(f"no readiness is signed: {error.title()}")
@@ -129,8 +136,10 @@ def _record(run: PlannedRun, end: StageEnd, ledger_id: str) -> Readiness:
 def _signed(run: PlannedRun, record: Readiness) -> dict[str, object]:
     """Return the envelope; what does not fit into it of the deviations is left out."""
     envelope = run.host_key.sign(canonical(record.document()), READINESS_PAYLOAD)
-    if len(json.dumps(envelope)) <= MAX_READINESS - 1024 or not record.deviations:
+    if len(json.dumps(envelope)) <= MAX_READINESS - 1024 or not (record.deviations or record.host):
         return envelope
+    if not record.deviations:
+        return _signed(run, record.model_copy(update={"host": record.host[:-1]}))
     return _signed(run, record.model_copy(update={"deviations": record.deviations[:-1]}))
 
 

@@ -30,7 +30,7 @@ from hyops_ci.evidence.conclusions import (
     proven_by,
     refusal_of_deploy,
 )
-from hyops_ci.evidence.figures import figures_of
+from hyops_ci.evidence.figures import RunWords, figures_of
 from hyops_ci.evidence.objectives import UNASKED, objectives
 from hyops_ci.evidence.recorder import read_chain
 from hyops_ci.evidence.verify import verify
@@ -61,8 +61,13 @@ def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: Exec
     folder.write_json("objectives.json", measured)
     if execution.plan is not None and execution.plan.settles is None:
         check = folder.read_model("check.json", Check) if folder.has("check.json") else None
-        cleaned = execution.cleanup.clean if execution.cleanup is not None else None
-        execution.figures = figures_of(measured, execution.plan, check, cleaned=cleaned)
+        clean = execution.redactor.text if execution.redactor is not None else str
+        words = RunWords(
+            approvers=[each.approver.login for each in execution.approvals if each.verdict == "approve"],
+            deviations=[clean(each) for each in result.deviations],
+            cleaned=execution.cleanup.clean if execution.cleanup is not None else None,
+        )
+        execution.figures = figures_of(measured, execution.plan, check, words)
     if result.deviations:
         folder.write_json("deviations.json", list(result.deviations))
     sign, unsigned_why = signer_of(folder)

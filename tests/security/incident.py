@@ -25,6 +25,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.form import Form
 from hyops_ci.ledger.ledger import Ledger
+from hyops_ci.operations.host_look import host_notes
 from hyops_ci.operations.rehearse.sandbox import Site, endpoint, set_up
 from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.check.stage import check
@@ -178,7 +179,7 @@ class Incident:
         return plan(ask, self.folder, world or self.world("plan", **job))
 
     def check(self, **job: Any) -> StageEnd:
-        return check(self.folder, self.world("check", **job))
+        return check(self.folder, self.world("check", **job), host_notes)
 
     def execute(self, *envelopes: Mapping[str, Any], world: RunContext | None = None, **job: Any) -> StageEnd:
         return execute(self.folder, world or self.world("execute", **job), json.dumps(envelopes) if envelopes else "")

@@ -12,11 +12,15 @@ from hyops_ci.operations.status import ServiceStatus
 from hyops_ci.text import shell
 
 
-def readiness_alarms(found: ServiceStatus) -> Iterator[Alarm]:
-    """Yield what is wrong with the readiness of one service. Nothing where its ledger is not believed: that is an alarm of its own."""
+def readiness_alarms(found: ServiceStatus, *, lab: bool = False) -> Iterator[Alarm]:
+    """Yield what is wrong with the readiness of one service. Nothing where its ledger is not believed: that is an alarm of its own.
+
+    `lab`: what its host says of itself is a warning at most.
+    """
     if found.known is None:
         return
     yield from _standing(found.service, found.known.readiness)
+    yield from _host(found.service, found.known.readiness, lab=lab)
     for owed in found.known.obligations:
         yield from _obligation(found.service, owed)
 
@@ -36,6 +40,20 @@ def _standing(service: str, fact: ReadinessFact) -> Iterator[Alarm]:
     for strange in fact.passed_over:
         text = f"on its branch of checks lies what counts as nothing: {strange}"
         yield Alarm(level="warning", kind="readiness.strange", service=service, text=text)
+
+
+def _host(service: str, fact: ReadinessFact, *, lab: bool) -> Iterator[Alarm]:
+    """Yield what the host of the newest check said of itself."""
+    record = fact.record
+    if record is None:
+        return
+    for note in record.host:
+        kind, text = f"host.{note.topic}", f"{record.runner or record.runner_ref}: {note.text}"
+        if note.level == "alarm" and not lab:
+            look = shell("on the host: hyops-ci runner look --lane {}", record.lane)
+            yield Alarm(level="alarm", kind=kind, service=service, text=text, fix=look, exit_code=int(Exit.RUNNER))
+        else:
+            yield Alarm(level="warning", kind=kind, service=service, text=text)
 
 
 def _obligation(service: str, owed: Obligation) -> Iterator[Alarm]:

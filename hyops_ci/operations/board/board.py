@@ -11,7 +11,7 @@ from hyops_ci.config.drills import practised_on
 from hyops_ci.config.settings import env_of, env_settings, objective_of
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.board import Alarm, Board, BoardService
-from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.errors import shown
 from hyops_ci.operations.alarms.ledger import ledger_alarms
 from hyops_ci.operations.alarms.readiness import readiness_alarms
@@ -78,7 +78,8 @@ def make_board(facts: BoardFacts) -> MadeBoard:
             recurring=recurring(its),
         )
 
-    alarms = [alarm for each in facts.services for alarm in (*ledger_alarms(each, facts.now), *readiness_alarms(each))]
+    alarms = [alarm for each in facts.services for alarm in ledger_alarms(each, facts.now)]
+    alarms += [alarm for each in facts.services for alarm in readiness_alarms(each, lab=_is_lab(facts.config, each.service))]
     board = Board(
         made_at=stamp(facts.now),
         repository=shown(facts.repository),
@@ -88,6 +89,10 @@ def make_board(facts: BoardFacts) -> MadeBoard:
         services=tuple(of(each) for each in facts.services),
     )
     return MadeBoard(board, strange)
+
+
+def _is_lab(config: DispatchConfig, service: str) -> bool:
+    return env_settings(config, env_of(service)).env_class is EnvClass.LAB
 
 
 def ordered(alarms: Iterable[Alarm], rank: Mapping[str, int] = _ORDER) -> tuple[Alarm, ...]:

@@ -99,8 +99,8 @@ def _run(tips: Sequence[Tip], bundles: Mapping[str, GivenBundle]) -> BoardRun:
         figures=newest.figures,
         bundle_sha256=newest.bundle_sha256,
         evidence=bundle.file if bundle else "",
-        approvers=bundle.approvers if bundle else (),
-        deviations=bundle.deviations if bundle else (),
+        approvers=bundle.approvers if bundle else newest.figures.approvers if newest.figures else (),
+        deviations=bundle.deviations if bundle else newest.figures.deviations if newest.figures else (),
     )
 
 

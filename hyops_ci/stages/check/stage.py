@@ -24,7 +24,7 @@ from hyops_ci.stages.job import waited_for_runner
 from hyops_ci.stages.job_identity import require_caller
 from hyops_ci.stages.planned_run import CheckedRun, PlannedRun, checked_run, planned_run, require_plan
 from hyops_ci.stages.preview import look, with_ledger
-from hyops_ci.stages.readiness import sign_readiness
+from hyops_ci.stages.readiness import HostNotes, sign_readiness
 from hyops_ci.stages.runner import StageEnd, run_stage
 from hyops_ci.stages.settle import settlement_facts, settlement_gates
 from hyops_ci.stages.telling import tell_waiting
@@ -38,17 +38,20 @@ class CheckEnd(StageEnd):
     """The run as it was checked; None where it was refused."""
 
 
-def check(folder: RunDir, context: RunContext) -> CheckEnd:
-    """Check the planned run in `folder`, which then holds the report and the request for approval, or the refusal."""
+def check(folder: RunDir, context: RunContext, notes: HostNotes | None = None) -> CheckEnd:
+    """Check the planned run in `folder`, which then holds the report and the request for approval, or the refusal.
+
+    `notes` asks the host about itself, for the readiness that it signs.
+    """
     planned: list[PlannedRun] = []
     checked: list[CheckedRun] = []
-    end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context, planned)))
+    end = run_stage("check", folder, context, lambda part: checked.append(_check(part, folder, context, planned, notes)))
     for run in planned if end.state is not State.CHECKED else ():
-        sign_readiness(run, end)
+        sign_readiness(run, end, notes)
     return CheckEnd(end.state, end.refusal, checked[0] if checked else None)
 
 
-def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[PlannedRun]) -> CheckedRun:
+def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[PlannedRun], notes: HostNotes | None) -> CheckedRun:
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     begun.append(planned)
@@ -76,7 +79,7 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[
     request = ask_for_approval(run)
     part.note("request", nonce=request.subject.nonce, quorum=run.demand.quorum, channels=list(run.demand.channels))
     runner = case.facts.runner
-    sign_readiness(planned, StageEnd(State.CHECKED))
+    sign_readiness(planned, StageEnd(State.CHECKED), notes)
     left = folder.digests(READINESS)
     part.enter(State.CHECKED, check_digest=report.digest(), runner=runner.name or runner.hostname, left=left)
     tell_waiting(part, run, stamp(approval_until(request)))

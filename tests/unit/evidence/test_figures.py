@@ -7,7 +7,7 @@ import pytest
 
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.figures import Figures
-from hyops_ci.evidence.figures import figures_of
+from hyops_ci.evidence.figures import RunWords, figures_of
 from hyops_ci.evidence.objectives import objectives
 from hyops_ci.evidence.recorder import read_chain
 from tests.unit.evidence import sample_run
@@ -55,5 +55,12 @@ def test_the_verdict(tmp_path: Path, objective: Objective | None, changes: dict[
 
 def test_a_drill_says_its_level_and_whether_anything_is_left(tmp_path: Path) -> None:
     sample_run.recovered_run(tmp_path)
-    found = figures_of(measured(tmp_path), sample_run.plan(exercise="isolated"), cleaned=True)
+    found = figures_of(measured(tmp_path), sample_run.plan(exercise="isolated"), words=RunWords(cleaned=True))
     assert (found.level, found.cleaned) == ("isolated", True)
+
+
+def test_who_approved_and_what_was_accepted_is_kept_as_far_as_it_fits(tmp_path: Path) -> None:
+    said = RunWords(approvers=["jonas", "jonas", *(f"p{number}" for number in range(20))], deviations=["x" * 500, "y\u202e", *"z" * 40])
+    found = figures_of(measured(tmp_path), sample_run.plan(), words=said)
+    assert (found.approvers[:2], len(found.approvers), len(found.deviations)) == (("jonas", "p0"), 10, 20)
+    assert (found.deviations[0], found.deviations[1]) == ("x" * 197 + "...", "y\\u202e")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hyops_ci.config.file import parsed_config
+from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.operations.host_look import HostLook, HostSenses, agent_folder, agent_version, host_look
+from hyops_ci.operations.host_look import HostLine, HostLook, HostSenses, agent_folder, agent_version, host_look, host_notes
 from hyops_ci.operations.prepare.environment import PreparedState
 from hyops_ci.signing.dsse import new_key
 
@@ -146,3 +149,31 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("hyops_ci.contracts.facts.MIN_FREE_BYTES", 1 << 62)
     look = host_look(config(), "gcp", NOW, senses(tmp_path))
     assert any(status == "FAIL" for status, _ in lines(look, "disk"))
+
+
+def trusted(tmp_path: Path, not_after: str | None) -> HostLook:
+    approver = {"id": 1002, "login": "jonas", "key": "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="}
+    document = {"api_version": "hybridops/v1", "kind": "HostTrust", "repository_id": 1, "repository_owner_id": 2, "ref": "refs/heads/main"}
+    document |= {"workflow_shas": ["3f2a" * 10], "runner_refs": ["gcp-ops-runner"]}
+    document |= {"approvers": [approver | ({"not_after": not_after} if not_after else {})]}
+    path = tmp_path / "etc" / "dr-dispatch" / "trust.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+    return host_look(config(), "gcp", NOW, senses(tmp_path))
+
+
+def test_an_approvers_key_that_soon_counts_no_more(tmp_path: Path) -> None:
+    assert lines(trusted(tmp_path, None), "approver") == []
+    assert lines(trusted(tmp_path, stamp(NOW + timedelta(days=60))), "approver") == []
+    soon, over = stamp(NOW + timedelta(days=9, hours=1)), stamp(NOW - timedelta(days=1))
+    assert lines(trusted(tmp_path, soon), "approver") == [("warn", f"the key of jonas counts for 9 d, until {soon}")]
+    assert lines(trusted(tmp_path, over), "approver") == [("warn", f"the key of jonas counts no more since {over}")]
+
+
+def test_what_is_not_well_is_a_note_of_the_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    words: list[tuple[Any, str]] = [("ok", "disk"), ("?", "agent"), ("warn", "key"), ("FAIL", "hook")]
+    said = tuple(HostLine(status=status, topic=topic, text="x" * 400) for status, topic in words)
+    look = HostLook(host="h", at=stamp(NOW), lane="gcp", lines=said)
+    monkeypatch.setattr("hyops_ci.operations.host_look.host_look", lambda *_: look)
+    found = host_notes(config(), "gcp", NOW)
+    assert [(note.level, note.topic, len(note.text)) for note in found] == [("warning", "key", 293), ("alarm", "hook", 293)]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.contracts.run import State
+from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.evidence.verify import verify
+from hyops_ci.redaction import Redactor
 from hyops_ci.signing.dsse import new_key
 from hyops_ci.stages.context import RunContext, SystemClock
 from hyops_ci.stages.execution_state import ExecutionState
@@ -58,3 +60,21 @@ def test_a_key_that_cannot_be_used_is_said(tmp_path: Path, signer: str) -> None:
     sealed = seal_run(run, world, end, ExecutionState())
     assert verify(sealed.path).ok
     assert run.read_json("environment.json")["unsigned_why"]
+
+
+def test_what_the_ledger_keeps_of_a_run_has_no_secret_in_it(tmp_path: Path) -> None:
+    """The words of a run are beside its times in the ledger, which is never rewritten."""
+    run, world = recorded(tmp_path, "none", tmp_path / "absent.pem")
+
+    def body(part: PartRecorder) -> None:
+        part.enter(State.RECEIVED)
+        part.note("ledger", alarm="somebody wrote c4n4ry-word-1 into it")
+        part.enter(State.RECORDED)
+
+    end = run_stage("plan", run, world, body)
+    state = ExecutionState(plan=sample_run.plan(), redactor=Redactor(["c4n4ry-word-1"]))
+    seal_run(run, world, end, state)
+    assert state.figures is not None
+    [kept] = state.figures.deviations
+    assert kept.startswith("ALARM of the ledger: somebody wrote ")
+    assert "c4n4ry" not in kept

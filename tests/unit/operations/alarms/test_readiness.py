@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.contracts.readiness import ReadinessFact
+from hyops_ci.contracts.readiness import HostNote, ReadinessFact
 from hyops_ci.contracts.run import State
 from hyops_ci.contracts.track_record import Obligation, TrackRecord
 from hyops_ci.errors import Fault, Refusal
@@ -47,6 +47,13 @@ def test_a_check_that_says_nothing_any_more() -> None:
 
 def test_what_nobody_answered_is_not_known() -> None:
     assert kinds(of(ReadinessFact(standing="unknown", why="no answer", unanswered=True))) == [("readiness", "unknown", 0)]
+
+
+def test_what_the_host_of_the_check_said_of_itself() -> None:
+    notes = (HostNote(level="alarm", topic="hook", text="no hook"), HostNote(level="warning", topic="certificate", text="14 d"))
+    found = of(ReadinessFact(standing="ready", record=readiness(host=notes)))
+    assert kinds(found) == [("host.hook", "alarm", 7), ("host.certificate", "warning", 0)]
+    assert [each.level for each in readiness_alarms(found, lab=True)] == ["warning", "warning"]
 
 
 def test_what_lies_on_the_branch_and_counts_as_nothing_is_a_warning() -> None:
