@@ -131,7 +131,8 @@ def is_ledger_of(rehearsal: Rehearsal, scenario: str) -> None:
         assert (tip.claim.claim_id, tip.bundle_sha256) == (rehearsal.said["claim_id"], rehearsal.said["bundle_sha256"])
         keeps_its_figures(rehearsal, tip)
     assert tip.past_no_return == (
-        scenario in ("recovered", "duplicate", "failback", "indeterminate", "failed-cutover", "failed-probe", "cancelled-late")
+        scenario
+        in ("recovered", "duplicate", "failback", "indeterminate", "failed-cutover", "failed-probe", "cancelled-late", "drill-not-cleaned")
     )
 
 

@@ -23,6 +23,7 @@ FAMILIES = {
     "EVIDENCE": 11,
     "UNAVAILABLE": 12,
     "UNPROVEN": 13,
+    "NOT_CLEANED": 14,
     "CANCELLED": 130,
 }
 

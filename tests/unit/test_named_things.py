@@ -52,7 +52,7 @@ def wrong_inputs(text: str) -> Iterator[str]:
                 elif FORM[name].options and re.fullmatch("[a-z-]+", value) and value not in FORM[name].options and name != "service":
                     yield f"-f {name}={value}: the form does not offer it"
     for action in ("".join(each) for each in ACTION.findall(text)):
-        if action not in {*FORM["action"].options, *BY_HAND, "choice", "x", "empty"}:
+        if action not in {*FORM["action"].options, *BY_HAND, "choice", "x", "empty", "destroy"}:  # the last is HyOps' own word
             yield f"action {action}: there is none"
 
 

@@ -213,7 +213,7 @@ def main(argv: list[str]) -> int:
         say(VERSION)
         return 0
     if argv[:1] != ["blueprint"] or "--file" not in argv:
-        say("ERR: the stand-in knows `blueprint preflight`, `deploy` and `destroy` with --file")
+        say("ERR: the stand-in knows `blueprint preflight`, `blueprint deploy` and `blueprint destroy` with --file")
         return 2
     stand = Stand(Path(argv[argv.index("--file") + 1]))
     if argv[1] == "preflight":

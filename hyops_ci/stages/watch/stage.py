@@ -21,9 +21,9 @@ from hyops_ci.github.api.responses import Forbidden
 from hyops_ci.github.jobs import cancel, jobs, jobs_in_progress
 from hyops_ci.github.reviews import reviews
 from hyops_ci.github.runners import find_runners
-from hyops_ci.github.runs import run
 from hyops_ci.stages.context import RunContext
-from hyops_ci.stages.job import is_dispatch, is_drill_job
+from hyops_ci.stages.job import is_drill_job
+from hyops_ci.stages.watch.preempting import end_drill
 from hyops_ci.stages.watch.queue import (
     ExpectedJob,
     Phase,
@@ -125,8 +125,8 @@ class _Watcher:
     runners: Client | None
     approved_by: tuple[str, ...] = ()
     runner: RunnerView = field(default_factory=RunnerView)
-    ended_drills: dict[int, str] = field(default_factory=dict)
-    """Runs of drills that this watch has looked at, each with what became of it."""
+    drills: dict[int, str] = field(default_factory=dict)
+    """What became of the runs of drills that were at work."""
     runner_asked: float | None = None
     """When GitHub was last asked about the runner."""
 
@@ -264,25 +264,10 @@ class _Watcher:
         return RunnerView()
 
     def _preempt(self, run_id: int) -> str:
-        """End the run of a drill, once: this real run goes first. Return what became of it, in words.
-
-        A job's name can be anybody's, so that GitHub must show that the run called dispatch.yml: nothing else is ended.
-        """
-        if run_id not in self.ended_drills:
-            self.ended_drills[run_id] = self._end_drill(run_id)
-        return self.ended_drills[run_id]
-
-    def _end_drill(self, run_id: int) -> str:
-        try:
-            if not any(is_dispatch(path) for path, _ in run(self.client, run_id).referenced):
-                self.context.say(f"run {run_id} calls itself a drill, and no dispatch.yml runs in it: left alone")
-                return "left alone"
-            said = "ended for this run" if cancel(self.client, run_id) else "over"
-        except DispatchError as error:
-            by_hand = shell("gh run cancel {}", run_id)
-            said = f"CANCEL IT BY HAND: {by_hand}   ({error.title()}; {error.expected})"
-        self.context.say(f"run {run_id} is a drill, and this is a real run: {said}")
-        return said
+        """End the run of a drill, once. Return what became of it, in words."""
+        if run_id not in self.drills:
+            self.drills[run_id] = end_drill(run_id, self.client, self.context.say)
+        return self.drills[run_id]
 
     def _reviews(self) -> tuple[ReviewFact, ...]:
         try:
@@ -294,8 +279,7 @@ class _Watcher:
     def _approvers(self) -> tuple[str, ...]:
         gate = self.request.gate
         here = [one for one in self._reviews() if not gate or any(same_environment(gate, name) for name in one.environments)]
-        yes = [one for one in here if one.state == "approved"]
-        return tuple(dict.fromkeys(one.person.login for one in yes))
+        return tuple(dict.fromkeys(one.person.login for one in here if one.state == "approved"))
 
     def _line(self, line: str, *, first: bool) -> str:
         said = shown(line)

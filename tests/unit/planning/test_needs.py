@@ -32,6 +32,7 @@ ONLY_THEN = {
     "secrets.value": "a value is read after the approval only",
     "drill.level": "the check is the whole drill",
     "hyops.supervisor": "of the process that runs HyOps",
+    "drill.not-cleaned": "what a drill leaves is seen when it has ended",
     "verification.failed": "the service is asked after HyOps",
     "evidence.unwritten": "a disk that fills up while the run writes",
 }

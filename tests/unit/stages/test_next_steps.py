@@ -15,12 +15,24 @@ S = State
 PLAN: Plan = sample_run.plan()
 
 
-@given(state=st.sampled_from(sorted(TERMINAL - {S.SETTLED})), past=st.booleans(), at_work=st.sampled_from([None, True, False]))
+@given(
+    state=st.sampled_from(sorted(TERMINAL - {S.SETTLED, S.NOT_CLEANED})), past=st.booleans(), at_work=st.sampled_from([None, True, False])
+)
 def test_nobody_is_sent_into_a_new_run_while_the_lock_is_kept(state: State, past: bool, at_work: bool | None) -> None:
     said = "\n".join(next_of(state, PLAN, Left(True, past, at_work)))
     assert "action=settle" in said
     assert "ledger settle" in said
     assert "NEW run" not in said
+
+
+@pytest.mark.parametrize("at_work", [None, True, False])
+def test_what_a_drill_left_is_removed_by_the_next_or_by_hand(at_work: bool | None) -> None:
+    said = "\n".join(next_of(S.NOT_CLEANED, PLAN, Left(True, True, at_work)))
+    assert "action=drill" in said
+    assert "by hand" in said
+    assert "ledger settle" in said
+    assert "NEW run" not in said
+    assert ("is still at work" in said) is (at_work is True)
 
 
 @pytest.mark.parametrize("state", [S.FAILED, S.CANCELLED])
