@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 CALLED = {
     "dispatch.yml": "The whole run, as a job of the caller.",
+    "drill.yml": "Between incidents: the drill that is due, as a job of the caller.",
     "readiness.yml": "Between incidents: the check that is due, the board and its alarms, as a job of the caller.",
     "runner.yml": "The standing runners outside a recovery, as a job of the caller.",
 }

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("doctor", "Say on the host whether a recovery would start now."),
     "status": ("status", "Show where every service stands: lock, last run and drill, approvers."),
     "board": ("board", "Make one page of where every service stands, how ready it is, and how its drills went."),
+    "drill": ("drill", "Say which drill is due."),
     "readiness": ("readiness", "Say which check is due; ping the watcher that raises the alarm when no ping comes."),
     "dispatch": ("dispatch", "Start the DR workflow of a repository, and follow it to its end."),
     "config": ("config", "Explain the config: every value and where it comes from."),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hyops_ci.cli.ledger_options import remote_option
+from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import checkout_option, config_option, format_option, gather, moment_option, repository_option
 
 if TYPE_CHECKING:
@@ -93,7 +93,6 @@ def _board(options: BoardOptions) -> MadeBoard:
     from datetime import UTC
 
     from hyops_ci.cli.connect import repository_named
-    from hyops_ci.cli.readiness import places
     from hyops_ci.config.file import read_config
     from hyops_ci.contracts.digest import digest_bytes
     from hyops_ci.operations.board.board import BoardFacts, make_board

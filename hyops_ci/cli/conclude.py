@@ -66,7 +66,7 @@ def command(output: str) -> int:
     lines = summary_lines(
         result, json_object(files.get("objectives.json")) or {}, f"artifact dr-evidence-{world.job.run_id}, {ended.sha256}"
     )
-    made = ensured.lines() if ensured is not None else []
+    made = [*(ensured.lines() if ensured is not None else []), *([f"  Gave way   {ended.gave_way}"] if ended.gave_way else [])]
     for line in (*lines, *made):
         say(line)
     flow.summary(markdown(files))

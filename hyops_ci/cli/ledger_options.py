@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
     from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.ledger.vouching import Vouchers
+    from hyops_ci.operations.status import Places
     from hyops_ci.readiness.store import ReadinessStore
 
 remote_option = click.option(
@@ -109,6 +110,18 @@ def vouchers_of(config: DispatchConfig, service: str) -> Vouchers:
 
     approvals, home = config.approvals, sites_of(config, service)[0]
     return Vouchers(lambda: datetime.now(UTC), config.host_keys, approvals.approvers, approvals.quorum, home)
+
+
+def places(config: DispatchConfig, remote: str) -> Places:
+    """Return where ledgers and checks of a config are."""
+    from hyops_ci.operations.status import Places
+
+    def opened(service: str) -> Ledger:
+        ledger = open_ledger(remote, service, config)
+        ledger.vouchers = vouchers_of(config, service)
+        return ledger
+
+    return Places(opened, lambda service: open_checks(remote, service, config))
 
 
 def refuse_site(option: str, config: Path | None, sites: list[str]) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.ledger_options import open_checks, open_ledger, remote_option, vouchers_of
+from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import config_option, format_option
 
 if TYPE_CHECKING:
-    from hyops_ci.contracts.config import DispatchConfig
-    from hyops_ci.ledger.ledger import Ledger
-    from hyops_ci.operations.status import Places
+    pass
 
 
 @click.group("readiness")
@@ -51,18 +49,6 @@ def due(config_file: Path, remote: str, service: str, number: int, output: str) 
     else:
         emit(output, lines, {"service": found.service, "owed": list(found.lines)})
     return 0
-
-
-def places(config: DispatchConfig, remote: str) -> Places:
-    """Return where ledgers and checks of a config are."""
-    from hyops_ci.operations.status import Places
-
-    def opened(service: str) -> Ledger:
-        ledger = open_ledger(remote, service, config)
-        ledger.vouchers = vouchers_of(config, service)
-        return ledger
-
-    return Places(opened, lambda service: open_checks(remote, service, config))
 
 
 @command.command("heartbeat")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.ledger_options import open_checks, open_ledger, remote_option, vouchers_of
+from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import config_option, format_option, repository_option
 
 
@@ -29,19 +29,13 @@ def command(config_file: Path, remote: str, repository: str, output: str) -> int
     from hyops_ci.cli.connect import TOKENS, connect, repository_named
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
-    from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.operations.environments import environments
-    from hyops_ci.operations.status import Places, status
+    from hyops_ci.operations.status import status
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
     asks = bool(repository_named(repository)) and any(os.environ.get(name) for name in TOKENS)
     gates = environments(config, connect(repository)) if asks else None
 
-    def opened(service: str) -> Ledger:
-        ledger = open_ledger(remote, service, config)
-        ledger.vouchers = vouchers_of(config, service)
-        return ledger
-
-    found = status(config, Places(opened, lambda service: open_checks(remote, service, config)), datetime.now(UTC), gates)
+    found = status(config, places(config, remote), datetime.now(UTC), gates)
     emit(output, [line for each in found for line in each.lines()], [each.document() for each in found])
     return max(each.exit_code for each in found) if found else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hyops_ci.contracts.run import ENDINGS, STAND_IN, Ending, RefusalRecord, Result, State
+from hyops_ci.contracts.run import ENDINGS, STAND_IN, Ending, RefusalRecord, Result, State, may_follow
 from hyops_ci.errors import DispatchError, Exit
 
 NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})
@@ -21,7 +21,8 @@ _NOT_LIFTED_BY_SIGNING: Final = frozenset({"approval.bypass", "approval.requeste
 
 def stopped_state(before: State, error: DispatchError) -> State:
     """Return the terminal state that `error` leads to from `before`."""
-    if error.gate == NOT_CLEANED or (before is State.CLEANING_UP and error.exit_code is Exit.CANCELLED):
+    left = error.gate == NOT_CLEANED or (before is State.CLEANING_UP and error.exit_code is Exit.CANCELLED)
+    if left and may_follow(before, State.NOT_CLEANED):
         return State.NOT_CLEANED
     if before in (State.VERIFYING, State.CLEANING_UP) and error.gate in AFTER_HYOPS:
         return AFTER_HYOPS[error.gate]

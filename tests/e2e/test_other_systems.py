@@ -10,7 +10,21 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-LAPTOP = ("approve", "board", "config", "dispatch", "docs", "environment", "evidence", "init", "ledger", "readiness", "status", "validate")
+LAPTOP = (
+    "approve",
+    "board",
+    "config",
+    "dispatch",
+    "docs",
+    "drill",
+    "environment",
+    "evidence",
+    "init",
+    "ledger",
+    "readiness",
+    "status",
+    "validate",
+)
 LOAD = """
 import ast, importlib, inspect, sys
 sys.path.insert(0, sys.argv[1])

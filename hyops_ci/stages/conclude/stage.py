@@ -28,6 +28,7 @@ from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
 from hyops_ci.stages.conclude.crashed import CONTRADICTION, WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
+from hyops_ci.stages.conclude.gave_way import gave_way_to
 from hyops_ci.stages.conclude.unfinished import Seen, stopped_because
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
@@ -53,6 +54,8 @@ class Conclusion:
     """What GitHub shows of the run by itself; None where it was not asked, or did not answer."""
     contradictions: tuple[str, ...] = ()
     """Where evidence and GitHub disagree."""
+    gave_way: str = ""
+    """Of a drill whose job was cancelled: the real run that needed its runner, as GitHub shows it."""
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +85,9 @@ def conclude(
 ) -> Conclusion:
     """As `verified_end`, and people are told how the run ended. What its check found is kept as the service's readiness."""
     ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
+    plan = folder.read_model("plan.json", Plan) if folder.has("plan.json") else None
+    if plan is not None and plan.destroys and context.github is not None and "cancelled" in results.values():
+        ended = replace(ended, gave_way=gave_way_to(plan, context.github, context))
     tell_ended(context, ended.result)
     keep_readiness(folder, context)
     return ended
