@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "drill": ("drill", "Say which drill is due."),
     "readiness": ("readiness", "Say which check is due; ping the watcher that raises the alarm when no ping comes."),
     "dispatch": ("dispatch", "Start the DR workflow of a repository, and follow it to its end."),
+    "recovery": ("recovery", "Recover several services in waves, by a plan of the config."),
     "config": ("config", "Explain the config: every value and where it comes from."),
     "evidence": ("evidence", "Verify, show or report a sealed bundle."),
     "ledger": ("ledger", "Make, show, settle or merge the ledger of a service."),

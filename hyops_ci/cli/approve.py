@@ -84,7 +84,7 @@ def command(options: ApproveOptions, output: str) -> int:
     if found is None:
         say("NOT COMPARED WITH GITHUB: who asked and when, and that the run is of the reviewed workflow. The file says so, and nobody else")
     private = load_key(options.key)
-    login = _owner(private, asked)
+    login = owner(private, asked)
     into = may_resume(client, found) if client and found and not options.sign_only else None
     verdict: Literal["deny", "approve"] = "deny" if options.deny else "approve"
     if not options.yes and (not sys.stdin.isatty() or not click.confirm(f"{verdict.upper()} as {login}?", err=True)):
@@ -116,7 +116,7 @@ def _show(asked: ApprovalRequest, url: str, known: TrackRecord | None) -> None:
         say(line)
 
 
-def _owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
+def owner(private: Ed25519PrivateKey, asked: ApprovalRequest) -> str:
     """Return the login that the plan knows for this key. Raises Refusal (exit 6) for any other key."""
     from hyops_ci.errors import Refusal
     from hyops_ci.signing.dsse import public_of

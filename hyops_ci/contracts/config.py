@@ -34,11 +34,11 @@ from hyops_ci.contracts.drills import Drills
 from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
+from hyops_ci.contracts.recovery import RecoveryPlan
 from hyops_ci.contracts.routes import Route
 from hyops_ci.contracts.runner_machine import BootstrapReason, Machine, Registration
 from hyops_ci.contracts.vault import Vault
 
-Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
 ApproverLogin = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
 # A machine approves nothing: GitHub gives its login the ending [bot], which is that of no approver.
 # Managed accounts of GitHub Enterprise have an underscore before their company's code.
@@ -294,5 +294,7 @@ class DispatchConfig(Document):
     """How a runner that is made is registered ([runner-recovery.md](runner-recovery.md)); needed with `policy.bootstrap_reasons`."""
     routes: tuple[Route, ...] = ()
     """How records of the decision service become decisions."""
+    recovery_plans: Annotated[dict[Name, RecoveryPlan], Field(max_length=20)] = {}
+    """Services that are recovered together, in waves ([recovery-plans.md](recovery-plans.md))."""
     host_keys: Annotated[dict[Short, PublicKey], Field(max_length=50)] = {}
     """Public key of each recovery host, by any name: what such a key signed in the ledger is believed."""

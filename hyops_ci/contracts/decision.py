@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hyops_ci.contracts.base import DecisionId, Document, Model, Name, ServiceId, Short, StateRef, Text, Utc
 from hyops_ci.contracts.lanes import TargetCloud
+from hyops_ci.contracts.recovery import PartOf
 
 
 class DecisionType(StrEnum):
@@ -113,6 +114,8 @@ class Decision(Document):
     """The site that serves, as a person found out after a run of this type was cut off: nothing is carried out, that run is settled."""
     exercise: Exercise | None = None
     """Present when this is a drill. It changes neither gate, approvals nor lock."""
+    part_of: PartOf | None = None
+    """Present when several services are recovered together: the plan of the config whose waves count."""
     signals: Annotated[tuple[Signal, ...], Field(max_length=50)] = ()
     """What was observed before. Shown, never interpreted."""
     workload_profile_ref: Short | None = None

@@ -29,6 +29,7 @@ from hyops_ci.contracts import (
     plan,
     readiness,
     records,
+    recovery,
     run,
     track_record,
 )
@@ -53,6 +54,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "track-record": track_record.TrackRecord,
     "notification": notify.Notification,
     "board": board.Board,
+    "recovery-record": recovery.RecoveryRecord,
     "decision-record": records.DecisionRecord,
     "dispatch-request": records.DispatchRequest,
     "execution-record": records.ExecutionRecord,

@@ -59,6 +59,15 @@ def runs_after(client: Client, first: RunFact, workflow: str, words: str) -> tup
     return tuple(sorted(found, key=lambda run: run.run_id, reverse=True))
 
 
+def runs_titled(client: Client, workflow: str, words: str) -> tuple[RunFact, ...]:
+    """Return the newest hundred runs of a workflow file that a person started and whose title holds `words`, the oldest first.
+
+    A title alone proves nothing: a run of any branch can have it. Raises as `Client.ask`.
+    """
+    listed = _readable(client.pages(endpoints.RUNS, "workflow_runs", params={"event": "workflow_dispatch"}, most=1, workflow=workflow))
+    return tuple(sorted((run for run in listed if words in run.title), key=lambda run: run.run_id))
+
+
 def _readable(listed: Iterable[Mapping[str, Any]]) -> Iterator[RunFact]:
     """Yield the entries that can be read: a malformed one, such as of a deleted account, hides no other."""
     for each in listed:

@@ -92,6 +92,11 @@ def is_unseen(tip: Tip) -> bool:
     return ended and claim is not None and not claim.drill and MOVES.get(claim.decision_type, tip.position) != tip.position
 
 
+def has_arrived(tip: Tip, decision_type: DecisionType) -> bool:
+    """Return whether a service is where such a move puts it, as a run proved or people settled, and no run is open on it."""
+    return tip.position == MOVES.get(decision_type) and (tip.claim is None or tip.state in TERMINAL) and not waits_for_settlement(tip)
+
+
 def waits_for_settlement(tip: Tip) -> bool:
     """Return whether the run of this tip has ended, and only a person's word frees the lock."""
     if tip.claim is None or tip.state not in TERMINAL:

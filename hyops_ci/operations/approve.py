@@ -164,7 +164,12 @@ def push_answer(pending: PendingRun, envelope: Mapping[str, Any], ledger: Ledger
         keys, lifetime = pending.request.plan.approval.approvers.values(), seconds(pending.request.lifetime)
         ledger.answer(envelope, subject=pending.request.subject, at=stamp(now), approvers=keys, lifetime=lifetime)
     with _after_push(pending, "whether the answers suffice is not known"):
-        waiting, spent = ledger.answers(pending.request.subject), ledger.spent_nonces()
+        return answer_status(pending, ledger, now)
+
+
+def answer_status(pending: PendingRun, ledger: Ledger, now: datetime) -> AnswerStatus:
+    """Return whether the answers that wait in the ledger suffice for the run. Raises as `Ledger.answers`."""
+    waiting, spent = ledger.answers(pending.request.subject), ledger.spent_nonces()
     try:
         known = ApprovalContext(pending.request.plan.approval, pending.request.subject, pending.request.requesters, now, spent_nonces=spent)
         granted = judge_approvals(waiting, known)

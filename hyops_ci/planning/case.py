@@ -108,6 +108,7 @@ FAMILIES: Final = (
     "lane",
     "config",
     "drills",
+    "recovery",
     "provenance",
     "approval",
     "bootstrap",

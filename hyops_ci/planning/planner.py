@@ -37,7 +37,7 @@ from hyops_ci.contracts.plan import (
     Undoes,
 )
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.planning import steps
+from hyops_ci.planning import steps, waves
 from hyops_ci.planning.case import GateResults, PlanCase
 
 PREFLIGHT_TIMEOUT: Final = "PT15M"
@@ -186,7 +186,7 @@ def is_isolated(decision: Decision) -> bool:
 def warnings(case: PlanCase) -> tuple[str, ...]:
     """What the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
     decision, config = case.decision, case.config
-    said = list(case.warnings)
+    said = [*case.warnings, *_wave(case)]
     if decision.settles is not None:
         return tuple(case.warnings)
     if decision.old_primary == "not-confirmed" and decision.exercise is None:
@@ -255,6 +255,18 @@ def _bootstrap(case: PlanCase) -> Bootstrap | None:
         settings=machine.digest(),
         runs_on=machine.made_on,
     )
+
+
+def _wave(case: PlanCase) -> list[str]:
+    """Return which wave of which recovery this is a part of, and what must be proven before it begins."""
+    part = case.decision.part_of
+    plan = case.config.recovery_plans.get(part.recovery_plan) if part is not None else None
+    if part is None or plan is None:
+        return []
+    first = waves.earlier(plan, case.decision.service)
+    begins = f"it begins when {', '.join(first)} {'is' if len(first) == 1 else 'are'} proven" if first else "it begins at once"
+    where = f"wave {waves.wave_of(plan, case.decision.service)} of {len(plan.waves)}"
+    return [f"part of recovery {part.recovery_id} by plan {part.recovery_plan}, {where}: {begins}"]
 
 
 def _no_plan(case: PlanCase, error: ValueError) -> Refusal:

@@ -22,6 +22,7 @@ LAPTOP = (
     "init",
     "ledger",
     "readiness",
+    "recovery",
     "status",
     "validate",
 )

@@ -292,11 +292,14 @@ def assert_recovered(incident: Incident, ended: StageEnd) -> None:
 
 
 @contextmanager
-def start_incident(folder: Path) -> Iterator[Incident]:
-    """A site with GitHub behind it; jonas signs. One run of maria's is there, and nothing of it has happened."""
+def start_incident(folder: Path, config: Path | None = None) -> Iterator[Incident]:
+    """A site with GitHub behind it; jonas signs. One run of maria's is there, and nothing of it has happened.
+
+    `config` in the place of the example's.
+    """
     site = Site(folder / "site", SystemClock())
     with endpoint() as port, serve_issuer() as issuer, start_github() as fake:
-        set_up(site, port)
+        set_up(site, port, config)
         for login, number in PEOPLE.items():
             fake.add_user(login, number=number)
         repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +54,7 @@ class RunOutcome:
     """sha256 of the bundle."""
     artifact: str
     objectives: dict[str, Any]
+    bundle: bytes = field(repr=False)
 
 
 def follow(
@@ -114,7 +115,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         problems += _of_another(result, fact, decision_id)
     if problems or result is None:
         raise _does_not_verify(fact, name, problems or ["no result in it"])
-    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json_object(inside.get("objectives.json")) or {})
+    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json_object(inside.get("objectives.json")) or {}, files[BUNDLE])
 
 
 # ------------------------------------------------------------------------------------------------- where a run is

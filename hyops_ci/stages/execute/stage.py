@@ -32,6 +32,7 @@ from hyops_ci.stages.approval import gather_envelopes, granted_approvals, keep_e
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execute.recovery import Recovery
 from hyops_ci.stages.execute.refusals import changed
+from hyops_ci.stages.execute.waves import refuse_early_wave
 from hyops_ci.stages.execute.working import SET_ASIDE
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -112,6 +113,7 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
     refuse_unfit_job(plan, context)
     run = checked_run(planned_run(plan, folder, context, stage="execute", caller=caller))
     refuse_changed_plan(run)
+    refuse_early_wave(run)
     if plan.settles is not None:
         state.asked_by = everybody_who_asked(run)
         approve(part, run, approvals, state)

@@ -12,11 +12,11 @@ import yaml
 
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.digest import digest
-from hyops_ci.contracts.ledger import Claim, Tip
+from hyops_ci.contracts.ledger import Claim, Position, Tip
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
-from hyops_ci.ledger.rules import Duplicate, history_of, may_claim
+from hyops_ci.ledger.rules import Duplicate, has_arrived, history_of, may_claim
 from hyops_ci.ledger.transitions import first_tip
 from tests.ledger.ledger_setup import ANSWERS, SERVICE, MemoryStore, at, key_of, request, signed, subject
 from tests.ledger.ledger_setup import at as moment_of
@@ -166,3 +166,28 @@ def _many(tip: Tip) -> list[Tip]:
         story.tell("claim", number=number, at=number)
         story.tell("advance", claim=number, state="FAILED", at=number)
     return [*story.ledger.history(), tip]
+
+
+@pytest.mark.parametrize(
+    ("position", "state", "past_no_return", "arrived"),
+    [
+        ("failed_over", State.COMPLETED, True, True),
+        ("failed_over", None, False, True),
+        ("failed_over", State.EXECUTING, False, False),
+        ("failed_over", State.INDETERMINATE, True, False),
+        ("failed_over", State.FAILED, True, False),
+        ("primary", State.COMPLETED, True, False),
+        ("primary", None, False, False),
+    ],
+)
+def test_a_service_has_arrived_where_a_move_put_it_and_nothing_is_open(
+    position: Position, state: State | None, past_no_return: bool, arrived: bool
+) -> None:
+    """What the next wave of a recovery plan waits for. Without a state people settled it, or nothing has happened yet."""
+    story = Story()
+    story.tell("claim", number=1)
+    claim = story.claims[0] if state else None
+    known = first_tip(SERVICE, "a" * 32, "onprem", at()).model_copy(
+        update={"position": position, "state": state, "claim": claim, "past_no_return": past_no_return}
+    )
+    assert has_arrived(known, DecisionType.FAILOVER) is arrived

@@ -31,6 +31,7 @@ ONLY_THEN = {
     "check.changed": "compares with the check",
     "secrets.value": "a value is read after the approval only",
     "drill.level": "the check is the whole drill",
+    "recovery.wave": "all waves are checked and approved before the first begins",
     "hyops.supervisor": "of the process that runs HyOps",
     "drill.not-cleaned": "what a drill leaves is seen when it has ended",
     "verification.failed": "the service is asked after HyOps",
