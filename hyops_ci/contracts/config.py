@@ -39,9 +39,9 @@ from hyops_ci.contracts.routes import Route
 from hyops_ci.contracts.runner_machine import BootstrapReason, Machine, Registration
 from hyops_ci.contracts.vault import Vault
 
+Login = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}(\[bot\])?$")]
 ApproverLogin = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$")]
-# A machine approves nothing: GitHub gives its login the ending [bot], which is that of no approver.
-# Managed accounts of GitHub Enterprise have an underscore before their company's code.
+# A machine approves nothing: its login ends in [bot]. Managed accounts have an underscore before their company's code.
 
 
 class EnvClass(StrEnum):
