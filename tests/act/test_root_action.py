@@ -158,7 +158,7 @@ def test_three_steps_of_another_repository(shop: Shop, tmp_path: Path) -> None:
     assert (planned["outcome"], planned["exit_code"], planned["service"]) == ("PLANNED", "0", SERVICE)
     assert json.loads(planned["runs_on"]) == ["self-hosted", "gcp-ops-runner"]
     no_reason = {name for name in OUTPUTS if name.startswith("bootstrap_")}
-    assert {name for name in OUTPUTS if not planned[name]} == {"run_id", "run_url", "evidence_digest"} | no_reason
+    assert {name for name in OUTPUTS if not planned[name]} == {"run_id", "run_url", "evidence_digest", "exercise"} | no_reason
     assert (verified["outcome"], verified["exit_code"], verified["evidence_digest"]) == (
         "COMPLETED_WITH_EXCEPTIONS",
         "0",

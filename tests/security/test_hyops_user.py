@@ -89,7 +89,7 @@ def test_the_rule_gives_its_user_answers_and_nothing_else(host: Host) -> None:
     assert '"status": "unreadable"' in asked.pop("a path as state")
     assert asked.pop("what the bundle holds") == '{"value": []}'
     assert '"gate": "hyops.command"' in asked.pop("another command")
-    for name in ("a private method", "a record by path", "a path as overlay"):
+    for name in ("a private method", "a record by path", "a path as overlay", "a path as journal"):
         assert '"reason": "HyOps\' side of this host could not do it"' in asked.pop(name), name
     assert set(asked) == {"a path as release", "another release", "a path as env", "a path as run", "a field more"}
     assert all(answer.startswith("no answer: ") for answer in asked.values()), asked

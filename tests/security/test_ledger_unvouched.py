@@ -17,7 +17,7 @@ from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.transitions import first_tip
 from hyops_ci.signing.dsse import public_of
-from hyops_ci.stages.execute import recovery
+from hyops_ci.stages.execute import working
 from hyops_ci.stages.execute.heartbeat import heartbeat
 from tests.security.incident import RECOVERED, SERVICE, Incident, assert_recovered, assert_refused
 from tests.security.ledger_attacker import FAR, OTHER, WORD, now, push, request, theirs
@@ -134,7 +134,7 @@ def test_a_run_at_work_is_neither_stopped_nor_followed_by_another(
         with heartbeat(*words, every=0.02) as alarms:
             yield alarms
 
-    monkeypatch.setattr(recovery, "heartbeat", beats)
+    monkeypatch.setattr(working, "heartbeat", beats)
     incident.reach_gate()
     done = incident.execute(incident.signed("jonas"))
     assert done.state is State.COMPLETED_WITH_EXCEPTIONS, "HyOps went on to its end"
@@ -147,7 +147,7 @@ def test_a_run_at_work_is_neither_stopped_nor_followed_by_another(
 
 def test_a_run_at_work_that_nobody_disturbs(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
     """The twin: its own heartbeats are no alarm."""
-    monkeypatch.setattr(recovery, "heartbeat", lambda *words: heartbeat(*words, every=0.02))
+    monkeypatch.setattr(working, "heartbeat", lambda *words: heartbeat(*words, every=0.02))
     incident.reach_gate()
     assert_recovered(incident, incident.execute(incident.signed("jonas")))
     assert not any("ALARM" in each for each in incident.folder.read_model("result.json", Result).deviations)

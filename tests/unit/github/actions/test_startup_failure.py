@@ -66,7 +66,7 @@ def test_the_known_inputs_are_those_of_the_shipped_workflow() -> None:
 def test_a_template_lacks_only_the_commit(path: Path) -> None:
     document = read_workflow(path.read_bytes(), path.name)
     calling = {job["uses"].partition("@")[0].rpartition("/")[2]: job for job in document["jobs"].values() if "uses" in job}
-    assert calling
+    assert calling or any("0" * 40 in str(step.get("uses")) for job in document["jobs"].values() for step in job["steps"])
     for name, job in calling.items():
         workflow = DISPATCH.with_name(name)
         known = read_workflow(workflow.read_bytes(), name)["on"]["workflow_call"]
