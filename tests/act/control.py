@@ -20,6 +20,7 @@ from tests.support.github.fixture import judge
 from tests.support.github.jobs import Job
 from tests.support.github.repositories import Repository
 from tests.support.github.reviews import Review, decide
+from tests.support.github.runners import Runner
 from tests.support.github.runs import Run
 from tests.support.github.server import FakeGitHub, start_github
 from tests.support.github.tokens import Token
@@ -54,6 +55,8 @@ class Control:
     """(login, approved or rejected): what somebody says at the gate of the job that makes a missing runner."""
     late: bool = False
     """Whether a job is taken only when act begins it, so that the watch sees it in the queue first."""
+    opened: Callable[[Run], object] = lambda run: None
+    """What is there of a run before its first job begins."""
     run: Run | None = None
     titles: dict[str, str] = field(default_factory=dict)
 
@@ -69,6 +72,7 @@ class Control:
             self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs), referenced=[(CALLED, WORKFLOW_SHA)]
         )
         self.run.add_job(f"{JOB} / Plan", ["ubuntu-latest"]).take()
+        self.opened(self.run)
         return self.run
 
     def saw(self, entry: Mapping[str, Any]) -> None:
@@ -129,7 +133,7 @@ class Control:
         if self.makes is not None:
             login, said = self.makes
             decide(self.run, Review(self.fake.account(login), said, "seen", [self.repository.environments[BOOTSTRAP_GATE]]))
-            making.take(self.repository.add_runner("mgmt-runner-01", labels[1:], id=None) if "self-hosted" in labels else None)
+            making.take(self.repository.add_runner("mgmt-runner-01", labels[1:], id=None) if "self-hosted" in labels else hosted(making))
 
     def _making(self) -> Job | None:
         return next((job for job in self.run.jobs if job.name == f"{JOB} / {BOOTSTRAP_JOB}"), None) if self.run else None
@@ -156,12 +160,18 @@ class Control:
         return known.get(self.runner) or self.repository.add_runner(self.runner, self._labels())
 
 
+def hosted(job: Job) -> Runner:
+    """One of GitHub's own machines, which no list of runners shows."""
+    return Runner(job.run.repository, 1000000001, "GitHub Actions 2", [], read_only=(), group_id=0, group_name="GitHub Actions")
+
+
 @contextmanager
 def serve_control(token: str, workflow: str) -> Iterator[Control]:
     """GitHub with the caller's repository: a protected branch, a gate that holds nobody yet, a job token. Judged on leaving."""
     with start_github() as fake:
         for login, number in PEOPLE.items():
             fake.add_user(login, number=number)
+        fake.add_organization("acme", number=int(GITHUB_CLAIMS["repository_owner_id"]))
         repository = fake.add_repository(CALLER, private=True, plan="enterprise", number=int(GITHUB_CLAIMS["repository_id"]))
         found = repository.add_workflow(".github/workflows/dr.yml", workflow)
         repository.protect()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,11 +51,11 @@ class JobTokens:
 
 
 @contextmanager
-def serve_job_tokens(bao: OpenBao, workflow: Path, environments: dict[str, str]) -> Iterator[JobTokens]:
-    """Serve tokens that `bao` trusts to the jobs of `workflow`; `environments` maps job to the environment that holds it."""
+def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict[str, str]) -> Iterator[JobTokens]:
+    """Serve tokens that `bao` trusts to the jobs of `workflows`; `environments` maps job to the environment that holds it."""
     service = JobTokens()
-    jobs = yaml.safe_load(workflow.read_text())["jobs"]
-    allowed = {name for name, job in jobs.items() if job.get("permissions", {}).get("id-token") == "write"}
+    jobs = [job for workflow in workflows for job in yaml.safe_load(workflow.read_text())["jobs"].items()]
+    allowed = {name for name, job in jobs if job.get("permissions", {}).get("id-token") == "write"}
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True  # header and body are two writes; the second would wait 40 ms for an acknowledgement

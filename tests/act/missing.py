@@ -1,13 +1,15 @@
-"""A lane whose runner is missing, and everything that makes one: Proxmox VE's API, a real Debian with systemd that is the machine, the
-agent's stand-in in it, GitHub's registrations, and the authority that keeps the App's key and the provider's token.
+"""A lane whose runner is missing, and everything that makes one: its provider, a real Debian with systemd that is the machine, the
+agent's stand-in in it, GitHub's registrations, and the authority that keeps the App's key and what the provider wants.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,44 +21,28 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.runners.bootstrap import release_table
 from hyops_ci.stages.ensure_runner.making import LOGIN
+from tests import hyops_double
 from tests.act.control import BOOTSTRAP_GATE
+from tests.act.lanes import KEYS, Lane, on_proxmox
+from tests.act.on_machine import HOST, HYOPS, bring, enter
+from tests.act.rewriting import ROOT, UNPINNED
+from tests.act.running import ActRun
 from tests.act.site import SERVICE, Site, git
 from tests.runners.host import agent_archive
 from tests.runners.host.agent_service import AgentService, agent_service
 from tests.runners.host.booted import BootedHost, booted
 from tests.runners.host.offline import wheelhouse
 from tests.runners.host.site import ARCHIVES, WHEELS
-from tests.runners.proxmox_fake.server import TOKEN, Fake, serving
-from tests.runners.proxmox_fake.state import BRIDGE, NODE, POOL, STORAGE, TEMPLATE, VMID, Cluster
 from tests.support.github.app_key import APP_ID, install_app
-from tests.support.issuer import GITHUB_CLAIMS
+from tests.support.github.reviews import Review, decide
+from tests.support.github.runs import Run
+from tests.support.issuer import DISCOVERY, GITHUB_CLAIMS, JWKS, WORKFLOW_SHA
 from tests.support.openbao import BOUND, _policy
 
-RUNNER = "proxmox-ops-runner"
 AGENT = "2.399.0"
 """The release of the agent's stand-in: the one that GitHub lists."""
 UNIT = "actions.runner.dr-dispatch.service"
-HYOPS = "#!/bin/sh\necho 0.1.4\n"
-"""HyOps as the image of the machine brings it. No recovery is carried out on it here."""
-PLACES = {"dr/github-app": "private_key", "dr/proxmox": "token"}
-KEYS = f"/home/{LOGIN}/.ssh/authorized_keys"
-
-
-class WallClock:
-    """The cluster's time is this machine's."""
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+REGISTERED = "opt/actions-runner/.runner"
 
 
 @dataclass
@@ -64,44 +50,41 @@ class MissingRunner:
     """The machine and what is around it. One thread keeps the two halves of the machine one: what its provider shows, and what it is."""
 
     site: Site
-    fake: Fake
+    lane: Lane
     host: BootedHost
     service: AgentService
     ended: threading.Event = field(default_factory=threading.Event)
     keys: str = ""
-    runs: bool = False
+    up: bool = False
     """Whether the machine itself is up."""
-
-    @property
-    def cluster(self) -> Cluster:
-        return self.fake.cluster
+    brought: bool | None = None
+    """Whether people have brought what only they bring; None where nobody is there to."""
 
     def as_one(self) -> None:
         """Until the end: a machine that runs where its provider says so, keys that the provider puts in, host keys that it shows."""
         while not self.ended.wait(0.1):
-            vm = self.cluster.vms.get(VMID)
-            runs = vm is not None and vm.running
-            if runs is not self.runs:
+            runs = self.lane.runs()
+            if runs is not self.up:
                 self.power(on=runs)
-            if vm is None or not runs:
+            if not runs:
                 continue
-            vm.inside.files["/etc/ssh/ssh_host_ed25519_key.pub"] = f"{self.host.host_keys()[0]} root@{RUNNER}\n"
-            vm.inside.files["/proc/net/route"] = routes(self.host.github)
-            if (keys := vm.inside.files.get(KEYS, "")) != self.keys:
-                self.keys = keys
+            if (keys := self.lane.shows(self.host)) != self.keys:
                 self.host.run(f"install -o {LOGIN} -g {LOGIN} -m 600 /dev/stdin {KEYS}", stdin=keys)
+                self.keys = keys
+            if self.brought is False and (self.host.root / REGISTERED).exists():
+                self.people_bring_the_rest()
             self.take()
 
     def power(self, *, on: bool) -> None:
         """What a boot starts and what goes with the power: what answers from outside, and the agent where there is one."""
         agent = UNIT if (self.host.root / "etc/systemd/system" / UNIT).exists() else ""
         self.host.run(f"systemctl {'start' if on else 'stop'} ssh {agent}")
-        self.runs = on
+        self.up = on
 
     def take(self) -> None:
         """A runner that asks GitHub for work gets the check that waits."""
         for each in self.site.control.repository.runners:
-            if each.name == RUNNER and time.monotonic() - self.service.seen.get(each.id, 0) < 2:
+            if each.name == self.lane.runner and time.monotonic() - self.service.seen.get(each.id, 0) < 2:
                 self.site.control.taken_by(each)
 
     def agent_dies(self) -> None:
@@ -111,11 +94,11 @@ class MissingRunner:
 
     def machine_stops(self) -> None:
         """It is off; what its provider starts is what comes up at a boot."""
-        self.cluster.vms[VMID].running = False
+        self.lane.stop()
         until = time.monotonic() + 60
-        while self.runs and time.monotonic() < until:
+        while self.up and time.monotonic() < until:
             time.sleep(0.1)
-        assert not self.runs
+        assert not self.up
         self.github_sees_it_offline()
 
     def github_sees_it_offline(self) -> None:
@@ -124,24 +107,53 @@ class MissingRunner:
         for each in self.site.control.repository.runners:
             each.status, each.busy = "offline", False
 
+    def recovered_outside(self, scenario: str) -> ActRun:
+        """`recover` of runner.yml, by hand: somebody else than who asked lets its job through."""
+        control, path = self.site.control, self.site.repository / ".github" / "workflows" / "dr-runner.yml"
+        path.write_text((ROOT / "workflows-templates" / "dr-runner.yml").read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}"))
+        self.site.write_config()
+
+        def opened(run: Run) -> None:
+            job = run.add_job("runner / Make the runner", ["self-hosted", "mgmt-runner"], environment=BOOTSTRAP_GATE)
+            gate = control.repository.environments[BOOTSTRAP_GATE]
+            decide(run, Review(control.fake.account("jonas"), "approved", "seen", [gate]))
+            job.take(control.repository.add_runner("mgmt-runner-01", ["mgmt-runner"]))
+
+        control.opened = opened
+        inputs = {"action": "recover", "lane": self.lane.name, "reason": "runner-recovery"}
+        called = {"job_workflow_ref": GITHUB_CLAIMS["job_workflow_ref"].replace("dispatch.yml", "runner.yml")}
+        return self.site.start(scenario, inputs, file="dr-runner.yml", **called)
+
+    def github_forgets_it(self) -> None:
+        """It removed the registration, as of a runner that was away for two weeks; the agent that asks gets no answer."""
+        self.site.control.repository.runners.clear()
+
+    def people_bring_the_rest(self) -> None:
+        """The runtime of the env, and the password of its bundle."""
+        bring(self.host, self.site.root / "runner" / "envs", self.site.root / "runner" / "vault-password")
+        self.brought = True
+
 
 @contextmanager
-def missing_runner(site: Site, folder: Path) -> Iterator[MissingRunner]:
+def missing_runner(site: Site, folder: Path, lane: Callable[[Site], AbstractContextManager[Lane]] = on_proxmox) -> Iterator[MissingRunner]:
     """Nobody serves the lane; its machine is not there, and the config says how it is made."""
     control = site.control
     with (
-        serving(Cluster(WallClock())) as fake,
-        booted(folder) as host,
+        lane(site) as found,
+        booted(folder, site.root) as host,
         agent_service(control.fake, control.repository, host.github) as service,
     ):
         furnish(host, service, control.fake, folder)
-        keep_secrets(site)
-        configure(site, fake, host)
+        keep_secrets(site, found)
+        configure(site, found, host)
         control.repository.add_environment(BOOTSTRAP_GATE, reviewers=[control.fake.account("jonas")], prevent_self_review=True)
-        control.runner, control.makes = "", ("jonas", "approved")
+        control.guard("jonas")
+        control.runner, control.makes, control.answer = "", ("jonas", "approved"), ("jonas", "approved")
         check_waits(workflow(site))
-        site.runner_name = RUNNER
-        made = MissingRunner(site, fake, host, service)
+        publish_keys(site, host)
+        site.runner_name = found.runner
+        site.programs.append(enter(host, site.root))
+        made = MissingRunner(site, found, host, service)
         made.power(on=False)
         thread = threading.Thread(target=made.as_one, daemon=True)
         thread.start()
@@ -150,7 +162,14 @@ def missing_runner(site: Site, folder: Path) -> Iterator[MissingRunner]:
         finally:
             made.ended.set()
             thread.join(10)
-        assert fake.wrong == []
+
+
+def publish_keys(site: Site, host: BootedHost) -> None:
+    """The issuer is the one of this GitHub's address, as on a GitHub of one's own; the template's image knows its certificate."""
+    site.tokens.issuer = issuer = f"{site.git.origin}/_services/token"
+    described = {DISCOVERY: {"issuer": issuer, "jwks_uri": issuer + JWKS}, JWKS: {"keys": [site.bao.key.jwk()]}}
+    site.git.pages |= {f"/_services/token{path}": json.dumps(page).encode() for path, page in described.items()}
+    host.run("cat >>/etc/ssl/certs/ca-certificates.crt", stdin=site.git.ca.read_text() if site.git.ca else "")
 
 
 def workflow(site: Site) -> Path:
@@ -159,7 +178,7 @@ def workflow(site: Site) -> Path:
 
 
 def missed_sooner(site: Site) -> None:
-    """From now on the watch waits half a minute instead of two: a run before this one had them whole."""
+    """From now on the watch waits half a minute instead of two: a run of another test has them whole."""
     before = "which: check\n"
     text = workflow(site).read_text()
     assert text.count(before) == 1
@@ -197,55 +216,40 @@ def furnish(host: BootedHost, service: AgentService, github: Any, folder: Path) 
     for source, target in ((archives, ARCHIVES), (wheelhouse(), WHEELS)):
         for path in source.iterdir():
             (host.root / target.lstrip("/") / path.name).write_bytes(path.read_bytes())
-    host.run("install -D -m 755 /dev/stdin /opt/hybridops/core/venv/bin/hyops; mkdir -p /opt/hybridops/core/app", stdin=HYOPS)
+    double = host.root / "srv/hyops_double"
+    shutil.copytree(hyops_double.HERE, double)
+    host.run("mkdir -p /opt/hybridops/core && cp -a /srv/hyops_double/core /opt/hybridops/core/app")
+    host.run("install -D -m 755 /dev/stdin /opt/hybridops/core/venv/bin/hyops", stdin=HYOPS)
     host.run(f"useradd -m -s /bin/bash {LOGIN}; install -d -o {LOGIN} -g {LOGIN} -m 700 /home/{LOGIN}/.ssh")
     host.run(f"echo '{LOGIN} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{LOGIN}; chmod 440 /etc/sudoers.d/{LOGIN}")
 
 
-def keep_secrets(site: Site) -> None:
+def keep_secrets(site: Site, lane: Lane) -> None:
     """At the authority, for the role of the bootstrap alone."""
     key = install_app(site.control.fake, site.control.repository, "administration: write")
-    for (path, name), value in zip(PLACES.items(), (key, TOKEN), strict=True):
+    kept = {"dr/github-app": ("private_key", key), **lane.secrets}
+    for path, (name, value) in kept.items():
         site.bao.put(f"secret/{path}", **{name: value})
-    claims = {name: GITHUB_CLAIMS[name] for name in BOUND} | {"environment": BOOTSTRAP_GATE}
-    site.bao.add_role("dr-bootstrap", _policy([f"secret/{path}" for path in PLACES], "data"), claims=claims)
+    claims: dict[str, Any] = {name: GITHUB_CLAIMS[name] for name in BOUND} | {"environment": BOOTSTRAP_GATE}
+    called = str(claims["job_workflow_ref"])
+    claims["job_workflow_ref"] = [called, called.replace("dispatch.yml", "runner.yml")]
+    site.bao.add_role("dr-bootstrap", _policy([f"secret/{path}" for path in kept], "data"), claims=claims)
 
 
-def routes(gateway: str) -> str:
-    """The kernel's table of a machine that leaves its network by this gateway."""
-    number = "".join(f"{int(part):02X}" for part in reversed(gateway.split(".")))
-    return f"Iface\tDestination\tGateway \tFlags\neth0\t00000000\t{number}\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-
-
-def configure(site: Site, fake: Fake, host: BootedHost) -> None:
-    """The service is at home in the cloud and fails over to the lane whose runner is missing.
-
-    The network that the machine and this one share is the management network of the management runner.
-    """
-    action = {"lane": "onprem", "blueprint": "dr/postgresql-ha-failover-gcp@v1"}
-    site.config["services"][SERVICE] = {"failover": action, "data_home": "gcp"}
+def configure(site: Site, lane: Lane, host: BootedHost) -> None:
+    """The service fails over to the lane whose runner is missing; a review of the environment is its approval."""
+    action = {"lane": lane.name, "blueprint": "dr/postgresql-ha-failover-gcp@v1"}
+    site.config["services"][SERVICE] = {"failover": action, "data_home": lane.home}
     site.config["vault"] = {**site.config["vault"], "site": "elsewhere"}
-    site.config["host"]["user"] = "hyops"
+    site.config["host"] = dict(HOST)
+    site.config["approvals"] = {"channels": ["environment"]}
+    site.config["evidence"] = {"signer": "host-key"}
     site.config["policy"] = {"bootstrap_reasons": ["runner-recovery"]}
     site.config["registration"] = {"app_id": APP_ID, "key": "dr/github-app#private_key"}
-    machine = {
-        "provider": "proxmox",
-        "api": f"https://127.0.0.1:{fake.port}",
-        "fingerprint": fake.fingerprint,
-        "token": "dr/proxmox#token",
-        "node": NODE,
-        "template": TEMPLATE,
-        "vmid": VMID,
-        "pool": POOL,
-        "storage": STORAGE,
-        "bridge": BRIDGE,
-        "address": f"{host.github.rpartition('.')[0]}.2/24",
-        "gateway": host.github,
-        "management_runner": ["self-hosted", "mgmt-runner"],
-        "installation": {"archives": ARCHIVES, "wheelhouse": WHEELS, "hyops": False},
-    }
-    site.config["lanes"] = {"onprem": {"machine": machine}}
+    installed = {"archives": ARCHIVES, "wheelhouse": WHEELS, "hyops": False}
+    site.config["lanes"] = {lane.name: {"machine": lane.settings(host) | {"installation": installed}}}
+    site.config |= lane.more()
     site.write_config()
     for ref in git(site.ledger_repository, "for-each-ref", "--format=%(refname)", "refs/heads/dr-ledger").split():
         git(site.ledger_repository, "update-ref", "-d", ref)
-    Ledger.over_git(str(site.ledger_repository), SERVICE, state_dir=site.root / "beginning").init("gcp", stamp(datetime.now(UTC)))
+    Ledger.over_git(str(site.ledger_repository), SERVICE, state_dir=site.root / "beginning").init(lane.home, stamp(datetime.now(UTC)))

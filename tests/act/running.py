@@ -97,6 +97,7 @@ def run_act(
     arguments: Sequence[str] = (),
     inside: Sequence[str] = (),
     labels: Sequence[str] = LABELS,
+    programs: Sequence[Path] = (),
     on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> ActRun:
     """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
@@ -104,7 +105,7 @@ def run_act(
     `inside` is put before the command: see `hosting`. `on_entry` is told each line that act prints as JSON,
     while it happens. A job that wants none of `labels` is skipped, as act does where GitHub would wait.
 
-    The steps see `environment`, the PATH of this machine without the environment of the tests, and nothing else.
+    The steps see `environment`, the PATH of this machine without the environment of the tests, `programs` before it, and nothing else.
     """
     scratch.mkdir(parents=True)
     payload, artifacts, cache = scratch / "event.json", scratch / "artifacts", scratch / "act"
@@ -120,7 +121,7 @@ def run_act(
     command += [argument for name, folder in local.items() for argument in ("--local-repository", f"{name}={folder}")]
     command += [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
     began = time.monotonic()
-    lines, code = _carry_out([*inside, *command, *arguments], repository, host_environment(home), on_entry)
+    lines, code = _carry_out([*inside, *command, *arguments], repository, host_environment(home, programs), on_entry)
     run = ActRun(code, lines, scratch, environment["GITHUB_RUN_ID"], time.monotonic() - began)
     _read(run)
     return run
@@ -146,11 +147,11 @@ def _carry_out(
     return lines, act.returncode
 
 
-def host_environment(home: Path) -> dict[str, str]:
+def host_environment(home: Path, programs: Sequence[Path] = ()) -> dict[str, str]:
     """What the runner itself has: no variable of the tests, no Python of theirs, the machine's own settings for pip and trust."""
     own = Path(sys.prefix) / "bin"
     entries = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(entry) != own]
-    path = [str(shim.node_bin()), str(_pythons()), *entries]
+    path = [*map(str, programs), str(shim.node_bin()), str(_pythons()), *entries]
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name in TRUST}
     return kept | {
         "PATH": os.pathsep.join(path),

@@ -38,10 +38,11 @@ from tests.support.openbao import OpenBao
 SERVICE = "pg-ha/lab"
 REQUESTER, APPROVER = "maria", "jonas"
 DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
+LOOKED_AFTER = DISPATCH.with_name("runner.yml")
 TEMPLATE = ROOT / "workflows-templates" / "dr-manual.yml"
 EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
-ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab", "ensure-runner": "dr-bootstrap"}
-"""The GitHub environment of each job that has one, as the plan of an env `lab` names them."""
+ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab", "ensure-runner": "dr-bootstrap", "recover": "dr-bootstrap"}
+"""The GitHub environment of each job that has one, as the plan of an env `lab`, or the config, names them."""
 SECRETS = {
     "secret/hybridops/lab/postgresql-ha": {
         "PATRONI_SUPERUSER_PASSWORD": "c4n4ry/Superuser+Word==1",
@@ -88,6 +89,8 @@ class Site:
     """What the agent says that it is called."""
     trust: dict[str, Any] | None = None
     """The trust file of the runner host; none, and the host does not pin its callers."""
+    programs: list[Path] = field(default_factory=list)
+    """Folders that the PATH of its jobs begins with."""
 
     @property
     def repository(self) -> Path:
@@ -178,6 +181,7 @@ class Site:
             home=self.home,
             workflow=f".github/workflows/{file}",
             arguments=arguments,
+            programs=self.programs,
             on_entry=self.control.saw,
             labels=[label for label in LABELS if label not in without],
             inside=on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host),
@@ -198,7 +202,7 @@ def make_site(root: Path, bao: OpenBao) -> Iterator[Site]:
     git(bare, "init", "-q", "--bare", ".")
     with (
         serve_git(root / "github", GITHUB_TOKEN) as server,
-        serve_job_tokens(bao, DISPATCH, ENVIRONMENTS) as tokens,
+        serve_job_tokens(bao, (DISPATCH, LOOKED_AFTER), ENVIRONMENTS) as tokens,
         serve_control(GITHUB_TOKEN, caller_workflow()) as control,
         _listener() as service_port,
     ):

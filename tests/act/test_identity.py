@@ -31,7 +31,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.fixture
 def tokens(bao: OpenBao) -> Iterator[JobTokens]:
-    with serve_job_tokens(bao, DISPATCH, ENVIRONMENTS) as service:
+    with serve_job_tokens(bao, [DISPATCH], ENVIRONMENTS) as service:
         yield service
 
 

@@ -60,6 +60,8 @@ class GitServer(ThreadingHTTPServer):
         """Off: only what is sent up is redirected, as some servers do it."""
         self.seen: list[tuple[str, str, str]] = []
         """(method, path, authorization) of every request."""
+        self.pages: dict[str, bytes] = {}
+        """Path -> JSON that the server shows to everybody: what else GitHub has at this address."""
         self.on_request: Callable[[str], None] = lambda path: None
         """Called with the path of each request, while the client waits for its answer."""
 
@@ -129,6 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization", "")
         self.server.seen.append((self.command, self.path, authorization))
         self.server.on_request(self.path)
+        if path in self.server.pages:
+            self._send(200, [("Content-Type", "application/json")], self.server.pages[path])
+            return
         if self.server.token and authorization != "Basic " + _basic(self.server.token):
             self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
             return

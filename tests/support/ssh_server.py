@@ -47,6 +47,8 @@ class SshServer:
     """Connections that find no port yet."""
     silent: int = 0
     """Connections that get no banner."""
+    hangs_up: bool = False
+    """The connection is gone as soon as a command has read what it reads."""
     late: int = 0
     """Logins that are refused: the machine does not know the key yet."""
     commands: list[str] = field(default_factory=list)
@@ -94,6 +96,11 @@ class SshServer:
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
         """Run one command of a client."""
+        if self.hangs_up:
+            while channel.recv(1 << 16):
+                pass
+            channel.get_transport().close()
+            return
         environment = {"PATH": f"{self.programs}:{os.environ['PATH']}"}
         with subprocess.Popen(
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

@@ -266,6 +266,8 @@ prepare_host() {
   fi
   said=$(bash "$here/release/actions/setup/setup.sh" runner prepare "${flags[@]}" 2>"$here/prepare.err") || {
     cat "$here/prepare.err" >&2
+    python3 -I -c 'import json, sys; said = json.load(sys.stdin)["error"]; print(*(said[each] for each in ("gate", "reason", "found")), sep=": ")' <<<"$said" >&2 ||
+      printf '%s\n' "$said" >&2
     return 1
   }
   said=$(python3 -I -c 'import json, sys; print(json.dumps(json.load(sys.stdin)))' <<<"$said")

@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 
 PIECE: Final = 64 * 1024
 NO_STATUS: Final = -1
-"""What paramiko holds until a command's exit code has come: also where the connection broke."""
+"""What paramiko answers where no exit code of a command has come: it goes on, it was killed, or the connection broke."""
 
 
 def feed(text: str) -> IO[str]:

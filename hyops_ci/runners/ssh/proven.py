@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.runners.ports import Machine
-from hyops_ci.runners.ssh.feeding import feed, listen
+from hyops_ci.runners.ssh.feeding import NO_STATUS, feed, listen
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -86,7 +86,9 @@ class ProvenHost:
             done = self._connection.run(
                 command, in_stream=feed(stdin), out_stream=out, hide="err", warn=True, pty=False, timeout=timeout, encoding="utf-8"
             )
-            return Ran(done.exited, done.stdout[-MAX_OUTPUT:], done.stderr[-MAX_OUTPUT:])
+            if done.exited != NO_STATUS:
+                return Ran(done.exited, done.stdout[-MAX_OUTPUT:], done.stderr[-MAX_OUTPUT:])
+            problem = "it ended without an exit code"
         except Exception as error:  # noqa: BLE001 - fabric, invoke, paramiko and the socket each have their own; none shows stdin
             problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise Fault(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,8 @@ class Accounts:
     tokens: dict[str, float] = field(default_factory=dict)
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
     audiences: list[str] = field(default_factory=list)
+    of_job: Callable[[str], bool] = lambda token: token == JOB_TOKEN
+    """Whether a token is the one that GitHub gave the job for the last of `audiences`."""
 
     def identity_token(self, audience: str) -> str:
         """What GitHub gives the job."""
@@ -37,7 +40,7 @@ class Accounts:
 
     def sts_token(self, call: Call) -> dict[str, Any]:
         body = call.body
-        if body["audience"] != f"//iam.googleapis.com/{PROVIDER}" or body["subjectToken"] != JOB_TOKEN or not self.believes:
+        if body["audience"] != f"//iam.googleapis.com/{PROVIDER}" or not self.of_job(body["subjectToken"]) or not self.believes:
             raise OAuthError("unauthorized_client", "The given credential is rejected by the attribute condition.")
         assert self.audiences[-1:] == [f"https://iam.googleapis.com/{PROVIDER}"]
         made = f"ya29.d.federated-{len(self.federated)}"

@@ -179,12 +179,12 @@ class GcpWorld:
 
 
 @contextmanager
-def gcp_world(**settings: Any) -> Iterator[GcpWorld]:
+def gcp_world(clock: Clock | None = None, **settings: Any) -> Iterator[GcpWorld]:
     """Yield a cloud; afterwards, every request and answer had the published form."""
     bundle = str(server().bundle)
     before = {name: os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")}
     os.environ |= dict.fromkeys(before, bundle)
-    world = GcpWorld(settings)
+    world = GcpWorld(settings, clock=clock or Clock())
     try:
         with server().serving(world.services), world.relay.serving() as world.relay_port:
             yield world

@@ -1,7 +1,7 @@
 # PID 1 of a Debian in namespaces of its own: mounts what a container's manager would, and becomes systemd.
 # Started as root by booted.py, in its own pid, mount, uts, ipc and network namespace. What is written goes to memory.
 set -euo pipefail
-lower=$1 work=$2 name=$3
+lower=$1 work=$2 name=$3 shared=$4
 mount --make-rprivate /
 mount -t tmpfs -o mode=755,size=3g tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
@@ -28,6 +28,10 @@ if [ -e /sys/fs/cgroup/systemd ]; then
   mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
 else
   mount -t cgroup2 cgroup2 sys/fs/cgroup
+fi
+if [ -n "$shared" ]; then   # a folder of the test, at the same place
+  mkdir -p "$work/root$shared"
+  mount --bind "$shared" "$work/root$shared"
 fi
 hostname "$name"
 mkdir -p old

@@ -143,8 +143,11 @@ class BootedHost:
 
 
 @contextmanager
-def booted(folder: Path) -> Iterator[BootedHost]:
-    """Boot a machine in `folder`, which is for it alone, and end it. Raises NoHost where namespaces are refused."""
+def booted(folder: Path, shared: Path | None = None) -> Iterator[BootedHost]:
+    """Boot a machine in `folder`, which is for it alone, and end it. Raises NoHost where namespaces are refused.
+
+    It sees the folder `shared` at the same place.
+    """
     lower = debian()
     here = "dr" + secrets.token_hex(3)
     networks = (f"{here}-ci", f"{here}-runner", f"{here}-target")
@@ -159,6 +162,7 @@ def booted(folder: Path) -> Iterator[BootedHost]:
         unshare = ["unshare", "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child=SIGKILL"]
         enter = f'echo $$ >"{group}/cgroup.procs"; exec "$@"'
         command = ["sh", "-c", enter, "boot", "ip", "netns", "exec", networks[1], *unshare, "bash", str(BOOT), str(lower), str(work), here]
+        command.append(str(shared or ""))
         log = (folder / "console").open("wb")
         ended.callback(log.close)
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

@@ -266,6 +266,17 @@ def test_what_cannot_be_made_is_refused_by_name(name: str, made: Made) -> None:
     assert found in problem.value.found
 
 
+def test_what_the_release_refuses_on_the_host_is_said(made: Made) -> None:
+    """`runner prepare` answers its caller, the script, as JSON: what stopped it reaches people all the same."""
+    made.site.host.run("chmod 777 /etc/dr-dispatch")
+    try:
+        with pytest.raises(Fault, match="failed at prepare") as problem:
+            made.site.set_up()
+    finally:
+        made.site.host.run("chmod 755 /etc/dr-dispatch")
+    assert "/etc/dr-dispatch is not root's alone to write" in problem.value.found
+
+
 def test_files_come_from_a_mirror(made: Made, tmp_path: Path) -> None:
     """Over https, by a certificate that the machine trusts; not from one that is not there, or that it does not know."""
     site = made.site

@@ -192,6 +192,16 @@ def test_a_command_that_ends_before_it_has_read_everything_says_why(server: SshS
         assert host.run("wc -c", stdin="x" * 8_000_000, timeout=30).out.strip() == "8000000", "and the connection holds"
 
 
+def test_a_connection_that_is_lost_while_a_command_runs_is_no_exit_code(server: SshServer, login: Login) -> None:
+    """Else whatever ran would be called failed, with nothing said."""
+    host, _ = attempt(server, login)
+    assert isinstance(host, ProvenHost)
+    server.hangs_up = True
+    with host, pytest.raises(Fault, match="the connection broke") as problem:
+        host.run("sleep 3", timeout=10)
+    assert problem.value.found == "it ended without an exit code"
+
+
 def test_a_command_that_takes_too_long(server: SshServer, login: Login) -> None:
     host, _ = attempt(server, login)
     assert isinstance(host, ProvenHost)
