@@ -17,6 +17,8 @@ HIDDEN: Final = re.compile(
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _LABELLED: Final = re.compile(r" {0,2}(Not proven|expected|[A-Za-z]+(?: [a-z]+)?\??)(?: {2,}|(?<=Not proven) |(?<=expected) )(\S.*)")
 _COMMAND: Final = re.compile(r"(?<![\w-])(?:bao|curl|dig|gh|git|hyops-ci|nc|psql|sudo|vault) \S")
+_COLUMNS: Final = re.compile(" {3,}")
+"""What sets parts of a headline apart on a terminal."""
 _BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
 """Blank in a line of text, and for that reason spelled out where one is printed; a reviewed file may hold them."""
 
@@ -82,7 +84,7 @@ def listed(lines: Iterable[str]) -> list[str]:
     for line in filter(str.strip, lines):
         found = _LABELLED.fullmatch(line)
         if not points:
-            points = [f"**{in_code(line)}**", ""]
+            points = [f"**{in_code(_COLUMNS.sub('  ', line))}**", ""]
         elif found:
             points.append(f"- **{found[1]}** {in_code(found[2])}")
         else:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.options import checkout_option, format_option
+from hyops_ci.cli.options import checkout_option, format_option, service_option
 
 if TYPE_CHECKING:
     from hyops_ci.stages.context import RunContext
 
 
 @click.command("doctor")
-@click.option("--service", required=True, help="name/env.")
+@service_option
 @click.option("--action", type=click.Choice(["failover", "failback"]), default="failover", show_default=True)
 @click.option("--restore", default="latest", show_default=True, help="latest, or a backup label.")
 @click.option(

@@ -110,6 +110,7 @@ def result_lines(done: InitResult, service: str) -> list[str]:
     lines = [*(f"wrote   {name}" for name in done.written), *(f"kept    {name}" for name in done.kept)]
     lines += [f"MISSING {name}" for name in done.missing]
     lines += [f"fill in {name}" for name in done.fill]
+    lines += [f"no probe {name}" for name in done.unproven]
     for place, text in done.additions:
         lines += ["", f"add to {place}", text]
     for number, (title, text) in enumerate(done.blocks, 1):
@@ -127,6 +128,7 @@ def document(done: InitResult) -> dict[str, object]:
         "kept": done.kept,
         "missing": done.missing,
         "fill": done.fill,
+        "unproven": done.unproven,
         "additions": [{"to": place, "text": text} for place, text in done.additions],
         "blocks": [{"title": title, "text": text} for title, text in done.blocks],
         "placeholders": done.placeholders,

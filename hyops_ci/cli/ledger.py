@@ -18,11 +18,10 @@ from hyops_ci.cli.ledger_options import (
     remote_option,
     reviewed,
     reviewed_option,
-    service_option,
     sites_of,
     vouchers_of,
 )
-from hyops_ci.cli.options import format_option, gather
+from hyops_ci.cli.options import format_option, gather, service_option
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.ledger import Tip

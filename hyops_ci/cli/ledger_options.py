@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli.options import config_here
 from hyops_ci.text import shell
 
 if TYPE_CHECKING:
@@ -23,19 +24,11 @@ remote_option = click.option(
     help="Path or URL of the repository that holds the branch; else ledger.repository of the config, or GH_REPO. "
     "The token, if any, is in DR_TOKEN; on GitHub's server also GH_TOKEN or GITHUB_TOKEN.",
 )
-service_option = click.option("--service", required=True, help="name/env.")
 config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-def _config_here() -> Path | None:
-    """The config of the checkout that this is called in; None outside of one."""
-    from hyops_ci.config.file import CONFIG_PATH
-
-    return Path(CONFIG_PATH) if Path(CONFIG_PATH).is_file() else None
-
-
 reviewed_option = click.option(
-    "--config", type=config_type, default=_config_here, help="The reviewed config.  [default: .github/dr-dispatch.yml here, if it is there]"
+    "--config", type=config_type, default=config_here, help="The reviewed config.  [default: .github/dr-dispatch.yml here, if it is there]"
 )
 
 

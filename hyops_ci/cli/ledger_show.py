@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, service_option, vouchers_of
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, vouchers_of
+from hyops_ci.cli.options import format_option, service_option
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig

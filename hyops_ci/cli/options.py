@@ -32,6 +32,33 @@ checkout_option = click.option(
     default=Path(),
     help="The checkout with config and overlays.  [default: this folder]",
 )
+
+
+def config_here() -> Path | None:
+    """The config of the checkout that this is called in; None outside of one."""
+    from hyops_ci.config.file import CONFIG_PATH
+
+    return Path(CONFIG_PATH) if Path(CONFIG_PATH).is_file() else None
+
+
+def only_service() -> str | None:
+    """The only service of the config here; None where there is none to read. Raises click.UsageError where there are several."""
+    from hyops_ci.config.file import parsed_config
+    from hyops_ci.errors import DispatchError
+
+    path = config_here()
+    try:
+        services = list(parsed_config(path.read_bytes()).services) if path else []
+    except (OSError, DispatchError):
+        return None  # whatever the command does, it says what is wrong with that file, or with the option that is missing
+    if len(services) > 1:
+        raise click.UsageError(f"name --service: {', '.join(services)}")
+    return next(iter(services), None)
+
+
+service_option = click.option(
+    "--service", required=True, default=only_service, help="name/env.  [default: that of .github/dr-dispatch.yml here, if it has one alone]"
+)
 repository_option = click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
 
 Command = Callable[..., Any]

@@ -71,14 +71,15 @@ def start_recovery(plan: str, reason: str, old_primary: str, where: Where, timeo
     from datetime import UTC, datetime
 
     from hyops_ci.cli.render import emit
+    from hyops_ci.operations.recovery.context import approving, going_on
     from hyops_ci.operations.recovery.start import Reasons, recovery_id, start
 
     recovery = _recovery(recovery_id(plan, datetime.now(UTC), secrets.token_hex(2)), plan, where)
     started = start(recovery, Reasons(reason, old_primary), within=_seconds(timeout))
     lines = [
         f"WAITING FOR SIGNATURES  {recovery.id}: {len(started)} checks passed, nothing was changed",
-        f"  approve    hyops-ci recovery approve {recovery.id} --key <an approver's key>",
-        f"  then       hyops-ci recovery go-on {recovery.id}",
+        f"  approve    {approving(recovery.id)}",
+        f"  then       {going_on(recovery.id)}",
     ]
     runs = [{"run_id": each.run_id, "url": each.url, "decision_id": each.decision_id} for each in started]
     emit(output, lines, {"recovery_id": recovery.id, "runs": runs})
@@ -102,7 +103,7 @@ def approve_recovery(recovery_id: str, key: Path, deny: bool, comment: str, yes:
     from hyops_ci.cli.render import emit, say
     from hyops_ci.contracts.approval import ApprovalRequest, Person
     from hyops_ci.operations.recovery.approve import Verdict, answer_all, page
-    from hyops_ci.operations.recovery.context import plan_of, remaining
+    from hyops_ci.operations.recovery.context import going_on, plan_of, remaining
     from hyops_ci.operations.recovery.pending import pending_runs
     from hyops_ci.signing.dsse import load_key
 
@@ -122,9 +123,7 @@ def approve_recovery(recovery_id: str, key: Path, deny: bool, comment: str, yes:
 
     found = answer_all(recovery, pending, sign, now)
     enough = all(each.enough for each in found.values())
-    nearly = (
-        "denied: nothing of it begins" if deny else f"then: hyops-ci recovery go-on {recovery.id}" if enough else "more answers are needed"
-    )
+    nearly = "denied: nothing of it begins" if deny else f"then: {going_on(recovery.id)}" if enough else "more answers are needed"
     lines = [f"signed: {verdict} by {login}, {len(found)} services; {nearly}"]
     emit(output, lines, {"recovery_id": recovery.id, "enough": enough, "services": {name: each.summary for name, each in found.items()}})
     return 0
@@ -206,6 +205,7 @@ def _show(made: RecoveryRecord, output: str) -> int:
     """Print the record, and return the exit code of the recovery."""
     from hyops_ci.cli.render import emit
     from hyops_ci.contracts.run import EXIT_OF, State
+    from hyops_ci.operations.recovery.context import going_on
 
     lines = [made.headline]
     for wave in made.waves:
@@ -214,7 +214,7 @@ def _show(made: RecoveryRecord, output: str) -> int:
             for each in wave.services
         ]
     if made.outcome != "DONE":
-        lines.append(f"  next   mend what stopped it, then: hyops-ci recovery go-on {made.recovery_id}")
+        lines.append(f"  next   mend what stopped it, then: {going_on(made.recovery_id)}")
     emit(output, lines, made.document())
     ended = [
         EXIT_OF[State(each.outcome)]

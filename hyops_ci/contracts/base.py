@@ -60,6 +60,11 @@ def stamp(when: datetime) -> str:
     return when.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
+def whole_second(at: str) -> str:
+    """Return the text of an instant for people: without the fraction of its second."""
+    return re.sub(r"\.\d+(?=Z$)", "", at)
+
+
 def seconds(duration: str) -> int:
     """Seconds of an ISO 8601 duration such as `PT15M` or `P30D`. Raises ValueError for any other text."""
     found = _DURATION_PARTS.fullmatch(duration)

@@ -65,10 +65,12 @@ class Ensured(Model):
         done = "; ".join(dict.fromkeys(self.decided))
         by = f", approved by {' and '.join(self.approved_by)}" if self.approved_by else ""
         rows = [
-            ("Runner", f"{self.machine or 'no machine'}: {done or 'not looked at'}"),
+            ("Did", done or "nothing: it was not looked at"),
             ("Because", f"{self.reason}{by}"),
             ("Cost", f"{self.seconds} s of the recovery{f': {took}' if took else ''}"),
             ("Taken", f"the check was taken by {self.taken_by}" if self.taken_by else ""),
             *(("To do", text) for text in self.left_to_people),
         ]
-        return [f"{label:<10} {text}" for label, text in rows if text]
+        made = "changed, and no runner in the end" if self.refusal else "made or repaired"
+        headline = f"RUNNER {self.machine or 'without a machine'}: {made if self.changed else 'nothing was changed'}"
+        return [headline, *(f"{label:<10} {text}" for label, text in rows if text)]

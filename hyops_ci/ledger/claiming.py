@@ -19,7 +19,7 @@ def may_claim(head: Head, request: ClaimRequest, by: Vouchers | None, vouched: V
         rules.may_claim(head.tip, request, vouched_history.history(head, by))
     except Duplicate as known:
         if vouched is not None and vouched.by == "rules":
-            raise unsigned_lock(known, vouched) from None
+            raise unsigned_lock(request.service, known, vouched) from None
         raise
     except Refusal as refusal:
         end = unsigned_end(head, by)

@@ -217,6 +217,8 @@ class GitBranch(ABC, Generic[H]):
         refusal = git_errors.refusal(output, self._branch) if not own else None
         if refusal is not None and refusal.gate == git_errors.TOKEN and self._git.sends_token:
             self._git.refuse_old()
+        elif refusal is not None and refusal.gate == git_errors.TOKEN and self._git.by_http:
+            return git_errors.no_token(refusal.found)
         return refusal
 
     def _refuse_own(self, output: str, own: str, *commits: str) -> None:

@@ -13,7 +13,21 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_process import first_line
 from hyops_ci.ledger.git_rejections import REJECTIONS, RULES, TOKEN
 
-__all__ = ["RULES", "TOKEN", "Unsent", "gone", "quoted", "refusal", "silent", "slow_down", "trouble", "unfinished", "unreadable", "unsent"]
+__all__ = [
+    "RULES",
+    "TOKEN",
+    "Unsent",
+    "gone",
+    "no_token",
+    "quoted",
+    "refusal",
+    "silent",
+    "slow_down",
+    "trouble",
+    "unfinished",
+    "unreadable",
+    "unsent",
+]
 _SLOW_DOWN: Final = re.compile(r"returned error: 429|rate limit|abuse detection", re.I)
 _SILENCE: Final = re.compile(
     r"could not resolve (host|hostname|proxy)|name resolution|name or service not known|no address associated"
@@ -59,6 +73,19 @@ def refusal(output: str, branch: str) -> Refusal | None:
     if not found.fits(said):  # the line that says why is not the one that git is loudest about
         said = "; ".join([said, *(line.strip() for line in output.splitlines() if found.fits(line))])
     return found.refusal(f"{branch}: {said}")
+
+
+def no_token(found: str) -> Refusal:
+    """Return the refusal of a remote that asks for a token where none was sent: there is none to blame."""
+    return Refusal(
+        TOKEN,
+        "the ledger's host asks for a token, and none was given",
+        exit_code=Exit.CONFLICT,
+        found=found,
+        expected="a token that may read the repository, in DR_TOKEN; on GitHub's own server GH_TOKEN, too",
+        fix="export GH_TOKEN=$(gh auth token), or set DR_TOKEN",
+        docs="ledger.md",
+    )
 
 
 def trouble(output: str, tries: int) -> Fault:

@@ -83,7 +83,8 @@ class Git:
         self._hidden = [secret for secret in (token, basic) if secret]
         parts = urlsplit(self.remote)
         self._environ = _environment(on_this_host=self.remote.startswith("/") or parts.scheme == "file")
-        self.sends_token = bool(basic) and parts.scheme in ("https", "http")
+        self.by_http = parts.scheme in ("https", "http")
+        self.sends_token = bool(basic) and self.by_http
         if self.sends_token:
             # For this origin alone: no other address gets it, whatever leads there.
             scope = f"http.{parts.scheme}://{parts.netloc}/.extraHeader"

@@ -85,7 +85,7 @@ REJECTIONS: Final = (
         r"shallow (update not allowed|roots are not allowed|file has changed)|attempt to fetch/clone from a shallow",
         "the remote is a shallow clone",
         "a repository with the whole history",
-        "git fetch --unshallow there, or git init --bare and hyops-ci ledger merge --follow",
+        "git fetch --unshallow there, or git init --bare and hyops-ci ledger merge --follow --standby <path>",
     ),
     Rejection(
         "ledger.repository",

@@ -24,6 +24,7 @@ from hyops_ci.ledger.rules import ClaimRequest
 from hyops_ci.ledger.store import Head, Store
 from hyops_ci.ledger.succession import later
 from hyops_ci.ledger.vouching import Sign, Vouched, Vouchers
+from hyops_ci.text import shell
 
 __all__ = ["ClaimRequest", "Ledger"]
 TRIES: Final = 200
@@ -62,7 +63,11 @@ class Ledger:
         """Create the branch. Raises Refusal (exit 5) where it exists, or this host has seen it."""
         head = self.read()
         if head is not None:
-            raise exists("this service has a ledger", f"{self.branch} at {head.commit[:12]}", "none: hyops-ci ledger show")
+            raise exists(
+                "this service has a ledger",
+                f"{self.branch} at {head.commit[:12]}",
+                shell("none: hyops-ci ledger show --service {}", self._service),
+            )
         tip = transitions.first_tip(self._service, secrets.token_hex(16), home_site, at)
         commit = self._store.append(None, tip, f"init {self._service}: serves from {home_site}")
         if commit is None:

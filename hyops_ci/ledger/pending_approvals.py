@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import moment, whole_second
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_ANSWERS, Answer, Tip
 from hyops_ci.errors import Exit, Refusal
@@ -170,14 +170,14 @@ def _is_fresh(approval: Approval, terms: AnswerTerms) -> None:
     if (moment(approval.expires_at) - moment(at)).total_seconds() > terms.lifetime:
         raise _refuse(
             "this answer is valid for too long",
-            f"{approval.approver.login}'s answer is valid until {approval.expires_at}; it is {at}",
+            f"{approval.approver.login}'s answer is valid until {whole_second(approval.expires_at)}; it is {whole_second(at)}",
             f"at most {terms.lifetime} seconds",
             "sign what the run asks: hyops-ci approve <run url>",
         )
     if _expired(approval, at):
         raise _refuse(
             "this answer has expired",
-            f"{approval.approver.login}'s answer is valid until {approval.expires_at}; it is {at}",
+            f"{approval.approver.login}'s answer is valid until {whole_second(approval.expires_at)}; it is {whole_second(at)}",
             "an answer before that time",
             "start a new run; its check is made again",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.rules import conflict
+from hyops_ci.ledger.settling import to_settle
 from hyops_ci.text import shell
 
 
@@ -83,5 +84,5 @@ def ended(tip: Tip) -> Refusal:
         "the ledger says that this run has ended, and it works on",
         f"epoch {tip.epoch} is {tip.state}",
         "no end but the run's own",
-        "ALARM: find out who wrote it. The run goes on and seals its own end; then look, and hyops-ci ledger settle",
+        f"ALARM: find out who wrote it. The run goes on and seals its own end; then look, and settle: {to_settle(tip.service)}",
     )

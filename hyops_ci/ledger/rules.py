@@ -15,6 +15,7 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import MAX_EPOCH, Claim, ClaimTerms, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.ledger.settling import to_settle
 
 PATIENCE: Final = timedelta(minutes=10)
 """An open claim that changed nothing and says nothing for so long is superseded by the next."""
@@ -153,7 +154,7 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
             exit_code=Exit.DONE,
             found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} ended {state} at {tip.at}",
             expected="one run per incident",
-            fix="look which side serves, then hyops-ci ledger settle",
+            fix=f"look which side serves, then {to_settle(request.service)}",
         )
     if lock == "unknown":
         found = f"ended {state} at {tip.at}" if state in TERMINAL else f"begun, {state} since {tip.at}, no result"
@@ -228,7 +229,7 @@ def _unknown(tip: Tip, claim: Claim, found: str) -> Refusal:
         "nobody has said yet what an earlier run left",
         f"epoch {tip.epoch}, run {claim.run_id}, {found}",
         "a person who settles which site serves",
-        f"look which side serves, as the report of run {claim.run_id} says, then hyops-ci ledger settle",
+        f"look which side serves, as the report of run {claim.run_id} says, then {to_settle(tip.service)}",
     )
 
 

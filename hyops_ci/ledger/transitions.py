@@ -13,6 +13,7 @@ from hyops_ci.contracts.run import TERMINAL, State, may_follow
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.pending_approvals import approval_in, remaining_answers
 from hyops_ci.ledger.rules import DONE, MOVES, ClaimRequest, conflict, incident, is_recent, lock_of
+from hyops_ci.ledger.settling import to_settle
 
 _ACTING: Final = frozenset({State.EXECUTING, State.VERIFYING, State.CLEANING_UP})
 
@@ -106,7 +107,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
             "the run has begun in the meantime",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
             "a run that has changed nothing",
-            "none: it may still be acting. Its own end counts, or hyops-ci ledger settle",
+            f"none: it may still be acting. Its own end counts, or {to_settle(tip.service)}",
         )
     if state is not before and not _reachable(before, state):
         raise conflict(
@@ -114,7 +115,7 @@ def advanced(tip: Tip, claim: Claim, state: State, *, at: str, **move: Unpack[Mo
             "the ledger holds another end of this run",
             f"epoch {tip.epoch} is {before} since {tip.at}; this would make it {state}",
             "a state that can follow",
-            "keep both bundles; where the truth is unclear: look, then hyops-ci ledger settle",
+            f"keep both bundles; where the truth is unclear: look, then {to_settle(tip.service)}",
         )
     if before in TERMINAL and tip.bundle_sha256 and bundle_sha256 and bundle_sha256 != tip.bundle_sha256:
         raise conflict(

@@ -20,6 +20,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.git_store import MAX_HISTORY
 from hyops_ci.ledger.pending_approvals import approval_in
 from hyops_ci.ledger.settlement import settled_wrongly, settlers
+from hyops_ci.ledger.settling import adopting, to_settle
 from hyops_ci.ledger.store import Head
 from hyops_ci.ledger.succession import Step, follows, is_first
 from hyops_ci.parsing.documents import read_document
@@ -99,13 +100,13 @@ def vouched(head: Head, by: Vouchers, known: Vouched | None = None) -> Vouched:
     `ledger.settlement` for a settlement that is not its approvers'.
     """
     if moment(head.tip.at) > by.now() + AHEAD:
-        raise unvouched(head.commit, f"its time is {head.tip.at}, and it is {stamp(by.now().replace(microsecond=0))}")
+        raise unvouched(head.tip.service, head.commit, f"its time is {head.tip.at}, and it is {stamp(by.now().replace(microsecond=0))}")
     plain = True
     for place, (tip, commit) in enumerate(zip(head.tips, head.commits, strict=True)):
         if known is not None and known.commit == commit and (plain or known.by in ("host", "rules")):
             return _checked(head, Vouched(commit, known.by, known.names, place))
         if by.host_keys and place > MAX_UNSIGNED:
-            raise unvouched(head.commit, f"more than {MAX_UNSIGNED} transitions that no host signed, one after another")
+            raise unvouched(head.tip.service, head.commit, f"more than {MAX_UNSIGNED} transitions that no host signed, one after another")
         if place + 1 == len(head.tips):
             return _root(head, by, plain=plain)
         older, parent = head.tips[place + 1], head.commits[place + 1]
@@ -113,7 +114,7 @@ def vouched(head: Head, by: Vouchers, known: Vouched | None = None) -> Vouched:
             return Vouched(commit, "host", names, place)
         step = follows(older, tip)
         if step is None:
-            raise unvouched(commit, "no transition of a run, and nobody's word, leads to it")
+            raise unvouched(tip.service, commit, "no transition of a run, and nobody's word, leads to it")
         if step is Step.SETTLEMENT:
             people, is_bound = settlers(tip, parent, by.approvers)
             if len(people) < by.quorum:
@@ -123,9 +124,9 @@ def vouched(head: Head, by: Vouchers, known: Vouched | None = None) -> Vouched:
             if is_bound:
                 return _checked(head, Vouched(commit, "approvers" if plain or by.host_keys else "rules", people, place))
         if by.host_keys and not _may_be_unsigned(step, older, tip, by):
-            raise unvouched(commit, f"{_says(tip)}, signed by none of {', '.join(by.host_keys)}")
+            raise unvouched(tip.service, commit, f"{_says(tip)}, signed by none of {', '.join(by.host_keys)}")
         plain = plain and step is Step.ANSWERS
-    raise unvouched(head.commit, "it holds nothing")
+    raise unvouched(head.tip.service, head.commit, "it holds nothing")
 
 
 def _root(head: Head, by: Vouchers, *, plain: bool) -> Vouched:
@@ -133,10 +134,12 @@ def _root(head: Head, by: Vouchers, *, plain: bool) -> Vouched:
     tip, commit, above = head.tips[-1], head.commits[-1], len(head.tips) - 1
     is_cut = len(head.tips) >= MAX_HISTORY
     if not is_first(tip) and not (is_cut and not by.host_keys):
-        raise unvouched(commit, "a ledger that does not begin at its beginning")
+        raise unvouched(tip.service, commit, "a ledger that does not begin at its beginning")
     if by.host_keys or plain:
         if by.host_keys and tip.serves != by.home_site:
-            raise unvouched(commit, f"a ledger made for a service at {tip.serves or 'no site'}, and its home is {by.home_site}")
+            raise unvouched(
+                tip.service, commit, f"a ledger made for a service at {tip.serves or 'no site'}, and its home is {by.home_site}"
+            )
         return Vouched(commit, "first", (), above)
     return _checked(head, Vouched(commit, "rules", (), above))
 
@@ -147,7 +150,7 @@ def _checked(head: Head, found: Vouched) -> Vouched:
         claims = {each.claim.claim_id: each.claim for each in head.tips if each.claim is not None}
         nonces = [nonce for claim in claims.values() for nonce in claim.nonces]
         if len(nonces) != len(set(nonces)):
-            raise unvouched(head.commit, "an approval that was used twice")
+            raise unvouched(head.tip.service, head.commit, "an approval that was used twice")
     return found
 
 
@@ -184,7 +187,7 @@ def refuse_unsigned(head: Head, tip: Tip, by: Vouchers) -> None:
         exit_code=Exit.CONFLICT,
         found=f"{_says(tip)}, without the key of a host",
         expected="answers, or an end that frees nothing that has begun",
-        fix="let the run itself record it; after a run that was cut off: look, then hyops-ci ledger settle",
+        fix=f"let the run itself record it; after a run that was cut off: look, then {to_settle(tip.service)}",
         docs="ledger.md",
     )
 
@@ -195,7 +198,7 @@ def _says(tip: Tip) -> str:
     return f"epoch {tip.epoch}, {claim}, serves from {tip.serves}"
 
 
-def unvouched(commit: str, found: str) -> Refusal:
+def unvouched(service: str, commit: str, found: str) -> Refusal:
     """Return the refusal of a ledger that nobody vouches for."""
     return Refusal(
         "ledger.unvouched",
@@ -204,12 +207,12 @@ def unvouched(commit: str, found: str) -> Refusal:
         found=f"{commit[:12]}: {found}",
         expected="transitions signed by a host of host_keys, settlements signed by the approvers",
         fix="ALARM: find out who pushed it (the repository's audit log). Restore the branch; or look which site serves, "
-        "then hyops-ci ledger settle --adopt",
+        f"then {adopting(service)}",
         docs="ledger.md",
     )
 
 
-def unsigned_lock(found: Refusal, vouched_by: Vouched) -> Refusal:
+def unsigned_lock(service: str, found: Refusal, vouched_by: Vouched) -> Refusal:
     """Return the refusal of a request that looks handled, on a ledger that no host signs: whoever may push may have written that."""
     return Refusal(
         "lock.unsigned",
@@ -217,6 +220,6 @@ def unsigned_lock(found: Refusal, vouched_by: Vouched) -> Refusal:
         exit_code=Exit.CONFLICT,
         found=f"{found.reason}: {found.found}; {vouched_by.line}",
         expected="a claim, or a position, signed by a host of host_keys",
-        fix=f"look at that run and which site serves; {found.fix}. Then host_keys, and hyops-ci ledger settle --adopt (docs/ledger.md)",
+        fix=f"look at that run and which site serves; {found.fix}. Then host_keys, and {adopting(service)} (docs/ledger.md)",
         docs="ledger.md",
     )

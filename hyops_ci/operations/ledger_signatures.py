@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import moment, whole_second
 from hyops_ci.contracts.config import Approvals
 from hyops_ci.contracts.ledger import Answer, Tip
 from hyops_ci.errors import Refusal
@@ -51,7 +51,7 @@ class PendingApproval:
             False: f"NOT {self.login}: their key did not sign it",
             None: f"claims to be by {self.login}",
         }
-        until = f"was valid until {self.expires_at}" if self.over else f"until {self.expires_at}"
+        until = f"{'was valid ' if self.over else ''}until {whole_second(self.expires_at)}"
         return f"{self.verdict} of plan {self.plan_digest[7:15]}, {until}; {who[self.verified]}"
 
     def document(self) -> dict[str, Any]:

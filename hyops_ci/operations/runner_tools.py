@@ -151,7 +151,8 @@ def _unreadable(refusal: Refusal) -> Refusal:
         "the trust file of the machine would not be valid",
         found=refusal.found,
         expected=f"{refusal.expected}; at most {MAX_CALLERS} workflows that call dr-dispatch, in files of plain names",
-        fix="outside a run name the workflows that the host is to accept: hyops-ci runner bootstrap --caller; else correct what is found",
+        fix="outside a run name the workflows that the host is to accept: hyops-ci runner bootstrap --lane <lane> --reason <reason>"
+        " --caller <path>; else correct what is found",
         exit_code=Exit.RUNNER,
         docs="host-trust.md",
     )

@@ -13,6 +13,7 @@ from typing import Final
 from hyops_ci.contracts.approval import ApprovalRequest
 from hyops_ci.contracts.base import Measured, moment, seconds
 from hyops_ci.contracts.check import Check, StepForecast
+from hyops_ci.contracts.facts import canonical_ref
 from hyops_ci.contracts.plan import ApprovalDemand, Plan, Settles, StepClass
 from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import shown
@@ -58,7 +59,7 @@ def approval_lines(
         ("Old side", _old_side(plan)),
         ("Guards", _guards(check)),
         ("Steps", " | ".join(_step(step) for step in check.steps)),
-        ("Checked", _checked(check)),
+        ("Checked", _checked(plan, check)),
         ("Last check", last_check(known.readiness, requested_at) if known is not None else ""),
         *(("Deviation", shown(text)) for text in dict.fromkeys((*plan.warnings, *check.deviations))),
         *(("Unknown", shown(f"{what}: {why}")) for what, why in sorted(check.unknown.items())),
@@ -141,13 +142,15 @@ def _guards(check: Check) -> str:
 
 
 def _step(step: StepForecast) -> str:
-    why = f" ({shown(step.why, 60)})" if step.why else ""
+    why = f" ({shown(step.why, 80)})" if step.why else ""
     return f"{shown(step.id)} {_WORDS[step.outcome]}{why}"
 
 
-def _checked(check: Check) -> str:
-    good = sum(state.status == "ok" for state in check.states)
-    states = f"{good} of {len(check.states)} states ok" if check.states else "states not confirmed"
+def _checked(plan: Plan, check: Check) -> str:
+    """Return what the check found. The gate demanded every upstream state; those of the run's own steps are told step by step."""
+    own = {canonical_ref("#".join(filter(None, (step.module_ref, step.state_instance)))) for step in plan.steps}
+    good = sum(state.status == "ok" and canonical_ref(state.ref) not in own for state in check.states)
+    states = f"{good} upstream state{'s' * (good != 1)} ok" if check.states else "states not confirmed"
     secret = f"{len(check.secret_names)} secret names found" if check.secret_names else "secret names not confirmed"
     host = "" if check.runner.trusted else ", this host does not pin its callers"
     name = shown(check.runner.name or check.runner.hostname) or "a runner without a name"

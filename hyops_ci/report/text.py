@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from hyops_ci.contracts.base import whole_second
 from hyops_ci.contracts.run import STAND_IN, RefusalRecord, Result, State
 from hyops_ci.errors import shown
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
@@ -87,9 +88,10 @@ def _run_rows(run: RunView, result: Result) -> Iterator[Row]:
     """Yield who decided and approved, the steps (those that went wrong first), and the run itself."""
     yield "Before", run.before
     yield "Decided", _decision(run)
-    yield "Approved", "; ".join(f"{each.approver.login} at {each.observed_at} ({each.channel})" for each in run.approvals)
+    yield "Approved", "; ".join(f"{each.approver.login} at {whole_second(each.observed_at)} ({each.channel})" for each in run.approvals)
     yield from (("Step", _step(step)) for step in sorted(run.steps, key=lambda each: not each.status.startswith(("failed", "cancelled"))))
-    yield "Run", f"{result.run_id}, {result.started_at} to {result.ended_at}, plan {(result.plan_digest or 'none')[7:15]}"
+    took = f"{whole_second(result.started_at)} to {whole_second(result.ended_at)}"
+    yield "Run", f"{result.run_id}, {took}, plan {(result.plan_digest or 'none')[7:15]}"
 
 
 def _decision(run: RunView) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.conclusions import RECOVERED
+from hyops_ci.ledger.settling import by_key, on_github
 from hyops_ci.report.looking import look_lines
 from hyops_ci.text import shell
 
@@ -55,9 +56,7 @@ def _remove(plan: Plan, left: Left) -> Iterator[str]:
     yield "drill again, which begins by removing what is left: " + shell(
         "gh workflow run dr.yml -f action=drill -f service={} -f reason=...", plan.service
     )
-    yield f"or remove it by hand as the refusal says, look that nothing is left in env {plan.env}, then settle: " + shell(
-        'hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service
-    )
+    yield f"or remove it by hand as the refusal says, look that nothing is left in env {plan.env}, then settle: {by_key(plan.service)}"
 
 
 def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
@@ -71,11 +70,8 @@ def _look_and_settle(state: State, plan: Plan, left: Left) -> Iterator[str]:
             yield "a new drill of the service begins by removing what is left, and needs no settlement"
     else:
         yield from (f"look: {line}" for line in look_lines(plan))
-    yield "then settle: " + shell(
-        'gh workflow run dr.yml -f action=settle -f service={} -f serves=<site> -f reason="what you saw"', plan.service
-    )
-    keyed = shell('hyops-ci ledger settle --service {} --serves <site> --reason "what you saw"', plan.service)
-    yield f"or, where no host signs the ledger or GitHub is down: {keyed} --config .github/dr-dispatch.yml --key <an approver's>"
+    yield f"then settle: {on_github(plan.service)}"
+    yield f"or, where no host signs the ledger or GitHub is down: {by_key(plan.service)}"
 
 
 def at_work_line(runner: str, at_work: bool | None) -> str:

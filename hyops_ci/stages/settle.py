@@ -19,6 +19,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.kept_journals import last_word
+from hyops_ci.ledger.settling import by_key
 from hyops_ci.ledger.succession import later
 from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning.case import GateResults
@@ -80,7 +81,7 @@ def settle(run: CheckedRun, about: Settles, approvals: Sequence[Approval], part:
             exit_code=Exit.CONFLICT,
             found=trouble,
             expected="a key of this host in host_keys",
-            fix="hyops-ci runner prepare on the runner, as root; or let an approver settle with a key (hyops-ci ledger settle)",
+            fix=f"hyops-ci runner prepare on the runner, as root; or let an approver settle with a key: {by_key(run.plan.service)}",
             docs="ledger.md",
         )
     context, service, reason = run.context, run.plan.service, " ".join(run.decision.rationale.split())

@@ -19,7 +19,9 @@ from pathlib import Path
 import hvac
 import pytest
 
+from hyops_ci.ledger.ruleset import RULES_OF_LEDGER
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
+from tests.support.git_http import serve_git
 from tests.support.github.cli import gh_speaks_to
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub, start_github
@@ -205,6 +207,26 @@ def assert_the_page_says_no_more(adopter: Adopter) -> None:
     for command in re.findall(r"^ {4}((?:hyops-ci|gh) \S+(?: \S+)?)", PAGE.read_text("utf-8"), re.MULTILINE):
         words = " ".join(command.split()[:2])
         assert words in ran or command.startswith(on_the_host), command
+
+
+def test_the_ledger_on_github_is_made_and_protected(adopter: Adopter, tmp_path: Path) -> None:
+    """The third block with five lines alone: the branch over GitHub's Git, the ruleset by `gh`; pasted again it makes no second branch."""
+    bare = tmp_path / "github/acme/recovery"
+    bare.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    with serve_git(tmp_path / "github", adopter.environment["GITHUB_TOKEN"]) as git:
+        adopter.environment |= {"GITHUB_SERVER_URL": git.origin, "GIT_SSL_CAINFO": str(git.ca), "GH_REPO": "acme/recovery"}
+        said = adopter.bash(f"hyops-ci init {SERVICE} --vault https://vault.example.net --site gcp --release {RELEASE} --reviewer jonas")
+        [text] = [text for title, text in blocks(said).items() if title.startswith("The ledger")]
+        assert f"--remote {git.origin}/acme/recovery" in text
+        assert f"made dr-ledger/{SERVICE}" in adopter.bash(text)
+        refused = adopter.bash(text.partition("gh api")[0], code=5)
+        assert "ledger.exists" in refused
+        [fix] = re.findall(r"fix +none: (hyops-ci .*)", refused)
+        assert "serves from onprem" in adopter.bash(fix)
+    heads = subprocess.run(["git", "-C", str(bare), "for-each-ref", "--format=%(refname)"], capture_output=True, text=True, check=True)
+    assert heads.stdout.split() == [f"refs/heads/dr-ledger/{SERVICE}"]
+    assert vars(adopter.repository)["rulesets"] == [RULES_OF_LEDGER]
 
 
 def test_a_jwt_mount_that_is_in_use_is_left_as_it_is(adopter: Adopter) -> None:

@@ -26,6 +26,7 @@ BROKEN_EXAMPLES = {
     f"GET {REPO}/actions/runs/{{run_id}}/pending_deployments",  # no `type` of a team
     f"GET {REPO}/branches/{{branch}}/protection",  # no `checks`
     f"POST {REPO}/actions/runs/{{run_id}}/cancel",  # null
+    f"PUT {REPO}/actions/secrets/{{secret_name}}",  # null
 }
 """What GitHub shows as an example and its own schema refuses (23.0.2)."""
 

@@ -58,9 +58,45 @@ def wrong(said: str) -> str:
     return f"{' '.join(path)} has no {', '.join(unknown)}" if unknown else ""
 
 
+def left_out(said: str) -> str:
+    """Return the options without which a command as it is named ends as wrong usage, or nothing."""
+    words = said.partition(" #")[0].split()
+    path: tuple[str, ...] = ()
+    while words and isinstance(of(path), click.Group):
+        path, words = (*path, words[0].strip(".,:()'\"|")), words[1:]
+    command = of(path)
+    given = {word.partition("=")[0] for word in words}
+    needed = (
+        [each for each in command.params if isinstance(each, click.Option) and each.required and not callable(each.default)]
+        if command
+        else []
+    )
+    lacks = [each.opts[0] for each in needed if not given & {*each.opts}]
+    return f"{' '.join(path)} needs {', '.join(lacks)}" if lacks else ""
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_commands_of_a_page_are_there(path: str) -> None:
     assert [found for said in named((ROOT / path).read_text("utf-8")) if (found := wrong(said))] == []
+
+
+def test_a_command_that_the_program_prints_has_what_it_needs() -> None:
+    """In docstrings a command is named; in any other text it is printed, and pasted."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                found += [
+                    f"{path.relative_to(PACKAGE)}:{node.lineno}: {why}" for said in named(node.value) for why in [left_out(said)] if why
+                ]
+    assert found == []
+
+
+def test_a_command_without_what_it_needs_is_seen() -> None:
+    assert left_out("ledger settle") == "ledger settle needs --serves, --reason, --key"
+    assert left_out("ledger settle --serves <site> --reason x --key <file>") == left_out("doctor") == left_out("ledger show") == ""
 
 
 def test_commands_that_the_program_names_are_there() -> None:

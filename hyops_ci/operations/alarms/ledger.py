@@ -11,9 +11,10 @@ from hyops_ci.contracts.board import Alarm
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.errors import Exit
 from hyops_ci.ledger.rules import PATIENCE
+from hyops_ci.ledger.settling import to_settle
 from hyops_ci.operations.board.runs import ended_runs
 from hyops_ci.operations.status import ServiceStatus
-from hyops_ci.text import shell, short_span
+from hyops_ci.text import short_span
 
 LONG: Final = timedelta(hours=6)
 """How long a run may hold a lock: GitHub ends a job after six hours."""
@@ -34,8 +35,7 @@ def ledger_alarms(found: ServiceStatus, now: datetime) -> Iterator[Alarm]:
     if found.lock == "unknown":
         why = f"run {run} was cut off or has ended unproven ({tip.state} since {tip.at})"
         text = f"{why}; nobody has said which site serves, and nothing else can start"
-        settle = shell("hyops-ci ledger settle --service {} --serves <site> --reason <what you saw>", service)
-        yield _alarm("lock.unknown", service, text, f"look which site serves, then: {settle}", Exit.CONFLICT)
+        yield _alarm("lock.unknown", service, text, f"look which site serves, then {to_settle(service)}", Exit.CONFLICT)
     elif found.lock == "held" and now - moment(tip.claim.claimed_at) > LONG:
         text = f"run {run} has held the lock for {short_span(now - moment(tip.claim.claimed_at))}: {tip.state} since {tip.at}"
         yield _alarm("lock.held", service, text, f"look at run {run}", Exit.CONFLICT)

@@ -212,7 +212,7 @@ def _does_not_verify(fact: RunFact, name: str, problems: list[str]) -> Refusal:
         exit_code=Exit.EVIDENCE,
         found=f"{name}: {'; '.join(problems[:5])}",
         expected="a bundle of this run in which every byte is as it was sealed",
-        fix=f"keep it; the digest that its host signed on the ledger is the true one: hyops-ci ledger show --config ({fact.url})",
+        fix=f"keep it; the digest that its host signed on the ledger is the true one: hyops-ci ledger show ({fact.url})",
         docs="evidence.md",
     )
 

@@ -20,12 +20,13 @@ from hyops_ci.contracts.facts import CheckFacts, PlanFacts
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan, Source
 from hyops_ci.contracts.track_record import TrackRecord
-from hyops_ci.errors import DispatchError, Fault
+from hyops_ci.errors import DispatchError, Fault, Refusal
 from hyops_ci.execution.command import Runtime
 from hyops_ci.execution.kept_journals import RUNS, at_work, last_word
 from hyops_ci.github.api.client import Client
 from hyops_ci.intake.decision import Intake
 from hyops_ci.intake.form import Form
+from hyops_ci.ledger.git_rejections import TOKEN
 from hyops_ci.ledger.vouched_history import vouched_tips
 from hyops_ci.operations.doctor.report import Diagnosis, drill_line, host_lines, lock_line, note_of, past_lines, probe_line, runner_lines
 from hyops_ci.operations.doctor.surroundings import surroundings
@@ -116,8 +117,20 @@ def _taken(ask: Ask, config: DispatchConfig | None, world: RunContext, origin: O
 
 def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: RunContext) -> tuple[Tip | None, TrackRecord | None]:
     """Where the service is, whether it may move from there, and what is known of its past."""
+
+    def position() -> Tip | None:
+        try:
+            return ledger_position(intake, config, world)
+        except Refusal as refusal:
+            if refusal.gate != TOKEN or world.ledger_token or not world.ledger_remote.startswith("https://"):
+                raise
+            report.add_unseen(f"{refusal.reason}: {refusal.fix}", SeenFrom.LEDGER)
+            return None
+
     known = None
-    tip = report.ask("lock", lambda: ledger_position(intake, config, world))
+    tip = report.ask("lock", position)
+    if "lock" in report.unseen:
+        return None, None
     if tip is not None:
         lock_line(report, tip)
         if tip.claim is not None and (said := last_word(world.state_dir, tip.claim.run_id)):

@@ -23,7 +23,7 @@ from hyops_ci.operations.callers import WORKFLOWS, calls_in, recovering, workflo
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
-from hyops_ci.operations.init.judging import offenders
+from hyops_ci.operations.init.judging import offenders, unproven
 from hyops_ci.operations.init.request import InitRequest, nothing_written, overlays_of, own_overlays, refuse_hopeless, refuse_unheard
 from hyops_ci.text import shell
 
@@ -45,6 +45,8 @@ class InitResult:
     """Files that could not be written: overlays that were not found."""
     fill: tuple[str, ...]
     """What a person fills in: inputs of overlays, the commit in the workflow."""
+    unproven: tuple[str, ...]
+    """Overlays after whose recovery no probe would ask the service."""
     additions: tuple[tuple[str, str], ...]
     """(file, lines) for files that exist and lack something."""
     blocks: tuple[tuple[str, str], ...]
@@ -88,6 +90,7 @@ def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResul
             *_to_fill(config, checkout.root, caller),
             *offenders(config, request.service, checkout.root, request.core_root, datetime.now(UTC)),
         ),
+        unproven(config, request.service, checkout.root),
         tuple(additions),
         blocks,
         commands.placeholders(pasted),

@@ -6,15 +6,19 @@ The gates themselves are asked. Those that need GitHub, the ledger or a runner a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.blueprints.reading import read_blueprint
+from hyops_ci.config.probes import probes_of
 from hyops_ci.config.settings import ACTIONS, action_of, overlay_path
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.config import DispatchConfig, ServiceAction
 from hyops_ci.contracts.decision import Decision, DecisionType
+from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts, PreflightFact, RefFact
 from hyops_ci.errors import DispatchError
 from hyops_ci.intake.decision import Intake
@@ -22,7 +26,7 @@ from hyops_ci.parsing.strict_yaml import read_yaml
 from hyops_ci.planning import planner
 from hyops_ci.planning.case import CheckCase, run_gates
 from hyops_ci.stages.module_specs import effective
-from hyops_ci.stages.plan.inputs import read_overlay, secret_refs
+from hyops_ci.stages.plan.inputs import read_overlay, read_source, secret_refs
 
 ELSEWHERE: Final = ("config.ref", "decision.", "approval.")
 """Plan gates, by the beginning of their ids, whose answer is GitHub's or the decision's."""
@@ -55,6 +59,17 @@ def offenders(config: DispatchConfig, service: str, repository: Path, core_root:
         except DispatchError as error:
             found.append(_line(path, error))
     return tuple(dict.fromkeys(found))
+
+
+def unproven(config: DispatchConfig, service: str, repository: Path) -> tuple[str, ...]:
+    """Return, as lines of text, the overlays after whose recovery nothing would ask the service: nothing refuses them."""
+    found = []
+    for path in dict.fromkeys(overlay_path(service, action) for _, action in actions_of(config, service)):
+        with suppress(OSError, DispatchError):  # one that is missing or cannot be read is listed as that
+            content = read_source(repository, path)
+            if not probes_of(config, service, read_blueprint(read_yaml(content, path), digest_bytes(content))):
+                found.append(f"{path}: set endpoint_dns_name there, or verification.{service} in the config (hyops-ci docs verification)")
+    return tuple(found)
 
 
 def actions_of(config: DispatchConfig, service: str) -> list[tuple[DecisionType, ServiceAction]]:

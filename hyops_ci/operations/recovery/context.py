@@ -20,6 +20,7 @@ from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import has_arrived, lock_of
 from hyops_ci.planning.case import listed
 from hyops_ci.planning.waves import TYPES, all_services, next_wave, troubles
+from hyops_ci.text import shell
 
 AT_ONCE: Final = 8
 """Ledgers that are asked at the same time."""
@@ -88,11 +89,26 @@ def plan_of(recovery_id: str) -> str:
             "not the id of a recovery",
             exit_code=Exit.USAGE,
             found=recovery_id,
-            expected="<plan>-<time>-<four hex digits>, as hyops-ci recovery start printed it",
+            expected="<plan>-<time>-<four hex digits>, as its start printed it",
             fix="hyops-ci recovery start <plan> --reason ...",
             docs="recovery-plans.md",
         )
     return found["plan"]
+
+
+def starting(plan: str) -> str:
+    """Return the command that starts a recovery by a plan."""
+    return shell("hyops-ci recovery start {} --reason ...", plan)
+
+
+def approving(recovery_id: str) -> str:
+    """Return the command by which an approver answers for all of a recovery."""
+    return shell("hyops-ci recovery approve {} --key <an approver's key>", recovery_id)
+
+
+def going_on(recovery_id: str) -> str:
+    """Return the command that carries a recovery on."""
+    return shell("hyops-ci recovery go-on {}", recovery_id)
 
 
 def remaining(recovery: Recovery, standing: Mapping[str, Standing]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.approve import PendingRun, answer_status, may_resume, resume
 from hyops_ci.operations.dispatch.follow import follow
-from hyops_ci.operations.recovery.context import Recovery, names, refuse_unknown, remaining
+from hyops_ci.operations.recovery.context import Recovery, approving, names, refuse_unknown, remaining, starting
 from hyops_ci.operations.recovery.pending import pending_runs
 from hyops_ci.planning.waves import next_wave
 
@@ -61,8 +61,7 @@ def refuse_unapproved(recovery: Recovery, pending: Mapping[str, PendingRun]) -> 
             exit_code=Exit.APPROVAL,
             found="; ".join(f"{service}: {why}" for service, why in lacking.items()),
             expected=f"answers that suffice for {names(pending)}",
-            fix=f"hyops-ci recovery approve {recovery.id} --key ...; where their time is over: "
-            f"hyops-ci recovery start {recovery.name} --reason ...",
+            fix=f"{approving(recovery.id)}; where their time is over: {starting(recovery.name)}",
             docs="recovery-plans.md",
         )
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.runs import runs_titled
 from hyops_ci.operations.approve import PendingRun, pending_run
-from hyops_ci.operations.recovery.context import Recovery
+from hyops_ci.operations.recovery.context import Recovery, starting
 
 
 def pending_runs(recovery: Recovery, services: tuple[str, ...]) -> dict[str, PendingRun]:
@@ -48,6 +48,6 @@ def _incomplete(recovery: Recovery, found: str, expected: str) -> Refusal:
         exit_code=Exit.APPROVAL,
         found=found,
         expected=expected,
-        fix=f"hyops-ci recovery start {recovery.name} --reason ...; it starts a check for each service that is left",
+        fix=f"{starting(recovery.name)}; it starts a check for each service that is left",
         docs="recovery-plans.md",
     )

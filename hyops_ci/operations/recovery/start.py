@@ -12,7 +12,7 @@ from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.operations.dispatch.follow import RunOutcome, fetch, follow
 from hyops_ci.operations.dispatch.start import DispatchedRun, StartRequest, dispatch
-from hyops_ci.operations.recovery.context import Recovery, names, refuse_unknown, remaining
+from hyops_ci.operations.recovery.context import Recovery, names, refuse_unknown, remaining, starting
 from hyops_ci.planning.waves import TYPES, next_wave
 
 
@@ -60,7 +60,7 @@ def refuse_half(recovery: Recovery, ended: dict[str, RunOutcome]) -> None:
         exit_code=Exit(first.exit_code) if first.exit_code else Exit.POLICY,
         found="; ".join(f"{service}: {each.headline}" for service, each in lost.items()),
         expected=f"{len(ended)} checks that wait for signatures",
-        fix=f"mend it, then hyops-ci recovery start {recovery.name} --reason ...; what waits ends by itself, and nothing was changed",
+        fix=f"mend it, then {starting(recovery.name)}; what waits ends by itself, and nothing was changed",
         docs="recovery-plans.md",
     )
 

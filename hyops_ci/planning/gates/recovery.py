@@ -25,7 +25,7 @@ def recovery_plan(case: PlanCase) -> GateOutcome:
             "the recovery plan does not have this decision",
             f"{decision.decision_type} {decision.service}{', a drill' * (decision.exercise is not None)}",
             f"{plan.action} of {', '.join(each for wave in plan.waves for each in wave)}",
-            "start it with hyops-ci recovery start; a single service without part_of",
+            "start it with hyops-ci recovery start <plan> --reason ...; a single service without part_of",
             "recovery-plans.md",
         )
     if found := list(troubles(case.config, plan)):

@@ -151,7 +151,7 @@ def accept_sealed(evidence: Path, digest: str, context: RunContext) -> Conclusio
             exit_code=Exit.EVIDENCE,
             found=found,
             expected=digest,
-            fix="keep both; the digest that its host signed on the ledger is the true one: hyops-ci ledger show --config",
+            fix="keep both; the digest that its host signed on the ledger is the true one: hyops-ci ledger show",
         )
     verdict = verify(evidence)
     files = read_files(evidence) if verdict.ok else {}

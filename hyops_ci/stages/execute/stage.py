@@ -24,6 +24,7 @@ from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.kept_journals import keep
 from hyops_ci.hyops_access.port import DEPLOY_JOURNAL, JOURNALS
 from hyops_ci.ledger.ledger import ClaimRequest
+from hyops_ci.ledger.settling import to_settle
 from hyops_ci.ledger.standby import merge
 from hyops_ci.ledger.vouched_history import previous_bundle
 from hyops_ci.redaction import Redactor
@@ -265,7 +266,7 @@ def record_end(state: ExecutionState, end: State, sha256: str | None, context: R
         )
         bring_standby_up(state.plan.service, context)
     except DispatchError as error:
-        context.say(f"the ledger was not updated: {error.title()}. The lock stays until hyops-ci ledger settle")
+        context.say(f"the ledger was not updated: {error.title()}. The lock stays until {to_settle(state.plan.service)}")
 
 
 def bring_standby_up(service: str, context: RunContext) -> None:

@@ -7,6 +7,7 @@ from hyops_ci.ledger.rules import has_arrived
 from hyops_ci.planning.waves import earlier
 from hyops_ci.stages.host_key import vouched_ledger
 from hyops_ci.stages.planned_run import CheckedRun
+from hyops_ci.text import shell
 
 
 def refuse_early_wave(run: CheckedRun) -> None:
@@ -31,6 +32,6 @@ def refuse_early_wave(run: CheckedRun) -> None:
             exit_code=Exit.CONFLICT,
             found="; ".join(late),
             expected=f"every service of the earlier waves of {part.recovery_plan} where its {run.plan.decision_type} puts it",
-            fix=f"look at those first; then hyops-ci recovery go-on {part.recovery_id}",
+            fix=shell("look at those first; then hyops-ci recovery go-on {}", part.recovery_id),
             docs="recovery-plans.md",
         )

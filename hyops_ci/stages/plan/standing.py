@@ -16,6 +16,7 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form
+from hyops_ci.ledger.settling import by_key
 from hyops_ci.ledger.transitions import settled
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.host_key import vouched_ledger
@@ -90,8 +91,7 @@ def refuse_unsettled(tip: Tip, serves: str, config: DispatchConfig, service: str
             exit_code=Exit.CONFLICT,
             found="no host_keys in the config",
             expected="the key of the runner's host in host_keys: it signs on the strength of the approval",
-            fix="let an approver settle with a key: "
-            + shell('hyops-ci ledger settle --service {} --serves {} --reason "what you saw" ...', service, serves),
+            fix=f"let an approver settle with a key: {by_key(service, serves)}",
             docs="ledger.md",
         )
     home = serving_sites(config, service)[0]

@@ -207,7 +207,7 @@ class _Watcher:
         try:
             ended = cancel(self.client, self.run_id)
         except DispatchError as error:
-            by_hand = shell("gh run cancel {}", self.run_id)
+            by_hand = shell("gh run cancel {} --repo {}", self.run_id, self.client.repository)
             self.context.say(f"CANCEL THIS RUN BY HAND: {by_hand}   ({error.title()}; {error.expected})")
             return
         self.context.say("run cancelled" if ended else "the run had ended already")

@@ -20,6 +20,7 @@ from tests.support.github.server import FakeGitHub
 
 _OWN = frozenset({"host", "accept-encoding", "connection", "transfer-encoding", "content-length"})
 """Headers of this hop."""
+API = b"https://api.github.com"
 DEFAULT_BRANCH = "defaultBranchRef"
 """What `gh workflow run` asks GraphQL for; everything else that we print is REST."""
 
@@ -51,9 +52,10 @@ def gh_speaks_to(fake: FakeGitHub, folder: Path) -> Iterator[dict[str, str]]:
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
             got = requests.request(self.command, f"{fake.url}{self.path}", data=body, headers=headers, timeout=20)
-            self._answer(
-                got.status_code, got.content, {name: got.headers[name] for name in ("Content-Type", "Link") if name in got.headers}
-            )
+            media = got.headers.get("Content-Type", "")
+            # gh sends its token to GitHub's own addresses only, and follows those that an answer names.
+            content = got.content.replace(fake.url.encode(), API) if media.startswith("application/json") else got.content
+            self._answer(got.status_code, content, {name: got.headers[name] for name in ("Content-Type", "Link") if name in got.headers})
 
         def _body(self) -> bytes:
             """What was sent: `gh` sends its stdin in chunks, as it does not know how much there is."""

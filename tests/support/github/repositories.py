@@ -74,6 +74,7 @@ class Repository:
     environments: dict[str, Environment] = field(default_factory=dict, repr=False)
     workflows: list[Workflow] = field(default_factory=list, repr=False)
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
+    secrets: dict[str, str] = field(default_factory=dict)
     issues: dict[int, list[str]] = field(default_factory=dict)
     """Number of an issue -> its comments."""
     runners: list[Runner] = field(default_factory=list, repr=False)

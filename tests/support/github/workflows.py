@@ -98,6 +98,18 @@ def list_runs_of_workflow(ask: Ask) -> Answer:
     return page_of_runs(ask, [run for run in ask.repository.runs.values() if run.path == workflow.path])
 
 
+@route("PUT", f"{HOME}/disable", "actions: write")
+def disable(ask: Ask) -> Answer:
+    _workflow(ask).state = "disabled_manually"
+    return Answer(204)
+
+
+@route("PUT", f"{HOME}/enable", "actions: write")
+def enable(ask: Ask) -> Answer:
+    _workflow(ask).state = "active"
+    return Answer(204)
+
+
 @route("POST", f"{HOME}/dispatches", "actions: write")
 def dispatch(ask: Ask) -> Answer:
     """422 for a ref, a trigger or an input that is not there; 200 with the run only where it is asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hyops_ci.cli.shell import shell_context
 from hyops_ci.operations.rehearse.sandbox import Site, set_up
 from hyops_ci.planning.needs import NEEDS
 from hyops_ci.stages.context import SystemClock
+from tests.support.git_http import serve_git
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 
@@ -111,6 +113,25 @@ def test_a_token_that_github_does_not_know(
     said = ask(site, capsys)
     assert "FAIL  gate        github.token: " in said.out
     assert "ok    restore" in said.out
+
+
+def test_a_private_ledger_without_a_token_was_not_looked_at(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a laptop, or in a shell of the runner, nobody has a token by chance: that is no token which the host refuses."""
+    bare = tmp_path / "github" / "acme" / "recovery"
+    bare.parent.mkdir(parents=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(site.root / "ledger.git"), str(bare)], check=True)
+    with serve_git(tmp_path / "github", CANARY) as git:
+        known = {"GITHUB_SERVER_URL": git.origin, "GH_REPO": "acme/recovery", "GIT_SSL_CAINFO": str(git.ca)}
+        for name, value in known.items():
+            monkeypatch.setenv(name, value)
+        said = ask(site, capsys, ledger=False)
+        assert "warn  lock        not looked at: the ledger's host asks for a token, and none was given: export GH_TOKEN=" in said.out
+        assert said.code == 0, said.out
+        assert said.lines[-1].endswith("Not looked at from here: lock, readiness, drill")
+        monkeypatch.setenv("DR_TOKEN", "another")
+        assert "FAIL  lock        ledger.token: the ledger's host does not accept the token" in ask(site, capsys, ledger=False).out
 
 
 def test_the_repositorys_own_ledger_is_the_default_and_the_token_goes_to_this_server_only(

@@ -65,7 +65,7 @@ def test_the_first_and_the_second_time(init: Init) -> None:
 
 def test_as_json(init: Init) -> None:
     said = json.loads(init(*NEW, "--format", "json").out)
-    assert set(said) == {"written", "kept", "missing", "fill", "additions", "blocks", "placeholders"}
+    assert set(said) == {"written", "kept", "missing", "fill", "additions", "unproven", "blocks", "placeholders"}
     assert len(said["written"]) == 5
     assert all(set(block) == {"title", "text"} for block in said["blocks"])
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 
+from hyops_ci.contracts.ensured import Ensured
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.report.html import html
 from hyops_ci.report.text import MAX_MARKDOWN, markdown, refusal_lines, summary_lines
@@ -119,3 +122,29 @@ def test_a_summary_of_too_many_lines_is_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("outcome", sorted(TERMINAL))
 def test_every_end_has_a_summary(tmp_path: Path, outcome: str) -> None:
     assert markdown(files(tmp_path, outcome=outcome, headline=f"{outcome}: x")).startswith("### ")
+
+
+def test_a_summary_shows_whole_seconds_and_no_columns(tmp_path: Path) -> None:
+    """Of a phone's 390 pixels a fraction of a second takes a line, and the columns of a terminal leave holes."""
+    given = files(tmp_path, started_at="2026-11-28T03:04:31.123456Z", ended_at="2026-11-28T03:31:58.654321Z")
+    text = markdown(given)
+    assert "2026-11-28T03:04:31Z to 2026-11-28T03:31:58Z" in text
+    assert not re.search(r":\d\d\.\d", text)
+    assert (
+        listed(["APPROVE?  FAILOVER pg-ha/lab            valid until 03:41:18Z"])[0]
+        == "**`APPROVE?  FAILOVER pg-ha/lab  valid until 03:41:18Z`**"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "headline"),
+    [
+        ({"changed": True, "machine": "europe-west2-a/dr-runner"}, "RUNNER europe-west2-a/dr-runner: made or repaired"),
+        ({"changed": False}, "RUNNER without a machine: nothing was changed"),
+        ({"changed": True, "refusal": {"gate": "runner.ssh", "reason": "x", "exit_code": 7}}, "changed, and no runner in the end"),
+    ],
+)
+def test_what_became_of_a_runner_has_a_headline(known: dict[str, Any], headline: str) -> None:
+    first, empty, *points = listed(Ensured.model_validate({"reason": "runner-recovery", **known}).lines())
+    assert headline in first
+    assert (empty, [point.split("`")[0] for point in points]) == ("", ["- **Did** ", "- **Because** ", "- **Cost** "])

@@ -247,6 +247,18 @@ def test_every_offender_of_the_overlays_is_listed_at_once(checkout: Path, core: 
     assert found["effective.ssh"].count("ssh_access_mode: gcp-iap") >= 2
 
 
+def test_overlays_whose_recovery_nothing_would_prove_are_named(checkout: Path, core: Path) -> None:
+    """HyOps ships an empty endpoint: without it, and without probes of the config, a run ends as not proven."""
+    found = adopt(request(core), checkout, KNOWN).unproven
+    assert [line.partition(": ")[0] for line in found] == [FAILOVER, FAILBACK]
+    place = checkout / FAILOVER
+    place.write_text(place.read_text().replace('endpoint_dns_name: ""', "endpoint_dns_name: pg.example.net"))
+    assert [line.partition(": ")[0] for line in adopt(request(core), checkout, KNOWN).unproven] == [FAILBACK]
+    with (checkout / CONFIG_PATH).open("a") as config:
+        config.write(f"verification: {{{SERVICE}: [{{kind: tcp, target: 'pg.example.net:5432'}}]}}\n")
+    assert adopt(request(core), checkout, KNOWN).unproven == ()
+
+
 def test_what_differs_from_the_config_that_is_there_is_said_and_not_ignored(checkout: Path, core: Path) -> None:
     adopt(request(core), checkout, KNOWN)
     before = files(checkout)
