@@ -5,7 +5,6 @@ the environment instead, and are as trusted as the packages there: in the enviro
 one of the tool cache until the next job, which removes them. Each names the hash of its source (PEP 552) and is made anew for another.
 """
 
-import gc
 import os
 import sys
 from importlib.machinery import FileFinder, SourceFileLoader
@@ -42,8 +41,6 @@ def finder(path: str) -> FileFinder:
     return FileFinder(path, (Loader, [".py"]))
 
 
-# A stage makes its classes and functions once and keeps them: looking through them for garbage would take a tenth of its start.
-gc.set_threshold(100_000)
 sys.path_hooks.insert(0, finder)
 sys.path.insert(0, ROOT)
 

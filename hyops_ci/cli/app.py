@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any, Final
@@ -78,6 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     from hyops_ci.execution.prctl import close_to_others
 
     close_to_others()  # the job's tokens are in this process' environment
+    gc.set_threshold(100_000)  # classes and functions are made once and kept: to look for garbage among them is a tenth of a start
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)
     except DispatchError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ WORDS = frozenset({"ended_at", "next", "not_proven"})
 """Fields of a result that are words, or a time of the sealing itself."""
 
 
-@pytest.fixture(scope="module")
-def sealed(rehearsed: Rehearsed) -> Bundles:
-    """The bundle of a scenario of the rehearsal."""
-    return lambda scenario: rehearsed(scenario).bundle
+@pytest.fixture
+def sealed(rehearsed: Rehearsed, tmp_path: Path) -> Bundles:
+    """The bundle of a scenario of the rehearsal, as a copy: what is forged of it is written beside it."""
+    return lambda scenario: Path(shutil.copy(rehearsed(scenario).bundle, tmp_path))
 
 
 SCENARIOS = ["recovered", "failed-step", "denied", "duplicate", "hold"]
