@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 import sys
 from typing import Any, Final
 
@@ -79,6 +80,8 @@ def main(argv: list[str] | None = None) -> None:
     from hyops_ci.execution.prctl import close_to_others
 
     close_to_others()  # the job's tokens are in this process' environment
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of an agent that was started with nohup: a cancel would reach nobody
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(100_000)  # classes and functions are made once and kept: to look for garbage among them is a tenth of a start
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Never
 
 import pytest
@@ -34,3 +37,12 @@ def test_any_other_error_of_the_system_stays_a_bug(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(app.cli, "main", failing(errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
         app.main(["ledger", "show"])
+
+
+def test_a_cancel_reaches_a_command_whose_parent_ignores_interrupts(tmp_path: Path) -> None:
+    """An agent that was started with nohup, or a shell's background job, hands an ignored interrupt on to its children."""
+    rehearsal = [sys.executable, "-m", "hyops_ci", "rehearse", "--stand-in", "--scenario", "cancelled-late"]
+    rehearsal += ["--folder", str(tmp_path / "x")]
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", ignoring, *rehearsal], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
