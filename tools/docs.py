@@ -10,6 +10,7 @@ import yaml
 
 from hyops_ci.cli.app import COMMANDS
 from tools.config_page import config_page
+from tools.controls_page import controls_page
 from tools.decisions_page import decisions_page
 from tools.github_calls import page
 from tools.refusal_pages import exit_codes_page, gates_page, refusals_page
@@ -32,6 +33,7 @@ def main(arguments: list[str], folder: Path = ROOT / "docs") -> int:
     pages = {
         "actions.md": actions_page(ROOT),
         "config.md": config_page(),
+        "controls.md": controls_page(),
         "exit-codes.md": exit_codes_page(),
         "gates.md": gates_page(ROOT / "docs"),
         "github-api.md": page(ROOT, modules),

@@ -54,7 +54,7 @@ _REFUSALS: Final = """# Refusals
 Generated from the code by `python -m tools.docs`. Each refusal also says what was found and what was expected; `...` stands for what is
 filled in. Exit codes: [exit-codes.md](exit-codes.md). Gates of plan and check, with the rule that each one holds: [gates.md](gates.md).
 """
-_GENERATED: Final = frozenset({"refusals.md", "gates.md", "exit-codes.md"})
+_GENERATED: Final = frozenset({"refusals.md", "gates.md", "exit-codes.md", "controls.md"})
 
 
 def gates_page(docs: Path) -> str:

@@ -23,6 +23,8 @@ from hyops_ci.operations.rehearse.scenarios import RESTORE
 from hyops_ci.stages.context import SystemClock
 from tests.e2e.several_services import ID, NAME, SERVICES, WITHIN, Night, approved, checked, start_night
 from tests.security.incident import CALLER
+from tools.controls_page import fields, norms
+from tools.schema_paths import in_document
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -49,6 +51,9 @@ def test_three_services_come_back_in_two_waves(night: Night, tmp_path: Path) -> 
     made = keep(recovery, record(recovery, tips), tmp_path / "record")
     assert (made.outcome, made.headline) == ("DONE", f"RECOVERED: all 3 services of {NAME} are proven")
     assert all(each.evidence and each.evidence_sha256 for wave in made.waves for each in wave.services)
+    controls = [path for norm in norms() for row in norm.rows for kind, path in fields(row) if kind == "recovery-record"]
+    assert controls
+    assert all(all(in_document(made.document(), path)) for path in controls), "docs/controls.md names what a record has"
     again = go_on(night.recovery("priya"), within=WITHIN)
     assert record(recovery, again).outcome == "DONE"
     assert len(night.waves) == 3, "what is proven is not started again"

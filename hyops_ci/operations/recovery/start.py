@@ -120,6 +120,6 @@ def _nothing_left(recovery: Recovery) -> Refusal:
         exit_code=Exit.DONE,
         found=recovery.name,
         expected="a service that is not",
-        fix="none",
+        fix="nothing is left to do",
         docs="recovery-plans.md",
     )
