@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +15,6 @@ from urllib.parse import quote
 from hyops_ci.config.settings import EnvSettings, env_of, env_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.contracts.lanes import LANES, ON_PREM
 from hyops_ci.planning.protection import Demand, check_demand, demand_of
 from hyops_ci.text import heredoc, shell
 
@@ -79,56 +78,12 @@ class Adopter:
         return [(login, number or PERSON_ID + re.sub("[^A-Z0-9]", "_", login.upper())) for login, number in self.reviewers]
 
 
-def config_text(
-    service: str,
-    *,
-    lane: str,
-    failover: str,
-    failback: str,
-    vault: str,
-    site: str,
-    adopter: Adopter,
-    auth_path: str = "",
-    notify: str = "",
-    issue: int = 0,
-    overlays: Mapping[str, str] | None = None,
-) -> str:
-    """The smallest config of a service; with keys, the signed channel too, and the lane opened where it is closed by default."""
-    lines = ["services:", *service_lines(service, lane=lane, failover=failover, failback=failback, overlays=overlays or {})]
-    lines.append(f'vault: {{address: "{vault}", site: {site}{f", auth_path: {auth_path}" if auth_path else ""}}}')
-    if notify or issue:
-        lines.append(notify_line(notify, issue))
-    if not LANES[lane].enabled:
-        lines.append(f"lanes: {{{lane}: {{enabled: true}}}}")
-    if adopter.keys:
-        people = [f'    {login}: "{key}"' for login, key in adopter.keys.items()]
-        lines += ["approvals:", "  channels: [environment, signed]", "  approvers:", *people]
-    return "\n".join(lines) + "\n"
-
-
-def notify_line(webhook: str, issue: int) -> str:
-    """The line of the config that names who is told of runs: a webhook, comments on an issue, or both."""
-    said = ([f'webhook: "{webhook}"'] if webhook else []) + ([f"issue: {issue}"] if issue else [])
-    return f"notify: {{{', '.join(said)}}}"
-
-
 def notify_commands(config: DispatchConfig, adopter: Adopter) -> str:
     """The commands that keep what `notify` takes as secrets of the caller's repository. gh asks for the value: it is no argument."""
     notify = config.notify
     asked = [("DR_NOTIFY_SECRET", notify.webhook), ("DR_NOTIFY_TOKEN", notify.issue)] if notify is not None else []
     made = "openssl rand -hex 32 # the receiver verifies signatures with it, too\n" if notify is not None and notify.webhook else ""
     return made + "".join(shell("gh secret set {} --repo {}\n", name, adopter.repository) for name, wanted in asked if wanted)
-
-
-def service_lines(service: str, *, lane: str, failover: str, failback: str, overlays: Mapping[str, str]) -> list[str]:
-    """The lines of one service, as they stand below `services:`. Without a `failback` there is none."""
-
-    def action(name: str, where: str, blueprint: str) -> str:
-        own = f", overlay: {overlays[blueprint]}" if blueprint in overlays else ""
-        return f"    {name}: {{lane: {where}, blueprint: {blueprint}{own}}}"
-
-    lines = [f"  {service}:", action("failover", lane, failover)]
-    return [*lines, *([action("failback", ON_PREM.name, failback)] if failback else [])]
 
 
 def envs_of(config: DispatchConfig) -> list[EnvSettings]:

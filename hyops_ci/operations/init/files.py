@@ -23,6 +23,7 @@ from hyops_ci.operations.callers import WORKFLOWS, calls_in, recovering, workflo
 from hyops_ci.operations.init import commands
 from hyops_ci.operations.init.blocks import blocks_of
 from hyops_ci.operations.init.commands import Adopter
+from hyops_ci.operations.init.config_text import config_text, notify_line, service_lines
 from hyops_ci.operations.init.judging import offenders, unproven
 from hyops_ci.operations.init.request import InitRequest, nothing_written, overlays_of, own_overlays, refuse_hopeless, refuse_unheard
 from hyops_ci.text import shell
@@ -64,12 +65,12 @@ def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResul
         raise nothing_written("nothing says where the authority is", "its address, and the site it stands in", "name --vault and --site")
     refuse_unheard(request, there)
     request = replace(request, overlays=own_overlays(request, there))
-    wanted = read_config(config_for(request, adopter).encode(), f"the config for {request.service}")[0]
+    wanted = read_config(config_text(request, adopter).encode(), f"the config for {request.service}")[0]
     config = _joined(there, wanted) if there is not None else wanted
     refuse_hopeless(request, config, repository)
     adopter = _known(adopter, repository, config)
     checkout = Checkout(repository.resolve())
-    checkout.put(CONFIG_PATH, config_for(request, adopter).encode())
+    checkout.put(CONFIG_PATH, config_text(request, adopter).encode())
     caller = next(iter(callers(repository)), WORKFLOW_PATH)
     checkout.put(caller, caller_workflow(adopter, list(config.services)).encode())
     if request.decisions:
@@ -101,23 +102,6 @@ def existing_config(repository: Path) -> DispatchConfig | None:
     """The config that is there already. Raises Refusal (exit 2) for one that cannot be read: nothing can be added to it."""
     path = repository / CONFIG_PATH
     return read_config(path.read_bytes(), CONFIG_PATH)[0] if path.exists() else None
-
-
-def config_for(request: InitRequest, adopter: Adopter) -> str:
-    """The smallest config that has this service."""
-    return commands.config_text(
-        request.service,
-        lane=request.lane,
-        failover=request.failover_blueprint,
-        failback=request.failback,
-        vault=request.vault or "https://vault.invalid",
-        site=request.site or request.lane,
-        auth_path=request.auth_path,
-        notify=request.notify,
-        issue=request.issue,
-        overlays=request.overlays,
-        adopter=adopter,
-    )
 
 
 def callers(repository: Path) -> list[str]:
@@ -211,13 +195,10 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
     """The lines that the config lacks for this service."""
     if there is None:
         return []
-    asked = [(CONFIG_PATH, commands.notify_line(request.notify, request.issue))] if wanted.notify and there.notify is None else []
+    asked = [(CONFIG_PATH, notify_line(request))] if wanted.notify and there.notify is None else []
     if request.service in there.services:
         return asked
-    lines = commands.service_lines(
-        request.service, lane=request.lane, failover=request.failover_blueprint, failback=request.failback, overlays=request.overlays
-    )
-    found = [*asked, (f"{CONFIG_PATH}, below services:", "\n".join(lines))]
+    found = [*asked, (f"{CONFIG_PATH}, below services:", "\n".join(service_lines(request)))]
     if there.vault is None:
         found.append((CONFIG_PATH, f'vault: {{address: "{request.vault}", site: {request.site}}}'))
     for lane, said in wanted.lanes.items():

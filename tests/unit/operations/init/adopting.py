@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from hyops_ci.operations.init.commands import Adopter
+from hyops_ci.operations.init.config_text import config_text
 from hyops_ci.operations.init.files import InitResult
 from hyops_ci.operations.init.request import InitRequest
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
@@ -32,6 +33,11 @@ def request(folder: Path, service: str = SERVICE, **changes: str | int) -> InitR
     """A service that goes to GCP, with overlays to copy."""
     said: dict[str, str | int] = {"vault": "https://vault.example.net", "site": "gcp", **changes}
     return InitRequest(service, blueprints=(folder,), **said)  # type: ignore[arg-type]  # keywords of several types
+
+
+def smallest(lane: str = "gcp", failback: str = REFS[1], adopter: Adopter = Adopter()) -> str:  # noqa: B008 - it is frozen
+    """The config that init would write for the service."""
+    return config_text(InitRequest(SERVICE, "https://vault.example.net", "gcp", lane, REFS[0], failback), adopter)
 
 
 def block(done: InitResult, words: str) -> str:

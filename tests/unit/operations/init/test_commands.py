@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyops_ci.config.file import read_config
-from hyops_ci.config.settings import lane_settings
 from hyops_ci.operations.init.commands import (
     Adopter,
-    config_text,
     envs_on,
     gate_command,
     ledger_remote,
@@ -22,32 +20,7 @@ from hyops_ci.operations.init.commands import (
 )
 from hyops_ci.operations.init.runner_host import runner_commands, trust_document
 from hyops_ci.planning.protection import Demand
-
-KEY = "ed25519:7UkoxijRwsbq6QM4kFmVYSlZJzpcY/k2NsFGFKyHN9E="
-FAILOVER, FAILBACK = "dr/postgresql-ha-failover-gcp@v1", "dr/postgresql-ha-failback-onprem@v1"
-
-
-def text(service: str = "pg-ha/prod", lane: str = "gcp", failback: str = FAILBACK, adopter: Adopter = Adopter()) -> str:  # noqa: B008 - it is frozen
-    return config_text(
-        service, lane=lane, failover=FAILOVER, failback=failback, vault="https://vault.example.net", site="gcp", adopter=adopter
-    )
-
-
-@pytest.mark.parametrize("lane", ["gcp", "azure", "aws"])
-def test_the_lane_of_a_new_config_is_open(lane: str) -> None:
-    config = read_config(text(lane=lane).encode())[0]
-    assert lane_settings(config, lane).enabled
-    assert ("lanes" in text(lane=lane)) == (lane != "gcp"), "nothing is said that is a default"
-
-
-def test_a_config_without_a_way_back() -> None:
-    assert read_config(text(failback="").encode())[0].services["pg-ha/prod"].failback is None
-
-
-def test_keys_open_the_signed_channel_beside_the_environment() -> None:
-    config = read_config(text(adopter=Adopter(keys={"jonas": KEY})).encode())[0]
-    assert config.approvals.channels == ("environment", "signed")
-    assert config.approvals.approvers == {"jonas": KEY}
+from tests.unit.operations.init.adopting import REFS, smallest
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}", fullmatch=True))
@@ -77,13 +50,13 @@ def test_names_reach_a_shell_as_words() -> None:
     command = gate_command("acme/shop", Demand("dr prod/$(id)", 0, "main; id"), [])
     assert "environments/dr%20prod%2F%24%28id%29 " in command
     assert "-f name='main; id'" in command
-    config = read_config(text().encode() + b'lanes: {gcp: {names: ["a; id"]}}\n')[0]
+    config = read_config(smallest().encode() + b'lanes: {gcp: {names: ["a; id"]}}\n')[0]
     assert "--name 'a; id' " in runner_commands(config, "gcp", Adopter("acme/shop"))
 
 
 def test_what_a_host_recovers_is_what_its_lane_runs() -> None:
-    extra = f"  erp/stage:\n    failover: {{lane: azure, blueprint: {FAILOVER}}}\n"
-    config = read_config(text().replace("vault:", f"{extra}vault:").encode())[0]
+    extra = f"  erp/stage:\n    failover: {{lane: azure, blueprint: {REFS[0]}}}\n"
+    config = read_config(smallest().replace("vault:", f"{extra}vault:").encode())[0]
     assert [each.name for each in envs_on(config, "gcp")] == ["prod"]
     assert [each.name for each in envs_on(config, "azure")] == ["stage"]
     assert trust_document(config, "azure", Adopter())["gates"] == {"stage": "dr-stage"}
@@ -92,9 +65,9 @@ def test_what_a_host_recovers_is_what_its_lane_runs() -> None:
 
 def test_a_user_of_hyops_goes_into_the_trust_file() -> None:
     """As the config says it: a host compares the two word for word."""
-    config = read_config((text() + "host: {user: hyops, envs_base: /srv/hyops/envs}\n").encode())[0]
+    config = read_config((smallest() + "host: {user: hyops, envs_base: /srv/hyops/envs}\n").encode())[0]
     assert trust_document(config, "gcp", Adopter())["host"] == {"user": "hyops", "envs_base": "/srv/hyops/envs"}
-    assert "host" not in trust_document(read_config(text().encode())[0], "gcp", Adopter())
+    assert "host" not in trust_document(read_config(smallest().encode())[0], "gcp", Adopter())
 
 
 @pytest.mark.parametrize(
@@ -107,5 +80,5 @@ def test_a_user_of_hyops_goes_into_the_trust_file() -> None:
     ],
 )
 def test_where_the_ledger_is(named: str, remote: str) -> None:
-    config = read_config((text() + (f'ledger: {{repository: "{named}"}}\n' if named else "")).encode())[0]
+    config = read_config((smallest() + (f'ledger: {{repository: "{named}"}}\n' if named else "")).encode())[0]
     assert ledger_remote(config, Adopter("acme/shop")) == remote
