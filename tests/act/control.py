@@ -67,13 +67,21 @@ class Control:
 
     def open_run(self, number: int, actor: str, title: str, inputs: Mapping[str, str]) -> Run:
         """The run that act is about to carry out."""
-        self.titles = {}
-        self.run = self.repository.add_run(
-            self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs), referenced=[(CALLED, WORKFLOW_SHA)]
-        )
-        self.run.add_job(f"{JOB} / Plan", ["ubuntu-latest"]).take()
-        self.opened(self.run)
-        return self.run
+        run = self.repository.add_run(self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs))
+        self.begin(run)
+        return run
+
+    def begin(self, run: Run) -> None:
+        """act carries out this run from now on."""
+        self.run, self.titles = run, {}
+        run.referenced = [(CALLED, WORKFLOW_SHA)]
+        run.add_job(f"{JOB} / Plan", ["ubuntu-latest"]).take()
+        self.opened(run)
+
+    def gates(self) -> dict[str, str]:
+        """Job -> the environment that the run's plan named for it, as far as it has."""
+        named = {"check": "check_gate", "execute": "gate", "ensure-runner": "bootstrap_gate"}
+        return {job: self.titles[output] for job, output in named.items() if output in self.titles}
 
     def saw(self, entry: Mapping[str, Any]) -> None:
         """One line of act."""
@@ -115,7 +123,7 @@ class Control:
         if self.run is None or "asked" in self.titles:  # a composite's output is printed once for each step that hands it on
             return
         self.titles["asked"] = "once"
-        asked = self.run.add_job(f"{JOB} / {self.titles['title']}", self._labels(), environment=GATE)
+        asked = self.run.add_job(f"{JOB} / {self.titles['title']}", self._labels(), environment=self.titles["gate"])
         if self.answer is not None:
             login, said = self.answer
             gate = self.repository.environments[GATE]

@@ -41,6 +41,8 @@ class JobTokens:
     """Jobs that asked without `id-token: write`."""
     claims: dict[str, str] = field(default_factory=dict)
     """Claims of this run that are not the usual ones."""
+    environments: dict[str, str] = field(default_factory=dict)
+    """Job -> the environment that holds it."""
     issuer: str = ""
     """Who signs the tokens for hosts: the service itself, which publishes the key. For the authority GitHub does."""
 
@@ -52,8 +54,8 @@ class JobTokens:
 
 @contextmanager
 def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict[str, str]) -> Iterator[JobTokens]:
-    """Serve tokens that `bao` trusts to the jobs of `workflows`; `environments` maps job to the environment that holds it."""
-    service = JobTokens()
+    """Serve tokens that `bao` trusts to the jobs of `workflows`; `environments` maps job to the environment that holds it at first."""
+    service = JobTokens(environments=dict(environments))
     jobs = [job for workflow in workflows for job in yaml.safe_load(workflow.read_text())["jobs"].items()]
     allowed = {name for name, job in jobs if job.get("permissions", {}).get("id-token") == "write"}
 
@@ -77,7 +79,7 @@ def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict
                 service.refused.append(job)
                 status = 403
             else:
-                claims: dict[str, Any] = {"environment": environments[job], **service.claims}
+                claims: dict[str, Any] = {"environment": service.environments[job], **service.claims}
                 claims["sub"] = f"repo:acme/recovery:environment:{claims['environment']}"
                 claims |= {"iss": service.issuer} if audience.startswith(HOSTS) else {}
                 value = bao.mint_job_token(audience=audience, **claims)

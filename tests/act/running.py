@@ -90,6 +90,7 @@ def run_act(
     scratch: Path,
     *,
     local: Mapping[str, Path],
+    event_name: str = "workflow_dispatch",
     event: Mapping[str, object],
     environment: Mapping[str, str],
     home: Path,
@@ -100,7 +101,7 @@ def run_act(
     programs: Sequence[Path] = (),
     on_entry: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> ActRun:
-    """Run `workflow` of the repository as a `workflow_dispatch`; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
+    """Run `workflow` of the repository by an event; `local` maps `owner/repo@ref` to folders, `home` is the runner's.
 
     `inside` is put before the command: see `hosting`. `on_entry` is told each line that act prints as JSON,
     while it happens. A job that wants none of `labels` is skipped, as act does where GitHub would wait.
@@ -114,7 +115,7 @@ def run_act(
     TOOLS.mkdir(parents=True, exist_ok=True)
     cache.mkdir()
     (cache / "tool_cache").symlink_to(TOOLS)
-    command = [_act(), "workflow_dispatch", "-W", workflow, "-e", str(payload), "--json", "--rm", "--no-cache-server"]
+    command = [_act(), event_name, "-W", workflow, "-e", str(payload), "--json", "--rm", "--no-cache-server"]
     command += [argument for label in labels for argument in ("-P", f"{label}=-self-hosted")]
     command += ["--artifact-server-path", str(artifacts), "--artifact-server-addr", "127.0.0.1"]
     command += ["--artifact-server-port", str(free_port()), "--action-cache-path", str(cache)]

@@ -25,13 +25,14 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.signing.dsse import new_key
 from tests.act import shim
-from tests.act.control import CALLER, PEOPLE, Control, serve_control
+from tests.act.control import CALLER, Control, serve_control
 from tests.act.hosting import on_pinned_host, on_prepared_host
 from tests.act.identity import JobTokens, serve_job_tokens
 from tests.act.rewriting import REPOSITORY, ROOT, UNPINNED, copy_dispatch, pinned
 from tests.act.running import LABELS, ActRun, run_act
 from tests.hyops_double import Double, install
 from tests.support.git_http import GitServer, serve_git
+from tests.support.github.runs import Run
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
 from tests.support.openbao import OpenBao
 
@@ -112,9 +113,9 @@ class Site:
         """The runtime root of env `lab` on the runner."""
         return self.root / "runner" / "envs" / "lab"
 
-    def ledger(self) -> Ledger:
-        """The ledger as an onlooker sees it."""
-        return Ledger.over_git(str(self.ledger_repository), SERVICE, state_dir=self.root / "onlooker")
+    def ledger(self, service: str = SERVICE) -> Ledger:
+        """A service's ledger as an onlooker sees it."""
+        return Ledger.over_git(str(self.ledger_repository), service, state_dir=self.root / "onlooker")
 
     def write_config(self) -> None:
         """Commit the config as it stands."""
@@ -139,29 +140,44 @@ class Site:
         A job that needs a label of `without` is taken by nobody. `secrets` are the repository's own, beside GitHub's token.
         """
         self.next_run += 1
-        number = str(self.next_run)
         opened = self.control.open_run(self.next_run, actor, scenario, inputs)
+        return self.carry_out(opened, scenario, without=without, file=file, secrets=secrets, **claims)
+
+    def carry_out(
+        self,
+        opened: Run,
+        scenario: str,
+        *,
+        without: Sequence[str] = (),
+        file: str = "dr.yml",
+        secrets: Mapping[str, str] = MappingProxyType({}),
+        **claims: str,
+    ) -> ActRun:
+        """Run what GitHub lists as begun, by the event that it came by; see `start`."""
+        number, actor, inputs = str(opened.id), opened.actor.login, opened.inputs
+        by_form = opened.event == "workflow_dispatch"
         self.tokens.claims = {
             "run_id": number,
             "actor": actor,
-            "actor_id": str(PEOPLE[actor]),
+            "actor_id": str(opened.actor.id),
+            "event_name": opened.event,
             "sha": git(self.repository, "rev-parse", "HEAD").strip(),
             **claims,
         }
         event = {
-            "inputs": {"action": "failover", **inputs},
+            **({"inputs": {"action": "failover", **inputs}} if by_form else {"action": opened.title, "client_payload": inputs}),
             "ref": "refs/heads/main",
             "repository": {"full_name": CALLER, "id": int(GITHUB_CLAIMS["repository_id"]), "default_branch": "main"},
-            "sender": {"login": actor, "id": PEOPLE[actor]},
+            "sender": {"login": actor, "id": opened.actor.id},
         }
         environment = {
             "GITHUB_RUN_ID": number,
             "GITHUB_REPOSITORY": CALLER,
             "GITHUB_REPOSITORY_ID": GITHUB_CLAIMS["repository_id"],
-            "GITHUB_ACTOR_ID": str(PEOPLE[actor]),
+            "GITHUB_ACTOR_ID": str(opened.actor.id),
             "GITHUB_TRIGGERING_ACTOR": actor,
             "GITHUB_REF_PROTECTED": "true",
-            "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/dr.yml@refs/heads/main",
+            "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/{file}@refs/heads/main",
             "GITHUB_SERVER_URL": self.git.origin,
             "GITHUB_API_URL": self.control.fake.url,
             "GIT_SSL_CAINFO": str(self.git.ca),
@@ -176,20 +192,26 @@ class Site:
             self.repository,
             self.root / f"run-{number}",
             local=self.local,
+            event_name=opened.event,
             event=event,
             environment=environment,
             home=self.home,
             workflow=f".github/workflows/{file}",
             arguments=arguments,
             programs=self.programs,
-            on_entry=self.control.saw,
+            on_entry=self._saw,
             labels=[label for label in LABELS if label not in without],
             inside=on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host),
         )
+        self.control.keep_artifacts(run.artifacts)  # first: whoever follows the run looks for them as soon as it has ended
         opened.finish("success" if run.rc == 0 else "failure")
-        self.control.keep_artifacts(run.artifacts)
         self.runs.append((scenario, run))
         return run
+
+    def _saw(self, entry: Mapping[str, Any]) -> None:
+        """One line of act; a job's token names the environment that the plan put it into."""
+        self.control.saw(entry)
+        self.tokens.environments |= self.control.gates()
 
 
 @contextmanager

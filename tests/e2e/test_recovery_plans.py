@@ -17,6 +17,7 @@ from hyops_ci.contracts.recovery import RecoveryRecord
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.recovery.context import Recovery
 from hyops_ci.operations.recovery.go_on import go_on
+from hyops_ci.operations.recovery.pending import pending_runs
 from hyops_ci.operations.recovery.record import RECORD, keep, problems, record
 from hyops_ci.operations.recovery.start import Reasons, start
 from hyops_ci.operations.rehearse.scenarios import RESTORE
@@ -109,6 +110,24 @@ def test_whoever_is_cut_off_stops_nothing_and_the_next_one_starts_nothing_twice(
     recovery = night.recovery("jonas")
     assert record(recovery, night.while_runs_go(lambda: go_on(recovery, within=WITHIN))).outcome == "DONE"
     assert list(night.waves.values()) == SERVICES
+
+
+def test_answers_that_a_run_took_meanwhile_are_not_missed(night: Night) -> None:
+    """Somebody else's run claims between the look at the ledgers and the look at the answers."""
+    checked(night)
+    approved(night)
+    first = pending_runs(night.recovery(), ("pg-ha/lab",))["pg-ha/lab"]
+    night.incident.repository.workflows[0].start("main", "workflow_dispatch", "jonas", {"resume": str(first.run.run_id)})
+
+    def taken_meanwhile(line: str) -> None:
+        night.said.append(line)
+        while line == "wave 1 of 2: pg-ha/lab" and night.positions()["pg-ha/lab"] != "failed_over":
+            Event().wait(0.05)
+
+    recovery = replace(night.recovery("priya"), say=taken_meanwhile)
+    assert record(recovery, night.while_runs_go(lambda: go_on(recovery, within=WITHIN))).outcome == "DONE"
+    assert list(night.waves.values()) == SERVICES
+    assert "wave 1 of 2: pg-ha/lab" in night.said
 
 
 def test_a_check_that_does_not_pass_leaves_nothing_to_approve(night: Night) -> None:

@@ -51,6 +51,8 @@ class GitServer(ThreadingHTTPServer):
     def __init__(self, root: Path, token: str = "", ca: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root, self.token = root, token
+        self.also: set[str] = set()
+        """Tokens of others that it is open to."""
         self.ca = ca
         """The certificate to trust, where this is TLS."""
         self.trouble: deque[Trouble] = deque()
@@ -134,7 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path in self.server.pages:
             self._send(200, [("Content-Type", "application/json")], self.server.pages[path])
             return
-        if self.server.token and authorization != "Basic " + _basic(self.server.token):
+        known = {"Basic " + _basic(token) for token in (self.server.token, *self.server.also)}
+        if self.server.token and authorization not in known:
             self._send(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
             return
         if self.server.redirect_to and (self.server.redirects_reading or self.command == "POST"):

@@ -90,6 +90,11 @@ class OpenBao:
         """The roles `dr-<env>` (reads `paths`) and `dr-check` (their names), bound as docs/vault-role.md says."""
         bound = {name: GITHUB_CLAIMS[name] for name in BOUND} | claims
         self.add_role(f"dr-{env}", _policy(paths, "data"), claims=bound | {"environment": f"dr-{env}"})
+        self.add_check(paths, **claims)
+
+    def add_check(self, paths: Sequence[str], **claims: str) -> None:
+        """The role `dr-check` alone, for the paths of all envs: it replaces the one that was there."""
+        bound = {name: GITHUB_CLAIMS[name] for name in BOUND} | claims
         self.add_role("dr-check", _policy(paths, "subkeys"), claims=bound | {"environment": "dr-check"})
 
     def mint_job_token(self, *, audience: str | None = None, lifetime: int = 300, **claims: str | None) -> str:

@@ -48,6 +48,13 @@ def test_what_is_pushed_with_the_token_comes_back(tmp_path: Path, work: Path) ->
     assert (copy / "big").read_bytes() == (work / "big").read_bytes()
 
 
+def test_it_is_open_to_the_tokens_of_others_that_it_is_told(tmp_path: Path, work: Path) -> None:
+    with serve_git(tmp_path / "served", "t0ken") as server:
+        server.also.add("priyas")
+        for token, expected in (("t0ken", 0), ("priyas", 0), ("priya", 128)):
+            assert git(work, "ls-remote", f"{server.origin}/acme/recovery", server=server, token=token).returncode == expected, token
+
+
 @pytest.mark.parametrize("token", ["", "other"])
 def test_without_the_token_nothing_is_read_or_written(tmp_path: Path, work: Path, token: str) -> None:
     with serve_git(tmp_path / "served", "t0ken") as server:

@@ -41,7 +41,14 @@ def _carry_out(recovery: Recovery, number: int, tips: Mapping[str, Tip], within:
         recovery.say(f"wave {number} of {len(recovery.plan.waves)}: {names(waiting)}")
         left = tuple(each for each in remaining(recovery, standing) if standing[each] == "open")
         pending = pending_runs(recovery, left)
-        refuse_unapproved(recovery, pending)
+        try:
+            refuse_unapproved(recovery, pending)
+        except Refusal:
+            # The claim of a run that somebody else started takes the answers with it: meanwhile it may have come.
+            if (newer := recovery.tips()) == tips:
+                raise
+            _carry_out(recovery, number, newer, within)
+            return
         for service in waiting:
             begun = resume(recovery.client, pending[service], may_resume(recovery.client, pending[service]), recovery.clock)
             recovery.say(f"recovers {service}   {begun.url}")
