@@ -11,8 +11,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.release import references
+
 ROOT = Path(__file__).parents[2]
-REPOSITORY = "hybridops/dr-dispatch"
+REPOSITORY = references.REPOSITORY
 UNPINNED = "0" * 40
 """What the templates carry where a caller writes the commit of the release."""
 PARTS = (
@@ -35,7 +37,7 @@ class Rewrite:
     instead: str
 
 
-REWRITES = (Rewrite(r"(?m)(?<=uses: )\$/(actions/[a-z-]+|\.github/workflows/[a-z-]+\.yml)$", REPOSITORY + r"/\1@{sha}"),)
+REWRITES = (Rewrite(references.OWN.pattern, REPOSITORY + r"/\1@{sha}"),)
 
 
 def copy_dispatch(to: Path, sha: str) -> Path:

@@ -78,7 +78,7 @@ def test_a_python_that_was_named_is_the_one_or_none(checkout: Path) -> None:
 def test_the_commands_are_listed(checkout: Path, arguments: list[str], code: int) -> None:
     done = dev(checkout, *arguments)
     assert done.returncode == code
-    assert all(f"./dev {name}" in done.stdout for name in ("rehearse", "test", "lint", "bench", "run"))
+    assert all(f"./dev {name}" in done.stdout for name in ("rehearse", "test", "lint", "bench", "release", "run"))
 
 
 @pytest.fixture
