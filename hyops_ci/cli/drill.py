@@ -25,7 +25,8 @@ def command() -> None:
 def due(config_file: Path, remote: str, service: str, number: int, output: str) -> int:
     """Say which service is to be restored for practice now, and what is known of every drill that is owed. Reads only.
 
-    In a job it sets the outputs `service` and `reason`, both empty where nothing is due, or where a recovery is at work.
+    In a job it sets the outputs `service` and `reason`, both empty where nothing is due, or where a recovery is at work; and `quiet`, true
+    where every drill that is owed was done, as far as all ledgers say.
     """
     from datetime import UTC, datetime
 
@@ -35,14 +36,13 @@ def due(config_file: Path, remote: str, service: str, number: int, output: str) 
     from hyops_ci.operations.status import status
 
     config, _ = read_config(config_file.read_bytes(), str(config_file))
-
     found = next_drill(status(config, places(config, remote), datetime.now(UTC), None), service, number)
     lines = [f"drill {found.service}: {found.reason}" if found.service else "no drill now", *(f"  {line}" for line in found.lines)]
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        set_outputs({"service": found.service, "reason": found.reason}, output)
+        set_outputs({"service": found.service, "reason": found.reason, "quiet": "true" if found.quiet else ""}, output)
         summarize(lines)
         for line in lines:
             say(line)
     else:
-        emit(output, lines, {"service": found.service, "reason": found.reason, "owed": list(found.lines)})
+        emit(output, lines, {"service": found.service, "reason": found.reason, "quiet": found.quiet, "owed": list(found.lines)})
     return 0

@@ -20,6 +20,8 @@ class NextDrill:
     reason: str = ""
     """Why now, for the form."""
     lines: tuple[str, ...] = ()
+    quiet: bool = False
+    """Whether every ledger was read, and every drill that is owed was done: then an outside watcher may hear that all is well."""
 
 
 def next_drill(found: Sequence[ServiceStatus], asked: str, number: int) -> NextDrill:
@@ -30,6 +32,7 @@ def next_drill(found: Sequence[ServiceStatus], asked: str, number: int) -> NextD
     """
     owed = [each for service in found if service.known is not None for each in service.known.obligations if each.level == "isolated"]
     lines = tuple(obligation_line(each) for each in owed)
+    quiet = all(service.known is not None for service in found) and all(each.state == "done" for each in owed)
     by_name = {each.service: each for each in found}
     if asked:
         if asked not in by_name:
@@ -41,7 +44,7 @@ def next_drill(found: Sequence[ServiceStatus], asked: str, number: int) -> NextD
                 expected=" or ".join(by_name),
                 fix="write the service as the config does",
             )
-        return NextDrill(asked, "a drill, by hand", lines)
+        return NextDrill(asked, "a drill, by hand", lines, quiet)
     due = sorted((each for each in owed if each.state in ("due", "missed")), key=lambda each: (each.due_at or "", each.service))
     free, held = [], []
     for each in due:
@@ -50,7 +53,7 @@ def next_drill(found: Sequence[ServiceStatus], asked: str, number: int) -> NextD
         free += [] if why else [each]
     if not free:
         silent = ("no service owes a drill: drills.<service>.isolated in the config says how often",) if not owed else ()
-        return NextDrill(lines=(*silent, *held, *lines))
+        return NextDrill(lines=(*silent, *held, *lines), quiet=quiet)
     chosen = free[number % len(free)]
     return NextDrill(chosen.service, f"scheduled drill, {chosen.state} since {chosen.due_at or 'the first day'}", (*held, *lines))
 

@@ -27,8 +27,13 @@ def site(tmp_path: Path, bao: OpenBao, request: pytest.FixtureRequest) -> Iterat
     """A fresh site; its runs go into the table."""
     with make_site(tmp_path, bao) as made:
         yield made
-        rows = []
-        for scenario, run in made.runs:
-            results = " ".join(f"{job}={run.jobs.get(job, '-')}" for job in JOBS)
-            rows.append([scenario, results, run.answers.get("outcome", ""), run.answers.get("exit_code", ""), f"{run.seconds:.1f}"])
-        request.node.user_properties.append((REPORT, rows))
+        in_the_table(request, made)
+
+
+def in_the_table(request: pytest.FixtureRequest, site: Site) -> None:
+    """The runs of a site go into the table."""
+    rows = []
+    for scenario, run in site.runs:
+        results = " ".join(f"{job}={run.jobs.get(job, '-')}" for job in JOBS)
+        rows.append([scenario, results, run.answers.get("outcome", ""), run.answers.get("exit_code", ""), f"{run.seconds:.1f}"])
+    request.node.user_properties.append((REPORT, rows))

@@ -10,7 +10,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,23 +59,33 @@ class Control:
     """What is there of a run before its first job begins."""
     run: Run | None = None
     titles: dict[str, str] = field(default_factory=dict)
+    caller_job: str = JOB
+    """What GitHub puts before the names of the jobs of dispatch.yml."""
+    queue: list[tuple[Job, Runner]] = field(default_factory=list)
+    """Jobs that wait for a runner which is at work for another run."""
+    cancelled: bool = False
+    """Whether somebody cancelled the run: GitHub says so of the job at work, where act knows only that it failed."""
+
+    def beside(self, **changes: Any) -> Control:
+        """The same GitHub, for a run that is carried out at the same time."""
+        return replace(self, run=None, titles={}, cancelled=False, **changes)
 
     def guard(self, *reviewers: str) -> None:
         """Make the approval gate hold its jobs until one of these reviews."""
         gate = self.repository.environments[GATE]
         gate.reviewers, gate.prevent_self_review = [self.fake.account(login) for login in reviewers], True
 
-    def open_run(self, number: int, actor: str, title: str, inputs: Mapping[str, str]) -> Run:
+    def open_run(self, number: int, actor: str, title: str, inputs: Mapping[str, str], event: str = "workflow_dispatch") -> Run:
         """The run that act is about to carry out."""
-        run = self.repository.add_run(self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs))
+        run = self.repository.add_run(self.workflow, number=number, actor=actor, title=title, inputs=dict(inputs), event=event)
         self.begin(run)
         return run
 
     def begin(self, run: Run) -> None:
         """act carries out this run from now on."""
-        self.run, self.titles = run, {}
+        self.run, self.titles, self.cancelled = run, {}, False
         run.referenced = [(CALLED, WORKFLOW_SHA)]
-        run.add_job(f"{JOB} / Plan", ["ubuntu-latest"]).take()
+        run.add_job(f"{self.caller_job} / Plan", ["ubuntu-latest"]).take()
         self.opened(run)
 
     def gates(self) -> dict[str, str]:
@@ -98,12 +108,13 @@ class Control:
             if entry.get("stage") == "Main":
                 self._take(found)
             if "jobResult" in entry and found.status != "completed":
-                found.finish(str(entry["jobResult"]))
+                found.finish("cancelled" if self.cancelled else str(entry["jobResult"]))
+                self._freed(found.runner)
 
     def job(self, name: str) -> Job | None:
         """A job of the run that is carried out, by what dispatch.yml calls it."""
         title = self.titles.get("check_title" if name == "check" else "title", "")
-        return next((job for job in self.run.jobs if title and job.name == f"{JOB} / {title}"), None) if self.run else None
+        return next((job for job in self.run.jobs if title and job.name == f"{self.caller_job} / {title}"), None) if self.run else None
 
     def keep_artifacts(self, folder: Path) -> None:
         """What act's artifact server was given is there for later runs, too."""
@@ -117,16 +128,16 @@ class Control:
             return
         self.titles[name] = value
         if name in ("check_title", "runs_on") and {"check_title", "runs_on"} <= set(self.titles) and self.run is not None:
-            self._came(self.run.add_job(f"{JOB} / {self.titles['check_title']}", self._labels(), environment=CHECK_GATE))
+            self._came(self.run.add_job(f"{self.caller_job} / {self.titles['check_title']}", self._labels(), environment=CHECK_GATE))
 
     def _ask(self) -> None:
         if self.run is None or "asked" in self.titles:  # a composite's output is printed once for each step that hands it on
             return
         self.titles["asked"] = "once"
-        asked = self.run.add_job(f"{JOB} / {self.titles['title']}", self._labels(), environment=self.titles["gate"])
+        asked = self.run.add_job(f"{self.caller_job} / {self.titles['title']}", self._labels(), environment=self.titles["gate"])
         if self.answer is not None:
             login, said = self.answer
-            gate = self.repository.environments[GATE]
+            gate = self.repository.environments[self.titles["gate"]]
             # As GitHub writes it, or as nobody could make it write: what it lets through is judged here.
             decide(self.run, Review(self.fake.account(login), said, "seen", [gate]))
         self.after_answer()
@@ -137,14 +148,15 @@ class Control:
         if self.run is None or "bootstrap_runs_on" not in self.titles or self._making() is not None:
             return
         labels = json.loads(self.titles["bootstrap_runs_on"])
-        making = self.run.add_job(f"{JOB} / {BOOTSTRAP_JOB}", labels, environment=BOOTSTRAP_GATE)
+        making = self.run.add_job(f"{self.caller_job} / {BOOTSTRAP_JOB}", labels, environment=BOOTSTRAP_GATE)
         if self.makes is not None:
             login, said = self.makes
             decide(self.run, Review(self.fake.account(login), said, "seen", [self.repository.environments[BOOTSTRAP_GATE]]))
             making.take(self.repository.add_runner("mgmt-runner-01", labels[1:], id=None) if "self-hosted" in labels else hosted(making))
 
     def _making(self) -> Job | None:
-        return next((job for job in self.run.jobs if job.name == f"{JOB} / {BOOTSTRAP_JOB}"), None) if self.run else None
+        name = f"{self.caller_job} / {BOOTSTRAP_JOB}"
+        return next((job for job in self.run.jobs if job.name == name), None) if self.run else None
 
     def taken_by(self, runner: Any) -> None:
         """A runner that came takes the check that waits."""
@@ -160,8 +172,24 @@ class Control:
             self._take(job)
 
     def _take(self, job: Job) -> None:
-        if job.status == "queued" and self.runner:
-            job.take(self._runner())
+        if job.status != "queued" or not self.runner:
+            return
+        runner = self._runner()
+        if self._at_work_elsewhere(runner):
+            self.queue.append((job, runner))
+        else:
+            job.take(runner)
+
+    def _at_work_elsewhere(self, runner: Runner) -> bool:
+        jobs = (job for run in self.repository.runs.values() if run is not self.run for job in run.jobs)
+        return any(job.runner is runner and job.status == "in_progress" for job in jobs)
+
+    def _freed(self, runner: Runner | None) -> None:
+        """A runner has nothing to do any more: it takes what waits for it, one job."""
+        for job, wanted in self.queue:
+            if wanted is runner and job.status == "queued":
+                job.take(wanted)
+                return
 
     def _runner(self) -> Any:
         known = {runner.name: runner for runner in self.repository.runners}

@@ -39,10 +39,10 @@ class JobTokens:
     """The tokens: nothing that is kept may hold one."""
     refused: list[str] = field(default_factory=list)
     """Jobs that asked without `id-token: write`."""
-    claims: dict[str, str] = field(default_factory=dict)
-    """Claims of this run that are not the usual ones."""
-    environments: dict[str, str] = field(default_factory=dict)
-    """Job -> the environment that holds it."""
+    claims: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Run -> its claims that are not the usual ones."""
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Run -> job -> the environment that holds it, as far as the run's plan named one."""
     issuer: str = ""
     """Who signs the tokens for hosts: the service itself, which publishes the key. For the authority GitHub does."""
 
@@ -55,7 +55,7 @@ class JobTokens:
 @contextmanager
 def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict[str, str]) -> Iterator[JobTokens]:
     """Serve tokens that `bao` trusts to the jobs of `workflows`; `environments` maps job to the environment that holds it at first."""
-    service = JobTokens(environments=dict(environments))
+    service = JobTokens()
     jobs = [job for workflow in workflows for job in yaml.safe_load(workflow.read_text())["jobs"].items()]
     allowed = {name for name, job in jobs if job.get("permissions", {}).get("id-token") == "write"}
 
@@ -71,19 +71,20 @@ def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict
                 self.answer(200, published[self.path])
                 return
             job = job_at(self.client_address[1], server.server_port)
+            held_by = environments | service.environments.get(job.run, {})
             audience = parse_qs(urlsplit(self.path).query).get("audience", [""])[0]
             status, value = 200, ""
             if self.headers.get("Authorization") != f"bearer {service.bearer}":
                 status = 401
-            elif job not in allowed:
-                service.refused.append(job)
+            elif job.name not in allowed:
+                service.refused.append(job.name)
                 status = 403
             else:
-                claims: dict[str, Any] = {"environment": service.environments[job], **service.claims}
+                claims: dict[str, Any] = {"environment": held_by[job.name], **service.claims.get(job.run, {})}
                 claims["sub"] = f"repo:acme/recovery:environment:{claims['environment']}"
                 claims |= {"iss": service.issuer} if audience.startswith(HOSTS) else {}
                 value = bao.mint_job_token(audience=audience, **claims)
-                service.asked.append((job, audience))
+                service.asked.append((job.name, audience))
                 service.given.append(value)
             self.answer(status, {"value": value} if status == 200 else {})
 
@@ -110,13 +111,21 @@ def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict
         thread.join(5)
 
 
-def job_at(client: int, server: int) -> str:
-    """The GITHUB_JOB of the process that holds the client end of a loopback connection; empty when there is none."""
+@dataclass(frozen=True)
+class AskingJob:
+    """Which job of which run a process belongs to; empty where it belongs to none."""
+
+    name: str = ""
+    run: str = ""
+
+
+def job_at(client: int, server: int) -> AskingJob:
+    """The job of the process that holds the client end of a loopback connection."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if (int(fields[1].split(":")[1], 16), int(fields[2].split(":")[1], 16)) == (client, server):
             return _job_of(_holder(f"socket:[{fields[9]}]"))
-    return ""
+    return AskingJob()
 
 
 def _holder(link: str) -> str:
@@ -128,8 +137,8 @@ def _holder(link: str) -> str:
     return ""
 
 
-def _job_of(process: str) -> str:
+def _job_of(process: str) -> AskingJob:
     if not process:
-        return ""
-    entries = Path("/proc", process, "environ").read_bytes().split(b"\0")
-    return next((entry.partition(b"=")[2].decode() for entry in entries if entry.startswith(b"GITHUB_JOB=")), "")
+        return AskingJob()
+    entries = dict(entry.split(b"=", 1) for entry in Path("/proc", process, "environ").read_bytes().split(b"\0") if b"=" in entry)
+    return AskingJob(entries.get(b"GITHUB_JOB", b"").decode(), entries.get(b"GITHUB_RUN_ID", b"").decode())

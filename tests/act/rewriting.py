@@ -19,6 +19,7 @@ UNPINNED = "0" * 40
 """What the templates carry where a caller writes the commit of the release."""
 PARTS = (
     ".github/workflows/dispatch.yml",
+    ".github/workflows/drill.yml",
     ".github/workflows/readiness.yml",
     ".github/workflows/runner.yml",
     "action.yml",

@@ -92,6 +92,8 @@ class Site:
     """The trust file of the runner host; none, and the host does not pin its callers."""
     programs: list[Path] = field(default_factory=list)
     """Folders that the PATH of its jobs begins with."""
+    before: list[str] = field(default_factory=list)
+    """A command that goes on to its arguments: what is different on its host before anything runs there."""
 
     @property
     def repository(self) -> Path:
@@ -125,23 +127,12 @@ class Site:
         git(self.repository, "commit", "-q", "--allow-empty", "-m", "Config")
 
     def start(
-        self,
-        scenario: str,
-        inputs: Mapping[str, str],
-        *,
-        actor: str = REQUESTER,
-        without: Sequence[str] = (),
-        file: str = "dr.yml",
-        secrets: Mapping[str, str] = MappingProxyType({}),
-        **claims: str,
+        self, scenario: str, inputs: Mapping[str, str], *, actor: str = REQUESTER, event: str = "workflow_dispatch", **more: Any
     ) -> ActRun:
-        """Run the caller's workflow as `gh workflow run` does; `claims` are what GitHub says differently of its jobs.
-
-        A job that needs a label of `without` is taken by nobody. `secrets` are the repository's own, beside GitHub's token.
-        """
+        """Run the caller's workflow as `gh workflow run` does, or as its schedule; `more` is as `carry_out` has it."""
         self.next_run += 1
-        opened = self.control.open_run(self.next_run, actor, scenario, inputs)
-        return self.carry_out(opened, scenario, without=without, file=file, secrets=secrets, **claims)
+        control = more.get("control") or self.control
+        return self.carry_out(control.open_run(self.next_run, actor, scenario, inputs, event), scenario, **more)
 
     def carry_out(
         self,
@@ -151,21 +142,28 @@ class Site:
         without: Sequence[str] = (),
         file: str = "dr.yml",
         secrets: Mapping[str, str] = MappingProxyType({}),
+        control: Control | None = None,
+        runner: str = "",
+        before: Sequence[str] = (),
         **claims: str,
     ) -> ActRun:
-        """Run what GitHub lists as begun, by the event that it came by; see `start`."""
-        number, actor, inputs = str(opened.id), opened.actor.login, opened.inputs
-        by_form = opened.event == "workflow_dispatch"
-        self.tokens.claims = {
+        """Run what GitHub lists as begun, by the event that it came by; `claims` are what GitHub says differently of its jobs.
+
+        A job that needs a label of `without` is taken by nobody. `secrets` are the repository's own, beside GitHub's token. `control` is
+        that of a run beside another; its runner may be another one, whose host has a `before` of its own.
+        """
+        number, actor, control = str(opened.id), opened.actor.login, control or self.control
+        self.tokens.claims[number] = {
             "run_id": number,
             "actor": actor,
             "actor_id": str(opened.actor.id),
             "event_name": opened.event,
             "sha": git(self.repository, "rev-parse", "HEAD").strip(),
+            "workflow_ref": f"{CALLER}/.github/workflows/{file}@refs/heads/main",
             **claims,
         }
         event = {
-            **({"inputs": {"action": "failover", **inputs}} if by_form else {"action": opened.title, "client_payload": inputs}),
+            **_said(opened),
             "ref": "refs/heads/main",
             "repository": {"full_name": CALLER, "id": int(GITHUB_CLAIMS["repository_id"]), "default_branch": "main"},
             "sender": {"login": actor, "id": opened.actor.id},
@@ -179,15 +177,21 @@ class Site:
             "GITHUB_REF_PROTECTED": "true",
             "GITHUB_WORKFLOW_REF": f"{CALLER}/.github/workflows/{file}@refs/heads/main",
             "GITHUB_SERVER_URL": self.git.origin,
-            "GITHUB_API_URL": self.control.fake.url,
+            "GITHUB_API_URL": control.fake.url,
             "GIT_SSL_CAINFO": str(self.git.ca),
-            "RUNNER_NAME": self.runner_name,
+            "RUNNER_NAME": runner or self.runner_name,
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
         }
         host = self.root / f"host-{number}"
         arguments = ["--actor", actor, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
         arguments += [argument for name, value in secrets.items() for argument in ("-s", f"{name}={value}")]
+
+        def saw(entry: Mapping[str, Any]) -> None:
+            """One line of act; a job's token names the environment that the plan put it into."""
+            control.saw(entry)
+            self.tokens.environments[number] = control.gates()
+
         run = run_act(
             self.repository,
             self.root / f"run-{number}",
@@ -199,19 +203,21 @@ class Site:
             workflow=f".github/workflows/{file}",
             arguments=arguments,
             programs=self.programs,
-            on_entry=self._saw,
+            on_entry=saw,
             labels=[label for label in LABELS if label not in without],
-            inside=on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host),
+            inside=[*(on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host)), *before, *self.before],
         )
-        self.control.keep_artifacts(run.artifacts)  # first: whoever follows the run looks for them as soon as it has ended
-        opened.finish("success" if run.rc == 0 else "failure")
+        control.keep_artifacts(run.artifacts)  # first: whoever follows the run looks for them as soon as it has ended
+        opened.finish("cancelled" if control.cancelled else "success" if run.rc == 0 else "failure")
         self.runs.append((scenario, run))
         return run
 
-    def _saw(self, entry: Mapping[str, Any]) -> None:
-        """One line of act; a job's token names the environment that the plan put it into."""
-        self.control.saw(entry)
-        self.tokens.environments |= self.control.gates()
+
+def _said(run: Run) -> dict[str, Any]:
+    """What the event says that started a run."""
+    if run.event == "workflow_dispatch":
+        return {"inputs": {"action": "failover", **run.inputs}}
+    return {"schedule": "47 2 * * *"} if run.event == "schedule" else {"action": run.title, "client_payload": run.inputs}
 
 
 @contextmanager

@@ -25,10 +25,10 @@ def test_nothing_else_differs(tmp_path: Path) -> None:
         if before != after:
             lines = difflib.ndiff(before.decode().splitlines(), after.decode().splitlines())
             changed += [(path.name, line[0], line[2:].strip()) for line in lines if line[0] in "+-"]
-    assert {name for name, _, _ in changed} == {"dispatch.yml", "readiness.yml", "runner.yml"}
+    assert {name for name, _, _ in changed} == {"dispatch.yml", "drill.yml", "readiness.yml", "runner.yml"}
     removed, added = ([line for _, sign, line in changed if sign == kind] for kind in "-+")
     assert added == [re.sub(r"\$/(.+)$", rf"{REPOSITORY}/\1@{SHA}", line) for line in removed]
-    assert len(removed) == 17, "each job with its own action, which brings its setup, or with the whole run"
+    assert len(removed) == 20, "each job with its own action, which brings its setup, or with the whole run"
 
 
 def test_the_root_action_needs_none() -> None:

@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import hvac
 import requests
+import trustme
 
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER, SigningKey, signing_key
 
@@ -46,6 +47,8 @@ BOUND = (
 """The claims that Vault binds, exactly (docs/design/workflows.md 6)."""
 OWN_TOKEN = 'path "auth/token/lookup-self" { capabilities = ["read"] }\npath "auth/token/revoke-self" { capabilities = ["update"] }\n'
 ROOT_TOKEN = "root-of-the-test-server"
+CA = "ca.pem"
+"""The certificate to trust, in the folder of a server with a name."""
 
 
 @dataclass
@@ -142,13 +145,18 @@ class TokenFor:
 
 
 @contextmanager
-def start_openbao(*, tls: bool = False, port: int | None = None, key: SigningKey | None = None) -> Iterator[OpenBao]:
-    """A dev server on a free port with KV v2 at `secret/` and JWT login at `auth/jwt` for tokens of `key`; ended on leaving."""
+def start_openbao(*, tls: bool = False, port: int | None = None, key: SigningKey | None = None, name: str = "") -> Iterator[OpenBao]:
+    """A dev server on a free port with KV v2 at `secret/` and JWT login at `auth/jwt` for tokens of `key`; ended on leaving.
+
+    With `name` it also listens as that host, over TLS, and its origin says so: whoever asks has the name in their hosts.
+    """
     port = port or free_port()
     key = key or signing_key()
     home = Path(tempfile.mkdtemp(prefix="openbao-"))
     argv = [bao_binary(), "server", "-dev", f"-dev-listen-address=127.0.0.1:{port}", "-dev-no-store-token"]
     argv += ["-dev-tls", f"-dev-tls-cert-dir={home}"] if tls else []
+    named = _listener(name, home) if name else ""
+    argv += [f"-config={home / 'listener.hcl'}"] if name else []
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "BAO_DEV_ROOT_TOKEN_ID": ROOT_TOKEN}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
@@ -159,7 +167,7 @@ def start_openbao(*, tls: bool = False, port: int | None = None, key: SigningKey
         session = requests.Session()
         session.verify = ca_bundle or True
         admin = hvac.Client(url=origin, token=ROOT_TOKEN, session=session, namespace="")
-        bao = OpenBao(origin, admin, ca_bundle, key, process)
+        bao = OpenBao(named or origin, admin, str(home / CA) if name else ca_bundle, key, process)
         _enable_jwt(bao)
         yield bao
         admin.adapter.close()
@@ -244,6 +252,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _listener(name: str, home: Path) -> str:
+    """Write the settings of one more listener; gives its origin."""
+    authority, port = trustme.CA(), free_port()
+    authority.cert_pem.write_to_path(str(home / CA))
+    issued = authority.issue_cert(name)
+    for number, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(str(home / "cert.pem"), append=number > 0)
+    issued.private_key_pem.write_to_path(str(home / "key.pem"))
+    files = f'tls_cert_file = "{home / "cert.pem"}"\n  tls_key_file = "{home / "key.pem"}"'
+    (home / "listener.hcl").write_text(f'listener "tcp" {{\n  address = "127.0.0.1:{port}"\n  {files}\n}}\n')
+    return f"https://{name}:{port}"
 
 
 def _policy(paths: Sequence[str], kind: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from trustme import LeafCert
 
 SECRET = "canary-of-the-webhook-0123456789"
 
@@ -33,8 +36,10 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(answer: Callable[[BaseHTTPRequestHandler], None] | None = None) -> Iterator[Receiver]:
-    """`answer` stands for 204 without a word; it is called after the request was read."""
+def start_receiver(
+    answer: Callable[[BaseHTTPRequestHandler], None] | None = None, *, name: str = "", certificate: LeafCert | None = None
+) -> Iterator[Receiver]:
+    """`answer` stands for 204 without a word; it is called after the request was read. With a certificate it is the host `name`."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -72,9 +77,14 @@ def start_receiver(answer: Callable[[BaseHTTPRequestHandler], None] | None = Non
             """A client that has gone is no error."""
 
     server = Server(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/dr"
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(context)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        receiver.url = f"https://{name}:{server.server_address[1]}/dr"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/dr"
     try:
         yield receiver
     finally:

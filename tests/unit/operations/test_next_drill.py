@@ -39,7 +39,18 @@ def at_work(found: ServiceStatus, *, drill: bool, lock: Lock = "held") -> Servic
 
 def test_nothing_is_due() -> None:
     found = next_drill([service("pg-ha/prod"), service("web/prod")], "", 7)
-    assert (found.service, found.reason, len(found.lines)) == ("", "", 2)
+    assert (found.service, found.reason, len(found.lines), found.quiet) == ("", "", 2, True)
+
+
+@pytest.mark.parametrize("state", ["due", "missed", "unknown"])
+def test_a_watcher_hears_nothing_while_one_is_owed_or_not_known(state: Any) -> None:
+    assert not next_drill([service("pg-ha/prod"), service("web/prod", state)], "", 0).quiet
+    assert not next_drill([service("pg-ha/prod"), service("web/prod", state)], "pg-ha/prod", 0).quiet
+
+
+def test_a_watcher_hears_nothing_while_a_ledger_is_not_read() -> None:
+    unread = ServiceStatus(service="web/prod", approvers="")
+    assert not next_drill([service("pg-ha/prod"), unread], "", 0).quiet
 
 
 def test_each_that_is_due_has_its_turn_the_longest_overdue_first() -> None:
