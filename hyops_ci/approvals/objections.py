@@ -9,7 +9,7 @@ from typing import Final
 from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.request import SKEW, approval_expired, self_approval
 from hyops_ci.contracts.approval import Approval, Subject
-from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.base import moment, seconds, whole_second
 from hyops_ci.errors import Exit, Refusal
 
 
@@ -22,7 +22,7 @@ def _denied(approval: Approval, context: ApprovalContext) -> Refusal | None:
         "approval.denied",
         f"DENIED by {approval.approver.login}",
         exit_code=Exit.APPROVAL,
-        found=f"{approval.approver.login} said no at {approval.observed_at}{comment}",
+        found=f"{approval.approver.login} said no at {whole_second(approval.observed_at)}{comment}",
         expected="an approval",
         fix=f"talk to {approval.approver.login}; a new run asks again",
     )
@@ -69,10 +69,11 @@ def _not_in_time(approval: Approval, context: ApprovalContext) -> Refusal | None
         or (not_before and context.now < not_before)
         or (not_after and context.now >= not_after)
     ):
+        times = [whole_second(at) for at in (approval.requested_at, approval.observed_at, approval.expires_at)]
         return approval_refusal(
             "approval.time",
             "the times of this approval do not fit",
-            found=f"{approval.approver.login}: asked {approval.requested_at}, answered {approval.observed_at}, until {approval.expires_at}",
+            found=f"{approval.approver.login}: asked {times[0]}, answered {times[1]}, until {times[2]}",
             expected=f"at most {context.demand.lifetime} from asking, none of it in the future, by a key that is valid now",
             fix="set the approver's clock, or use the key that the host trust names today; then sign again",
         )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, ApprovalRequest, Person
-from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.base import moment, seconds, stamp, whole_second
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import read_document
@@ -66,7 +66,7 @@ def answer(
             "approval.time",
             "this request comes from the future",
             exit_code=Exit.APPROVAL,
-            found=f"asked {request.requested_at}, and here it is {stamp(now)}",
+            found=f"asked {whole_second(request.requested_at)}, and here it is {whole_second(stamp(now))}",
             expected=f"at most {SKEW.seconds} s ahead",
             fix="set the clock of this machine; if it is right, sign nothing and find out who wrote the request",
         )

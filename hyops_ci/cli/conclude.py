@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ def command(output: str) -> int:
         results=_results(os.environ.get("DR_RESULTS", "{}")),
         watches=[*_watches(os.environ.get("DR_WATCHED", "[]")), *([ensured] if ensured is not None else [])],
     )
+    ended = named_by_its_run(ended)
     result, flow = ended.result, workflow()
     set_outputs(
         {
@@ -78,6 +80,14 @@ def command(output: str) -> int:
     if ended.contradictions:
         flow.annotate("error", "The evidence and GitHub do not agree", "\n".join(ended.contradictions))
     return ended.exit_code
+
+
+def named_by_its_run(ended: Conclusion) -> Conclusion:
+    """Return the conclusion with bundle and report under the name that the report's command has, as the artifact hands them out."""
+    from hyops_ci.evidence.bundle import bundle_name
+
+    bundle = ended.bundle.rename(ended.bundle.with_name(bundle_name(ended.result.run_id)))
+    return replace(ended, bundle=bundle, report=ended.report.rename(bundle.with_suffix(".html")))
 
 
 def write_github_record(ended: Conclusion) -> str:

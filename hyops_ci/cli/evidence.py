@@ -99,13 +99,24 @@ def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path 
 def show_bundle(bundle: Path, name: str, output: str) -> int:
     """List the files of BUNDLE, or print one of them."""
     from hyops_ci.cli.render import emit
-    from hyops_ci.errors import shown
+    from hyops_ci.errors import Refusal, shown
+    from hyops_ci.text import shell
 
     files = _files(bundle)
     if name:
-        text = files.get(name, b"").decode("utf-8", "replace")
+        if name not in files:
+            raise Refusal(
+                "evidence.file",
+                "the bundle holds no file of that name",
+                exit_code=Exit.USAGE,
+                found=name,
+                expected="one of its files",
+                fix=f"{shell('hyops-ci evidence show {}', str(bundle))} lists them",
+                docs="evidence.md",
+            )
+        text = files[name].decode("utf-8", "replace")
         emit(output, [shown(line, 10_000) for line in text.splitlines()], {"file": name, "text": text})
-        return int(Exit.DONE if name in files else Exit.EVIDENCE)
+        return 0
     emit(
         output, [f"{len(content):>10}  {path}" for path, content in files.items()], {path: len(content) for path, content in files.items()}
     )

@@ -11,9 +11,8 @@ from typing import Final
 
 from hyops_ci.archive import BadArchive
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.evidence.bundle import BUNDLE, bundle_among
 
-CONTAINER: Final = "evidence.tar"
-"""What the artifact's zip calls the bundle, beside the report that was made of it."""
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -39,7 +38,7 @@ def bundle_in(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="dr-evidence-") as folder:
-        container = Path(folder, CONTAINER)
+        container = Path(folder, BUNDLE)
         container.write_bytes(packed)
         yield container
 
@@ -62,6 +61,6 @@ def _container(path: Path) -> bytes | None:
         files = unzip(path.read_bytes())
     except BadZip as error:
         raise BadArchive(str(error)) from None
-    if CONTAINER not in files:
-        raise BadArchive(f"a zip without {CONTAINER}: it holds {', '.join(sorted(files)[:5]) or 'nothing'}")
-    return files[CONTAINER]
+    if (name := bundle_among(files)) is None:
+        raise BadArchive(f"a zip without one dr-evidence-<run>-<attempt>.tar: it holds {', '.join(sorted(files)[:5]) or 'nothing'}")
+    return files[name]

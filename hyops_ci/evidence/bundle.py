@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,9 @@ ENVELOPE: Final = "manifest.dsse.json"
 LAST: Final = (MANIFEST, ENVELOPE)
 NEVER: Final = frozenset({"private", *LAST})
 """Top-level names that are not part of a bundle's listed files."""
+BUNDLE: Final = "evidence.tar"
+"""The container beside a run's folder, and between the jobs of a run."""
+_IN_ARTIFACT: Final = re.compile(r"dr-evidence-[0-9]+-[0-9]+\.tar")
 Signer = Callable[[bytes, str], dict[str, Any]]
 
 
@@ -40,6 +44,18 @@ class Sealed:
     manifest: Manifest
     problems: tuple[str, ...] = ()
     """What the verifier says of it, once it was asked."""
+
+
+def bundle_name(run_id: str) -> str:
+    """Return the name of a run's bundle: out of GitHub's artifact it names the run, in a shell's folder it does not."""
+    named = f"dr-evidence-{run_id}.tar"
+    return named if _IN_ARTIFACT.fullmatch(named) else BUNDLE
+
+
+def bundle_among(names: Iterable[str]) -> str | None:
+    """Return which file of an artifact is the bundle; None where none is, or more than one."""
+    found = [name for name in names if name == BUNDLE or _IN_ARTIFACT.fullmatch(name)]
+    return found[0] if len(found) == 1 else None
 
 
 def seal(

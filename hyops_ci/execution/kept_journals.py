@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.base import stamp, whole_second
 from hyops_ci.execution.grammar import FinalLine, StepEvent
 from hyops_ci.execution.journal import JOURNAL, lock_is_held
 from hyops_ci.execution.run_handle import Condition, SupervisedRun
@@ -62,7 +62,7 @@ def last_word(state_dir: Path, run_id: str) -> str:
     run = SupervisedRun.attach(found[-1])
     view, condition = run.view(), run.condition
     steps = [
-        f", last step {event.line.step} {event.line.status} at {stamp(event.at)}"
+        f", last step {event.line.step} {event.line.status} at {whole_second(stamp(event.at))}"
         for event in view.events
         if isinstance(event.line, StepEvent)
     ]

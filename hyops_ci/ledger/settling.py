@@ -5,9 +5,9 @@ from __future__ import annotations
 from hyops_ci.text import shell
 
 
-def on_github(service: str) -> str:
+def on_github(service: str, workflow: str = "dr.yml") -> str:
     """Return the command that starts a settlement behind the approval gate: a host of the config signs it."""
-    return shell('gh workflow run dr.yml -f action=settle -f service={} -f serves=<site> -f reason="what you saw"', service)
+    return shell('gh workflow run {} -f action=settle -f service={} -f serves=<site> -f reason="what you saw"', workflow, service)
 
 
 def by_key(service: str, serves: str = "") -> str:

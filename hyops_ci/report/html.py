@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hyops_ci.contracts.run import STAND_IN, Result, State
+from hyops_ci.evidence.bundle import bundle_name
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of
 from hyops_ci.report.page import environment
 from hyops_ci.report.run_view import RunView, view_of
@@ -42,11 +43,13 @@ def html(files: Mapping[str, bytes], signed: str = "") -> str:
             ASKED=ASKED,
             MAX_EVENTS=MAX_EVENTS,
             STAND_IN=STAND_IN,
+            bundle=bundle_name(run.result.run_id if run.result else ""),
             run=run,
             result=run.result,
             ending=ending,
             heading=_heading,
             summary=_summary(run),
+            known=_known(run),
             secrets=_secrets(run),
             signed=_signed(run, signed),
             timeline=timeline_of(run),
@@ -65,6 +68,19 @@ def _heading(result: Result) -> tuple[str, str]:
     unchanged = "Nothing was changed." if result.decision_id or result.outcome is not State.RECORDED else "No service was changed."
     rest = rest.strip() or (unchanged if result.outcome in NOTHING_CHANGED | {State.RECORDED, State.DUPLICATE} else "")
     return title, rest[:1].upper() + rest[1:] if rest.partition(" ")[0].isalpha() else rest  # an id keeps its case
+
+
+def _known(run: RunView) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what is proven and what is not. Of a run that was cut off: what HyOps had ended, and what nobody saw."""
+    result = run.result
+    if result is None:
+        return (), ()
+    if result.outcome is not State.INDETERMINATE or result.proven or result.not_proven:
+        return result.proven, result.not_proven
+    ended = [f"{step.id} {step.status}, says HyOps" for step in run.steps if step.status in ("ok", "failed", "skipped")]
+    cut = [f"whether {step.id} took effect" for step in run.steps if step.status == "running"]
+    where = f"what the drill left in env {run.plan.env}" if run.plan and run.plan.exercise else "which side clients reach"
+    return ended, [*cut, where]
 
 
 def _summary(run: RunView) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from hyops_ci.contracts.base import whole_second
 from hyops_ci.contracts.run import STAND_IN, RefusalRecord, Result, State
 from hyops_ci.errors import shown
+from hyops_ci.evidence.bundle import bundle_name
 from hyops_ci.report.headline import NOTHING_CHANGED, ending_of, stopped_headline, title_of
 from hyops_ci.report.run_view import RunView, StepView, view_of
 from hyops_ci.report.times import read_times
@@ -61,7 +62,7 @@ def markdown(files: Mapping[str, bytes]) -> str:
         title, name = _title(run.result), run.result.run_id
         lines = [*summary_lines(run.result, run.objectives), *_lines(_run_rows(run, run.result))]
     points = _within(listed(lines), MAX_MARKDOWN - 2048)
-    return "\n".join((f"### {title}", "", *points, "", f"Verify: `{shell('hyops-ci evidence verify {}', f'dr-evidence-{name}.tar')}`", ""))
+    return "\n".join((f"### {title}", "", *points, "", f"Verify: `{shell('hyops-ci evidence verify {}', bundle_name(name))}`", ""))
 
 
 def _title(result: Result) -> str:

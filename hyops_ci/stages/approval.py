@@ -10,7 +10,7 @@ from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.reviews import approvals_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
-from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.base import moment, seconds, stamp, whole_second
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
@@ -149,7 +149,7 @@ def refuse_old_decision(run: PlannedRun, now: datetime) -> None:
             "decision.expired",
             "the decision ran out before it was approved",
             exit_code=Exit.APPROVAL,
-            found=f"valid until {stamp(until)}, judged at {stamp(now)}",
+            found=f"valid until {whole_second(stamp(until))}, judged at {whole_second(stamp(now))}",
             expected="an approval before that time",
             fix="decide again: nothing of an old decision is reused",
         )

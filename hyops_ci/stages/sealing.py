@@ -16,7 +16,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import Refusal
-from hyops_ci.evidence.bundle import Sealed, Signer, seal
+from hyops_ci.evidence.bundle import BUNDLE, Sealed, Signer, seal
 from hyops_ci.evidence.conclusions import (
     RECOVERED,
     VERIFIED,
@@ -46,8 +46,6 @@ from hyops_ci.stages.next_steps import Left, next_of
 from hyops_ci.stages.planned_run import written_config
 from hyops_ci.stages.runner import StageEnd
 from hyops_ci.text import span
-
-BUNDLE = "evidence.tar"
 
 
 def seal_run(folder: RunDir, context: RunContext, end: StageEnd, execution: ExecutionState) -> Sealed:

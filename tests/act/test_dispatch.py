@@ -254,6 +254,7 @@ def bundle(site: Site, run: ActRun, outcome: str) -> dict[str, Any]:
         assert run.answers["evidence_artifact"] == name
     folder = run.artifact(name, site.root / f"evidence-{run.number}")
     [container] = folder.rglob("*.tar")
+    assert container.name == f"{name}.tar", "what the report's command and the pages name"
     [report] = folder.rglob("*.html")
     verdict = verify(container)
     assert verdict.ok, verdict.problems

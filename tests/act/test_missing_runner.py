@@ -58,7 +58,7 @@ def recovered(world: MissingRunner, run: ActRun, documents: dict[str, Any], key:
     assert run.answers["outcome"] == "COMPLETED_WITH_EXCEPTIONS", run.log()
     assert documents["approvals/jonas.json"]["channel"] == "environment"
     assert documents["runner.json"]["hostname"] == world.host.run("hostname").strip()
-    [bundle] = (world.site.root / f"evidence-{run.number}").rglob("evidence.tar")
+    [bundle] = (world.site.root / f"evidence-{run.number}").rglob("*.tar")
     assert verify(bundle, trusted_keys=[key], require_signature=True).ok
 
 

@@ -219,6 +219,23 @@ def test_a_drill_that_is_cancelled_while_it_cleans_up_says_what_is_left(drills: 
     assert not bundle.exists()
 
 
+def test_a_cancel_while_it_is_looked_whether_the_service_is_gone_says_what_was_not_seen(
+    drills: Drills, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HyOps has ended, so no supervisor hands the cancel on: it meets execute itself."""
+
+    def cancelled(*_: object) -> tuple[Any, ...]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hyops_ci.stages.execute.cleaning.ask_until_refused", cancelled)
+    ended = drills.drill()
+    assert (ended.result.outcome, ended.result.exit_code, drills.lock()) == (S.NOT_CLEANED, 14, "unknown")
+    kept = drills.cleanup()
+    assert kept.removed is not None
+    assert (kept.left, kept.removed.reason) == ((), "interrupted before it was seen that nothing is left")
+    assert verify(ended.bundle).problems == ()
+
+
 def test_a_drill_whose_lock_was_taken_leaves_the_env_to_whoever_has_it(drills: Drills) -> None:
     def real_run(site: Site) -> None:
         world, digest = site.world(), "sha256:" + "1" * 64

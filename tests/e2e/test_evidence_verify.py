@@ -64,11 +64,12 @@ def test_what_cannot_be_asked_ends_in_2(tmp_path: Path, monkeypatch: pytest.Monk
     assert ended.stderr.splitlines()[0].startswith(first)
 
 
-def test_the_artifacts_zip_is_taken_as_it_was_downloaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["evidence.tar", "dr-evidence-212-1.tar"])
+def test_the_artifacts_zip_is_taken_as_it_was_downloaded(name: str, tmp_path: Path) -> None:
     bundle = sealed(tmp_path / "run", signed=True)
     packed = tmp_path / "dr-evidence-212-1.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
-        out.write(bundle, "evidence.tar")
+        out.write(bundle, name)
         out.writestr("evidence.html", "<!doctype html>")
         out.writestr("github.json", "{}")
     told = [

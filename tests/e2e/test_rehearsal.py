@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tarfile
 from pathlib import Path
 
@@ -150,6 +151,9 @@ def is_proven(rehearsal: Rehearsal, scenario: str) -> None:
     verified = hyops_ci("evidence", "verify", rehearsal.bundle)
     assert (verified.returncode, verified.stdout.splitlines()[0]) == (0, "VALID")
     report = Path(rehearsal.said["report"]).read_text(encoding="utf-8")
+    assert f"hyops-ci evidence verify {rehearsal.bundle.name}<" in report, "the file that is there"
+    for told in (rehearsal.ended.stderr, "\n".join(rehearsal.said["lines"]), report):
+        assert re.search(r":\d\d\.\d+Z", told) is None, "a person reads whole seconds"
     files = read_files(rehearsal.bundle)
     assert json.loads(files["result.json"])["outcome"] == rehearsal.said["outcome"]
     checked = "check.json" in files and scenario != "settled"  # a settlement asks no HyOps

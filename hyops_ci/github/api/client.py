@@ -100,10 +100,10 @@ class Client:
         base = _checked_address(api_url)
         if not _REPOSITORY.fullmatch(repository) or {".", ".."} & set(repository.split("/")):
             found = repository or "--repository, GITHUB_REPOSITORY and GH_REPO are empty"
-            raise _usage("no repository is called that", found, "owner/name")
+            raise _usage("no repository is called that", found, "owner/name", "export GH_REPO=<owner>/<repository>, then again")
         if app is None and not _TOKEN.fullmatch(token):
             found = "what is there has spaces or letters that no token has" if token else "DR_TOKEN, GH_TOKEN and GITHUB_TOKEN are empty"
-            raise _usage("there is no token for GitHub", found, "a token of the repository")
+            raise _usage("there is no token for GitHub", found, "a token of the repository", "export GH_TOKEN=$(gh auth token), then again")
 
         def over(authorization: Callable[[], str]) -> Client:
             http = HttpClient(LIMITS, ca=host_ca(), monotonic=monotonic)
@@ -265,5 +265,5 @@ def _checked_address(api_url: str) -> str:
     return address
 
 
-def _usage(reason: str, found: str, expected: str) -> Refusal:
-    return Refusal("github.address", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix="correct it, then again")
+def _usage(reason: str, found: str, expected: str, fix: str = "correct it, then again") -> Refusal:
+    return Refusal("github.address", reason, exit_code=Exit.USAGE, found=found, expected=expected, fix=fix)

@@ -18,6 +18,7 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import JobFact, RunFact
 from hyops_ci.contracts.run import Result
 from hyops_ci.errors import Exit, Fault, Refusal
+from hyops_ci.evidence.bundle import BUNDLE, bundle_among
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.github.actions.startup_failure import NOT_KNOWN, explain_startup
@@ -42,7 +43,6 @@ TROUBLE_PACE: Final = 60.0
 """The same after a look that got no answer: it may be a limit, which knocking makes longer."""
 LINE_EVERY: Final = 30.0
 """Seconds between two lines while nothing happens (docs/design/texts.md 3)."""
-BUNDLE: Final = "evidence.tar"
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         if error.gate != "artifact.missing":
             raise
         raise _no_evidence(fact, f"no artifact {name}; GitHub's word on the run is {fact.conclusion}") from None
-    if BUNDLE not in files:
-        raise _no_evidence(fact, f"{name} holds {', '.join(sorted(files)[:5]) or 'nothing'}, no {BUNDLE}")
+    if (bundle := bundle_among(files)) is None:
+        raise _no_evidence(fact, f"{name} holds {', '.join(sorted(files)[:5]) or 'nothing'}, no {name}.tar")
     with tempfile.TemporaryDirectory(prefix="dr-evidence-") as folder:
         path = Path(folder, BUNDLE)
-        path.write_bytes(files[BUNDLE])
+        path.write_bytes(files[bundle])
         verdict = verify(path)
         problems = list(verdict.problems)
         inside = read_files(path) if verdict.ok else {}
@@ -115,7 +115,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         problems += _of_another(result, fact, decision_id)
     if problems or result is None:
         raise _does_not_verify(fact, name, problems or ["no result in it"])
-    return RunOutcome(result, digest_bytes(files[BUNDLE]), name, json_object(inside.get("objectives.json")) or {}, files[BUNDLE])
+    return RunOutcome(result, digest_bytes(files[bundle]), name, json_object(inside.get("objectives.json")) or {}, files[bundle])
 
 
 # ------------------------------------------------------------------------------------------------- where a run is

@@ -50,6 +50,8 @@ from hyops_ci.stages.watch.runner_status import runner_status
 
 NO_GITHUB = "not asked: set GH_TOKEN and GH_REPO, or hyops-ci environment check"
 
+NO_BRANCH = "its branch was not looked at: set GH_TOKEN and GH_REPO. Without host trust hyops-ci run is refused here (config.ref)"
+
 
 def doctor(
     service: str,
@@ -152,6 +154,10 @@ def _planned(report: Diagnosis, case: PlanCase, sources: tuple[Source, ...], run
     if case.facts.gate is None and case.config.approvals.channels == ("environment",):
         answers = _without(answers, "approval.gate")
         report.add_ok("gate", NO_GITHUB, warn=True)
+    if case.facts.ref.local and any(each.gate == "config.ref" for each in answers.refused):
+        answers = _without(answers, "config.ref")  # a run on GitHub knows its branch; this look does not
+        report.add("warn", "config", NO_BRANCH)
+        report.unseen.append("the config's branch")
     report.add_answers(answers)
     for topic in ("gate", "vault"):
         report.add_ok(topic, note_of(answers, topic) or "as demanded")

@@ -18,6 +18,7 @@ from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import has_arrived, lock_of
+from hyops_ci.ledger.settling import on_github
 from hyops_ci.planning.case import listed
 from hyops_ci.planning.waves import TYPES, all_services, next_wave, troubles
 from hyops_ci.text import shell
@@ -126,9 +127,7 @@ def refuse_unknown(recovery: Recovery, standing: Mapping[str, Standing]) -> None
             exit_code=Exit.CONFLICT,
             found=", ".join(lost),
             expected="no service of this wave or an earlier one whose end is unknown",
-            fix="; ".join(
-                f"look, then gh workflow run {recovery.workflow} -f action=settle -f service={each} -f serves=..." for each in lost
-            ),
+            fix="; ".join(f"look, then {on_github(each, recovery.workflow)}" for each in lost),
             docs="ledger.md",
         )
 

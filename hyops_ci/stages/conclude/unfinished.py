@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from hyops_ci.contracts.approval import ApprovalRequest
-from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.base import stamp, whole_second
 from hyops_ci.contracts.ensured import Ensured
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import DispatchError, Exit, Refusal
@@ -79,7 +79,7 @@ def _too_late(until: datetime, now: datetime, *, approved: bool) -> Refusal | No
         "approval.expired",
         "the approval ran out before it was used" if approved else "nobody approved in time",
         exit_code=Exit.APPROVAL,
-        found=f"valid until {stamp(until)}",
+        found=f"valid until {whole_second(stamp(until))}",
         expected="a claim before that" if approved else "a yes before that",
         fix="start a new run",
     )

@@ -75,6 +75,18 @@ class Cleaning:
         if stopped:
             left = tuple(f"{name} (state {status})" for name, status in self._left().items())
             raise self._refuse(Cleanup(first=self._first, removed=Removed(left=left), withheld=stopped, production=self._before), stopped)
+        try:
+            return self._remove(failed)
+        except KeyboardInterrupt:
+            # What execute itself is busy with is no matter of HyOps' supervisor, who hands on a cancel while HyOps is at work.
+            why = "interrupted before it was seen that nothing is left"
+            left = tuple(f"{name} (state {status})" for name, status in self._left().items())
+            kept = Cleanup(first=self._first, removed=Removed(left=left, reason=why), production=self._before)
+            raise self._refuse(kept, "; ".join(filter(None, (failed, why)))) from None
+
+    def _remove(self, failed: str) -> Cleanup:
+        """Destroy what the drill made, look that it is gone, and return what was seen. Raises Refusal (exit 14) where something stays."""
+        working = self.working
         self._still_ours(failed)
         self.context.say(f"clean-up: destroying what the drill made in env {self.plan.env}")
         with working.secrets_again():

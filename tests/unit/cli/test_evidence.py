@@ -158,11 +158,34 @@ def test_the_zip_of_the_artifact_is_the_bundle_in_it(call: Call, bundle: Path, t
     assert (said.code, said.out.splitlines()[0][:8]) == (11, "INVALID:")
 
 
+def test_the_bundle_in_a_zip_has_the_name_of_its_run(call: Call, bundle: Path, tmp_path: Path) -> None:
+    content, packed = bundle.read_bytes(), tmp_path / "artifact.zip"
+    with zipfile.ZipFile(packed, "w") as out:
+        out.writestr("dr-evidence-212-1.tar", content)
+        out.writestr("dr-evidence-212-1.html", b"<p>")
+    assert call(packed, "--key", public_of(KEY)).code == 0
+    with zipfile.ZipFile(packed, "a") as out:
+        out.writestr("evidence.tar", content)
+    assert call(packed, "--key", public_of(KEY)).code == 11, "which of the two is meant is not guessed"
+
+
 def test_a_zip_without_a_bundle_is_none(call: Call, tmp_path: Path) -> None:
     said = call(zipped(tmp_path / "plan.zip", handover_tar=b""))
     assert (said.code, said.out.splitlines()[0].partition(": ")[2].partition(": ")[2]) == (
         11,
-        "a zip without evidence.tar: it holds handover.tar",
+        "a zip without one dr-evidence-<run>-<attempt>.tar: it holds handover.tar",
     )
     (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04" + bytes(100))
     assert call(tmp_path / "cut.zip").code == 11
+
+
+def test_a_file_that_the_bundle_does_not_hold_is_named(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["evidence", "show", str(bundle), "--file", "nope"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert "found    nope" in said.err
+    with pytest.raises(SystemExit) as ended:
+        main(["evidence", "show", str(bundle), "--file", "result.json"])
+    assert not ended.value.code
+    assert json.loads(capsys.readouterr().out)["kind"] == "Result"

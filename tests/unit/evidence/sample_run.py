@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
 from hyops_ci.contracts.base import Model, stamp
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.cleanup import CLEANUP, Cleanup, Removed
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import canonical, digest_bytes
 from hyops_ci.contracts.ledger import Claim
@@ -303,6 +304,7 @@ def leave(root: Path, state: State, run_id: str = RUN, *, clean: bool = False) -
         State.CLAIMED: {"claim.json": claim(of, seen, run_id)},
         State.SECRETS_READY: {"secrets.json": {"origin": "https://vault.example.net", "secrets": names, "revoked": True}},
         State.VERIFYING: {"steps.jsonl": b"", "probes.json": PROBES},
+        State.NOT_CLEANED: {CLEANUP: Cleanup(removed=Removed(left=("gcp_pg_vms (state ok)",)))},
     }
     for name, value in left.get(state, {}).items():
         write(root, name, value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hyops_ci import archive
 from hyops_ci.archive import BadArchive
-from hyops_ci.evidence.bundle import seal
+from hyops_ci.evidence.bundle import bundle_among, bundle_name, seal
 from hyops_ci.evidence.verify import verify
 from tests.unit.evidence import sample_run
 
@@ -33,6 +33,27 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     result = sample_run.result(*sample_run.recovered_run(tmp_path / "c"))
     again = sample_run.seal(tmp_path / "a", result, to=tmp_path / "again.tar", clock=sample_run.SetClock())
     assert again.sha256 == first.sha256
+
+
+@pytest.mark.parametrize(
+    ("run_id", "name"),
+    [
+        ("212-1", "dr-evidence-212-1.tar"),
+        ("local-20261123T031000Z-0badcafe", "evidence.tar"),
+        ("", "evidence.tar"),
+        ("../212-1", "evidence.tar"),
+    ],
+)
+def test_a_bundle_is_named_by_its_run(run_id: str, name: str) -> None:
+    assert bundle_name(run_id) == name
+    assert bundle_among([name, "github.json", "dr-evidence-212-1.html"]) == name
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["handover.tar"], ["dr-evidence-212-1.tar", "evidence.tar"], ["dr-evidence-2-1.tar", "dr-evidence-3-1.tar"]]
+)
+def test_no_bundle_is_guessed(names: list[str]) -> None:
+    assert bundle_among(names) is None
 
 
 def test_an_ordinary_tar_reads_it(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.evidence.bundle import seal
 from hyops_ci.evidence.contents import read_files
+from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
 from hyops_ci.report.text import markdown
 from tests.support.examples import examples
@@ -110,6 +112,23 @@ def test_a_stand_in_is_on_top_of_everything(tmp_path: Path) -> None:
 def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
     page = html(refused_files(tmp_path))
     assert page.index("Nothing was changed.") < page.index("F-1") < page.index("E-1") < page.index("X-1")
+
+
+def test_a_run_that_was_cut_off_says_what_hyops_had_ended_and_what_nobody_saw(tmp_path: Path) -> None:
+    given = files(
+        tmp_path, outcome="INDETERMINATE", exit_code=10, headline="UNKNOWN: look before you touch. Cut off", proven=[], not_proven=[]
+    )
+    step, *_ = (each.id for each in read_document(Plan, given["plan.json"]).steps)
+    ok, cut = (
+        {"step": name, "status": status, "at": "2026-11-23T03:10:00Z"}
+        for name, status in ((step, "ok"), ("postgresql_dns_cutover", "running"))
+    )
+    given["steps.jsonl"] = b"\n".join(json.dumps(each).encode() for each in (ok, cut))
+    _, _, known = html(given).partition("<h2>What is known</h2>")
+    done, _, unseen = known.partition("<h2>")[0].partition("Not known")
+    assert f"{step} ok, says HyOps" in done
+    assert "whether postgresql_dns_cutover took effect" in unseen
+    assert "which side clients reach" in unseen
 
 
 def test_what_was_not_measured_is_no_figure(tmp_path: Path) -> None:

@@ -295,6 +295,15 @@ def test_a_gate_that_nobody_could_ask_about(site: Site) -> None:
     assert found.exit_code == 0
 
 
+def test_a_laptop_is_no_reason_to_refuse_production(site: Site) -> None:
+    """A run on GitHub knows its branch; a look without GitHub does not, and says so."""
+    change(site, CONFIG, lambda config: config["envs"]["lab"].update({"class": "production"}))
+    found = look(site)
+    assert "config.ref" not in [error.gate for error in found.refused]
+    assert [line for line in words(found, "config") if line.startswith("warn") and "its branch was not looked at" in line]
+    assert "Not looked at from here: the config's branch" in found.verdict()
+
+
 @pytest.mark.usefixtures("environment")
 def test_gates_as_github_says(site: Site, github_fake: FakeGitHub) -> None:
     repository = github_fake.add_repository("acme/recovery")

@@ -130,6 +130,7 @@ def test_every_refusal_from_every_state_seals_a_bundle_that_verifies(
     walked_to(run, before, world)
 
     def story(_: PartRecorder) -> None:
+        sample_run.leave(run.root, stopped_state(before, error), world.job.run_id, clean=True)  # what the clean-up of a drill keeps
         raise error
 
     end = run_stage(STAGE_OF.get(before, "execute"), run, world, story)
