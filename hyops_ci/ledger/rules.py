@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment
+from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment, whole_second
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import MAX_EPOCH, Claim, ClaimTerms, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State
@@ -147,31 +147,32 @@ def _open_claim(tip: Tip, claim: Claim, request: ClaimRequest) -> None:
         return  # a real run takes the lock from a drill, whatever the drill is doing
     if claim.drill and state in UNKNOWN:
         return  # a drill begins by removing what an earlier drill left
+    since = whole_second(tip.at)
     if state in DONE and claim.incident == asked and not request.drill:
         raise Duplicate(
             "lock.duplicate",
             "this outage was handled, as HyOps says, and nobody has seen which side serves",
             exit_code=Exit.DONE,
-            found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} ended {state} at {tip.at}",
+            found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} ended {state} at {since}",
             expected="one run per incident",
             fix=f"look which side serves, then {to_settle(request.service)}",
         )
     if lock == "unknown":
-        found = f"ended {state} at {tip.at}" if state in TERMINAL else f"begun, {state} since {tip.at}, no result"
+        found = f"ended {state} at {since}" if state in TERMINAL else f"begun, {state} since {since}, no result"
         raise _unknown(tip, claim, found)
     if claim.incident == asked and not request.drill:
         raise Duplicate(
             "lock.duplicate",
             "same incident under a new id" if claim.decision_id != request.decision_id else "this decision is being handled",
             exit_code=Exit.DONE,
-            found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} is in {state} since {tip.at}",
+            found=f"{request.decision_type} {request.service}, epoch {tip.epoch}; run {claim.run_id} is in {state} since {since}",
             expected="one run per incident; an emit-only service repeats itself every 600 s",
             fix=f"none. Follow run {run}",
         )
     raise conflict(
         "lock.held",
         "another run acts on this service",
-        f"epoch {tip.epoch}, run {claim.run_id} ({claim.decision_type}) in {state} since {tip.at}",
+        f"epoch {tip.epoch}, run {claim.run_id} ({claim.decision_type}) in {state} since {since}",
         "a free lock",
         f"wait for run {run} to end",
     )

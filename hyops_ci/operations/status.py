@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from hyops_ci.config.settings import env_of, env_settings
-from hyops_ci.contracts.base import moment, stamp
+from hyops_ci.contracts.base import moment, stamp, whole_second
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.track_record import TrackRecord
@@ -150,8 +150,8 @@ def lock_text(tip: Tip, lock: Lock) -> str:
     if lock == "free" or tip.claim is None:
         return f"lock free, epoch {tip.epoch}"
     if lock == "held":
-        return f"lock held by run {tip.claim.run_id}: {tip.state} since {tip.at}"
-    return f"UNKNOWN since run {tip.claim.run_id} ({tip.state} at {tip.at}): look which site serves, then settle"
+        return f"lock held by run {tip.claim.run_id}: {tip.state} since {whole_second(tip.at)}"
+    return f"UNKNOWN since run {tip.claim.run_id} ({tip.state} at {whole_second(tip.at)}): look which site serves, then settle"
 
 
 def _last(history: Sequence[Tip], now: datetime, *, drill: bool) -> str:
@@ -161,7 +161,7 @@ def _last(history: Sequence[Tip], now: datetime, *, drill: bool) -> str:
         return "never"
     ended = next(each for each in reversed(history) if each.claim == last.claim and each.state is last.state)
     days = (now - moment(ended.at)).days
-    return f"run {last.claim.run_id} {last.claim.decision_type}, {last.state} {stamp(moment(ended.at))}, {days} d ago"
+    return f"run {last.claim.run_id} {last.claim.decision_type}, {last.state} {whole_second(stamp(moment(ended.at)))}, {days} d ago"
 
 
 def approvers_of(config: DispatchConfig, service: str, environments: Sequence[EnvironmentReport] | None) -> str:

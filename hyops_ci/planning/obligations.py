@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from hyops_ci.config.drills import drills_of, isolated_service, practice_services
-from hyops_ci.contracts.base import moment, seconds, stamp
+from hyops_ci.contracts.base import moment, seconds, stamp, whole_second
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.readiness import ReadinessFact
@@ -61,7 +61,7 @@ def _check(service: str, every: str, known: Known, readiness: ReadinessFact, now
     if why:
         return empty.model_copy(update={"why": why})
     failed = newest is not None and not newest.ready
-    last = f"{newest.outcome} {newest.checked_at} ({newest.gate})" if newest is not None and failed else ""
+    last = f"{newest.outcome} {whole_second(newest.checked_at)} ({newest.gate})" if newest is not None and failed else ""
     return _judged(empty, passed.checked_at if passed is not None else None, known.begun_at, now, last)
 
 
@@ -77,7 +77,7 @@ def _isolated(config: DispatchConfig, service: str, every: str, practice: Known,
     drills = ended(practice.history, drill=True)
     done = next((each for each in drills if is_done(each)), None)
     newest = drills[0] if drills else None
-    last = f"{newest.state} {newest.at}{_lacks(newest)}" if newest is not None and newest is not done else ""
+    last = f"{newest.state} {whole_second(newest.at)}{_lacks(newest)}" if newest is not None and newest is not done else ""
     return _judged(empty, done.at if done is not None else None, practice.begun_at, now, last)
 
 

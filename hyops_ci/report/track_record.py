@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.base import moment, seconds, whole_second
 from hyops_ci.contracts.config import Objective
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.readiness import Readiness, ReadinessFact
@@ -32,10 +32,10 @@ def last_check(known: ReadinessFact, now: datetime) -> str:
     record = known.record
     if record is None:
         return f"not known: {shown(known.why)}"
-    age = f"{record.checked_at}, {_age(now - moment(record.checked_at))} ago"
+    age = f"{whole_second(record.checked_at)}, {_age(now - moment(record.checked_at))} ago"
     by = f"run {record.run_id} on {shown(record.runner or record.runner_ref)}"
     if known.standing == "expired":
-        return f"{age}: expired ({record.expires_at}); it was {_verdict(record)}, {by}"
+        return f"{age}: expired ({whole_second(record.expires_at)}); it was {_verdict(record)}, {by}"
     earlier = known.last_passed
     passed = "" if record.ready else f"; the last that passed: {earlier.checked_at if earlier is not None else 'none'}"
     return f"{age}, {_verdict(record)}, {by}{passed}"
@@ -60,9 +60,10 @@ def obligation_line(owed: Obligation) -> str:
     what = f"{_LEVELS[owed.level]} of {owed.service}{on} every {owed.every}"
     if owed.state == "unknown":
         return f"{what}: not known, {shown(owed.why)}"
-    done = f"last done {owed.done_at}" if owed.done_at else "never done"
+    done = f"last done {whole_second(owed.done_at)}" if owed.done_at else "never done"
     tried = f"; the newest try: {shown(owed.last)}" if owed.last else ""
-    due = {"done": f"next {owed.due_at}", "due": f"due since {owed.due_at}", "missed": f"MISSED since {owed.due_at}"}[owed.state]
+    at = whole_second(owed.due_at or "")
+    due = {"done": f"next {at}", "due": f"due since {at}", "missed": f"MISSED since {at}"}[owed.state]
     return f"{what}: {due}, {done}{tried}"
 
 

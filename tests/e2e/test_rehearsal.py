@@ -19,6 +19,7 @@ from hyops_ci.evidence.verify import verify
 from hyops_ci.execution.kept_journals import last_word
 from hyops_ci.operations.rehearse.sandbox import EXAMPLE
 from hyops_ci.operations.rehearse.scenarios import SCENARIOS
+from hyops_ci.report.text import markdown
 from tests.e2e.rehearsal import SERVICE, Rehearsal, Rehearsed, forms, hyops_ci, places, processes_of, rehearse, secrets_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -150,11 +151,11 @@ def is_proven(rehearsal: Rehearsal, scenario: str) -> None:
     """The verifier accepts the bundle in a process of its own, and the report says what HyOps was."""
     verified = hyops_ci("evidence", "verify", rehearsal.bundle)
     assert (verified.returncode, verified.stdout.splitlines()[0]) == (0, "VALID")
+    files = read_files(rehearsal.bundle)
     report = Path(rehearsal.said["report"]).read_text(encoding="utf-8")
     assert f"hyops-ci evidence verify {rehearsal.bundle.name}<" in report, "the file that is there"
-    for told in (rehearsal.ended.stderr, "\n".join(rehearsal.said["lines"]), report):
+    for told in (rehearsal.ended.stderr, markdown(files), report):
         assert re.search(r":\d\d\.\d+Z", told) is None, "a person reads whole seconds"
-    files = read_files(rehearsal.bundle)
     assert json.loads(files["result.json"])["outcome"] == rehearsal.said["outcome"]
     checked = "check.json" in files and scenario != "settled"  # a settlement asks no HyOps
     assert rehearsal.said["stand_in"] is checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hyops_ci.contracts.base import whole_second
 from hyops_ci.contracts.board import Alarm
 from hyops_ci.contracts.readiness import ReadinessFact
 from hyops_ci.contracts.track_record import Obligation
@@ -30,10 +31,10 @@ def _standing(service: str, fact: ReadinessFact) -> Iterator[Alarm]:
     again = shell("hyops-ci dispatch --action check --service {}", service)
     if fact.standing == "not ready" and record is not None:
         why = f"{record.gate}: {record.reason}" if record.gate else f"the check ended {record.outcome}"
-        text = f"a {record.decision_type} would be refused, by the check of {record.checked_at} on {record.runner_ref}: {why}"
+        text = f"a {record.decision_type} would be refused, by the check of {whole_second(record.checked_at)} on {record.runner_ref}: {why}"
         yield _alarm("readiness.refused", service, text, f"mend it, then check again: {again}")
     elif fact.standing == "expired" and record is not None:
-        text = f"the newest check is of {record.checked_at} and says nothing since {record.expires_at}"
+        text = f"the newest check is of {whole_second(record.checked_at)} and says nothing since {whole_second(record.expires_at)}"
         yield _alarm("readiness.stale", service, text, f"find out why none came since; by hand: {again}")
     elif fact.unanswered:
         yield Alarm(level="unknown", kind="readiness", service=service, text=fact.why)
@@ -62,9 +63,9 @@ def _obligation(service: str, owed: Obligation) -> Iterator[Alarm]:
     if owed.state == "unknown":
         yield Alarm(level="unknown", kind=f"{kind}.unknown", service=service, text=f"whether its {what} was done: {owed.why}")
     elif owed.state == "missed":
-        done = f"was last done {owed.done_at}" if owed.done_at else "was never done"
+        done = f"was last done {whole_second(owed.done_at)}" if owed.done_at else "was never done"
         tried = f"; the last try: {owed.last}" if owed.last else ""
-        text = f"its {what} is owed every {owed.every} and {done}: due since {owed.due_at}{tried}"
+        text = f"its {what} is owed every {owed.every} and {done}: due since {whole_second(owed.due_at or '')}{tried}"
         by_hand = shell("hyops-ci dispatch --action {} --service {}", kind, owed.practised_on or service)
         yield _alarm(f"{kind}.missed", service, text, f"find out why; by hand: {by_hand}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeVar
 
-from hyops_ci.contracts.base import moment, stamp
+from hyops_ci.contracts.base import moment, stamp, whole_second
 from hyops_ci.contracts.facts import CheckFacts, canonical_ref, demanded_states
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
@@ -217,7 +217,7 @@ def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None
         return
     age, passed = now - moment(last.at), last.state in DONE
     how = "passed" if passed else f"ended {last.state}"
-    report.add_ok("drill", f"{how} {stamp(moment(last.at))}, {age.days} d ago", warn=not passed or age > DRILL_AGE)
+    report.add_ok("drill", f"{how} {whole_second(stamp(moment(last.at)))}, {age.days} d ago", warn=not passed or age > DRILL_AGE)
 
 
 def age_text(seconds: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hyops_ci.contracts.base import moment, seconds
+from hyops_ci.contracts.base import moment, seconds, whole_second
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import canonical_ref, demanded_states
 from hyops_ci.errors import Exit
@@ -25,10 +25,11 @@ def readiness_age(case: PlanCase) -> GateOutcome:
     if passed is not None and passed.decision_type is decision.decision_type:
         age = case.facts.now - moment(passed.checked_at)
         if age <= timedelta(seconds=seconds(demanded)):
-            return f"passed {passed.checked_at} by run {passed.run_id}"
+            return f"passed {whole_second(passed.checked_at)} by run {passed.run_id}"
     if known is not None and known.unanswered and case.facts.ref.local:
         return f"not known: {known.why}"
-    found = f"the last one passed {passed.checked_at}" if passed is not None else (known.why if known is not None else "") or "none passed"
+    last = f"the last one passed {whole_second(passed.checked_at)}" if passed is not None else ""
+    found = last or (known.why if known is not None else "") or "none passed"
     return GateFailure(
         "no check of this move has passed as lately as the config demands",
         found,
