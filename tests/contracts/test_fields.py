@@ -139,8 +139,10 @@ def test_a_step_that_others_wrote_is_given_what_it_takes() -> None:
             for step in job.get("steps", ()):
                 if called_by(step.get("uses")) is None and "uses" in step and not step["uses"].startswith("./"):
                     given.setdefault(step["uses"].partition("@")[0], set()).update(mapping(step.get("with")))
-    assert given["actions/upload-artifact"] <= {"name", "path", "if-no-files-found", "retention-days", "include-hidden-files"}
+    uploads = {"name", "path", "if-no-files-found", "retention-days", "include-hidden-files", "compression-level"}
+    assert given["actions/upload-artifact"] <= uploads
     assert given["actions/download-artifact"] <= {"name", "path", "pattern", "merge-multiple", "run-id", "github-token"}
+    assert given["actions/attest"] <= {"subject-path", "subject-checksums", "sbom-path"}
     assert given["actions/checkout"] <= {"persist-credentials", "fetch-depth", "ref", "path"}
 
 

@@ -25,6 +25,7 @@ BROKEN_EXAMPLES = {
     f"GET {REPO}/actions/runs/{{run_id}}/attempts/{{attempt_number}}/jobs",
     f"GET {REPO}/actions/runs/{{run_id}}/pending_deployments",  # no `type` of a team
     f"GET {REPO}/branches/{{branch}}/protection",  # no `checks`
+    f"GET {REPO}/commits/{{ref}}",  # no `contents_url` of a file
     f"POST {REPO}/actions/runs/{{run_id}}/cancel",  # null
     f"PUT {REPO}/actions/secrets/{{secret_name}}",  # null
 }

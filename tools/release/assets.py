@@ -41,7 +41,7 @@ def documents(checkout: Checkout, folder: Path) -> None:
     """Write the bill of materials and the notes of the version. Raises Refusal `release.changelog`."""
     version, commit = checkout.version(), checkout.commit()
     changelog = (checkout.folder / "CHANGELOG.md").read_text("utf-8")
-    (folder / f"hyops_ci-{version}.cdx.json").write_text(sbom(_pins(checkout), version, commit, checkout.seconds()), "utf-8")
+    (folder / f"hyops_ci-{version}.cdx.json").write_text(sbom(pinned(checkout, *INSTALLED), version, commit, checkout.seconds()), "utf-8")
     (folder / "RELEASE_NOTES.md").write_text(notes(changelog, version), "utf-8")
 
 
@@ -58,7 +58,7 @@ def server_tree(checkout: Checkout, folder: Path, repository: str, ref: str) -> 
 
 def wheelhouse(checkout: Checkout, folder: Path, platform: Platform) -> Path:
     """Pack the wheels of a platform, for the command line and every lane. Raises Fault `release.wheels`: pip's own words are above it."""
-    wanted = chosen(_pins(checkout), platform)
+    wanted = chosen(pinned(checkout, *INSTALLED), platform)
     name = f"hyops_ci-{checkout.version()}-wheelhouse-{platform}"
     with TemporaryDirectory() as place:
         requirements, wheels = Path(place, "requirements.txt"), Path(place, "wheels")
@@ -78,8 +78,9 @@ def sums(folder: Path) -> None:
     (folder / NAME).write_text(checksums(folder), "utf-8")
 
 
-def _pins(checkout: Checkout) -> list[Pin]:
-    return pins((checkout.folder / "requirements" / f"{name}.txt").read_text("utf-8") for name in INSTALLED)
+def pinned(checkout: Checkout, *names: str) -> list[Pin]:
+    """Return the pins of some files of `requirements/`, by name."""
+    return pins((checkout.folder / "requirements" / f"{name}.txt").read_text("utf-8") for name in names)
 
 
 def _python(gate: str, arguments: list[str], folder: Path, more: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -22,11 +23,23 @@ _OWN = frozenset({"host", "accept-encoding", "connection", "transfer-encoding", 
 """Headers of this hop."""
 API = b"https://api.github.com"
 DEFAULT_BRANCH = "defaultBranchRef"
-"""What `gh workflow run` asks GraphQL for; everything else that we print is REST."""
+"""What `gh workflow run` asks GraphQL for; everything else that we print is REST, but for the next."""
+DRAFT_OF_TAG = "RepositoryReleaseByTag"
+"""What `gh release download` asks beside REST: whether a draft has the tag. None has here."""
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
+
+
+def _graphql(fake: FakeGitHub, asked: dict[str, Any]) -> dict[str, object]:
+    """The repository, as far as GraphQL is asked for it."""
+    if DRAFT_OF_TAG in asked["query"]:
+        return {"release": None}
+    assert DEFAULT_BRANCH in asked["query"], asked
+    owner, name = asked["variables"]["owner"], asked["variables"]["name"]
+    known = fake.repository(f"{owner}/{name}")
+    return {"id": f"R_{known.id}", "name": known.name, "owner": {"login": owner}, DEFAULT_BRANCH: {"name": known.default_branch}}
 
 
 @contextmanager
@@ -37,7 +50,7 @@ def gh_speaks_to(fake: FakeGitHub, folder: Path) -> Iterator[dict[str, str]]:
         def do_GET(self) -> None:
             self._pass_on()
 
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that http.server looks for
 
         def address_string(self) -> str:
             return "a socket"
@@ -48,7 +61,8 @@ def gh_speaks_to(fake: FakeGitHub, folder: Path) -> Iterator[dict[str, str]]:
         def _pass_on(self) -> None:
             body = self._body()
             if self.path == "/graphql":
-                self._default_branch(json.loads(body))
+                found = _graphql(fake, json.loads(body))
+                self._answer(200, json.dumps({"data": {"repository": found}}).encode(), {"Content-Type": "application/json"})
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
             got = requests.request(self.command, f"{fake.url}{self.path}", data=body, headers=headers, timeout=20)
@@ -67,19 +81,6 @@ def gh_speaks_to(fake: FakeGitHub, folder: Path) -> Iterator[dict[str, str]]:
                 self.rfile.readline()
             self.rfile.readline()
             return found
-
-        def _default_branch(self, asked: dict[str, object]) -> None:
-            assert DEFAULT_BRANCH in str(asked["query"]), asked
-            variables = asked["variables"]
-            assert isinstance(variables, dict)
-            known = fake.repository(f"{variables['owner']}/{variables['name']}")
-            found = {
-                "id": f"R_{known.id}",
-                "name": known.name,
-                "owner": {"login": variables["owner"]},
-                DEFAULT_BRANCH: {"name": known.default_branch},
-            }
-            self._answer(200, json.dumps({"data": {"repository": found}}).encode(), {"Content-Type": "application/json"})
 
         def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

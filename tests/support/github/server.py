@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.github import accounts, administration, groups, issues, limits, registration, reviews, secrets  # noqa: F401 - importing them registers their routes
+from tests.support.github import accounts, administration, groups, issues, limits, registration, releases, reviews, secrets  # noqa: F401 - importing them registers their routes
 from tests.support.github.apps import app_of
 from tests.support.github.artifacts import SIGNED, STORAGE, stored
 from tests.support.github.description import Operation, match
@@ -20,7 +20,7 @@ from tests.support.github.faults import Fault, Schedule, shown
 from tests.support.github.routing import APP_KEY, REMOTE_AUTH, ROUTES, Answer, Ask, Refused, Route, rendered, undescribed
 from tests.support.github.state import State
 from tests.support.github.tokens import Token, admit, token_of
-from tests.support.github.validation import Violation, validate_answer, validate_request
+from tests.support.github.validation import Violation, takes_bytes, validate_answer, validate_request
 
 API_VERSIONS = frozenset({"", "2022-11-28", "2026-03-10"})
 HOUR = 3600
@@ -162,6 +162,8 @@ class _Exchange:
     def _body(self) -> object:
         if not self.raw:
             return None
+        if self.known is not None and takes_bytes(self.known):
+            return self.raw
         try:
             return json.loads(self.raw)
         except ValueError as problem:
@@ -214,7 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = parse_qs(url.query, keep_blank_values=True)
-        exchange = _Exchange(fake, self.command, url.path, query, raw, headers)
+        method = "GET" if self.command == "HEAD" else self.command
+        exchange = _Exchange(fake, method, url.path, query, raw, headers)
         with fake.lock:
             fake.due()
             exchange.find()
@@ -232,6 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer, exchange.rate_headers(), cut=bool(fault and fault.kind == "truncated"))
 
     def do_GET(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
         self._serve()
 
     def do_POST(self) -> None:
@@ -264,6 +270,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in told.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "HEAD":
+            return
         self.wfile.write(body[: len(body) // 2] if cut else body)
         if cut:
             self.wfile.flush()

@@ -1,4 +1,4 @@
-"""The files of a release are made twice and are the same; pip takes only what has a hash that is named, for any platform."""
+"""pip takes only what has a hash that is named, for any platform; the packages are made in tests/act/test_release.py, twice."""
 
 from __future__ import annotations
 
@@ -10,49 +10,12 @@ from zipfile import ZipFile
 import pytest
 
 from hyops_ci.errors import Fault
-from tests.support.released import TAG, VERSION, git, release_candidate, remote_and_clone
+from tests.support.released import VERSION, remote_and_clone
 from tools.release import assets
-from tools.release.checksums import checksums
 from tools.release.platforms import Platform
-from tools.release.references import unnamed
 from tools.release.repository import Checkout
 
 ARM = Platform("aarch64", "3.13")
-
-
-@pytest.mark.slow
-def test_made_twice_it_is_the_same(tmp_path: Path) -> None:
-    clone = release_candidate(tmp_path)
-    made = []
-    git(tmp_path, "clone", "--quiet", "origin.git", "again")
-    for folder, checkout in ((tmp_path / "first", Checkout(clone)), (tmp_path / "second", Checkout(tmp_path / "again"))):
-        folder.mkdir()
-        assets.packages(checkout, folder)
-        assets.documents(checkout, folder)
-        assets.server_tree(checkout, folder, "hybridops/dr-dispatch", TAG)
-        made.append(checksums(folder))
-    assert made[0] == made[1]
-    names = [line.split("  ")[1] for line in made[0].splitlines()]
-    assert names == [
-        "RELEASE_NOTES.md",
-        f"dr-dispatch-{VERSION}-ghes.tar",
-        f"hyops_ci-{VERSION}-py3-none-any.whl",
-        f"hyops_ci-{VERSION}.cdx.json",
-        f"hyops_ci-{VERSION}.tar.gz",
-    ]
-    with ZipFile(tmp_path / "first" / names[2]) as wheel:
-        inside = set(wheel.namelist())
-    assert {"hyops_ci/templates/dr-manual.yml", "hyops_ci/docs/releasing.md", f"hyops_ci-{VERSION}.dist-info/licenses/LICENSE"} <= inside
-    with tarfile.open(tmp_path / "first" / names[1]) as tar:
-        top = f"dr-dispatch-{VERSION}-ghes"
-        tree = {entry.name.removeprefix(f"{top}/"): entry for entry in tar}
-        workflow = tar.extractfile(f"{top}/.github/workflows/dispatch.yml")
-        assert workflow is not None
-        text = workflow.read().decode()
-    assert set(tree) == set(git(clone, "ls-files").splitlines())
-    assert (tree["dev"].mode, tree["README.md"].mode) == (0o755, 0o644)
-    assert unnamed(text) == []
-    assert f"uses: hybridops/dr-dispatch/actions/plan@{TAG}" in text
 
 
 def wheel(folder: Path, tag: str, name: str = "thing") -> str:
