@@ -44,6 +44,7 @@ LEFT_BY: Final[dict[State, tuple[str, tuple[str, ...]]]] = {
     S.CLAIMED: ("execute", ("claim.json",)),
     S.SECRETS_READY: ("execute", ("secrets.json",)),
     S.NOT_PROVEN: ("execute", ("steps.jsonl", "probes.json")),
+    S.CLEANING_UP: ("execute", (CLEANUP,)),
     S.NOT_CLEANED: ("execute", (CLEANUP,)),
     S.SETTLED: ("execute", ("settlement.json",)),
     S.COMPLETED: ("execute", ("steps.jsonl", "probes.json")),

@@ -54,10 +54,15 @@ class Conversation:
                 start_new_session=True,
             )
         except OSError as error:
+            self._errors.close()
             raise NoAnswer(f"{command[0]}: {error.strerror}") from None
         self._questions, self._answers = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
         self._asked = 0
-        self._send(first_line.encode() + b"\n")
+        try:
+            self._send(first_line.encode() + b"\n")
+        except NoAnswer:
+            self.close()
+            raise
 
     def ask(self, question: object) -> Any:
         """Return the JSON value of the answer. Raises NoAnswer."""

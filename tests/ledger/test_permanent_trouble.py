@@ -216,7 +216,7 @@ def test_a_git_that_does_not_send_the_token(remote: Path, tmp_path: Path, monkey
         with pytest.raises(Fault, match=r"ledger\.git") as caught:
             Asked(server.url(remote.name), tmp_path / "copy", TOKEN).ledger.tip()
         assert (caught.value.found, caught.value.expected) == ("git 2.30.2", "git 2.31 or newer")
-        Asked(server.url(remote.name), tmp_path / "copy").refused("ledger.token", "make a new token")
+        Asked(server.url(remote.name), tmp_path / "copy").refused("ledger.token", "export GH_TOKEN=$(gh auth token)")
 
 
 # -------------------------------------------------------------------------------------- repository

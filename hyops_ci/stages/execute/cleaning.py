@@ -26,6 +26,7 @@ from hyops_ci.stages.preview import command_of
 
 INTENT: Final = "cleanup.destroy"
 """Intent and result of HyOps' destroy. Its seconds are none of the recovery's."""
+UNFINISHED: Final = "the drill ended while it removed what it had made"
 
 
 class Cleaning:
@@ -68,20 +69,20 @@ class Cleaning:
 
         `worked` is what the deploy left, None where the drill was interrupted after it. Raises Refusal (exit 14) where something stays.
         """
-        working, stopped = self.working, _stopped(worked)
-        if stopped and not self._left():
+        working, stopped, left = self.working, _stopped(worked), self._left()
+        if stopped and not left:
             return self._keep(Cleanup(first=self._first, removed=Removed(), production=self._before))
+        # Before the state: whatever stops the drill from here on, its bundle says what was there.
+        self._write(Cleanup(first=self._first, removed=Removed(left=left, reason=UNFINISHED), production=self._before))
         working.part.enter(State.CLEANING_UP)
         if stopped:
-            left = tuple(f"{name} (state {status})" for name, status in self._left().items())
             raise self._refuse(Cleanup(first=self._first, removed=Removed(left=left), withheld=stopped, production=self._before), stopped)
         try:
             return self._remove(failed)
         except KeyboardInterrupt:
             # What execute itself is busy with is no matter of HyOps' supervisor, who hands on a cancel while HyOps is at work.
             why = "interrupted before it was seen that nothing is left"
-            left = tuple(f"{name} (state {status})" for name, status in self._left().items())
-            kept = Cleanup(first=self._first, removed=Removed(left=left, reason=why), production=self._before)
+            kept = Cleanup(first=self._first, removed=Removed(left=self._left(), reason=why), production=self._before)
             raise self._refuse(kept, "; ".join(filter(None, (failed, why)))) from None
 
     def _remove(self, failed: str) -> Cleanup:
@@ -123,9 +124,8 @@ class Cleaning:
             if error.gate != SUPERSEDED:  # what was made costs money, whatever the ledger answers
                 self.context.say(f"the ledger does not know that this drill cleans up: {error.title()}")
                 return
-            left = tuple(f"{name} (state {status})" for name, status in self._left().items())
             why = "another run has taken the lock"
-            kept = Cleanup(first=self._first, removed=Removed(left=left), withheld=why, production=self._before)
+            kept = Cleanup(first=self._first, removed=Removed(left=self._left()), withheld=why, production=self._before)
             raise self._refuse(kept, "; ".join(filter(None, (failed, why)))) from None
 
     def _asked_again(self) -> tuple[Answering, ...]:
@@ -133,20 +133,23 @@ class Cleaning:
         found = ask_until_refused(self.plan.verification, self.context.clock, working.probe_logins)
         return tuple(Answering(target=each.target, answers=each.proven, text=shown(working.state.clean(each.text))) for each in found)
 
-    def _left(self) -> dict[str, str]:
+    def _left(self) -> tuple[str, ...]:
         """Return the steps behind whose states something is, with their statuses."""
-        states = self.working.states()
-        return {name: state.status for name, state in left_over(self.working.view.blueprint, list(states.values())).items()}
+        found = left_over(self.working.view.blueprint, list(self.working.states().values()))
+        return tuple(f"{name} (state {state.status})" for name, state in found.items())
 
     def _refuse(self, kept: Cleanup, why: str, *, at_work: bool = False) -> Refusal:
         self._keep(kept)
         return not_cleaned(self.plan, kept, why, self.working.access.place.runtime.root, at_work=at_work)
 
     def _keep(self, kept: Cleanup) -> Cleanup:
-        self.working.run.folder.write_model(CLEANUP, kept)
-        self.working.state.cleanup = kept
+        self._write(kept)
         self.working.part.note(CLEANUP_LOOK, left=list(kept.left), deviations=list(kept.touched()), production=_told(kept.production))
         return kept
+
+    def _write(self, kept: Cleanup) -> None:
+        self.working.run.folder.write_model(CLEANUP, kept)
+        self.working.state.cleanup = kept
 
 
 def _stopped(worked: Worked | None) -> str:

@@ -303,9 +303,9 @@ def test_a_word_of_a_workflow_is_not_called_signed(call: Call, ledger: Ledger, c
 
 
 def test_answers_that_wait_are_shown_with_who_stands_behind_them(call: Call, ledger: Ledger, config: Path, tmp_path: Path) -> None:
-    about = subject(ledger.tip().ledger_id)
-    at = stamp(NOW - timedelta(minutes=50))
-    until, past = stamp(NOW + timedelta(minutes=10)), stamp(NOW - timedelta(minutes=5))
+    about, now = subject(ledger.tip().ledger_id), datetime.now(UTC).replace(microsecond=0)
+    at = stamp(now - timedelta(minutes=50))
+    until, past = stamp(now + timedelta(minutes=10)), stamp(now - timedelta(minutes=5))
     key = load_key(tmp_path / "jonas.pem")
     terms = {"approvers": [public_of(key)], "lifetime": 3600}
     for verdict, expires in (("approve", until), ("deny", past)):

@@ -304,7 +304,7 @@ def leave(root: Path, state: State, run_id: str = RUN, *, clean: bool = False) -
         State.CLAIMED: {"claim.json": claim(of, seen, run_id)},
         State.SECRETS_READY: {"secrets.json": {"origin": "https://vault.example.net", "secrets": names, "revoked": True}},
         State.VERIFYING: {"steps.jsonl": b"", "probes.json": PROBES},
-        State.NOT_CLEANED: {CLEANUP: Cleanup(removed=Removed(left=("gcp_pg_vms (state ok)",)))},
+        State.CLEANING_UP: {CLEANUP: Cleanup(removed=Removed(left=("gcp_pg_vms (state ok)",)))},
     }
     for name, value in left.get(state, {}).items():
         write(root, name, value)
