@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hyops_ci.contracts.alerts import AlertRule
 from hyops_ci.contracts.base import (
     WHOLE,
     BlueprintRef,
@@ -31,6 +32,7 @@ from hyops_ci.contracts.base import (
 )
 from hyops_ci.contracts.decision import DrMode, ExecutionPlane
 from hyops_ci.contracts.drills import Drills
+from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.lanes import LaneName
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.contracts.public_key import PublicKey
@@ -244,17 +246,6 @@ class LedgerPolicy(Model):
     """A second remote for a run with GitHub down."""
 
 
-class GcpProjects(Model):
-    """The project roles, named apart (docs/design/anti-drift.md 2.1)."""
-
-    host: Short
-    """The project of the shared network."""
-    control: Short
-    """The project of secrets and backups."""
-    workload: Short
-    """The project in which the service runs."""
-
-
 class DispatchConfig(Document):
     """The whole file; only `services` is required."""
 
@@ -294,6 +285,8 @@ class DispatchConfig(Document):
     """How a runner that is made is registered ([runner-recovery.md](runner-recovery.md)); needed with `policy.bootstrap_reasons`."""
     routes: tuple[Route, ...] = ()
     """How records of the decision service become decisions."""
+    alerts: Annotated[tuple[AlertRule, ...], Field(max_length=200)] = ()
+    """What alerts of Alertmanager may ask for ([alerts.md](alerts.md)); without a rule, nothing."""
     recovery_plans: Annotated[dict[Name, RecoveryPlan], Field(max_length=20)] = {}
     """Services that are recovered together, in waves ([recovery-plans.md](recovery-plans.md))."""
     host_keys: Annotated[dict[Short, PublicKey], Field(max_length=50)] = {}

@@ -16,6 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
 from hyops_ci.contracts import (
+    alerts,
     approval,
     board,
     check,
@@ -60,6 +61,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "execution-record": records.ExecutionRecord,
     "executor-attempt": records.ExecutorAttempt,
     "minimal-artifact": records.MinimalArtifact,
+    "alert-notification": alerts.AlertNotification,
 }
 """Kind -> model. The file is `schemas/<kind>.v1.schema.json`."""
 

@@ -1,4 +1,4 @@
-"""Any of the inputs into one Decision (docs/design/contracts.md 1): canonical, minimal artifact, HybridOps record, or a person's form."""
+"""Any of the inputs into one Decision (docs/design/contracts.md 1): canonical, minimal artifact, HybridOps record, alert, or form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.lanes import ON_PREM
 from hyops_ci.contracts.records import MinimalArtifact
 from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.intake.alerts import from_alerts
 from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form
+from hyops_ci.intake.kinds import ALERTS
 from hyops_ci.intake.records import MODELS as RECORDS
 from hyops_ci.intake.records import from_record
 from hyops_ci.intake.validate import validate
@@ -33,7 +35,7 @@ class Intake:
     decision: Decision
     source: bytes = field(repr=False)
     form: str
-    """`decision`, `minimal-artifact`, `form`, or the kind of a HybridOps record."""
+    """`decision`, `minimal-artifact`, `alert-notification`, `form`, or the kind of a HybridOps record."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,8 @@ def _read(data: bytes, config: DispatchConfig, now: datetime, received_at: datet
     elif kind == "minimal-artifact":
         decision = _from_artifact(read_model(MinimalArtifact, value, "the artifact"), config, received_at)
         warnings = ("the minimal artifact carries no time: it counts as made when it was received",)
+    elif kind == ALERTS:
+        decision, warnings = from_alerts(value, config, received_at)
     else:
         decision, warnings = from_record(kind, value, config)
     check_age(decision, config, now)

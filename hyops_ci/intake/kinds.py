@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hyops_ci.errors import Exit, Refusal
 
+ALERTS: Final = "alert-notification"
 IDS: Final = {"execution_id": "execution-record", "dispatch_id": "dispatch-request", "attempt_id": "executor-attempt"}
 TAKEN: Final = {
     "decision-record": ({"emitted"}, "emit-only"),
@@ -26,6 +27,8 @@ _RECORD_ONLY: Final = frozenset({"module_ref", "target_mode", "thanos_query_url"
 def kind_of(value: Mapping[str, Any]) -> str:
     """The published kind of `value`. Raises Refusal (exit 3) when none or more than one fits."""
     kinds = {kind for key, kind in IDS.items() if key in value}
+    if "alerts" in value:
+        kinds.add(ALERTS)
     if "kind" in value:
         kinds.add("decision")
     elif "decision_id" in value:
@@ -40,13 +43,17 @@ def kind_of(value: Mapping[str, Any]) -> str:
         "this can be read in more than one way" if kinds else "this is not a decision",
         exit_code=Exit.DECISION,
         found=f"readable as {' and as '.join(sorted(kinds))}" if kinds else f"fields {', '.join(sorted(map(str, value))[:8]) or 'none'}",
-        expected="a Decision (kind: Decision), the minimal artifact, or one HybridOps record with one of its ids",
+        expected="a Decision (kind: Decision), the minimal artifact, one HybridOps record with one of its ids, or alerts of Alertmanager",
         fix="send the document as its author wrote it, one at a time",
     )
 
 
 def identity_of(kind: str, value: Mapping[str, Any]) -> str:
-    """Return the id of a record of this kind."""
+    """Return the id of a record of this kind; of alerts, as `alert_id`."""
+    if kind == ALERTS:
+        from hyops_ci.intake.alerts import alert_id
+
+        return alert_id(value)
     return str(value[next((key for key, known in IDS.items() if known == kind), "decision_id")])
 
 

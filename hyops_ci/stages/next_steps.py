@@ -44,6 +44,9 @@ def next_of(state: State, plan: Plan | None, left: Left) -> tuple[str, ...]:
         case _ if state in RECOVERED and plan.decision_type == "failover":
             form = shell("gh workflow run dr.yml -f service={}", plan.service)
             return (f"keep {plan.source_site} fenced. Failback: {form} -f action=failback -f reason=...",)
+        case State.CHECK_PASSED if plan.decision_type == "failover" and plan.env_class != "drill":
+            form = shell("gh workflow run dr.yml -f service={}", plan.service)
+            return (f"a failover is asked for by: {form} -f action=failover -f reason=...",)
         case State.FAILED | State.CANCELLED | State.NOT_PROVEN:
             return ("start a NEW run, do not re-run this one",)
         case _:

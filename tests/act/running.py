@@ -67,7 +67,7 @@ class ActRun:
     def answers(self) -> dict[str, str]:
         """What the reusable workflow answers: seen by a job of the caller, or, since act starts none after a failure, by `conclude`."""
         seen = self.outputs.get("after", {}).get("seen")
-        return dict(json.loads(seen)) if seen else self.outputs.get("conclude", {})
+        return dict(json.loads(seen) or {}) if seen else self.outputs.get("conclude", {})  # null where no job of it began
 
     def artifact(self, name: str, to: Path) -> Path:
         """An artifact, unzipped as a person downloads it."""

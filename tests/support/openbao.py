@@ -30,6 +30,7 @@ import hvac
 import requests
 import trustme
 
+from hyops_ci.operations.init.vault_roles import EVENTS
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER, SigningKey, signing_key
 
 BOUND = (
@@ -91,13 +92,13 @@ class OpenBao:
 
     def add_env(self, env: str, paths: Sequence[str], **claims: str) -> None:
         """The roles `dr-<env>` (reads `paths`) and `dr-check` (their names), bound as docs/vault-role.md says."""
-        bound = {name: GITHUB_CLAIMS[name] for name in BOUND} | claims
+        bound = _bound(claims)
         self.add_role(f"dr-{env}", _policy(paths, "data"), claims=bound | {"environment": f"dr-{env}"})
         self.add_check(paths, **claims)
 
     def add_check(self, paths: Sequence[str], **claims: str) -> None:
         """The role `dr-check` alone, for the paths of all envs: it replaces the one that was there."""
-        bound = {name: GITHUB_CLAIMS[name] for name in BOUND} | claims
+        bound = _bound(claims)
         self.add_role("dr-check", _policy(paths, "subkeys"), claims=bound | {"environment": "dr-check"})
 
     def mint_job_token(self, *, audience: str | None = None, lifetime: int = 300, **claims: str | None) -> str:
@@ -127,6 +128,11 @@ class OpenBao:
         """End it without a goodbye."""
         self.process.kill()
         self.process.wait(10)
+
+
+def _bound(claims: Mapping[str, str]) -> dict[str, object]:
+    """The claims of a role, as docs/vault-role.md binds them."""
+    return {name: GITHUB_CLAIMS[name] for name in BOUND} | {"event_name": list(EVENTS)} | claims
 
 
 @dataclass

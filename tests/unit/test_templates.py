@@ -20,7 +20,7 @@ from tests.unit.operations.dispatch.dispatching import DECISION, Caller, caller,
 __all__ = ["github_fake"]
 
 FOLDER = Path(__file__).parents[2] / "workflows-templates"
-MANUAL, EVENT = FOLDER / "dr-manual.yml", FOLDER / "dr-decision.yml"
+MANUAL, EVENT, ALERT = FOLDER / "dr-manual.yml", FOLDER / "dr-decision.yml", FOLDER / "dr-alert.yml"
 TEMPLATES = sorted(FOLDER.glob("*.yml"))
 
 
@@ -41,7 +41,7 @@ def test_a_template_is_described_for_githubs_page_of_templates(path: Path) -> No
     assert all(properties.values())
 
 
-@pytest.mark.parametrize("path", [MANUAL, EVENT], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [MANUAL, EVENT, ALERT], ids=lambda path: path.stem)
 def test_a_template_hands_on_what_dispatch_takes(path: Path) -> None:
     assert set(handed_on(path)) <= INPUTS
     assert read(path)["permissions"] == {}
@@ -60,9 +60,22 @@ def test_a_form_beside_a_decision_is_never_handed_on() -> None:
         assert all(f"inputs.{other} == ''" in condition for other in ("decision", "decision_ref", "resume"))
 
 
-def test_an_event_hands_on_the_decision() -> None:
-    assert event_types(read(EVENT)) == ("dr-decision",)
-    assert handed_on(EVENT) == {"decision": "${{ toJSON(github.event.client_payload.decision) }}"}
+@pytest.mark.parametrize("path", [EVENT, ALERT], ids=lambda path: path.stem)
+def test_an_event_hands_on_what_it_carries_and_a_person_the_run_that_waits(path: Path) -> None:
+    """As data: no text of an event stands where a shell or an expression would read it."""
+    assert event_types(read(path)) == (path.stem,)
+    assert handed_on(path) == {
+        "decision": "${{ !inputs.resume && toJSON(github.event.client_payload.decision) || '' }}",
+        "resume": "${{ inputs.resume || '' }}",
+    }
+    assert set(dispatch_inputs(read(path)) or {}) == {"resume"}
+    [job] = read(path)["jobs"].values()
+    assert not re.search("steps|run:", str(job)), "nothing of this job is a command"
+
+
+@pytest.mark.parametrize("path", [EVENT, ALERT], ids=lambda path: path.stem)
+def test_a_run_that_resumes_one_of_an_event_is_found_by_its_name(path: Path) -> None:
+    assert read(path)["run-name"].startswith("${{ inputs.resume && format('resume {0}")
 
 
 @pytest.fixture

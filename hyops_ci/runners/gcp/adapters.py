@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.config import GcpProjects
+from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.runner_machine import GcpMachine
 from hyops_ci.runners.bastion import ThroughBastion
 from hyops_ci.runners.gcp.access import ThroughIap

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.contracts.config import GcpProjects
+from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.runner_machine import GcpMachine
 from hyops_ci.runners.ports import Owner
 

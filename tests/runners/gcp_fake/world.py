@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from hyops_ci.contracts.config import GcpProjects
+from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.runner_machine import GcpMachine
 from hyops_ci.runners.gcp import connect
 from hyops_ci.runners.gcp.instance import ordered

@@ -63,7 +63,7 @@ def test_every_gate_of_intake_has_a_case() -> None:
     rules = "size encoding json object depth duplicate-key number surrogate kind schema service age future sample"
     assert gates == {f"intake.{rule}" for rule in rules.split()} | {f"record.{rule}" for rule in ("mode", "fresh", "sense")} | {
         f"route.{rule}" for rule in ("unique", "requests", "env")
-    }
+    } | {"alert.resolved", "alert.rule"}
 
 
 def test_refusal_one_word_for_word() -> None:

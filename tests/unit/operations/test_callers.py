@@ -16,7 +16,7 @@ def jobs(*uses: str) -> bytes:
     return "".join(["jobs:\n", *(f"  job{number}:\n    {each}\n" for number, each in enumerate(uses))]).encode()
 
 
-@pytest.mark.parametrize("name", ["dr-manual.yml", "dr-decision.yml", "dr-runner.yml"])
+@pytest.mark.parametrize("name", ["dr-manual.yml", "dr-decision.yml", "dr-alert.yml", "dr-runner.yml"])
 def test_each_template_is_nothing_but_a_call(name: str) -> None:
     text = template(name).read_bytes()
     [found] = calls_in(text)

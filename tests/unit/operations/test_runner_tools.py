@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hyops_ci.contracts.config import GcpProjects
+from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.host_trust import MAX_CALLERS, HostTrust
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.runner_tools import tools_for, trust_file

@@ -48,3 +48,11 @@ def test_without_a_plan_nothing_is_to_be_done() -> None:
 def test_an_unknown_end_says_whether_hyops_is_at_work(at_work: bool | None, words: str) -> None:
     assert words in next_of(S.INDETERMINATE, PLAN, Left(True, at_work=at_work))[0]
     assert at_work_line("gcp-ops-runner", at_work).startswith("HyOps ")
+
+
+def test_a_check_that_passed_says_how_its_failover_is_asked_for() -> None:
+    assert next_of(S.CHECK_PASSED, PLAN, Left(False)) == (
+        f"a failover is asked for by: gh workflow run dr.yml -f service={PLAN.service} -f action=failover -f reason=...",
+    )
+    for other in ({"decision_type": "failback_onprem"}, {"env_class": "drill"}):
+        assert next_of(S.CHECK_PASSED, PLAN.model_copy(update=other), Left(False)) == ()
