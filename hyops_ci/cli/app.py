@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "ledger": ("ledger", "Make, show, settle or merge the ledger of a service."),
     "environment": ("environment", "Compare GitHub's environments with what the config demands."),
     "runner": ("runner", "Ask GitHub for the standing runners of the lanes; prepare the host of one."),
+    "upgrade": ("upgrade", "Move what pins dr-dispatch to another release, and print what has to know it first."),
     "docs": ("docs", "Print a page of the documentation, or what to do about a refusal."),
     "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
 }

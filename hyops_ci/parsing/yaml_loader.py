@@ -7,6 +7,7 @@ base 60 (`22:22` is 1342), whose conversion takes quadratic time.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, Never
 
 import yaml
@@ -90,10 +91,20 @@ class StrictLoader(PlainLoader):
 
 def load(data: bytes, loader: type[PlainLoader], *, most: int = MAX_BYTES) -> Any:
     """Return the value of the one document in `data` of at most `most` bytes, None for an empty one. Raises YamlError."""
+    return _read(data, loader, yaml.load, most)
+
+
+def nodes(data: bytes, loader: type[PlainLoader], *, most: int = MAX_BYTES) -> yaml.Node | None:
+    """Return the same as nodes: each knows where it stands, as characters of the text from its first on. Raises YamlError."""
+    found: yaml.Node | None = _read(data, loader, yaml.compose, most)
+    return found
+
+
+def _read(data: bytes, loader: type[PlainLoader], read: Callable[..., Any], most: int) -> Any:
     if len(data) > most:
         raise YamlError("", f"{len(data)} bytes, more than {most}")
     try:
-        return yaml.load(data.decode("utf-8"), Loader=loader)  # noqa: S506 - the loader is a SafeLoader
+        return read(data.decode("utf-8"), Loader=loader)
     except UnicodeDecodeError as error:
         found = YamlError("", f"byte {error.start} is not UTF-8")
     except yaml.MarkedYAMLError as error:

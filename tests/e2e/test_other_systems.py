@@ -24,6 +24,7 @@ LAPTOP = (
     "readiness",
     "recovery",
     "status",
+    "upgrade",
     "validate",
 )
 LOAD = """
@@ -48,7 +49,7 @@ def test_a_command_loads_without_the_modules_that_only_linux_has(command: str) -
     assert loaded.stdout == "loaded\n", loaded.stderr
 
 
-@pytest.mark.parametrize("name", ["approve", "dispatch", "evidence", "init", "runner"])
+@pytest.mark.parametrize("name", ["approve", "dispatch", "evidence", "init", "runner", "upgrade"])
 def test_a_command_passes_its_own_tests_there(name: str) -> None:
     plugin = ("-p", "tests.support.other_system", "-p", "no:cacheprovider", "-q", "--no-header")
     command = [sys.executable, "-m", "pytest", *plugin, f"tests/unit/cli/test_{name}.py"]

@@ -75,9 +75,19 @@ def test_every_caller_moves_and_nothing_else(tmp_path: Path) -> None:
         text = (ROOT / "workflows-templates" / f"{name}.yml").read_text("utf-8")
         (workflows / f"{name}.yml").write_text(text.replace("0" * 40, OLD))
     (workflows / "other.yml").write_text(f"uses: somebody/else@{OLD}\n")
+    (workflows / "nightly.yml").write_text(f"uses: hybridops/dr-dispatch@{OLD}\nuses: somebody/else@{OLD}\n")
     bash(block("xargs sed"), tmp_path)
     for name in ("dr-manual", "dr-decision"):
         moved = (workflows / f"{name}.yml").read_text()
         assert OLD not in moved
         assert f"dispatch.yml@{NEW}" in moved
     assert (workflows / "other.yml").read_text() == f"uses: somebody/else@{OLD}\n"
+    assert (workflows / "nightly.yml").read_text() == f"uses: hybridops/dr-dispatch@{NEW}\nuses: somebody/else@{OLD}\n"
+
+
+def test_each_refusal_of_an_upgrade_is_explained_with_its_exit_code() -> None:
+    text = (ROOT / "docs" / "refusals.md").read_text("utf-8")
+    known = dict(re.findall(r"^\| `(upgrade\.[a-z]+)` \| (\d+) \|", text, re.MULTILINE))
+    assert len(known) >= 8
+    for gate, code in known.items():
+        assert re.search(rf"`{gate}`(?:, exit| \|) {code}\b", PAGE), gate

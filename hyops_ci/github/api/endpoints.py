@@ -249,3 +249,39 @@ ISSUE_COMMENT = _endpoint(
     "tell people of a run, where the config names an issue",
     once=True,
 )
+RELEASE = _endpoint(
+    "GET",
+    "/repos/{repo}/releases/tags/{tag}",
+    "contents: read",
+    "whether a version of dr-dispatch was published",
+)
+RELEASES = _endpoint(
+    "GET",
+    "/repos/{repo}/releases",
+    "contents: read",
+    "the versions that were published",
+)
+TAG_REF = _endpoint(
+    "GET",
+    "/repos/{repo}/git/ref/{ref*}",
+    "contents: read",
+    "what the tag of a version points at",
+)
+TAG_OBJECT = _endpoint(
+    "GET",
+    "/repos/{repo}/git/tags/{sha}",
+    "contents: read",
+    "the commit behind an annotated tag",
+)
+TAGS = _endpoint(
+    "GET",
+    "/repos/{repo}/tags",
+    "metadata: read",
+    "which version a pinned commit is",
+)
+COMPARISON = _endpoint(
+    "GET",
+    "/repos/{repo}/compare/{base}...{head}",
+    "contents: read",
+    "whether a commit is newer than the pinned one, and on the default branch",
+)

@@ -10,7 +10,7 @@ from typing import Final
 from hyops_ci.blueprints.reading import read_blueprint
 from hyops_ci.config.bootstrap import bootstrap_places, bootstrap_secrets
 from hyops_ci.config.probes import probe_secrets
-from hyops_ci.config.settings import addresses, data_home, env_of, env_settings, lane_settings, secret_plan
+from hyops_ci.config.settings import EnvSettings, addresses, data_home, env_of, env_settings, lane_settings, secret_plan
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import SecretPlan
@@ -87,21 +87,37 @@ def vault_block(config: DispatchConfig, vault: SecretPlan, service: str, adopter
     A role that other envs of the config share (the check's is one role for all) is written for all of them: what is written last counts.
     """
     known, profiles = secret_map(config, vault.mount, repository), config.vault.profiles if config.vault is not None else ()
-    caller = caller_workflow(adopter)
-    audiences = [origin for origin, _ in addresses(config)]
-    every = envs_of(config)
-    sharing = every if config.vault is not None and config.vault.role else [env_settings(config, env_of(service))]
-    run_paths, check_paths = (paths_of(known, vault.mount, profiles, [each.name for each in envs]) for envs in (sharing, every))
-    gates = list(dict.fromkeys(each.gate for each in sharing))
-    check_gates = list(dict.fromkeys(each.check_gate for each in every))
+    sharing = sharing_role(config, env_of(service))
+    run_paths, check_paths = (paths_of(known, vault.mount, profiles, [each.name for each in envs]) for envs in (sharing, envs_of(config)))
     return "".join(
         (
             policy(vault.role, vault.mount, run_paths, values=True),
             policy(vault.check_role, vault.mount, check_paths, values=False),
-            role(vault.role, caller, auth_path=vault.auth_path, audiences=audiences, environments=gates),
-            role(vault.check_role, caller, auth_path=vault.auth_path, audiences=audiences, environments=check_gates),
+            run_role(config, vault, env_of(service), adopter),
+            check_role(config, vault, adopter),
         )
     )
+
+
+def sharing_role(config: DispatchConfig, env: str) -> list[EnvSettings]:
+    """Return the envs whose runs log in by the role of this one."""
+    return envs_of(config) if config.vault is not None and config.vault.role else [env_settings(config, env)]
+
+
+def run_role(config: DispatchConfig, vault: SecretPlan, env: str, adopter: Adopter) -> str:
+    """The role of runs of an env."""
+    gates = dict.fromkeys(each.gate for each in sharing_role(config, env))
+    return _role(config, vault, vault.role, list(gates), adopter)
+
+
+def check_role(config: DispatchConfig, vault: SecretPlan, adopter: Adopter) -> str:
+    """The role of checks, one for all envs."""
+    return _role(config, vault, vault.check_role, list(dict.fromkeys(each.check_gate for each in envs_of(config))), adopter)
+
+
+def _role(config: DispatchConfig, vault: SecretPlan, name: str, environments: list[str], adopter: Adopter) -> str:
+    audiences = [origin for origin, _ in addresses(config)]
+    return role(name, caller_workflow(adopter), auth_path=vault.auth_path, audiences=audiences, environments=environments)
 
 
 def caller_workflow(adopter: Adopter) -> CallerWorkflow:
@@ -111,21 +127,24 @@ def caller_workflow(adopter: Adopter) -> CallerWorkflow:
         str(adopter.owner_id or commands.OWNER_ID),
         f"refs/heads/{adopter.default_branch}",
         adopter.workflow,
-        (adopter.release or commands.SHA,),
+        adopter.commits,
     )
 
 
 def bootstrap_block(config: DispatchConfig, adopter: Adopter) -> str:
-    """Policy and role of the job that makes a runner: the App's key and the provider's token, and no secret of an env.
-
-    That job is on a machine of GitHub's where the provider is a cloud, on-prem on the management runner.
-    """
-    plan, machines = bootstrap_secrets(config), [lane.machine for lane in config.lanes.values() if lane.machine is not None]
+    """Policy and role of the job that makes a runner: the App's key and the provider's token, and no secret of an env."""
+    plan, paths = bootstrap_secrets(config), [place.partition("#")[0] for place in bootstrap_places(config)]
     if plan is None:
         return ""
+    return policy(plan.role, plan.mount, list(dict.fromkeys(paths)), values=True) + bootstrap_role(config, plan, adopter)
+
+
+def bootstrap_role(config: DispatchConfig, plan: SecretPlan, adopter: Adopter) -> str:
+    """The role of that job: on a machine of GitHub's where the provider is a cloud, on-prem on the management runner."""
+    machines = [lane.machine for lane in config.lanes.values() if lane.machine is not None]
     where = [MACHINES_OF[machine.made_on == HOSTED] for machine in machines]
-    caller, paths = caller_workflow(adopter), [place.partition("#")[0] for place in bootstrap_places(config)]
-    return policy(plan.role, plan.mount, list(dict.fromkeys(paths)), values=True) + role(
+    caller = caller_workflow(adopter)
+    return role(
         plan.role,
         caller,
         auth_path=plan.auth_path,

@@ -67,6 +67,13 @@ class Adopter:
     """Its workflows that call dr-dispatch."""
     server: str = GITHUB
     """GitHub's pages and repositories."""
+    former: tuple[str, ...] = ()
+    """Commits that are accepted beside it while callers move to another release."""
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """Every commit that is accepted, the one that is pinned first; a word to replace where that is not known."""
+        return (self.release or SHA, *self.former)
 
     @property
     def issuer(self) -> str:

@@ -43,7 +43,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
         "repository_id": adopter.repository_id or REPOSITORY_ID,
         "repository_owner_id": adopter.owner_id or OWNER_ID,
         "ref": f"refs/heads/{adopter.default_branch}",
-        "workflow_shas": [adopter.release or SHA],
+        "workflow_shas": list(adopter.commits),
         "workflow_ref": adopter.workflow,
         "caller_workflows": [f"{adopter.repository}/{path}" for path in adopter.callers],
         "issuer": adopter.issuer,
@@ -94,7 +94,7 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
         "visibility": "selected",
         "selected_repository_ids": [adopter.repository_id or REPOSITORY_ID],
         "restricted_to_workflows": True,
-        "selected_workflows": [f"{each}@{adopter.release or SHA}" for each in (adopter.workflow, beside(adopter.workflow, "runner.yml"))],
+        "selected_workflows": selected_workflows(adopter),
     }
     registered = "  IFS= read -rsp 'registration token: ' ACTIONS_RUNNER_INPUT_TOKEN && export ACTIONS_RUNNER_INPUT_TOKEN &&\n"
     configured = registered + shell("  ./config.sh --unattended --name {} --labels {} \\\n", name, labels)
@@ -113,6 +113,11 @@ def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
         + configured
         + shell("    --url {}\n)\n", f"{adopter.server}/{adopter.repository}")
     )
+
+
+def selected_workflows(adopter: Adopter) -> list[str]:
+    """Return what a runner group may take jobs of: the run, and what makes and looks after runners, at each accepted commit."""
+    return [f"{each}@{commit}" for commit in adopter.commits for each in (adopter.workflow, beside(adopter.workflow, "runner.yml"))]
 
 
 def beside(workflow: str, file: str) -> str:

@@ -87,6 +87,19 @@ def add_group(ask: Ask) -> Answer:
     return Answer(201, group.show())
 
 
+@route("PATCH", f"{GROUPS}/{{runner_group_id}}", ORG_WRITE)
+def change_group(ask: Ask) -> Answer:
+    """Change a group: what is left out stays."""
+    wanted: Json = ask.body
+    for group in groups_of(ask.organization):
+        if group.id == ask.number("runner_group_id"):
+            group.name = wanted.get("name", group.name)
+            if "selected_workflows" in wanted:
+                group.workflows = list(wanted["selected_workflows"]) if wanted.get("restricted_to_workflows") else []
+            return Answer(200, group.show())
+    raise not_found()
+
+
 def _names(before: Environment | None) -> list[str]:
     return list(before.branches) if before is not None and isinstance(before.branches, list) else []
 

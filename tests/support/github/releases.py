@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from tests.support.github.description import Json, example
 from tests.support.github.rendering import moved
@@ -18,6 +18,17 @@ HOME = f"{REPO}/releases"
 READ, WRITE = "contents: read", "contents: write"
 
 
+class ReleaseOptions(TypedDict, total=False):
+    """How a published release differs from a plain one."""
+
+    draft: bool
+    prerelease: bool
+    annotated: bool
+    """Its tag is an object of its own."""
+    made_of: str
+    """`target_commitish`: the commit it was made of, or a branch; the commit by default."""
+
+
 @dataclass(eq=False)
 class Release:
     """One release; a draft is seen by those alone who may write."""
@@ -29,13 +40,16 @@ class Release:
     notes: str
     draft: bool
     assets: dict[str, bytes] = field(default_factory=dict, repr=False)
+    prerelease: bool = False
+    made_of: str = "main"
 
     def show(self) -> Json:
         """In full."""
         url, page = f"{self.repository.url}/releases/{self.id}", f"{self.repository.page}/releases/tag/{self.tag}"
         shown: Json = moved(example("POST", HOME, 201), self.repository.state.url, repository=self.repository.full_name)
         told = {"url": url, "html_url": page, "assets_url": f"{url}/assets", "upload_url": f"{url}/assets{{?name,label}}", "id": self.id}
-        told |= {"tag_name": self.tag, "name": self.title, "body": self.notes, "draft": self.draft, "prerelease": False}
+        told |= {"tag_name": self.tag, "name": self.title, "body": self.notes, "draft": self.draft, "prerelease": self.prerelease}
+        told["target_commitish"] = self.made_of
         return shown | told | {"assets": [self.show_asset(name) for name in self.assets]}
 
     def asset_id(self, name: str) -> int:
@@ -55,8 +69,19 @@ class Release:
 
 def releases_of(repository: Repository) -> list[Release]:
     """All of them, the oldest first."""
-    found: list[Release] = vars(repository).setdefault("releases", [])
-    return found
+    return repository.releases
+
+
+def publish(repository: Repository, tag: str, commit: str, options: ReleaseOptions) -> Release:
+    """A release and its tag, as somebody made them before."""
+    draft, prerelease, made_of = options.get("draft", False), options.get("prerelease", False), options.get("made_of", commit)
+    made = Release(repository, repository.state.next_id(), tag, tag, "", draft, prerelease=prerelease, made_of=made_of)
+    releases_of(repository).append(made)
+    repository.tags[tag] = commit
+    if options.get("annotated"):
+        sha = hashlib.sha1(f"{tag} {commit}".encode(), usedforsecurity=False).hexdigest()
+        repository.tag_objects[sha] = (tag, commit)
+    return made
 
 
 @route("GET", HOME, READ)
@@ -74,6 +99,7 @@ def make_release(ask: Ask) -> Answer:
         raise Refused(422, "Validation Failed", [{"resource": "Release", "code": "already_exists", "field": "tag_name"}])
     draft = ask.body.get("draft", False)
     made = Release(repository, ask.state.next_id(), tag, ask.body.get("name", tag), ask.body.get("body", ""), draft)
+    made.made_of = ask.body.get("target_commitish", repository.default_branch)
     if not draft:
         repository.tags.setdefault(tag, repository.head)
     releases_of(repository).append(made)
@@ -163,7 +189,9 @@ def _reference(ask: Ask, tag: str) -> Json:
     if tag not in ask.repository.tags:
         raise not_found()
     sha, url = ask.repository.tags[tag], ask.repository.url
-    target = {"type": "commit", "sha": sha, "url": f"{url}/git/commits/{sha}"}
+    objects = [name for name, of in ask.repository.tag_objects.items() if of == (tag, sha)]
+    kind, sha = ("tag", objects[0]) if objects else ("commit", sha)
+    target = {"type": kind, "sha": sha, "url": f"{url}/git/{kind}s/{sha}"}
     return {"ref": f"refs/tags/{tag}", "node_id": "REF_1", "url": f"{url}/git/refs/tags/{tag}", "object": target}
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tests.support.github.accounts import Account
+    from tests.support.github.releases import Release, ReleaseOptions
     from tests.support.github.runners import Runner
     from tests.support.github.runs import RunOptions
     from tests.support.github.state import State
@@ -71,6 +72,12 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict, repr=False)
     trees: dict[str, Tree] = field(default_factory=dict, repr=False)
     """Files of each commit."""
+    parents: dict[str, str] = field(default_factory=dict, repr=False)
+    """Commit -> the one before it; the first of a repository has none."""
+    releases: list[Release] = field(default_factory=list, repr=False)
+    """Newest last."""
+    tag_objects: dict[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    """Annotated tags by their SHA: name and commit."""
     environments: dict[str, Environment] = field(default_factory=dict, repr=False)
     workflows: list[Workflow] = field(default_factory=list, repr=False)
     runs: dict[int, Run] = field(default_factory=dict, repr=False)
@@ -112,6 +119,8 @@ class Repository:
         tree |= {path: content.encode() if isinstance(content, str) else content for path, content in files.items()}
         sha = hashlib.sha1(repr((self.id, name, len(self.trees), sorted(tree.items()))).encode(), usedforsecurity=False).hexdigest()
         self.trees[sha] = tree
+        if parent is not None:
+            self.parents[sha] = parent.sha
         self.branches.setdefault(name, Branch(name, sha)).sha = sha
         return sha
 
@@ -139,6 +148,12 @@ class Repository:
         from tests.support.github.runners import make_runner
 
         return make_runner(self, name, labels, **changes)
+
+    def add_release(self, tag: str, commit: str = "", **changes: Unpack[ReleaseOptions]) -> Release:
+        """Publish a release of a commit, of the newest one by default, and its tag; see `ReleaseOptions`."""
+        from tests.support.github.releases import publish
+
+        return publish(self, tag, commit or self.head, changes)
 
     def resolve(self, ref: str) -> str:
         """The commit of a branch, tag or SHA. Raises 404."""

@@ -24,6 +24,7 @@ from hyops_ci.github import (
     environments,
     issue_comments,
     registration,
+    releases,
     repository,
     reviews,
     runner_versions,
@@ -147,6 +148,12 @@ ASKED_BY: Final[dict[str, Callable[[Site], object]]] = {
     "ORG_REGISTRATION_TOKEN": lambda site: site.registry("dr").token(),
     "AGENT_DOWNLOADS": lambda site: site.registry().agent_release(),
     "ORG_AGENT_DOWNLOADS": lambda site: site.registry("dr").agent_release(),
+    "RELEASE": lambda site: releases.release(site.client, "v1.2.3"),
+    "RELEASES": lambda site: releases.published(site.client),
+    "TAG_REF": lambda site: releases.release(site.client, "v1.2.3"),
+    "TAG_OBJECT": lambda site: releases.release(site.client, "v1.2.3"),
+    "TAGS": lambda site: releases.versions_of(site.client, [site.repository.head]),
+    "COMPARISON": lambda site: releases.relation(site.client, "main", site.repository.head),
     "INSTALLATION": Site.as_app,
     "INSTALLATION_TOKEN": Site.as_app,
 }
@@ -160,6 +167,7 @@ def site(github_fake: FakeGitHub) -> Site:
     made.add_workflow(WORKFLOW, CALLER)
     made.add_environment("dr-prod", reviewers=[maria], branches=["main"])
     github_fake.add_runner_version("2.336.0")
+    made.add_release("v1.2.3", annotated=True)
     run = made.add_run(actor=maria)
     run.add_artifact("dr-plan", {"plan.json": b"{}"})
 
