@@ -43,6 +43,8 @@ class JobTokens:
     """Run -> its claims that are not the usual ones."""
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     """Run -> job -> the environment that holds it, as far as the run's plan named one."""
+    allowed: set[str] = field(default_factory=set)
+    """Jobs with `id-token: write`."""
     issuer: str = ""
     """Who signs the tokens for hosts: the service itself, which publishes the key. For the authority GitHub does."""
 
@@ -55,9 +57,8 @@ class JobTokens:
 @contextmanager
 def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict[str, str]) -> Iterator[JobTokens]:
     """Serve tokens that `bao` trusts to the jobs of `workflows`; `environments` maps job to the environment that holds it at first."""
-    service = JobTokens()
     jobs = [job for workflow in workflows for job in yaml.safe_load(workflow.read_text())["jobs"].items()]
-    allowed = {name for name, job in jobs if job.get("permissions", {}).get("id-token") == "write"}
+    service = JobTokens(allowed={name for name, job in jobs if job.get("permissions", {}).get("id-token") == "write"})
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True  # header and body are two writes; the second would wait 40 ms for an acknowledgement
@@ -76,7 +77,7 @@ def serve_job_tokens(bao: OpenBao, workflows: Iterable[Path], environments: dict
             status, value = 200, ""
             if self.headers.get("Authorization") != f"bearer {service.bearer}":
                 status = 401
-            elif job.name not in allowed:
+            elif job.name not in service.allowed:
                 service.refused.append(job.name)
                 status = 403
             else:

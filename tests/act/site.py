@@ -42,7 +42,13 @@ DISPATCH = ROOT / ".github" / "workflows" / "dispatch.yml"
 LOOKED_AFTER = DISPATCH.with_name("runner.yml")
 TEMPLATE = ROOT / "workflows-templates" / "dr-manual.yml"
 EXAMPLE = ROOT / "hyops_ci" / "operations" / "rehearse" / "example"
-ENVIRONMENTS = {"check": "dr-check", "execute": "dr-lab", "ensure-runner": "dr-bootstrap", "recover": "dr-bootstrap"}
+ENVIRONMENTS = {
+    "check": "dr-check",
+    "execute": "dr-lab",
+    "ensure-runner": "dr-bootstrap",
+    "recover": "dr-bootstrap",
+    "board": "github-pages",
+}
 """The GitHub environment of each job that has one, as the plan of an env `lab`, or the config, names them."""
 SECRETS = {
     "secret/hybridops/lab/postgresql-ha": {

@@ -17,7 +17,7 @@ from hyops_ci.readiness.store import ReadinessStore
 from hyops_ci.signing.dsse import load_key, sign
 from tests.act.rewriting import ROOT, UNPINNED
 from tests.act.running import ActRun
-from tests.act.site import SERVICE, Site
+from tests.act.site import OBSERVER, SERVICE, Site
 from tests.support.issuer import WORKFLOW_SHA
 from tests.support.receiver import start_receiver
 from tests.unit.report.sample_board import readiness
@@ -25,12 +25,15 @@ from tests.unit.report.sample_board import readiness
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
 TEMPLATE = ROOT / "workflows-templates" / "dr-readiness.yml"
 FILE = "dr-readiness.yml"
+SEEN = OBSERVER.replace(" dr\n", " readiness\n").replace(".dr.", ".readiness.")
 PING = "c4n4ry-6b1f-4a6e-address-of-the-watcher"
 
 
 def checked(site: Site, scenario: str, heartbeat: str, every: str = "P1D", **inputs: str) -> ActRun:
     """A run of the shipped template, as the schedule starts it."""
-    text = TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}")
+    text = TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}") + OBSERVER.replace(" dr\n", " readiness\n").replace(
+        ".dr.", ".readiness."
+    )
     (site.repository / ".github" / "workflows" / FILE).write_text(text)
     if not any(each.path.endswith(FILE) for each in site.control.repository.workflows):
         site.control.repository.add_workflow(f".github/workflows/{FILE}", text)
@@ -53,6 +56,9 @@ def test_a_check_that_passes_is_kept_and_the_watcher_hears_of_it(site: Site, tmp
         assert ran.jobs.get("due") == "success", ran.log()
         assert ran.jobs.get("conclude") == "success", ran.log()
         board = board_of(ran, tmp_path / "board")
+        assert (ran.answers["service"], ran.answers["outcome"]) == (SERVICE, "CHECK_PASSED")
+        assert ran.answers["board_artifact"] == f"dr-board-{ran.number}-1"
+        assert int(ran.answers["alarms"]) == len(board.alarms)
         [service] = board.services
         assert service.readiness is not None
         assert service.readiness.standing == "ready", ran.log()

@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.github.actions.workflow_file import mapping
-from tests.contracts.declared import ROOT, Declared, actions, called_by, commands_of, everything, expressions, read, texts, used, workflows
+from tests.contracts.declared import (
+    ROOT,
+    Declared,
+    actions,
+    called_by,
+    commands_of,
+    everything,
+    expressions,
+    read,
+    templates,
+    texts,
+    used,
+    workflows,
+)
 
 CODE = [path.read_text("utf-8") for path in sorted((ROOT / "hyops_ci").rglob("*.py"))]
 SETUP = (ROOT / "actions/setup/setup.sh").read_text("utf-8")
@@ -19,8 +32,9 @@ each_action = pytest.mark.parametrize("declared", actions().values(), ids=lambda
 
 
 def test_they_were_found() -> None:
-    assert set(workflows()) >= {"dispatch.yml", "runner.yml", "readiness.yml"}
-    assert set(actions()) >= {"", "setup", "plan", "check", "ensure-runner", "execute", "watch", "conclude", "runner", "readiness"}
+    assert set(workflows()) >= {"dispatch.yml", "drill.yml", "runner.yml", "readiness.yml"}
+    assert set(actions()) >= {"", "setup", "plan", "check", "ensure-runner", "execute", "watch", "conclude", "drill", "runner", "readiness"}
+    assert set(templates()) >= {f"dr-{name}.yml" for name in ("alert", "board", "decision", "drill", "manual", "readiness", "runner")}
 
 
 @each_of_ours
@@ -131,10 +145,38 @@ def test_every_input_is_given_in_some_test(declared: Declared) -> None:
         assert any(each in TESTS for each in spellings), f"{declared.name}: no test gives {name}"
 
 
+@each_of_ours
+def test_every_output_is_looked_at_in_some_test(declared: Declared) -> None:
+    """By its name, as a key of what a step or a run answered."""
+    for name in declared.fields("outputs"):
+        assert f'"{name}"' in TESTS or f"outputs.{name}" in TESTS, f"{declared.name}: no test looks at {name}"
+
+
+@each_workflow
+def test_every_secret_is_given_in_some_test_or_by_a_template(declared: Declared) -> None:
+    handed = {
+        name for document in templates().values() for job in mapping(document["jobs"]).values() for name in mapping(job.get("secrets"))
+    }
+    for name in declared.fields("secrets"):
+        assert name in handed or f"DR_{name.upper()}" in TESTS, f"{declared.name}: nobody gives {name}"
+
+
+@pytest.mark.parametrize("name", templates())
+def test_a_templates_form_is_described_typed_and_used(name: str) -> None:
+    form = mapping(mapping(mapping(templates()[name]["on"]).get("workflow_dispatch")).get("inputs"))
+    body = {key: value for key, value in templates()[name].items() if key != "on"}
+    assert used(body, "inputs") == set(form)
+    for field, each in form.items():
+        assert str(each.get("description", "")).strip(), field
+        assert each.get("type") in {"string", "choice", "boolean"}, field
+        assert isinstance(each.get("default"), str | bool), f"{field}: a run by an event or a schedule fills in nothing"
+        assert each["type"] != "choice" or each["default"] in each["options"], field
+
+
 def test_a_step_that_others_wrote_is_given_what_it_takes() -> None:
     """Actions of others are not here to be asked; what is given to one of them is the same wherever it is used for the same."""
     given: dict[str, set[str]] = {}
-    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+    for path in sorted([*(ROOT / ".github/workflows").glob("*.yml"), *(ROOT / "workflows-templates").glob("*.yml")]):
         for job in mapping(read(path).get("jobs")).values():
             for step in job.get("steps", ()):
                 if called_by(step.get("uses")) is None and "uses" in step and not step["uses"].startswith("./"):
@@ -144,6 +186,8 @@ def test_a_step_that_others_wrote_is_given_what_it_takes() -> None:
     assert given["actions/download-artifact"] <= {"name", "path", "pattern", "merge-multiple", "run-id", "github-token"}
     assert given["actions/attest"] <= {"subject-path", "subject-checksums", "sbom-path"}
     assert given["actions/checkout"] <= {"persist-credentials", "fetch-depth", "ref", "path"}
+    assert given["actions/upload-pages-artifact"] <= {"path", "name", "retention-days", "include-hidden-files"}
+    assert given["actions/deploy-pages"] == set()
 
 
 def test_an_input_that_nobody_reads_is_seen() -> None:

@@ -37,6 +37,17 @@ def test_a_workflow_within_is_granted_what_it_asks_for(workflow: Declared) -> No
             assert not short, f"{name} does not grant {short}"
 
 
+OWN_STEPS = {"dr-board.yml": {"contents": "read", "actions": "write", "pages": "write", "id-token": "write"}}
+"""Templates with a job of steps: hosts of recovery accept no run of them."""
+
+
+@pytest.mark.parametrize("name", templates())
+def test_a_template_has_steps_of_its_own_only_where_it_is_pinned(name: str) -> None:
+    jobs = {job_name: job for job_name, job in templates()[name]["jobs"].items() if "uses" not in job}
+    assert bool(jobs) is (name in OWN_STEPS)
+    assert all(mapping(job["permissions"]) == OWN_STEPS[name] for job in jobs.values())
+
+
 @pytest.mark.parametrize("name", templates())
 def test_a_template_grants_exactly_that(name: str) -> None:
     document = templates()[name]

@@ -84,6 +84,8 @@ class Repository:
     secrets: dict[str, str] = field(default_factory=dict)
     issues: dict[int, list[str]] = field(default_factory=dict)
     """Number of an issue -> its comments."""
+    pages: list[Json] = field(default_factory=list, repr=False)
+    """What was asked for of each deployment of its page."""
     runners: list[Runner] = field(default_factory=list, repr=False)
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.github import accounts, administration, groups, history, issues, limits, registration, releases, reviews, secrets  # noqa: F401 - importing them registers their routes
+from tests.support.github import accounts, administration, groups, history, issues, limits, pages, registration, releases, reviews, secrets  # noqa: F401 - importing them registers their routes
 from tests.support.github.apps import app_of
 from tests.support.github.artifacts import SIGNED, STORAGE, stored
 from tests.support.github.description import Operation, match
