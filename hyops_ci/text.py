@@ -17,6 +17,10 @@ HIDDEN: Final = re.compile(
 """What nobody sees, or what ends a line for one reader only: controls but tab and newline, bidi marks, characters of no width, tags."""
 _LABELLED: Final = re.compile(r" {0,2}(Not proven|expected|[A-Za-z]+(?: [a-z]+)?\??)(?: {2,}|(?<=Not proven) |(?<=expected) )(\S.*)")
 _COMMAND: Final = re.compile(r"(?<![\w-])(?:bao|curl|dig|gh|git|hyops-ci|nc|psql|sudo|vault) \S")
+_HEADLINE: Final = re.compile(r"[A-Z]{4,}[A-Z ]*(?![\w=]).*")
+"""A line that begins in capitals: how something ended. `PGHOST=x psql` is none."""
+_BELOW: Final = 13
+"""Where the text of a row begins, below a headline."""
 _COLUMNS: Final = re.compile(" {3,}")
 """What sets parts of a headline apart on a terminal."""
 _BLANK: Final = frozenset("\u2800\ufe0e\ufe0f")
@@ -93,7 +97,7 @@ def listed(lines: Iterable[str]) -> list[str]:
 
 
 def fitted(text: str, width: int) -> str:
-    """Return lines for a terminal of `width` columns: one with a label breaks between words, and goes on below its text.
+    """Return lines for a terminal of `width` columns: a headline and a line with a label break between words, and go on below the text.
 
     A line with a command stays whole, so that it can be pasted. What goes on is indented, so that no text can look like a label.
     """
@@ -102,10 +106,12 @@ def fitted(text: str, width: int) -> str:
     lines = []
     for line in text.split("\n"):
         found = _LABELLED.fullmatch(line) if len(line) > width else None
-        if found and not _COMMAND.search(line) and width > 2 * found.start(2):
-            room = width - found.start(2)
-            line = line[: found.start(2)] + f"\n{' ' * found.start(2)}".join(
-                textwrap.wrap(found[2], room, break_long_words=False, break_on_hyphens=False)
+        begins = found.start(2) if found else 0
+        below = begins or (_BELOW if len(line) > width and _HEADLINE.fullmatch(line) else 0)
+        if below and not _COMMAND.search(line) and width > 2 * below:
+            words = textwrap.wrap(
+                line[begins:], width - begins, subsequent_indent=" " * (below - begins), break_long_words=False, break_on_hyphens=False
             )
+            line = line[:begins] + f"\n{' ' * begins}".join(words)
         lines.append(line)
     return "\n".join(lines)

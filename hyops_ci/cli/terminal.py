@@ -6,28 +6,58 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import shutil
 import sys
-from typing import TextIO
+from functools import cache
+from typing import Final, TextIO
 
 import click
 
 from hyops_ci.text import fitted, visible
 
+_COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "wait": None}
+"""Of a terminal, as the report has them."""
+_OTHER_WORDS: Final = {"DRILL PASSED": "good", "NOT CONFIRMED": "warn", "VALID": "good", "INVALID": "bad"}
+"""Words that a person looks for, beside the headlines of a run."""
+
 
 def out(text: str) -> None:
     """Print a result, of one line or several, on stdout."""
-    click.echo(_fit(visible(text, "\n\t"), sys.stdout))
+    click.echo(_for(sys.stdout, visible(text, "\n\t")))
 
 
 def err(text: str) -> None:
     """Print one or several lines on stderr."""
-    click.echo(_fit(visible(text, "\n\t"), sys.stderr), err=True)
+    click.echo(_for(sys.stderr, visible(text, "\n\t")), err=True)
 
 
-def _fit(text: str, stream: TextIO) -> str:
-    """Return the text as it is for a pipe or a file; for a terminal, with its lines broken between words."""
-    return fitted(text, shutil.get_terminal_size().columns) if stream.isatty() else text
+def _for(stream: TextIO, text: str) -> str:
+    """Return the text as it is for a pipe or a file; for a terminal, with its lines broken between words and its headline in colour."""
+    if not stream.isatty():
+        return text
+    shown = fitted(text, shutil.get_terminal_size().columns)
+    return shown if os.environ.get("NO_COLOR") else _painted(shown)
+
+
+def _painted(text: str) -> str:
+    """Return the text with each headline at the beginning of a line in its colour, and what is not confirmed of the old side."""
+    moods = _moods()
+    words = "|".join(re.escape(each) for each in sorted(moods, key=len, reverse=True))
+
+    def paint(found: re.Match[str]) -> str:
+        return found[1] + click.style(found[2], fg=_COLOURS[moods[found[2]]], bold=True)
+
+    return re.sub(rf"^((?:Old side +)?)({words})(?![A-Za-z])", paint, text, flags=re.MULTILINE)
+
+
+@cache
+def _moods() -> dict[str, str]:
+    """Return headline -> how good that is."""
+    from hyops_ci.contracts.run import ENDINGS
+
+    return {**{ending.headline: ending.mood for ending in ENDINGS.values()}, **_OTHER_WORDS}
 
 
 def usage(error: click.ClickException) -> None:

@@ -87,6 +87,17 @@ def test_a_labelled_line_breaks_between_words_and_goes_on_below_its_text() -> No
     assert fitted(said, 100) == said
 
 
+def test_a_headline_breaks_between_words_too() -> None:
+    said = "STOPPED before clients moved: step 3/6 postgresql_restore failed. Clients still point to onprem. Lock free"
+    assert fitted(said, 60).split("\n") == [
+        "STOPPED before clients moved: step 3/6 postgresql_restore",
+        "             failed. Clients still point to onprem. Lock",
+        "             free",
+    ]
+    for whole in ("PGHOST=a-very-long-name-of-a-host " + "x " * 40, "a line of prose " * 9, "GH_TOKEN=x gh " + "run " * 30):
+        assert fitted(whole, 60) == whole
+
+
 @pytest.mark.parametrize(
     "line",
     [

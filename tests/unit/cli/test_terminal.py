@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import pty
 import subprocess
@@ -20,6 +21,7 @@ import hyops_ci.cli
 from hyops_ci.cli import terminal
 from hyops_ci.cli.app import main
 from hyops_ci.cli.render import emit, progress, say
+from hyops_ci.contracts.run import ENDINGS
 from hyops_ci.text import visible
 
 CLI = Path(hyops_ci.cli.__file__).parent
@@ -95,7 +97,7 @@ def test_nothing_else_prints() -> None:
 
 def test_a_narrow_terminal_breaks_between_words_and_a_pipe_gets_lines_whole() -> None:
     said = "Old side   NOT CONFIRMED off. If it lives, you get two primaries. This tool does not fence"
-    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    plain = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"NO_COLOR": "1"}
 
     def printed(to: int) -> None:
         code = f"from hyops_ci.cli.terminal import out; out({said!r})"
@@ -114,3 +116,30 @@ def test_a_narrow_terminal_breaks_between_words_and_a_pipe_gets_lines_whole() ->
     printed(theirs)
     with os.fdopen(ours) as shown_to_a_program:
         assert shown_to_a_program.read() == f"{said}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("ending", sorted({(ending.headline, ending.mood) for ending in ENDINGS.values()}))
+def test_a_headline_has_its_colour_on_a_terminal_and_nowhere_else(ending: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    headline, mood = ending
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    code = {"good": "\x1b[32m\x1b[1m", "warn": "\x1b[33m\x1b[1m", "bad": "\x1b[31m\x1b[1m", "wait": "\x1b[1m"}[mood]
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    terminal.out(f"{headline}, x\n  found    {headline}\nOld side   NOT CONFIRMED off\nX{headline}")
+    assert shown.getvalue().splitlines() == [
+        f"{code}{headline}\x1b[0m, x",
+        f"  found    {headline}",
+        "Old side   \x1b[33m\x1b[1mNOT CONFIRMED\x1b[0m off",
+        f"X{headline}",
+    ]
+    for stream, colour in ((io.StringIO(), ""), (Terminal(), "1")):
+        monkeypatch.setenv("NO_COLOR", colour)
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal.out(headline)
+        assert stream.getvalue() == f"{headline}\n"
