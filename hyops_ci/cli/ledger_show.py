@@ -10,6 +10,7 @@ import click
 
 from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, vouchers_of
 from hyops_ci.cli.options import format_option, service_option
+from hyops_ci.contracts.base import whole_second
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig
@@ -86,4 +87,4 @@ def line_of(tip: Tip) -> str:
     """One transition."""
     who = f"run {tip.claim.run_id} {tip.claim.decision_type}" if tip.claim else "nobody"
     said = f"  {tip.reason}" if tip.reason else ""
-    return f"{tip.at}  epoch {tip.epoch}  {tip.position}, serves from {tip.serves}  {tip.state or 'free'}  {who}{said}"
+    return f"{whole_second(tip.at)}  epoch {tip.epoch}  {tip.position}, serves from {tip.serves}  {tip.state or 'free'}  {who}{said}"

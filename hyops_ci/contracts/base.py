@@ -141,7 +141,14 @@ BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 HOST: Final = rf"(({_LABEL}\.){{0,126}}{_LAST_LABEL}\.?|({BYTE}\.){{3}}{BYTE}|\[[0-9A-Fa-f:.]{{2,45}}\])"
 """A name, an IPv4 address in its one spelling (`127.1` and `0x7f.1` are others), or an IPv6 address in brackets."""
 PORT: Final = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-Origin = Annotated[str, Text(rf"^https?://{HOST}(:{PORT})?$", at_most=270)]
+Origin = Annotated[
+    str,
+    Text(
+        rf"^https?://{HOST}(:{PORT})?$",
+        at_most=270,
+        patternErrorMessage="an address without a path, such as https://vault.example.net:8200 or https://[2001:db8::10]; ports to 65535",
+    ),
+]
 Namespace = Annotated[
     str, Text(r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", at_most=200, description="a namespace of the authority, such as admin or admin/dr")
 ]

@@ -9,7 +9,14 @@ from pydantic import Field
 
 from hyops_ci.contracts.base import HOST, MAX_INT, PORT, WHOLE, Clean, Document, Model, Origin, RunId, ServiceId, Text, Utc
 
-WebhookUrl = Annotated[str, Text(rf"^https?://{HOST}(:{PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$", at_most=500)]
+WebhookUrl = Annotated[
+    str,
+    Text(
+        rf"^https?://{HOST}(:{PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$",
+        at_most=500,
+        patternErrorMessage="an address such as https://hooks.example.net/dr, without a question",
+    ),
+]
 
 
 class Moment(StrEnum):

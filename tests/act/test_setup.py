@@ -153,6 +153,17 @@ def test_a_folder_of_apostrophes_and_spaces_will_do(tmp_path: Path) -> None:
     assert re.match(r"hyops-ci, version \d+\.", said_by([Path(done.path) / "hyops-ci", "--version"]))
 
 
+def test_settings_of_the_users_pip_change_nothing(tmp_path: Path, wheelhouse: Path) -> None:
+    """They would put the packages elsewhere, or into the home of whoever runs the agent."""
+    (tmp_path / "pip.conf").write_text("[global]\nuser = true\n")
+    theirs = {name: str(tmp_path / "elsewhere") for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")}
+    theirs |= {"PIP_USER": "1", "PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
+    done = setup(tmp_path / "job", tmp_path / "tools", DR_WHEELHOUSE=str(wheelhouse), **theirs)
+    assert done.rc == 0, done.said
+    assert re.match(r"hyops-ci, version \d+\.", said_by([Path(done.path) / "hyops-ci", "--version"]))
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_nothing_that_it_makes_can_be_written_by_others(tmp_path: Path, wheelhouse: Path) -> None:
     before = os.umask(0)
     try:

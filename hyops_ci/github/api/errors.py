@@ -46,13 +46,18 @@ def error_for(endpoint: Endpoint, answer: Response, place: str) -> Refusal | Fau
             docs="github-api.md",
         )
     if answer.transient:
+        reason, expected = "GitHub does not answer", "an answer within 2 minutes"
+        fix = f"see githubstatus.com, then a new run; {WITHOUT_GITHUB}"
+        if answer.lasting:
+            reason, expected = "this host cannot ask GitHub", "a proxy of http or https, and certificates that are there"
+            fix = "correct the variable, on a runner in its agent's .env (docs/hosts.md)"
         return Fault(
             "github.unreachable",
-            "GitHub does not answer",
+            reason,
             exit_code=Exit.UNAVAILABLE,
             found=found,
-            expected="an answer within 2 minutes",
-            fix=f"see githubstatus.com, then a new run; {WITHOUT_GITHUB}",
+            expected=expected,
+            fix=fix,
             docs="github-api.md",
         )
     kind, gate, code, reason, expected, fix = _meaning(endpoint, answer)

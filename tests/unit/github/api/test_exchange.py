@@ -52,6 +52,8 @@ def test_certificates_that_are_not_there_are_named_at_once(connected: Asking, ti
         connected("https://127.0.0.1:9").ask(endpoints.REPOSITORY)
     assert failed.value.gate == "github.unreachable"
     assert "REQUESTS_CA_BUNDLE names no file of this host" in failed.value.found
+    assert failed.value.reason == "this host cannot ask GitHub"
+    assert "githubstatus" not in failed.value.fix
     assert time.slept == []
 
 
