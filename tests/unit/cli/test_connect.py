@@ -85,7 +85,7 @@ def test_without_a_token_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> No
         "REFUSED github.address (exit 2): there is no token for GitHub",
         "  found    DR_TOKEN, GH_TOKEN and GITHUB_TOKEN are empty",
         "  expected a token of the repository",
-        "  fix      correct it, then again",
+        "  fix      export GH_TOKEN=$(gh auth token), then again",
     ]
 
 
