@@ -43,8 +43,8 @@ class Glance(Model):
 
     @property
     def untouched(self) -> bool | None:
-        """Whether it is as before; None where it was not looked at."""
-        return None if self.reason else self.before == self.after
+        """Whether it is as before; None where it was not looked at, both times."""
+        return None if self.reason or not self.after else self.before == self.after
 
 
 class Cleanup(Document):

@@ -24,6 +24,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.init.vault_roles import EVENTS
 from hyops_ci.portable import ca_store
+from hyops_ci.signing.dsse import new_key
 from tests.act.control import CALLER
 from tests.act.hosting import trust_of
 from tests.act.rewriting import ROOT, UNPINNED
@@ -35,9 +36,12 @@ from tests.support.receiver import Receiver, start_receiver
 
 PROD, DRILL = "pg-ha/prod", "pg-ha/drill"
 AUTHORITY, WATCHER, PROD_HOST, DRILL_HOST = "vault.recovery.test", "watcher.recovery.test", "pg.prod.test", "pg.drill.test"
-FILE: Final = "dr-drill.yml"
-TEMPLATE: Final = ROOT / "workflows-templates" / FILE
+FILE, READINESS = "dr-drill.yml", "dr-readiness.yml"
 OVERLAY: Final = "postgresql-ha-failover-gcp.yml"
+MODULES: Final = "state/modules"
+RESTORE: Final = "platform__postgresql-ha/instances/drill_postgresql_restore_gcp_dr.json"
+CARRIED_BY: Final = (RESTORE, "platform__gcp__platform-vm/instances/drill_gcp_pg_vms.json")
+"""The states of the service that a drill restores, and of its machines."""
 PING: Final = "c4n4ry-0d51-address-of-the-watcher-of-drills"
 _KNOWS: Final = """
 store=$1 trusted=$2; shift 2
@@ -67,7 +71,8 @@ def drill_authority() -> Iterator[OpenBao]:
 class Restored:
     """The service of env drill: it takes connections while HyOps' states of the restore and of its machines are `ok`."""
 
-    states: tuple[Path, ...]
+    roots: list[Path]
+    """Of the env, on each host."""
     port: int = field(default_factory=free_port)
     there: list[bool] = field(default_factory=list)
     """Each time that it came and went."""
@@ -105,10 +110,15 @@ class Restored:
             each.close()
 
     def _is_ok(self) -> bool:
-        try:
-            return all(json.loads(path.read_text())["status"] == "ok" for path in self.states)
-        except (OSError, ValueError):
-            return False
+        return any(all(status_of(root / MODULES / each) == "ok" for each in CARRIED_BY) for root in self.roots)
+
+
+def status_of(path: Path) -> str:
+    """What HyOps' state says; empty where there is none, or half of one."""
+    try:
+        return str(json.loads(path.read_text())["status"])
+    except (OSError, ValueError):
+        return ""
 
 
 @dataclass
@@ -131,21 +141,26 @@ class DrillSite:
 
     def states(self) -> dict[str, str]:
         """What the drill makes, with its state; what is not there is left out."""
-        found = {}
-        for path in (self.env / "state" / "modules").glob("*/instances/drill_*.json"):
-            found[path.stem.removeprefix("drill_")] = str(json.loads(path.read_text())["status"])
-        return found
+        return {path.stem.removeprefix("drill_"): status_of(path) for path in (self.env / MODULES).glob("*/instances/drill_*.json")}
 
     def drill(self, scenario: str, **more: Any) -> ActRun:
         """A run of the shipped template, as its schedule starts it."""
-        text = TEMPLATE.read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}")
-        path = self.site.repository / ".github" / "workflows" / FILE
-        path.write_text(text)
-        if not any(each.path.endswith(FILE) for each in self.site.control.repository.workflows):
-            self.site.control.repository.add_workflow(f".github/workflows/{FILE}", text)
+        self.copy_template(FILE)
+        more = {"control": self.site.control.beside(caller_job="drill / Drill"), **more}
+        return self.site.start(scenario, {}, file=FILE, event="schedule", secrets=self.secrets, **more)
+
+    def readiness(self, scenario: str) -> ActRun:
+        """A run of the other schedule, that of readiness and the board."""
+        self.copy_template(READINESS)
+        return self.site.start(scenario, {}, file=READINESS, event="schedule", secrets=self.secrets)
+
+    def copy_template(self, file: str) -> None:
+        """As docs/drills.md says."""
+        text = (ROOT / "workflows-templates" / file).read_text().replace(f"@{UNPINNED}", f"@{WORKFLOW_SHA}")
+        (self.site.repository / ".github" / "workflows" / file).write_text(text)
+        if not any(each.path.endswith(file) for each in self.site.control.repository.workflows):
+            self.site.control.repository.add_workflow(f".github/workflows/{file}", text)
         self.site.write_config()
-        more = {"secrets": self.secrets, "control": self.site.control.beside(caller_job="drill / Drill"), **more}
-        return self.site.start(scenario, {}, file=FILE, event="schedule", **more)
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -153,26 +168,51 @@ class DrillSite:
         return {"DR_HEARTBEAT_URL": f"{self.watcher.url.removesuffix('/dr')}/{PING}"}
 
 
+@dataclass(frozen=True)
+class SecondHost:
+    """A runner of drills alone, on a host of its own: the same paths, with other files behind them."""
+
+    root: Path
+    options: dict[str, Any]
+    """For a run whose recovery is carried out there."""
+
+    @property
+    def env(self) -> Path:
+        """The runtime root of env `drill` there."""
+        return self.root / "envs" / "drill"
+
+
+def second_host(drills: DrillSite) -> SecondHost:
+    """From now on lane gcp has a second runner, for drills (docs/runners.md)."""
+    site, name = drills.site, "gcp-drill-runner"
+    first, root = site.root / "runner", site.root / "second-host"
+    shutil.copytree(first, root)
+    (root / "host.key").unlink()
+    site.config["host_keys"][name] = new_key(root / "host.key")
+    site.config["lanes"] = {"gcp": {"drill_runner_ref": name}}
+    drills.restored.roots.append(root / "envs" / "drill")
+    assert site.trust is not None
+    site.trust["evidence_keys"] = keys = list(site.config["host_keys"].values())
+    trust = {**site.trust, "runner_refs": [name], "evidence_keys": keys}
+    before = ["sh", "-euc", 'mount --bind "$1" "$2"; shift 2; exec "$@"', "second-host", str(root), str(first)]
+    return SecondHost(root, {"runner": "dr-drill-runner-01", "trust": trust, "before": before})
+
+
 @contextmanager
-def drilling(site: Site) -> Iterator[DrillSite]:
-    """Make of `site` one of a service in production that owes a drill every month, and that is restored in env drill."""
+def drilling(site: Site, since: timedelta = timedelta(days=1)) -> Iterator[DrillSite]:
+    """Make of `site` one of a service in production that owes a drill every month, and that is restored in env drill; `since` then."""
     runner = site.root / "runner"
     for env in ("prod", "drill"):
         shutil.copytree(runner / "envs" / "lab", runner / "envs" / env)
     shutil.rmtree(runner / "envs" / "lab")
-    modules = runner / "envs" / "drill" / "state" / "modules"
-    instances = (
-        "platform__postgresql-ha/instances/drill_postgresql_restore_gcp_dr",
-        "platform__gcp__platform-vm/instances/drill_gcp_pg_vms",
-    )
-    restored = Restored(tuple(modules / f"{each}.json" for each in instances))
+    restored = Restored([runner / "envs" / "drill"])
     _configure(site, restored.port)
     gates = site.control.repository
     gates.add_environment("dr-prod", reviewers=[site.control.fake.account("jonas")], prevent_self_review=True, branches="protected")
     gates.add_environment("dr-drill", branches="protected")
     host = {"gates": {"prod": "dr-prod", "drill": "dr-drill"}, "drill_envs": ["drill"]}
     roles = ["dr-prod", "dr-drill", "dr-check"]
-    callers = [f"{CALLER}/.github/workflows/{name}" for name in ("dr.yml", FILE, "dr-readiness.yml")]
+    callers = [f"{CALLER}/.github/workflows/{name}" for name in ("dr.yml", FILE, READINESS)]
     host |= {"authorities": [{"origin": site.bao.origin, "roles": roles}], "caller_workflows": callers}
     site.trust = trust_of(site, **host)
     store, authority = str(Path(ca_store()).resolve()), trustme.CA()
@@ -183,7 +223,7 @@ def drilling(site: Site) -> Iterator[DrillSite]:
         site.config["notify"] = {"heartbeat": watcher.url.removesuffix("/dr")}
         found = DrillSite(site, restored, watcher)
         for service in (PROD, DRILL):
-            found.ledger(service).init("onprem", stamp(datetime.now(UTC) - timedelta(days=1)))
+            found.ledger(service).init("onprem", stamp(datetime.now(UTC) - since))
         yield found
 
 

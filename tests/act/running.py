@@ -21,7 +21,7 @@ from tests.act import shim
 from tests.act.rewriting import ROOT
 from tests.support.openbao import free_port
 
-LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner", "mgmt-runner")
+LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner", "mgmt-runner", "gcp-drill-runner")
 """Every label is this host: act's `-self-hosted` platform."""
 OUTPUTS_OF = {"after": "seen", "watch-check": "watch", "watch-execute": "watch", "watch-runner": "watch"}
 """Steps whose name is not their job's."""

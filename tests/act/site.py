@@ -150,13 +150,14 @@ class Site:
         secrets: Mapping[str, str] = MappingProxyType({}),
         control: Control | None = None,
         runner: str = "",
+        trust: Mapping[str, Any] | None = None,
         before: Sequence[str] = (),
         **claims: str,
     ) -> ActRun:
         """Run what GitHub lists as begun, by the event that it came by; `claims` are what GitHub says differently of its jobs.
 
         A job that needs a label of `without` is taken by nobody. `secrets` are the repository's own, beside GitHub's token. `control` is
-        that of a run beside another; its runner may be another one, whose host has a `before` of its own.
+        that of a run beside another; its runner may be another one, whose host has a `trust` and a `before` of its own.
         """
         number, actor, control = str(opened.id), opened.actor.login, control or self.control
         self.tokens.claims[number] = {
@@ -189,7 +190,7 @@ class Site:
             "RUNNER_ENVIRONMENT": "self-hosted",
             **self.tokens.environment,
         }
-        host = self.root / f"host-{number}"
+        host, trust = self.root / f"host-{number}", trust or self.trust
         arguments = ["--actor", actor, "-s", f"GITHUB_TOKEN={GITHUB_TOKEN}"]
         arguments += [argument for name, value in secrets.items() for argument in ("-s", f"{name}={value}")]
 
@@ -211,7 +212,7 @@ class Site:
             programs=self.programs,
             on_entry=saw,
             labels=[label for label in LABELS if label not in without],
-            inside=[*(on_pinned_host(self.trust, host) if self.trust is not None else on_prepared_host(host)), *before, *self.before],
+            inside=[*(on_pinned_host(trust, host) if trust is not None else on_prepared_host(host)), *before, *self.before],
         )
         control.keep_artifacts(run.artifacts)  # first: whoever follows the run looks for them as soon as it has ended
         opened.finish("cancelled" if control.cancelled else "success" if run.rc == 0 else "failure")

@@ -203,14 +203,14 @@ def test_without_a_probe_it_is_hyops_word_and_the_position_stays(site: Site) -> 
     assert (site.ledger().tip().position, site.ledger().tip().serves) == ("primary", "onprem")
 
 
-def decision(decision_id: str) -> dict[str, str]:
-    """The inputs of a decision that an env of class `lab` lets pass without approval."""
+def decision(decision_id: str, service: str = SERVICE) -> dict[str, str]:
+    """The inputs of a decision that an env of class `lab`, or `drill`, lets pass without approval."""
     document = {
         "api_version": "hybridops/v1",
         "kind": "Decision",
         "decision_id": decision_id,
         "decision_type": "failover",
-        "service": SERVICE,
+        "service": service,
         "rationale": "INC-4242 power lost",
         "issued_at": stamp(datetime.now(UTC).replace(microsecond=0)),
         "issuer": "github:maria",

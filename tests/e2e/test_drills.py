@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hyops_ci.contracts.cleanup import CLEANUP, Cleanup
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
 from hyops_ci.evidence.verify import verify
@@ -131,3 +132,14 @@ def test_a_drill_of_the_check_alone_is_never_carried_out(tmp_path: Path) -> None
     assert ended.result.refusal.gate == "drill.level"
     assert run_of(tmp_path).has("check.json")
     assert not run_of(tmp_path).has("claim.json")
+
+
+def test_a_drill_that_was_cancelled_claims_nothing_of_production_that_it_did_not_look_at_again(tmp_path: Path) -> None:
+    ended = drill(tmp_path, apart, scenario="cancelled")
+    kept = run_of(tmp_path).read_model(CLEANUP, Cleanup)
+    assert ended.result.outcome is State.NOT_CLEANED, ended.result.headline
+    seen = [each for each in kept.production if each.before]
+    assert seen, "the lock and the repository were seen before"
+    assert {(each.untouched, each.reason) for each in seen} == {(None, "not looked at again")}
+    assert not any("production's" in each for each in ended.result.deviations)
+    assert verify(ended.bundle).ok

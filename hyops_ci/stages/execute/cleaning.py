@@ -18,7 +18,7 @@ from hyops_ci.execution.removal import Removal, judge_removal
 from hyops_ci.execution.verification import ask_until_refused
 from hyops_ci.hyops_access.port import DESTROY_FIRST_JOURNAL, DESTROY_JOURNAL
 from hyops_ci.stages.execute.heartbeat import SUPERSEDED
-from hyops_ci.stages.execute.production import seen, seen_again, things
+from hyops_ci.stages.execute.production import not_seen_again, seen, seen_again, things
 from hyops_ci.stages.execute.progress import RemovalProgress
 from hyops_ci.stages.execute.refusals import not_cleaned
 from hyops_ci.stages.execute.working import Worked, Working
@@ -37,6 +37,7 @@ class Cleaning:
         self.working, self.plan, self.context = working, working.plan, working.context
         self._things = things(working.run, working.access)
         self._before = seen(self._things)
+        self._once = not_seen_again(self._before)
         self._first: Removed | None = None
 
     @property
@@ -59,7 +60,7 @@ class Cleaning:
         self._first = _document(removal)
         if not removal.clean:
             raise self._refuse(
-                Cleanup(removed=self._first, production=self._before),
+                Cleanup(removed=self._first, production=self._once),
                 f"nothing was recovered: {removal.reason or 'what was there before could not be removed'}",
                 at_work=removal.at_work,
             )
@@ -71,18 +72,18 @@ class Cleaning:
         """
         working, stopped, left = self.working, _stopped(worked), self._left()
         if stopped and not left:
-            return self._keep(Cleanup(first=self._first, removed=Removed(), production=self._before))
+            return self._keep(Cleanup(first=self._first, removed=Removed(), production=self._once))
         # Before the state: whatever stops the drill from here on, its bundle says what was there.
-        self._write(Cleanup(first=self._first, removed=Removed(left=left, reason=UNFINISHED), production=self._before))
+        self._write(Cleanup(first=self._first, removed=Removed(left=left, reason=UNFINISHED), production=self._once))
         working.part.enter(State.CLEANING_UP)
         if stopped:
-            raise self._refuse(Cleanup(first=self._first, removed=Removed(left=left), withheld=stopped, production=self._before), stopped)
+            raise self._refuse(Cleanup(first=self._first, removed=Removed(left=left), withheld=stopped, production=self._once), stopped)
         try:
             return self._remove(failed)
         except KeyboardInterrupt:
             # What execute itself is busy with is no matter of HyOps' supervisor, who hands on a cancel while HyOps is at work.
             why = "interrupted before it was seen that nothing is left"
-            kept = Cleanup(first=self._first, removed=Removed(left=self._left(), reason=why), production=self._before)
+            kept = Cleanup(first=self._first, removed=Removed(left=self._left(), reason=why), production=self._once)
             raise self._refuse(kept, "; ".join(filter(None, (failed, why)))) from None
 
     def _remove(self, failed: str) -> Cleanup:
@@ -125,7 +126,7 @@ class Cleaning:
                 self.context.say(f"the ledger does not know that this drill cleans up: {error.title()}")
                 return
             why = "another run has taken the lock"
-            kept = Cleanup(first=self._first, removed=Removed(left=self._left()), withheld=why, production=self._before)
+            kept = Cleanup(first=self._first, removed=Removed(left=self._left()), withheld=why, production=self._once)
             raise self._refuse(kept, "; ".join(filter(None, (failed, why)))) from None
 
     def _asked_again(self) -> tuple[Answering, ...]:

@@ -68,6 +68,11 @@ def seen_again(found: Sequence[Thing], before: Sequence[Glance]) -> tuple[Glance
     )
 
 
+def not_seen_again(before: Sequence[Glance]) -> tuple[Glance, ...]:
+    """Return what was seen before, of a drill that ends without another look."""
+    return tuple(was if was.reason else was.model_copy(update={"reason": "not looked at again"}) for was in before)
+
+
 def _of(service: str, run: PlannedRun, access: HyOpsAccess) -> Iterator[Thing]:
     yield Thing(service, "lock", service, partial(_lock, service, run))
     overlays = overlays_of(run.config, service)

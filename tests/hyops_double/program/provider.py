@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 LONG = 600.0
 DEAF = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; time.sleep(600)"
 
 
-def main(do, seconds):
+def main(do, seconds, until):
     print("\nPLAY [provider] ****************************************************************\n", flush=True)
     # Log text keeps passwords: the real redaction knows only a handful of patterns.
     for key in sorted(os.environ):
@@ -25,6 +26,8 @@ def main(do, seconds):
         subprocess.Popen([sys.executable, "-I", "-c", DEAF], start_new_session=True)
         time.sleep(0.2)
     time.sleep(LONG if do in ("hang", "deaf", "stuck", "crash") else float(seconds))
+    while until and not Path(until).exists():
+        time.sleep(0.1)
     failed = do.startswith("fail")
     if failed:
         print(f"[ERROR]: Task failed: {do.partition(':')[2] or 'as the scenario wants'}", flush=True)

@@ -14,6 +14,7 @@ steps.<id>.do       ok | fail       the provider ends with 0 or 2
                     running         the step succeeds, but its state stays `running`
                     stale           the step is reported ok, but its state keeps the old run id
 steps.<id>.seconds  how long the provider works before it ends
+steps.<id>.until    a file: the provider works until it is there
 steps.<id>.leak     [environment keys] whose values hyops prints in every encoding
 steps.<id>.mib      MiB of lines that hyops prints
 steps.<id>.say      [lines] that hyops prints on standard output as they are

@@ -189,7 +189,7 @@ class Apply:
             self.rendered = render(self.inputs, slept)
         except Undefined as undefined:
             do, slept = f"fail:{undefined}", [0]
-        argv = [sys.executable, "-I", str(Path(__file__).with_name("provider.py")), do, str(sum(slept))]
+        argv = [sys.executable, "-I", str(Path(__file__).with_name("provider.py")), do, str(sum(slept)), self.script.get("until", "")]
         called = f"ansible_{self.label}"
         paths = {name: self.record / f"{called}.{name}.txt" for name in ("stdout", "stderr")}
         with paths["stdout"].open("wb") as out, paths["stderr"].open("wb") as err:
