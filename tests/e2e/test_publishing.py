@@ -89,6 +89,7 @@ def test_the_moving_tag_follows_the_newest_release(job: Job, before: dict[str, s
     assert done.returncode == 0, done.stderr
     made = releases_of(job.repository)[-1]
     assert (made.tag, made.draft, set(made.assets)) == (tag, False, {"RELEASE_NOTES.md", "SHA256SUMS", "thing.whl"})
+    assert made.made_of == COMMIT, "which hyops-ci upgrade compares the tag with"
     assert job.repository.tags.get("v1") == major
     assert job.repository.tags.get("v2") == (COMMIT if tag == "v2.0.0" else None)
     assert "v0" not in job.repository.tags
