@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from hyops_ci.contracts.base import YEAR, Model, ServiceId, Short, Text
 
@@ -17,6 +17,12 @@ AlertTime = Annotated[str, Text(rf"^{YEAR}-{_DAY}T{_CLOCK}$")]
 """As Go writes a time: up to nine digits after the point, any offset."""
 Labels = dict[str, str]
 """Name -> value, of any text: they are compared with the config's, and shown nowhere."""
+
+
+def _named(labels: dict[str, str]) -> dict[str, str]:
+    if "alertname" not in labels:
+        raise ValueError("names no alertname: it would be a rule for alerts of any kind")
+    return labels
 
 
 class _Foreign(Model):
@@ -58,5 +64,7 @@ class AlertRule(Model):
     """The service that such an alert is about."""
     action: Literal["check", "failover"] = "check"
     """`check` changes nothing and asks nobody: its answer is there when people decide. `failover` asks the approvers."""
-    labels: Annotated[dict[Short, Short], Field(min_length=1, max_length=20)]
+    labels: Annotated[
+        dict[Short, Short], Field(min_length=1, max_length=20, json_schema_extra={"required": ["alertname"]}), AfterValidator(_named)
+    ]
     """Label -> value; `alertname` is one of them."""

@@ -78,7 +78,7 @@ def alert_id(value: Mapping[str, Any]) -> str:
 
 def _rule(notification: AlertNotification, config: DispatchConfig, identity: str) -> AlertRule:
     there = notification.commonLabels
-    fits = [rule for rule in config.alerts if "alertname" in rule.labels and rule.labels.items() <= there.items()]
+    fits = [rule for rule in config.alerts if rule.labels.items() <= there.items()]
     if len(fits) != 1:
         raise Refusal(
             "alert.rule",

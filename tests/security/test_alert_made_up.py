@@ -36,6 +36,11 @@ def test_an_alert_that_no_rule_is_for(incident: Incident) -> None:
     assert_refused(incident, incident.plan(alert(incident)), "alert.rule", 4, "alertname PostgresDown")
 
 
+def test_a_rule_for_a_service_that_the_config_does_not_have(incident: Incident) -> None:
+    rule(incident, service="nobody/lab")
+    assert_refused(incident, incident.plan(alert(incident)), "config.service", 4, "nobody/lab", epoch=None)
+
+
 @pytest.mark.parametrize("label", ["service", "action", "decision_type", "requires_approval"])
 def test_labels_that_would_choose_what_is_done(incident: Incident, label: str) -> None:
     """By a rule that lets it ask for a check, an alert ends with one, whatever it says of itself; nobody is asked to approve."""

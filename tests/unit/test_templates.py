@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from hyops_ci.contracts.alerts import AlertRule
+from hyops_ci.errors import Refusal
 from hyops_ci.github.actions.startup_failure import INPUTS
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
 from hyops_ci.intake.form import Form
@@ -21,6 +25,7 @@ __all__ = ["github_fake"]
 
 FOLDER = Path(__file__).parents[2] / "workflows-templates"
 MANUAL, EVENT, ALERT = FOLDER / "dr-manual.yml", FOLDER / "dr-decision.yml", FOLDER / "dr-alert.yml"
+ALERTS = FOLDER.parent / "tests" / "cases" / "intake" / "accept"
 TEMPLATES = sorted(FOLDER.glob("*.yml"))
 
 
@@ -99,6 +104,32 @@ def test_dispatch_fits_the_event(github_fake: FakeGitHub) -> None:
     dispatch(StartRequest(decision=decision(), event_type="dr-decision"), here.client, here.clock, here.say)
     [run] = here.repository.runs.values()
     assert run.inputs == {"decision": DECISION}
+
+
+def test_dispatch_fits_the_alert(github_fake: FakeGitHub) -> None:
+    """As docs/alerts.md has a relay send it."""
+    here, sent = caller(github_fake, ALERT.read_text()), ALERTS / "alert-of-a-payload" / "input.json"
+    dispatch(StartRequest(decision=sent.read_bytes(), event_type="dr-alert"), here.client, here.clock, here.say)
+    [run] = here.repository.runs.values()
+    assert run.inputs == {"decision": json.loads(sent.read_text())}
+
+
+def test_an_alert_that_is_over_is_not_sent(github_fake: FakeGitHub) -> None:
+    here, over = caller(github_fake, ALERT.read_text()), ALERTS.parent / "refuse" / "alert-resolved" / "input.json"
+    with pytest.raises(Refusal, match="asks for nothing"):
+        dispatch(StartRequest(decision=over.read_bytes(), event_type="dr-alert"), here.client, here.clock, here.say)
+    assert not here.repository.runs
+
+
+def test_the_page_of_alerts_shows_what_template_and_config_take() -> None:
+    """Its receiver is the one that a real Alertmanager 0.35 sent `alert-of-a-payload` by."""
+    page = (FOLDER.parent / "docs" / "alerts.md").read_text()
+    [rules, receivers, _] = [yaml.safe_load(textwrap.dedent(block)) for block in re.findall(r"(?:^    .*\n)+", page, re.M)]
+    assert AlertRule.model_validate(rules["alerts"][0]).action == "check"
+    [webhook] = receivers["receivers"][0]["webhook_configs"]
+    assert (webhook["url"].rpartition("/")[2], webhook["send_resolved"]) == ("dispatches", False)
+    assert webhook["payload"]["event_type"] in (event_types(read(ALERT)) or ())
+    assert webhook["payload"]["client_payload"] == {"decision": "{{ toJson . }}"}
 
 
 def test_the_runs_name_holds_what_a_lost_run_is_found_by() -> None:
