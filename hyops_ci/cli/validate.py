@@ -68,14 +68,17 @@ def read_input(file: Path) -> bytes:
 
 
 def _through(data: bytes, config: Path, at: datetime | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return what the record means under a config, and the warnings of that."""
+    """Return what a record means under a config, and warnings. Raises Refusal (exit 4) for a service that the config does not know."""
     from datetime import UTC
 
     from hyops_ci.config.file import read_config
+    from hyops_ci.config.settings import ACTIONS, action_for
     from hyops_ci.intake.decision import read_decision
 
     known, _ = read_config(config.read_bytes(), config.name)
     intake = read_decision(data, config=known, now=at or datetime.now(UTC))
     decision = intake.decision
+    if decision.decision_type in ACTIONS:
+        action_for(known, decision.service, decision.decision_type)
     means = {"service": decision.service, "decision_type": decision.decision_type.value, "decision_digest": decision.digest()}
     return means, intake.warnings

@@ -246,6 +246,13 @@ def test_validate_through_a_config(run: Run) -> None:
     assert run("validate", *words[:3], "--at", "9999-12-31T23:59:59Z").code == 2
 
 
+def test_validate_says_that_the_config_does_not_know_the_service(run: Run, tmp_path: Path) -> None:
+    theirs = tmp_path / "dr-dispatch.yml"
+    theirs.write_text((EXAMPLE / "dr-dispatch.yml").read_text().replace("pg-ha/lab", "web/lab"))
+    said = run("validate", EXAMPLE / "decision.json", "--config", theirs, "--at", "2026-11-23T03:05:00Z", "--format", "json")
+    assert (said.code, said.error["gate"], said.error["found"]) == (4, "config.service", "failover of pg-ha/lab")
+
+
 def test_config_explain_says_where_each_value_comes_from(run: Run) -> None:
     said = run("config", "explain", EXAMPLE / "dr-dispatch.yml", "--format", "json")
     origins = {row["origin"] for row in json.loads(said.out)}
