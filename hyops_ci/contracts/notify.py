@@ -26,6 +26,8 @@ class Moment(StrEnum):
     STARTED = "started"
     PAST_NO_RETURN = "past-no-return"
     ENDED = "ended"
+    ALARM = "alarm"
+    """Of the board, of no run."""
 
 
 MOMENTS: Final = tuple(Moment)

@@ -66,6 +66,13 @@ def headline(board: Board) -> tuple[str, Mood]:
     return ("Nothing known stands in the way", "wait") if unknown else ("Ready", "good")
 
 
+def told(board: Board) -> str:
+    """Return the alarms in a line for a chat: what each is and of which service. Their texts are others' words, and stay on the board."""
+    alarms = (alarm for alarm in board.alarms if alarm.level == "alarm")
+    kinds = dict.fromkeys(f"{alarm.kind} {alarm.service or ''}".rstrip() for alarm in alarms)
+    return f"ALARM  {headline(board)[0]}: {', '.join(kinds)}"
+
+
 def _lead(board: Board) -> str:
     ready = sum(service.readiness is not None and service.readiness.standing == "ready" for service in board.services)
     return f"{ready} of {_counted(len(board.services), 'service')} ready for their next move, by a check that a host signed."

@@ -71,7 +71,8 @@ class Notifier:
             thread.join(max(0.0, until - time.monotonic()))
             problem = "no answer yet" if thread.is_alive() else next(iter(problems), "")
             told.append({"moment": moment.value, "to": to, "problem": problem})
-            say(f"{to} not told that the run is {moment.value}: {problem}" if problem else f"{to} told: {moment.value}")
+            of = "of the alarms" if moment is Moment.ALARM else f"that the run is {moment.value}"
+            say(f"{to} not told {of}: {problem}" if problem else f"{to} told: {moment.value}")
         self._sending.clear()
         return told
 
@@ -100,9 +101,10 @@ class Notifier:
         return unfit(url, secret, lab=lab) or deliver(url, secret, message, self.environ)
 
     def _is_lab(self, service: str) -> bool:
-        if not service or self.config is None:
+        if self.config is None:
             return False
-        return env_settings(self.config, env_of(service)).env_class is EnvClass.LAB
+        about = (service,) if service else tuple(self.config.services)
+        return all(env_settings(self.config, env_of(each)).env_class is EnvClass.LAB for each in about)
 
     def _comment(self, number: int, message: Notification) -> str:
         from hyops_ci.github.issue_comments import comment

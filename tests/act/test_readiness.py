@@ -19,7 +19,7 @@ from tests.act.rewriting import ROOT, UNPINNED
 from tests.act.running import ActRun
 from tests.act.site import OBSERVER, SERVICE, Site
 from tests.support.issuer import WORKFLOW_SHA
-from tests.support.receiver import start_receiver
+from tests.support.receiver import SECRET, start_receiver
 from tests.unit.report.sample_board import readiness
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow]
@@ -37,9 +37,12 @@ def checked(site: Site, scenario: str, heartbeat: str, every: str = "P1D", **inp
     (site.repository / ".github" / "workflows" / FILE).write_text(text)
     if not any(each.path.endswith(FILE) for each in site.control.repository.workflows):
         site.control.repository.add_workflow(f".github/workflows/{FILE}", text)
-    site.config |= {"drills": {SERVICE: {"check": {"every": every}}}, "notify": {"heartbeat": heartbeat.removesuffix("/dr")}}
+    site.config |= {
+        "drills": {SERVICE: {"check": {"every": every}}},
+        "notify": site.config.get("notify", {}) | {"heartbeat": heartbeat.removesuffix("/dr")},
+    }
     site.write_config()
-    secrets = {"DR_HEARTBEAT_URL": f"{heartbeat.removesuffix('/dr')}/{PING}"}
+    secrets = {"DR_HEARTBEAT_URL": f"{heartbeat.removesuffix('/dr')}/{PING}", "DR_NOTIFY_SECRET": SECRET}
     return site.start(scenario, inputs, file=FILE, secrets=secrets)
 
 
@@ -89,6 +92,7 @@ def alarms(board: Board) -> list[tuple[str, str | None]]:
 def test_what_is_stale_and_what_fails_is_an_alarm_and_the_watcher_hears_nothing(site: Site, tmp_path: Path) -> None:
     keep_an_old_check(site)
     with start_receiver() as watcher:
+        site.config["notify"] = {"webhook": watcher.url, "at": ["alarm"]}
         stale = checked(site, "readiness: stale", watcher.url, "P30D")
         assert (stale.jobs.get("due"), stale.jobs.get("board"), "plan" in stale.jobs) == ("success", "failure", False), stale.log()
         assert alarms(board_of(stale, tmp_path / "stale")) == [("readiness.stale", SERVICE)]
@@ -104,4 +108,9 @@ def test_what_is_stale_and_what_fails_is_an_alarm_and_the_watcher_hears_nothing(
         assert record is not None
         assert record.run_id == f"{failing.number}-1", "the check that failed was kept, too"
         assert watcher.pings == []
+        assert [each["text"] for each in watcher.taken] == [
+            f"ALARM  1 alarm: readiness.stale {SERVICE}",
+            f"ALARM  2 alarms: readiness.refused {SERVICE}, schedule.disabled",
+        ]
+        assert (watcher.moments, watcher.forged) == (["alarm", "alarm"], [])
     assert any("readiness.refused" in summary for summary in after.summaries)

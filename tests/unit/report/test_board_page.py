@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyops_ci.contracts.board import Board
+from hyops_ci.contracts.board import Alarm, Board
 from hyops_ci.contracts.run import State
 from hyops_ci.parsing.documents import read_document
-from hyops_ci.report.board_page import age, board_page, headline, length
+from hyops_ci.report.board_page import age, board_page, headline, length, told
 from tests.unit.report.sample_board import DIGEST, NOW, REPOSITORY, ago, board, readiness, run
 from tests.unit.report.test_html import Outline
 
@@ -169,3 +169,12 @@ def test_any_text_stays_text(text: str) -> None:
     assert not outline.open
     assert not {tag for tag, _ in outline.seen} & {"script", "img"}
     assert DIGEST[:23] in board_page(board())
+
+
+def test_a_chat_is_told_what_and_of_which_service_once_each() -> None:
+    found = [Alarm(level="alarm", kind="readiness.stale", service="pg-ha/prod", text="since yesterday", exit_code=4)] * 2
+    found += [
+        Alarm(level="alarm", kind="schedule.disabled", text="by GitHub", exit_code=4),
+        Alarm(level="warning", kind="run.waiting", text="7"),
+    ]
+    assert told(board(alarms=tuple(found))) == "ALARM  3 alarms: readiness.stale pg-ha/prod, schedule.disabled"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from hyops_ci.config.file import parsed_config
 from hyops_ci.contracts.notify import Moment, Notify
 from hyops_ci.notify import webhook
 from hyops_ci.stages.job import Job
@@ -56,3 +57,19 @@ def test_without_settings_nothing_is_said() -> None:
     notifier = Notifier()
     notifier.tell(Moment.ENDED, "STOPPED", AT)
     assert notifier.close(pytest.fail) == []
+
+
+@pytest.mark.parametrize(("env_class", "heard"), [("lab", True), ("production", False)])
+def test_what_is_of_no_service_is_told_in_clear_only_where_every_env_is_a_lab(
+    env_class: str, heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(webhook, "deliver", lambda url, secret, message, environ: told.append(message.text) or "")
+    action = "{failover: {lane: gcp, blueprint: dr/x@v1}}"
+    envs = f"envs: {{lab: {{class: lab}}, other: {{class: {env_class}}}}}"
+    config = parsed_config(f"services: {{pg-ha/lab: {action}, pg-ha/other: {action}}}\n{envs}\n".encode())
+    notifier, said = Notifier(Notify(webhook="http://127.0.0.1:9/dr"), config, JOB, SECRET), list[str]()
+    notifier.tell(Moment.ALARM, "ALARM  1 alarm: schedule.disabled", AT)
+    notifier.close(said.append)
+    assert bool(told) is heard
+    assert said == ["webhook told: alarm" if heard else "webhook not told of the alarms: its address is not https"]
