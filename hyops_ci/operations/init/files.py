@@ -172,7 +172,7 @@ def copy_overlays(request: InitRequest, config: DispatchConfig, checkout: Checko
             checkout.put(path, source.read_bytes() if source else b"")
         else:
             made = shell("hyops blueprint init --env {} --ref {}", env_of(request.service), blueprint)
-            missing.append(f"{path} ({made}, then copy it)")
+            missing.append(f"{path} ({made}, copy it, and init again for its secrets)")
     return missing
 
 
