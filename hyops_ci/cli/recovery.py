@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
 from hyops_ci.errors import Exit
@@ -174,11 +175,12 @@ def verify_record(folder: Path, output: str) -> int:
     Whose a bundle is, a key says: hyops-ci evidence verify with --key or --trust.
     """
     from hyops_ci.cli.render import emit
-    from hyops_ci.operations.recovery.record import problems
+    from hyops_ci.operations.recovery.record import problems, without_evidence
 
-    found = list(problems(folder))
+    found, unshown = list(problems(folder)), list(without_evidence(folder))
     lines = [f"INVALID: {found[0]}", *(f"  problem    {each}" for each in found[1:])] if found else ["VALID"]
-    emit(output, lines, {"valid": not found, "problems": found})
+    lines += [f"  not shown  {each}" for each in unshown]
+    emit(output, lines, {"valid": not found, "problems": found, "not_shown": unshown})
     return int(Exit.EVIDENCE if found else Exit.DONE)
 
 
@@ -190,7 +192,7 @@ def _recovery(recovery_id: str, plan: str, where: Where) -> Recovery:
     from hyops_ci.operations.recovery.context import Recovery
     from hyops_ci.stages.context import SystemClock
 
-    config, _ = read_config(where.config_file.read_bytes(), str(where.config_file))
+    config, _ = read_config(given(where.config_file), str(where.config_file))
 
     def opened(service: str) -> Ledger:
         ledger = open_ledger(where.remote, service, config)

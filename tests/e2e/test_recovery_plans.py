@@ -13,12 +13,13 @@ from threading import Event
 import pytest
 
 from hyops_ci.cli.app import cli
+from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.recovery import RecoveryRecord
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.recovery.context import Recovery
 from hyops_ci.operations.recovery.go_on import go_on
 from hyops_ci.operations.recovery.pending import pending_runs
-from hyops_ci.operations.recovery.record import RECORD, keep, problems, record
+from hyops_ci.operations.recovery.record import RECORD, keep, problems, record, without_evidence
 from hyops_ci.operations.recovery.start import Reasons, start
 from hyops_ci.operations.rehearse.scenarios import RESTORE
 from hyops_ci.stages.context import SystemClock
@@ -52,6 +53,8 @@ def test_three_services_come_back_in_two_waves(night: Night, tmp_path: Path) -> 
     made = keep(recovery, record(recovery, tips), tmp_path / "record")
     assert (made.outcome, made.headline) == ("DONE", f"RECOVERED: all 3 services of {NAME} are proven")
     assert all(each.evidence and each.evidence_sha256 for wave in made.waves for each in wave.services)
+    assert (list(problems(tmp_path / "record")), list(without_evidence(tmp_path / "record"))) == ([], [])
+    lies(made, tmp_path / "record")
     controls = [path for norm in norms() for row in norm.rows for kind, path in fields(row) if kind == "recovery-record"]
     assert controls
     assert all(all(in_document(made.document(), path)) for path in controls), "docs/controls.md names what a record has"
@@ -140,6 +143,41 @@ def test_a_check_that_does_not_pass_leaves_nothing_to_approve(night: Night) -> N
         approved(night)
     assert refused.value.gate == "recovery.incomplete"
     assert night.waves == {}
+
+
+def lies(made: RecoveryRecord, folder: Path) -> None:
+    """What a kept record says is compared with the evidence beside it, and with itself."""
+    first, *rest = made.waves
+    [known] = first.services
+
+    def found(whole: str = "DONE", **other: object) -> list[str]:
+        service = known.model_copy(update=other)
+        told = made.model_copy(update={"outcome": whole, "waves": (first.model_copy(update={"services": (service,)}), *rest)})
+        (folder / RECORD).write_bytes(canonical(told.document()))
+        return list(problems(folder))
+
+    assert found() == []
+    assert found(whole="STOPPED") == [f"it says STOPPED: {made.headline}; not proven are none"]
+    assert found(standing="open") == [f"it says DONE: {made.headline}; not proven are pg-ha/lab"]
+    for field, value in (("outcome", "FAILED"), ("run_id", "1-1")):
+        [problem] = found(**{field: value})
+        assert "pg-ha/lab: the record says" in problem
+        assert value in problem
+    assert found(run_id="", run_url="", outcome="", evidence="", evidence_sha256=None) == []
+    assert list(without_evidence(folder)) == [
+        "pg-ha/lab: it was there before this recovery, as the record says; its own ledger and evidence show it"
+    ]
+    (folder / RECORD).write_bytes(canonical(made.document()))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[" * 50_000, b"\xff\xfe", b'{"at": NaN}', b" " * (1 << 21)])
+def test_what_is_no_record_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / RECORD).write_bytes(content)
+    with pytest.raises(Refusal, match="no record of a recovery") as refused:
+        list(problems(tmp_path))
+    assert (refused.value.gate, refused.value.exit_code) == ("recovery.record", 11)
+    assert str(tmp_path / RECORD) in refused.value.found
 
 
 def kept(recovery: Recovery, made: RecoveryRecord, folder: Path) -> Path:

@@ -16,10 +16,10 @@ from hyops_ci.contracts.digest import canonical, digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.recovery import RecoveryRecord, ServiceRecord, Standing, WaveRecord
 from hyops_ci.contracts.run import ENDINGS, Result
-from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
-from hyops_ci.files import write
+from hyops_ci.files import UnsafeFile, read, write
 from hyops_ci.github.runs import run as run_fact
 from hyops_ci.operations.dispatch.follow import fetch
 from hyops_ci.operations.recovery.context import Recovery, names
@@ -27,6 +27,8 @@ from hyops_ci.parsing.documents import read_document
 from hyops_ci.planning.waves import next_wave
 
 RECORD: Final = "recovery.json"
+MOST: Final = 1024 * 1024
+"""Bytes of a record: 20 waves of 20 services have a third of that."""
 
 
 def record(recovery: Recovery, tips: Mapping[str, Tip]) -> RecoveryRecord:
@@ -64,8 +66,13 @@ def keep(recovery: Recovery, made: RecoveryRecord, folder: Path) -> RecoveryReco
 
 
 def problems(folder: Path) -> Iterator[str]:
-    """Yield what does not hold of a kept record: evidence that is missing or does not verify, waves that overlapped."""
-    made = read_document(RecoveryRecord, (folder / RECORD).read_bytes())
+    """Yield what does not hold of a kept record: evidence that is missing or does not verify, waves that overlapped.
+
+    Raises Refusal (exit 11) `recovery.record` where there is no record to look at.
+    """
+    made = _read(folder / RECORD)
+    if problem := _contradiction(made):
+        yield problem
     ended, before = "", ""
     for wave in made.waves:
         for each in wave.services:
@@ -78,10 +85,53 @@ def problems(folder: Path) -> Iterator[str]:
             part = found.decision.part_of
             if found.decision.service != each.service or part is None or part.recovery_id != made.recovery_id:
                 yield f"{each.service}: its evidence is about {found.decision.service}, {part.recovery_id if part else 'no recovery'}"
+            if (each.run_id, each.outcome) != (found.claim.run_id, found.result.outcome):
+                said = f"{found.result.outcome} of run {found.claim.run_id}"
+                yield f"{each.service}: the record says {shown(each.outcome)} of run {shown(each.run_id)}, its evidence {said}"
             if ended and moment(found.claim.claimed_at) < moment(ended):
                 yield f"{each.service}: began at {found.claim.claimed_at}, before wave {wave.number - 1} ended at {ended}"
             before = max(before, found.result.ended_at, key=lambda at: moment(at).timestamp() if at else 0.0)
         ended = before
+
+
+def without_evidence(folder: Path) -> Iterator[str]:
+    """Yield what a kept record says and nothing beside it shows: services that are proven, and that no run of this recovery acted on."""
+    for each in _services(_read(folder / RECORD)):
+        if each.standing == "proven" and not each.run_id:
+            yield f"{each.service}: it was there before this recovery, as the record says; its own ledger and evidence show it"
+
+
+def _contradiction(made: RecoveryRecord) -> str:
+    """Return where the outcome of a record is another than its services say, empty where it is not."""
+    open_ = [each.service for each in _services(made) if each.standing != "proven"]
+    if (made.outcome == "DONE") == (not open_):
+        return ""
+    return f"it says {made.outcome}: {shown(made.headline)}; not proven are {names(open_) or 'none'}"
+
+
+def _services(made: RecoveryRecord) -> list[ServiceRecord]:
+    return [each for wave in made.waves for each in wave.services]
+
+
+def _read(path: Path) -> RecoveryRecord:
+    """Return a kept record. Raises Refusal (exit 11) for what is none."""
+    try:
+        return read_document(RecoveryRecord, read(path, MOST, follow=True))
+    except OSError as error:
+        found = f"{path}: {error.strerror}"
+    except UnsafeFile as no:
+        found = no.found
+    except ValueError as error:
+        found = f"{path}: {shown(str(error).partition(chr(10))[0])}"
+    raise Refusal(
+        "recovery.record",
+        "there is no record of a recovery here",
+        exit_code=Exit.EVIDENCE,
+        found=found,
+        expected=f"the folder of a recovery, with its {RECORD} and the evidence",
+        fix="name that folder; the ledgers and GitHub have it still: hyops-ci recovery status ID --out FOLDER",
+        docs="recovery-plans.md",
+    )
 
 
 @dataclass(frozen=True)
