@@ -34,15 +34,20 @@ class UnsafeFile(Exception):
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int = 0o600, before: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, mode: int = 0o600, before: Callable[[], None] = lambda: None, like: os.stat_result | None = None
+) -> Iterator[BinaryIO]:
     """Write a file as a whole: its new content is on disk when the block ends, or the old one stands.
 
-    `before` is called with the new content on disk and not yet in place. Raises OSError and what block and `before` raise.
+    `before` is called with the new content on disk and not yet in place. `like`: whose mode, and by root whose owner, the file gets.
+    Raises OSError and what block and `before` raise.
     """
     draft = path.with_name(f"{DRAFT}{path.name}.{secrets.token_hex(8)}")
     try:
         with _create(draft, mode) as file:
             yield file
+            if like is not None:
+                portable.make_like(file.fileno(), like)
             _flush(file)
         before()
         draft.replace(path)
@@ -51,9 +56,11 @@ def replacing(path: Path, *, mode: int = 0o600, before: Callable[[], None] = lam
         draft.unlink(missing_ok=True)
 
 
-def write(path: Path, content: bytes, *, mode: int = 0o600, before: Callable[[], None] = lambda: None) -> None:
+def write(
+    path: Path, content: bytes, *, mode: int = 0o600, before: Callable[[], None] = lambda: None, like: os.stat_result | None = None
+) -> None:
     """Write `content` as `replacing` does."""
-    with replacing(path, mode=mode, before=before) as file:
+    with replacing(path, mode=mode, before=before, like=like) as file:
         file.write(content)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from getpass import getuser
 from importlib import import_module
 from pathlib import Path
@@ -52,6 +53,15 @@ def user_id() -> int | None:
     """Return the number of the user that this process runs as; None where files have no such owner."""
     ask = getattr(os, "geteuid", None)
     return int(ask()) if ask is not None else None
+
+
+def make_like(handle: int, other: os.stat_result) -> None:
+    """Give an open file the mode of another one whatever the umask is, and by root its owner and group, where files have such."""
+    chown, chmod = getattr(os, "fchown", None), getattr(os, "fchmod", None)
+    if chown is not None and user_id() == 0:
+        chown(handle, other.st_uid, other.st_gid)
+    if chmod is not None:
+        chmod(handle, stat.S_IMODE(other.st_mode))
 
 
 def user_name() -> str:

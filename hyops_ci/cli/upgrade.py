@@ -90,7 +90,7 @@ def _on_host(options: UpgradeOptions, trust: Path, output: str) -> int:
     from hyops_ci.operations.upgrade.checkout import replace
     from hyops_ci.operations.upgrade.upgrade import on_host
 
-    path = trust.resolve()
+    path = Path(os.path.realpath(trust))  # no traceback for links in a circle: nothing is read at their end
     change = on_host(path, options.commit, alone=options.finish)
     changed = change.before != change.after
     if changed and not options.dry_run:
@@ -115,7 +115,7 @@ def result_lines(done: Upgrade, *, dry_run: bool) -> list[str]:
         if sections:
             lines += ["", f"## {heading} (CHANGELOG.md)"]
         for version, body in sections.items():
-            lines += ["", f"[{version}]", body]
+            lines += ["", f"[{version}]", *(f"| {line}".rstrip() for line in body.splitlines())]
     if dry_run:
         lines += [text for each in done.changes for text in ("", each.diff())]
     return [*lines, *step_lines(done.steps)]

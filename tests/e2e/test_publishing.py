@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hyops_ci.errors import Refusal
+from hyops_ci.github.api.client import Client
+from hyops_ci.github.releases import release
 from tests.support.github.cli import gh_speaks_to
-from tests.support.github.releases import releases_of
+from tests.support.github.releases import ReleaseOptions, publish, releases_of
 from tests.support.github.repositories import Repository
 from tests.support.github.server import FakeGitHub, start_github
 from tools.release.references import REPOSITORY
@@ -101,6 +104,27 @@ def test_a_tag_that_moved_while_it_waited_is_not_released(job: Job) -> None:
     assert done.returncode == 5
     assert f"REFUSED release.tag::v1.0.0 is {'b' * 40} now; expected {COMMIT}" in done.stdout
     assert (releases_of(job.repository), job.repository.tags) == ([], {"v1.0.0": "b" * 40})
+
+
+def test_a_tag_that_is_moved_after_its_release_is_known_by_it(job: Job) -> None:
+    """What `hyops-ci upgrade` compares a tag with is written here."""
+    job.tag("v1.0.0")
+    assert job.release("v1.0.0").returncode == 0
+    client = Client.connect(REPOSITORY, token=job.environment["GH_TOKEN"], api_url=job.fake.url)
+    assert release(client, "v1.0.0").commit == COMMIT
+    job.tag("v1.0.0", "b" * 40)
+    with pytest.raises(Refusal) as refused:
+        release(client, "v1.0.0")
+    assert (refused.value.gate, refused.value.expected) == ("upgrade.moved", f"{COMMIT}, which the release was made of")
+
+
+def test_a_prerelease_keeps_the_moving_tag_from_no_release(job: Job) -> None:
+    for name, options in (("v1.0.0", ReleaseOptions()), ("v1.9.0-rc1", ReleaseOptions(prerelease=True))):
+        job.tag(name, "a" * 40)
+        publish(job.repository, name, "a" * 40, options)
+    job.tag("v1.1.0")
+    assert job.release("v1.1.0").returncode == 0
+    assert job.repository.tags["v1"] == COMMIT
 
 
 def test_what_was_released_is_not_released_again(job: Job) -> None:

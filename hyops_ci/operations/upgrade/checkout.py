@@ -33,8 +33,9 @@ def pins_of(checkout: Path) -> tuple[Pin, ...]:
     """Return the pins of every workflow of a checkout. Raises as `pins_in`, and Refusal (exit 2) `upgrade.file` for a symbolic link."""
     found = [pin for file, data in workflows_of(checkout).items() for pin in pins_in(file, data)]
     for file in dict.fromkeys(pin.file for pin in found):
-        if (checkout / file).is_symlink():
-            raise _refuse(f"{file} is a symbolic link", "a plain file", "put the file itself there: GitHub follows no link")
+        for place in (file, WORKFLOWS, WORKFLOWS.partition("/")[0]):
+            if (checkout / place).is_symlink():
+                raise _refuse(f"{place} is a symbolic link", "a plain file", "put the file itself there: GitHub follows no link")
     return tuple(found)
 
 
@@ -59,16 +60,20 @@ def write(checkout: Path, made: Sequence[Change]) -> None:
 
 
 def replace(path: Path, before: bytes, after: bytes) -> None:
-    """Write a file as a whole, with the mode that it has. Raises Refusal (exit 2) `upgrade.file` where it is not `before` any more."""
+    """Write a file as a whole, with the mode and owner that it has.
+
+    Raises Refusal (exit 2) `upgrade.file` where it is not `before` any more.
+    """
 
     def unchanged() -> None:
         if path.read_bytes() != before:
             raise _refuse(f"{path} was changed meanwhile", "nobody else at work on it", "look at it, then again")
 
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        files.write(path, after, mode=mode, before=unchanged)
-        path.chmod(mode)  # whatever the umask took off
+        facts = path.stat()
+        files.write(
+            path, after, mode=stat.S_IMODE(facts.st_mode), before=unchanged, like=facts
+        )  # a group that reads the trust of its host still does
     except OSError as error:
         raise _refuse(f"{path}: {error.strerror}", "a file that can be written", "see whose it is; hosts: as root") from None
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hyops_ci import files
+from hyops_ci.config.file import MAX_CONFIG
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.api.client import Client
@@ -48,10 +50,10 @@ def upgrade(checkout: Path, client: Client, adopter: Adopter, version: str, comm
     if was == found.commit:
         return Upgrade(found, made, (), ())
     config = existing_config(checkout)
-    files = [each.file for each in made]
+    changed = [each.file for each in made]
     asked = steps.before_the_caller(config, _known(adopter, pins, found.commit, was)) if any(pin.calls for pin in pins) else []
-    asked += steps.the_caller(config, files, found.name, _started_by_hand(checkout))
-    return Upgrade(found, made, tuple(asked), others(checkout, was, files))
+    asked += steps.the_caller(config, changed, found.name, _started_by_hand(checkout))
+    return Upgrade(found, made, tuple(asked), others(checkout, was, changed))
 
 
 def finish(checkout: Path, adopter: Adopter) -> tuple[str, tuple[Step, ...]]:
@@ -68,18 +70,24 @@ def on_host(path: Path, commit: str, *, alone: bool) -> Change:
     Raises Refusal (exit 2) `upgrade.trust` for a file that cannot be read or changed, and as `read_trust`.
     """
     try:
-        before = path.read_bytes()
+        before = files.read(path, MAX_CONFIG)
     except OSError as error:
-        raise Refusal(
-            "upgrade.trust",
-            "the host's trust file cannot be read",
-            exit_code=Exit.USAGE,
-            found=f"{path}: {error.strerror}",
-            expected="the trust file of a host that was prepared",
-            fix="as root on the host; hyops-ci init prints the file and the command that puts it there",
-            docs="host-trust.md",
-        ) from None
+        raise _unreadable(f"{path}: {error.strerror}") from None
+    except files.UnsafeFile as no:
+        raise _unreadable(no.found) from None
     return Change(str(path), before, accepting(before, str(path), commit, alone=alone), 1)
+
+
+def _unreadable(found: str) -> Refusal:
+    return Refusal(
+        "upgrade.trust",
+        "the host's trust file cannot be read",
+        exit_code=Exit.USAGE,
+        found=found,
+        expected="the trust file of a host that was prepared",
+        fix="as root on the host; hyops-ci init prints the file and the command that puts it there",
+        docs="host-trust.md",
+    )
 
 
 def _known(adopter: Adopter, pins: Sequence[Pin], commit: str, *former: str) -> Adopter:

@@ -76,18 +76,17 @@ def named(client: Client, version: str, commit: str) -> Named:
     """
     if not version:
         return Named(commit)
-    found = release(client, version)
+    found = _released(client, version)
     if commit and found.commit != commit:
         raise moved(found.tag, f"the tag points at {found.commit}", f"{commit}, as --commit says", client.repository)
-    if (says := _version_at(client, found.commit)) != found.version:
-        raise moved(found.tag, f"the files at {found.commit} are of version {says}", found.version, client.repository)
     return Named(found.commit, found)
 
 
 def target(client: Client, wanted: Named, was: str) -> Target:
     """Return what is known of a commit beside `was`, which is pinned today.
 
-    Raises as `Client.ask`, and Refusal (exit 2) `upgrade.commit` where the repository does not have both.
+    A release that has the commit by its tag vouches for it only where its tag was not moved there: whoever names a commit is told no less
+    than who names a version. Raises as `named`, and Refusal (exit 2) `upgrade.commit` where the repository does not have both.
     """
     commit = wanted.commit
     between = relation(client, was, commit)
@@ -95,16 +94,17 @@ def target(client: Client, wanted: Named, was: str) -> Target:
         raise _unknown(client, commit, was)
     branch = repository(client).default_branch
     known = versions_of(client, (commit, was))
+    published = wanted.release or (_released(client, known[commit]) if commit in known else None)
     before, after = (_file(client, CHANGELOG, each).decode("utf-8", "replace") for each in (was, commit))
     return Target(
         commit=commit,
-        tag=wanted.release.tag if wanted.release is not None else known.get(commit, ""),
+        tag=published.tag if published is not None else "",
         was=was,
         was_tag=known.get(was, ""),
         relation=between,
         on_default_branch=relation(client, branch, commit) in _CONTAINED,
         default_branch=branch,
-        prerelease=wanted.release is not None and wanted.release.prerelease,
+        prerelease=published is not None and published.prerelease,
         added=added(before, after),
         dropped=added(after, before),
     )
@@ -126,6 +126,14 @@ def told(found: Target) -> list[str]:
     if found.relation == "diverged":
         lines.append("WARNING neither is the other's successor: something of both sides goes or comes")
     return lines
+
+
+def _released(client: Client, version: str) -> Release:
+    """Return a published release that is what it was made as. Raises Refusal: exit 2 `upgrade.version`, exit 4 `upgrade.moved`."""
+    found = release(client, version)
+    if (says := _version_at(client, found.commit)) != found.version:
+        raise moved(found.tag, f"the files at {found.commit} are of version {says}", found.version, client.repository)
+    return found
 
 
 def _version_at(client: Client, commit: str) -> str:

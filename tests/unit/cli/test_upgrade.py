@@ -84,8 +84,8 @@ def test_it_moves_what_pins_and_says_what_is_to_be_done_first(call: Call, made: 
     lines = said.out.splitlines()
     assert lines[:3] == [f"from    {made.old} v1.0.0", f"to      {made.new} v1.1.0", "vouched the published release v1.1.0"]
     assert "changed .github/workflows/dr.yml: 1 pin" in lines
-    assert "- What 1.1.0 has." in lines
-    assert "- What 1.0.0 has." not in lines
+    assert "| - What 1.1.0 has." in lines, "quoted: a line of it is taken for none of ours"
+    assert "| - What 1.0.0 has." not in lines
     titles = [line for line in lines if line.startswith("## ")]
     assert titles[0] == "## What comes (CHANGELOG.md)"
     assert [title[3] for title in titles[1:]] == ["1", "2", "3", "4", "5", "6"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyops_ci import portable
 from hyops_ci.errors import Refusal
 from hyops_ci.operations.upgrade.checkout import changes, others, pins_of, replace, write
 from tests.unit.operations.upgrade.calling import calling
@@ -53,6 +54,20 @@ def test_a_file_keeps_its_mode_and_no_draft_stays(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_file_keeps_its_owner_and_group_where_root_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trust of a host may be root's and readable by the runner's group alone."""
+    path = tmp_path / "trust.json"
+    path.write_bytes(b"one")
+    path.chmod(0o640)
+    facts, given = path.stat(), []
+    monkeypatch.setattr(portable, "user_id", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda handle, user, group: given.append((os.fstat(handle).st_ino, user, group)))
+    replace(path, b"one", b"two")
+    now = path.stat()
+    assert (path.read_bytes(), stat.S_IMODE(now.st_mode)) == (b"two", 0o640)
+    assert given == [(now.st_ino, facts.st_uid, facts.st_gid)], "before it is in its place"
+
+
 def test_a_file_that_was_changed_meanwhile_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"three")
@@ -77,3 +92,13 @@ def test_a_workflow_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be changed") as refused:
         pins_of(checkout)
     assert refused.value.found == ".github/workflows/dr.yml is a symbolic link"
+
+
+@pytest.mark.parametrize("place", [".github", ".github/workflows"])
+def test_a_folder_that_leads_elsewhere_is_refused(place: str, tmp_path: Path) -> None:
+    checkout = calling(tmp_path / "checkout", OLD)
+    (checkout / place).rename(tmp_path / "elsewhere")
+    (checkout / place).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refusal) as refused:
+        pins_of(checkout)
+    assert (refused.value.gate, refused.value.found) == ("upgrade.file", f"{place} is a symbolic link")
