@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import signal
@@ -42,6 +43,15 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "docs": ("docs", "Print a page of the documentation, or what to do about a refusal."),
     "secrets": ("secrets", "Ask the authority whether it has every name of a plan."),
 }
+
+
+OF_A_PLACE: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY),
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO),
+    }
+)
+"""What the system says of a path that somebody named, and that is another than they thought."""
 
 
 class Lazy(click.Group):
@@ -91,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
 
         code = show_error(error, sys.argv[1:] if argv is None else argv)
     except OSError as error:
-        code = _no_room(error, sys.argv[1:] if argv is None else argv)
+        code = _of_the_host(error, sys.argv[1:] if argv is None else argv)
     except click.exceptions.Abort:
         code = Exit.CANCELLED
     except KeyboardInterrupt:
@@ -104,25 +114,38 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(int(code) if isinstance(code, int) else 0)
 
 
-def _no_room(error: OSError, argv: list[str]) -> int:
-    """Show that a disk of this host is full, and return the exit code. Any other error of the system is raised again: it is a bug."""
+def _of_the_host(error: OSError, argv: list[str]) -> int:
+    """Show that a disk of this host is full, or which place of it cannot be used, and return the exit code.
+
+    Any other error of the system is raised again: it is a bug.
+    """
     from contextlib import suppress
 
     from hyops_ci.room import FULL
 
-    if error.errno not in FULL:
+    if error.errno not in FULL and not (error.errno in OF_A_PLACE and error.filename):
         raise error
     from hyops_ci.cli.render import show_error
     from hyops_ci.errors import Fault
 
-    fault = Fault(
-        "host.full",
-        "a disk of this host is full",
-        exit_code=Exit.UNAVAILABLE,
-        found=str(error.filename or error.strerror),
-        expected="room for what this command writes",
-        fix="make room, then again",
-    )
+    if error.errno in FULL:
+        fault = Fault(
+            "host.full",
+            "a disk of this host is full",
+            exit_code=Exit.UNAVAILABLE,
+            found=str(error.filename or error.strerror),
+            expected="room for what this command writes",
+            fix="make room, then again",
+        )
+    else:
+        fault = Fault(
+            "host.place",
+            "a file or folder of this host cannot be used",
+            exit_code=Exit.USAGE,
+            found=f"{error.filename2 or error.filename}: {error.strerror}",
+            expected="a place that this user may read and write",
+            fix="name another, or see whose it is and what lies on the way to it, then again",
+        )
     with suppress(OSError):  # its summary needs room, too: the text is printed first
         show_error(fault, argv)
     return int(fault.exit_code)

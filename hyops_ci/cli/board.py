@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import checkout_option, config_option, format_option, gather, moment_option, repository_option
 
@@ -117,7 +118,7 @@ def _board(options: BoardOptions) -> MadeBoard:
     from hyops_ci.operations.environments import environments
     from hyops_ci.operations.status import status
 
-    content = options.config_file.read_bytes()
+    content = given(options.config_file)
     config, _ = read_config(content, str(options.config_file))
     now, github = options.at or datetime.now(UTC), _github(options)
     gates = environments(config, github) if github is not None else None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import format_option
 
 
@@ -28,7 +29,7 @@ def explain_file(file: Path, output: str) -> int:
     from hyops_ci.contracts.facts import EffectiveBlueprint
     from hyops_ci.parsing.strict_yaml import read_yaml
 
-    config, raw = read_config(file.read_bytes(), str(file))
+    config, raw = read_config(given(file), str(file))
     overlays: dict[str, EffectiveBlueprint] = {}
     for service, known in config.services.items():
         for action in (known.failover, known.failback, known.burst):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import config_option, format_option
 
@@ -35,7 +36,7 @@ def due(config_file: Path, remote: str, service: str, number: int, output: str) 
     from hyops_ci.operations.next_drill import next_drill
     from hyops_ci.operations.status import status
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     found = next_drill(status(config, places(config, remote), datetime.now(UTC), None), service, number)
     lines = [f"drill {found.service}: {found.reason}" if found.service else "no drill now", *(f"  {line}" for line in found.lines)]
     if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import config_option, format_option, repository_option
 from hyops_ci.errors import Exit
 
@@ -29,7 +30,7 @@ def check(config_file: Path, repository: str, output: str) -> int:
     from hyops_ci.config.file import read_config
     from hyops_ci.operations.environments import environments, report_lines
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     client = connect(repository)
     found = environments(config, client)
     failed = [each for each in found if each.mark == "FAIL"]

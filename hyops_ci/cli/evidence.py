@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import format_option
 from hyops_ci.errors import Exit
 
@@ -69,7 +70,7 @@ def verify_bundle(bundle: Path, digest: str, keys: tuple[str, ...], trust: Path 
     from hyops_ci.config.file import read_trust
     from hyops_ci.evidence.verify import VerificationResult, verify
 
-    trusted = (*keys, *(read_trust(trust.read_bytes(), str(trust)).evidence_keys if trust is not None else ()))
+    trusted = (*keys, *(read_trust(given(trust), str(trust)).evidence_keys if trust is not None else ()))
     asked, found = require_signature or bool(keys) or trust is not None, ""
     try:
         with bundle_in(bundle) as path:

@@ -47,8 +47,9 @@ def _container(path: Path) -> bytes | None:
     """Return the container in an artifact's zip, None for what is no zip. Raises OSError for what cannot be read, and BadArchive."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        if stat.S_ISDIR(mode):
-            next(path.iterdir(), None)
+        if not stat.S_ISDIR(mode):
+            raise BadArchive("neither a file nor a folder")  # a pipe or device may have no end
+        next(path.iterdir(), None)
         return None
     with path.open("rb") as file:
         if file.read(4) not in _ZIP:

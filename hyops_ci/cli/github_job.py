@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hyops_ci.cli.connect import connect, home_folder, remote_at, state_dir, token_for
+from hyops_ci.cli.given import given
 from hyops_ci.cli.notifier import notifier_for
 from hyops_ci.cli.render import progress, say, set_outputs, summarize, workflow
 from hyops_ci.config.file import CONFIG_PATH, TRUST_FILE, parsed_config, read_trust
@@ -97,7 +98,7 @@ def sealed_config(run: RunDir) -> DispatchConfig | None:
 def checkout_config(path: Path) -> DispatchConfig | None:
     """Return the config of the checkout, None where it cannot be read: the plan stage refuses it with the reason."""
     try:
-        return parsed_config((path / CONFIG_PATH).read_bytes())
+        return parsed_config(given(path / CONFIG_PATH))
     except (OSError, DispatchError):
         return None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli import ledger_show
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import (
     open_ledger,
     open_standby,
@@ -51,7 +52,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
     from hyops_ci.ledger.ruleset import RULES_OF_LEDGER, protection
 
     made: list[tuple[str, bool, Tip]] = []
-    known = read_config(config.read_bytes(), str(config))[0] if config is not None else None
+    known = read_config(given(config), str(config))[0] if config is not None else None
     ledgers = [(name, home, open_ledger(remote, name, known)) for name, home in _homes(service, every, config, home_site)]
     for name, home, ledger in ledgers:
         try:
@@ -89,7 +90,7 @@ def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Se
         return [(service, home_site)]
     if every and home_site:
         raise click.UsageError("each service has a home of its own: --home goes with --service")
-    known, _ = read_config(config.read_bytes(), str(config))
+    known, _ = read_config(given(config), str(config))
     wanted = list(known.services) if every else [service]
     for name in wanted:
         home, sites = sites_of(known, name)

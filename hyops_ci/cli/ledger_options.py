@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import config_here
 from hyops_ci.text import shell
 
@@ -38,7 +39,7 @@ def reviewed(config: Path | None, why: str) -> DispatchConfig:
 
     if config is None:
         raise click.UsageError(f"name --config: {why}")
-    return parsed_config(config.read_bytes(), str(config))
+    return parsed_config(given(config), str(config))
 
 
 def open_ledger(remote: str, service: str, config: DispatchConfig | None = None) -> Ledger:

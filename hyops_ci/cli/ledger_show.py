@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, vouchers_of
 from hyops_ci.cli.options import format_option, service_option
 from hyops_ci.contracts.base import whole_second
@@ -31,7 +32,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of
     from hyops_ci.report.track_record import figures_line
 
-    known = read_config(config.read_bytes(), str(config))[0] if config else None
+    known = read_config(given(config), str(config))[0] if config else None
     approvals = known.approvals if known else None
     ledger = open_ledger(remote, service, known)
     tips = ledger.history() if whole else (ledger.tip(),)

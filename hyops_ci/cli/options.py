@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.intake.form import Form
 
 format_option = click.option(
@@ -48,7 +49,7 @@ def only_service() -> str | None:
 
     path = config_here()
     try:
-        services = list(parsed_config(path.read_bytes()).services) if path else []
+        services = list(parsed_config(given(path)).services) if path else []
     except (OSError, DispatchError):
         return None  # whatever the command does, it says what is wrong with that file, or with the option that is missing
     if len(services) > 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import config_option, format_option
 
@@ -38,7 +39,7 @@ def due(config_file: Path, remote: str, service: str, number: int, output: str) 
     from hyops_ci.operations.next_check import next_check
     from hyops_ci.operations.status import status
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     found = next_check(status(config, places(config, remote), datetime.now(UTC), None), service, number)
     lines = [f"check {found.service}" if found.service else "no check is due", *(f"  {line}" for line in found.lines)]
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -65,7 +66,7 @@ def heartbeat(config_file: Path, output: str) -> int:
     from hyops_ci.contracts.config import EnvClass
     from hyops_ci.notify.heartbeat import ping
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     origin = config.notify.heartbeat if config.notify is not None else None
     if origin is None:
         emit(output, ["no watcher is pinged: notify.heartbeat is not set"], {"pinged": None, "problem": ""})

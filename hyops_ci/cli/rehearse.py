@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli import terminal
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import format_option, gather, moment_option
 from hyops_ci.cli.render import progress, say, show_conclusion
 
@@ -57,8 +58,8 @@ def command(options: RehearseOptions, output: str) -> int:
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
     place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
-    place = place.resolve()
-    content = options.decision.read_bytes() if options.decision else b""
+    place = Path(os.path.realpath(place))  # no traceback for links in a circle
+    content = given(options.decision) if options.decision else b""
     chosen = SCENARIOS[scenario]
     real = None if options.stand_in or chosen.scripted or options.config else find_hyops(os.environ)
     which = (

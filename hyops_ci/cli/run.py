@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import checkout_option, form_options, format_option
 from hyops_ci.intake.form import Form
 
@@ -50,7 +51,7 @@ def command(
 
     trust = require_trust(host_trust())
     world = shell_context(checkout_config(checkout), trust=trust, min_quorum=2)
-    content = decision.read_bytes() if decision else b""
+    content = given(decision) if decision else b""
     ask = Ask(checkout, content, form, approvals=_joined(approvals))
     place = folder or Path(tempfile.mkdtemp(prefix="dr-run-"))
     ended = break_glass(ask, place, world)
@@ -82,5 +83,5 @@ def _joined(paths: tuple[Path, ...]) -> str:
 
     from hyops_ci.signing.dsse import read_envelopes
 
-    found = [envelope for path in paths for envelope in read_envelopes(path.read_text(encoding="utf-8"))]
+    found = [envelope for path in paths for envelope in read_envelopes(given(path).decode("utf-8", "replace"))]
     return json.dumps(found) if found else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
 from hyops_ci.cli.runner_bootstrap import bootstrap
 from hyops_ci.cli.runner_look import lanes, look
@@ -53,7 +54,7 @@ def status(config_file: Path, repository: str, lane: str, organization: str, out
     from hyops_ci.stages.watch.queue import Presence
     from hyops_ci.stages.watch.runner_status import lanes_of, runner_status
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     client = connect_for_runners(repository)
     org = organization or (owner(client) if client else "")
     found = [runner_status(each, client, SystemClock().now(), org) for each in lanes_of(config, lane)]
@@ -112,7 +113,7 @@ def prepare(options: PrepareOptions, output: str) -> int:
         account = pwd.getpwnam(options.user)
     except KeyError:
         raise click.UsageError(f"--user {options.user!r}: there is no such user on this host") from None
-    trust = b"" if options.trust is None else sys.stdin.buffer.read() if str(options.trust) == "-" else options.trust.read_bytes()
+    trust = b"" if options.trust is None else sys.stdin.buffer.read() if str(options.trust) == "-" else given(options.trust)
     wheels = os.environ.get("DR_WHEELS") or str(options.wheelhouse or "")
     order = HostOrder(options.user, account.pw_uid, account.pw_gid, trust, wheels, options.agent, only_say=options.dry_run)
     done = prepare_host(order)

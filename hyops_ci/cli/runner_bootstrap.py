@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
 from hyops_ci.cli.runner_look import folder_option, show_recorded
 from hyops_ci.contracts.lanes import LANES
@@ -55,7 +56,7 @@ def bootstrap(options: BootstrapOptions, output: str) -> int:
     from hyops_ci.operations.runner_record import Occasion, record
     from hyops_ci.report.text import refusal_lines
 
-    content = options.config_file.read_bytes()
+    content = given(options.config_file)
     config, _ = read_config(content, str(options.config_file))
     hidden: list[str] = []
     world = context(config, options.repository)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.options import config_option, format_option
 from hyops_ci.contracts.lanes import LANES
 
@@ -38,7 +39,7 @@ def lanes(config_file: Path, lane: str, output: str) -> int:
     from hyops_ci.cli.render import emit, set_outputs
     from hyops_ci.config.file import read_config
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     found = rows(config, lane)
     names = [str(row["runner_ref"]) for row in found]
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -94,7 +95,7 @@ def look(config_file: Path, lane: str, folder: Path | None, output: str) -> int:
     from hyops_ci.operations.runner_record import Occasion, record
     from hyops_ci.report.text import refusal_lines
 
-    content = config_file.read_bytes()
+    content = given(config_file)
     config, _ = read_config(content, str(config_file))
     world, made = context(config), []
 

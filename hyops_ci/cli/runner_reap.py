@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import remote_option
 from hyops_ci.cli.options import config_option, format_option, repository_option
 from hyops_ci.contracts.lanes import LANES
@@ -39,7 +40,7 @@ def reap(config_file: Path, repository: str, remote: str, lane: str, names: tupl
     from hyops_ci.config.file import read_config
     from hyops_ci.errors import Exit
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     searches = [search_of(config, each, repository, remote) for each in lanes_with_machines(config, lane)]
     for name in names:
         holder = next(

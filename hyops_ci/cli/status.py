@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import config_option, format_option, repository_option
 
@@ -32,7 +33,7 @@ def command(config_file: Path, remote: str, repository: str, output: str) -> int
     from hyops_ci.operations.environments import environments
     from hyops_ci.operations.status import status
 
-    config, _ = read_config(config_file.read_bytes(), str(config_file))
+    config, _ = read_config(given(config_file), str(config_file))
     asks = bool(repository_named(repository)) and any(os.environ.get(name) for name in TOKENS)
     gates = environments(config, connect(repository)) if asks else None
 

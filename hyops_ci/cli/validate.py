@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli import terminal
+from hyops_ci.cli.given import beginning, given
 from hyops_ci.cli.options import format_option, moment_option
 
 
@@ -48,23 +49,9 @@ def command(file: Path, config: Path | None, at: datetime | None, output: str) -
 
 def read_input(file: Path) -> bytes:
     """Return the bytes of a file or of standard input, at most one more than intake accepts."""
-    from hyops_ci.errors import Exit, Refusal
     from hyops_ci.parsing.strict_json import MAX_BYTES
 
-    try:
-        if str(file) == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Refusal(
-            "intake.file",
-            "the file cannot be read",
-            exit_code=Exit.USAGE,
-            found=f"{file}: {error.strerror}",
-            expected="a readable file",
-            fix="name another",
-        ) from None
+    return sys.stdin.buffer.read(MAX_BYTES + 1) if str(file) == "-" else beginning(file, MAX_BYTES + 1)
 
 
 def _through(data: bytes, config: Path, at: datetime | None) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -75,7 +62,7 @@ def _through(data: bytes, config: Path, at: datetime | None) -> tuple[dict[str, 
     from hyops_ci.config.settings import ACTIONS, action_for
     from hyops_ci.intake.decision import read_decision
 
-    known, _ = read_config(config.read_bytes(), config.name)
+    known, _ = read_config(given(config), config.name)
     intake = read_decision(data, config=known, now=at or datetime.now(UTC))
     decision = intake.decision
     if decision.decision_type in ACTIONS:

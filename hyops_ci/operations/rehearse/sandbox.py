@@ -23,7 +23,7 @@ from typing import Any, Final
 import yaml
 
 import hyops_ci
-from hyops_ci.config.file import read_config
+from hyops_ci.config.file import MAX_CONFIG, read_config
 from hyops_ci.config.settings import data_home, env_of, lane_settings
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
@@ -148,7 +148,9 @@ def set_up(site: Site, port: int, config: Path | None = None, service: str = "")
     """
     example = EXAMPLE / "gate" if site.real else EXAMPLE
     source = config or example / "dr-dispatch.yml"
-    known, raw = read_config(source.read_bytes(), source.name)
+    with source.open("rb") as file:
+        content = file.read(MAX_CONFIG + 1)
+    known, raw = read_config(content, source.name)
     first = next((each for each, entry in known.services.items() if entry.failover), next(iter(known.services)))
     site.service = service if service in known.services else first
     site.envs = sorted({env_of(each) for each in known.services})

@@ -33,6 +33,26 @@ def test_a_full_disk_is_said_by_its_name(code: int, monkeypatch: pytest.MonkeyPa
     assert "/var/lib/runner/_temp/summary" in said.err
 
 
+@pytest.mark.parametrize("code", sorted(app.OF_A_PLACE))
+def test_a_place_that_cannot_be_used_is_named(code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(app.cli, "main", failing(code))
+    with pytest.raises(SystemExit) as ended:
+        app.main(["evidence", "report"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "host.place (exit 2): a file or folder of this host cannot be used" in said
+    assert f"/var/lib/runner/_temp/summary: {os.strerror(code)}" in said
+
+
+def test_the_same_without_a_name_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> Never:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(app.cli, "main", run)
+    with pytest.raises(OSError, match="No such file"):
+        app.main(["ledger", "show"])
+
+
 def test_any_other_error_of_the_system_stays_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.cli, "main", failing(errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
