@@ -64,7 +64,10 @@ repository_option = click.option("--repository", default="", help="owner/name; e
 
 Command = Callable[..., Any]
 _FORM = (
-    ("action", "failover, failback, burst or hold; check (of the next move, changes nothing) or settle (a run that was cut off)."),
+    (
+        "action",
+        "failover, failback, burst or hold; check (of the next move, changes nothing), drill, or settle (a run that was cut off).",
+    ),
     ("service", "name/env."),
     ("reason", "why."),
     ("restore", "latest, or a backup label."),

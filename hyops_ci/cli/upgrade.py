@@ -51,7 +51,7 @@ class UpgradeOptions:
 @repository_option
 @click.option("--trust", type=click.Path(path_type=Path), help="On a host, as root: accept --commit in this trust file, beside the others.")
 @click.option("--dry-run", is_flag=True, help="Show the difference, and change nothing.")
-@click.option("--finish", is_flag=True, help="What the old commit is taken out of; with --trust take it out there.")
+@click.option("--finish", is_flag=True, help="Print how the old commit is taken out everywhere; with --trust, take it out there.")
 @format_option
 @gather(UpgradeOptions)
 def command(options: UpgradeOptions, output: str) -> int:

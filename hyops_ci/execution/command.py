@@ -7,6 +7,7 @@ the env are set here, must agree, and nothing of the caller's environment passes
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,9 +60,10 @@ class Runtime:
         )
 
 
-def require_env(runtime: Runtime) -> Path:
+def require_env(runtime: Runtime, *, alone: bool = False) -> Path:
     """The runtime root, which must exist: HyOps makes the tree of a mistyped env and carries on (docs/hyops.md).
 
+    `alone`: no other env of this host may have the same folder or states, by links: what is destroyed in one would be gone in the other.
     Raises Refusal (`hyops.env-dir`, exit 7).
     """
     root = runtime.root
@@ -75,7 +77,28 @@ def require_env(runtime: Runtime) -> Path:
             fix="check host.envs_base and the env's name, or bring the env to this runner",
             docs="hyops.md",
         )
+    if alone and (other := another_env_at(root)):
+        raise Refusal(
+            "hyops.env-dir",
+            "an env that a drill destroys is another env, too",
+            exit_code=Exit.RUNNER,
+            found=f"{root} and {other} lead to the same folder",
+            expected="a folder with states of its own",
+            fix="take the link away, and make the env with hyops init on this runner",
+            docs="drills.md",
+        )
     return root
+
+
+def another_env_at(root: Path) -> Path | None:
+    """Return another env beside `root` that has its folder or its states; None where there is none."""
+
+    def places(env: Path) -> set[str]:
+        return {os.path.realpath(env), os.path.realpath(env / "state")}
+
+    own = places(root)
+    others = (each for each in sorted(root.parent.iterdir()) if each.name != root.name and each.is_dir())
+    return next((each for each in others if places(each) & own), None)
 
 
 def child_environment(

@@ -54,8 +54,8 @@ class OwnAccess(HyOpsAccess):
         return user_name()
 
     @override
-    def require_env(self) -> None:
-        require_env(self.place.runtime)
+    def require_env(self, *, alone: bool = False) -> None:
+        require_env(self.place.runtime, alone=alone)
 
     @override
     def version(self) -> str:

@@ -65,8 +65,8 @@ class HyOpsAccess(Protocol):
     def user(self) -> str:
         """Return the name of the user that HyOps runs as."""
 
-    def require_env(self) -> None:
-        """Refuse an env that is not there."""
+    def require_env(self, *, alone: bool = False) -> None:
+        """Refuse an env that is not there; `alone`: one whose folder or states are another env's, too."""
 
     def version(self) -> str:
         """Return what `hyops --version` says."""

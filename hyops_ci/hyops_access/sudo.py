@@ -90,8 +90,8 @@ class SudoAccess(HyOpsAccess):
         return str(self._call("user"))
 
     @override
-    def require_env(self) -> None:
-        self._call("require_env")
+    def require_env(self, *, alone: bool = False) -> None:
+        self._call("require_env", alone)
 
     @override
     def version(self) -> str:

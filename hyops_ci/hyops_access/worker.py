@@ -30,7 +30,7 @@ from hyops_ci.contracts.facts import PreflightFact
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import Command
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
-from hyops_ci.execution.command import DEFAULT_PATH, Runtime
+from hyops_ci.execution.command import DEFAULT_PATH, Runtime, another_env_at
 from hyops_ci.execution.leftovers import BUNDLE
 from hyops_ci.execution.prctl import close_to_others
 from hyops_ci.hyops_access import wire
@@ -197,7 +197,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         try:
             host, drill_envs = host_of(account.pw_name)
             access = WorkerAccess(place_of(hello, host, account.pw_dir, dict(os.environ)))
-            access.destroys = hello.env in drill_envs
+            access.destroys = hello.env in drill_envs and another_env_at(access.root) is None
         except DispatchError as error:
             say(number, wire.refused(error))
             return

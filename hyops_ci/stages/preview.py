@@ -126,7 +126,7 @@ def look(run: PlannedRun, *, known_names: Mapping[str, bool] | None = None, lear
 
 def view_hyops(run: PlannedRun, access: HyOpsAccess, beside: Executor) -> HyOpsView:
     """Return what HyOps' files say, and its version once it has answered `beside`. Raises Refusal for an env that is not there."""
-    access.require_env()
+    access.require_env(alone=run.plan.destroys)
     asked = beside.submit(access.version)
     overlay = run.folder.read("sources/overlay")
     document, sha256 = read_yaml(overlay, run.plan.overlay), digest_bytes(overlay)

@@ -39,7 +39,7 @@ class Night:
 
     def asked_and_approved(self) -> str:
         """Return the id of the recovery, once every check waits and has its answer: nothing was changed."""
-        code, out, said = self.maria.says(f"hyops-ci recovery start {PLAN} --reason 'INC-4242 the hall is dark' --format json")
+        code, out, said = self.maria.says(f"hyops-ci recovery start {PLAN} --reason 'INC-4242 the site is lost' --format json")
         assert code == 0, said
         found = str(json.loads(out)["recovery_id"])
         key = self.site.approver_key

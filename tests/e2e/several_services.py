@@ -194,7 +194,7 @@ def start_night(folder: Path) -> Iterator[Night]:
 
 def checked(night: Night) -> None:
     """Maria asks, and every check waits for its signature."""
-    started = night.while_runs_go(lambda: start(night.recovery(), Reasons("INC-4242 the hall is dark"), within=WITHIN))
+    started = night.while_runs_go(lambda: start(night.recovery(), Reasons("INC-4242 the site is lost"), within=WITHIN))
     assert len(started) == 3, night.said
 
 

@@ -60,6 +60,19 @@ def test_a_destroy_that_is_added_to_a_plan_is_not_carried_out(incident: Incident
     assert states(incident) == {"ok"}
 
 
+@pytest.mark.parametrize("place", ["", "state"], ids=["folder", "states"])
+def test_an_env_of_drills_that_leads_to_productions(place: str, incident: Incident) -> None:
+    """A link on the host: what a drill finds in its env it destroys first, and that would be production's."""
+    incident.pinned, incident.trust["drill_envs"] = True, ["lab"]
+    ours, production = (incident.site.runner / "envs" / name / place for name in ("lab", "prod"))
+    production.parent.mkdir(exist_ok=True)
+    ours.rename(production)
+    ours.symlink_to(production)
+    assert incident.plan(drill(incident)).state is State.PLANNED
+    assert_refused(incident, incident.check(), "hyops.env-dir", 7, "lead to the same folder")
+    assert states(incident) == {"ok"}
+
+
 def test_a_drill_destroys_what_it_made_where_its_host_says_so(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyops_ci.execution.verification.CLOSING", 1.0)
     incident.pinned, incident.trust["drill_envs"] = True, ["lab"]

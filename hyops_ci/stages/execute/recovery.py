@@ -121,7 +121,8 @@ class Recovery(Working):
         """Ask the probes, and keep what they saw."""
         self.part.enter(State.VERIFYING)
         if self.plan.verification:
-            self.context.say(f"HyOps says that it is done; asking {len(self.plan.verification)} probes whether the service is there")
+            number = len(self.plan.verification)
+            self.context.say(f"HyOps says that it is done; asking {number} probe{'s' * (number != 1)} whether the service is there")
         verification = self.state.verification = run_probes(self.plan.verification, self.context.clock, self.probe_logins)
         results = verification.results
         self.run.folder.write_json("probes.json", [each.document() for each in results])

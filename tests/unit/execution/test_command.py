@@ -184,6 +184,37 @@ def test_the_env_must_exist(runtime: Runtime) -> None:
     assert sorted(path.name for path in runtime.envs_base.iterdir()) == ["prod"], "nothing was made"
 
 
+@pytest.mark.parametrize("place", ["", "state"])
+def test_an_env_that_is_another_one_too_is_not_one_to_destroy_in(place: str, runtime: Runtime, tmp_path: Path) -> None:
+    """By a link to production's folder or states, or where both lead to one folder elsewhere."""
+    drill = Runtime(runtime.hyops, runtime.core_root, runtime.envs_base, "drill")
+    (runtime.root / "state").mkdir(exist_ok=True)
+    drill.root.mkdir()
+    (drill.root / "state").mkdir()
+    (runtime.envs_base / "loop").symlink_to("loop")
+    assert require_env(drill, alone=True) == drill.root
+    for moved in (False, True):
+        (drill.root / "state").rmdir()
+        if not place:
+            drill.root.rmdir()
+        if moved:
+            (runtime.root / place).rename(tmp_path / "elsewhere")
+            (runtime.root / place).symlink_to(tmp_path / "elsewhere")
+        (drill.root / place).symlink_to(runtime.root / place)
+        with pytest.raises(Refusal, match="is another env, too") as refused:
+            require_env(drill, alone=True)
+        assert (refused.value.gate, refused.value.exit_code) == ("hyops.env-dir", Exit.RUNNER)
+        assert refused.value.found == f"{drill.root} and {runtime.root} lead to the same folder"
+        assert require_env(drill) == drill.root, "what destroys nothing is not kept from a recovery"
+        (drill.root / place).unlink()
+        drill.root.mkdir(exist_ok=True)
+        (drill.root / "state").mkdir()
+    (tmp_path / "own").mkdir()
+    (drill.root / "state").rmdir()
+    (drill.root / "state").symlink_to(tmp_path / "own")
+    assert require_env(drill, alone=True) == drill.root, "a link to a disk of its own"
+
+
 def program(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "hyops"
     path.write_text(f"#!/bin/sh\n{text}\n")

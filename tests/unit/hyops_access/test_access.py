@@ -106,6 +106,16 @@ def test_what_it_finds(access: HyOpsAccess, site: Site) -> None:
 
 
 @pytest.mark.parametrize("way", ["own", "another process"])
+def test_an_env_that_is_another_one_too(site: Site, way: str) -> None:
+    (site.root / "journals").mkdir()
+    (site.runner / "envs" / "prod").symlink_to(root_of(site))
+    with closing(access_to(site, way)) as access:
+        access.require_env()
+        with pytest.raises(Refusal, match="is another env, too"):
+            access.require_env(alone=True)
+
+
+@pytest.mark.parametrize("way", ["own", "another process"])
 def test_an_env_that_is_not_there(site: Site, way: str) -> None:
     (site.root / "journals").mkdir()
     with closing(access_to(site, way, "lap")) as access, pytest.raises(Refusal, match=r"hyops\.env-dir") as refused:
