@@ -84,12 +84,14 @@ def conclude(
     folder: RunDir, context: RunContext, *, evidence: Path | None, digest: str, results: Mapping[str, str], watches: Sequence[Seen] = ()
 ) -> Conclusion:
     """As `verified_end`, and people are told how the run ended. What its check found is kept as the service's readiness."""
-    ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
-    plan = folder.read_model("plan.json", Plan) if folder.has("plan.json") else None
-    if plan is not None and plan.destroys and context.github is not None and "cancelled" in results.values():
-        ended = replace(ended, gave_way=gave_way_to(plan, context.github, context))
-    tell_ended(context, ended.result)
-    keep_readiness(folder, context)
+    with ThreadPoolExecutor(1) as beside:
+        kept = beside.submit(keep_readiness, folder, context)  # a branch of its own, for which nothing of the run's end has to wait
+        ended = verified_end(folder, context, evidence=evidence, digest=digest, results=results, watches=watches)
+        plan = folder.read_model("plan.json", Plan) if folder.has("plan.json") else None
+        if plan is not None and plan.destroys and context.github is not None and "cancelled" in results.values():
+            ended = replace(ended, gave_way=gave_way_to(plan, context.github, context))
+        tell_ended(context, ended.result)
+        kept.result()
     return ended
 
 
