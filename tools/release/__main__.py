@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
-from hyops_ci.errors import DispatchError
+from hyops_ci.errors import DispatchError, Exit, Fault
 from tools.release import assets, readiness
 from tools.release.changelog import cut
 from tools.release.platforms import MACHINES, PYTHONS, Platform
-from tools.release.references import REPOSITORY
+from tools.release.references import NAMED, REF, REPOSITORY
 from tools.release.repository import Checkout
 
 OUT: Final = click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("dist"), show_default=True)
@@ -30,6 +29,13 @@ class Told(click.Group):
             return super().invoke(context)
         except DispatchError as no:
             _end(no)
+        except OSError as error:
+            found = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            _end(
+                Fault(
+                    "release.place", "a file cannot be read or written", exit_code=Exit.USAGE, found=found, fix="name another, then again"
+                )
+            )
 
 
 @click.group(cls=Told)
@@ -41,14 +47,14 @@ def cli(context: click.Context) -> None:
 
 @cli.command()
 @click.argument("version")
-@click.option("--date", "day", help="Of the release, YYYY-MM-DD. Default: today, UTC.")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the release, YYYY-MM-DD. Default: today, UTC.")
 @click.pass_obj
-def prepare(checkout: Checkout, version: str, day: str | None) -> None:
+def prepare(checkout: Checkout, version: str, day: datetime | None) -> None:
     """Write VERSION into the package and CHANGELOG.md, for a pull request."""
     if not readiness.TAG.fullmatch(f"v{version}"):
         raise click.BadParameter("MAJOR.MINOR.PATCH", param_hint="VERSION")
     changelog, package = checkout.folder / "CHANGELOG.md", checkout.folder / "hyops_ci" / "__init__.py"
-    text = cut(changelog.read_text("utf-8"), version, date.fromisoformat(day) if day else datetime.now(UTC).date())
+    text = cut(changelog.read_text("utf-8"), version, (day or datetime.now(UTC)).date())
     source = package.read_text("utf-8").replace(f'__version__ = "{checkout.version()}"', f'__version__ = "{version}"')
     changelog.write_text(text, "utf-8")
     package.write_text(source, "utf-8")
@@ -72,7 +78,7 @@ def check(checkout: Checkout, tag: str, *, pushed: bool) -> None:
 @click.pass_obj
 def ci(checkout: Checkout) -> None:
     """Say whether GitHub's list of runs of ci.yml, JSON on stdin, lets this commit be released."""
-    if refusal := readiness.not_green(json.load(sys.stdin)["workflow_runs"], checkout.commit()):
+    if refusal := readiness.not_green(readiness.runs_in(sys.stdin.buffer.read()), checkout.commit()):
         _end(refusal)
     click.echo(f"ci.yml is green for {checkout.commit()}")
 
@@ -115,6 +121,10 @@ def sums(folder: Path) -> None:
 @click.pass_obj
 def ghes(checkout: Checkout, repository: str, ref: str | None, folder: Path) -> None:
     """Pack the tree for a GitHub Enterprise Server where the repository has another name."""
+    if not NAMED.fullmatch(repository):
+        raise click.BadParameter("OWNER/NAME", param_hint="--repository")
+    if ref is not None and not REF.fullmatch(ref):
+        raise click.BadParameter("a tag of letters, digits, ., _ and -", param_hint="--ref")
     folder.mkdir(parents=True, exist_ok=True)
     click.echo(assets.server_tree(checkout, folder, repository, ref or f"v{checkout.version()}"))
 

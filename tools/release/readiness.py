@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.parsing.documents import read_json
 from tools.release.changelog import notes
 
 TAG: Final = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 """A version of SemVer without a pre-release: what `release.yml` starts on, too."""
+
+
+MAX_LISTED: Final = 16 << 20
+"""Bytes of a list of runs; GitHub gives thirty, of some 15 KB each."""
+_KNOWN: Final = {"id", "run_attempt", "head_sha", "event", "head_branch", "status", "conclusion", "html_url"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,25 @@ def _of_the_tag(facts: Facts, tag: str, *, pushed: bool) -> Iterator[Refusal]:
             expected=facts.commit,
             fix="tags of releases never move: delete it where no release has it yet, and tag the commit of main",
         )
+
+
+def runs_in(data: bytes) -> list[dict[str, Any]]:
+    """Return the `workflow_runs` of GitHub's answer. Raises Refusal `release.ci` for what is no such list: then nobody knows."""
+    try:
+        listed = read_json(data, most=MAX_LISTED)
+        runs: list[dict[str, Any]] = listed["workflow_runs"]
+        if all(run.keys() >= _KNOWN for run in runs):
+            return runs
+        found = "a run without its commit, branch, event or end"
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    raise _no(
+        "ci",
+        "the list of runs cannot be read",
+        found=found,
+        expected="GitHub's answer, JSON with workflow_runs",
+        fix="see what gh api said before; then run this workflow again",
+    )
 
 
 def not_green(runs: Sequence[Mapping[str, Any]], commit: str) -> Refusal | None:

@@ -8,6 +8,9 @@ from pathlib import PurePosixPath
 from typing import Final
 
 REPOSITORY: Final = "hybridops/dr-dispatch"
+NAMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+REF: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What may stand in `uses: NAMED/...@REF`: neither can be anything else in YAML."""
 OWN: Final = re.compile(r"(?m)(?<=uses: )\$/(actions/[a-z-]+|\.github/workflows/[a-z-]+\.yml)$")
 _NAMED: Final = re.compile(rf"(?m)(?<=uses: ){REPOSITORY}(?=[/@])")
 _USES: Final = re.compile(r"(?m)^[ -]*uses:\s*[\"']?(\$\S*)")

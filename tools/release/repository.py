@@ -25,7 +25,7 @@ class Checkout:
     def _run(self, *words: str) -> bytes:
         done = subprocess.run(["git", *words], cwd=self.folder, capture_output=True, check=False)  # noqa: S607 - git is found on the PATH
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
+            said = "; ".join(line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip())
             raise Fault("release.git", f"git {words[0]} failed", exit_code=Exit.USAGE, found=said, fix=f"git {' '.join(words)}")
         return done.stdout
 

@@ -70,6 +70,43 @@ def test_the_checks_of_the_commit(clone: Path) -> None:
     assert "REFUSED release.ci" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "typed", ["", "garbage", "[]", "{}", "[" * 9999, '{"workflow_runs": NaN}', '{"workflow_runs": [{}]}', '{"workflow_runs": ["x"]}']
+)
+def test_a_list_of_runs_that_is_none_lets_nothing_through(clone: Path, typed: str) -> None:
+    done = run("ci", typed=typed)
+    assert done.exit_code == 4
+    assert "REFUSED release.ci (exit 4): the list of runs cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("prepare", "1.1.0", "--date", "tomorrow"),
+        ("sums", "--out", "gone"),
+        ("packages", "--out", "CHANGELOG.md/below"),
+        ("ghes", "--repository", "a b/c"),
+        ("ghes", "--repository", "acme"),
+        ("ghes", "--ref", "v1\nrun: id"),
+        ("ghes", "--out", "/proc/gone/x"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_used_is_told(clone: Path, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert (done.exit_code, done.exception.__class__) == (2, SystemExit), done.output
+    assert "found" in done.stderr or "Error: " in done.stderr
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def test_a_changelog_that_is_gone_is_told(clone: Path) -> None:
+    (clone / "CHANGELOG.md").unlink()
+    done = run("prepare", "1.1.0")
+    assert done.exit_code == 2
+    assert "FAILED release.place (exit 2)" in done.stderr
+    assert "CHANGELOG.md: No such file or directory" in done.stderr
+
+
 def test_checksums_are_written(clone: Path) -> None:
     (clone / "dist").mkdir()
     (clone / "dist" / "a").write_text("a")
