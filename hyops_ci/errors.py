@@ -81,11 +81,11 @@ class DispatchError(Exception):
         super().__init__(f"{gate}: {self.reason}")
 
     def title(self) -> str:
-        """The first line everywhere: annotation title, summary, log end."""
+        """Return the first line everywhere: annotation title, summary, log end."""
         return f"{self.headline} {self.gate} (exit {int(self.exit_code)}): {self.reason}"
 
     def lines(self) -> list[str]:
-        """The whole text, in the form of the product's refusals."""
+        """Return the whole text, in the form of the product's refusals."""
         rows = (
             ("found", self.found),
             ("expected", self.expected),
@@ -95,7 +95,7 @@ class DispatchError(Exception):
         return [self.title(), *(f"  {name:<8} {text}" for name, text in rows if text)]
 
     def to_json(self) -> dict[str, object]:
-        """The same lines as fields."""
+        """Return the same lines as fields."""
         return {
             "gate": self.gate,
             "reason": self.reason,

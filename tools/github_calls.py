@@ -27,7 +27,7 @@ OFFLINE: Final = frozenset({"rehearse", "run"})
 
 
 def page(root: Path, commands: Mapping[str, str]) -> str:
-    """The page. `root` is the checkout; `commands` maps a command to its module in `hyops_ci/cli`."""
+    """Return the page. `root` is the checkout; `commands` maps a command to its module in `hyops_ci/cli`."""
     asking = reached(root / PACKAGE, {name: module for name, module in commands.items() if name not in OFFLINE})
     named = {id(each): name for name, each in vars(endpoints).items() if isinstance(each, endpoints.Endpoint)}
     rows = [*_INTRODUCTION, "| endpoint | permission | asked by | what for |", "|---|---|---|---|"]

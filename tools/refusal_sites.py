@@ -107,7 +107,7 @@ class Source:
 
 
 def sites(root: Path) -> tuple[list[Site], list[Unread]]:
-    """Every site below `root`, and the places that cannot be read."""
+    """Return every site below `root`, and the places that cannot be read."""
     source = Source(root)
     found: list[Site] = []
     unread: list[Unread] = []
@@ -149,7 +149,7 @@ class Parts:
             yield Parts(side(self.gate), *(each and side(each) for each in (self.exits, self.reason, self.fix)))
 
     def names(self) -> frozenset[str]:
-        """The names that they depend on."""
+        """Return the names that they depend on."""
         return frozenset().union(*(_names(each) for each in (self.gate, self.exits, self.reason, self.fix) if each is not None))
 
 

@@ -13,7 +13,7 @@ from hyops_ci.contracts.plan import Guard
 
 
 def open_guards(document: dict[str, Any], guards: Iterable[Guard]) -> dict[str, Any]:
-    """A copy of the overlay with exactly these inputs set. Raises KeyError for a step that is not there."""
+    """Return a copy of the overlay with exactly these inputs set. Raises KeyError for a step that is not there."""
     changed = copy.deepcopy(document)
     steps = {step["id"]: step for step in changed["steps"]}
     for guard in guards:

@@ -35,7 +35,7 @@ _ACTIONS: Final = frozenset({"apply", "deploy", "plan", "validate"})
 
 
 def read_blueprint(document: Any, overlay_sha256: str, specs: Mapping[str, tuple[Any, str]] | None = None) -> EffectiveBlueprint:
-    """The effective blueprint of a parsed overlay.
+    """Return the effective blueprint of a parsed overlay.
 
     `specs` maps a module ref to its parsed spec and the spec's digest; None at plan time, where the runner's
     specs are not at hand. Raises Refusal (exit 4) for what HyOps would not load.
@@ -123,7 +123,7 @@ def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any], at: str, origi
 
 
 def state_refs(inputs: Any) -> list[str]:
-    """Every non-empty `*_state_ref` at any depth, in order."""
+    """Return every non-empty `*_state_ref` at any depth, in order."""
     found: list[str] = []
     items = inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs)
     for key, value in items:
@@ -135,7 +135,7 @@ def state_refs(inputs: Any) -> list[str]:
 
 
 def _needed(inputs: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The states that a step reads; a status step only those it was given, no defaults (HyOps `module_state_contracts.py`)."""
+    """Return the states that a step reads; a status step only those it was given, no defaults (HyOps `module_state_contracts.py`)."""
     return state_refs(given if inputs.get("apply_mode") in ("status", "assess") else inputs)
 
 

@@ -69,7 +69,7 @@ def repository_named(named: str = "") -> str:
 
 
 def _token(*names: str) -> str:
-    """The first of these variables that is set, without the line end that a file or a pipe leaves at its end."""
+    """Return the first of these variables that is set, without the line end that a file or a pipe leaves at its end."""
     return next((token for name in names if (token := os.environ.get(name, "").strip())), "")
 
 
@@ -88,7 +88,7 @@ class Place:
 
 
 def run_at(text: str) -> Place:
-    """The run that an address or a number names. Raises Refusal (exit 2)."""
+    """Return the run that an address or a number names. Raises Refusal (exit 2)."""
     found = re.fullmatch(r"(https?://[^/?#@]+)/([^/?#]+/[^/?#]+)/actions/runs/([0-9]{1,18})(?:[/?#].*)?", text)
     if found and found[1] == server_url():
         return Place(found[1], found[2], int(found[3]))
@@ -107,12 +107,12 @@ def run_at(text: str) -> Place:
 
 
 def remote_at(named: str, server: str) -> str:
-    """A ledger's remote: a path or URL as it is, `owner/name` on the server."""
+    """Return a ledger's remote: a path or URL as it is, `owner/name` on the server."""
     return named if named.startswith("/") or "://" in named else f"{server}/{named}"
 
 
 def token_for(remote: str, server: str, *names: str) -> str:
-    """The token for a remote that a config named: it is for GitHub's server, and whatever the config says, it is sent nowhere else."""
+    """Return the token for a remote that a config named: it is for GitHub's server, whatever the config says, and for nowhere else."""
     return _token(*names) if remote.startswith(f"{server}/") else ""
 
 

@@ -101,7 +101,7 @@ def command(options: DispatchOptions, form: Form, output: str) -> int:
 
 
 def _follow(client: Client, started: DispatchedRun, within: int, cancel_on_timeout: bool) -> RunOutcome:
-    """The verified end of the run."""
+    """Return the verified end of the run."""
     from hyops_ci.cli.render import progress
     from hyops_ci.errors import Exit, Fault
     from hyops_ci.operations.dispatch.follow import fetch, follow

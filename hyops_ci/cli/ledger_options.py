@@ -43,7 +43,7 @@ def reviewed(config: Path | None, why: str) -> DispatchConfig:
 
 
 def open_ledger(remote: str, service: str, config: DispatchConfig | None = None) -> Ledger:
-    """The ledger as this user of this host sees it. Raises Refusal (exit 2) where nothing says where it is."""
+    """Return the ledger as this user of this host sees it. Raises Refusal (exit 2) where nothing says where it is."""
     from hyops_ci.cli.connect import state_dir
     from hyops_ci.ledger.ledger import Ledger
 
@@ -52,7 +52,7 @@ def open_ledger(remote: str, service: str, config: DispatchConfig | None = None)
 
 
 def open_checks(remote: str, service: str, config: DispatchConfig | None = None) -> ReadinessStore:
-    """The checks of a service, beside its ledger. Raises as `open_ledger`."""
+    """Return the checks of a service, beside its ledger. Raises as `open_ledger`."""
     from hyops_ci.cli.connect import state_dir
     from hyops_ci.readiness.store import ReadinessStore
 
@@ -81,7 +81,7 @@ def _place(remote: str, service: str, config: DispatchConfig | None) -> tuple[st
 
 
 def open_standby(remote: str, service: str) -> Ledger:
-    """The second ledger, with the token in DR_STANDBY_TOKEN."""
+    """Return the second ledger, with the token in DR_STANDBY_TOKEN."""
     from hyops_ci.cli.connect import state_dir
     from hyops_ci.ledger.ledger import Ledger
 
@@ -89,7 +89,7 @@ def open_standby(remote: str, service: str) -> Ledger:
 
 
 def sites_of(config: DispatchConfig, service: str) -> tuple[str, list[str]]:
-    """Where a service is at home, and everywhere it may serve from, as plans name them; nothing for a service that is not there."""
+    """Return where a service is at home, and everywhere it may serve from, as plans name them; nothing for a service that is not there."""
     from hyops_ci.config.settings import serving_sites
 
     sites = serving_sites(config, service)

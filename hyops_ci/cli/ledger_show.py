@@ -62,7 +62,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
 
 
 def _whose_bundle(ledger: Ledger, config: DispatchConfig | None, service: str) -> str:
-    """Whether a host signed for the newest bundle: anybody who may push, and has no key, can name one."""
+    """Return whether a host signed for the newest bundle: anybody who may push, and has no key, can name one."""
     from hyops_ci.ledger.vouched_history import previous_bundle
 
     if config is None or not config.host_keys or ledger.known is None:
@@ -72,7 +72,7 @@ def _whose_bundle(ledger: Ledger, config: DispatchConfig | None, service: str) -
 
 
 def vouched_line(ledger: Ledger, config: DispatchConfig, service: str) -> str:
-    """Who vouches for the newest commit, by the config's keys; a ledger that nobody vouches for is shown all the same."""
+    """Return who vouches for the newest commit, by the config's keys; a ledger that nobody vouches for is shown all the same."""
     from hyops_ci.errors import Refusal
 
     ledger.vouchers = vouchers_of(config, service)

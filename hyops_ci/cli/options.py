@@ -36,14 +36,14 @@ checkout_option = click.option(
 
 
 def config_here() -> Path | None:
-    """The config of the checkout that this is called in; None outside of one."""
+    """Return the config of the checkout that this is called in; None outside of one."""
     from hyops_ci.config.file import CONFIG_PATH
 
     return Path(CONFIG_PATH) if Path(CONFIG_PATH).is_file() else None
 
 
 def only_service() -> str | None:
-    """The only service of the config here; None where there is none to read. Raises click.UsageError where there are several."""
+    """Return the only service of the config here; None where there is none to read. Raises click.UsageError where there are several."""
     from hyops_ci.config.file import parsed_config
     from hyops_ci.errors import DispatchError
 
@@ -134,7 +134,7 @@ class MomentType(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant, or a usage error."""
+        """Return the instant, or a usage error."""
         from hyops_ci.contracts.base import moment
 
         if isinstance(value, datetime):

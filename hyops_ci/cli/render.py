@@ -65,7 +65,7 @@ def progress(line: str) -> None:
 
 
 def workflow() -> WorkflowCommands:
-    """The workflow commands of this step, on stderr: GitHub's runner reads either stream, and stdout is for the result."""
+    """Return the workflow commands of this step, on stderr: GitHub's runner reads either stream, and stdout is for the result."""
     path = os.environ.get("GITHUB_OUTPUT")
     return _of_step(path) if path else WorkflowCommands(os.environ)
 

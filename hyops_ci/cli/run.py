@@ -78,7 +78,7 @@ def commands_to_go_on(folder: Path, trust: HostTrust) -> list[str]:
 
 
 def _joined(paths: tuple[Path, ...]) -> str:
-    """All answers as one JSON array."""
+    """Return all answers as one JSON array."""
     import json
 
     from hyops_ci.signing.dsse import read_envelopes

@@ -11,7 +11,7 @@ from hyops_ci.contracts.ledger import Position
 
 
 def drills_of(config: DispatchConfig, service: str) -> Drills:
-    """What is owed for a service; nothing where the config does not say."""
+    """Return what is owed for a service; nothing where the config does not say."""
     return config.drills.get(service, Drills())
 
 

@@ -33,7 +33,7 @@ class Setting:
 
 
 def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[str, EffectiveBlueprint] | None = None) -> list[Setting]:
-    """Every setting, sorted by pointer.
+    """Return every setting, sorted by pointer.
 
     `raw` is the file as parsed: what it says is `file`. `overlays` maps an overlay's path to its reading; probes that
     follow from one are `overlay`, and without it they are not listed.
@@ -141,7 +141,7 @@ def _drills(config: DispatchConfig) -> Iterator[_Row]:
 
 
 def _said(raw: Any, pointer: str) -> bool:
-    """Whether the file itself has this pointer."""
+    """Return whether the file itself has this pointer."""
     value = raw
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")

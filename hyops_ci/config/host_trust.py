@@ -13,7 +13,7 @@ from hyops_ci.errors import Exit, Refusal
 
 
 def narrow(config: DispatchConfig, trust: HostTrust) -> DispatchConfig:
-    """The config under this host: limits that the file leaves open become the host's where those are stricter.
+    """Return the config under this host: limits that the file leaves open become the host's where those are stricter.
 
     A value that the file gives itself and that is looser is not adjusted: Refusal (`trust.looser`, exit 4).
     """

@@ -14,7 +14,7 @@ _ENDPOINT = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,188}[A-Za-z0-9.])?", re.A
 
 
 def probes_of(config: DispatchConfig, service: str, blueprint: EffectiveBlueprint | None) -> tuple[Probe, ...]:
-    """How recovery is proven: what the config says, else TCP and DNS at the overlay's endpoint, else nothing ("not proven").
+    """Return how recovery is proven: what the config says, else TCP and DNS at the overlay's endpoint, else nothing ("not proven").
 
     Raises Refusal (exit 4) `overlay.endpoint` for an endpoint that is no name or port.
     """

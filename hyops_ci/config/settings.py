@@ -64,7 +64,7 @@ class EnvSettings:
 
 
 def lane_settings(config: DispatchConfig, name: str) -> LaneSettings:
-    """A lane by name."""
+    """Return a lane by name."""
     said = next((lane for key, lane in config.lanes.items() if key == name), Lane())
     fixed = LANES[name]
     runner_ref = said.runner_ref or fixed.runner_ref
@@ -80,12 +80,12 @@ def lane_settings(config: DispatchConfig, name: str) -> LaneSettings:
 
 
 def env_of(service: str) -> str:
-    """The env of a service id: what follows the slash."""
+    """Return the env of a service id: what follows the slash."""
     return service.partition("/")[2]
 
 
 def env_settings(config: DispatchConfig, name: str) -> EnvSettings:
-    """An env by name: production unless the config says otherwise."""
+    """Return an env by name: production unless the config says otherwise."""
     said = config.envs.get(name)
     return EnvSettings(
         name=name,
@@ -98,7 +98,7 @@ def env_settings(config: DispatchConfig, name: str) -> EnvSettings:
 
 
 def action_of(config: DispatchConfig, service: str, decision_type: DecisionType) -> ServiceAction | None:
-    """How a service carries out this type of decision; None where the config does not have it."""
+    """Return how a service carries out this type of decision; None where the config does not have it."""
     found = config.services.get(service)
     name = ACTIONS.get(decision_type)
     if found is None or name is None:
@@ -108,7 +108,7 @@ def action_of(config: DispatchConfig, service: str, decision_type: DecisionType)
 
 
 def overlay_path(service: str, action: ServiceAction) -> str:
-    """The committed overlay: the usual one unless the config names another."""
+    """Return the committed overlay: the usual one unless the config names another."""
     return action.overlay or usual_overlay(service, action.blueprint)
 
 
@@ -141,7 +141,7 @@ def overlays_of(config: DispatchConfig, service: str) -> frozenset[str]:
 
 
 def data_home(config: DispatchConfig, service: str) -> LaneName:
-    """The lane where the primary is in normal operation: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
+    """Return the lane where the primary is in normal operation: the failback lane, else on-prem (docs/design/anti-drift.md 2.6)."""
     found = config.services[service]
     if found.data_home:
         return found.data_home
@@ -209,7 +209,7 @@ def secret_plan(config: DispatchConfig, env: str, refs: Iterable[SecretRef] = ()
 
 
 def dr_mode_of(action: ServiceAction, blueprint: EffectiveBlueprint) -> DrMode:
-    """How data comes back: beside the service's lane, else what the overlay's steps do."""
+    """Return how data comes back: beside the service's lane, else what the overlay's steps do."""
     if action.dr_mode:
         return action.dr_mode
     modes = {str(step.inputs.get("apply_mode", "")) for step in blueprint.steps}
@@ -220,20 +220,20 @@ def dr_mode_of(action: ServiceAction, blueprint: EffectiveBlueprint) -> DrMode:
 
 
 def repository_refs(blueprint: EffectiveBlueprint) -> tuple[str, ...]:
-    """The states that name the backup: of the run that made it, and of the repository that holds it."""
+    """Return the states that name the backup: of the run that made it, and of the repository that holds it."""
     names = ("backup_state_ref", "repo_state_ref")
     return tuple(dict.fromkeys(str(step.inputs[name]) for name in names for step in blueprint.steps if step.inputs.get(name)))
 
 
 def plane_of(blueprint: EffectiveBlueprint) -> str:
-    """The access mode that the overlay works by: what its first step with one says, else `runner-local`."""
+    """Return the access mode that the overlay works by: what its first step with one says, else `runner-local`."""
     return next(
         (str(plane) for step in blueprint.steps if (plane := step.inputs.get("execution_plane"))), ExecutionPlane.RUNNER_LOCAL.value
     )
 
 
 def objective_of(config: DispatchConfig, service: str) -> Objective:
-    """What was promised for a service; figures without a verdict where nothing was."""
+    """Return what was promised for a service; figures without a verdict where nothing was."""
     return config.objectives.get(service, Objective())
 
 

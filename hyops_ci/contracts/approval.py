@@ -49,7 +49,7 @@ class Person(Model):
         return self.login.endswith("[bot]")
 
     def among(self, people: Iterable[Person]) -> bool:
-        """Whether one of `people` may be this one: by id, or by login in any case, which is how GitHub compares them.
+        """Return whether one of `people` may be this one: by id, or by login in any case, which is how GitHub compares them.
 
         A login that another account took over counts as its first owner, too: where that cannot be decided, both are the same person.
         """

@@ -49,7 +49,7 @@ def _calendar(value: str) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The instant a document's time names, in UTC. Raises ValueError for anything but an RFC 3339 UTC time of the years 1970 to 2999."""
+    """Return the instant that a document's time names, UTC. Raises ValueError for all but an RFC 3339 time in UTC, 1970 to 2999."""
     if not re.fullmatch(_MOMENT, text, re.ASCII):
         raise ValueError(f"must be {MOMENT}")
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
@@ -173,7 +173,7 @@ class Model(BaseModel):
     )
 
     def document(self) -> dict[str, Any]:
-        """The JSON value of this model. Absent optional fields are left out, so that absence has one spelling."""
+        """Return the JSON value of this model. Absent optional fields are left out, so that absence has one spelling."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def digest(self) -> str:

@@ -10,7 +10,7 @@ class Clock(Protocol):
     """Time as an argument."""
 
     def now(self) -> datetime:
-        """The present instant, UTC."""
+        """Return the present instant, UTC."""
         ...
 
     def monotonic(self) -> float:

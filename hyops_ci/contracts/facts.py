@@ -31,7 +31,7 @@ ALIASES: Final = {
 
 
 def canonical_ref(ref: str) -> str:
-    """A state reference, `<module>` or `<module>#<instance>`, under its module's first name."""
+    """Return a state reference, `<module>` or `<module>#<instance>`, under its module's first name."""
     module, mark, instance = ref.partition("#")
     return f"{ALIASES.get(module, module)}{mark}{instance.lower()}"
 

@@ -246,7 +246,7 @@ class Plan(Document):
         return tuple(sorted({probe.login.secret for probe in self.verification if probe.login is not None}))
 
     def step(self, step_id: str) -> PlannedStep:
-        """The planned step with this id. Raises KeyError for a step that was not planned."""
+        """Return the planned step with this id. Raises KeyError for a step that was not planned."""
         for step in self.steps:
             if step.id == step_id:
                 return step

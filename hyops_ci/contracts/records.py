@@ -54,7 +54,7 @@ class _Record(Model):
     checks: Annotated[tuple[RecordCheck, ...], Field(max_length=5)]
 
     def at(self) -> datetime:
-        """When it was written, UTC."""
+        """Return when it was written, UTC."""
         return datetime.fromisoformat(self.timestamp_utc).astimezone(UTC)
 
 

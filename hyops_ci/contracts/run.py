@@ -97,7 +97,7 @@ STAND_IN: Final = "HyOps was a STAND-IN: nothing was recovered"
 
 
 def may_follow(before: State, after: State) -> bool:
-    """Whether the table allows this move."""
+    """Return whether the table allows this move."""
     return after in TRANSITIONS.get(before, frozenset())
 
 

@@ -76,7 +76,7 @@ def is_moment(value: object) -> bool:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The schema of one kind. Raises KeyError for a kind that is not published."""
+    """Return the schema of one kind. Raises KeyError for a kind that is not published."""
     made = MODELS[kind].model_json_schema(mode="validation", schema_generator=_Described)
     name = f"{kind}.v1.schema.json"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": BASE + name, **_closed(made)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def schema_file(kind: str) -> Path:
-    """The committed schema of a kind: beside the package in a checkout, inside it in a wheel."""
+    """Return the committed schema of a kind: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parents[1]
     name = f"{kind}.v1.schema.json"
     inside = package / "schemas" / name

@@ -49,7 +49,7 @@ class Runtime:
 
     @classmethod
     def of(cls, plan: Plan, home: Path) -> Runtime:
-        """The runtime that the plan names; an absent `envs_base` is `<home>/.hybridops/envs`, as HyOps has it."""
+        """Return the runtime that the plan names; an absent `envs_base` is `<home>/.hybridops/envs`, as HyOps has it."""
         return cls(
             hyops=Path(plan.hyops),
             core_root=Path(plan.core_root),
@@ -61,7 +61,7 @@ class Runtime:
 
 
 def require_env(runtime: Runtime, *, alone: bool = False) -> Path:
-    """The runtime root, which must exist: HyOps makes the tree of a mistyped env and carries on (docs/hyops.md).
+    """Return the runtime root, which must exist: HyOps makes the tree of a mistyped env and carries on (docs/hyops.md).
 
     `alone`: no other env of this host may have the same folder or states, by links: what is destroyed in one would be gone in the other.
     Raises Refusal (`hyops.env-dir`, exit 7).
@@ -104,7 +104,7 @@ def another_env_at(root: Path) -> Path | None:
 def child_environment(
     runtime: Runtime, *, base: Mapping[str, str], secrets: Mapping[str, str] | None = None, env_pass: Iterable[str] = ()
 ) -> dict[str, str]:
-    """The whole environment of HyOps. `base` is the runner's own environment, of which only named parts pass.
+    """Return the whole environment of HyOps. `base` is the runner's own environment, of which only named parts pass.
 
     A secret given here beats the same key of the vault bundle (HyOps `merge_vault_env`), which is what we want:
     the fresh one wins. Raises Refusal (`hyops.environment`, exit 4) for a name that could steer HyOps or GitHub.
@@ -146,7 +146,7 @@ def utf8_locale(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def command_line(command: Command, runtime: Runtime, overlay: Path) -> list[str]:
-    """The argv of a planned command with its places filled and the env's three names compared.
+    """Return the argv of a planned command with its places filled and the env's three names compared.
 
     Raises Refusal (`hyops.command`, exit 4) for an unknown place, a missing `--env` or `--file`, another env,
     `--root`, a shared flag twice, or a file that HyOps would not read as this env's.
@@ -188,7 +188,7 @@ def _disagreement(found: str, expected: str) -> Refusal:
 
 
 def hyops_version(hyops: Path, environment: Mapping[str, str], *, timeout: float = 20.0) -> str:
-    """What `hyops --version` says, such as `0.1.4`. `timeout` in seconds.
+    """Return what `hyops --version` says, such as `0.1.4`. `timeout` in seconds.
 
     Raises Refusal (`hyops.missing`, exit 7) when there is no such program, Fault (`hyops.version`, exit 9)
     when it does not answer with a version.

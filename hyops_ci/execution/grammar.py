@@ -73,7 +73,7 @@ VOCABULARY: Final = ("step=", "preflight_status=", *(f"status={status}" for stat
 
 
 def read_line(line: str) -> HyOpsLine | None:
-    """What one line of standard output says, or None for a line that is only text. Never raises."""
+    """Return what one line of standard output says, or None for a line that is only text. Never raises."""
     text = line.rstrip("\r\n")
     if (found := _STEP.fullmatch(text)) and found[2] in _STATUSES:
         return _step(found[1], _STATUSES[found[2]], found[3] or "")

@@ -106,7 +106,7 @@ def records(text: bytes) -> Iterator[Record]:
 
 
 def read_journal(run_dir: Path) -> JournalView:
-    """The journal of a run directory; a missing or unreadable one reads as a run of which nothing is known. Never raises."""
+    """Return the journal of a run directory; a missing or unreadable one reads as a run of which nothing is known. Never raises."""
     try:
         text = files.read(run_dir / JOURNAL, MAX_JOURNAL)
     except (OSError, files.UnsafeFile):
@@ -149,7 +149,7 @@ def read_journal(run_dir: Path) -> JournalView:
 
 
 def timed_line(record: Record) -> Timed | None:
-    """The line that a `line` record holds, and its time; None for a record that is none."""
+    """Return the line that a `line` record holds, and its time; None for a record that is none."""
     at, line = _at(record), _line(record)
     return Timed(at, line) if at is not None and line is not None else None
 
@@ -175,7 +175,7 @@ def _line(record: Record) -> HyOpsLine | None:
 
 
 def ended_of(record: Record) -> Ended | None:
-    """The final answer that an `ended` record holds, or None for a record that is none."""
+    """Return the final answer that an `ended` record holds, or None for a record that is none."""
     rc, strays, seconds = record.get("rc"), record.get("strays"), record.get("seconds")
     by_itself, error, why = record.get("by_itself"), record.get("error"), record.get("stop")
     stop = next((each for each in Stop if each == why), None)
@@ -194,7 +194,7 @@ def hold_lock(run_dir: Path) -> int:
 
 
 def lock_is_held(run_dir: Path) -> bool:
-    """Whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
+    """Return whether a supervisor lives for this run. A lock cannot be confused with another process, as a pid can."""
     try:
         return portable.is_locked(run_dir / LOCK)
     except OSError:  # there is none
@@ -202,7 +202,7 @@ def lock_is_held(run_dir: Path) -> bool:
 
 
 def _at(record: Record) -> datetime | None:
-    """When a record was written, or None where it does not say."""
+    """Return when a record was written, or None where it does not say."""
     try:
         at = datetime.fromisoformat(record["at"])
     except (KeyError, TypeError, ValueError):
@@ -215,7 +215,7 @@ def _number(value: object) -> int | None:
 
 
 def _pid(value: object) -> int | None:
-    """A process to which a signal may be sent: kill(2) gives 0, 1 and what is negative another meaning."""
+    """Return a process to which a signal may be sent: kill(2) gives 0, 1 and what is negative another meaning."""
     pid = _number(value)
     return pid if pid is not None and 1 < pid < 1 << 31 else None
 

@@ -22,7 +22,7 @@ _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 
 
 def overlay_path(root: Path, run_id: str) -> Path:
-    """Where the copy of a run lies: `<root>/config/blueprints/dr-dispatch-<run>.yml`. Raises ValueError for any other text."""
+    """Return where the copy of a run lies: `<root>/config/blueprints/dr-dispatch-<run>.yml`. Raises ValueError for any other text."""
     if not _RUN.fullmatch(run_id):
         raise ValueError("a run id is letters, digits and dashes")
     return root / "config" / "blueprints" / f"{PREFIX}{run_id}.yml"

@@ -42,7 +42,7 @@ def interrupt_when_parent_dies() -> None:
 
 
 def read_process(pid: int) -> Process | None:
-    """The process, or None when there is none."""
+    """Return the process, or None when there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError, PermissionError):

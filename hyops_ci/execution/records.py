@@ -32,12 +32,12 @@ _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 def state_reference(step: PlannedStep) -> str:
-    """The state that a step writes: `<module_ref>` or `<module_ref>#<instance>`."""
+    """Return the state that a step writes: `<module_ref>` or `<module_ref>#<instance>`."""
     return f"{step.module_ref}#{step.state_instance}" if step.state_instance else step.module_ref
 
 
 def state_path(root: Path, reference: str) -> Path:
-    """The file of a module state, under its second name where only that exists.
+    """Return the file of a module state, under its second name where only that exists.
 
     An instance has a file of its own, and then `latest.json` is not written. Raises ValueError for any other text.
     """
@@ -52,7 +52,7 @@ def state_path(root: Path, reference: str) -> Path:
 
 
 def read_state(root: Path, reference: str, now: datetime) -> StateFact:
-    """The state behind a reference: `missing` where there is no file, `unreadable` where it, or the reference, cannot be understood."""
+    """Return the state behind a reference: `missing` without a file, `unreadable` where it, or the reference, cannot be understood."""
     try:
         content = read_object(state_path(root, reference), MAX_FILE)
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read_state(root: Path, reference: str, now: datetime) -> StateFact:
 
 
 def read_states(root: Path, references: Iterable[str], now: datetime) -> tuple[StateFact, ...]:
-    """The states behind references, each once, in the order given."""
+    """Return the states behind references, each once, in the order given."""
     return tuple(read_state(root, reference, now) for reference in dict.fromkeys(references))
 
 
@@ -105,7 +105,7 @@ def _preflight_step(step: dict[str, Any]) -> PreflightStep:
 
 
 def _word(value: object) -> str:
-    """A short plain value of a file that HyOps wrote, or empty."""
+    """Return a short plain value of a file that HyOps wrote, or empty."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
 
 

@@ -53,7 +53,7 @@ def judge_removal(
 
 
 def _trouble(steps: Sequence[tuple[str, bool]], view: JournalView, ended: Ended | None, blueprint: str) -> str:
-    """Why the destroy did not end well, or empty."""
+    """Return why the destroy did not end well, or empty."""
     if ended is None:
         return "HyOps gave no final answer in time"
     if ended.rc is None:

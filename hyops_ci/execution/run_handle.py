@@ -103,7 +103,7 @@ class SupervisedRun:
         return Condition.RUNNING if held else Condition.UNKNOWN
 
     def view(self) -> JournalView:
-        """The journal as it is now."""
+        """Return the journal as it is now."""
         return journal.read_journal(self.run_dir)
 
     def wait(self, limit: float | None = None) -> Ended | None:
@@ -151,11 +151,11 @@ class SupervisedRun:
         return bool(pid) and journal.lock_is_held(self.run_dir) and processes.send(pid or 0, signal.SIGINT)
 
     def stdout(self) -> str:
-        """All of the redacted standard output so far."""
+        """Return all of the redacted standard output so far."""
         return self._text("stdout")
 
     def stderr(self) -> str:
-        """All of the redacted standard error so far."""
+        """Return all of the redacted standard error so far."""
         return self._text("stderr")
 
     def _text(self, stream: str) -> str:

@@ -10,7 +10,7 @@ _STAMP: Final = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{8}")
 
 
 def started_at(run_id: str) -> datetime | None:
-    """When a HyOps run began, from its id (`apply-20261123T135214Z-3284b2c9`); whole seconds, UTC."""
+    """Return when a HyOps run began, from its id (`apply-20261123T135214Z-3284b2c9`); whole seconds, UTC."""
     if not (found := _STAMP.search(run_id)) or found.end() != len(run_id):
         return None
     try:

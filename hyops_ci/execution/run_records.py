@@ -69,7 +69,7 @@ def new_runs(root: Path, since: datetime) -> tuple[RunRecord, ...]:
 
 
 def evidence_files(record: RunRecord, redact: Callable[[str], str]) -> dict[str, bytes]:
-    """What may become evidence of one run record: path below `hyops/` -> bytes, every text through `redact`."""
+    """Return what may become evidence of one run record: path below `hyops/` -> bytes, every text through `redact`."""
     kept: dict[str, bytes] = {}
     for entry in _entries(record.path):
         content = None
@@ -87,7 +87,7 @@ def evidence_files(record: RunRecord, redact: Callable[[str], str]) -> dict[str,
 
 
 def last_lines(record: RunRecord, redact: Callable[[str], str], count: int = 40) -> tuple[str, ...]:
-    """The end of the log of a run record, for the person who reads about its failure."""
+    """Return the end of the log of a run record, for the person who reads about its failure."""
     for name in LOGS:
         if (text := _tail(record.path / name)) is not None:
             return tuple(redact(text).splitlines()[-count:])
@@ -112,7 +112,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _fields(path: Path, names: Collection[str], redact: Callable[[str], str]) -> bytes | None:
-    """The allowed fields of a JSON object, or None for what is none."""
+    """Return the allowed fields of a JSON object, or None for what is none."""
     try:
         content = files.read_object(path, MAX_FILE)
         allowed: dict[str, Any] = {name: content[name] for name in names if name in content}
@@ -122,7 +122,7 @@ def _fields(path: Path, names: Collection[str], redact: Callable[[str], str]) ->
 
 
 def _tail(path: Path) -> str | None:
-    """The last `MAX_LOG` bytes of a log, or None where there is no plain file that can be read."""
+    """Return the last `MAX_LOG` bytes of a log, or None where there is no plain file that can be read."""
     try:
         text = files.read_end(path, MAX_LOG)
     except (OSError, files.UnsafeFile):

@@ -20,7 +20,7 @@ class LineSplitter:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that ended in this chunk, without their ends."""
+        """Return the lines that ended in this chunk, without their ends."""
         # A CR at the very end waits: its LF may be in the next chunk.
         text = self._rest + chunk
         held = text.endswith(b"\r")
@@ -32,13 +32,13 @@ class LineSplitter:
         return lines
 
     def close(self) -> list[bytes]:
-        """The last line, if the stream did not end with a line end."""
+        """Return the last line, if the stream did not end with a line end."""
         rest, self._rest = self._rest, b""
         return [rest.removesuffix(b"\r")] if rest else []
 
 
 def printable(line: bytes) -> str:
-    """A child's line behind `hyops | `, with control characters spelled out and no workflow command anywhere in it.
+    """Return a child's line behind `hyops | `, with control characters spelled out and no workflow command anywhere in it.
 
     GitHub's runner reads `::command::` at the beginning of a line only, which the prefix prevents, but the older
     `##[command]` anywhere in it (actions/runner `ActionCommand.cs`), so that one is broken up.

@@ -148,7 +148,7 @@ class HttpClient:
             self._session.close()
 
     def _in_words(self, error: Exception) -> str:
-        """What an exception means. Never its own text, which repeats headers and addresses."""
+        """Return what an exception means. Never its own text, which repeats headers and addresses."""
         import requests
         from urllib3.exceptions import TimeoutError as LowerTimeout
 

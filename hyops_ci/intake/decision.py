@@ -45,7 +45,7 @@ class Intake:
 
 
 def read_decision(data: bytes, *, config: DispatchConfig, now: datetime, received_at: datetime | None = None) -> Intake:
-    """The decision in `data`. Raises Refusal: exit 3, or 4 where the routes say no.
+    """Return the decision in `data`. Raises Refusal: exit 3, or 4 where the routes say no.
 
     `received_at` (default: now) is when an artifact without a time counts as made. Where the config has one service, the command
     in its fix is ready to paste.

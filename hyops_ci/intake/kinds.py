@@ -25,7 +25,7 @@ _RECORD_ONLY: Final = frozenset({"module_ref", "target_mode", "thanos_query_url"
 
 
 def kind_of(value: Mapping[str, Any]) -> str:
-    """The published kind of `value`. Raises Refusal (exit 3) when none or more than one fits."""
+    """Return the published kind of `value`. Raises Refusal (exit 3) when none or more than one fits."""
     kinds = {kind for key, kind in IDS.items() if key in value}
     if "alerts" in value:
         kinds.add(ALERTS)

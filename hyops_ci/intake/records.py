@@ -33,7 +33,7 @@ NO_APPROVER_WARNING: Final = "the record calls itself approved and names no appr
 
 
 def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> tuple[Decision, tuple[str, ...]]:
-    """The decision that a record means, and warnings. Raises Refusal (exit 3, or 4 where the routes say no)."""
+    """Return the decision that a record means, and warnings. Raises Refusal (exit 3, or 4 where the routes say no)."""
     record = read_model(MODELS[kind], value, f"the {kind}")
     identity = identity_of(kind, value)
     check_mode(kind, value)
@@ -73,7 +73,7 @@ def from_record(kind: str, value: Mapping[str, Any], config: DispatchConfig) -> 
 
 
 def _signal(check: RecordCheck) -> dict[str, str]:
-    """A measurement, carried and shown: its number becomes text."""
+    """Return a measurement, carried and shown: its number becomes text."""
     observed = datetime.fromtimestamp(check.sample_epoch, UTC)
     return {"name": check.metric, "value": str(check.value), "observed_at": stamp(observed)}
 
@@ -86,7 +86,7 @@ def _warnings(record: Record) -> Iterator[str]:
 
 
 def decision_id(identity: str) -> str:
-    """A record's id as a decision's: the same where it fits in 128 characters, else its beginning and a digest of the whole."""
+    """Return a record's id as a decision's: the same where it fits in 128 characters, else its beginning and a digest of the whole."""
     return identity if len(identity) <= 128 else f"{identity[:95]}-{digest_bytes(identity.encode())[7:39]}"
 
 
@@ -139,7 +139,7 @@ _ROUTED: Final = ("decision_type", "module_ref", "runtime_env", "desired", "targ
 
 
 def _claims(record: Record) -> dict[str, str]:
-    """What others say of an approval: recorded, shown, and worth nothing."""
+    """Return what others say of an approval: recorded, shown, and worth nothing."""
     approval = getattr(record, "approval", None)
     said = approval.approved_by.strip() if approval is not None else ""
     return {"claimed_approved_by": said[:200]} if said else {}

@@ -30,7 +30,7 @@ def is_moment(text: str) -> bool:
 
 
 def validate(data: bytes, name: str = "the record") -> str:
-    """The kind of the well-formed document in `data`. Raises Refusal (exit 3) for anything else."""
+    """Return the kind of the well-formed document in `data`. Raises Refusal (exit 3) for anything else."""
     value = read_object(data, name)
     kind = kind_of(value)
     text = schema_file(kind).read_text(encoding="utf-8")

@@ -185,7 +185,7 @@ class GitBranch(ABC, Generic[H]):
         raise git_errors.trouble(output, len(self._tries()))
 
     def _tries(self) -> tuple[tuple[float, float] | None, ...]:
-        """The pause after each try, short and long; none after the last."""
+        """Return the pause after each try, short and long; none after the last."""
         return (None,) if self._hasty else (*zip(WAITS, LONG_WAITS, strict=False), None)
 
     def _pause(self, waits: tuple[float, float] | None, output: str) -> None:

@@ -51,7 +51,7 @@ class Ledger:
 
     @classmethod
     def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "", hasty: bool = False) -> Ledger:
-        """The ledger on a Git remote: a URL, or the path of a bare repository. `state_dir` is this host's memory.
+        """Return the ledger on a Git remote: a URL, or the path of a bare repository. `state_dir` is this host's memory.
 
         `hasty`: asked once, for at most 15 seconds; for a remote that a run can do without.
         """

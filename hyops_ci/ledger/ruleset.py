@@ -19,7 +19,7 @@ RULES_OF_LEDGER: Final[dict[str, Any]] = {
 
 
 def protection(remote: str) -> str:
-    """The commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere settings of the repository.
+    """Return the commands that make a remote keep its ledgers: on GitHub a ruleset, elsewhere settings of the repository.
 
     On a disk of one's own a commit that was acknowledged must also outlive a power cut: git does not see to that by itself.
     """

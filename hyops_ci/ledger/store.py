@@ -56,7 +56,7 @@ class Store(Protocol):
     """One branch somewhere."""
 
     def read(self) -> Head | None:
-        """The head, or None where there is no such branch. Raises Refusal or Fault."""
+        """Return the head, or None where there is no such branch. Raises Refusal or Fault."""
         ...
 
     def append(self, parent: str | None, tip: Tip, message: str) -> str | None:

@@ -72,7 +72,7 @@ class EnvironmentReport:
 
 
 def environments(config: DispatchConfig, client: Client) -> tuple[EnvironmentReport, ...]:
-    """Every approval gate of the config, every environment of checks, and that of runners where a reason may make one.
+    """Return every approval gate of the config, every environment of checks, and that of runners where a reason may make one.
 
     Each is asked for once. Raises what `Client.ask` raises.
     """
@@ -116,7 +116,7 @@ def _bootstrap(config: DispatchConfig, envs: Sequence[EnvSettings], branch: str)
 
 
 def _signed(config: DispatchConfig) -> str:
-    """How signatures stand in for the gates of this config; empty where they do not."""
+    """Return how signatures stand in for the gates of this config; empty where they do not."""
     approvals = config.approvals
     if "signed" not in approvals.channels or len(people_of(approvals.approvers)) < approvals.quorum:
         return ""

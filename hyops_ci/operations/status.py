@@ -102,7 +102,7 @@ class ServiceStatus:
         return [head, *(f"      {name:<10} {text}" for name, text in found if text)]
 
     def _past(self) -> list[tuple[str, str]]:
-        """What is known of the service's past."""
+        """Return what is known of the service's past."""
         if self.known is None:
             return [("readiness", NOT_KNOWN)]
         fact = self.known.readiness
@@ -155,7 +155,7 @@ def lock_text(tip: Tip, lock: Lock) -> str:
 
 
 def _last(history: Sequence[Tip], now: datetime, *, drill: bool) -> str:
-    """The newest run, or drill, that ended."""
+    """Return the newest run, or drill, that ended."""
     last = rules.last_ended(history, drill=drill)
     if last is None or last.claim is None:
         return "never"

@@ -138,7 +138,7 @@ def leaves(value: object, at: str = "", *, keys: bool = False) -> Iterator[tuple
 
 
 def halved(text: str) -> bool:
-    """Whether half a character stands alone: text that no encoding can carry."""
+    """Return whether half a character stands alone: text that no encoding can carry."""
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 
@@ -209,7 +209,7 @@ def _id(value: Any) -> str:
 
 
 def _metric(value: Any, pointer: str) -> str:
-    """What a check of a HybridOps record measured, when the number stands in one."""
+    """Return what a check of a HybridOps record measured, when the number stands in one."""
     parts = pointer.split("/")
     checks = value.get("checks") if isinstance(value, Mapping) else None
     if len(parts) == 4 and parts[1] == "checks" and isinstance(checks, list):

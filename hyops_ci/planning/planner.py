@@ -54,7 +54,7 @@ class Recorded:
 
 
 def recorded(decision: Decision) -> Recorded | None:
-    """Whether the decision only wants to be written down. Such a decision carries no lane, and no config is asked."""
+    """Return whether the decision only wants to be written down. Such a decision carries no lane, and no config is asked."""
     if decision.decision_type is DecisionType.HOLD:
         return Recorded(decision.decision_id, "hold: nothing is to happen")
     if decision.dr_mode is DrMode.DENY:
@@ -72,7 +72,7 @@ def case_of(
     trust: HostTrust | None = None,
     warnings: Sequence[str] = (),
 ) -> PlanCase:
-    """What the plan gates look at; `warnings` are the intake's.
+    """Return what the plan gates look at; `warnings` are the intake's.
 
     Raises Refusal `config.service` for a service or action that the config does not know.
     """
@@ -88,7 +88,7 @@ def plan(case: PlanCase, answers: GateResults, config_digest: str, sources: Sequ
 
 
 def assemble(case: PlanCase, config_digest: str, sources: Sequence[Source], passed: Sequence[GatePass]) -> Plan:
-    """The plan of a case, whatever the gates say: only `plan` makes one that may be carried out. Raises Refusal (exit 4)."""
+    """Return the plan of a case, whatever the gates say: only `plan` makes one that may be carried out. Raises Refusal (exit 4)."""
     try:
         made = _assemble(case, config_digest, tuple(sources), passed)
     except ValueError as error:
@@ -160,12 +160,12 @@ def _assemble(case: PlanCase, config_digest: str, sources: tuple[Source, ...], p
 
 
 def guards_of(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard, ...]:
-    """The inputs that this run sets, in its own copy of the overlay: guards opened, restore point pinned."""
+    """Return the inputs that this run sets, in its own copy of the overlay: guards opened, restore point pinned."""
     return steps.closed_guards(blueprint) + steps.restore_pins(blueprint, restore_point)
 
 
 def commands_for(env: str, *, destroys: bool = False) -> tuple[Command, ...]:
-    """The HyOps commands of a run, exactly (docs/design/workflows.md 4). `{hyops}` and `{overlay}` are filled on the runner.
+    """Return the HyOps commands of a run, exactly (docs/design/workflows.md 4). `{hyops}` and `{overlay}` are filled on the runner.
 
     `destroys` for a drill, which removes what it made.
     """
@@ -184,7 +184,7 @@ def is_isolated(decision: Decision) -> bool:
 
 
 def warnings(case: PlanCase) -> tuple[str, ...]:
-    """What the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
+    """Return what the approver should know and no gate refuses. From the inputs alone: they are part of the digest."""
     decision, config = case.decision, case.config
     said = [*case.warnings, *_wave(case)]
     if decision.settles is not None:

@@ -29,7 +29,7 @@ class Demand:
 
 
 def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: str) -> Demand:
-    """What an approval gate must do for an env. In class production only the default branch may pass it.
+    """Return what an approval gate must do for an env. In class production only the default branch may pass it.
 
     `default_branch` as a name or a ref; empty where it is not known, which a plan for production never is (gate `config.ref`).
     """
@@ -37,12 +37,12 @@ def demand_of(name: str, reviewers: int, env_class: EnvClass, default_branch: st
 
 
 def check_demand(name: str, classes: Collection[EnvClass], default_branch: str) -> Demand:
-    """What an environment of checks must do for the envs that use it: no reviewer; for production, the default branch only."""
+    """Return what an environment of checks must do for the envs that use it: no reviewer; for production, the default branch only."""
     return shared_demand(name, 0, classes, default_branch)
 
 
 def shared_demand(name: str, reviewers: int, classes: Collection[EnvClass], default_branch: str) -> Demand:
-    """What an environment must do for all the envs that use it: as for the most careful of them."""
+    """Return what an environment must do for all the envs that use it: as for the most careful of them."""
     used_by = EnvClass.PRODUCTION if EnvClass.PRODUCTION in classes else EnvClass.LAB
     return demand_of(name, reviewers, used_by, default_branch)
 
@@ -107,7 +107,7 @@ def remarks(fact: EnvironmentFact, demand: Demand) -> list[str]:
 
 
 def weakened(before: EnvironmentFact, after: EnvironmentFact) -> str:
-    """What of an environment's protection was taken off between two looks, in words; empty where nothing was.
+    """Return what of an environment's protection was taken off between two looks, in words; empty where nothing was.
 
     A reviewer less is none, as long as one is left; a reviewer more is: the plan was made for other people's yes.
     """

@@ -26,7 +26,7 @@ _ORDER: Final = (StepClass.READ, StepClass.MUTATE, StepClass.COMMIT)
 
 
 def step_class(step: EffectiveStep, overrides: Mapping[str, str] | None = None) -> StepClass:
-    """The class of a step; an override counts only upward."""
+    """Return the class of a step; an override counts only upward."""
     mode = str(step.inputs.get("apply_mode", ""))
     if step.action in READ_ACTIONS or mode in READ_MODES:
         found = StepClass.READ
@@ -39,19 +39,19 @@ def step_class(step: EffectiveStep, overrides: Mapping[str, str] | None = None) 
 
 
 def restores(step: EffectiveStep) -> bool:
-    """Whether the step puts data back from a backup."""
+    """Return whether the step puts data back from a backup."""
     return step.inputs.get("apply_mode") == "restore"
 
 
 def newest_set(plan: Plan) -> str:
-    """Which backup `latest` means for the restores of a plan, in words: HyOps asks no repository, but the state of the last backup run."""
+    """Return which backup `latest` means for the restores of a plan: HyOps asks no repository, but the state of the last backup run."""
     refs = (ref for step in plan.steps if step.restores for ref in step.state_refs)
     states = dict.fromkeys(ref for ref in refs if canonical_ref(ref).partition("#")[0] == BACKUPS)
     return f"the newest set that {' and '.join(states)} knew when it last ran" if states else "the newest set"
 
 
 def planned_steps(blueprint: EffectiveBlueprint, overrides: Mapping[str, str] | None = None) -> tuple[PlannedStep, ...]:
-    """The steps as the plan lists them."""
+    """Return the steps as the plan lists them."""
     return tuple(
         PlannedStep(
             id=step.id,
@@ -72,7 +72,7 @@ def point_of_no_return(steps: tuple[PlannedStep, ...]) -> str:
 
 
 def closed_guards(blueprint: EffectiveBlueprint) -> tuple[Guard, ...]:
-    """The guards to open: closed ones of steps that act. The approver sees each by name.
+    """Return the guards to open: closed ones of steps that act. The approver sees each by name.
 
     A restore that leaves `restore_confirm` to the module's default (false) needs it opened as well; where a step
     does not restore, that guard stays as it is: there is nothing to confirm.
@@ -109,7 +109,7 @@ def _closed(step: EffectiveStep) -> Iterator[str]:
 
 
 def restore_pins(blueprint: EffectiveBlueprint, restore_point: str) -> tuple[Guard, ...]:
-    """What pins the restore point: nothing for `latest`, else the label in every restoring step that has the input."""
+    """Return what pins the restore point: nothing for `latest`, else the label in every restoring step that has the input."""
     if restore_point == "latest":
         return ()
     steps = [step for step in blueprint.steps if restores(step)]

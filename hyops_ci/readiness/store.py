@@ -82,7 +82,7 @@ class ReadinessStore:
 
     @classmethod
     def over_git(cls, remote: str, service: str, *, state_dir: Path, token: str = "", hasty: bool = False) -> ReadinessStore:
-        """The checks on a Git remote, through a copy in `state_dir`. `hasty`: asked once, for at most 15 seconds."""
+        """Return the checks on a Git remote, through a copy in `state_dir`. `hasty`: asked once, for at most 15 seconds."""
         key = digest_bytes(f"{absolute(remote)}\n{service}".encode())[7:23]
         return cls(_Branch(remote, f"dr-readiness/{service}", state_dir / f"readiness-{key}.git", token, hasty=hasty))
 

@@ -60,7 +60,7 @@ class RunOutcome:
 def follow(
     client: Client, run_id: int, *, within: int, clock: Clock, say: Callable[[str], None], cancel_on_timeout: bool = False
 ) -> RunFact:
-    """The run once it has ended. `within`: seconds. Lines go to `say`, one per change and one every 30 s.
+    """Return the run once it has ended. `within`: seconds. Lines go to `say`, one per change and one every 30 s.
 
     Raises Fault (exit 12) `dispatch.deadline`: the run goes on, unless `cancel_on_timeout`.
     """
@@ -88,7 +88,7 @@ def follow(
 
 
 def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome:
-    """What a run that has ended came to. `decision_id`: of the decision that it must have been about.
+    """Return what a run that has ended came to. `decision_id`: of the decision that it must have been about.
 
     Raises Refusal: `dispatch.startup` (exit 2) for a run that never began; exit 11 where evidence is missing, does not
     verify, or is about another run.
@@ -122,7 +122,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
 
 
 def _look(client: Client, run_id: int) -> tuple[RunFact | None, str]:
-    """The run and one line on it. A GitHub that does not answer ends nothing."""
+    """Return the run and one line on it. A GitHub that does not answer ends nothing."""
     try:
         fact = run(client, run_id)
         if fact.status == "completed":
@@ -147,7 +147,7 @@ def _people(reviewers: list[dict[str, Any]]) -> str:
 
 
 def _working(found: tuple[JobFact, ...]) -> str:
-    """What is being done, and what waits for a runner."""
+    """Return what is being done, and what waits for a runner."""
     lines = [f"does {job.name}{f' on {job.runner_name}' * bool(job.runner_name)}" for job in found if job.status == "in_progress"]
     lines += [f"waits for label {', '.join(job.labels)} ({job.name})" for job in found if job.status == "queued"]
     return "; ".join(lines)

@@ -137,7 +137,7 @@ def _message(request: StartRequest, client: Client, clock: Clock) -> _Message:
 
 
 def _of_form(form: Form, clock: Clock) -> _Message:
-    """A person's form, judged as the plan will judge it. Number, login and time are the run's own."""
+    """Return a person's form, judged as the plan will judge it. Number, login and time are the run's own."""
     # Which move `check` and `settle` are about is the ledger's to say.
     judged = replace(form, action="failover") if form.action in (CHECK, DRILL, SETTLE) else form
     read_form(judged, repository_id=1, run_id="1", login="someone", created_at=stamp(clock.now().replace(microsecond=0)))
@@ -152,7 +152,7 @@ def _of_form(form: Form, clock: Clock) -> _Message:
 
 
 def _of_bytes(data: bytes, ref: str) -> _Message:
-    """A decision or record as it stands; validated, and its bytes unchanged."""
+    """Return a decision or record as it stands; validated, and its bytes unchanged."""
     kind = validate(data, "the decision")
     document = read_object(data, "the decision")
     name = identity_of(kind, document)
@@ -161,7 +161,7 @@ def _of_bytes(data: bytes, ref: str) -> _Message:
 
 
 def _committed(client: Client, ref: str) -> bytes:
-    """The bytes of a committed decision."""
+    """Return the bytes of a committed decision."""
     found = _REFERENCE.fullmatch(ref)
     if found is None or ".." in found["path"].split("/"):
         _refuse("ref", "not the name of a committed file", ref, "path@sha, the sha in 40 hex digits", "git rev-parse HEAD prints it")
@@ -180,7 +180,7 @@ def _must_be_tip(client: Client, ref: str, reference: str) -> None:
 
 
 def _by_reference(request: StartRequest, client: Client, name: str, *, event: bool = False) -> str:
-    """How a decision travels that is too large to be sent."""
+    """Return how a decision travels that is too large to be sent."""
     path = f".github/dr/decisions/{name if _NAMEABLE.fullmatch(name) else 'decision'}.json"
     commit = shell("git add {} && git commit -m Decision && git push", path)
     where = shell("hyops-ci dispatch --repository {} --workflow {}", client.repository, request.workflow)
@@ -194,7 +194,7 @@ def _by_reference(request: StartRequest, client: Client, name: str, *, event: bo
 
 
 def _file(client: Client, target: DispatchTarget, ref: str, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The workflow's file at the ref; None where this token may not read it, or the ref is not there: GitHub judges then."""
+    """Return the workflow's file at the ref; None where this token may not read it, or the ref is not there: GitHub judges then."""
     try:
         data = file_at(client, target.path, ref)
     except (Forbidden, NotFound) as error:
@@ -204,7 +204,7 @@ def _file(client: Client, target: DispatchTarget, ref: str, say: Callable[[str],
 
 
 def _checked(message: _Message, file: dict[str, Any] | None, request: StartRequest, where: str) -> _Message:
-    """What is sent, in the form that the workflow takes. Raises Refusal (exit 2) `dispatch.inputs` or `dispatch.event`."""
+    """Return what is sent, in the form that the workflow takes. Raises Refusal (exit 2) `dispatch.inputs` or `dispatch.event`."""
     if file is None:
         return message
     if request.event_type:

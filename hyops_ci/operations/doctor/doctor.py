@@ -110,7 +110,7 @@ def _diagnose(report: Diagnosis, ask: Ask, run: RunDir, world: RunContext, runne
 
 
 def _taken(ask: Ask, config: DispatchConfig | None, world: RunContext, origin: Origin) -> Intake:
-    """The decision of this look, for a service that the config knows."""
+    """Return the decision of this look, for a service that the config knows."""
     assert config is not None  # noqa: S101 - asked with one only
     intake = take_in(ask, config, world, origin)
     action_for(config, intake.decision.service, intake.decision.decision_type)
@@ -118,7 +118,7 @@ def _taken(ask: Ask, config: DispatchConfig | None, world: RunContext, origin: O
 
 
 def _ledger(report: Diagnosis, intake: Intake, config: DispatchConfig, world: RunContext) -> tuple[Tip | None, TrackRecord | None]:
-    """Where the service is, whether it may move from there, and what is known of its past."""
+    """Return where the service is, whether it may move from there, and what is known of its past."""
 
     def position() -> Tip | None:
         try:
@@ -242,7 +242,7 @@ def _without(answers: GateResults, gate: str) -> GateResults:
 
 
 def _memory(state_dir: Path, copy: Path) -> Path:
-    """A copy of what this host remembers of ledgers: a look compares with it, and leaves it as it is."""
+    """Return a copy of what this host remembers of ledgers: a look compares with it, and leaves it as it is."""
     copy.mkdir()
     for path in state_dir.glob("ledger-*.json"):
         with suppress(OSError):  # an unreadable file is reported by the run itself

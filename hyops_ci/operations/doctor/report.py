@@ -221,5 +221,5 @@ def drill_line(report: Diagnosis, history: Sequence[Tip], now: datetime) -> None
 
 
 def age_text(seconds: int) -> str:
-    """A length of time in its largest unit."""
+    """Return a length of time in its largest unit."""
     return next((f"{seconds // size} {unit}" for size, unit in ((86400, "d"), (3600, "h"), (60, "min")) if seconds >= size), f"{seconds} s")

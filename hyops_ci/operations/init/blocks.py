@@ -64,7 +64,7 @@ def blocks_of(config: DispatchConfig, service: str, adopter: Adopter, repository
 
 
 def vault_blocks(config: DispatchConfig, vault: SecretPlan, service: str, adopter: Adopter, repository: Path) -> list[tuple[str, str]]:
-    """What is set up in Vault: the issuer of the jobs' tokens, policies and roles."""
+    """Return what is set up in Vault: the issuer of the jobs' tokens, policies and roles."""
     blocks = [
         (f"Vault, once: who issues the tokens ({VAULT_PAGE})", issuer(adopter.issuer, vault.auth_path)),
         (f"Vault: policies and roles ({VAULT_PAGE})", vault_block(config, vault, service, adopter, repository)),
@@ -105,13 +105,13 @@ def sharing_role(config: DispatchConfig, env: str) -> list[EnvSettings]:
 
 
 def run_role(config: DispatchConfig, vault: SecretPlan, env: str, adopter: Adopter) -> str:
-    """The role of runs of an env."""
+    """Return the role of runs of an env."""
     gates = dict.fromkeys(each.gate for each in sharing_role(config, env))
     return _role(config, vault, vault.role, list(gates), adopter)
 
 
 def check_role(config: DispatchConfig, vault: SecretPlan, adopter: Adopter) -> str:
-    """The role of checks, one for all envs."""
+    """Return the role of checks, one for all envs."""
     return _role(config, vault, vault.check_role, list(dict.fromkeys(each.check_gate for each in envs_of(config))), adopter)
 
 
@@ -121,7 +121,7 @@ def _role(config: DispatchConfig, vault: SecretPlan, name: str, environments: li
 
 
 def caller_workflow(adopter: Adopter) -> CallerWorkflow:
-    """The workflow whose jobs may log in."""
+    """Return the workflow whose jobs may log in."""
     return CallerWorkflow(
         str(adopter.repository_id or commands.REPOSITORY_ID),
         str(adopter.owner_id or commands.OWNER_ID),
@@ -140,7 +140,7 @@ def bootstrap_block(config: DispatchConfig, adopter: Adopter) -> str:
 
 
 def bootstrap_role(config: DispatchConfig, plan: SecretPlan, adopter: Adopter) -> str:
-    """The role of that job: on a machine of GitHub's where the provider is a cloud, on-prem on the management runner."""
+    """Return the role of that job: on a machine of GitHub's where the provider is a cloud, on-prem on the management runner."""
     machines = [lane.machine for lane in config.lanes.values() if lane.machine is not None]
     where = [MACHINES_OF[machine.made_on == HOSTED] for machine in machines]
     caller = caller_workflow(adopter)
@@ -180,7 +180,7 @@ def names_of(config: DispatchConfig, mount: str, service: str, repository: Path)
 
 
 def secret_map(config: DispatchConfig, mount: str, repository: Path) -> SecretMap:
-    """The map that plans will read: the config's own, or the one that comes with the library."""
+    """Return the map that plans will read: the config's own, or the one that comes with the library."""
     path = config.vault.secret_map if config.vault is not None else None
     return read_map(read_source(repository, path), path) if path else builtin_map(mount)
 

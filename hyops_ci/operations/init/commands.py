@@ -86,7 +86,7 @@ class Adopter:
 
 
 def notify_commands(config: DispatchConfig, adopter: Adopter) -> str:
-    """The commands that keep what `notify` takes as secrets of the caller's repository. gh asks for the value: it is no argument."""
+    """Return the commands that keep what `notify` takes as secrets of the caller's repository. gh asks for the value: it is no argument."""
     notify = config.notify
     asked = [("DR_NOTIFY_SECRET", notify.webhook), ("DR_NOTIFY_TOKEN", notify.issue)] if notify is not None else []
     made = "openssl rand -hex 32 # the receiver verifies signatures with it, too\n" if notify is not None and notify.webhook else ""
@@ -94,12 +94,12 @@ def notify_commands(config: DispatchConfig, adopter: Adopter) -> str:
 
 
 def envs_of(config: DispatchConfig) -> list[EnvSettings]:
-    """Every env that a service of the config is in, by name."""
+    """Return every env that a service of the config is in, by name."""
     return [env_settings(config, name) for name in sorted({env_of(service) for service in config.services})]
 
 
 def envs_on(config: DispatchConfig, lane: str) -> list[EnvSettings]:
-    """The envs that are recovered on the runner of a lane."""
+    """Return the envs that are recovered on the runner of a lane."""
     names = {
         env_of(name)
         for name, service in config.services.items()
@@ -109,7 +109,7 @@ def envs_on(config: DispatchConfig, lane: str) -> list[EnvSettings]:
 
 
 def environment_commands(config: DispatchConfig, service: str, adopter: Adopter) -> str:
-    """The approval gate with its reviewers, and the check's environment without any, as the gates demand them (`protection`)."""
+    """Return the approval gate with its reviewers, and the check's environment without any, as the gates demand them (`protection`)."""
     env = env_settings(config, env_of(service))
     people = [{"type": "User", "id": number} for _, number in adopter.people()]
     sharing = [each.env_class for each in envs_of(config) if each.check_gate == env.check_gate]
@@ -119,7 +119,7 @@ def environment_commands(config: DispatchConfig, service: str, adopter: Adopter)
 
 
 def gate_command(repository: str, demand: Demand, people: Sequence[dict[str, Any]], *, wait: int = 0) -> str:
-    """The commands that make or repair one environment, so that it lacks nothing. Self-review is prevented where anybody reviews.
+    """Return the commands that make or repair one environment, so that it lacks nothing. Self-review is prevented where anybody reviews.
 
     A reviewer that is demanded and not among `people` is a word to replace. The branch of the demand is the only one that may pass, by
     name: "protected branches only" would be every one that any rule protects. `wait` are the minutes that it holds every job: what is
@@ -143,7 +143,7 @@ def gate_command(repository: str, demand: Demand, people: Sequence[dict[str, Any
 
 
 def ruleset_command(repository: str, ruleset: dict[str, Any]) -> str:
-    """The command that makes a ruleset."""
+    """Return the command that makes a ruleset."""
     return heredoc(shell("gh api -X POST {} --input -", f"repos/{repository}/rulesets"), "JSON", json.dumps(ruleset))
 
 
@@ -154,7 +154,7 @@ def code_owners(adopter: Adopter) -> str:
 
 
 def ledger_remote(config: DispatchConfig, adopter: Adopter) -> str:
-    """Where the ledger is: a path or URL as the config says, or a repository of the server."""
+    """Return where the ledger is: a path or URL as the config says, or a repository of the server."""
     named = config.ledger.repository or adopter.repository
     return named if named.startswith("/") or "://" in named else f"{adopter.server}/{named}"
 

@@ -8,7 +8,7 @@ from hyops_ci.operations.init.request import InitRequest
 
 
 def config_text(request: InitRequest, adopter: Adopter) -> str:
-    """The smallest config that has this service; with keys, the signed channel too, and the lane opened where it is closed by default."""
+    """Return the smallest config that has this service; with keys, the signed channel too; a lane closed by default is opened."""
     lines = ["services:", *service_lines(request)]
     auth_path = f", auth_path: {request.auth_path}" if request.auth_path else ""
     lines.append(f'vault: {{address: "{request.vault or "https://vault.invalid"}", site: {request.site or request.lane}{auth_path}}}')
@@ -23,13 +23,13 @@ def config_text(request: InitRequest, adopter: Adopter) -> str:
 
 
 def notify_line(request: InitRequest) -> str:
-    """The line that names who is told of runs: a webhook, comments on an issue, or both."""
+    """Return the line that names who is told of runs: a webhook, comments on an issue, or both."""
     said = ([f'webhook: "{request.notify}"'] if request.notify else []) + ([f"issue: {request.issue}"] if request.issue else [])
     return f"notify: {{{', '.join(said)}}}"
 
 
 def service_lines(request: InitRequest) -> list[str]:
-    """The lines of the service, as they stand below `services:`. Without a `failback` there is none."""
+    """Return the lines of the service, as they stand below `services:`. Without a `failback` there is none."""
 
     def action(name: str, lane: str, blueprint: str) -> str:
         own = f", overlay: {request.overlays[blueprint]}" if blueprint in request.overlays else ""

@@ -99,7 +99,7 @@ def adopt(request: InitRequest, repository: Path, adopter: Adopter) -> InitResul
 
 
 def existing_config(repository: Path) -> DispatchConfig | None:
-    """The config that is there already. Raises Refusal (exit 2) for one that cannot be read: nothing can be added to it."""
+    """Return the config that is there already. Raises Refusal (exit 2) for one that cannot be read: nothing can be added to it."""
     path = repository / CONFIG_PATH
     return read_config(path.read_bytes(), CONFIG_PATH)[0] if path.exists() else None
 
@@ -115,7 +115,7 @@ def every_caller(repository: Path) -> list[str]:
 
 
 def caller_workflow(adopter: Adopter, services: Sequence[str]) -> str:
-    """The caller's workflow with the person's form, in which these services can be chosen."""
+    """Return the caller's workflow with the person's form, in which these services can be chosen."""
     text = pinned(TEMPLATE, adopter)
     choice = f"service: {{description: Which service, type: choice, options: [{', '.join(services)}], default: {services[0]}}}"
     chosen, count = _SERVICE_INPUT.subn(choice, text)
@@ -125,13 +125,13 @@ def caller_workflow(adopter: Adopter, services: Sequence[str]) -> str:
 
 
 def pinned(name: str, adopter: Adopter) -> str:
-    """A caller template, pinned to the release where that is known."""
+    """Return a caller template, pinned to the release where that is known."""
     text = template(name).read_text(encoding="utf-8").replace(Adopter.workflow, adopter.workflow)
     return text.replace(UNPINNED, adopter.release) if adopter.release else text
 
 
 def template(name: str) -> Path:
-    """A caller template: beside the package in a checkout, inside it in a wheel."""
+    """Return a caller template: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parents[2]
     inside = package / "templates" / name
     return inside if inside.exists() else package.parent / "workflows-templates" / name
@@ -159,7 +159,7 @@ class Checkout:
         self.written.append(name)
 
     def texts(self) -> list[str]:
-        """What was written, read back."""
+        """Return what was written, read back."""
         return [(self.root / name).read_text(encoding="utf-8", errors="replace") for name in self.written]
 
 
@@ -192,7 +192,7 @@ def _to_fill(config: DispatchConfig, root: Path, caller: str) -> list[str]:
 
 
 def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: DispatchConfig) -> list[tuple[str, str]]:
-    """The lines that the config lacks for this service."""
+    """Return the lines that the config lacks for this service."""
     if there is None:
         return []
     asked = [(CONFIG_PATH, notify_line(request))] if wanted.notify and there.notify is None else []
@@ -208,7 +208,7 @@ def _to_config(request: InitRequest, there: DispatchConfig | None, wanted: Dispa
 
 
 def _to_form(path: Path, name: str, service: str) -> list[tuple[str, str]]:
-    """The service that the form of an existing caller does not offer."""
+    """Return the service that the form of an existing caller does not offer."""
     try:
         inputs = dispatch_inputs(read_workflow(path.read_bytes(), name)) or {}
     except Refusal:
@@ -224,7 +224,7 @@ def _to_owners(path: Path, name: str, adopter: Adopter) -> list[tuple[str, str]]
 
 
 def _joined(there: DispatchConfig, wanted: DispatchConfig) -> DispatchConfig:
-    """The config as it will be when the lines were added."""
+    """Return the config as it will be when the lines were added."""
     return there.model_copy(
         update={
             "services": {**wanted.services, **there.services},
@@ -236,7 +236,7 @@ def _joined(there: DispatchConfig, wanted: DispatchConfig) -> DispatchConfig:
 
 
 def _known(adopter: Adopter, repository: Path, config: DispatchConfig) -> Adopter:
-    """What the checkout says too: who signs, and which commit of which repository the caller pins."""
+    """Return what the checkout says too: who signs, and which commit of which repository the caller pins."""
     keys = {**adopter.keys, **config.approvals.approvers}
     named = {login for login, _ in adopter.reviewers}
     people = (*adopter.reviewers, *((login, 0) for login in keys if login not in named))

@@ -65,7 +65,7 @@ def trust_document(config: DispatchConfig, lane: str, adopter: Adopter) -> dict[
 
 
 def host_commands(document: dict[str, Any], adopter: Adopter) -> str:
-    """The commands that prepare a runner's host as root, in the folder of the agent, and start the agent with it."""
+    """Return the commands that prepare a runner's host as root, in the folder of the agent, and start the agent with it."""
     owner, repository = adopter.workflow.split("/")[:2]
     folder = f"/usr/local/src/{repository}"
     return (
@@ -84,7 +84,7 @@ def host_commands(document: dict[str, Any], adopter: Adopter) -> str:
 
 
 def runner_commands(config: DispatchConfig, lane: str, adopter: Adopter) -> str:
-    """How the runner of a lane is registered by hand, on its host. The token is typed: argv is seen by every user."""
+    """Return how the runner of a lane is registered by hand, on its host. The token is typed: argv is seen by every user."""
     known = lane_settings(config, lane)
     labels = ",".join(label for label in known.labels if label != "self-hosted")
     name = known.names[0] if known.names else f"{known.runner_ref}-01"

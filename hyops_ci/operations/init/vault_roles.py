@@ -33,7 +33,7 @@ class CallerWorkflow:
 
 
 def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
-    """The command that writes a policy: values of exactly these KV v2 paths, or only the names of their fields."""
+    """Return the command that writes a policy: values of exactly these KV v2 paths, or only the names of their fields."""
     kind = "data" if values else "subkeys"
     rules = [*((f"{mount}/{kind}/{path}", "read") for path in paths), *OWN]
     width = max(len(path) for path, _ in rules) + 2
@@ -42,7 +42,7 @@ def policy(name: str, mount: str, paths: Sequence[str], *, values: bool) -> str:
 
 
 def issuer(url: str, auth_path: str) -> str:
-    """The commands that make an authority believe the tokens of GitHub's jobs; once for each authority.
+    """Return the commands that make an authority believe the tokens of GitHub's jobs; once for each authority.
 
     A mount that is there already may be another's: then the first command fails, and its config is not written over.
     """
@@ -53,7 +53,7 @@ def issuer(url: str, auth_path: str) -> str:
 
 
 def values(mount: str, names: Mapping[str, Sequence[str]]) -> str:
-    """The commands that put secrets in their places, path -> names: values come from files, never from argv or a shell's history."""
+    """Return the commands that put secrets in their places, path -> names: values come from files, never from argv or a shell's history."""
     keys = [name for each in names.values() for name in each]
     puts = [
         shell("vault kv put -mount={} {}", mount, path) + "".join(shell(" {}", f"{name}=@{VALUES}/{name}") for name in each)
@@ -78,7 +78,7 @@ def role(
     also: Sequence[str] = (),
     machines: Sequence[str] = ("self-hosted",),
 ) -> str:
-    """The command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow, or of those of `also`.
+    """Return the command that writes a JWT role: one exact job, behind a GitHub environment, of one exact workflow, or of those of `also`.
 
     `machines`: whose machine the job may be on, by GitHub's words.
     """

@@ -46,7 +46,7 @@ _KEPT: Final = ("PATH", "ANSIBLE_COLLECTIONS_PATH")
 
 
 def find_hyops(environ: Mapping[str, str]) -> RealHyOps | None:
-    """The real CLI, where it is: named by HYOPS_CORE_ROOT with `hyops` on the PATH, or installed at its usual place."""
+    """Return the real CLI, where it is: named by HYOPS_CORE_ROOT with `hyops` on the PATH, or installed at its usual place."""
     named, installed = environ.get("HYOPS_CORE_ROOT", ""), Path("/opt/hybridops/core")
     places = [(Path(found), Path(named)) for found in (shutil.which("hyops", path=environ.get("PATH")),) if found and named]
     places.append((installed / "venv" / "bin" / "hyops", installed / "app"))
@@ -126,7 +126,7 @@ class Site:
         (self.root / "authority.json").unlink()
 
     def world(self) -> RunContext:
-        """The outside of one run."""
+        """Return the outside of one run."""
         return RunContext(
             job=replace(local_job(self.clock.now(), REQUESTER, {}), actor_id=1001),
             clock=self.clock,

@@ -215,12 +215,12 @@ def with_event(world: RunContext, scenario: Scenario, site: Site) -> RunContext:
 
 
 def _service_of(decision: bytes) -> str:
-    """The service that a decision names, or empty: a record of another form is led to its service by the config's routes."""
+    """Return the service that a decision names, or empty: a record of another form is led to its service by the config's routes."""
     return str((json_object(decision) or {}).get("service", ""))  # what cannot be read is refused by the plan, with its reason
 
 
 def example_decision(action: str, clock: Clock, number: int, service: str = "") -> bytes:
-    """The bundled decision, made now. For a service of another config it names no lane: the config chooses."""
+    """Return the bundled decision, made now. For a service of another config it names no lane: the config chooses."""
     value = json.loads((EXAMPLE / "decision.json").read_text(encoding="utf-8"))
     value |= {"issued_at": stamp(clock.now().replace(microsecond=0)), "decision_id": f"example-{action}-{number:04d}"}
     if action == "failback":

@@ -35,19 +35,19 @@ class Stand:
         self.script: dict[str, Any] = json.loads(script.read_text()) if script.exists() else {}
 
     def state_file(self, ref: str) -> Path:
-        """Where the state of `<module>[#<instance>]` lies (HyOps runtime/module_state.py)."""
+        """Return where the state of `<module>[#<instance>]` lies (HyOps runtime/module_state.py)."""
         module, _, instance = ref.partition("#")
         folder = self.root / "state" / "modules" / module.replace("/", "__")
         return folder / "instances" / f"{instance}.json" if instance else folder / "latest.json"
 
     def state(self, ref: str) -> dict[str, Any]:
-        """The state, or an empty object."""
+        """Return the state, or an empty object."""
         path = self.state_file(ref)
         found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return found
 
     def own_ref(self, step: dict[str, Any]) -> str:
-        """The state that a step writes."""
+        """Return the state that a step writes."""
         instance = step.get("state_instance", "")
         return f"{step['module_ref']}#{instance}" if instance else str(step["module_ref"])
 
@@ -56,7 +56,7 @@ class Stand:
         return bool(step.get("skip_if_state_ok")) and self.state(self.own_ref(step)).get("status") == "ok"
 
     def blocked(self, step: dict[str, Any], published: set[str]) -> str:
-        """Why a step cannot start, or empty."""
+        """Return why a step cannot start, or empty."""
         inputs = step.get("inputs", {})
         missing = [key for key in inputs.get("required_env", []) if not os.environ.get(key)]
         if missing:
@@ -67,7 +67,7 @@ class Stand:
         return ""
 
     def preflight(self) -> dict[str, Any]:
-        """The object that `blueprint preflight --json` prints."""
+        """Return the object that `blueprint preflight --json` prints."""
         steps: list[dict[str, Any]] = []
         failures: list[str] = []
         published: set[str] = set()

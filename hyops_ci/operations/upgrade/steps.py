@@ -61,7 +61,7 @@ def at_the_end(config: DispatchConfig | None, adopter: Adopter) -> list[Step]:
 
 
 def host_commands(config: DispatchConfig | None, adopter: Adopter) -> str:
-    """The commands by which a host gets the environment of the new commit, and accepts it beside what it accepts already."""
+    """Return the commands by which a host gets the environment of the new commit, and accepts it beside what it accepts already."""
     folder = folder_of(adopter)
     user = shell(" --user {}", USER) if config is not None and config.host.user else ""
     return (

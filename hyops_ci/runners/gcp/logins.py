@@ -144,6 +144,6 @@ def _metadata(items: dict[str, str]) -> compute_v1.Metadata:
 
 
 def _entry(site: Site, user: str, key: str) -> str:
-    """The form that Google's guest agent reads: it drops the key at `expireOn` by itself."""
+    """Return the form that Google's guest agent reads: it drops the key at `expireOn` by itself."""
     until = (site.clock.now() + LIFETIME).strftime("%Y-%m-%dT%H:%M:%S+0000")
     return f"{user}:{' '.join(key.split()[:2])} google-ssh {json.dumps({'userName': user, 'expireOn': until}, separators=(',', ':'))}"

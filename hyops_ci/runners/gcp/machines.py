@@ -246,7 +246,7 @@ class Machines:
         return True
 
     def _last_words(self, machine: Machine) -> str:
-        """The tail of the console; whether there is one or not, the fault that is under way is the one to tell."""
+        """Return the tail of the console; whether there is one or not, the fault that is under way is the one to tell."""
         try:
             text = self.console(machine) if machine.state is not MachineState.ABSENT else ""
         except DispatchError:

@@ -110,7 +110,7 @@ class BringUp:
         self.place.api.change("put", "nodes", machine.place, "qemu", machine.id, "config", digest=config.digest, **wanted)
 
     def _other_key(self, seen: Seen) -> bool:
-        """Whether cloud-init would let another run's key in at the next start."""
+        """Return whether cloud-init would let another run's key in at the next start."""
         present = order.login_key(seen.config) if seen.config else ""
         return self.ordered is not None and bool(present) and present != self.ordered.login_key.strip()
 
@@ -129,7 +129,7 @@ class BringUp:
                 raise troubles.not_up(machine, self._logs(machine), patience.waited)
 
     def _logs(self, machine: Machine) -> str:
-        """What its tasks said; nothing where that is not to be had."""
+        """Return what its tasks said; nothing where that is not to be had."""
         with suppress(ApiError):
             return tasks.logs(self.place.api, machine.place, int(machine.id)) if machine.place and machine.id else ""
         return ""

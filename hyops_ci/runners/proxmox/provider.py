@@ -176,7 +176,7 @@ class ProxmoxProvider:
 
 
 def _user(seen: Seen) -> str:
-    """The user that cloud-init made; empty where the settings name none that could be part of a path."""
+    """Return the user that cloud-init made; empty where the settings name none that could be part of a path."""
     user = seen.config.get("ciuser") if seen.config else ""
     return user if _USER.fullmatch(user) else ""
 
