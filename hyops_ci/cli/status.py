@@ -23,20 +23,20 @@ def command(config_file: Path, remote: str, repository: str, output: str) -> int
     Changes nothing.
 
     Exit 0 where every service is known and none waits for a person; 5 where one must be settled, or nobody vouches for its ledger. With a
-    token (DR_TOKEN, GH_TOKEN or GITHUB_TOKEN) and GH_REPO it also asks GitHub who may approve.
+    token (DR_TOKEN, GH_TOKEN or GITHUB_TOKEN) and GH_REPO it also asks GitHub who may approve; 12 where it does not answer.
     """
     from datetime import UTC, datetime
 
     from hyops_ci.cli.connect import TOKENS, connect, repository_named
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
-    from hyops_ci.operations.environments import environments
-    from hyops_ci.operations.status import status
+    from hyops_ci.errors import DispatchError
+    from hyops_ci.operations.status import gates_at, status
 
     config, _ = read_config(given(config_file), str(config_file))
     asks = bool(repository_named(repository)) and any(os.environ.get(name) for name in TOKENS)
-    gates = environments(config, connect(repository)) if asks else None
+    gates = gates_at(config, connect(repository)) if asks else None
 
     found = status(config, places(config, remote), datetime.now(UTC), gates)
     emit(output, [line for each in found for line in each.lines()], [each.document() for each in found])
-    return max(each.exit_code for each in found) if found else 0
+    return max([each.exit_code for each in found] + [int(gates.exit_code) if isinstance(gates, DispatchError) else 0])

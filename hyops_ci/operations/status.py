@@ -17,10 +17,11 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import DispatchError, Exit, Refusal
+from hyops_ci.github.api.client import Client
 from hyops_ci.ledger import rules
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Lock
-from hyops_ci.operations.environments import EnvironmentReport
+from hyops_ci.operations.environments import EnvironmentReport, environments
 from hyops_ci.planning.protection import eligible_reviewers
 from hyops_ci.readiness.store import ReadinessStore
 from hyops_ci.report.track_record import last_check, obligation_line, passed_over, trend
@@ -29,6 +30,8 @@ from hyops_ci.stages.track_record import Gathered, known_at, practice_of, track_
 
 AT_ONCE: Final = 8
 """Ledgers that are asked at the same time."""
+Gates = tuple[EnvironmentReport, ...] | DispatchError | None
+"""The approval gates as GitHub shows them, why it does not, or None where it is not asked."""
 NOT_KNOWN: Final = "not known: the ledger was not read; hyops-ci doctor looks now"
 
 
@@ -111,13 +114,19 @@ class ServiceStatus:
         return [("readiness", last_check(fact, moment(self.known.at))), *(("", line) for line in passed_over(fact)), *times, *owed]
 
 
-def status(
-    config: DispatchConfig, places: Places, now: datetime, environments: Sequence[EnvironmentReport] | None
-) -> tuple[ServiceStatus, ...]:
-    """Return where each service stands, in the config's order. `environments` is None where GitHub is not asked."""
+def gates_at(config: DispatchConfig, client: Client) -> Gates:
+    """Return the approval gates as GitHub shows them, or why it does not: the ledgers may be read all the same."""
+    try:
+        return environments(config, client)
+    except DispatchError as error:
+        return error
+
+
+def status(config: DispatchConfig, places: Places, now: datetime, gates: Gates) -> tuple[ServiceStatus, ...]:
+    """Return where each service stands, in the config's order."""
 
     def of(service: str) -> ServiceStatus:
-        approvers = approvers_of(config, service, environments)
+        approvers = approvers_of(config, service, gates)
         try:
             return _read(config, places, ServiceStatus(service=service, approvers=approvers), now)
         except DispatchError as error:
@@ -164,14 +173,16 @@ def _last(history: Sequence[Tip], now: datetime, *, drill: bool) -> str:
     return f"run {last.claim.run_id} {last.claim.decision_type}, {last.state} {whole_second(stamp(moment(ended.at)))}, {days} d ago"
 
 
-def approvers_of(config: DispatchConfig, service: str, environments: Sequence[EnvironmentReport] | None) -> str:
+def approvers_of(config: DispatchConfig, service: str, gates: Gates) -> str:
     """Return who may approve a run of this service, by each channel that is open."""
     approvals, env = config.approvals, env_settings(config, env_of(service))
     ways = []
     if "environment" in approvals.channels:
-        gate = next((each for each in environments or () if each.role == "gate" and env.name in each.envs), None)
+        known = gates if isinstance(gates, tuple) else ()
+        gate = next((each for each in known if each.role == "gate" and env.name in each.envs), None)
         if gate is None:
-            ways.append(f"the reviewers of environment {env.gate}: not asked, no token")
+            why = f"not known: {gates.reason}" if isinstance(gates, DispatchError) else "not asked, no token"
+            ways.append(f"the reviewers of environment {env.gate}: {why}")
         elif gate.lacking:
             ways.append(f"environment {env.gate}: {gate.lacking[0].found}")
         else:

@@ -16,6 +16,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.run import State
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.github.api import client
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.vouching import Vouchers
@@ -23,6 +24,7 @@ from hyops_ci.operations.status import Places, ServiceStatus, status
 from hyops_ci.readiness.store import KeptChecks
 from hyops_ci.signing.dsse import sign
 from tests.ledger.ledger_setup import SERVICE, START, MemoryStore, at, request
+from tests.support.github import faults
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.readiness.samples import KEYS, PUBLIC, MemoryChecks, branch, envelope, record
@@ -222,3 +224,19 @@ def test_reviewers_are_those_of_github(
     monkeypatch.setenv("GH_TOKEN", github_fake.add_token("actions: read", "metadata: read"))
     code, out = run("status")
     assert (code, "approvers  environment dr-prod: dr-prod does not exist" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("answer", "code", "why"), [(503, 12, "GitHub does not answer"), (401, 2, "GitHub does not know this token")])
+def test_a_github_that_says_nothing_hides_no_ledger(
+    answer: int, code: int, why: str, run: Callable[..., tuple[int, str]], github_fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github_fake.add_repository("acme/recovery")
+    github_fake.inject(faults.answer(answer), times=None)
+    run("ledger", "init", "--all")
+    monkeypatch.setattr(client, "PATIENCE", 0.0)
+    monkeypatch.setenv("GITHUB_API_URL", github_fake.url)
+    monkeypatch.setenv("GH_REPO", "acme/recovery")
+    monkeypatch.setenv("GH_TOKEN", github_fake.add_token("actions: read", "metadata: read"))
+    ended, out = run("status")
+    assert (ended, "serves from onprem" in out) == (code, True)
+    assert f"approvers  the reviewers of environment dr-prod: not known: {why}" in out
