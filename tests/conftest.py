@@ -36,6 +36,21 @@ def pytest_collection() -> Iterator[None]:
         gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what is slow: else the last test, of those dealt to processes, may be one that all of them wait for."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let every process begin with its share of what is slow: else the last test may be one that all of them wait for.
+
+    pytest-xdist first deals the list out in equal parts, and later takes from the end of the longest one. The tests of a slow module
+    stay together: they share what is made once.
+    """
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    quick = [item for item in items if item.get_closest_marker("slow") is None]
+    modules = list(dict.fromkeys(item.path for item in slow))
+    share = {path: number % processes for number, path in enumerate(modules)}
+    dealt: list[pytest.Item] = []
+    for number in range(processes):
+        first = [item for item in slow if share[item.path] == number]
+        room = (len(items) - len(dealt)) // (processes - number) - len(first)
+        dealt += first + quick[: max(room, 0)]
+        del quick[: max(room, 0)]
+    items[:] = dealt + quick

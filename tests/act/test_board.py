@@ -37,7 +37,7 @@ def test_the_page_is_published_with_the_alarm_that_it_shows(site: Site, tmp_path
     assert ran.jobs == {"board": "success"}, ran.log()
     [tar] = ran.artifact("github-pages", tmp_path / "page").iterdir()
     with tarfile.open(tar) as page:
-        page.extractall(tmp_path / "shown", filter="data")
+        page.extractall(tmp_path / "shown")
     assert sorted(path.name for path in (tmp_path / "shown").iterdir()) == ["board.json", "index.html"]
     board = read_document(Board, (tmp_path / "shown" / "board.json").read_bytes())
     assert [service.service for service in board.services] == [SERVICE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,9 @@ def ask(site: Site, capsys: pytest.CaptureFixture[str], *words: str, ledger: boo
     return Said(int(ended.value.code or 0), said.out, said.err)
 
 
-def test_as_text_and_as_json(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_text_and_as_json(site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(site.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)  # other tests write meanwhile
     text = ask(site, capsys)
     assert text.code == 0
     assert list(dict.fromkeys(line[6:17].rstrip() for line in text.lines[:-1])) == [need.topic for need in NEEDS]
@@ -116,14 +119,15 @@ def test_a_token_that_github_does_not_know(
 
 
 def test_a_private_ledger_without_a_token_was_not_looked_at(
-    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    site: Site, capsys: pytest.CaptureFixture[str], github_fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On a laptop, or in a shell of the runner, nobody has a token by chance: that is no token which the host refuses."""
     bare = tmp_path / "github" / "acme" / "recovery"
     bare.parent.mkdir(parents=True)
     subprocess.run(["git", "clone", "-q", "--bare", str(site.root / "ledger.git"), str(bare)], check=True)
     with serve_git(tmp_path / "github", CANARY) as git:
-        known = {"GITHUB_SERVER_URL": git.origin, "GH_REPO": "acme/recovery", "GIT_SSL_CAINFO": str(git.ca)}
+        known = {"GITHUB_API_URL": github_fake.url, "GITHUB_SERVER_URL": git.origin, "GH_REPO": "acme/recovery"}
+        known["GIT_SSL_CAINFO"] = str(git.ca)
         for name, value in known.items():
             monkeypatch.setenv(name, value)
         said = ask(site, capsys, ledger=False)
