@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import tarfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 from hyops_ci.errors import Exit, Fault
+from hyops_ci.ledger.git_objects import answers
 from tools.release.readiness import Facts
+
+FILE: Final = "100644"
+PROGRAM: Final = "100755"
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,9 @@ class Checkout:
         """Return what git prints. Raises Fault `release.git` with its own words."""
         return self._run(*words).decode().strip()
 
-    def _run(self, *words: str) -> bytes:
-        done = subprocess.run(["git", *words], cwd=self.folder, capture_output=True, check=False)  # noqa: S607 - git is found on the PATH
+    def _run(self, *words: str, asked: str = "") -> bytes:
+        command = ["git", *words]
+        done = subprocess.run(command, cwd=self.folder, input=asked.encode(), capture_output=True, check=False)
         if done.returncode:
             said = "; ".join(line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip())
             raise Fault("release.git", f"git {words[0]} failed", exit_code=Exit.USAGE, found=said, fix=f"git {' '.join(words)}")
@@ -63,10 +67,12 @@ class Checkout:
 
     def files(self) -> tuple[dict[str, bytes], frozenset[str]]:
         """Return the files of the commit, path to content, and which of them are executable."""
-        with tarfile.open(fileobj=BytesIO(self._run("archive", "--format=tar", "HEAD"))) as tar:
-            entries = [entry for entry in tar if entry.isfile()]
-            contents = {entry.name: file.read() for entry in entries if (file := tar.extractfile(entry)) is not None}
-        return contents, frozenset(entry.name for entry in entries if entry.mode & 0o100)
+        listed = self._run("ls-tree", "-r", "-z", "--full-tree", "HEAD").decode().rstrip("\0").split("\0")
+        modes, names, paths = zip(*((*said.split()[::2], path) for said, _, path in (each.partition("\t") for each in listed)), strict=True)
+        # Not `git archive`: it leaves out what a job need not download (.gitattributes).
+        contents = answers(self._run("cat-file", "--batch", "--buffer", asked="".join(f"{name}\n" for name in names)))
+        found = {path: content for path, mode, content in zip(paths, modes, contents, strict=True) if mode in (FILE, PROGRAM)}
+        return found, frozenset(path for path, mode in zip(paths, modes, strict=True) if mode == PROGRAM)
 
     def _remote(self, tag: str) -> tuple[str, str]:
         """Return the commits of main and of the tag; an annotated tag's own commit is the line that ends in ^{}."""
