@@ -110,8 +110,11 @@ def _read(data: bytes, loader: type[PlainLoader], read: Callable[..., Any], most
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         found = YamlError(f"line {mark.line + 1}, column {mark.column + 1}: " if mark else "", str(error.problem))
-    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:  # `"\UFFFFFFFF"` overflows
-        found = YamlError("", str(error).partition("\n")[0] or type(error).__name__)
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        # `"\UFFFFFFFF"`: each Python says it in words of its own.
+        beyond = isinstance(error, OverflowError) or said.startswith("chr()")
+        found = YamlError("", "an escape that names no character" if beyond else said)
     raise found
 
 
