@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import secrets
 import stat
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from hyops_ci import portable
 from hyops_ci.text import shell
@@ -156,22 +155,6 @@ def read_end(path: Path, most: int) -> bytes:
     with _opened(path) as (handle, facts):
         handle.seek(max(0, facts.st_size - most))
         return handle.read(most)
-
-
-def read_object(path: Path, most: int) -> dict[str, Any]:
-    """Return the JSON object in a regular file of at most `most` bytes that another program wrote.
-
-    Raises FileNotFoundError, and ValueError for whatever else is there: a link, a pipe, too much, no JSON, too deep, no object.
-    """
-    try:
-        content = json.loads(read(path, most))
-    except FileNotFoundError:
-        raise
-    except (OSError, UnsafeFile, ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} cannot be read: {type(error).__name__}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds no JSON object")
-    return content
 
 
 def only_root_writes(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.facts import PreflightFact, PreflightStep
 from hyops_ci.contracts.plan import PlannedStep
-from hyops_ci.files import read_object
+from hyops_ci.json_file import read_object
 
 MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a state file that are read at most."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 from hyops_ci import files
 from hyops_ci.execution.records import ALIASES, MAX_FILE
 from hyops_ci.execution.run_ids import started_at
+from hyops_ci.json_file import read_object
 
 MAX_LOG: Final = 256 * 1024
 """Bytes of a log that are kept, from its end."""
@@ -114,7 +115,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _fields(path: Path, names: Collection[str], redact: Callable[[str], str]) -> bytes | None:
     """Return the allowed fields of a JSON object, or None for what is none."""
     try:
-        content = files.read_object(path, MAX_FILE)
+        content = read_object(path, MAX_FILE)
         allowed: dict[str, Any] = {name: content[name] for name in names if name in content}
         return redact(json.dumps(allowed, indent=2, sort_keys=True)).encode() + b"\n"
     except (OSError, ValueError, RecursionError):

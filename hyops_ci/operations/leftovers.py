@@ -20,7 +20,8 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunFact, RunnerFact
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.errors import DispatchError, Exit, Refusal
-from hyops_ci.files import UnsafeFile, locked, read_object, write
+from hyops_ci.files import UnsafeFile, locked, write
+from hyops_ci.json_file import read_object
 from hyops_ci.ledger import rules
 from hyops_ci.runners.ports import Owner, Provider
 from hyops_ci.runners.reaping import Kind, Leftover, Look, leftovers, remembered

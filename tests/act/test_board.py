@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hyops_ci.parsing.documents import read_document
 from tests.act.rewriting import ROOT, UNPINNED, pinned
 from tests.act.site import GITHUB_TOKEN, SERVICE, Site
 from tests.support.issuer import WORKFLOW_SHA
+from tests.support.tars import unpack
 
 pytestmark = [pytest.mark.act, pytest.mark.bao, pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 TEMPLATE = ROOT / "workflows-templates" / "dr-board.yml"
@@ -36,8 +36,7 @@ def test_the_page_is_published_with_the_alarm_that_it_shows(site: Site, tmp_path
     ran = site.start("the board, published", {}, file=TEMPLATE.name)
     assert ran.jobs == {"board": "success"}, ran.log()
     [tar] = ran.artifact("github-pages", tmp_path / "page").iterdir()
-    with tarfile.open(tar) as page:
-        page.extractall(tmp_path / "shown")
+    unpack(tar, tmp_path / "shown")
     assert sorted(path.name for path in (tmp_path / "shown").iterdir()) == ["board.json", "index.html"]
     board = read_document(Board, (tmp_path / "shown" / "board.json").read_bytes())
     assert [service.service for service in board.services] == [SERVICE]

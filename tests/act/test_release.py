@@ -17,6 +17,7 @@ from tests.act.hosting import ways
 from tests.act.releasing import HERE, Released, released_once
 from tests.act.running import host_environment
 from tests.support.released import TAG, VERSION, git
+from tests.support.tars import unpack
 from tools.release import assets
 from tools.release.checksums import NAME, checksums
 from tools.release.references import REPOSITORY, unnamed
@@ -97,8 +98,7 @@ def test_they_hold_what_the_product_is(released: Released) -> None:
 def test_a_host_without_a_network_installs_and_recovers(released: Released, tmp_path: Path) -> None:
     """From the wheelhouse and the tree for a server alone, in a network that leads nowhere: an example recovery ends in sealed evidence."""
     for name in (f"{WHEELHOUSE}.tar", PACKAGES[1]):
-        with tarfile.open(released.assets / name) as tar:
-            tar.extractall(tmp_path)
+        unpack(released.assets / name, tmp_path)
     tree, home = tmp_path / f"dr-dispatch-{VERSION}-ghes", tmp_path / "home"
     home.mkdir()
     host = {name: value for name, value in host_environment(home).items() if not name.startswith("PIP_")}
@@ -116,8 +116,7 @@ def test_a_host_without_a_network_installs_and_recovers(released: Released, tmp_
 
 
 def test_the_wheel_installs_from_the_wheelhouse(released: Released, tmp_path: Path) -> None:
-    with tarfile.open(released.assets / f"{WHEELHOUSE}.tar") as tar:
-        tar.extractall(tmp_path)
+    unpack(released.assets / f"{WHEELHOUSE}.tar", tmp_path)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "own")], check=True)
     python = tmp_path / "own" / "bin" / "python"
     flags = ["--offline", "--no-index", "--find-links", str(tmp_path / WHEELHOUSE), "--python", str(python), "--quiet"]

@@ -203,7 +203,7 @@ OWN_JSON = {
     "hyops_ci/operations/rehearse/stand_in.py": "what the rehearsal wrote",
     "hyops_ci/execution/journal.py": "lines that the supervisor wrote",
     "hyops_ci/execution/records.py": "answers of HyOps, which writes NaN: one of them is no reason to call a recovery unknown",
-    "hyops_ci/files.py": "the same states and records, bounded there: HyOps writes NaN",
+    "hyops_ci/json_file.py": "the same states and records, bounded there: HyOps writes NaN",
     "hyops_ci/hyops_access/wire.py": "values that the reader of parsing has read: made bytes and times, as JSON writes them",
     "hyops_ci/execution/supervisor.py": "an order from the process that started it, through a pipe",
 }

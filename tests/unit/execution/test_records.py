@@ -162,11 +162,10 @@ def test_a_file_may_vanish_between_looks(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_state(tmp_path, "a/b", NOW + timedelta(1)).status == "missing"
 
 
-@pytest.mark.parametrize(("depth", "known"), [(2_000, {"ok", "unreadable"}), (100_000, {"unreadable"})], ids=["deep", "too-deep"])
-def test_a_state_that_is_too_deep_is_unreadable(tmp_path: Path, depth: int, known: set[str]) -> None:
-    """How deep HyOps and this library read is Python's: from 3.13 on some thousand levels."""
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_a_state_that_is_too_deep_is_unreadable(tmp_path: Path, depth: int) -> None:
     put(tmp_path, "a/b", b'{"status": "ok", "x": ' + b"[" * depth + b"]" * depth + b"}")
-    assert read_state(tmp_path, "a/b", NOW).status in known
+    assert read_state(tmp_path, "a/b", NOW).status == "unreadable"
 
 
 def test_a_state_that_is_no_plain_file_or_too_large_is_unreadable(tmp_path: Path) -> None:
