@@ -3,8 +3,6 @@
 An alert is a reason to ask, never an answer: it names no service and no action, and its own text decides nothing.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field

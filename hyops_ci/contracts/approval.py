@@ -1,9 +1,7 @@
 """A person's yes, or no, to exactly one decision, plan and check (docs/design/contracts.md 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -48,7 +46,7 @@ class Person(Model):
         """Whether it is an App: GitHub gives only those this ending."""
         return self.login.endswith("[bot]")
 
-    def among(self, people: Iterable[Person]) -> bool:
+    def among(self, people: Iterable[Self]) -> bool:
         """Return whether one of `people` may be this one: by id, or by login in any case, which is how GitHub compares them.
 
         A login that another account took over counts as its first owner, too: where that cannot be decided, both are the same person.

@@ -4,8 +4,6 @@ Times and durations stay strings inside documents, so that the bytes that were s
 are read again; `moment` and `seconds` give them meaning.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +18,6 @@ from hyops_ci.contracts.limits import MAX_INT as MAX_INT
 FORBIDDEN: Final = "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]"
 """C0 and C1 controls, line and paragraph separators, bidi controls (docs/design/contracts.md 0)."""
 _FORBIDDEN = re.compile(FORBIDDEN)
-_CLEAN_SCHEMA: Final[dict[str, Any]] = {"not": {"pattern": FORBIDDEN}}
 
 YEAR: Final = "(19[7-9][0-9]|2[0-9]{3})"
 """1970 to 2999. What is added to a time of a document, or taken from it, then never leaves the calendar, whoever wrote the time."""
@@ -34,12 +31,6 @@ _DURATION_PARTS = re.compile(r"P(?:(\d+)D|T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)")
 def _clean(value: object) -> object:
     if isinstance(value, str) and (hit := _FORBIDDEN.search(value)):
         raise ValueError(f"holds the control character U+{ord(hit.group()):04X}")
-    return value
-
-
-def _inside(value: str) -> str:
-    if re.search(_LEADS_OUT, value):
-        raise ValueError("leads out of the repository, or into .git")
     return value
 
 
@@ -86,16 +77,29 @@ class Text(GroupedMetadata):
     """What a string must be: `Annotated[str, Text(regex)]`. Control characters are refused first, then `regex` and lengths apply.
 
     The order matters: `$` matches before a trailing newline in one of our two validators and not in the other. Lengths are in characters;
-    `schema` is added to the published JSON Schema.
+    nothing in it may match `never`; `schema` is added to the published JSON Schema.
     """
 
-    def __init__(self, regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, **schema: Any) -> None:
+    def __init__(
+        self, regex: str | None = None, *, at_least: int | None = None, at_most: int | None = None, never: str = "", **schema: Any
+    ) -> None:
         self.regex = regex
         self._constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
-        self._schema = {**_CLEAN_SCHEMA, **schema}
+        self._never, self._expected = never, schema.get("patternErrorMessage", "")
+        unwanted = {"pattern": f"{FORBIDDEN}|{never}" if never else FORBIDDEN}
+        if never and self._expected:
+            unwanted["title"] = self._expected
+        self._schema = {"not": unwanted, **schema}
 
     def __iter__(self) -> Iterator[object]:
-        return iter((self._constraints, BeforeValidator(_clean), Field(json_schema_extra=self._schema)))
+        yield from (self._constraints, BeforeValidator(_clean), Field(json_schema_extra=self._schema))
+        if self._never:
+            yield AfterValidator(self._without)
+
+    def _without(self, value: str) -> str:
+        if re.search(self._never, value):
+            raise ValueError(f"must be {self._expected}")
+        return value
 
 
 Clean = Annotated[str, Text()]
@@ -117,15 +121,13 @@ STATE_REF: Final = r"^[a-z0-9][a-z0-9/_-]{0,127}(#[a-z0-9][a-z0-9_.-]{0,63})?$"
 StateRef = Annotated[str, Text(STATE_REF)]
 BlueprintRef = Annotated[str, Text(r"^[a-z0-9][a-z0-9/_-]{0,127}@[a-z0-9][a-z0-9._-]{0,31}$")]
 _LEADS_OUT: Final = r"(^|/)(\.\.?|\.[gG][iI][tT])(/|$)|//|/$"
-_REPO_PATH: Final = "a path of a file inside the repository: letters, digits, _ . - and /, no `..`, nothing in .git"
 RepoPath = Annotated[
     str,
     Text(
         r"^[A-Za-z0-9_.][A-Za-z0-9_./-]{0,199}$",
-        patternErrorMessage=_REPO_PATH,
-        **{"not": {"pattern": f"{FORBIDDEN}|{_LEADS_OUT}", "title": _REPO_PATH}},
+        never=_LEADS_OUT,
+        patternErrorMessage="a path of a file inside the repository: letters, digits, _ . - and /, no `..`, nothing in .git",
     ),
-    AfterValidator(_inside),
 ]
 HostPath = Annotated[
     str,
@@ -138,14 +140,17 @@ HostPath = Annotated[
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LAST_LABEL: Final = r"([A-Za-z]|[0-9]+[A-WYZa-wyz]|[0-9]+-+[A-Za-z0-9])([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-HOST: Final = rf"(({_LABEL}\.){{0,126}}{_LAST_LABEL}\.?|({BYTE}\.){{3}}{BYTE}|\[[0-9A-Fa-f:.]{{2,45}}\])"
-"""A name, an IPv4 address in its one spelling (`127.1` and `0x7f.1` are others), or an IPv6 address in brackets."""
+HOST: Final = rf"(({_LABEL}\.)*{_LAST_LABEL}\.?|({BYTE}\.){{3}}{BYTE}|\[[0-9A-Fa-f:.]{{2,45}}\])"
+"""A name, an IPv4 address in its one spelling (`127.1` and `0x7f.1` are others), or an IPv6 address in brackets. See `TOO_LONG`."""
+TOO_LONG: Final = r"^(https?://)?([A-Za-z0-9-]+\.){127}[A-Za-z0-9-]"
+"""A host of more than 127 names. As a bound in `HOST` itself it would take either validator milliseconds to compile, in each process."""
 PORT: Final = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 Origin = Annotated[
     str,
     Text(
         rf"^https?://{HOST}(:{PORT})?$",
         at_most=270,
+        never=TOO_LONG,
         patternErrorMessage="an address without a path, such as https://vault.example.net:8200 or https://[2001:db8::10]; ports to 65535",
     ),
 ]

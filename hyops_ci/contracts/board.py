@@ -1,7 +1,5 @@
 """The board: where every service stands, how ready it is, and how its drills and runs went (docs/board.md)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What the chosen runner says about the plan before a person is asked (docs/design/contracts.md 5)."""
 
-from __future__ import annotations
-
 from typing import Any, Final, Literal
 
 from typing_extensions import override

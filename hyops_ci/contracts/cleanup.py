@@ -1,7 +1,5 @@
 """What an isolated drill removed, what is left of it, and what was seen of production before and after (`cleanup.json`)."""
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Document, Model, ServiceId, Short

@@ -4,8 +4,6 @@ The model is the file as written; `hyops_ci.config.settings` resolves it into ef
 with its origin. Defaults that do not depend on names live here.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -257,15 +255,15 @@ class DispatchConfig(Document):
     """Where recovery runs. A lane that is not mentioned has its defaults."""
     envs: dict[Name, EnvPolicy] = {}
     """What each env demands. One that is not mentioned is production."""
-    host: Host = Host()
+    host: Host = Host.model_construct()
     """Where HyOps lives on the runner."""
-    hyops: HyOps = HyOps()
+    hyops: HyOps = HyOps.model_construct()
     """Which HyOps releases are accepted."""
     vault: Vault | None = None
     """Where secrets come from."""
-    approvals: Approvals = Approvals()
+    approvals: Approvals = Approvals.model_construct()
     """Who may approve, how, and for how long."""
-    policy: Policy = Policy()
+    policy: Policy = Policy.model_construct()
     """Limits on decisions, and on how targets are reached."""
     verification: dict[ServiceId, tuple[Probe, ...]] = {}
     """How the recovery of a service is proven; absent: TCP and DNS at the overlay's endpoint (docs/verification.md)."""
@@ -273,9 +271,9 @@ class DispatchConfig(Document):
     """What was promised for each service. Times are judged by it."""
     drills: dict[ServiceId, Drills] = {}
     """What is owed for each service, and how often: a check of its next move, and a restore into an env of class drill."""
-    evidence: EvidencePolicy = EvidencePolicy()
+    evidence: EvidencePolicy = EvidencePolicy.model_construct()
     """Who signs the evidence."""
-    ledger: LedgerPolicy = LedgerPolicy()
+    ledger: LedgerPolicy = LedgerPolicy.model_construct()
     """Where the ledger is."""
     notify: Notify | None = None
     """Who is told of a run ([notify.md](notify.md))."""

@@ -1,7 +1,5 @@
 """What was decided (docs/design/contracts.md 1): type, service, mode and reason; never how to get there (docs/design/anti-drift.md 5)."""
 
-from __future__ import annotations
-
 import re
 from enum import StrEnum
 from typing import Annotated, Final, Literal

@@ -1,7 +1,5 @@
 """What is owed for a service between incidents: checks and drills, and how often (docs/design/contracts.md 2)."""
 
-from __future__ import annotations
-
 from hyops_ci.contracts.base import Model, ServiceId, Span
 
 

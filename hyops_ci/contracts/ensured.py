@@ -1,7 +1,5 @@
 """What became of a missing runner (`ensured.json`), as the job that made or repaired it hands it to the report."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from hyops_ci.contracts.base import Clean, Count, Model

@@ -1,7 +1,5 @@
 """Observed facts, in the form in which stages pass them to other packages. No fact is part of a digest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, Literal

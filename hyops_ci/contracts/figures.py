@@ -1,7 +1,5 @@
 """What a run took, as its end in the ledger says: whole seconds, or absent where nobody knows (docs/design/contracts.md 6)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The part `gcp` of the config: which project of Google Cloud is for what."""
 
-from __future__ import annotations
-
 from hyops_ci.contracts.base import Model, Short
 
 

@@ -1,7 +1,5 @@
 """What GitHub knows of a run and its surroundings, in the form in which stages hand it on (docs/design/workflows.md 2 and 6)."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import Literal
 

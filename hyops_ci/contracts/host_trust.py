@@ -1,19 +1,17 @@
 """What a runner accepts (`/etc/dr-dispatch/trust.json`, docs/design/contracts.md 2). The config may narrow it, never widen it."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import HOST, PORT, WHOLE, Document, Duration, Model, Name, Namespace, Origin, Sha, Short, Text, Utc
+from hyops_ci.contracts.base import HOST, PORT, TOO_LONG, WHOLE, Document, Duration, Model, Name, Namespace, Origin, Sha, Short, Text, Utc
 from hyops_ci.contracts.config import ApproverLogin, Host
 from hyops_ci.contracts.public_key import PublicKey
 
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 Issuer = Annotated[
     str,
-    Text(rf"^(https://{HOST}|http://(127\.0\.0\.1|localhost))(:{PORT})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,99}}){{0,8}}$"),
+    Text(rf"^(https://{HOST}|http://(127\.0\.0\.1|localhost))(:{PORT})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,99}}){{0,8}}$", never=TOO_LONG),
 ]
 """As the claim `iss` spells it; in clear on this machine only."""
 WorkflowPath = Annotated[str, Text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")]

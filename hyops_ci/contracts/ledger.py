@@ -1,8 +1,6 @@
 """What the ledger holds (docs/design/contracts.md 6): one branch per service, one commit per transition."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -131,6 +129,6 @@ class Tip(Document):
     signature: TransitionSignature | None = None
     """Of the host that made this transition. Absent where a person or a job without a key wrote it."""
 
-    def unsigned(self) -> Tip:
+    def unsigned(self) -> Self:
         """Return the tip without the host's signature: what that signature is about."""
         return self.model_copy(update={"signature": None})

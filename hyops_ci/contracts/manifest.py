@@ -1,7 +1,5 @@
 """The evidence manifest and its in-toto statement (docs/design/contracts.md 7)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,19 +1,18 @@
 """The part `notify` of the config: who is told of a run; and what they are told."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from hyops_ci.contracts.base import HOST, MAX_INT, PORT, WHOLE, Clean, Document, Model, Origin, RunId, ServiceId, Text, Utc
+from hyops_ci.contracts.base import HOST, MAX_INT, PORT, TOO_LONG, WHOLE, Clean, Document, Model, Origin, RunId, ServiceId, Text, Utc
 
 WebhookUrl = Annotated[
     str,
     Text(
         rf"^https?://{HOST}(:{PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$",
         at_most=500,
+        never=TOO_LONG,
         patternErrorMessage="an address such as https://hooks.example.net/dr, without a question",
     ),
 ]

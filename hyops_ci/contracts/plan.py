@@ -1,7 +1,5 @@
 """The decision resolved against config and overlay (docs/design/contracts.md 4): everything that will be done, and nothing observed."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -217,7 +215,7 @@ class Plan(Document):
     secrets: SecretPlan
     approval: ApprovalDemand
     verification: tuple[Probe, ...] = ()
-    objective: Objective = Objective()
+    objective: Objective = Objective.model_construct()
     undoes: Undoes | None = None
     settles: Settles | None = None
     """Present where nothing is recovered: a person says how a run that was cut off has ended."""

@@ -1,7 +1,5 @@
 """What a check of a service's next move said, signed by the host that made it (docs/design/contracts.md 8)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal
 
 from pydantic import Field

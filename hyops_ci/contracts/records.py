@@ -3,8 +3,6 @@
 Carried strictly, interpreted by `intake`. Python's `isoformat` writes the offset as `+00:00`. Numbers are observations.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 

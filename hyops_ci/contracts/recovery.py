@@ -1,7 +1,5 @@
 """A recovery plan (docs/recovery-plans.md): several services, recovered in waves, and the record of how that went."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

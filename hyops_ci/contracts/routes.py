@@ -1,7 +1,5 @@
 """The part `routes` of the config: what a record of the decision service means."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from hyops_ci.contracts.base import Model, ServiceId, Short

@@ -1,7 +1,5 @@
 """States of a run, the legal moves between them, and what each is called on the outside (docs/design/architecture.md 3)."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Self
 

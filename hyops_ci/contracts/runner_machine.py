@@ -4,20 +4,24 @@ A recovery never begins with making a runner (docs/design/anti-drift.md 2.2): th
 config allows the reason. Names of places only; no secret, no key, no address of a target.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
-from hyops_ci.contracts.base import BYTE, HOST, PORT, WHOLE, Duration, HostPath, Label, Model, Short, Text, Utc
+from hyops_ci.contracts.base import BYTE, HOST, PORT, TOO_LONG, WHOLE, Duration, HostPath, Label, Model, Short, Text, Utc
 from hyops_ci.contracts.lanes import ON_PREM_LANES
 
 HOSTED: Final = ("ubuntu-latest",)
 """Labels of a machine of GitHub's."""
 HttpsUrl = Annotated[
-    str, Text(rf"^https://{HOST}(:{PORT})?(/[A-Za-z0-9._~-]+)*$", at_most=300, patternErrorMessage="https://<host>[:<port>]/<path>")
+    str,
+    Text(
+        rf"^https://{HOST}(:{PORT})?(/[A-Za-z0-9._~-]+)*$",
+        at_most=300,
+        never=TOO_LONG,
+        patternErrorMessage="https://<host>[:<port>]/<path>",
+    ),
 ]
 GoogleUrl = Annotated[
     str,
@@ -61,7 +65,7 @@ HostKey = Annotated[
 Fingerprint = Annotated[
     str, Text(r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$", patternErrorMessage="32 pairs of hex digits in capitals, with colons between")
 ]
-Endpoint = Annotated[str, Text(rf"^{HOST}(:{PORT})?$", at_most=270, patternErrorMessage="<host>[:<port>]")]
+Endpoint = Annotated[str, Text(rf"^{HOST}(:{PORT})?$", at_most=270, never=TOO_LONG, patternErrorMessage="<host>[:<port>]")]
 UnixUser = Annotated[str, Text(r"^[a-z_][a-z0-9_-]{0,31}$", patternErrorMessage="a user of the host")]
 ProxmoxName = Annotated[str, Text(r"^[A-Za-z][A-Za-z0-9_.-]{0,39}$", patternErrorMessage="a name of letters, digits, _ . and -")]
 Bridge = Annotated[str, Text(r"^[a-z][a-z0-9._-]{0,14}$", patternErrorMessage="a bridge such as vmbr0")]
@@ -186,9 +190,9 @@ class GcpMachine(LaneMachine):
     """How the machine reaches GitHub."""
     bastion: Bastion | None = None
     """Instead of the tunnel of Identity-Aware Proxy, for a while."""
-    endpoints: GcpEndpoints = GcpEndpoints()
+    endpoints: GcpEndpoints = GcpEndpoints.model_construct()
     """Other names of Google's interfaces, where the network of the job needs them."""
-    installation: Installation = Installation()
+    installation: Installation = Installation.model_construct()
     """What is put on it."""
 
 
@@ -230,7 +234,7 @@ class ProxmoxMachine(LaneMachine):
     """Labels of the runner that the bootstrap runs on: one inside the management network, never one of GitHub's machines."""
     bastion: Bastion | None = None
     """Instead of the direct way on the management network, for a while."""
-    installation: Installation = Installation()
+    installation: Installation = Installation.model_construct()
     """What is put on it."""
 
     @property

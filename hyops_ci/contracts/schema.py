@@ -1,7 +1,5 @@
 """The published JSON Schemas: generated from the models, committed, checked fresh."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json

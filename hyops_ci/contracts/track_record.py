@@ -3,8 +3,6 @@
 Told to people, and kept with the run. No document of a run's digest chain holds it: it was observed.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Count, Document, Model, ServiceId, Short, Span, Utc
@@ -78,9 +76,9 @@ class TrackRecord(Document):
     at: Utc
     readiness: ReadinessFact
     obligations: tuple[Obligation, ...] = ()
-    drills: Series = Series()
+    drills: Series = Series.model_construct()
     """Drills of level isolated of this service, in its env of class drill."""
-    runs: Series = Series()
+    runs: Series = Series.model_construct()
     """Real runs of this service."""
 
     def missed(self) -> tuple[Obligation, ...]:

@@ -1,7 +1,5 @@
 """The part `vault` of the config: where secrets come from (docs/design/anti-drift.md 2.8)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from hyops_ci.contracts.authorities import AuthorityName
