@@ -118,7 +118,7 @@ if [ -n "$preparing" ] || ! of_root; then
 fi
 
 # The library of exactly this commit, and nothing of the workspace. UTF-8, whatever the locale of the agent: -I reads no PYTHONUTF8.
-start=("$home/bin/python" -I -X utf8 "$root/actions/setup/start.py")
+start=("$home/bin/python" -I -X utf8 "$root/hyops_ci/start.py" hyops_ci.cli.app)
 cd "$here"
 if [ $# -gt 0 ]; then exec "${start[@]}" "$@"; fi
 bin=

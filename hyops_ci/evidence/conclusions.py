@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from hyops_ci.contracts.check import Check
+from hyops_ci.contracts.cleanup import CLEANUP, Cleanup
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import ENDINGS, EXIT_OF, Event, RefusalRecord, State
 from hyops_ci.errors import Exit, shown
+from hyops_ci.parsing.documents import read_document, read_json
 
 RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 VERIFIED: Final = RECOVERED | {State.NOT_PROVEN}
 """Ends after HyOps said that it is done, and the probes were asked."""
 UNREFUSED: Final = RECOVERED | {State.RECORDED, State.CHECK_PASSED, State.SETTLED}
 """Ends that nothing stopped; every other names the refusal that led to it."""
+EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
+"""Where a bundle holds what execute recorded."""
 DEPLOY: Final = "hyops.deploy"
 """Intent and result of HyOps' own work."""
 CLEANUP_LOOK: Final = "cleanup.look"
@@ -56,6 +60,14 @@ def deploy_in(events: Iterable[Event]) -> Mapping[str, Any]:
     """Return HyOps' last end as execute recorded it; empty where there is none."""
     found = [event.data for event in events if event.kind == "result" and event.name == DEPLOY]
     return found[-1] if found else {}
+
+
+def past_no_return(files: Mapping[str, bytes]) -> bool:
+    """Return whether a sealed run's own record of HyOps shows that clients may have moved."""
+    if CLEANUP in files and read_document(Cleanup, files[CLEANUP]).clean:
+        return False
+    said = [read_json(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
+    return any(event["data"].get("past_no_return") is True for event in said if event["name"] == DEPLOY)
 
 
 def refusal_of_deploy(state: State, said: Mapping[str, Any]) -> RefusalRecord | None:

@@ -20,10 +20,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-import hyops_ci
-from hyops_ci import files
+from hyops_ci import files, start
 from hyops_ci.errors import Exit, Fault
-from hyops_ci.execution import journal, processes
+from hyops_ci.execution import journal, processes, supervisor
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import Ended, JournalView
 from hyops_ci.execution.streams import LineSplitter, printable
@@ -38,7 +37,7 @@ _KEPT: Final = ("PATH", "HOME", "LANG", "TMPDIR")
 """What the supervisor process itself needs. RUNNER_TRACKING_ID above all stays out: the runner ends what carries it."""
 UTF8: Final = ("-X", "utf8") if sys.flags.utf8_mode else ()
 """Paths are to mean the same there as here."""
-_BOOT: Final = "import sys; sys.path.insert(0, sys.argv[1]); from hyops_ci.execution.supervisor import main; main()"
+_START: Final = Path(start.__file__).resolve()
 
 OnLine = Callable[[str], object]
 OnStep = Callable[[HyOpsLine, datetime], object]
@@ -198,12 +197,12 @@ class SupervisedRun:
 
 def _launch(order: SupervisorOrder, hold: tuple[int, ...]) -> None:
     """Start the supervisor process and wait until it reports that HyOps runs, or for its end."""
-    run_dir, package_root = order.run_dir, str(Path(hyops_ci.__file__).resolve().parents[1])
+    run_dir = order.run_dir
     env = {name: os.environ[name] for name in _KEPT if name in os.environ}
     errors = os.open(run_dir / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", *UTF8, "-c", _BOOT, package_root],
+            [sys.executable, "-I", *UTF8, str(_START), supervisor.__name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

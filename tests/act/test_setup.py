@@ -58,9 +58,8 @@ def test_what_one_job_compiled_is_used_by_the_next_unless_the_source_is_another(
     (packages / "all.pth").write_text(str(next((Path(python).parents[1] / "lib").glob("python3.*/site-packages"))))
 
     def start(checkout: Path) -> str:
-        for part in ("actions/setup", "hyops_ci"):
-            shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        return said_by([environment / "bin" / "python", "-I", checkout / "actions/setup/start.py", "--version"])
+        shutil.copytree(ROOT / "hyops_ci", checkout / "hyops_ci", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        return said_by([environment / "bin" / "python", "-I", checkout / "hyops_ci/start.py", "hyops_ci.cli.app", "--version"])
 
     first, second = tmp_path / "first", tmp_path / "second"
     assert re.match(r"hyops-ci, version \d+\.", start(first))
@@ -73,7 +72,7 @@ def test_what_one_job_compiled_is_used_by_the_next_unless_the_source_is_another(
     version = second / "hyops_ci" / "__init__.py"
     version.write_text(version.read_text().replace('__version__ = "', '__version__ = "77.'))
     os.utime(version, ns=(compiled_at := next(iter(compiled.values())), compiled_at))
-    command = [environment / "bin" / "python", "-I", second / "actions/setup/start.py", "--version"]
+    command = [environment / "bin" / "python", "-I", second / "hyops_ci/start.py", "hyops_ci.cli.app", "--version"]
     assert said_by(command).startswith("hyops-ci, version 77."), "another source of the same age"
 
 
@@ -106,7 +105,7 @@ def test_other_requirements_are_refused_before_anything(name: str, tmp_path: Pat
 def test_text_is_utf_8_whatever_the_locale_of_the_agent(tmp_path: Path) -> None:
     """Isolated Python reads no PYTHONUTF8, and a reason of the form would be read as Latin-1 where the agent's locale is that."""
     launcher = (Path(setup(tmp_path / "job").path) / "hyops-ci").read_text("utf-8")
-    python, *flags, _start, _arguments = launcher.splitlines()[1].removeprefix("exec ").split(" ")
+    python, *flags, _start, _module, _arguments = launcher.splitlines()[1].removeprefix("exec ").split(" ")
     code = "import sys; print(sys.flags.utf8_mode, sys.argv[1])"
     environment = {"LC_ALL": "en_US.ISO-8859-1", "PYTHONCOERCECLOCALE": "0"}
     said = subprocess.run([python, *flags, "-c", code, "S\u00fcd"], env=environment, capture_output=True, check=True).stdout

@@ -95,7 +95,7 @@ def make(requirements: Requirements, packages: dict[str, PackageFile]) -> None:
 
 
 def _compile(draft: Path, home: Path) -> None:
-    """Compile packages and library ahead: a job can write neither. Of the library as `actions/setup/start.py` looks for it."""
+    """Compile packages and library ahead: a job can write neither. Of the library as `hyops_ci/start.py` looks for it."""
     compileall.compile_dir(draft, quiet=2, stripdir=str(draft), prependdir=str(home))
     for source in sorted((CHECKOUT / "hyops_ci").rglob("*.py")):
         target = draft / "compiled" / Path(cache_from_source(str(source))).relative_to(CHECKOUT)

@@ -25,7 +25,6 @@ from hyops_ci.execution.run_handle import Condition, SupervisedRun
 from hyops_ci.execution.verification import ProbeResult, Verification
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import DONE
-from hyops_ci.parsing.documents import read_document, read_json
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.execution_state import ExecutionState
 from hyops_ci.stages.handover import RunDir
@@ -45,7 +44,6 @@ WALK: Final = (
 """The states of a run that goes well, from where only execute can have continued."""
 CONTRADICTION: Final = "contradiction"
 """Note of an event: where the ledger says what cannot be so."""
-EXECUTE_EVENTS: Final = "parts/execute/events.jsonl"
 
 
 def cut_off(part: PartRecorder, folder: RunDir, context: RunContext, results: Mapping[str, str]) -> StageEnd | None:
@@ -166,14 +164,6 @@ def _at_work(folder: RunDir, journal: Path, context: RunContext | None) -> bool 
         return known
     found = [each for each in (journal, *(folder.root / "private" / name for name in NAMES)) if each.is_dir()]
     return any(SupervisedRun.attach(each).condition is Condition.RUNNING for each in found) if found else None
-
-
-def past_no_return(files: Mapping[str, bytes]) -> bool:
-    """Return whether a sealed run's own record of HyOps shows that clients may have moved."""
-    if CLEANUP in files and read_document(Cleanup, files[CLEANUP]).clean:
-        return False
-    said = [read_json(line) for line in files.get(EXECUTE_EVENTS, b"").splitlines()]
-    return any(event["data"].get("past_no_return") is True for event in said if event["name"] == "hyops.deploy")
 
 
 def _outcome(folder: RunDir, journal: Path, plan: Plan) -> Outcome | None:

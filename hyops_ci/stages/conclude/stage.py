@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
@@ -20,16 +21,14 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
 from hyops_ci.errors import DispatchError, Exit, Refusal
-from hyops_ci.evidence.conclusions import is_seen
+from hyops_ci.evidence.conclusions import is_seen, past_no_return
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import VerificationResult, verify
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.report.html import html
-from hyops_ci.stages.conclude.crashed import CONTRADICTION, WALK, cut_off, past_no_return, recover_state
 from hyops_ci.stages.conclude.cross_check import GitHubRecord, contradictions, github_record
 from hyops_ci.stages.conclude.gave_way import gave_way_to
-from hyops_ci.stages.conclude.unfinished import Seen, stopped_because
 from hyops_ci.stages.context import RunContext
 from hyops_ci.stages.handover import RunDir
 from hyops_ci.stages.host_key import vouched_ledger
@@ -39,6 +38,9 @@ from hyops_ci.stages.runner import REFUSAL, StageEnd, run_stage
 from hyops_ci.stages.sealing import seal_run
 from hyops_ci.stages.telling import tell_ended
 from hyops_ci.text import shell
+
+if TYPE_CHECKING:
+    from hyops_ci.stages.conclude.unfinished import Seen
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,14 @@ def verified_end(
             seen = beside.submit(record_of_github, context)
             ended = accept_sealed(evidence, digest, context)
         return cross_checked(ended, seen.result())
+    return cross_checked(seal_what_is_left(folder, context, results, watches), record_of_github(context))
+
+
+def seal_what_is_left(folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Seen]) -> Conclusion:
+    """Seal a run that execute did not seal, as far as its events, this host and the ledger know it, and end its claim."""
+    # What reads the journals of a crash loads for it alone, here and below: a run that ended does not wait for it.
+    from hyops_ci.stages.conclude.crashed import CONTRADICTION, recover_state
+
     end = terminal_state(folder, context, results, watches)
     execution = recover_state(folder, context)
     sealed = seal_run(folder, context, end, execution)
@@ -118,8 +128,7 @@ def verified_end(
         close_claim(execution.plan, execution.claim, closing, read_allowed(folder.read(CONFIG), CONFIG, context), context)
     result, verdict = folder.read_model("result.json", Result), verify(sealed.path)
     said = tuple(event.data["found"] for event in read_chain(folder.root) if (event.kind, event.name) == ("note", CONTRADICTION))
-    ended = Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict), contradictions=said)
-    return cross_checked(ended, record_of_github(context))
+    return Conclusion(result, sealed.path, sealed.sha256, verdict, write_report(sealed.path, verdict), contradictions=said)
 
 
 def record_of_github(context: RunContext) -> GitHubRecord | None:
@@ -192,6 +201,9 @@ def sha256_of(path: Path) -> str:
 
 def terminal_state(folder: RunDir, context: RunContext, results: Mapping[str, str], watches: Sequence[Seen] = ()) -> StageEnd:
     """Bring a run that execute left without a result to its terminal state, and return it."""
+    from hyops_ci.stages.conclude.crashed import WALK, cut_off
+    from hyops_ci.stages.conclude.unfinished import stopped_because
+
     left: list[StageEnd] = []
 
     def settle(part: PartRecorder) -> None:
