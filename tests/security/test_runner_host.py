@@ -31,12 +31,18 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheels(tmp_path_factory.mktemp("wheelhouse") / "job")
 
 
-@pytest.fixture
-def tools(tmp_path: Path, wheelhouse: Path) -> Path:
-    """The tool cache of a host where hyops-ci ran before."""
-    done = setup(tmp_path / "before", tmp_path / "tools", DR_WHEELHOUSE=str(wheelhouse))
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Path:
+    folder = tmp_path_factory.mktemp("used")
+    done = setup(folder / "before", folder / "tools", DR_WHEELHOUSE=str(wheelhouse))
     assert done.rc == 0, done.said
-    return tmp_path / "tools"
+    return folder / "tools"
+
+
+@pytest.fixture
+def tools(tmp_path: Path, used: Path) -> Path:
+    """The tool cache of a host where hyops-ci ran before."""
+    return shutil.copytree(used, tmp_path / "tools", symlinks=True)
 
 
 def environment(tools: Path) -> Path:
