@@ -13,9 +13,10 @@ import os
 import struct
 import tarfile
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
+
+from hyops_ci.dataclass import dataclass
 
 BLOCK: Final = 512
 CHUNK: Final = 1 << 20

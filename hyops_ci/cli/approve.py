@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +12,7 @@ import click
 
 from hyops_ci.cli import terminal
 from hyops_ci.cli.options import format_option, gather
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ import click
 from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import checkout_option, config_option, format_option, gather, moment_option, repository_option
+from hyops_ci.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

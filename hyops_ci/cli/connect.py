@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyops_ci.cli.render import say
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 
 if TYPE_CHECKING:

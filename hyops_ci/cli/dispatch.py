@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyops_ci.cli.options import bootstrap_option, decision_options, form_options, format_option, gather
+from hyops_ci.dataclass import dataclass
 from hyops_ci.intake.form import Form
 
 if TYPE_CHECKING:

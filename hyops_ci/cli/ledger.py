@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from hyops_ci.cli.ledger_options import (
     vouchers_of,
 )
 from hyops_ci.cli.options import format_option, gather, service_option
+from hyops_ci.dataclass import dataclass
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.ledger import Tip

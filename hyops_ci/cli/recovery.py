@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
 from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hyops_ci.cli import terminal
 from hyops_ci.cli.given import given
 from hyops_ci.cli.options import format_option, gather, moment_option
 from hyops_ci.cli.render import progress, say, show_conclusion
+from hyops_ci.dataclass import dataclass
 
 
 @dataclass(frozen=True)

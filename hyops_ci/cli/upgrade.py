@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hyops_ci.cli.options import format_option, gather, repository_option
+from hyops_ci.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -15,6 +14,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.contracts.lanes import LANES
+from hyops_ci.dataclass import dataclass
 
 Origin = Literal["file", "default", "overlay", "name"]
 

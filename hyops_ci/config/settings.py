@@ -7,7 +7,6 @@ A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader fin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, ServiceAction
@@ -15,6 +14,7 @@ from hyops_ci.contracts.decision import DecisionType, DrMode, ExecutionPlane
 from hyops_ci.contracts.facts import EffectiveBlueprint
 from hyops_ci.contracts.lanes import LANES, ON_PREM, LaneName
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 
 ACTIONS: dict[DecisionType, str] = {

@@ -5,8 +5,9 @@ The adapter of a kind is the module of the same name in `hyops_ci/secrets/author
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from hyops_ci.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

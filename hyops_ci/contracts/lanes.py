@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from hyops_ci.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import PREDICATE, STATEMENT_PAYLOAD, Entry, Manifest
 from hyops_ci.contracts.run import Result
+from hyops_ci.dataclass import dataclass
 from hyops_ci.evidence.recorder import GENESIS, read_chain
 from hyops_ci.evidence.scrubbing import Scrub, scrub_run
 from hyops_ci.signing.dsse import sign as sign_with

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.figures import MAX_APPROVERS, MAX_DEVIATION, MAX_DEVIATIONS, MAX_RESTORE_POINT, Figures, Verdict
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import shown
 
 MEASURED: Final = ("request_to_proven", "approval_wait", "runner_wait", "runner_made", "hyops_only", "our_overhead", "data_age")
@@ -25,7 +25,10 @@ class RunWords:
     """What a drill found of itself."""
 
 
-def figures_of(objectives: Mapping[str, Any], plan: Plan, check: Check | None = None, words: RunWords = RunWords()) -> Figures:
+_NO_WORDS: Final = RunWords()
+
+
+def figures_of(objectives: Mapping[str, Any], plan: Plan, check: Check | None = None, words: RunWords = _NO_WORDS) -> Figures:
     """Return the figures of a run that has ended, from its `objectives.json`."""
     entries = objectives["figures"]
     known = {name: entries[name]["seconds"] for name in MEASURED if name in entries}

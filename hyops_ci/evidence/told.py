@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hyops_ci.contracts.approval import Approval
@@ -12,6 +11,7 @@ from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result, State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.evidence.approved import approvals_in
 from hyops_ci.evidence.conclusions import deploy_in
 from hyops_ci.parsing.documents import read_json

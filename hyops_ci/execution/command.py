@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hyops_ci.contracts.child_names import INHERITED, steers, steers_as_secret, takes
 from hyops_ci.contracts.plan import Command, Plan
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.execution.question import ask
 from hyops_ci.text import shell

@@ -6,9 +6,10 @@ Only standard output carries them. Every other line is text for people.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from hyops_ci.dataclass import dataclass
 
 
 class StepStatus(StrEnum):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from hyops_ci import files
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import shown
 from hyops_ci.execution.run_ids import started_at
 

@@ -12,7 +12,6 @@ a step that was said to run has begun, whatever is said of it later.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
@@ -20,6 +19,7 @@ from typing import Final
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.plan import PlannedStep, StepClass
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution.grammar import SETTLED, FinalLine, HyOpsLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, Stop
 from hyops_ci.execution.run_ids import started_at

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution.prctl import prctl
 
 _PR_SET_PDEATHSIG: Final = 1

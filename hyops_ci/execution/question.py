@@ -12,9 +12,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution import processes
 
 MAX_ANSWER: Final = 4 * 1024 * 1024

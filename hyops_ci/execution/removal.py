@@ -7,9 +7,9 @@ failed or was interrupted; so a step that is reported ok with any other state is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from hyops_ci.contracts.check import DESTROYED, GONE, StateFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution.grammar import FinalLine, StepEvent, StepStatus
 from hyops_ci.execution.journal import Ended, JournalView, Stop
 

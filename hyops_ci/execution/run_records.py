@@ -10,12 +10,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from hyops_ci import files
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution.records import ALIASES, MAX_FILE
 from hyops_ci.execution.run_ids import started_at
 from hyops_ci.json_file import read_object

@@ -15,13 +15,13 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import Probe, ProbeLogin
+from hyops_ci.dataclass import dataclass
 
 INTERVAL: Final = 1.0
 """Seconds between two looks."""

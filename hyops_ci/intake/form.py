@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from hyops_ci.dataclass import dataclass
 
 CHECK: Final = "check"
 """The action of a form that ends with its check: nothing changes, nobody is asked."""

@@ -5,9 +5,10 @@ Whoever checks the names believes no other word of the copy that the bytes were 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha1
 from typing import Final
+
+from hyops_ci.dataclass import dataclass
 
 FILE: Final = "tip.json"
 _ENTRY: Final = b"100644 tip.json\0"

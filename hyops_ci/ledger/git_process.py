@@ -13,13 +13,13 @@ import re
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from hyops_ci import portable
 from hyops_ci.address import is_protected
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.ledger.git_copy import ObjectCopy
 

@@ -7,9 +7,9 @@ The first that fits counts, so what is said more precisely stands before what is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 
 RULES: Final = "ledger.rules"

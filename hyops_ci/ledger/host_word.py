@@ -6,11 +6,11 @@ A job without a key may say that a run which had begun is unknown, and so may wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Unpack
 
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.run import TERMINAL, State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.ledger import transitions
 from hyops_ci.ledger.refusals import ended, working
 from hyops_ci.ledger.rules import is_recent

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Subject
 from hyops_ci.contracts.base import moment, whole_second
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import MAX_ANSWER, MAX_ANSWERS, Answer, Tip
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.parsing.strict_json import JsonError

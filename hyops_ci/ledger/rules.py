@@ -6,7 +6,6 @@ Incident = service + type + moves: every decision about the same outage has the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -14,6 +13,7 @@ from hyops_ci.contracts.base import Digest, Name, ServiceId, Utc, moment, whole_
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.ledger import MAX_EPOCH, Claim, ClaimTerms, Position, Tip
 from hyops_ci.contracts.run import TERMINAL, State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.settling import to_settle
 

@@ -5,10 +5,10 @@ Only fast-forwards, in either direction. Where they have diverged nothing is cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.ledger.ledger import TRIES, Ledger
 from hyops_ci.ledger.refusals import busy

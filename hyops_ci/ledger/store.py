@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -25,6 +24,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import RunFact
 from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, mapping, read_workflow
 from hyops_ci.github.api import endpoints

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Refusal
 from hyops_ci.github.actions.workflow_file import mapping, read_workflow
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from hyops_ci.config.settings import EnvSettings
 from hyops_ci.contracts.approval import people_of
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import EnvironmentFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.environments import environment
 from hyops_ci.github.repository import repository

@@ -13,7 +13,6 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -24,6 +23,7 @@ from hyops_ci.contracts.base import Clean, Model, moment, stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.facts import DiskSpace
 from hyops_ci.contracts.readiness import HostNote
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, shown
 from hyops_ci.execution.question import ask
 from hyops_ci.github.runner_versions import objection

@@ -6,7 +6,6 @@ The authority is asked once for all values, by a role that reads no secret of an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from hyops_ci.config.machines import machine_of
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.dataclass import dataclass
 from hyops_ci.github.api.client import API
 from hyops_ci.github.registration import Registry
 from hyops_ci.runners.ports import Adapters, Owner, Reach

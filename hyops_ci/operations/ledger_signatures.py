@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval
 from hyops_ci.contracts.base import moment, whole_second
 from hyops_ci.contracts.config import Approvals
 from hyops_ci.contracts.ledger import Answer, Tip
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.pending_approvals import approval_in
 from hyops_ci.ledger.settlement import one_login_each, read_settlement, settled_wrongly

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -19,6 +18,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunFact, RunnerFact
 from hyops_ci.contracts.ledger import Tip
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.files import UnsafeFile, locked, write
 from hyops_ci.json_file import read_object

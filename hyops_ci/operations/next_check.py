@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hyops_ci.contracts.track_record import Obligation
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.status import ServiceStatus
 from hyops_ci.report.track_record import obligation_line

@@ -6,10 +6,10 @@ It recovers nothing: the bundle ends in RECORDED, or in what refused it, and any
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.evidence.bundle import Sealed
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.redaction import Redactor

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from hyops_ci.config.file import read_trust
 from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.contracts.host_trust import MAX_CALLERS
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import API, Client
 from hyops_ci.github.contents import file_at, files_in

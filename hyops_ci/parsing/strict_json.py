@@ -10,11 +10,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 from hyops_ci.contracts.limits import MAX_INT
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal, shown
 
 MAX_BYTES: Final = 256 * 1024

@@ -6,7 +6,6 @@ One rule for a plan that was given a reason, for the job that then makes the run
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Final
 
@@ -15,6 +14,7 @@ from hyops_ci.config.settings import LaneSettings
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact, RefFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.case import Gate, GateOutcome, PlanCase, in_order, load, plan_gate
 

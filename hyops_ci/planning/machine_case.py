@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from typing import Final
@@ -12,6 +11,7 @@ from hyops_ci.config.machines import machine_of
 from hyops_ci.config.settings import LaneSettings, lane_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.runner_machine import Machine
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning.case import Gate, GateOutcome, PlanCase, in_order, load, plan_gate
 

@@ -5,9 +5,10 @@ A stage that acts refuses for nothing that is not here: `tests/unit/planning/tes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from hyops_ci.dataclass import dataclass
 
 
 class SeenFrom(StrEnum):

@@ -8,7 +8,6 @@ a schedule of its kind had the time to come round.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,6 +18,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.readiness import ReadinessFact
 from hyops_ci.contracts.run import State
 from hyops_ci.contracts.track_record import Due, Ended, Obligation, Owed
+from hyops_ci.dataclass import dataclass
 from hyops_ci.planning.history import ended
 
 LATE: Final[dict[Owed, timedelta]] = {"check": timedelta(hours=2), "isolated": timedelta(hours=26)}

@@ -7,7 +7,6 @@ itself holds nothing of it, so its digest is the same tomorrow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
@@ -36,6 +35,7 @@ from hyops_ci.contracts.plan import (
     Source,
     Undoes,
 )
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.planning import steps, waves
 from hyops_ci.planning.case import GateResults, PlanCase

@@ -7,12 +7,12 @@ whatever is missing or cannot be read protects nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from hyops_ci.contracts.approval import Person
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.contracts.github_facts import same_environment
+from hyops_ci.dataclass import dataclass
 
 TIER = "repository private, GitHub tier probably without reviewers there"
 """Only said where no reviewer is found: the plan itself is not shown to a job's token."""

@@ -7,7 +7,6 @@ for 60 days. Nothing of that is told to anybody: it is seen by comparing what wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.github_facts import ScheduleFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.text import shell
 
 LATE: Final = timedelta(hours=1)

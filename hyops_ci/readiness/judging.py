@@ -7,13 +7,13 @@ ledger and by this runner, and where it is not from the future.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.readiness import MAX_READINESS, READINESS_PAYLOAD, Readiness, ReadinessEnvelope, ReadinessFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.readiness.store import KeptCheck, KeptChecks
 from hyops_ci.signing.dsse import open_envelope

@@ -6,7 +6,6 @@ check's place, and does not keep the next from being added.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.readiness import MAX_READINESS, READINESS
+from hyops_ci.dataclass import dataclass
 from hyops_ci.ledger import git_objects
 from hyops_ci.ledger.git_branch import GitBranch
 from hyops_ci.ledger.git_process import absolute

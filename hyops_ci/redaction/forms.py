@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.redaction.spellings import MIN_ANCHOR, MIN_FORM, NOISE, folded, runs_of, searched_loosely, spellings
 
 NEAR: Final = 48

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.redaction.forms import Form
 from hyops_ci.redaction.spellings import COLOUR, COLOURS, MIN_ANCHOR, MIN_FORM, NOISE, folded
 

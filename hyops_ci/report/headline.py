@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.contracts.run import ENDINGS, STAND_IN, Ending, RefusalRecord, Result, State, may_follow
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit
 
 NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})

@@ -6,12 +6,12 @@ Places from left to right are percent of the picture's width and text keeps its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.board import BoardRun
+from hyops_ci.dataclass import dataclass
 from hyops_ci.text import short_span, span
 
 HEIGHT: Final = 150

@@ -5,13 +5,13 @@ Places are percent of the picture's width and text keeps its size, so that it ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.report.run_view import RunView, StepView
 from hyops_ci.text import span
 

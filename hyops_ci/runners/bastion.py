@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.runner_machine import Bastion
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.runners.ports import Machine
 

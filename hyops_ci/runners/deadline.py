@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hyops_ci.contracts.clock import Clock
+from hyops_ci.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ Pure. The first row that fits decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.ports import MachineState
 
 

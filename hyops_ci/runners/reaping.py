@@ -8,13 +8,13 @@ moment. What was seen first is remembered by the id of the thing, so that anothe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.github_facts import RunnerFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.ports import Machine, MachineState, Owner
 
 BETWEEN: Final = timedelta(minutes=10)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
 from hyops_ci.contracts.child_names import steers_as_secret
 from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.secrets.reference import KEY, PLACE, expand, parse_ref
 from hyops_ci.text import HIDDEN

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretRef
+from hyops_ci.dataclass import dataclass
 from hyops_ci.http.client import Limits
 from hyops_ci.secrets.values import Secret
 

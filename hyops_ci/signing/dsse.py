@@ -9,11 +9,11 @@ import base64
 import binascii
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci.contracts.public_key import PREFIX, key_bytes
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import write_new
 from hyops_ci.parsing.documents import read_json

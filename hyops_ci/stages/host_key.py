@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyops_ci.config.settings import data_home, host_key_path, lane_settings
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.vouching import Vouchers

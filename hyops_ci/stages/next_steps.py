@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.evidence.conclusions import RECOVERED
 from hyops_ci.ledger.settling import by_key, on_github
 from hyops_ci.report.looking import look_lines

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.recorder import BrokenChain, PartRecorder
 from hyops_ci.redaction import scrub_patterns

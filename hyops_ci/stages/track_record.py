@@ -6,7 +6,6 @@ A recovery does not wait for it: what does not answer is unknown, and said.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from hyops_ci.config.drills import practised_on
@@ -14,6 +13,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.store import Head

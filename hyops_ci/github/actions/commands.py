@@ -14,10 +14,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, cut_to
 from hyops_ci.redaction import MIN_FORM, spellings

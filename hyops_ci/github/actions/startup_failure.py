@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.github.actions.workflow_file import mapping
 
 NEEDED: Final = {"contents": "write", "actions": "write", "id-token": "write"}

@@ -11,12 +11,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from hyops_ci import __version__
 from hyops_ci.address import is_protected
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.app_auth import AppKey, Installation
 from hyops_ci.github.api.endpoints import Endpoint

@@ -7,8 +7,9 @@ objects complete themselves with calls of their own, and a plan has a budget of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from hyops_ci.dataclass import dataclass
 
 APP_KEY: Final = "the App's own key"
 """In place of a permission: the App speaks for itself."""

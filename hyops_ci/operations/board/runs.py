@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +12,7 @@ from hyops_ci.archive import BadArchive
 from hyops_ci.contracts.board import MAX_RUNS, BoardRun, Recurring, Trend
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.run import TERMINAL
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.planning.history import percentile

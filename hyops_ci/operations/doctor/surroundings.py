@@ -8,12 +8,12 @@ from __future__ import annotations
 import locale
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from hyops_ci.contracts.plan import Plan
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import shown
 from hyops_ci.execution.command import utf8_locale
 from hyops_ci.ledger.git_process import WANTED, git_version, sends_tokens

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.text import heredoc, shell
 
 EVENTS: Final = ("workflow_dispatch", "repository_dispatch", "schedule")

@@ -8,13 +8,13 @@ import py_compile
 import secrets
 import shutil
 import sys
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
 import hyops_ci
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import only_root_writes
 from hyops_ci.operations.prepare.packages import Incomplete, PackageFile, make_environment, read_wheels

@@ -10,10 +10,10 @@ import os
 import pwd
 import secrets
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.execution.as_user import VISUDO, wrong_rule
 from hyops_ci.files import only_root_writes
 from hyops_ci.hyops_access.rule import ENTRY, ENTRY_TEXT, JOURNALS, LIBRARY, RELEASES, SUDOERS, release_of, rules_of, start_text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -14,6 +13,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.recovery import RecoveryPlan, Standing
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.ledger.ledger import Ledger

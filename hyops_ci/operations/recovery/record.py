@@ -6,7 +6,6 @@ Written from the ledgers, so that it says the same whoever carried the recovery 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,6 +15,7 @@ from hyops_ci.contracts.digest import canonical, digest_bytes
 from hyops_ci.contracts.ledger import Claim, Tip
 from hyops_ci.contracts.recovery import RecoveryRecord, ServiceRecord, Standing, WaveRecord
 from hyops_ci.contracts.run import ENDINGS, Result
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.operations.dispatch.follow import RunOutcome, fetch, follow
 from hyops_ci.operations.dispatch.start import DispatchedRun, StartRequest, dispatch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import yaml
 from hyops_ci.config.file import CONFIG_PATH
 from hyops_ci.config.settings import blueprint_name, env_of, overlay_path
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.dataclass import dataclass
 from hyops_ci.secrets.map import SecretMap, builtin_map, read_map
 
 _FROM_THE_VAULT: Final = ("mount", "secret_map", "profiles")

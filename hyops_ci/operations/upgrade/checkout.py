@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
 from hyops_ci import files
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.callers import WORKFLOWS, workflows_of
 from hyops_ci.operations.upgrade.pins import Pin, pins_in, with_commit

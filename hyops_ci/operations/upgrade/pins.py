@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import yaml
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.releases import COMMIT
 from hyops_ci.parsing.yaml_loader import Yaml12Loader, YamlError, nodes

@@ -7,9 +7,9 @@ a release, or the way from the default branch, makes one the repository's.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.responses import NotFound

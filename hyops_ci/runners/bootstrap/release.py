@@ -6,12 +6,12 @@ import gzip
 import io
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import hyops_ci
 from hyops_ci.archive import Writer
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import read_json
 

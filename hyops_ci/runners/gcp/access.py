@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.gcp.cloud import Cloud
 from hyops_ci.runners.gcp.tunnel import Target, Tunnel, TunnelError
 from hyops_ci.runners.ports import Machine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError
 from hyops_ci.http.retry import Backoff, repeat
 from hyops_ci.runners import troubles

@@ -7,9 +7,9 @@ may become the account and nothing else. From a shell, a person's own applicatio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.gcp.site import Site
 
 if TYPE_CHECKING:

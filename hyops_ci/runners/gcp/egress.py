@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Fault
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline

@@ -6,10 +6,10 @@ Keys of the project never count on this machine.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.gcp.cloud import PATIENCE, REQUEST_SECONDS, Cloud, NotThere, Taken

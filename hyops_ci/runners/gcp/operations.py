@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.gcp.cloud import Cloud, every

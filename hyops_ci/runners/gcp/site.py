@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.gcp_projects import GcpProjects
 from hyops_ci.contracts.runner_machine import GcpMachine
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.ports import Owner
 
 Say = Callable[[str], object]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from hyops_ci.contracts.clock import Clock
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.http.client import HttpClient, Limits
 from hyops_ci.http.retry import Backoff, repeat

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.ports import Machine
 from hyops_ci.runners.proxmox import answers

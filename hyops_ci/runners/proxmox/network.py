@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners import troubles
 from hyops_ci.runners.ports import EgressState, Machine, MachineState
 from hyops_ci.runners.proxmox import answers, faults

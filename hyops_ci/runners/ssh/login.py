@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from hyops_ci.dataclass import dataclass
 
 if TYPE_CHECKING:
     from paramiko import PKey

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Final
 
 from hyops_ci.contracts.clock import Clock
+from hyops_ci.dataclass import dataclass
 from hyops_ci.http.retry import Backoff, repeat
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.ssh.connecting import TRY, connect, settled

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.runners.ports import Machine
 from hyops_ci.runners.ssh.feeding import NO_STATUS, feed, listen

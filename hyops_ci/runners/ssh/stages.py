@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.runners.ports import Access, Machine
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.http.client import Limits
 from hyops_ci.secrets.address import check_address

@@ -5,11 +5,10 @@ caller -> plan -> look -> gates -> report -> request for approval; whatever it f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.readiness import READINESS
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError
 from hyops_ci.evidence.conclusions import WAITED
 from hyops_ci.evidence.recorder import PartRecorder

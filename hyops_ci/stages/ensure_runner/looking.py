@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hyops_ci.contracts.github_facts import JobFact, RunnerFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal, shown
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.jobs import jobs, jobs_in_progress

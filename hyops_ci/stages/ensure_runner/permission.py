@@ -7,12 +7,11 @@ A re-run is refused: GitHub shows the reviews of all attempts as one history.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hyops_ci.approvals.reviews import let_through
 from hyops_ci.config.machines import machine_of
 from hyops_ci.config.settings import lane_settings
 from hyops_ci.contracts.facts import RefFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.environments import environment
 from hyops_ci.github.reviews import reviews

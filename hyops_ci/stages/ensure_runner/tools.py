@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.github_facts import RunnerFact
+from hyops_ci.dataclass import dataclass
 from hyops_ci.runners.bootstrap.order import AgentArchive, Registration, SetupOrder, SetupResult
 from hyops_ci.runners.ports import Adapters, Owner
 from hyops_ci.runners.ssh import Candidate, Login, ProvenHost

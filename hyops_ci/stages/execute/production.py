@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
@@ -16,6 +15,7 @@ from hyops_ci.blueprints.backup_identity import backup_identities
 from hyops_ci.config.settings import env_of, overlays_of, production_services
 from hyops_ci.contracts.base import STATE_REF
 from hyops_ci.contracts.cleanup import Glance
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError
 from hyops_ci.execution.verification import ProbeFailed, resolve
 from hyops_ci.hyops_access.port import HyOpsAccess

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from hyops_ci.approvals.requesters import unique_people
 from hyops_ci.contracts.approval import Approval, Person
@@ -18,6 +17,7 @@ from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit, Fault, Refusal
 from hyops_ci.evidence.bundle import Sealed
 from hyops_ci.evidence.recorder import PartRecorder

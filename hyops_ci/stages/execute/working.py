@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import State
+from hyops_ci.dataclass import dataclass
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.grammar import VOCABULARY
 from hyops_ci.execution.journal import Ended, JournalView, Stop
