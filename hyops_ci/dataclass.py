@@ -7,12 +7,14 @@ is `__init__` alone. To readers, type checkers and the module `dataclasses` they
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+__all__ = ["asdict", "dataclass", "field", "fields", "replace"]
+
 if TYPE_CHECKING:
-    from dataclasses import dataclass as dataclass
+    from dataclasses import dataclass
 else:
 
     def dataclass(cls=None, /, *, frozen=False, **standard):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime
 
 from hyops_ci.contracts.approval import Person, Subject
 from hyops_ci.contracts.plan import ApprovalDemand
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 
 ValidityWindow = tuple[datetime | None, datetime | None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import click
 
 from hyops_ci.cli.options import format_option, gather
 from hyops_ci.contracts.lanes import CLOUDS
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.text import shell
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from hyops_ci.cli.runner_bootstrap import bootstrap
 from hyops_ci.cli.runner_look import lanes, look
 from hyops_ci.cli.runner_reap import machine_line, reap, seen_machine
 from hyops_ci.contracts.lanes import LANES
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import asdict, dataclass
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:

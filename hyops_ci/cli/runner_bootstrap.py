@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,7 +14,7 @@ from hyops_ci.cli.options import config_option, format_option, gather, repositor
 from hyops_ci.cli.runner_look import folder_option, show_recorded
 from hyops_ci.contracts.lanes import LANES
 from hyops_ci.contracts.runner_machine import BootstrapReason
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.config import DispatchConfig

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from hyops_ci.cli.options import format_option, gather
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.parsing.documents import read_json
 from hyops_ci.parsing.strict_json import JsonError
 

@@ -10,7 +10,6 @@ import os
 import stat
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +18,7 @@ from hyops_ci.archive import BadArchive, Member
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.manifest import STATEMENT_PAYLOAD, Manifest
 from hyops_ci.contracts.public_key import key_bytes
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import Exit, shown
 from hyops_ci.evidence.bundle import ENVELOPE, LAST, MANIFEST, statement
 from hyops_ci.evidence.replay import Facts, readers, replay

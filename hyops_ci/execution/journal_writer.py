@@ -6,12 +6,11 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.execution.grammar import HyOpsLine, StepEvent
 from hyops_ci.execution.journal import JOURNAL, ROOM, Record
 from hyops_ci.room import Reserve, append_whole, sync_what_can

@@ -15,12 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, fields, replace
 from hyops_ci.execution import processes
 from hyops_ci.execution.grammar import HyOpsLine
 from hyops_ci.execution.journal import STREAMS, Ended, Stop, hold_lock

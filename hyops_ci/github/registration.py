@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
 from hyops_ci.contracts.github_facts import RunnerFact
 from hyops_ci.contracts.runner_machine import Registration
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import API, AppKey, Client

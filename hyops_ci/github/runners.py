@@ -7,12 +7,11 @@ reported: a runner is called missing only after everything was searched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.github_facts import RunnerFact
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.client import PAGE, Client
 from hyops_ci.github.api.errors import reading

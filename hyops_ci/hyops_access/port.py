@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,7 +16,7 @@ from hyops_ci.contracts.base import Name
 from hyops_ci.contracts.check import StateFact
 from hyops_ci.contracts.facts import PreflightFact, Trouble
 from hyops_ci.contracts.plan import Command
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.execution.command import Runtime
 from hyops_ci.execution.kept_journals import NAMES
 from hyops_ci.secrets.bundle import Written

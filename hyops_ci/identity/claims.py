@@ -7,12 +7,11 @@ A claim that is absent or of another type fits nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
 from hashlib import sha256
 from typing import Any, Final
 
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import asdict, dataclass, field
 from hyops_ci.errors import Exit, Refusal
 
 SELF_HOSTED: Final = "self-hosted"

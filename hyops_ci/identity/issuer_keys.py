@@ -12,13 +12,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hyops_ci import files
 from hyops_ci.contracts.base import stamp
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.files import UnsafeFile
 from hyops_ci.http.client import HttpClient, Limits, host_ca, proxies_of

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from hyops_ci.address import is_protected
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.http.client import HttpClient, Limits, host_ca, proxies_of
 from hyops_ci.http.retry import ATTEMPTS, repeat

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from hyops_ci.contracts.decision import Decision, DecisionType
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.lanes import ON_PREM
 from hyops_ci.contracts.records import MinimalArtifact
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.intake.alerts import from_alerts
 from hyops_ci.intake.form import CHECK, DRILL, SETTLE, Form

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -16,7 +15,7 @@ from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.digest import canonical
 from hyops_ci.contracts.ledger import TRANSITION_PAYLOAD, Answer, Tip, TransitionSignature, TransitionStatement
 from hyops_ci.contracts.run import TERMINAL, State
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.ledger.git_store import MAX_HISTORY
 from hyops_ci.ledger.pending_approvals import approval_in

@@ -6,7 +6,6 @@ provider's credentials acts. What was done is sealed either way.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Final
 
 from hyops_ci.approvals.reviews import let_through
@@ -18,7 +17,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found
 from hyops_ci.contracts.facts import RefFact
 from hyops_ci.contracts.runner_machine import BootstrapReason
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.environments import environment

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from hyops_ci.contracts.base import moment, stamp, whole_second
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.track_record import TrackRecord
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.ledger import rules

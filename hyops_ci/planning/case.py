@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from hyops_ci.config.settings import EnvSettings, LaneSettings, env_of, env_settings, lane_settings
@@ -13,7 +12,7 @@ from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PlanFacts
 from hyops_ci.contracts.host_trust import HostTrust
 from hyops_ci.contracts.plan import GatePass, Plan, SecretRef
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
@@ -16,7 +15,7 @@ from hyops_ci.contracts.manifest import Manifest
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import Event, Result
 from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.evidence.approved import ENVELOPES
 from hyops_ci.evidence.recorder import EVENTS, STAGES
 from hyops_ci.parsing.documents import json_object, read_document

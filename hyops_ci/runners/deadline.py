@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.clock import Clock

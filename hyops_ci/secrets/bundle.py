@@ -10,12 +10,11 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from hyops_ci import files
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.files import UnsafeFile
 from hyops_ci.secrets.ansible_vault import NotAVault, WrongPassword, authenticate, decrypt, encrypt

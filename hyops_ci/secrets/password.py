@@ -5,12 +5,11 @@ Never from `HYOPS_VAULT_PASSWORD_COMMAND`: HyOps 0.1.4 leaves what it prints in 
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from hyops_ci import files
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.files import UnsafeFile
 

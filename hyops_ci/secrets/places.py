@@ -7,12 +7,11 @@ this returns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Literal
 
 from hyops_ci.contracts.base import Clean, Model, Short
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access
 from hyops_ci.secrets.sync import NOT_REVOKED

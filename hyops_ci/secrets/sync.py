@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from typing import Final, Literal, Protocol
 
 from hyops_ci.contracts.base import Clean, Digest, Document, EnvKey, Model, Short, Utc, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.plan import SecretPlan, SecretRef
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.secrets.bundle import Written
 from hyops_ci.secrets.port import SecretAuthority

@@ -8,10 +8,9 @@ into a Python repr. A value that was refused is never shown, nor its length.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from typing import Final
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.redaction import MIN_FORM
 

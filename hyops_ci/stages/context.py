@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from typing_extensions import override
 
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.repository import repository

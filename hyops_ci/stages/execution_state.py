@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Any
 
 from hyops_ci.contracts.approval import Approval, Person
@@ -10,7 +9,7 @@ from hyops_ci.contracts.cleanup import Cleanup
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.evidence.conclusions import RECOVERED, is_seen
 from hyops_ci.execution.outcome import Outcome
 from hyops_ci.execution.verification import Verification

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 from hyops_ci.contracts.base import RunId, moment
 from hyops_ci.contracts.github_facts import JobFact, jobs_called
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.parsing.documents import json_object
 

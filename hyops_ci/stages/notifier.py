@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from hyops_ci.config.settings import env_of, env_settings
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
 from hyops_ci.contracts.notify import Moment, Notification, Notify
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import DispatchError, shown
 from hyops_ci.github.api.client import Client
 from hyops_ci.stages.job import Job

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import cached_property
 
 from hyops_ci.approvals.requesters import unique_people
@@ -20,7 +19,7 @@ from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.decision import Decision
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.plan import ApprovalDemand, Plan
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, fields
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.identity.claims import Caller
 from hyops_ci.ledger.ledger import Ledger

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ from hyops_ci.contracts.check import RunnerIdentity
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.facts import CheckFacts, EffectiveBlueprint, PreflightFact
 from hyops_ci.contracts.plan import Command, Plan
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.evidence.conclusions import STAND_IN_VERSION
 from hyops_ci.execution.command import Runtime
 from hyops_ci.files import only_root_writes

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api import endpoints
 from hyops_ci.github.api.errors import reading

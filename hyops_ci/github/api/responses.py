@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Never
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.github.api.endpoints import Endpoint
 from hyops_ci.parsing.strict_json import parse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from hyops_ci.config.settings import env_of, env_settings, objective_of
 from hyops_ci.contracts.base import seconds, stamp
 from hyops_ci.contracts.board import Alarm, Board, BoardService
 from hyops_ci.contracts.config import DispatchConfig, EnvClass
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import shown
 from hyops_ci.operations.alarms.ledger import ledger_alarms
 from hyops_ci.operations.alarms.readiness import readiness_alarms

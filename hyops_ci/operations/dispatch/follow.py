@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import digest_bytes
 from hyops_ci.contracts.github_facts import JobFact, RunFact
 from hyops_ci.contracts.run import Result
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.evidence.bundle import BUNDLE, bundle_among
 from hyops_ci.evidence.contents import read_files

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import field, replace
 from typing import Any, Final, Never
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, event_types, read_workflow
 from hyops_ci.github.api.client import Client

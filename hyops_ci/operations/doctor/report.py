@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeVar
 
@@ -13,7 +12,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL
 from hyops_ci.contracts.track_record import TrackRecord
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import DispatchError
 from hyops_ci.ledger.rules import DONE, last_ended
 from hyops_ci.operations.prepare.environment import SETUP, PreparedState

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import field
 from typing import Any, Final
 from urllib.parse import quote
 
 from hyops_ci.config.settings import EnvSettings, env_of, env_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.planning.protection import Demand, check_demand, demand_of
 from hyops_ci.text import heredoc, shell
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from hyops_ci.config.file import CONFIG_PATH, read_config
 from hyops_ci.config.settings import addresses, env_of, lane_settings
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.lanes import LANES
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.codeowners import PLACES, unowned

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hyops_ci.config.file import CONFIG_PATH
 from hyops_ci.config.settings import addresses, blueprint_name, overlay_path, usual_overlay
 from hyops_ci.contracts.config import DispatchConfig
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.init.judging import refused_lines
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import field
 from pathlib import Path
 from typing import Final, Literal
 
 from hyops_ci import files
 from hyops_ci.config.file import MAX_TRUST, read_trust
 from hyops_ci.contracts.host_trust import HostTrust
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.prepare import environment, hyops_user
 from hyops_ci.signing.dsse import load_host_key, new_key, public_of

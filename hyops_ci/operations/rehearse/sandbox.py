@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from hyops_ci.config.file import MAX_CONFIG, read_config
 from hyops_ci.config.settings import data_home, env_of, lane_settings
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.files import write_new
 from hyops_ci.ledger.git_store import create_repository
 from hyops_ci.ledger.ledger import Ledger

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -20,7 +19,7 @@ from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import RefusalRecord, State
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.intake.form import Form
 from hyops_ci.operations.break_glass import conclude_here
 from hyops_ci.operations.rehearse.sandbox import APPROVER, EXAMPLE, Site, served, set_up

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hyops_ci import files
 from hyops_ci.config.file import MAX_CONFIG
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.workflow_file import dispatch_inputs, read_workflow
 from hyops_ci.github.api.client import Client

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import field
 from hashlib import sha256
 from typing import Final
 
 from hyops_ci.config.file import read_trust
 from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.public_key import key_bytes
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal, shown
 from hyops_ci.parsing.documents import json_object
 from hyops_ci.runners.bootstrap.order import How, Registration, SetupOrder, SetupResult, Step

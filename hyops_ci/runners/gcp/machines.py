@@ -8,10 +8,9 @@ the operation in the one before it has ended for want of room.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import DispatchError
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline

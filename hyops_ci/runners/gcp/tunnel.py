@@ -14,12 +14,11 @@ import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import field
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import DispatchError
 
 if TYPE_CHECKING:

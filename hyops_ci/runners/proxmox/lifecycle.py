@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import field
 from typing import Final
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline
 from hyops_ci.runners.ports import Machine, MachineOrder, MachineState

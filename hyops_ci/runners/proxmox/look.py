@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hyops_ci.contracts.runner_machine import ProxmoxMachine
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.runners.ports import Machine, MachineState, Owner
 from hyops_ci.runners.proxmox import answers, marks, order, tasks
 from hyops_ci.runners.proxmox.answers import Config, Guest, Task

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.clock import Clock
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import Exit, Fault
 from hyops_ci.runners import troubles
 from hyops_ci.runners.deadline import Deadline

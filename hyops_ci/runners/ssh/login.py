@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from paramiko import PKey

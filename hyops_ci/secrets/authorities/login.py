@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Literal, Protocol
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Refusal, shown
 from hyops_ci.files import UnsafeFile
 from hyops_ci.secrets.authorities.vault_api import VaultApi, VaultReply

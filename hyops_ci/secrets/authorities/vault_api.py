@@ -7,10 +7,9 @@ Vault and OpenBao speak the same API here; OpenBao is what the tests run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Any, Final
 
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.http.client import HttpClient, Limits, Reply, host_ca
 from hyops_ci.http.retry import ATTEMPTS, repeat
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from hyops_ci.contracts.ensured import Ensured
 from hyops_ci.contracts.ledger import Claim
 from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import TERMINAL, RefusalRecord, Result, State
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import DispatchError, Exit, Refusal
 from hyops_ci.evidence.conclusions import is_seen, past_no_return
 from hyops_ci.evidence.contents import read_files

@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import field, replace
 from functools import cached_property
 from typing import Final
 
@@ -17,7 +16,7 @@ from hyops_ci.config.machines import installation_of
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.ensured import Ensured, Found, Phase
 from hyops_ci.contracts.runner_machine import BootstrapReason
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.runners.bootstrap.order import Registration, RunnerIdentity, SetupOrder, SetupResult

@@ -8,7 +8,6 @@ anywhere goes on where it was, and never makes a second machine.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Final
 
 from hyops_ci.config.machines import installation_of, machine_name
@@ -17,7 +16,7 @@ from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.ensured import DOCUMENT, Ensured, Found
 from hyops_ci.contracts.run import RefusalRecord
 from hyops_ci.contracts.runner_machine import Installation
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import DispatchError, Exit, Refusal, shown
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.github.api.client import Client

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import field
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.plan import Plan
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.execution.grammar import HyOpsLine, StepEvent, StepStatus
 from hyops_ci.stages.context import RunContext

@@ -6,7 +6,6 @@ config under the host trust -> decision -> overlay -> secret names -> ledger -> 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field, replace
 from pathlib import Path
 
 from hyops_ci.config.file import CONFIG_PATH
@@ -19,7 +18,7 @@ from hyops_ci.contracts.ledger import Tip
 from hyops_ci.contracts.plan import Source
 from hyops_ci.contracts.run import State
 from hyops_ci.contracts.track_record import TRACK_RECORD, TrackRecord
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.evidence.recorder import PartRecorder
 from hyops_ci.intake.decision import Intake, read_decision, read_form

@@ -8,12 +8,11 @@ And missing knowledge never stops a recovery: then the verdict is `unknown`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from hyops_ci.contracts.github_facts import JobFact, jobs_called
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, replace
 from hyops_ci.errors import Exit, Refusal
 
 LIMIT: Final = 120

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import field
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import Clean, Count, Model
 from hyops_ci.contracts.github_facts import JobFact, ReviewFact, same_environment
 from hyops_ci.contracts.run import RefusalRecord
-from hyops_ci.dataclass import dataclass
+from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import DispatchError, Refusal, shown
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.responses import Forbidden
