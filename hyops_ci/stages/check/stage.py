@@ -54,8 +54,6 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[
     caller = require_caller("check", part, context)
     planned = planned_run(require_plan(folder), folder, context, stage="check", caller=caller)
     begun.append(planned)
-    refuse_old_decision(planned, context.judged_at())
-    note_wait(part, planned)
     is_settlement = planned.plan.settles is not None
     tokens: list[str] = []
 
@@ -64,6 +62,8 @@ def _check(part: PartRecorder, folder: RunDir, context: RunContext, begun: list[
         part.redact = Redactor(tokens).json
 
     with planned.reading_ahead():
+        refuse_old_decision(planned, context.judged_at())
+        note_wait(part, planned)
         case = CheckCase(planned.plan, settlement_facts(planned) if is_settlement else look(planned, learn=learn))
     case = with_ledger(case, planned)
     answers = run_gates("check", case)
