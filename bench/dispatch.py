@@ -31,7 +31,7 @@ from tests.act.site import DISPATCH, SECRETS, SERVICE, Site, make_site
 from tests.support.issuer import WORKFLOW_SHA
 from tests.support.openbao import OpenBao, start_openbao
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 GOAL: Final = 3.0
 """Seconds beyond the peer, HyOps left out."""
 CHAIN: Final = ("plan", "check", "execute", "conclude")
