@@ -125,7 +125,6 @@ def _execute(part: PartRecorder, folder: RunDir, context: RunContext, approvals:
         with run.reading_ahead() as beside:
             view = view_hyops(run, access, beside)
             state.asked_by = everybody_who_asked(run)
-            context.clock_ahead()  # GitHub says it while git waits for the ledger: lifetimes are judged by it
         view.asked.result()
         _carry_out(part, run, view, approvals, state)
 
