@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import FrozenInstanceError, asdict, field, fields, replace
 from functools import cache
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 __all__ = ["asdict", "dataclass", "field", "fields", "replace"]
@@ -27,9 +28,10 @@ else:
 class _Shared:
     """The methods, of whatever class they are put into."""
 
-    __class__: Any
+    __class__: Any  # the one that it was put into
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
+    @recursive_repr()
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={getattr(self, name)!r}" for name in _fields(self.__class__).shown)
         return f"{type(self).__qualname__}({said})"

@@ -98,6 +98,12 @@ def test_one_without_frozen_is_changed() -> None:
     assert made == Open(2)
 
 
+def test_one_that_holds_itself_is_shown() -> None:
+    made = Base("a")
+    made.seen.append(made)  # type: ignore[arg-type]  # only to be shown
+    assert repr(made) == "Base(name='a', seen=[...])"
+
+
 def test_it_travels() -> None:
     assert pickle.loads(pickle.dumps(Grown("a", more=3))) == Grown("a", more=3)
 
