@@ -1,13 +1,19 @@
-"""Durations and spans: what their texts mean."""
+"""Durations, spans and addresses: what their texts mean."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from hyops_ci.contracts.base import Duration, Span, duration, seconds
+from hyops_ci.contracts.base import HOST, Duration, Origin, Span, duration, seconds
+from hyops_ci.contracts.host_trust import Issuer
+from hyops_ci.contracts.notify import WebhookUrl
+from hyops_ci.contracts.runner_machine import Endpoint, HttpsUrl
 
 SPANS, DURATIONS = TypeAdapter(Span), TypeAdapter(Duration)
 
@@ -42,3 +48,36 @@ def test_a_duration_has_no_days() -> None:
 @given(st.integers(0, 10**7))
 def test_a_duration_is_read_back(whole: int) -> None:
     assert seconds(DURATIONS.validate_python(duration(whole))) == whole
+
+
+ADDRESSES = {
+    Origin: "https://{}:8200",
+    HttpsUrl: "https://{}/dr",
+    Endpoint: "{}:22",
+    WebhookUrl: "http://{}/dr",
+    Issuer: "https://{}/_services",
+}
+BOUNDED = HOST.replace(r"\.)*", r"\.){0,126}", 1)
+"""`HOST` with the bound inside, which no validator has to compile."""
+
+
+@given(
+    kind=st.sampled_from(list(ADDRESSES)),
+    number=st.integers(1, 4) | st.integers(124, 130),
+    last=st.sampled_from(["a", "a1", "1", "1a", "-", "a."]),
+    before=st.sampled_from(["", "x" * 63 + ".", "1.", "-."]),
+)
+def test_a_host_has_at_most_127_names(kind: Any, number: int, last: str, before: str) -> None:
+    host = before + "a." * (number - 1) + last
+    try:
+        accepted = bool(TypeAdapter(kind).validate_python(ADDRESSES[kind].format(host)))
+    except ValidationError:
+        accepted = False
+    assert accepted == bool(re.fullmatch(BOUNDED, host))
+
+
+def test_an_address_of_127_names_is_none_of_128() -> None:
+    for kind, form in ADDRESSES.items():
+        assert TypeAdapter(kind).validate_python(form.format("a." * 126 + "a"))
+        with pytest.raises(ValidationError):
+            TypeAdapter(kind).validate_python(form.format("a." * 127 + "a"))
