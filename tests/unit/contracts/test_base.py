@@ -51,7 +51,7 @@ def test_a_duration_is_read_back(whole: int) -> None:
 
 
 ADDRESSES = {
-    Origin: "https://{}:8200",
+    Origin: "https://{}",
     HttpsUrl: "https://{}/dr",
     Endpoint: "{}:22",
     WebhookUrl: "http://{}/dr",
@@ -63,9 +63,9 @@ BOUNDED = HOST.replace(r"\.)*", r"\.){0,126}", 1)
 
 @given(
     kind=st.sampled_from(list(ADDRESSES)),
-    number=st.integers(1, 4) | st.integers(124, 130),
+    number=st.integers(1, 4) | st.integers(124, 128),
     last=st.sampled_from(["a", "a1", "1", "1a", "-", "a."]),
-    before=st.sampled_from(["", "x" * 63 + ".", "1.", "-."]),
+    before=st.sampled_from(["", "x.", "1.", "-."]),
 )
 def test_a_host_has_at_most_127_names(kind: Any, number: int, last: str, before: str) -> None:
     host = before + "a." * (number - 1) + last
@@ -73,7 +73,7 @@ def test_a_host_has_at_most_127_names(kind: Any, number: int, last: str, before:
         accepted = bool(TypeAdapter(kind).validate_python(ADDRESSES[kind].format(host)))
     except ValidationError:
         accepted = False
-    assert accepted == bool(re.fullmatch(BOUNDED, host))
+    assert accepted == bool(re.fullmatch(BOUNDED, host)), "none of them is too long as a whole"
 
 
 def test_an_address_of_127_names_is_none_of_128() -> None:
