@@ -77,7 +77,7 @@ class Text(GroupedMetadata):
     """What a string must be: `Annotated[str, Text(regex)]`. Control characters are refused first, then `regex` and lengths apply.
 
     The order matters: `$` matches before a trailing newline in one of our two validators and not in the other. Lengths are in characters;
-    nothing in it may match `never`; `schema` is added to the published JSON Schema.
+    nothing in it may match `never`, which then needs a `patternErrorMessage`; `schema` is added to the published JSON Schema.
     """
 
     def __init__(
@@ -85,10 +85,8 @@ class Text(GroupedMetadata):
     ) -> None:
         self.regex = regex
         self._constraints = StringConstraints(pattern=regex, min_length=at_least, max_length=at_most)
-        self._never, self._expected = never, schema.get("patternErrorMessage", "")
-        unwanted = {"pattern": f"{FORBIDDEN}|{never}" if never else FORBIDDEN}
-        if never and self._expected:
-            unwanted["title"] = self._expected
+        self._never, self._expected = never, schema["patternErrorMessage"] if never else ""
+        unwanted = {"pattern": f"{FORBIDDEN}|{never}", "title": self._expected} if never else {"pattern": FORBIDDEN}
         self._schema = {"not": unwanted, **schema}
 
     def __iter__(self) -> Iterator[object]:

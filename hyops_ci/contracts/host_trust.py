@@ -11,7 +11,11 @@ from hyops_ci.contracts.public_key import PublicKey
 CallerEvent = Literal["workflow_dispatch", "repository_dispatch", "schedule"]
 Issuer = Annotated[
     str,
-    Text(rf"^(https://{HOST}|http://(127\.0\.0\.1|localhost))(:{PORT})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,99}}){{0,8}}$", never=TOO_LONG),
+    Text(
+        rf"^(https://{HOST}|http://(127\.0\.0\.1|localhost))(:{PORT})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{{0,99}}){{0,8}}$",
+        never=TOO_LONG,
+        patternErrorMessage="an https address with at most eight folders, as the claim iss spells it; http on this machine only",
+    ),
 ]
 """As the claim `iss` spells it; in clear on this machine only."""
 WorkflowPath = Annotated[str, Text(r"^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}/\.github/workflows/[A-Za-z0-9._-]{1,100}\.ya?ml$")]
