@@ -8,7 +8,11 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -91,6 +95,10 @@ MISSING = """
 """
 
 
+A_JOB: Final = "e30.eyJzY3AiOiJBY3Rpb25zLlJlc3VsdHM6cnVuOmpvYiJ9.x"
+"""A token whose one claim names a run and a job, which is all that the client reads of it; nobody signed it."""
+
+
 def act(folder: Path, jobs: str) -> tuple[int, str]:
     """Run one workflow; answers act's exit code and what the steps said."""
     program = shutil.which("act")
@@ -146,3 +154,51 @@ def test_an_artifact_that_is_not_there(tmp_path: Path) -> None:
     code, said = act(tmp_path, MISSING)
     assert code == 1
     assert "never-uploaded" in said
+
+
+def test_blocks_of_an_artifact_arrive_one_after_the_other(tmp_path: Path) -> None:
+    """At a server that appends what arrives, as act's does, here with a first block that arrives slowly."""
+    large, second = tmp_path / "large", threading.Event()
+    large.write_bytes(os.urandom(20_000_000))
+    blocks: list[bytes] = []
+
+    class Appends(BaseHTTPRequestHandler):
+        begun = 0
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            said = {"ok": True, "signed_upload_url": f"http://{self.headers['Host']}/account/container/blob?sig=x", "artifact_id": "1"}
+            self._answer(200, json.dumps({"artifacts": []} if self.path.endswith("ListArtifacts") else said).encode())
+
+        def do_PUT(self) -> None:
+            block = self.rfile.read(int(self.headers["Content-Length"]))
+            if "comp=blocklist" not in self.path:
+                Appends.begun += 1
+                if Appends.begun == 1:
+                    second.wait(1)
+                else:
+                    second.set()
+                blocks.append(block)
+            self._answer(201, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Appends)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {"HOME": str(tmp_path), "INPUT_NAME": "large", "INPUT_PATH": str(large), "INPUT_COMPRESSION-LEVEL": "1"}
+    environment |= {"INPUT_OVERWRITE": "false", "INPUT_INCLUDE-HIDDEN-FILES": "false", "GITHUB_OUTPUT": ""}
+    environment |= {"ACTIONS_RESULTS_URL": f"http://127.0.0.1:{server.server_port}/", "ACTIONS_RUNTIME_TOKEN": A_JOB}
+    command = [shim.node_bin() / "node", shim.build() / "upload.cjs"]
+    sent = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    server.shutdown()
+    server.server_close()
+    assert (sent.returncode, len(blocks)) == (0, 3), sent.stdout + sent.stderr
+    assert f"digest of uploaded artifact zip is {sha256(b''.join(blocks)).hexdigest()}" in sent.stdout

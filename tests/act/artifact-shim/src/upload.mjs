@@ -34,6 +34,9 @@ async function search(patterns, includeHidden) {
   return { files, root: from[0] }
 }
 
+// act's server appends the blocks of an artifact in the order in which they arrive, and so mixes those that are sent side by side.
+process.env.ACTIONS_ARTIFACT_UPLOAD_CONCURRENCY = '1'
+
 async function run() {
   const name = core.getInput('name') || 'artifact'
   const patterns = core.getInput('path', { required: true })
