@@ -31,7 +31,8 @@ from tests.act.rewriting import ROOT, UNPINNED
 from tests.act.running import ActRun
 from tests.act.site import EXAMPLE, SECRETS, Site
 from tests.support.issuer import GITHUB_CLAIMS, WORKFLOW_SHA
-from tests.support.openbao import BOUND, OpenBao, _policy, free_port, start_openbao
+from tests.support.openbao import BOUND, OpenBao, _policy, start_openbao
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver, start_receiver
 
 PROD, DRILL = "pg-ha/prod", "pg-ha/drill"

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tests.act import shim
 from tests.act.rewriting import ROOT
-from tests.support.openbao import free_port
+from tests.support.ports import free_port
 
 LABELS = ("ubuntu-latest", "self-hosted", "gcp-ops-runner", "proxmox-ops-runner", "azure-ops-runner", "mgmt-runner", "gcp-drill-runner")
 """Every label is this host: act's `-self-hosted` platform."""

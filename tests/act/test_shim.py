@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 from hashlib import sha256
@@ -17,6 +16,7 @@ from typing import Final
 import pytest
 
 from tests.act import shim
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.act
 
@@ -110,13 +110,10 @@ def act(folder: Path, jobs: str) -> tuple[int, str]:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *arguments], cwd=folder / "repo", env=environment, check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     actions = shim.build()
     command = [program, "workflow_dispatch", "-P", "ubuntu-latest=-self-hosted", "--json", "--no-cache-server"]
     command += ["--action-cache-path", str(folder / "cache"), "--artifact-server-path", str(folder / "artifacts")]
-    command += ["--artifact-server-addr", "127.0.0.1", "--artifact-server-port", str(port)]
+    command += ["--artifact-server-addr", "127.0.0.1", "--artifact-server-port", str(free_port())]
     for name, major in (("upload", "v7"), ("download", "v8")):
         command += ["--local-repository", f"actions/{name}-artifact@{major}={actions / name}"]
     done = subprocess.run(

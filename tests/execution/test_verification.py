@@ -19,6 +19,7 @@ import pytest
 
 from hyops_ci.contracts.config import Probe
 from hyops_ci.execution.verification import NOTHING_TO_PROVE, ProbeResult, run_probes
+from tests.support.ports import free_port
 
 
 class RealClock:
@@ -71,12 +72,6 @@ class DnsServer(socketserver.UDPServer):
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def test_an_open_port_held_for_its_time_is_proven(listener: socket.socket) -> None:

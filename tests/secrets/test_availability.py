@@ -17,7 +17,8 @@ from hyops_ci.errors import Exit, Fault, Refusal
 from hyops_ci.secrets.connect import open_authority
 from hyops_ci.secrets.port import Access, Purpose
 from tests.secrets.conftest import REFS, VALUES, fill, open_as, plan_for
-from tests.support.openbao import OpenBao, TokenFor, free_port, start_openbao
+from tests.support.openbao import OpenBao, TokenFor, start_openbao
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.bao
 

@@ -72,11 +72,10 @@ def during(stand, step):
 """
 
 
-def make(site: Site, shared: bool) -> None:
-    """Everything below the site; print the trust file of its host."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        PORT.write_text(str(free.getsockname()[1]))
-    set_up(site, int(PORT.read_text()))
+def make(site: Site, port: str, shared: bool) -> None:
+    """Everything below the site, whose service is at this port; print the trust file of its host."""
+    PORT.write_text(port)
+    set_up(site, int(port))
     path = site.repository / CONFIG
     config = yaml.safe_load(path.read_text())
     if not shared:
@@ -273,7 +272,7 @@ def main() -> None:
     site.service, site.envs = "pg-ha/lab", ["lab"]
     words = sys.argv[1:]
     if words[0] == "make":
-        make(Site(SITE, SystemClock()), words[1:] == ["shared"])
+        make(Site(SITE, SystemClock()), words[1], words[2:] == ["shared"])
         return
     with listening():
         match words:

@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from tests.act.hosting import on_prepared_host
 from tests.act.rewriting import ROOT
+from tests.support.ports import free_port
 
 RUNNER, HYOPS = "gha-runner", "hyops"
 SITE: Final = "/srv/site"
 _HOST: Final = f"""
-checkout=$1 made=$2 base=$3 closed=$4 shared=$5; shift 5
+checkout=$1 made=$2 base=$3 closed=$4 port=$5 shared=$6; shift 6
 mount -t tmpfs -o mode=755 tmpfs /srv
 mkdir /srv/checkout /srv/python /srv/made
 mount --bind "$checkout" /srv/checkout; mount --bind "$made" /srv/made
@@ -37,7 +38,7 @@ useradd --system --create-home --base-dir /srv {RUNNER}
 useradd --system --create-home --base-dir /srv {HYOPS}
 rm -f /etc/sudoers.d/*
 cd /srv
-$driver make $shared >/srv/trust.json
+$driver make $port $shared >/srv/trust.json
 prepare() {{
   "$python" -I -B -c 'import sys; sys.path.insert(0, "/srv/checkout"); from hyops_ci.cli.app import main; main()' \\
     runner prepare --user {RUNNER} --trust /srv/trust.json
@@ -85,7 +86,7 @@ def on_host_of_two(folder: Path, *runs: tuple[str, str], shared: bool = False) -
     base = Path(sys.base_prefix).resolve()
     closed = next((str(each) for each in reversed(base.parents) if not each.stat().st_mode & 0o001), "")
     command = [*as_root(), *on_prepared_host(folder / "host"), "bash", "-euc", _HOST, "host", str(ROOT), str(made), str(base), closed]
-    asked = ["shared" if shared else "", *(word for run in runs for word in run)]
+    asked = [str(free_port()), "shared" if shared else "", *(word for run in runs for word in run)]
     done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return Host(

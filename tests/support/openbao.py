@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ import trustme
 
 from hyops_ci.operations.init.vault_roles import EVENTS
 from tests.support.issuer import GITHUB_CLAIMS, ISSUER, SigningKey, signing_key
+from tests.support.ports import free_port
 
 BOUND = (
     "repository_id",
@@ -253,13 +253,6 @@ def bao_binary() -> str:
     return found
 
 
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _listener(name: str, home: Path) -> str:
     """Write the settings of one more listener; gives its origin."""
     authority, port = trustme.CA(), free_port()
@@ -284,7 +277,7 @@ def _enable_jwt(bao: OpenBao) -> None:
 
 
 def _wait_until_active(origin: str, ca_bundle: str | None, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.act import shim
+from tests.support.ports import free_port
 
 VERSION: Final = "18.4.0-beta.17"
 """Of the packages; PostgreSQL in them is 18.4."""
@@ -136,8 +136,7 @@ def _run(home: Path, program: str, *arguments: str) -> None:
 @contextmanager
 def running(home: Path, data: Path) -> Iterator[Server]:
     """A server over this data folder, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command: list[str | Path] = [home / "native" / "bin" / "postgres", "-D", data, "-p", str(port)]
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, **_not_root())  # type: ignore[call-overload]  # keywords that depend on who runs this
