@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,6 +111,21 @@ class Rig:
             argv, self.environment(secrets), run_dir, secrets=secrets, remove_after=(overlay,), **{"timeout": 100.0} | options
         )
         return SupervisedRun.start(order, on_line=self.printed.append, **handed)
+
+    def wait_for_provider(self, limit: float = 120.0) -> None:
+        """Wait until the provider of the step that began is at work: a signal before that finds HyOps at another place.
+
+        The double's says so. The real one's has begun some time after its step.
+        """
+        until = time.monotonic() + limit
+        while self.double and not self._at_work():
+            assert time.monotonic() < until, "no provider began"
+            time.sleep(0.02)
+        time.sleep(0.3 if self.double else 1.5)
+
+    def _at_work(self) -> bool:
+        said = [path.read_text() for path in self.root.glob("logs/module/*/*/ansible_*.stdout.txt")]
+        return any("PLAY [" in text and "PLAY RECAP" not in text for text in said)
 
     def states(self, *steps: PlannedStep) -> dict[str, Any]:
         """The state of each step now."""

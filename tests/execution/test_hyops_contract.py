@@ -315,7 +315,7 @@ def test_an_interrupt_is_handled(each: Rig) -> None:
     since = datetime.now(UTC)
     run = each.start(each.content(gate("a"), gate("b", required="a", inputs=SLOW)))
     _until_running(run.view, "b")
-    time.sleep(1.5 if each.name == "real" else 0.3)
+    each.wait_for_provider()
     assert run.cancel()
     done = each.judge(run, planned("a"), planned("b"))
     ended = run.view().ended
@@ -338,25 +338,25 @@ def test_sigterm_orphans_the_provider_and_leaves_the_state_running(each: Rig) ->
         start_new_session=True,
     )
     _until(lambda: each.states(planned("a"))["a"].status == "running")
-    time.sleep(1.5 if each.name == "real" else 0.3)
+    each.wait_for_provider()
     provider = processes.descendants(hyops.pid)
     try:
         assert provider
         hyops.send_signal(signal.SIGTERM)
-        assert hyops.wait(10) == -signal.SIGTERM
+        assert hyops.wait(60) == -signal.SIGTERM
         time.sleep(0.2)
         assert [process.name for process in provider if processes.read_process(process.pid)] == [process.name for process in provider]
         assert each.states(planned("a"))["a"].status == "running"
     finally:
         for process in provider:
             processes.send(process.pid, signal.SIGKILL)
-    _until(lambda: not any(processes.read_process(process.pid) for process in provider))
+    _until(lambda: not any((left := processes.read_process(process.pid)) and left.state not in "ZX" for process in provider))
 
 
 def test_a_killed_hyops_is_indeterminate_and_its_orphans_are_ended(each: Rig) -> None:
     run = each.start(each.content(gate("a", inputs=SLOW)))
     _until_running(run.view, "a")
-    time.sleep(1.5 if each.name == "real" else 0.3)
+    each.wait_for_provider()
     pid = run.view().hyops_pid
     assert pid is not None
     os.kill(pid, signal.SIGTERM)
@@ -431,7 +431,7 @@ def test_a_destroy_that_fails_or_is_interrupted_leaves_the_state_as_it_was(each:
         each.double.script(steps={"b": {"destroy": "hang"}})
     run = each.start(each.content(gate("a"), gate("b", required="a")), REMOVE)
     _until_running(run.view, "b")
-    time.sleep(1.5 if each.name == "real" else 0.3)
+    each.wait_for_provider()
     assert run.cancel()
     ended = run.wait(60)
     assert ended is not None
@@ -467,7 +467,7 @@ def _until_running(view: Callable[[], JournalView], step: str) -> None:
     _until(lambda: any(isinstance(line, StepEvent) and line.step == step for line in view().lines))
 
 
-def _until(true: Callable[[], bool], limit: float = 30.0) -> None:
+def _until(true: Callable[[], bool], limit: float = 120.0) -> None:
     until = time.monotonic() + limit
     while not true():
         assert time.monotonic() < until

@@ -12,15 +12,16 @@ DEAF = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.
 
 
 def main(do, seconds, until):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if do in ("deaf", "stuck"):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    # From here on a signal is met as the scenario says: tests that send one wait for this line.
     print("\nPLAY [provider] ****************************************************************\n", flush=True)
     # Log text keeps passwords: the real redaction knows only a handful of patterns.
     for key in sorted(os.environ):
         if key.endswith(("PASSWORD", "API_KEY")):
             print(f"ok: [localhost] => {key}={os.environ[key]}", flush=True)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if do in ("deaf", "stuck"):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
     if do == "fork":
         # The child keeps standard output open, as a connection master of ssh does.
         subprocess.Popen([sys.executable, "-I", "-c", DEAF], start_new_session=True)
