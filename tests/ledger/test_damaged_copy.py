@@ -15,6 +15,7 @@ from hyops_ci.ledger.git_store import GitStore
 from hyops_ci.ledger.ledger import Ledger
 from tests.ledger.ledger_setup import BRANCH, SERVICE, at, bare, git, on_host, request
 from tests.support.git_http import GitServer, serving
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -206,7 +207,7 @@ def test_a_copy_that_is_put_aside_may_restore_the_branch(made: Ledger, remote: P
 
 
 def test_the_silence_of_the_remote_damages_no_copy(made: Ledger, remote: Path, tmp_path: Path) -> None:
-    with serving(remote.parent) as server:
+    with serving(remote.parent, port=free_port()) as server:
         address = server.url(remote.name)
         ledger = on_host(address, state_dir=tmp_path / "http")
         ledger.tip()

@@ -16,6 +16,7 @@ from hyops_ci.ledger.standby import RISK, choose, merge, refuse_while_ahead
 from hyops_ci.ledger.store import Relation, relation
 from tests.ledger.ledger_setup import BRANCH, at, bare, git, on_host, request
 from tests.support.git_http import serving
+from tests.support.ports import free_port
 
 REF = f"refs/heads/{BRANCH}"
 
@@ -60,7 +61,7 @@ def run(ledger: Ledger, number: int, minute: float, *states: State) -> None:
 @contextmanager
 def silent(two: Two) -> Iterator[Ledger]:
     """The primary at an address that answers no more; this host saw it when it did."""
-    with serving(two.root) as server:
+    with serving(two.root, port=free_port()) as server:
         address = server.url("primary.git")
         on_host(address, state_dir=two.root / "host").tip()
     yield on_host(address, state_dir=two.root / "host")

@@ -48,8 +48,8 @@ class GitServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, root: Path, token: str = "", ca: Path | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, root: Path, token: str = "", ca: Path | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.root, self.token = root, token
         self.also: set[str] = set()
         """Tokens of others that it is open to."""
@@ -79,9 +79,9 @@ class GitServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(root: Path, token: str = "") -> Iterator[GitServer]:
-    """In the clear, without a token unless one is given. Ended on leaving."""
-    with _running(GitServer(root, token)) as server:
+def serving(root: Path, token: str = "", port: int = 0) -> Iterator[GitServer]:
+    """In the clear, without a token unless one is given. Ended on leaving: a test that goes on asking gives it a `free_port()`."""
+    with _running(GitServer(root, token, port=port)) as server:
         yield server
 
 

@@ -37,7 +37,7 @@ class Receiver:
 
 @contextmanager
 def start_receiver(
-    answer: Callable[[BaseHTTPRequestHandler], None] | None = None, *, name: str = "", certificate: LeafCert | None = None
+    answer: Callable[[BaseHTTPRequestHandler], None] | None = None, *, name: str = "", certificate: LeafCert | None = None, port: int = 0
 ) -> Iterator[Receiver]:
     """`answer` stands for 204 without a word; it is called after the request was read. With a certificate it is the host `name`."""
     receiver = Receiver()
@@ -76,7 +76,7 @@ def start_receiver(
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that has gone is no error."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_address[1]}/dr"
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

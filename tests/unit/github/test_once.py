@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 from urllib3.connection import HTTPConnection
 
@@ -13,6 +11,7 @@ from hyops_ci.github.api.client import Client
 from hyops_ci.github.api.responses import Forbidden, Unanswered
 from tests.support.github import faults
 from tests.support.github.server import FakeGitHub
+from tests.support.ports import free_port
 from tests.unit.github.scripted import BAD_GATEWAY, Asking, Time, failed, said
 
 DISPATCHES = "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches"
@@ -52,9 +51,7 @@ def test_what_a_limit_turned_away_is_asked_for_again(github_fake: FakeGitHub, di
 
 
 def test_what_never_left_is_asked_for_again(connected: Asking, time: Time) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failed(connected(f"http://127.0.0.1:{port}"), endpoints.DISPATCH, workflow="dr.yml")
+    error = failed(connected(f"http://127.0.0.1:{free_port()}"), endpoints.DISPATCH, workflow="dr.yml")
     assert error.gate == "github.unreachable"
     assert len(time.slept) > 5
 

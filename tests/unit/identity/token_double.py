@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.ports import free_port
+
 
 @dataclass
 class TokenDouble:
@@ -51,7 +53,7 @@ def token_server(bearer: str) -> Iterator[TokenDouble]:
         def log_message(self, *args: object) -> None:
             pass
 
-    double = TokenDouble(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    double = TokenDouble(ThreadingHTTPServer(("127.0.0.1", free_port()), Handler))
     thread = threading.Thread(target=double.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

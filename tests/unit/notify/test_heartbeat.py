@@ -8,6 +8,7 @@ import pytest
 
 from hyops_ci.contracts.notify import Notify
 from hyops_ci.notify.heartbeat import ping
+from tests.support.ports import free_port
 from tests.support.receiver import start_receiver
 
 CANARY = "c4n4ry-6b1f-4a6e-9d1c-of-the-watcher"
@@ -69,7 +70,7 @@ def test_passing_trouble_is_tried_once_more_and_a_redirect_is_not_followed() -> 
 
 
 def test_a_watcher_that_does_not_answer_is_a_word_without_its_address() -> None:
-    with start_receiver() as watcher:
+    with start_receiver(port=free_port()) as watcher:
         origin = watcher.url.removesuffix("/dr")
     found = ping(f"{origin}/{CANARY}", origin, {}, lab=True, sleep=lambda _: None)
     assert found == "refused the connection"

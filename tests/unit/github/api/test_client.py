@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -22,6 +21,7 @@ from hyops_ci.github.api.responses import Conflict, Forbidden, NotFound, Rejecte
 from hyops_ci.http.client import HttpClient, Reply
 from tests.support.examples import examples
 from tests.support.github.server import FakeGitHub
+from tests.support.ports import free_port
 from tests.unit.github.scripted import BAD_GATEWAY, FINE, TOKEN, Asking, Scripted, Time, failed, said
 
 # -------------------------------------------------------------------------------------------------- what is sent
@@ -164,9 +164,7 @@ def test_after_two_minutes_it_is_exit_12_with_the_command_without_github(asking:
 
 
 def test_no_connection_at_all_is_exit_12(connected: Asking, time: Time) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failed(connected(f"http://127.0.0.1:{port}"))
+    error = failed(connected(f"http://127.0.0.1:{free_port()}"))
     assert (error.gate, error.exit_code) == ("github.unreachable", Exit.UNAVAILABLE)
     assert error.found == "GET /repos/acme/dr: no answer (ConnectionError)"
     assert sum(time.slept) <= 120
