@@ -82,9 +82,10 @@ def test_scripts_by_count_and_by_clock(recovery: Repository, call: Caller, githu
     run = recovery.add_run()
     job = run.add_job("execute", ["dr"])
     github_fake.after(2, JOBS, lambda: job.take(recovery.add_runner("late", ["dr"])))
-    github_fake.later(0.15, lambda: run.finish("success"))
+    github_fake.later(3600, lambda: run.finish("failure"))
     polled = [call("GET", f"/repos/acme/recovery/actions/runs/{run.id}/jobs").json()["jobs"][0]["status"] for _ in range(3)]
-    time.sleep(0.2)
     assert polled == ["queued", "queued", "in_progress"]
+    github_fake.later(0.15, lambda: run.finish("success"))
+    time.sleep(0.2)
     assert call("GET", f"/repos/acme/recovery/actions/runs/{run.id}").json()["conclusion"] == "success"
     assert len(github_fake.made(JOBS)) == 3

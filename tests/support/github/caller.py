@@ -18,4 +18,4 @@ class Caller:
 
     def __call__(self, method: str, path: str, body: Json | None = None, *, follow: bool = True) -> requests.Response:
         """The answer, within five seconds."""
-        return self.session.request(method, self.fake.url + path, json=body, timeout=5, allow_redirects=follow)
+        return self.session.request(method, self.fake.url + path, json=body, timeout=60, allow_redirects=follow)
