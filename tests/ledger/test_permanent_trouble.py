@@ -316,9 +316,9 @@ def test_a_history_that_does_not_come_to_its_end_is_no_silence(
     server: GitServer, made: Ledger, remote: Path, tmp_path: Path, standby: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The remote has said where the branch is; somebody may have made it so large that reading never ends."""
-    monkeypatch.setattr("hyops_ci.ledger.git_branch.TIMEOUT", 2.0)
+    monkeypatch.setattr("hyops_ci.ledger.git_branch.TIMEOUT", 4.0)
     held = threading.Event()
-    server.on_request = lambda path: held.wait(10) if path.endswith("git-upload-pack") and len(server.seen) > 2 else None
+    server.on_request = lambda path: held.wait(60) if path.endswith("git-upload-pack") and len(server.seen) > 2 else None
     asked = Asked(server.url(remote.name), tmp_path / "copy")
     never_the_standby(asked.ledger, standby, "ledger.failed")
     held.set()

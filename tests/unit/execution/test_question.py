@@ -36,8 +36,8 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Pat
     monkeypatch.setattr(question, "GRACE", 0.2)
     pids = tmp_path / "pids"
     began = time.monotonic()
-    answer = ask(["sh", "-c", f"({text}) | tee $PIDS" if "PIDS" not in text else text], ENVIRONMENT | {"PIDS": str(pids)}, timeout=0.5)
-    assert answer == Answer(None, error="no answer within 0.5 s")
+    answer = ask(["sh", "-c", f"({text}) | tee $PIDS" if "PIDS" not in text else text], ENVIRONMENT | {"PIDS": str(pids)}, timeout=2)
+    assert answer == Answer(None, error="no answer within 2 s")
     assert time.monotonic() - began < 30
     for pid in map(int, pids.read_text().split()):
         assert_gone(pid)
@@ -50,7 +50,7 @@ def test_one_that_says_too_much_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def assert_gone(pid: int) -> None:
     """The process is no longer there, or only waits to be collected."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
