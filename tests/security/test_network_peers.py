@@ -30,6 +30,8 @@ from hyops_ci.secrets.port import Access, Purpose
 from tests.support.issuer import DISCOVERY, JWKS, signing_key
 
 SECONDS = 0.6
+KEY = signing_key()
+"""Made before anybody waits for it, which takes a while."""
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -97,14 +99,14 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 def an_issuer(handler: BaseHTTPRequestHandler) -> None:
     scheme = "https" if isinstance(handler.connection, ssl.SSLSocket) else "http"
     url = f"{scheme}://{handler.headers['Host']}"
-    documents = {DISCOVERY: {"issuer": url, "jwks_uri": url + JWKS}, JWKS: {"keys": [signing_key().jwk()]}}
+    documents = {DISCOVERY: {"issuer": url, "jwks_uri": url + JWKS}, JWKS: {"keys": [KEY.jwk()]}}
     sends(200, json.dumps(documents[handler.path]).encode())(handler)
 
 
 HOLDING = {"trickle": trickle, "flood": flood, "nested": sends(200, b"[" * 100_000)}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(issuer_keys, "LIMITS", replace(issuer_keys.LIMITS, seconds=SECONDS))
     monkeypatch.setattr(vault, "LIMITS", replace(vault.LIMITS, seconds=SECONDS, max_bytes=1 << 20))
@@ -117,6 +119,7 @@ def keys_of(issuer: str, folder: Path) -> IssuerKeys:
 # ------------------------------------------------------------------------------------------------------ issuer
 
 
+@pytest.mark.usefixtures("short_deadlines")
 @pytest.mark.parametrize("how", HOLDING)
 def test_an_issuer_that_holds_the_run(how: str, tmp_path: Path) -> None:
     begun = time.monotonic()
@@ -175,6 +178,7 @@ def names_of(origin: str) -> None:
     open_authority(plan, access).names([])
 
 
+@pytest.mark.usefixtures("short_deadlines")
 @pytest.mark.parametrize("how", ["trickle", "flood"])
 def test_an_authority_that_holds_the_run(how: str) -> None:
     begun = time.monotonic()
