@@ -29,6 +29,8 @@ case ${{1:-}},${{GITHUB_JOB:-}} in
 esac
 exec /bin/bash "$@"
 """
+LIMIT: Final = 60.0
+"""Seconds after which a run that was cancelled has no step to end."""
 PATIENCE: Final = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5), (signal.SIGKILL, 0.0))
 """What the agent sends to a step that is cancelled, and for how many seconds it waits then."""
 
@@ -55,7 +57,12 @@ class Agents:
         return cancel
 
     def _end(self, run: str) -> None:
-        step = next(self._steps(run), 0)
+        # Between two steps there is none. GitHub's agent starts no further one then: here the next one is ended as it begins.
+        until = time.monotonic() + LIMIT
+        while not (step := next(self._steps(run), 0)):
+            if time.monotonic() > until:
+                return
+            time.sleep(0.05)
         for number, seconds in PATIENCE:
             with suppress(ProcessLookupError):
                 os.kill(step, number)

@@ -181,7 +181,7 @@ class Control:
             job.take(runner)
 
     def _at_work_elsewhere(self, runner: Runner) -> bool:
-        jobs = (job for run in self.repository.runs.values() if run is not self.run for job in run.jobs)
+        jobs = (job for run in list(self.repository.runs.values()) if run is not self.run for job in run.jobs)
         return any(job.runner is runner and job.status == "in_progress" for job in jobs)
 
     def _freed(self, runner: Runner | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -121,11 +122,18 @@ class AskingJob:
 
 
 def job_at(client: int, server: int) -> AskingJob:
-    """The job of the process that holds the client end of a loopback connection."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if (int(fields[1].split(":")[1], 16), int(fields[2].split(":")[1], 16)) == (client, server):
-            return _job_of(_holder(f"socket:[{fields[9]}]"))
+    """The job of the process that holds the client end of a loopback connection.
+
+    It is looked for more than once: what is read of /proc is no picture of one moment, and what ends meanwhile may hide others.
+    """
+    for _ in range(5):
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if (int(fields[1].split(":")[1], 16), int(fields[2].split(":")[1], 16)) == (client, server):
+                if holder := _holder(f"socket:[{fields[9]}]"):
+                    return _job_of(holder)
+                break
+        time.sleep(0.05)
     return AskingJob()
 
 
@@ -133,9 +141,16 @@ def _holder(link: str) -> str:
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with suppress(OSError):
-                if any(str(entry.readlink()) == link for entry in (process / "fd").iterdir()):
+                if any(_leads(entry, link) for entry in (process / "fd").iterdir()):
                     return process.name
     return ""
+
+
+def _leads(entry: Path, link: str) -> bool:
+    try:
+        return str(entry.readlink()) == link
+    except OSError:  # closed meanwhile, which says nothing of the next one
+        return False
 
 
 def _job_of(process: str) -> AskingJob:
