@@ -95,7 +95,7 @@ class MissingRunner:
     def machine_stops(self) -> None:
         """It is off; what its provider starts is what comes up at a boot."""
         self.lane.stop()
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while self.up and time.monotonic() < until:
             time.sleep(0.1)
         assert not self.up

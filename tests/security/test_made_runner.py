@@ -32,7 +32,7 @@ systemd-run --quiet --unit=names python3 -m http.server 53 --bind {METADATA} --d
 systemd-run --quiet --unit=other python3 -m http.server 8080 --bind 0.0.0.0 --directory /srv/metadata
 systemd-run --quiet --unit=recovery --uid=hyops --setenv=STEP_SECRET={SECRET} sleep 600
 for port in 80 53; do
-  for n in $(seq 100); do curl -s http://{METADATA}:$port/ >/dev/null && break; sleep 0.1; done
+  for n in $(seq 600); do curl -s http://{METADATA}:$port/ >/dev/null && break; sleep 0.1; done
 done
 """
 _ENVIRONMENT = "/opt/dr-dispatch/*/lib/python3.*/site-packages/click/core.py"
@@ -101,7 +101,7 @@ class Attacked:
         tries = READS | OTHERS | {"what the last job left": "cat $RUNNER_TEMP/left /opt/actions-runner/_work/_temp/left"}
         tries["names"] = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{METADATA}/53' && echo names answer"
         steps = [self.attempt(name, text) for name, text in tries.items()] + [{"if": "always()", "run": "env"}]
-        self.end = site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL, within=120)
+        self.end = site.service.run({"variables": TRUE_JOB, "steps": steps}, LABEL)
         self.lines = self.end["log"].splitlines()
 
     @staticmethod
@@ -202,7 +202,9 @@ def test_a_job_that_waits_for_the_next_registration(attacked: Attacked) -> None:
     site = attacked.site
     assert site.service.run({"variables": TRUE_JOB, "steps": [{"run": WATCH}]}, LABEL)["rc"] == 0
     host, seen = site.host, "cat /home/gha-runner/seen"
-    host.run("ACTIONS_RUNNER_INPUT_TOKEN=of-another-day sleep 3", user="gha-runner")
+    # Here, until it is seen: one look at all processes takes a while.
+    waits = f"for n in $(seq 600); do {seen} | grep -q of-another-day && exit; sleep 0.1; done"
+    host.run(f"ACTIONS_RUNNER_INPUT_TOKEN=of-another-day bash -c '{waits}' 2>/dev/null", user="gha-runner")
     assert "of-another-day" in host.run(seen), "it waits"
     site.service.repository.runners.clear()
     assert site.set_up(again=True).registered
@@ -219,7 +221,7 @@ def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> 
     ci, _, target = host.networks
     listener = host.spawn(target, "python3", "-m", "http.server", "8022", "--bind", TARGET)
     try:
-        host.run(f"for n in $(seq 100); do (: </dev/tcp/{TARGET}/8022) 2>/dev/null && exit; sleep 0.1; done; exit 1")
+        host.run(f"for n in $(seq 600); do (: </dev/tcp/{TARGET}/8022) 2>/dev/null && exit; sleep 0.1; done; exit 1")
         with host.socket_from(ci, RUNNER, 22, 5) as there:
             assert there.recv(8) == b"SSH-2.0-"
         for address, port in ((RUNNER, 8080), (TARGET, 8022), (TARGET, 22), (METADATA, 80)):

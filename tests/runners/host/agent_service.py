@@ -80,7 +80,7 @@ class AgentService:
                 self.changed.notify_all()
         return {}
 
-    def online(self, name: str, within: float = 30.0) -> Runner:
+    def online(self, name: str, within: float = 180.0) -> Runner:
         """Wait until the runner of this name asked for a job after now."""
         began = time.monotonic()
 
@@ -93,7 +93,7 @@ class AgentService:
         assert runner is not None
         return runner
 
-    def run(self, job: dict[str, Any], label: str, within: float = 60.0) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], label: str, within: float = 300.0) -> dict[str, Any]:
         """Give a job, (variables, steps), to whoever carries the label, and return how it ended."""
         number = self.github.next_id()
         with self.changed:

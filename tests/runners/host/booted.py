@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hyops_ci.files import locked
 from hyops_ci.runners.ports import Machine, MachineState
 from hyops_ci.runners.ssh import Candidate, Login
 from tests.runners.host.root import NoHost, debian
 
 BOOT: Final = Path(__file__).with_name("boot.sh")
 RUNNER, TARGET, METADATA = "10.77.0.2", "10.78.0.2", "169.254.169.254"
-LIMIT: Final = 60.0
+LIMIT: Final = 240.0
 """Seconds that a boot may take."""
 _NETWORK: Final = f"""
 set -eu
@@ -151,11 +152,12 @@ def booted(folder: Path, shared: Path | None = None) -> Iterator[BootedHost]:
     lower = debian()
     here = "dr" + secrets.token_hex(3)
     networks = (f"{here}-ci", f"{here}-runner", f"{here}-target")
-    taken = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=False).stdout
-    github = secrets.choice([each for each in (f"198.18.{n}" for n in range(256)) if f" {each}." not in taken])
     with ExitStack() as ended:
         ended.callback(_remove, networks, f"{here}-g")
-        _require(["sh", "-c", _NETWORK, "network", *networks, here, github], "network namespaces")
+        with locked(lower.with_name("networks.lock"), wait=None):  # two machines that boot at once would see the same one free
+            taken = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=False).stdout
+            github = secrets.choice([each for each in (f"198.18.{n}" for n in range(256)) if f" {each}." not in taken])
+            _require(["sh", "-c", _NETWORK, "network", *networks, here, github], "network namespaces")
         (work := folder / "machine").mkdir(parents=True)
         group = _group(here)
         ended.callback(_remove_group, group)
@@ -175,7 +177,7 @@ def _up(host: BootedHost, process: subprocess.Popen[bytes], console: Path) -> Bo
     until = time.monotonic() + LIMIT
     said = ""
     while time.monotonic() < until and process.poll() is None:
-        if (pid := _child(process.pid)) and Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
+        if (pid := _child(process.pid)) and _name(pid) == "systemd":
             host.pid = pid
             said = host.run("systemctl is-system-running", check=False).strip()
             if said in ("running", "degraded"):
@@ -186,8 +188,9 @@ def _up(host: BootedHost, process: subprocess.Popen[bytes], console: Path) -> Bo
 
 
 def _keys(host: BootedHost) -> None:
-    """Make host keys, as a first boot does."""
-    host.run("ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh")
+    """Make host keys, as a first boot does. Without them sshd has ended some times: systemd forgets how often, else it may refuse."""
+    host.run("ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl stop ssh; systemctl reset-failed ssh; :")
+    host.run("systemctl start ssh")
 
 
 def _child(pid: int) -> int:
@@ -196,6 +199,13 @@ def _child(pid: int) -> int:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if children else 0
     return 0
+
+
+def _name(pid: int) -> str:
+    """Return what a process is called; nothing where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _group(name: str) -> Path:
@@ -210,7 +220,7 @@ def _group(name: str) -> Path:
 
 def _remove_group(group: Path) -> None:
     """Remove a machine's control groups when its last process is gone, which takes a moment."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while group.exists() and time.monotonic() < until:
         for path in [*sorted((each for each in group.rglob("*") if each.is_dir()), reverse=True), group]:
             with suppress(OSError):
