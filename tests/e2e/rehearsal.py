@@ -25,7 +25,7 @@ def hyops_ci(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "hyops_ci", *map(str, words)]
     env = {"PATH": os.environ["PATH"], "HOME": environ.get("HOME", "/nonexistent"), **environ}
     root = Path(__file__).resolve().parents[2]
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=root, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=root, timeout=400, check=False)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def forms(value: str) -> list[bytes]:
     return [raw, *inside]
 
 
-def processes_of(folder: Path, patience: float = 8.0) -> list[str]:
+def processes_of(folder: Path, patience: float = 60.0) -> list[str]:
     """Command lines of processes that name `folder`, after giving the supervisor its moment to end."""
     until = time.monotonic() + patience
     while (found := _naming(str(folder).encode())) and time.monotonic() < until:

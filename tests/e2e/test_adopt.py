@@ -64,7 +64,7 @@ class Adopter:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
         )
         assert done.returncode == code, f"{text}\n{done.stdout}\n{done.stderr}"

@@ -20,7 +20,7 @@ def recovery(folder: Path, how: str) -> dict[str, Any]:
     unshare = shutil.which("unshare")
     assert unshare, "unshare of util-linux is needed"
     command = [unshare, "-Urm", sys.executable, "-m", "tests.e2e.filled_disk", str(folder), how]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

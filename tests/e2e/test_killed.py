@@ -90,7 +90,7 @@ class Place:
         driver = Path(__file__).with_name("killed_execute.py")
         root = driver.parents[2]
         env = {"PATH": os.environ["PATH"], "HOME": str(self.site.root), "PYTHONPATH": str(root)}
-        return subprocess.run([sys.executable, driver, self.site.root, moment], env=env, timeout=120, check=False).returncode
+        return subprocess.run([sys.executable, driver, self.site.root, moment], env=env, timeout=400, check=False).returncode
 
     def conclude(self) -> Conclusion:
         return conclude_here(self.run, world_of(self.site.root, self.run))

@@ -56,7 +56,7 @@ class Person:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=400,
             check=False,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"

@@ -55,7 +55,7 @@ class Person:
         for place, here in (("/usr/local/src/dr-dispatch", self.home / "host"), ("/etc/dr-dispatch/trust.json", self.trust)):
             text = text.replace(place, str(here))
         command = ["bash", "-euo", "pipefail", "-c", text]
-        done = subprocess.run(command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, cwd=self.checkout, env=self.environment, capture_output=True, text=True, timeout=400, check=False)
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

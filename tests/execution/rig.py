@@ -95,7 +95,7 @@ class Rig:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
             stdin=subprocess.DEVNULL,
         )

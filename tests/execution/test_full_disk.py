@@ -25,7 +25,7 @@ def run_on_a_small_disk(folder: Path, program: str) -> dict[str, Any]:
     unshare = shutil.which("unshare")
     assert unshare, "unshare of util-linux is needed"
     command = [unshare, "-Urm", sys.executable, "-m", "tests.execution.filling", str(folder), program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     return said

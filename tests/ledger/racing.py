@@ -16,7 +16,7 @@ from hyops_ci.ledger.rules import Duplicate
 from tests.ledger.ledger_setup import SERVICE, at, request
 
 ROOT = Path(__file__).parents[2]
-HOLD = 120.0
+HOLD = 400.0
 """Seconds after which a racer that waits for its round gives up."""
 
 

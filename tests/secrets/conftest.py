@@ -69,7 +69,7 @@ def open_as(
     token_for: Callable[[str], str] | None = None,
     token_file: str = "",
     learn: Callable[[str], None] | None = None,
-    seconds: float = 5.0,
+    seconds: float = 30.0,
 ) -> SecretAuthority:
     """The authority as a stage opens it, quick to give up."""
     environment = "dr-check" if purpose is Purpose.CHECK else "dr-prod"
@@ -80,7 +80,7 @@ def open_as(
             purpose,
             token_for=token_for or TokenFor(bao, {"environment": environment}),
             token_file=token_file,
-            limits=Limits(seconds, 0.5, 1 << 20),
+            limits=Limits(seconds, seconds, 1 << 20),
             sleep=lambda seconds: None,
             learn=learn,
         ),

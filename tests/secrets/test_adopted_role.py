@@ -37,7 +37,7 @@ def paste(bao: OpenBao, tmp_path: Path, text: str) -> None:
     environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     environment |= {"VAULT_ADDR": bao.origin, "VAULT_TOKEN": ROOT_TOKEN}
     script = "set -eu\n" + text.replace("https://vault.example.net", bao.origin)
-    subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, timeout=30)
+    subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, timeout=300)
 
 
 def test_the_printed_roles_do_what_a_run_needs_and_no_more(own_bao: OpenBao, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ HARD = VALUES | {
 
 def ansible_vault(tmp_path: Path, *words: str, given: bytes = b"") -> bytes:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"), "LANG": "C.UTF-8"}
-    return subprocess.run([TOOL, *words], input=given, capture_output=True, check=True, env=environment, timeout=60).stdout
+    return subprocess.run([TOOL, *words], input=given, capture_output=True, check=True, env=environment, timeout=400).stdout
 
 
 def test_ansible_vault_views_what_we_wrote(tmp_path: Path, bundle_path: Path, password: Password, password_file: Path) -> None:

@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 pytestmark = pytest.mark.bao
 
 
-def fault(bao: OpenBao, *origins: str, seconds: float = 5.0) -> Fault:
+def fault(bao: OpenBao, *origins: str, seconds: float = 30.0) -> Fault:
     plan = plan_for(bao).model_copy(update={"addresses": tuple((origin, "x") for origin in origins)}) if origins else plan_for(bao)
     authority = open_as(bao, plan=plan, seconds=seconds)
     with pytest.raises(Fault) as failed:

@@ -29,7 +29,7 @@ def paste(bao: OpenBao, tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "VAULT_ADDR": bao.origin, "VAULT_TOKEN": ROOT_TOKEN}
     for block in rest:
         script = "set -eu\n" + block.replace("https://vault.example.net", bao.origin)
-        subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, timeout=30)
+        subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, timeout=300)
 
 
 def test_the_documented_roles_do_what_a_run_needs_and_no_more(own_bao: OpenBao, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ POLICY = OWN_TOKEN + "".join(
 
 def root(bao: OpenBao, path: str, body: object, namespace: str = "") -> None:
     headers = {"X-Vault-Token": ROOT_TOKEN, **({"X-Vault-Namespace": namespace} if namespace else {})}
-    answer = requests.post(f"{bao.origin}/v1/{path}", headers=headers, data=json.dumps(body), timeout=5)
+    answer = requests.post(f"{bao.origin}/v1/{path}", headers=headers, data=json.dumps(body), timeout=60)
     assert answer.ok, answer.text
 
 

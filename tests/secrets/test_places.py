@@ -79,7 +79,7 @@ def read(bao: OpenBao, *places: str, token_file: str = "", learned: list[str] | 
         Purpose.EXECUTE,
         token_for=job,
         token_file=token_file,
-        limits=Limits(5.0, 0.5, 1 << 20),
+        limits=Limits(30.0, 30.0, 1 << 20),
         sleep=lambda _: None,
         learn=None if learned is None else learned.append,
     )

@@ -202,7 +202,7 @@ def interrupted(site: Site, number: signal.Signals) -> dict[str, Any]:
     else:
         os.waitpid(child, 0)
     left = SupervisedRun.attach(Path(JOURNALS) / world.job.run_id / "deploy")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 240
     while left.condition is Condition.RUNNING and time.monotonic() < until:
         time.sleep(0.1)
     view = left.view()

@@ -99,7 +99,7 @@ def register(fake: FakeGitHub, token: str) -> int:
     """What somebody with a registration token sends."""
     body = {"url": "https://github.com/acme/shop", "name": "gcp-ops-runner", "version": "2.336.0", "labels": [], "group_id": 1}
     headers = {"Authorization": f"RemoteAuth {token}", "User-Agent": "GitHubActionsRunner"}
-    return requests.post(f"{fake.url}/actions/runners/register", json=body, headers=headers, timeout=5).status_code
+    return requests.post(f"{fake.url}/actions/runners/register", json=body, headers=headers, timeout=60).status_code
 
 
 @pytest.mark.parametrize("end", ["told", "refused", "broken"])

@@ -117,7 +117,7 @@ class OpenBao:
     def request(self, method: str, path: str, token: str) -> requests.Response:
         """A plain request, past all our code."""
         return requests.request(
-            method, f"{self.origin}/v1/{path}", headers={"X-Vault-Token": token}, verify=self.ca_bundle or True, timeout=5
+            method, f"{self.origin}/v1/{path}", headers={"X-Vault-Token": token}, verify=self.ca_bundle or True, timeout=60
         )
 
     def seal(self) -> None:

@@ -130,7 +130,7 @@ def initialise(home: Path, name: str = "data") -> Path:
 
 def _run(home: Path, program: str, *arguments: str) -> None:
     command: list[str | Path] = [home / "native" / "bin" / program, *arguments]
-    subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=120, **_not_root())  # type: ignore[call-overload]  # keywords that depend on who runs this
+    subprocess.run(command, check=True, capture_output=True, cwd=home, timeout=400, **_not_root())  # type: ignore[call-overload]  # keywords that depend on who runs this
 
 
 @contextmanager

@@ -52,7 +52,7 @@ with ThreadPoolExecutor(4) as pool:
 def test_processes_and_threads_at_once(recovery: Repository, github_fake: FakeGitHub) -> None:
     command = [sys.executable, "-c", PROGRAM, github_fake.url, github_fake.add_token("actions: write")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [int(number) for process in processes for number in process.communicate(timeout=60)[0].split()]
+    said = [int(number) for process in processes for number in process.communicate(timeout=400)[0].split()]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(said) == sorted(recovery.runs)
     assert len(said) == 40

@@ -65,7 +65,7 @@ def register(fake: FakeGitHub, token: str, name: str = "gcp-ops-runner-01") -> r
         "labels": [{"name": "gcp-ops-runner", "type": "user"}],
     }
     headers = {"Authorization": f"RemoteAuth {token}", "User-Agent": "GitHubActionsRunner"}
-    return requests.post(f"{fake.url}/actions/runners/register", json=body, headers=headers, timeout=5)
+    return requests.post(f"{fake.url}/actions/runners/register", json=body, headers=headers, timeout=60)
 
 
 # ------------------------------------------------------------------------------------------------------- minted

@@ -488,7 +488,7 @@ def test_the_caller_is_a_workflow_that_can_be_started(release: str, checkout: Pa
 def test_the_template_travels_in_the_wheel(tmp_path: Path) -> None:
     """Built without a network: what is installed has the caller that `init` writes, the schemas, and what a report is made of."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120, env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=400, env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
     [wheel] = tmp_path.glob("*.whl")
     listed = subprocess.run([sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True, check=True).stdout
     assert f"hyops_ci/templates/{template('dr-manual.yml').name}" in listed
