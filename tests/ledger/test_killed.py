@@ -18,6 +18,7 @@ from hyops_ci.errors import Refusal
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import Duplicate
 from tests.ledger.ledger_setup import BRANCH, at, git, on_host, request
+from tests.support.git_http import GitServer
 
 ROOT = Path(__file__).parents[2]
 CLAIM = """
@@ -61,16 +62,16 @@ def test_killed_at(made: Ledger, remote: Path, tmp_path: Path, point: str, when:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(made: Ledger, remote: Path, tmp_path: Path) -> None:
-    """A clean host each time, so that the cache, too, is cut off while it is being made."""
-    chance = random.Random(7)
+def test_killed_at_any_moment(made: Ledger, remote: Path, server: GitServer, tmp_path: Path) -> None:
+    """A clean host each time, so that the cache, too, is cut off while it is being made. The remote is no part of it, and lives on."""
+    chance, address = random.Random(7), server.url(remote.name)
     for number in range(6):
         host = tmp_path / f"host-{number}"
-        words = [sys.executable, "-c", CLAIM, str(remote), str(host)]
+        words = [sys.executable, "-c", CLAIM, address, str(host)]
         with subprocess.Popen(words, cwd=ROOT, start_new_session=True) as child:
             time.sleep(chance.uniform(0.2, 0.7))
             os.killpg(child.pid, signal.SIGKILL)
-        claim = on_host(remote, state_dir=host).claim(request(1, at=at(1)))
+        claim = on_host(address, state_dir=host).claim(request(1, at=at(1)))
         assert claim.epoch == 1
     assert len(git(remote, "rev-list", f"refs/heads/{BRANCH}").split()) == 2
 
