@@ -134,10 +134,10 @@ def many(entries: int) -> bytes:
 def test_a_long_list_of_files_is_not_read() -> None:
     """400,000 entries took eleven seconds to be counted; the end of the zip says how many there are."""
     data = many(20_000)
-    began = time.perf_counter()
+    began = time.process_time()  # what others do on this machine meanwhile is no work of it
     with pytest.raises(BadZip, match="a list of files of"):
         unzip(data)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize("said", [0, 1, 3])
