@@ -160,8 +160,8 @@ class Stand:
         """Pretend to do one step, with the state and the records that it would leave."""
         script = self.script.get("steps", {}).get(step["id"], {})
         run_id = f"apply-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-        self.write_state(step, run_id, "running")
         try:
+            self.write_state(step, run_id, "running")
             time.sleep(float(script.get("seconds", self.script.get("seconds", 0.05))))
         except KeyboardInterrupt:
             self.write_state(step, run_id, "error", "cancelled after provider execution started")
