@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.plan import Command
 from hyops_ci.errors import Refusal
 from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.grammar import StepEvent
 from hyops_ci.execution.run_handle import SupervisedRun
 from hyops_ci.hyops_access.own import OwnAccess
 from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay, runtime_bundle
@@ -152,7 +154,7 @@ def test_a_recovery(access: HyOpsAccess, site: Site) -> None:
         assert access.preflight(RUN, PREFLIGHT, {}).status == "ok"
         with_secrets(site)
         access.start(RUN, DEPLOY, "deploy")
-        ended = SupervisedRun.attach(access.place.deploy, cancel=lambda: access.cancel("deploy")).wait(30)
+        ended = SupervisedRun.attach(access.place.deploy, cancel=lambda: access.cancel("deploy")).wait(120)
     assert ended is not None
     assert ended.rc == 0, (access.place.deploy / "stderr.log").read_text()
     told = (access.place.deploy / "stdout.log").read_text()
@@ -174,6 +176,14 @@ def with_secrets(site: Site) -> None:
     launcher.write_text(launcher.read_text().replace("#!/bin/sh\n", f'#!/bin/sh\necho "told $POWERDNS_API_KEY {OTHER}"\n'))
 
 
+def until_a_step_runs(run: SupervisedRun) -> None:
+    """A program that is interrupted while it begins ends in another way."""
+    until = time.monotonic() + 120
+    while not any(isinstance(line, StepEvent) for line in run.view().lines):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_a_deploy_is_cancelled(access: HyOpsAccess, site: Site) -> None:
     site.script({"gcp_pg_vms": {"seconds": 30}})
     assert not access.cancel("deploy")
@@ -184,9 +194,10 @@ def test_a_deploy_is_cancelled(access: HyOpsAccess, site: Site) -> None:
     with lent_overlay(access, RUN, OVERLAY):
         access.start(RUN, DEPLOY, "deploy")
         run = SupervisedRun.attach(access.place.deploy, cancel=lambda: access.cancel("deploy"))
-        assert run.wait(0.5) is None
+        until_a_step_runs(run)
+        assert run.wait(0.2) is None
         assert run.cancel()
-        ended = run.wait(30)
+        ended = run.wait(120)
     assert ended is not None
     assert (ended.rc, ended.stop.value) == (130, "cancel")
 
@@ -198,7 +209,7 @@ def test_a_caller_that_is_gone_ends_the_other_side_and_no_deploy(site: Site) -> 
         access.give(dict.fromkeys(NAMES, FRESH), {}, ())
         access.write_overlay(RUN, OVERLAY)
         access.start(RUN, DEPLOY, "deploy")
-    ended = SupervisedRun.attach(access.place.deploy).wait(30)
+    ended = SupervisedRun.attach(access.place.deploy).wait(120)
     assert ended is not None
     assert ended.rc == 0
 
@@ -232,7 +243,7 @@ def test_a_drill_destroys_what_it_made(site: Site) -> None:
         for command, journal in ((DEPLOY, "deploy"), (DESTROY, "destroy")):
             access.write_overlay(RUN, OVERLAY)
             access.start(RUN, command, journal)
-            ended = SupervisedRun.attach(access.place.journal(journal)).wait(30)
+            ended = SupervisedRun.attach(access.place.journal(journal)).wait(120)
             assert ended is not None
             assert ended.rc == 0, (access.place.journal(journal) / "stderr.log").read_text()
         state = access.states(("platform/gcp/platform-vm#gcp_pg_vms",), datetime.now(UTC))[0]

@@ -67,13 +67,13 @@ def test_a_company_certificate_of_the_host_is_taken_without_a_variable(
 
 def test_a_trickle_ends(asking: Asking, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real time: one byte every now and then keeps the socket happy, and would hold a run for days."""
-    monkeypatch.setattr(client_module, "LIMITS", replace(LIMITS, seconds=0.2))
+    monkeypatch.setattr(client_module, "LIMITS", replace(LIMITS, seconds=2.0))
     stop = threading.Event()
 
     def trickle() -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
         for step in count():
-            time.at += 0.1 if step < 3 else 0  # after that the client has gone, and its next attempt is not to be hurried
+            time.at += 1.0 if step < 3 else 0  # after that the client has gone, and its next attempt is not to be hurried
             yield b" "
             if stop.wait(0.02):
                 return
