@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.act.table import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]
 
-# Time limits per example say more about the machine than about the code; pytest-timeout ends what hangs.
-settings.register_profile("house", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=25)  # what tests/support/examples.py takes its share from
+# Time limits, of an example or of drawing some, say more about the machine than about the code; pytest-timeout ends what hangs.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("house"), max_examples=25)  # what tests/support/examples.py takes its share from
 if settings.get_current_profile_name() == "default":  # under CI hypothesis chooses its own: no limits, no randomness
     settings.load_profile("house")
 
