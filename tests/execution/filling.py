@@ -17,9 +17,9 @@ from hyops_ci.execution.supervisor import SupervisorOrder
 def main(folder: Path, program: str) -> None:
     """Mount one MiB on `folder`, let the program print into a journal there, and print its end as JSON."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], check=True)
-    order = SupervisorOrder((sys.executable, "-c", program), {}, folder / "run", timeout=60.0, linger=0.1)
+    order = SupervisorOrder((sys.executable, "-c", program), {}, folder / "run", timeout=300.0, linger=0.1)
     run = SupervisedRun.start(order)
-    ended = run.wait(60)
+    ended = run.wait(300)
     view = run.view()
     print(
         json.dumps(

@@ -108,7 +108,7 @@ class Rig:
         argv = command_line(command, self.runtime, overlay)
         handed = {name: options.pop(name) for name in ("on_step", "hold") if name in options}
         order = SupervisorOrder(
-            argv, self.environment(secrets), run_dir, secrets=secrets, remove_after=(overlay,), **{"timeout": 100.0} | options
+            argv, self.environment(secrets), run_dir, secrets=secrets, remove_after=(overlay,), **{"timeout": 500.0} | options
         )
         return SupervisedRun.start(order, on_line=self.printed.append, **handed)
 
@@ -134,7 +134,7 @@ class Rig:
 
     def judge(self, run: SupervisedRun, *steps: PlannedStep, blueprint: str = "dr/contract@v1") -> outcome.Outcome:
         """Wait for the end and judge it."""
-        ended = run.wait(110)
+        ended = run.wait(500)
         view = run.view()
         assert view.started_at is not None
         return outcome.determine_outcome(outcome.Observed(steps, view.lines, self.states(*steps), view.started_at, ended, blueprint))

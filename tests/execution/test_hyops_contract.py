@@ -224,7 +224,7 @@ def test_an_assertion_that_is_not_made_passes_preflight_and_stops_the_deploy(eac
 
 def test_preflight_answers_in_json(each: Rig) -> None:
     run = each.start(each.content(gate("a"), gate("b", required="a")), PREFLIGHT)
-    ended = run.wait(60)
+    ended = run.wait(500)
     assert ended is not None
     assert ended.rc == 0
     fact = records.read_preflight(run.stdout(), ended.rc)
@@ -433,7 +433,7 @@ def test_a_destroy_that_fails_or_is_interrupted_leaves_the_state_as_it_was(each:
     _until_running(run.view, "b")
     each.wait_for_provider()
     assert run.cancel()
-    ended = run.wait(60)
+    ended = run.wait(500)
     assert ended is not None
     assert (ended.rc, ended.by_itself) == (130, True)
     assert meaning(run.stdout())[-1] == FinalLine("dr/contract@v1", "cancelled", 1)

@@ -57,7 +57,7 @@ def until(true: Callable[[], bool], limit: float = 120.0) -> None:
 
 
 def finished(run: SupervisedRun) -> Ended:
-    ended = run.wait(60)
+    ended = run.wait(500)
     assert ended is not None
     assert run.condition is Condition.FINISHED
     assert not hyops_lives(run)

@@ -104,8 +104,8 @@ def test_noise_spoils_no_bundle(incident: Incident, changes: bool) -> None:
 def test_what_a_module_prints_fills_no_disk_with_our_records(tmp_path: Path) -> None:
     """Every piece of output and every line has a record; they have a room of their own, and the end of the run is always kept."""
     talk = "import sys\nfor n in range(400_000): print(f'step=a{n} status=running', flush=n % 4 == 0)"
-    order = SupervisorOrder([sys.executable, "-I", "-c", talk], {}, tmp_path / "run", timeout=100, max_output=1 << 20)
-    ended = SupervisedRun.start(order).wait(100)
+    order = SupervisorOrder([sys.executable, "-I", "-c", talk], {}, tmp_path / "run", timeout=500, max_output=1 << 20)
+    ended = SupervisedRun.start(order).wait(500)
     assert ended is not None
     assert ended.rc == 0
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "run").iterdir()}
