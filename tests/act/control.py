@@ -104,6 +104,10 @@ class Control:
             self._may_be_made()
         if job == "ensure-runner" and "jobResult" in entry and (making := self._making()) is not None and making.status != "completed":
             making.finish(str(entry["jobResult"]))
+        if job == "conclude" and "jobResult" in entry and self.run is not None:
+            name = f"{self.caller_job} / Report"
+            if not any(known.name == name for known in self.run.jobs):
+                self.run.add_job(name, ["ubuntu-latest"]).finish(str(entry["jobResult"]))
         if job in SELF_HOSTED and (found := self.job(job)) is not None:
             if entry.get("stage") == "Main":
                 self._take(found)

@@ -122,6 +122,7 @@ class Night:
             incident.conclude(results)
         evidence = bundle_path(incident.folder).read_bytes()
         run.add_artifact(f"dr-evidence-{run.id}-1", {"evidence.tar": evidence})
+        run.add_job("dr / Report", ["ubuntu-latest"]).finish()
         run.finish("success" if sealed and results["execute"] == "success" else "failure")
 
     def _execute(self, run: Run, results: dict[str, str], checked: StageEnd) -> tuple[bool, StageEnd]:

@@ -14,10 +14,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hyops_ci.archive import Writer, read
 from hyops_ci.cli.app import main
 from hyops_ci.contracts.digest import canonical
+from hyops_ci.contracts.run import State
+from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import ENVELOPE
+from hyops_ci.github.runs import run as look
+from hyops_ci.operations.dispatch.follow import fetch
 from hyops_ci.signing.dsse import public_of, sign
+from tests.support.github.fixture import github_fake
+from tests.support.github.runs import Run
+from tests.support.github.server import FakeGitHub
 from tests.unit.evidence import sample_run
 from tests.unit.evidence.test_cases import forged
+from tests.unit.operations.dispatch.dispatching import RUN, Caller, caller
+
+__all__ = ["github_fake"]
 
 HOST, MALLORY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (31, 32))
 TRUST = Path(__file__).parents[1] / "cases" / "contracts" / "accept" / "host-trust" / "full.json"
@@ -152,3 +162,35 @@ def test_the_bundle_that_the_host_signed(tmp_path: Path, capsys: pytest.CaptureF
     assert (code, said.splitlines()[0]) == (0, "VALID")
     assert f"{public_of(HOST)} (a key you trust)" in said
     assert f"{public_of(HOST)} (not compared with any key you trust)" in reported(tmp_path, capsys, path)
+
+
+def uploaded_before_the_report(here: Caller, content: bytes) -> Run:
+    """A stranger's machine took the check, the watch cancelled the run, and the name of its evidence was taken when the report came."""
+    run = here.repository.add_run(number=RUN)
+    run.add_job("dr / Check gcp-ops-runner (changes nothing)", ("self-hosted", "gcp-ops-runner")).finish("cancelled")
+    run.add_artifact(f"dr-evidence-{RUN}-1", {f"dr-evidence-{RUN}-1.tar": content})
+    return run
+
+
+def test_evidence_that_was_uploaded_before_the_report_of_its_run(github_fake: FakeGitHub, tmp_path: Path) -> None:
+    """Whoever follows the run is not told that the service was recovered."""
+    here = caller(github_fake)
+    run = uploaded_before_the_report(here, bundle(tmp_path).read_bytes())
+    run.add_job("dr / Report", ("ubuntu-latest",)).finish("failure")
+    run.finish("cancelled")
+    with pytest.raises(Refusal) as refused:
+        fetch(here.client, look(here.client, RUN), decision_id=f"manual-4711-{RUN}")
+    assert (refused.value.gate, refused.value.exit_code) == ("evidence.report", 11)
+    assert "the job Report is failure, on the run cancelled" in refused.value.found
+
+
+def test_evidence_that_the_report_of_its_run_uploaded(github_fake: FakeGitHub, tmp_path: Path) -> None:
+    """The twin: a job of the caller's failed, and the report did not."""
+    here = caller(github_fake)
+    run = here.repository.add_run(number=RUN)
+    run.add_artifact(f"dr-evidence-{RUN}-1", {f"dr-evidence-{RUN}-1.tar": bundle(tmp_path).read_bytes()})
+    run.add_job("dr / Report", ("ubuntu-latest",)).finish()
+    run.add_job("tell the others", ("ubuntu-latest",)).finish("failure")
+    run.finish("failure")
+    found = fetch(here.client, look(here.client, RUN), decision_id=f"manual-4711-{RUN}")
+    assert (found.result.outcome, found.result.exit_code) == (State.COMPLETED_WITH_EXCEPTIONS, 0)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from hyops_ci.contracts.base import duration
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.contracts.digest import digest_bytes
-from hyops_ci.contracts.github_facts import JobFact, RunFact
+from hyops_ci.contracts.github_facts import JobFact, RunFact, jobs_called
 from hyops_ci.contracts.run import Result
 from hyops_ci.dataclass import dataclass, field
 from hyops_ci.errors import Exit, Fault, Refusal
@@ -43,6 +43,9 @@ TROUBLE_PACE: Final = 60.0
 """The same after a look that got no answer: it may be a limit, which knocking makes longer."""
 LINE_EVERY: Final = 30.0
 """Seconds between two lines while nothing happens (docs/design/texts.md 3)."""
+REPORT_JOB: Final = "Report"
+"""What dispatch.yml calls the job that uploads the evidence."""
+REPORT_RUNS_ON: Final = ("ubuntu-latest",)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
     """Return what a run that has ended came to. `decision_id`: of the decision that it must have been about.
 
     Raises Refusal: `dispatch.startup` (exit 2) for a run that never began; exit 11 where evidence is missing, does not
-    verify, or is about another run.
+    verify, is about another run, or is not what the report of the run stands behind.
     """
     if fact.conclusion == "startup_failure":
         raise _never_began(client, fact)
@@ -115,6 +118,8 @@ def fetch(client: Client, fact: RunFact, *, decision_id: str = "") -> RunOutcome
         problems += _of_another(result, fact, decision_id)
     if problems or result is None:
         raise _does_not_verify(fact, name, problems or ["no result in it"])
+    if fact.conclusion != "success" and (report := _report(client, fact)) != "success":
+        raise _not_of_its_report(fact, name, report, result)
     return RunOutcome(result, digest_bytes(files[bundle]), name, json_object(inside.get("objectives.json")) or {}, files[bundle])
 
 
@@ -171,6 +176,29 @@ def _of_another(result: Result, fact: RunFact, decision_id: str) -> list[str]:
     if decision_id and result.decision_id not in ("", decision_id):
         problems.append(f"it is about decision {result.decision_id}, not {decision_id}")
     return problems
+
+
+def _report(client: Client, fact: RunFact) -> str:
+    """Return how the job that uploads the evidence ended, in GitHub's word.
+
+    It ends well whatever the outcome, but not where something was uploaded under the name of its evidence before, as whoever takes
+    another job of the run can, nor where GitHub shows something else than the evidence tells. No other job is asked: those that stopped
+    the run are red, and a caller's own may fail after a good recovery.
+    """
+    ends = {str(job.conclusion) for job in jobs_called(jobs(client, fact.run_id, fact.attempt), REPORT_JOB, REPORT_RUNS_ON)}
+    return ", ".join(sorted(ends)) or "no such job"
+
+
+def _not_of_its_report(fact: RunFact, name: str, report: str, result: Result) -> Refusal:
+    return Refusal(
+        "evidence.report",
+        "the report of the run does not stand behind its evidence",
+        exit_code=Exit.EVIDENCE,
+        found=f"{name} says {result.outcome}; GitHub's word on the job {REPORT_JOB} is {report}, on the run {fact.conclusion}",
+        expected=f"a job {REPORT_JOB} that uploaded the evidence itself, and found nothing against it",
+        fix=f"believe neither, and read that job of {fact.url}; what was done stands in the ledger: hyops-ci ledger show",
+        docs="dispatch.md",
+    )
 
 
 def _never_began(client: Client, fact: RunFact) -> Refusal:

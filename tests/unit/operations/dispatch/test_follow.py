@@ -183,6 +183,41 @@ def test_a_true_bundle_of_another_run_or_decision_is_not(here: Caller, run: Run,
     assert "the evidence of run 212-1" in caught.value.found
 
 
+def ends(run: Run, conclusion: str, report: str = "", name: str = "dr / Report", labels: tuple[str, ...] = ("ubuntu-latest",)) -> None:
+    """The run ended so, and its report so; without a word there was none."""
+    if report:
+        run.add_job(name, labels).finish(report)
+    run.finish(conclusion)
+
+
+@pytest.mark.parametrize("report", ["failure", "cancelled", "skipped", ""])
+@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "timed_out"])
+def test_evidence_that_the_report_does_not_stand_behind_is_not_believed(
+    conclusion: str, report: str, here: Caller, run: Run, tmp_path: Path
+) -> None:
+    """A machine that took another job of the run was faster; or the report found GitHub saying something else."""
+    run.add_artifact("dr-evidence-212-1", {"evidence.tar": bundle(tmp_path)})
+    ends(run, conclusion, report)
+    error = refused(here)
+    assert (error.gate, error.exit_code) == ("evidence.report", Exit.EVIDENCE)
+    assert error.found.startswith("dr-evidence-212-1 says COMPLETED_WITH_EXCEPTIONS; GitHub's word on the job Report is ")
+    assert error.found.endswith(f"{report or 'no such job'}, on the run {conclusion}")
+
+
+def test_a_job_that_is_called_like_the_report_is_none(here: Caller, run: Run, tmp_path: Path) -> None:
+    run.add_artifact("dr-evidence-212-1", {"evidence.tar": bundle(tmp_path)})
+    run.add_job("x / Report", ("self-hosted",)).finish("success")
+    ends(run, "failure", "failure")
+    assert refused(here).gate == "evidence.report"
+
+
+def test_a_job_of_the_caller_that_fails_after_a_good_report_changes_nothing(here: Caller, run: Run, tmp_path: Path) -> None:
+    run.add_artifact("dr-evidence-212-1", {"evidence.tar": bundle(tmp_path)})
+    run.add_job("tell the others", ("ubuntu-latest",)).finish("failure")
+    ends(run, "failure", "success")
+    assert fetched(here).result.exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("leave", "gate"),
     [
