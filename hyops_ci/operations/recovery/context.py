@@ -16,6 +16,7 @@ from hyops_ci.contracts.recovery import RecoveryPlan, Standing
 from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.api.client import Client
+from hyops_ci.intake.records import decision_id
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.ledger.rules import has_arrived, lock_of
 from hyops_ci.ledger.settling import on_github
@@ -55,8 +56,8 @@ class Recovery:
         return found
 
     def decision_id(self, service: str) -> str:
-        """Return the id of the decision about one service: the same however often it is asked for."""
-        return f"{self.id}-{service.replace('/', '.')}"
+        """Return the id of the decision about one service: the same however often it is asked for, of names of any length."""
+        return decision_id(f"{self.id}-{service.replace('/', '.')}")
 
     def tips(self) -> dict[str, Tip]:
         """Return the newest word of every service's ledger, vouched for. Raises as `Ledger.vouched`."""
