@@ -22,6 +22,7 @@ from hyops_ci.operations.recovery.pending import pending_runs
 from hyops_ci.operations.recovery.record import RECORD, keep, problems, record, without_evidence
 from hyops_ci.operations.recovery.start import Reasons, start
 from hyops_ci.operations.rehearse.scenarios import RESTORE
+from hyops_ci.parsing.documents import read_document
 from hyops_ci.stages.context import SystemClock
 from tests.e2e.several_services import ID, NAME, SERVICES, WITHIN, Night, approved, checked, start_night
 from tests.security.incident import CALLER
@@ -84,6 +85,11 @@ def test_nothing_begins_half_approved_and_what_stops_in_the_second_wave_is_recov
     assert made.headline == "STOPPED in wave 2 of 2: web/east STOPPED"
     assert night.positions() == {"pg-ha/lab": "failed_over", "web/east": "primary", "api/west": "failed_over"}
     assert list(problems(kept(recovery, made, tmp_path / "stopped"))) == [], "a run that stopped left evidence, too"
+    assert not_shown_by_what_stopped(tmp_path / "stopped") == [
+        f"web/east: it came there after run {number}-1, which ended FAILED; its own ledger shows how"
+        for number, service in night.waves.items()
+        if service == "web/east"
+    ]
 
     with pytest.raises(Refusal) as refused:
         go_on(night.recovery("priya"), within=WITHIN)
@@ -150,13 +156,20 @@ def lies(made: RecoveryRecord, folder: Path) -> None:
     first, *rest = made.waves
     [known] = first.services
 
-    def found(whole: str = "DONE", **other: object) -> list[str]:
-        service = known.model_copy(update=other)
-        told = made.model_copy(update={"outcome": whole, "waves": (first.model_copy(update={"services": (service,)}), *rest)})
-        (folder / RECORD).write_bytes(canonical(told.document()))
+    def told(**other: object) -> list[str]:
+        (folder / RECORD).write_bytes(canonical(made.model_copy(update=other).document()))
         return list(problems(folder))
 
+    def found(whole: str = "DONE", **other: object) -> list[str]:
+        service = known.model_copy(update=other)
+        return told(outcome=whole, waves=(first.model_copy(update={"services": (service,)}), *rest))
+
     assert found() == []
+    assert told(action="failback") == [f"{each}: the record says failback_onprem, its evidence failover" for each in SERVICES]
+    assert len(told(recovery_plan="all-of-it")) == 3
+    assert told(waves=(rest[0], first))[0] == "its waves are 2, 1, and not one after the other from 1"
+    second = first.model_copy(update={"number": 3})
+    assert told(waves=(first, *rest, second))[0] == "pg-ha/lab stands in it more than once"
     assert found(whole="STOPPED") == [f"it says STOPPED: {made.headline}; not proven are none"]
     assert found(standing="open") == [f"it says DONE: {made.headline}; not proven are pg-ha/lab"]
     for field, value in (("outcome", "FAILED"), ("run_id", "1-1")):
@@ -168,6 +181,16 @@ def lies(made: RecoveryRecord, folder: Path) -> None:
         "pg-ha/lab: it was there before this recovery, as the record says; its own ledger and evidence show it"
     ]
     (folder / RECORD).write_bytes(canonical(made.document()))
+
+
+def not_shown_by_what_stopped(folder: Path) -> list[str]:
+    """Return what is said of a record by which all is proven, beside the evidence of a run that did not recover."""
+    made = read_document(RecoveryRecord, (folder / RECORD).read_bytes())
+    proven = [tuple(one.model_copy(update={"standing": "proven"}) for one in each.services) for each in made.waves]
+    waves = [each.model_copy(update={"services": services}) for each, services in zip(made.waves, proven, strict=True)]
+    (folder / RECORD).write_bytes(canonical(made.model_copy(update={"outcome": "DONE", "waves": tuple(waves)}).document()))
+    assert list(problems(folder)) == [], "settled afterwards it would be true"
+    return list(without_evidence(folder))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[" * 50_000, b"\xff\xfe", b'{"at": NaN}', b" " * (1 << 21)])
@@ -218,7 +241,7 @@ def test_the_commands_that_the_page_prints(
 
     folder = site.repository / f"recovery-{known['<ID>']}"
     early = json.loads((folder / RECORD).read_text())
-    early["waves"].reverse()
+    early["waves"] = [each | {"number": number} for number, each in enumerate(reversed(early["waves"]), 1)]
     (folder / RECORD).write_text(json.dumps(early))
     code, out = say("priya", printed[3])
     assert code == 11

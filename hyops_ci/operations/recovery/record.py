@@ -5,6 +5,7 @@ Written from the ledgers, so that it says the same whoever carried the recovery 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -21,10 +22,11 @@ from hyops_ci.evidence.contents import read_files
 from hyops_ci.evidence.verify import verify
 from hyops_ci.files import UnsafeFile, read, write
 from hyops_ci.github.runs import run as run_fact
+from hyops_ci.ledger.rules import DONE
 from hyops_ci.operations.dispatch.follow import fetch
 from hyops_ci.operations.recovery.context import Recovery, names
 from hyops_ci.parsing.documents import read_document
-from hyops_ci.planning.waves import next_wave
+from hyops_ci.planning.waves import TYPES, next_wave
 
 RECORD: Final = "recovery.json"
 MOST: Final = 1024 * 1024
@@ -82,9 +84,12 @@ def problems(folder: Path) -> Iterator[str]:
             if isinstance(found, str):
                 yield f"{each.service}: {found}"
                 continue
-            part = found.decision.part_of
-            if found.decision.service != each.service or part is None or part.recovery_id != made.recovery_id:
+            part, way = found.decision.part_of, TYPES[made.action]
+            known = part is not None and (part.recovery_plan, part.recovery_id) == (made.recovery_plan, made.recovery_id)
+            if found.decision.service != each.service or not known:
                 yield f"{each.service}: its evidence is about {found.decision.service}, {part.recovery_id if part else 'no recovery'}"
+            if found.decision.decision_type is not way:
+                yield f"{each.service}: the record says {way}, its evidence {found.decision.decision_type}"
             if (each.run_id, each.outcome) != (found.claim.run_id, found.result.outcome):
                 said = f"{found.result.outcome} of run {found.claim.run_id}"
                 yield f"{each.service}: the record says {shown(each.outcome)} of run {shown(each.run_id)}, its evidence {said}"
@@ -95,14 +100,21 @@ def problems(folder: Path) -> Iterator[str]:
 
 
 def without_evidence(folder: Path) -> Iterator[str]:
-    """Yield what a kept record says and nothing beside it shows: services that are proven, and that no run of this recovery acted on."""
+    """Yield what a kept record says and nothing beside it shows: that a service is proven which no run of this recovery brought there."""
     for each in _services(_read(folder / RECORD)):
         if each.standing == "proven" and not each.run_id:
             yield f"{each.service}: it was there before this recovery, as the record says; its own ledger and evidence show it"
+        elif each.standing == "proven" and each.outcome not in DONE:
+            run = f"run {shown(each.run_id)}, which ended {shown(each.outcome)}"
+            yield f"{each.service}: it came there after {run}; its own ledger shows how"
 
 
 def _contradiction(made: RecoveryRecord) -> str:
-    """Return where the outcome of a record is another than its services say, empty where it is not."""
+    """Return where a record is at odds with itself: waves out of order, a service twice, another outcome than its services say."""
+    if [each.number for each in made.waves] != list(range(1, len(made.waves) + 1)):
+        return f"its waves are {', '.join(str(each.number) for each in made.waves) or 'none'}, and not one after the other from 1"
+    if twice := [name for name, times in Counter(each.service for each in _services(made)).items() if times > 1]:
+        return f"{names(twice)} stands in it more than once"
     open_ = [each.service for each in _services(made) if each.standing != "proven"]
     if (made.outcome == "DONE") == (not open_):
         return ""
