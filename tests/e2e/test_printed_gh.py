@@ -171,8 +171,16 @@ def test_a_release_is_brought_and_compared(person: Person) -> None:
     assert {path.name for path in person.folder.iterdir()} >= {name, "SHA256SUMS"}
     assert not (person.folder / "other.tar").exists()
     command, options = verify.split(f" {name} ")
-    assert (command, options) == ("gh attestation verify", "--repo hybridops/dr-dispatch")
-    assert "--repo" in person.bash("gh attestation verify --help")
+    assert command == "gh attestation verify"
+    words = options.split()
+    flags = [word for word in words if word.startswith("--")]
+    assert dict(zip(flags[:3], words[1:6:2], strict=True)) == {
+        "--repo": "hybridops/dr-dispatch",
+        "--source-ref": "refs/tags/v1.2.0",  # a branch can have its own files attested
+        "--signer-workflow": "hybridops/dr-dispatch/.github/workflows/release.yml",
+    }
+    assert flags[3:] == ["--deny-self-hosted-runners"]
+    assert all(f"{flag} " in person.bash("gh attestation verify --help") for flag in flags)
     (person.folder / name).write_bytes(b"another")
     with pytest.raises(AssertionError, match="FAILED"):
         person.bash(compare)
