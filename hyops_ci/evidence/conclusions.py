@@ -28,6 +28,10 @@ LEDGER: Final = "ledger"
 WAITED: Final = "runner.waited"
 """What the check notes where a job made or repaired its runner: the `seconds` that it was in the queue, or why they are `not_known`."""
 STAND_IN_VERSION: Final = "+stand.in"
+OLD_SIDE: Final = "old side off"
+"""How the gap of an old primary begins of which nobody said that it is off."""
+DATA_LOSS: Final = "data loss"
+"""How the gap of data begins whose age was not measured."""
 
 
 def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
@@ -97,6 +101,13 @@ def texts_of(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
 def proven_by(probes: Sequence[Mapping[str, Any]], *, proven: bool = True) -> tuple[str, ...]:
     """Return the lines of `probes.json` that are proven, or that are not."""
     return tuple(str(each.get("text")) for each in probes if (each.get("proven") is True) is proven)
+
+
+def gaps_besides(decision: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return how each gap begins that a verified run has beside its probes: what nobody confirmed, and what nobody measured."""
+    unconfirmed = decision.get("old_primary", "not-confirmed") == "not-confirmed" and decision.get("exercise") is None
+    measured = any(each.get("newest") for each in probes) and not any(each.get("newest_why") for each in probes)
+    return (*((OLD_SIDE,) if unconfirmed else ()), *(() if measured else (DATA_LOSS,)))
 
 
 def is_seen(plan: Plan, proven: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ Anybody can seal a bundle again where nobody signed it. It then is one consisten
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from hyops_ci.evidence.conclusions import (
     deviations_of,
     deviations_told,
     exit_code_of,
+    gaps_besides,
     is_seen,
     is_stand_in,
     proven_by,
@@ -176,6 +178,20 @@ def _headline(story: Story) -> Iterator[str]:
         yield f"result.json: the headline is none of {result.outcome}"
     if f"{result.service} serves from" in result.headline and not (story.plan is not None and is_seen(story.plan, result.proven)):
         yield "result.json: the headline says that the service serves, and nothing but HyOps' word shows it"
+    if result.outcome in RECOVERED and not story.texts_changed():
+        yield from _good_headline(story, "DRILL PASSED" if drill else "RECOVERED")
+
+
+def _good_headline(story: Story, word: str) -> Iterator[str]:
+    """Yield how the first line that people read of a good end is another than its run's: its deviations, and the site."""
+    result, plan = story.result, story.plan
+    count = len(result.deviations)
+    deviations = f", {count} deviation{'s' * (count != 1)}" if count else ""
+    if not result.headline.startswith(f"{word}{deviations}  "):
+        yield f"result.json: the headline does not begin with {word}{deviations}"
+    named = re.search(rf"{re.escape(result.service or '')} (?:serves from|is at|came up at) (\S+)", result.headline)
+    if plan is not None and named is not None and named[1] != plan.target_site:
+        yield f"result.json: the headline names {named[1]}, the plan {plan.target_site}"
 
 
 def _refusal(story: Story) -> Iterator[str]:
@@ -206,14 +222,25 @@ def _end(story: Story) -> Iterator[str]:
         return
     if story.texts_changed("probes.json", "check.json"):
         return
-    if set(failed) - set(result.not_proven):
-        yield "result.json: not_proven lacks a probe that failed"
+    yield from _gaps(story, failed)
     if (result.outcome is S.NOT_PROVEN) is not bool(failed):
         yield f"{result.outcome}, with {len(failed)} failed probes"
     if result.outcome in RECOVERED and (result.outcome is S.COMPLETED_WITH_EXCEPTIONS) is not bool(result.deviations):
         yield f"{result.outcome}, with {len(result.deviations)} deviations"
     if "deviations.json" in story.contents and story.json("deviations.json") != list(result.deviations):
         yield "deviations.json has others than the result"
+
+
+def _gaps(story: Story, failed: tuple[str, ...]) -> Iterator[str]:
+    """Yield what a run that was verified leaves out of what is not proven: a probe that failed, what nobody confirmed or measured."""
+    said = story.result.not_proven
+    if set(failed) - set(said):
+        yield "result.json: not_proven lacks a probe that failed"
+    if "decision.json" in story.changed:
+        return
+    for gap in gaps_besides(json_object(story.contents.get("decision.json")) or {}, story.probes):
+        if not any(line.startswith(f"{gap} (") for line in said):
+            yield f"result.json: not_proven lacks {gap}"
 
 
 def _cleanup(story: Story) -> Iterator[str]:

@@ -18,6 +18,8 @@ from hyops_ci.contracts.run import Result, State
 from hyops_ci.errors import Refusal
 from hyops_ci.evidence.bundle import BUNDLE, Sealed, Signer, seal
 from hyops_ci.evidence.conclusions import (
+    DATA_LOSS,
+    OLD_SIDE,
     RECOVERED,
     VERIFIED,
     alarms_in,
@@ -149,11 +151,11 @@ def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple
     """Return what was not proven. To leave it out would read as proof."""
     gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
     if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
-        gaps.append(f"old side off (not confirmed by {decision.issuer.removeprefix('github:')})")
+        gaps.append(f"{OLD_SIDE} (not confirmed by {decision.issuer.removeprefix('github:')})")
     results = execution.verification.results if execution.verification else ()
     if any(each.newest for each in results) and not any(each.newest_why for each in results):
         return tuple(gaps)
-    return (*gaps, f"data loss ({next((each.newest_why for each in results if each.newest_why), UNASKED)})")
+    return (*gaps, f"{DATA_LOSS} ({next((each.newest_why for each in results if each.newest_why), UNASKED)})")
 
 
 def left_of(state: State, execution: ExecutionState) -> Left:

@@ -23,7 +23,7 @@ NOT_MISSED = ("hyops/", "redactions.json", "refusal.json")
 NO_YES = {"denied": {"approvals/envelopes.json"}}
 """Answers that carried nothing: the refusal names who said no."""
 WORDS = frozenset({"ended_at", "next", "not_proven"})
-"""Fields of a result that are words, or a time of the sealing itself."""
+"""Fields of a result that are words, of which some are demanded (below), or a time of the sealing itself."""
 
 
 @pytest.fixture
@@ -121,6 +121,17 @@ def test_a_probe_that_failed_is_not_talked_away(sealed: Bundles) -> None:
         assert "NOT_PROVEN, with 0 failed probes" in problems
     hidden = verify(forged(sealed("failed-probe"), [{"file": "result.json", "merge": {"not_proven": []}}])).problems
     assert "result.json: not_proven lacks a probe that failed" in hidden
+
+
+@pytest.mark.parametrize("gap", ["old side off", "data loss"])
+def test_what_nobody_confirmed_or_measured_is_not_passed_over(sealed: Bundles, gap: str) -> None:
+    """To leave it out would read as proof."""
+    bundle = sealed("recovered")
+    said = json.loads(read_files(bundle)["result.json"])["not_proven"]
+    kept = [line for line in said if not line.startswith(gap)]
+    assert len(kept) == len(said) - 1
+    problems = verify(forged(bundle, [{"file": "result.json", "merge": {"not_proven": kept}}])).problems
+    assert problems == (f"result.json: not_proven lacks {gap}",)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,11 @@ TOLD_OTHERWISE = [
     {"epoch": 8},
     {"decision_id": "another"},
     {"refusal": {"gate": "a.b", "reason": "no", "exit_code": 4}},
+    {"headline": "RECOVERED  pg-ha/prod serves from gcp since 03:31:58Z"},
+    {"headline": "RECOVERED, 1 deviation  pg-ha/prod serves from onprem since 03:31:58Z"},
+    {"not_proven": []},
+    {"not_proven": ["old side off (not confirmed by maria)"]},
+    {"not_proven": ["data loss (no probe asks for the newest data (verification: login.freshness))"]},
 ]
 
 
