@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, Literal
 
 from hyops_ci.contracts.base import moment
@@ -23,6 +23,9 @@ LOOKED_AT: Final = 10
 """Times that were due, the newest: those that are compared."""
 DROPPED: Final = 3
 """Of these, how many may be missing without a word."""
+MONTH: Final = timedelta(days=30)
+FEW: Final = 12
+"""Times in a month below which a schedule is rare: how often it is due is then told by its newest ones, however far they lie apart."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,26 @@ def _fires(expression: str, zone: str, before: datetime) -> Iterator[datetime]:
         found = CronSim(expression, before.astimezone(ZoneInfo(zone)), reverse=True)
     except (CronSimError, KeyError, ValueError, OSError) as error:
         raise ValueError(f"{expression!r} ({zone}): {error}") from None
-    return (at.astimezone(UTC) for at in found)
+    return _in_the_calendar(found)
+
+
+def _in_the_calendar(found: Iterator[datetime]) -> Iterator[datetime]:
+    """Yield instants in UTC. Backwards a schedule has no first one, and the calendar has."""
+    try:
+        for at in found:
+            yield at.astimezone(UTC)
+    except OverflowError:
+        return
 
 
 def per_day(rhythm: Rhythm, before: datetime) -> float:
-    """Return how often it is due on a day, by the 30 days before. Raises ValueError as `fires`."""
-    days = 30
-    since = before - timedelta(days=days)
-    most = days * 24 * 12  # GitHub's shortest distance is 5 minutes
-    return sum(at >= since for at in islice(fires(rhythm, before), most)) / days
+    """Return how often it is due on a day: by the 30 days before, or where it is rare by its newest times. Raises ValueError as `fires`."""
+    since, most = before - MONTH, MONTH.days * 24 * 12  # GitHub's shortest distance is 5 minutes
+    times = sum(1 for _ in takewhile(lambda at: at >= since, islice(fires(rhythm, before), most)))
+    if times >= FEW:
+        return times / MONTH.days
+    newest = list(islice(fires(rhythm, before), FEW))
+    return (len(newest) - 1) / ((newest[0] - newest[-1]) / timedelta(days=1)) if len(newest) > 1 else 0.0
 
 
 def objection(rhythm: Rhythm, fact: ScheduleFact | None, now: datetime) -> Objection | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from math import isclose
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -11,11 +12,13 @@ from hyops_ci.config.drills import drills_of
 from hyops_ci.contracts.base import seconds
 from hyops_ci.contracts.board import Alarm
 from hyops_ci.contracts.config import DispatchConfig
+from hyops_ci.contracts.track_record import Owed
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.workflow_file import read_workflow
 from hyops_ci.github.api.client import Client
 from hyops_ci.github.schedules import schedule_fact
 from hyops_ci.operations.callers import calls_in
+from hyops_ci.planning.obligations import late
 from hyops_ci.planning.schedules import Rhythm, crons_of, objection, per_day
 
 DAY: Final = 86400
@@ -45,7 +48,7 @@ def schedule_alarms(config: DispatchConfig, texts: Mapping[str, bytes], client: 
         yield Alarm(level="unknown", kind="schedule", text="the schedules of callers: no workflows in this folder")
         return
     yield from _enough("check", checks, found["readiness"], now)
-    yield from _enough("drill of level isolated", drills, found["drill"], now)
+    yield from _enough("isolated", drills, found["drill"], now)
 
 
 def _kept(rhythm: Rhythm, client: Client | None, now: datetime) -> Iterator[Alarm]:
@@ -61,8 +64,12 @@ def _kept(rhythm: Rhythm, client: Client | None, now: datetime) -> Iterator[Alar
         yield Alarm(level=wrong.level, kind=wrong.kind, text=wrong.text, fix=wrong.fix, exit_code=code)
 
 
-def _enough(what: str, every: Mapping[str, str], several: list[Rhythm], now: datetime) -> Iterator[Alarm]:
-    """Yield that what is owed cannot be done: a run is about one service."""
+def _enough(level: Owed, every: Mapping[str, str], several: list[Rhythm], now: datetime) -> Iterator[Alarm]:
+    """Yield that what is owed cannot be done: a run is about one service.
+
+    Exactly as often is not enough, but where the next run still comes in time: the one that comes a span after the last finds that the
+    span is not quite over, since a check or drill counts from its end.
+    """
     if not every:
         return
     wanted = sum(DAY / seconds(each) for each in every.values())
@@ -72,7 +79,9 @@ def _enough(what: str, every: Mapping[str, str], several: list[Rhythm], now: dat
         text, fix = f"a schedule that no run can come from: {error}", "correct the workflow's schedule"
         yield Alarm(level="alarm", kind="schedule.cron", text=text, fix=fix, exit_code=int(Exit.USAGE))
         return
-    if given < wanted:
+    in_time = given > 0 and DAY / given <= min(late(level, each) for each in every.values()).total_seconds()
+    if given < wanted or (isclose(given, wanted) and not in_time):
+        what = "check" if level == "check" else "drill of level isolated"
         owes = f"{len(every)} service{'s' * (len(every) != 1)} of the config owe{'s' * (len(every) == 1)} {wanted:.2g} a day"
         has = f"the schedules of the workflows here start {given:.2g}" if several else "no workflow here has a schedule for it"
         text = f"{what}: {owes}, one service a run, and {has}"

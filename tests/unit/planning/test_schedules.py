@@ -57,6 +57,29 @@ def test_when_it_was_due_in_its_own_zone_and_each_time_once() -> None:
     assert per_day(Rhythm("x.yml", (("17 7 * * 1,4", "UTC"),)), NOW) == pytest.approx(2 / 7, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("cron", "every"),
+    [
+        ("41 4 * * 1", 7),
+        ("41 4 1 * *", 365.25 / 12),
+        ("41 4 1 1,4,7,10 *", 365.25 / 4),
+        ("41 4 1 1 *", 365.25),
+        ("41 4 29 2 *", 4 * 365.25),
+    ],
+)
+@pytest.mark.parametrize("days", [0, 20, 40, 80, 200])
+def test_how_often_a_rare_schedule_is_due_on_whatever_day_it_is_asked(cron: str, every: float, days: int) -> None:
+    """Four times a year is what a drill may be owed; a month looked at alone says none, or thirty times as many."""
+    assert 1 / per_day(Rhythm("x.yml", ((cron, "UTC"),)), NOW - timedelta(days=days)) == pytest.approx(every, rel=0.06)
+
+
+def test_the_calendar_has_a_first_day() -> None:
+    """Backwards a schedule has no end of its own: whoever asks for more times than there are gets those that there are."""
+    times = list(fires(Rhythm("x.yml", (("41 4 29 2 *", "UTC"),)), NOW))
+    assert times[0].year > 2000
+    assert times[-1].year < 100
+
+
 def test_a_schedule_that_does_its_work() -> None:
     assert objection(HOURLY, came(*(hour + 0.2 for hour in range(12))), NOW) is None
     assert objection(HOURLY, came(*(hour + 0.2 for hour in range(1, 12))), NOW) is None, "one run may be late"

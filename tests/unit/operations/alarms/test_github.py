@@ -90,6 +90,13 @@ def test_where_github_does_not_say_it_is_not_known(github_fake: FakeGitHub, repo
         ("isolated: {every: P30D}", texts(READINESS, drill=DRILL), []),
         ("isolated: {every: P30D}", texts(READINESS), [("schedule.rhythm", "alarm")]),
         ("isolated: {every: P30D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 30 2 *")), [("schedule.cron", "alarm")]),
+        ("isolated: {every: P7D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 * * 1")), [("schedule.rhythm", "alarm")]),
+        ("isolated: {every: P8D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 * * 1")), []),
+        ("isolated: {every: P1D}", texts(drill=DRILL), []),
+        ("check: {every: P1D}", texts(READINESS.replace("23 * * * *", "23 4 * * *")), [("schedule.rhythm", "alarm")]),
+        ("isolated: {every: P100D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 1 1,4,7,10 *")), []),
+        ("isolated: {every: P90D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 1 1,4,7,10 *")), [("schedule.rhythm", "alarm")]),
+        ("isolated: {every: P30D}", texts(drill=DRILL.replace("41 4 * * *", "41 4 29 2 *")), [("schedule.rhythm", "alarm")]),
         ("check: {every: P1D}", {}, [("schedule", "unknown")]),
     ],
 )
