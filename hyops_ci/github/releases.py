@@ -34,6 +34,8 @@ class Release:
     tag: str
     commit: str
     prerelease: bool = False
+    immutable: bool = False
+    """Whether neither its tag nor what it says can be changed any more. A GitHub that does not know of that does not say so."""
 
     @property
     def version(self) -> str:
@@ -62,11 +64,11 @@ def release(client: Client, version: str) -> Release:
             docs="upgrade.md",
         )
     with reading(endpoints.RELEASE):
-        made_of, prerelease = str(found["target_commitish"]), bool(found["prerelease"])
+        made_of, prerelease, immutable = str(found["target_commitish"]), bool(found["prerelease"]), found.get("immutable") is True
     commit = _tagged(client, tag)
     if COMMIT.fullmatch(made_of) and made_of != commit:
         raise moved(tag, f"the tag points at {commit}", f"{made_of}, which the release was made of", client.repository)
-    return Release(tag, commit, prerelease)
+    return Release(tag, commit, prerelease, immutable)
 
 
 def published(client: Client, most: int = _SHOWN) -> tuple[str, ...]:

@@ -63,9 +63,21 @@ def test_a_tag_that_was_moved_to_another_commit(by: str, made: Releases, checkou
     assert workflows(checkout) == before
 
 
+def test_a_release_that_was_changed_with_its_tag(made: Releases, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One right moves a tag and changes what a release says of its commit, unless it is immutable: people are told."""
+    made.repository.tags["v1.1.0"] = made.repository.releases[-1].made_of = theirs(made)
+    made.repository.releases[-1].immutable = False
+    assert upgraded(checkout, "v1.1.0", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "WARNING the release is not immutable: whoever may write there can move v1.1.0 and have the release say so" in said
+    assert "WARNING it is not on main" in said
+
+
 def test_the_tag_where_its_release_was_made(made: Releases, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert upgraded(checkout, "--commit", made.new) == 0
-    assert "vouched the published release v1.1.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "vouched the published release v1.1.0" in said
+    assert "WARNING" not in said
     assert all(made.old.encode() not in text for text in workflows(checkout).values())
 
 

@@ -39,6 +39,8 @@ class Target:
     on_default_branch: bool
     default_branch: str
     prerelease: bool
+    immutable: bool
+    """Whether the release cannot be changed any more."""
     added: dict[str, str]
     """Version -> what it changes, of what comes with it."""
     dropped: dict[str, str]
@@ -105,6 +107,7 @@ def target(client: Client, wanted: Named, was: str) -> Target:
         on_default_branch=relation(client, branch, commit) in _CONTAINED,
         default_branch=branch,
         prerelease=published is not None and published.prerelease,
+        immutable=published is not None and published.immutable,
         added=added(before, after),
         dropped=added(after, before),
     )
@@ -115,6 +118,8 @@ def told(found: Target) -> list[str]:
     lines = [f"from    {found.was} {found.was_tag or '(no release)'}", f"to      {found.commit} {found.tag or '(no release)'}"]
     if found.tag:
         lines.append(f"vouched the published release {found.tag}{', a prerelease' if found.prerelease else ''}")
+    if found.tag and not found.immutable:
+        lines.append(f"WARNING the release is not immutable: whoever may write there can move {found.tag} and have the release say so")
     if not found.on_default_branch:
         lines.append(f"WARNING it is not on {found.default_branch}")
     elif not found.tag:

@@ -27,6 +27,8 @@ class ReleaseOptions(TypedDict, total=False):
     """Its tag is an object of its own."""
     made_of: str
     """`target_commitish`: the commit it was made of, or a branch; the commit by default."""
+    immutable: bool
+    """As the repository's settings have it since some day: by default."""
 
 
 @dataclass(eq=False)
@@ -42,6 +44,7 @@ class Release:
     assets: dict[str, bytes] = field(default_factory=dict, repr=False)
     prerelease: bool = False
     made_of: str = "main"
+    immutable: bool = True
 
     def show(self) -> Json:
         """In full."""
@@ -49,7 +52,7 @@ class Release:
         shown: Json = moved(example("POST", HOME, 201), self.repository.state.url, repository=self.repository.full_name)
         told = {"url": url, "html_url": page, "assets_url": f"{url}/assets", "upload_url": f"{url}/assets{{?name,label}}", "id": self.id}
         told |= {"tag_name": self.tag, "name": self.title, "body": self.notes, "draft": self.draft, "prerelease": self.prerelease}
-        told["target_commitish"] = self.made_of
+        told |= {"target_commitish": self.made_of, "immutable": self.immutable}
         return shown | told | {"assets": [self.show_asset(name) for name in self.assets]}
 
     def asset_id(self, name: str) -> int:
@@ -76,6 +79,7 @@ def publish(repository: Repository, tag: str, commit: str, options: ReleaseOptio
     """A release and its tag, as somebody made them before."""
     draft, prerelease, made_of = options.get("draft", False), options.get("prerelease", False), options.get("made_of", commit)
     made = Release(repository, repository.state.next_id(), tag, tag, "", draft, prerelease=prerelease, made_of=made_of)
+    made.immutable = options.get("immutable", True)
     releases_of(repository).append(made)
     repository.tags[tag] = commit
     if options.get("annotated"):

@@ -28,13 +28,21 @@ def test_a_version_is_the_commit_of_its_published_release(named: str, annotated:
     first = repository.head
     repository.add_release("v1.2.3", annotated=annotated)
     repository.commit({"a": "later"})
-    assert release(client, named) == Release("v1.2.3", first)
+    assert release(client, named) == Release("v1.2.3", first, immutable=True)
     assert release(client, named).version == "1.2.3"
 
 
 def test_a_release_may_be_made_of_a_branch_and_be_a_prerelease(repository: Repository, client: Client) -> None:
-    repository.add_release("v2.0.0-rc.1", made_of="main", prerelease=True)
+    repository.add_release("v2.0.0-rc.1", made_of="main", prerelease=True, immutable=False)
     assert release(client, "v2.0.0-rc.1") == Release("v2.0.0-rc.1", repository.head, prerelease=True)
+
+
+@pytest.mark.parametrize("says", [{}, {"immutable": None}, {"immutable": "true"}, {"immutable": False}])
+def test_a_release_is_immutable_only_where_it_says_so(says: dict[str, object], asking: Asking) -> None:
+    """A GitHub Enterprise Server may not know the word."""
+    found = {"draft": False, "prerelease": False, "target_commitish": "main", "tag_name": "v1.2.3", **says}
+    tag = {"object": {"type": "commit", "sha": "1" * 40}}
+    assert release(asking(said(body=found), said(body=tag)), "v1.2.3").immutable is False
 
 
 @pytest.mark.parametrize("version", ["v9.9.9", "v1", "v1.2", "main", "v1.2.3/../v1", "", "latest", "v1.2.3\n"])

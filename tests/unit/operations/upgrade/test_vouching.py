@@ -61,6 +61,13 @@ def test_a_commit_of_the_default_branch_has_that_alone(made: Releases, client: C
     ]
 
 
+def test_a_release_that_can_still_be_changed_is_told(made: Releases, client: Client) -> None:
+    """Its tag is compared with what it says of its commit, and the same right changes both."""
+    made.repository.releases[-1].immutable = False
+    found = target(client, named(client, "v1.1.0", ""), made.old)
+    assert warnings(found) == ["WARNING the release is not immutable"]
+
+
 def test_a_commit_of_a_fork_is_unvouched(made: Releases, client: Client) -> None:
     fork = made.repository.commit({"CHANGELOG.md": changelog("1.1.0", "1.0.0")}, branch="forks/mallory")
     made.repository.commit({"a": "main goes on"})
