@@ -106,10 +106,13 @@ def approve_recovery(recovery_id: str, key: Path, deny: bool, comment: str, yes:
     from hyops_ci.operations.recovery.approve import Verdict, answer_all, page
     from hyops_ci.operations.recovery.context import going_on, plan_of, remaining
     from hyops_ci.operations.recovery.pending import pending_runs
+    from hyops_ci.operations.recovery.start import nothing_left
     from hyops_ci.signing.dsse import load_key
 
     recovery = _recovery(recovery_id, plan_of(recovery_id), where)
-    pending = pending_runs(recovery, remaining(recovery, recovery.standing(recovery.tips())))
+    if not (left := remaining(recovery, recovery.standing(recovery.tips()))):
+        raise nothing_left(recovery)
+    pending = pending_runs(recovery, left)
     for line in page(recovery, pending):
         say(line)
     private, now = load_key(key), recovery.clock.now()

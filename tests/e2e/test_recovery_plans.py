@@ -238,6 +238,9 @@ def test_the_commands_that_the_page_prints(
     code, out = say("priya", printed[2], *ledger)
     assert (code, out.splitlines()[0]) == (0, f"RECOVERED: all 3 services of {NAME} are proven")
     assert say("priya", printed[3]) == (0, "VALID\n")
+    with pytest.raises(Refusal, match="every service of the plan is where it is to go") as refused:
+        say("jonas", printed[1], *ledger, "--yes")
+    assert (refused.value.gate, refused.value.exit_code) == ("recovery.done", 0), "there is nothing left to sign"
 
     folder = site.repository / f"recovery-{known['<ID>']}"
     early = json.loads((folder / RECORD).read_text())

@@ -37,7 +37,7 @@ def start(recovery: Recovery, why: Reasons, *, within: int) -> tuple[DispatchedR
     standing = recovery.standing(recovery.tips())
     number = next_wave(recovery.plan, standing)
     if not number:
-        raise _nothing_left(recovery)
+        raise nothing_left(recovery)
     refuse_unknown(recovery, standing)
     services = remaining(recovery, standing)
     if done := [each for each in standing if each not in services]:
@@ -113,7 +113,8 @@ def _ended(recovery: Recovery, run: DispatchedRun, within: int) -> RunOutcome:
     return fetch(recovery.client, fact, decision_id=run.decision_id)
 
 
-def _nothing_left(recovery: Recovery) -> Refusal:
+def nothing_left(recovery: Recovery) -> Refusal:
+    """Return the refusal, exit 0, of what there is nothing to do for any more."""
     return Refusal(
         "recovery.done",
         "every service of the plan is where it is to go",
