@@ -30,6 +30,23 @@ _PAGES: Final = tuple(
     )
 )
 """What templates of pages escape besides."""
+_KEPT: Final = (
+    "$&+,;=",  # Go: a password before a host
+    "$&+:=@",  # Go: a part of a path
+    "$&+,/:;=@",  # Go: a path
+    "$&+,/:;=?@!()*",  # Go: what stands behind #
+    "!$%&'()*+,",  # the URL Standard (Node, Rust): a password
+    "!$%&'()*+,/:;=@[]|\\^",  # the URL Standard: a path
+    "!$%&'()*+,/:;=?@[]|\\^`{}",  # the URL Standard: a question
+    "!#$&'()*+,/:;=?@",  # JavaScript's encodeURI
+    "!#$%&'()*+,/:;=?@[]",  # requests
+    " +",  # SQLAlchemy
+    "/:",
+    ":",
+    "@",
+    "*",  # forms
+)
+"""What programs leave as it is in one part of an address or another, besides letters, digits and `_.-~`."""
 FEW_LINES: Final = 16
 """Lines up to which each is searched for in hex and in base64 of base64 too: of a key, nobody encodes one line."""
 DEPTH: Final = 3
@@ -164,6 +181,8 @@ def _in_addresses(raw: bytes) -> Iterator[str]:
     full = quote(raw, safe="")
     if "%" not in full:
         return
+    yield from (quote(raw, safe=kept) for kept in _KEPT)
+    yield from (each.replace("~", "%7E") for each in (full, full.replace("%20", "+"), quote(raw, safe="* ").replace(" ", "+")))
     script = full
     for kept in "!'()*":
         script = script.replace(quote(kept, safe=""), kept)

@@ -58,6 +58,11 @@ def b64(value: str | bytes) -> str:
     return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
 
 
+def partly(kept: str) -> Speller:
+    """A part of an address in which these stay as they are: a password before a host, a path, a question."""
+    return lambda value: quote(value, safe=kept)
+
+
 def percent_q(value: str) -> str:
     return octal(value) if not value.isascii() or not value.isprintable() else re.sub(r"([^A-Za-z0-9_./:=@%+-])", r"\\\1", value)
 
@@ -102,6 +107,8 @@ FOUND: dict[str, list[Speller]] = {
         lambda value: quote(value, safe=""),
         quote_plus,
         lambda value: re.sub("%..", lambda found: found[0].lower(), quote(value, safe="")),
+        *map(partly, ("$&+,;=", "$&+:=@", "$&+,/:;=@", "!$%&'()*+,", "!$%&'()*+,/:;=?@[]|\\^`{}", ";,/?:@&=+$#!*'()", " +")),
+        lambda value: quote_plus(value).replace("~", "%7E"),
     ],
     "address twice": [lambda value: quote(quote(value, safe=""), safe=""), lambda value: quote(quote_plus(value))],
     "hex": [lambda value: value.encode().hex(), lambda value: wrapped(value.encode().hex().upper(), 60)],
