@@ -127,6 +127,16 @@ def test_a_prerelease_keeps_the_moving_tag_from_no_release(job: Job) -> None:
     assert job.repository.tags["v1"] == COMMIT
 
 
+@pytest.mark.parametrize("name", ["v1.zz", "v1.9.9-x", "v1.9.9.9", "v1.99", "v1x9.9.9"])
+def test_a_release_of_another_name_keeps_the_moving_tag_from_no_release(name: str, job: Job) -> None:
+    """Who may write can publish a release of a name that no rule protects, and tags of versions are maintainers' alone."""
+    job.tag(name, "a" * 40)
+    publish(job.repository, name, "a" * 40, ReleaseOptions())
+    job.tag("v1.1.0")
+    assert job.release("v1.1.0").returncode == 0
+    assert job.repository.tags["v1"] == COMMIT
+
+
 def test_what_was_released_is_not_released_again(job: Job) -> None:
     job.tag("v1.0.0")
     assert job.release("v1.0.0").returncode == 0
