@@ -36,7 +36,12 @@ def span(seconds: float) -> str:
 
 def short_span(length: timedelta) -> str:
     """Return a length of time without parts that are zero, and without seconds from an hour on: `18h49m`, `15m`, `2m1s`, `0s`."""
-    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    return short_seconds(int(length.total_seconds()))
+
+
+def short_seconds(whole: int) -> str:
+    """Return `short_span` of seconds, of as many as a document may claim: more than a calendar has."""
+    minutes, seconds = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{seconds}s" * (not hours and bool(seconds)) or "0s"
 

@@ -6,13 +6,13 @@ Places from left to right are percent of the picture's width and text keeps its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal
 
 from hyops_ci.contracts.base import moment
 from hyops_ci.contracts.board import BoardRun
 from hyops_ci.dataclass import dataclass
-from hyops_ci.text import short_span, span
+from hyops_ci.text import short_seconds, span
 
 HEIGHT: Final = 150
 TOP: Final = 12
@@ -87,8 +87,8 @@ def plot_of(title: str, unit: str, runs: Sequence[BoardRun], which: Literal["rto
         title=title,
         unit=unit,
         points=points,
-        grid=tuple((height(line), short_span(timedelta(seconds=line))) for line in range(0, top + 1, step)),
-        promise=(height(promised), f"objective {short_span(timedelta(seconds=promised))}") if promised else None,
+        grid=tuple((height(line), short_seconds(line)) for line in range(0, top + 1, step)),
+        promise=(height(promised), f"objective {short_seconds(promised)}") if promised else None,
         days=tuple(days if first.date() != last.date() else days[:1]),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hyops_ci.contracts.base import MAX_INT
 from hyops_ci.contracts.board import BoardRun
 from hyops_ci.report.plot import HEIGHT, LEFT, RIGHT, TOP, plot_of
 from tests.unit.report.sample_board import run
@@ -30,10 +31,11 @@ def test_a_run_is_judged_by_the_objective_of_its_day() -> None:
     assert [point.mark for point in plot.points] == ["met"], "600 s were promised later"
 
 
-measured = st.tuples(st.integers(0, 3000), st.none() | st.integers(0, 2**40))
+measured = st.tuples(st.integers(0, 3000), st.none() | st.integers(0, MAX_INT))
 
 
-@given(st.lists(measured, min_size=1, max_size=30), st.none() | st.integers(1, 2**40))
+@given(st.lists(measured, min_size=1, max_size=30), st.none() | st.integers(1, MAX_INT))
+@example([(1, MAX_INT)], MAX_INT)  # whoever may push to a ledger that no host signs may claim that
 def test_every_run_has_a_place_inside(times: list[tuple[int, int | None]], promised: int | None) -> None:
     runs: list[BoardRun] = [run(number, days, took) for number, (days, took) in enumerate(sorted(times, key=lambda each: each[0]))]
     plot = plot_of("x", "", runs, "rto", promised)
