@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from hyops_ci.contracts.base import moment
+from hyops_ci.contracts.base import moment, stamp
 from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.readiness import MAX_READINESS, READINESS_PAYLOAD, Readiness, ReadinessEnvelope, ReadinessFact
 from hyops_ci.dataclass import dataclass
@@ -39,6 +39,8 @@ class About:
     """Name -> public key of the reviewed config."""
     runners: Collection[str] = ()
     """What the runners of the config are called: a key that is named after one of them speaks for that runner alone."""
+    lasts: timedelta | None = None
+    """How long a check says something by the config of today, where that is less than when it was signed."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,22 @@ def readiness_of(kept: KeptChecks | None, about: About) -> ReadinessFact:
     strange = tuple(_strange(read, newest))
     if newest is None:
         return ReadinessFact(standing="unknown", passed_over=strange, why=f"no check of a {about.decision_type} that counts was kept")
-    expired = moment(newest.record.expires_at) <= about.now
+    record = _narrowed(newest.record, about)
+    expired = moment(record.expires_at) <= about.now
     return ReadinessFact(
-        standing="expired" if expired else "ready" if newest.record.ready else "not ready",
-        record=newest.record,
-        last_passed=passed.record if passed is not None else None,
+        standing="expired" if expired else "ready" if record.ready else "not ready",
+        record=record,
+        last_passed=_narrowed(passed.record, about) if passed is not None else None,
         signed_by=newest.signed_by,
         passed_over=strange,
     )
+
+
+def _narrowed(record: Readiness, about: About) -> Readiness:
+    """Return a check that says something no longer than the config of today lets it."""
+    if about.lasts is None or moment(record.checked_at) + about.lasts >= moment(record.expires_at):
+        return record
+    return record.model_copy(update={"expires_at": stamp(moment(record.checked_at) + about.lasts)})
 
 
 def _judged(kept: KeptCheck, about: About) -> _Said | str:

@@ -102,6 +102,7 @@ def readiness_fact(kept: KeptChecks | DispatchError | None, tip: Tip, config: Di
         now=now,
         host_keys=config.host_keys,
         runners=runner_names(config),
+        lasts=timedelta(seconds=lasts(config, tip.service)),
     )
     return readiness_of(kept, about)
 

@@ -40,6 +40,16 @@ def test_a_check_expires(of: Callable[..., object]) -> None:
     assert (found.standing, found.last_passed) == ("expired", record(49))
 
 
+@pytest.mark.parametrize(("hours", "standing"), [(5, "ready"), (6, "expired"), (30, "expired")])
+def test_a_check_says_no_more_than_the_config_of_today_lets_it(hours: int, standing: str) -> None:
+    """It was signed when the config let it count for two days; what says ready on a board must pass the gate, too."""
+    found = readiness_of(branch(envelope(record(hours))), about(lasts=timedelta(hours=6)))
+    until = stamp(NOW + timedelta(hours=6 - hours))
+    assert (found.standing, found.record, found.last_passed) == (standing, *[record(hours).model_copy(update={"expires_at": until})] * 2)
+    longer = readiness_of(branch(envelope(record(1))), about(lasts=timedelta(days=9)))
+    assert longer.record == record(1), "nor longer than it was signed for"
+
+
 def test_nothing_is_known_where_nothing_was_kept_and_where_no_host_signs() -> None:
     assert readiness_of(None, about()).why == "no check was kept yet"
     assert "host_keys" in readiness_of(branch(envelope(record())), about(host_keys={})).why
