@@ -166,7 +166,10 @@ def lies(made: RecoveryRecord, folder: Path) -> None:
 
     assert found() == []
     assert told(action="failback") == [f"{each}: the record says failback_onprem, its evidence failover" for each in SERVICES]
-    assert len(told(recovery_plan="all-of-it")) == 3
+    assert len(told(recovery_plan="all-of-it")) == 4, "each service, and the headline"
+    for waves in ((), (first, *(each.model_copy(update={"services": ()}) for each in rest))):
+        assert told(waves=waves)[0] == "it has no wave, or one without a service, as no recovery plan has"
+    assert told(headline="RECOVERED: all 4 services of site-loss are proven")[0].startswith("it says DONE: RECOVERED: all 4 services")
     assert told(waves=(rest[0], first))[0] == "its waves are 2, 1, and not one after the other from 1"
     second = first.model_copy(update={"number": 3})
     assert told(waves=(first, *rest, second))[0] == "pg-ha/lab stands in it more than once"
@@ -188,7 +191,8 @@ def not_shown_by_what_stopped(folder: Path) -> list[str]:
     made = read_document(RecoveryRecord, (folder / RECORD).read_bytes())
     proven = [tuple(one.model_copy(update={"standing": "proven"}) for one in each.services) for each in made.waves]
     waves = [each.model_copy(update={"services": services}) for each, services in zip(made.waves, proven, strict=True)]
-    (folder / RECORD).write_bytes(canonical(made.model_copy(update={"outcome": "DONE", "waves": tuple(waves)}).document()))
+    words = {"outcome": "DONE", "headline": f"RECOVERED: all 3 services of {NAME} are proven", "waves": tuple(waves)}
+    (folder / RECORD).write_bytes(canonical(made.model_copy(update=words).document()))
     assert list(problems(folder)) == [], "settled afterwards it would be true"
     return list(without_evidence(folder))
 

@@ -110,13 +110,16 @@ def without_evidence(folder: Path) -> Iterator[str]:
 
 
 def _contradiction(made: RecoveryRecord) -> str:
-    """Return where a record is at odds with itself: waves out of order, a service twice, another outcome than its services say."""
+    """Return where a record is at odds with itself: waves out of order or empty, a service twice, another outcome than its services say."""
+    if not made.waves or not all(each.services for each in made.waves):
+        return "it has no wave, or one without a service, as no recovery plan has"
     if [each.number for each in made.waves] != list(range(1, len(made.waves) + 1)):
         return f"its waves are {', '.join(str(each.number) for each in made.waves) or 'none'}, and not one after the other from 1"
     if twice := [name for name, times in Counter(each.service for each in _services(made)).items() if times > 1]:
         return f"{names(twice)} stands in it more than once"
     open_ = [each.service for each in _services(made) if each.standing != "proven"]
-    if (made.outcome == "DONE") == (not open_):
+    begins = _recovered(len(_services(made)), made.recovery_plan) if made.outcome == "DONE" else f"{made.outcome} in wave "
+    if (made.outcome == "DONE") == (not open_) and made.headline.startswith(begins):
         return ""
     return f"it says {made.outcome}: {shown(made.headline)}; not proven are {names(open_) or 'none'}"
 
@@ -200,7 +203,7 @@ def _headline(
 ) -> tuple[Literal["DONE", "STOPPED", "WAITING"], str]:
     number, plan = next_wave(recovery.plan, standing), recovery.plan
     if not number:
-        return "DONE", f"RECOVERED: all {len(standing)} services of {recovery.name} are proven"
+        return "DONE", _recovered(len(standing), recovery.name)
     wave = plan.waves[number - 1]
     left = [f"{each} {_end(acted[each]) or standing[each]}" for each in wave if standing[each] != "proven"]
     stopped = any(standing[each] == "unknown" or _end(acted[each]) for each in wave if standing[each] in ("open", "unknown"))
@@ -208,6 +211,10 @@ def _headline(
     rest = f"; {later} later wave{'s' * (later > 1)} not begun" if later else ""
     word: Literal["STOPPED", "WAITING"] = "STOPPED" if stopped else "WAITING"
     return word, f"{word} in wave {number} of {len(plan.waves)}: {names(left)}{rest}"
+
+
+def _recovered(services: int, plan: str) -> str:
+    return f"RECOVERED: all {services} services of {plan} are proven"
 
 
 def _end(acted: Tip | None) -> str:
