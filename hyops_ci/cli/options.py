@@ -57,8 +57,27 @@ def only_service() -> str | None:
     return next(iter(services), None)
 
 
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """Return the service. Raises for none: a default that is None passes for a value in click, so that `required` does not see it.
+
+    Raises Refusal for a config here that cannot be read; click.MissingParameter.
+    """
+    if value is not None:
+        return value
+    from hyops_ci.config.file import parsed_config
+
+    path = config_here()
+    if path:
+        parsed_config(given(path), str(path))
+    raise click.MissingParameter("No .github/dr-dispatch.yml here names one", ctx=ctx, param=param)
+
+
 service_option = click.option(
-    "--service", required=True, default=only_service, help="name/env.  [default: that of .github/dr-dispatch.yml here, if it has one alone]"
+    "--service",
+    required=True,
+    default=only_service,
+    callback=_named,
+    help="name/env.  [default: that of .github/dr-dispatch.yml here, if it has one alone]",
 )
 repository_option = click.option("--repository", default="", help="owner/name; else GITHUB_REPOSITORY or GH_REPO.")
 

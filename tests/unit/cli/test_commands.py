@@ -113,6 +113,29 @@ def test_half_a_command_is_exit_2(words: tuple[str, ...], run: Run) -> None:
     assert said.err
 
 
+OF_ONE_SERVICE = [
+    ("ledger", "show"),
+    ("ledger", "merge", "--standby", "x"),
+    ("ledger", "settle", *("--serves", "x", "--reason", "x", "--key", "x")),
+]
+
+
+@pytest.mark.parametrize("words", OF_ONE_SERVICE, ids=" ".join)
+def test_a_service_that_nothing_names_is_asked_for(
+    words: tuple[str, ...], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not looked for under some other name: a ledger that is missing is an alarm."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet", "--bare", "remote.git"], check=True)
+    said = run(*words, "--remote", tmp_path / "remote.git")
+    assert (said.code, said.out) == (2, "")
+    assert "Missing option '--service'" in said.err
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "dr-dispatch.yml").write_text("services:\n\tpg/lab: {}\n")
+    said = run(*words, "--remote", tmp_path / "remote.git", "--format", "json")
+    assert (said.code, said.error["gate"]) == (2, "intake.yaml")  # which would have named one
+
+
 # ------------------------------------------------------------------------------------------- refusals
 
 
