@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from hyops_ci import __version__
 from hyops_ci.errors import DispatchError, Exit
+from hyops_ci.streams import open_closed
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
@@ -91,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     from hyops_ci.execution.prctl import close_to_others
 
     close_to_others()  # the job's tokens are in this process' environment
+    open_closed()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of an agent that was started with nohup: a cancel would reach nobody
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(100_000)  # classes and functions are made once and kept: to look for garbage among them is a tenth of a start

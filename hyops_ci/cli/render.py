@@ -14,6 +14,7 @@ from hyops_ci.cli import terminal
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.parsing.documents import json_object
+from hyops_ci.streams import whoever_listens
 from hyops_ci.text import listed, shell, visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def progress(line: str) -> None:
     styled.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
     styled.highlight_words([" running "], "bold blue")
     styled.highlight_words(["from here cancelling does not undo", "Cancel now"], "bold yellow")
-    Console(stderr=True, highlight=False, soft_wrap=True).print(styled)
+    with whoever_listens(sys.stderr):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(styled)
 
 
 def workflow() -> WorkflowCommands:
