@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def command(
     """Plan, check, execute and conclude here, under the host's trust file and two approvals.
 
     Without enough approvals it ends before anything is changed, and leaves request.json and decision.json for the approvers;
-    call it again with the same decision.json and their answers.
+    call it again with the same decision.json and their answers. A connection to this host that is lost does not end it.
     """
     from hyops_ci.cli.github_job import checkout_config, host_trust
     from hyops_ci.cli.render import say, show_conclusion
@@ -49,6 +50,8 @@ def command(
     from hyops_ci.operations.break_glass import break_glass, require_trust
     from hyops_ci.stages.plan.stage import Ask
 
+    # A connection to the host that is lost hangs up on this process, and HyOps goes on: its end belongs in ledger and evidence.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     trust = require_trust(host_trust())
     world = shell_context(checkout_config(checkout), trust=trust, min_quorum=2)
     content = given(decision) if decision else b""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -313,6 +315,45 @@ def test_the_command_from_ask_to_recovery(runner: Runner, monkeypatch: pytest.Mo
     code, said = run_command(*words, *signed, "--folder", tmp_path / "second")
     ended = json.loads(said)
     assert (code, ended["outcome"], ended["evidence_valid"]) == (0, "COMPLETED_WITH_EXCEPTIONS", True)
+
+
+def read_terminal(handle: int) -> bytes:
+    """Some of what was printed there; nothing once all programs in it have ended."""
+    try:
+        return os.read(handle, 4096)
+    except OSError:
+        return b""
+
+
+def test_a_connection_that_is_lost_ends_no_recovery(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The terminal is closed while HyOps works, which hangs up on everything in it: the run goes on, and what it did is sealed."""
+    monkeypatch.setattr(github_job, "host_trust", lambda: runner.world().trust)
+    monkeypatch.setenv("HOME", str(runner.site.runner))
+    decision = tmp_path / "decision.json"
+    decision.write_bytes(example_decision("failover", runner.site.clock, 1))
+    words = ["--decision", str(decision), "--checkout", str(runner.site.repository)]
+    assert run_command(*words, "--folder", tmp_path / "first")[0] == 6
+    for login in ("jonas", "priya"):
+        path = tmp_path / f"{login}.json"
+        path.write_text(json.dumps([runner.sign(tmp_path / "first", login)]))
+        words += ["--approval", str(path)]
+    words += ["--folder", str(tmp_path / "second")]
+    code = "import json, sys; from hyops_ci.cli import app, github_job; from hyops_ci.contracts.host_trust import HostTrust as T; "
+    code += "trust = T.model_validate_json(sys.argv[1]); github_job.host_trust = lambda: trust; app.main(sys.argv[2:])"
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(
+            sys.executable, [sys.executable, "-c", code, json.dumps(runner.trust), "run", *words, "--folder", str(tmp_path / "second")]
+        )
+    said = b""
+    while b"lock taken" not in said:
+        more = read_terminal(terminal)
+        assert more, said
+        said += more
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said
+    files = read_files(tmp_path / "second" / "evidence.tar")
+    assert json.loads(files["result.json"])["outcome"] == S.COMPLETED_WITH_EXCEPTIONS
 
 
 def test_the_commands_that_an_unsigned_run_prints_carry_it_on(runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
