@@ -109,11 +109,31 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = Exit.CANCELLED
     except click.ClickException as error:
+        code = _of_the_call(error, sys.argv[1:] if argv is None else argv)
+    sys.exit(int(code) if isinstance(code, int) else 0)
+
+
+def _of_the_call(error: click.ClickException, argv: list[str]) -> int:
+    """Show what is wrong with how a command was called, to a person or as JSON, and return the exit code."""
+    from hyops_ci.cli.render import asked_for_json, show_error
+
+    if not asked_for_json(argv):
         from hyops_ci.cli.terminal import usage
 
         usage(error)
-        code = Exit.USAGE
-    sys.exit(int(code) if isinstance(code, int) else 0)
+        return Exit.USAGE
+    from hyops_ci.errors import Refusal
+
+    called = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "hyops-ci"
+    refusal = Refusal(
+        "command.usage",
+        "this is not how the command is called",
+        exit_code=Exit.USAGE,
+        found=error.format_message(),
+        expected="the arguments and options of its help",
+        fix=f"{called} --help",
+    )
+    return show_error(refusal, argv)
 
 
 def _of_the_host(error: OSError, argv: list[str]) -> int:

@@ -16,7 +16,7 @@ def command() -> None:
 
 
 @command.command("explain")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=Path(".github/dr-dispatch.yml"))
+@click.argument("file", type=click.Path(path_type=Path), default=Path(".github/dr-dispatch.yml"))
 @format_option
 def explain_file(file: Path, output: str) -> int:
     """Print each value of FILE with where it came from: the file, a default, an overlay, or a name."""

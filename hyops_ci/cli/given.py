@@ -16,7 +16,7 @@ def given(path: Path, most: int = MOST) -> bytes:
     """
     data = beginning(path, most + 1)
     if len(data) > most:
-        raise _refuse(f"{path}: more than {most} bytes")
+        raise _refuse(path, f"more than {most} bytes")
     return data
 
 
@@ -26,12 +26,20 @@ def beginning(path: Path, most: int) -> bytes:
         with path.open("rb") as stream:
             return stream.read(most)
     except OSError as error:
-        raise _refuse(f"{path}: {error.strerror}") from None
+        raise _refuse(path, str(error.strerror)) from None
 
 
-def _refuse(found: str) -> Exception:
+def _refuse(path: Path, why: str) -> Exception:
+    from hyops_ci.config.file import CONFIG_PATH
     from hyops_ci.errors import Exit, Refusal
 
+    usual = path == Path(CONFIG_PATH)
     return Refusal(
-        "intake.file", "the file cannot be read", exit_code=Exit.USAGE, found=found, expected="a readable file", fix="name another"
+        "intake.file",
+        "the file cannot be read",
+        exit_code=Exit.USAGE,
+        found=f"{path}: {why}",
+        expected="a readable file",
+        fix="call it in the top folder of the checkout; hyops-ci init <name>/<env> writes the config" if usual else "name another",
+        docs="adopt.md" if usual else "",
     )

@@ -25,7 +25,7 @@ remote_option = click.option(
     help="Path or URL of the repository that holds the branch; else ledger.repository of the config, or GH_REPO. "
     "The token, if any, is in DR_TOKEN; on GitHub's server also GH_TOKEN or GITHUB_TOKEN.",
 )
-config_type = click.Path(path_type=Path, exists=True, dir_okay=False)
+config_type = click.Path(path_type=Path)
 
 
 reviewed_option = click.option(

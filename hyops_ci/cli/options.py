@@ -23,7 +23,7 @@ format_option = click.option(
 config_option = click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=Path(".github/dr-dispatch.yml"),
     show_default=True,
 )

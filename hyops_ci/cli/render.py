@@ -78,9 +78,14 @@ def _of_step(_: str) -> WorkflowCommands:
     return WorkflowCommands(os.environ)
 
 
+def asked_for_json(argv: Sequence[str]) -> bool:
+    """Return whether a command was called with `--format json`, also where it was called in a way that it does not take."""
+    return "json" in argv[argv.index("--format") + 1 : argv.index("--format") + 2] if "--format" in argv else "--format=json" in argv
+
+
 def show_error(error: DispatchError, argv: Sequence[str]) -> int:
     """Show what stopped a command, in the form that was asked for. Return the exit code."""
-    if "json" in argv[argv.index("--format") + 1 : argv.index("--format") + 2] if "--format" in argv else "--format=json" in argv:
+    if asked_for_json(argv):
         terminal.out(json.dumps({"error": error.to_json()}, indent=2, sort_keys=True))
     else:
         terminal.err(_for_log("\n".join(error.lines())))

@@ -106,6 +106,43 @@ def test_bad_usage_is_exit_2(words: tuple[str, ...], run: Run) -> None:
     assert run(*words, "--format", "xml").code == 2
 
 
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_bad_usage_as_json(words: tuple[str, ...], run: Run) -> None:
+    said = run(*words, "--no-such-option", "--format", "json")
+    assert (said.code, said.err, said.error["gate"], said.error["exit_code"]) == (2, "", "command.usage", 2)
+    assert said.error["found"].startswith("No such option")
+    assert said.error["fix"] == f"hyops-ci {' '.join(words)} --help"
+
+
+ID = "site-20260101T000000Z-abcd"
+READS_A_CONFIG = (
+    *(("status",), ("board", "--out", "x"), ("config", "explain"), ("drill", "due"), ("environment", "check")),
+    *(("readiness", "due"), ("readiness", "heartbeat")),
+    *(
+        ("recovery", "start", "x", "--reason", "x"),
+        ("recovery", "status", ID),
+        ("recovery", "go-on", ID),
+        ("recovery", "approve", ID, "--key", "x"),
+    ),
+    *(("runner", name) for name in ("lanes", "look", "reap", "status")),
+    ("runner", "bootstrap", "--lane", "gcp", "--reason", "runner-recovery"),
+)
+
+
+@pytest.mark.parametrize("words", READS_A_CONFIG, ids=" ".join)
+def test_a_config_that_is_not_here(words: tuple[str, ...], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls it in another folder, or has none yet, is told so."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GH_REPO", "GH_TOKEN"):
+        monkeypatch.setenv(name, "acme/recovery")
+    said = run(*words, "--format", "json")
+    assert (said.code, said.error["gate"]) == (2, "intake.file")
+    assert said.error["found"] == ".github/dr-dispatch.yml: No such file or directory"
+    assert said.error["fix"].startswith("call it in the top folder of the checkout; hyops-ci init ")
+    (tmp_path / ".github" / "dr-dispatch.yml").mkdir(parents=True)
+    assert "Is a directory" in run(*words).err
+
+
 @pytest.mark.parametrize("words", [("nonsense",), ("evidence", "nonsense"), ("ledger",), ("validate",), ("approve",)], ids=" ".join)
 def test_half_a_command_is_exit_2(words: tuple[str, ...], run: Run) -> None:
     said = run(*words)
@@ -212,10 +249,7 @@ def test_a_file_that_is_something_else(command: str, kind: str, run: Run, tmp_pa
     said = run(*words, "--format", "json")
     assert text.code == said.code
     assert text.code in (2, 3, 5, 6, 11, 12)
-    if said.out:
-        assert isinstance(json.loads(said.out), dict)
-    else:
-        assert said.err.startswith("Usage: ")
+    assert isinstance(json.loads(said.out), dict)
 
 
 def test_a_key_that_is_no_approvers(run: Run, tmp_path: Path) -> None:
