@@ -9,10 +9,9 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli import terminal
 from hyops_ci.cli.given import given
 from hyops_ci.cli.options import format_option, gather, moment_option
-from hyops_ci.cli.render import progress, say, show_conclusion
+from hyops_ci.cli.render import emit, progress, say, show_conclusion
 from hyops_ci.dataclass import dataclass
 
 
@@ -51,7 +50,8 @@ def command(options: RehearseOptions, output: str) -> int:
 
     scenario, folder = options.scenario, options.folder
     if scenario == "list":
-        terminal.out("\n".join(f"{name:<18} {chosen.description}" for name, chosen in SCENARIOS.items()))
+        told = {name: chosen.description for name, chosen in SCENARIOS.items()}
+        emit(output, [f"{name:<18} {text}" for name, text in told.items()], told)
         return 0
     if scenario not in SCENARIOS:
         raise click.UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")

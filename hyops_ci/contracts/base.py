@@ -110,7 +110,10 @@ Span = Annotated[
 Digest = Annotated[str, Text(SHA256)]
 Sha = Annotated[str, Text(r"^[0-9a-f]{40}$")]
 Name = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}$")]
-ServiceId = Annotated[str, Text(r"^[a-z0-9][a-z0-9-]{0,37}/[a-z0-9][a-z0-9-]{0,37}$")]
+SERVICE: Final = r"^[a-z0-9][a-z0-9-]{0,37}/[a-z0-9][a-z0-9-]{0,37}$"
+SERVICE_MEANS: Final = "<name>/<env>, such as pg-ha/prod: lower-case letters, digits and dashes, 38 or less of each"
+"""What a person who wrote another name is told."""
+ServiceId = Annotated[str, Text(SERVICE)]
 DecisionId = Annotated[str, Text(r"^[A-Za-z0-9][A-Za-z0-9._-]{7,127}$")]
 RunId = Annotated[str, Text(r"^([0-9]{1,20}-[0-9]{1,4}|local-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$")]
 Label = Annotated[str, Text(r"^[A-Za-z0-9._-]{1,100}$")]

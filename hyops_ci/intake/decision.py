@@ -118,7 +118,7 @@ def read_form(form: Form, *, repository_id: int, run_id: str, login: str, create
     if form.serves:
         value["settles"] = form.serves
     source = json.dumps(value, indent=2, sort_keys=True).encode()
-    validate(source, "the form")
+    validate(source, "the form", "correct what was filled in: reason is /rationale, restore is /restore_point, serves is /settles")
     return Intake(read_model(Decision, value, "the form"), source, "form")
 
 

@@ -29,8 +29,8 @@ def is_moment(text: str) -> bool:
         return False
 
 
-def validate(data: bytes, name: str = "the record") -> str:
-    """Return the kind of the well-formed document in `data`. Raises Refusal (exit 3) for anything else."""
+def validate(data: bytes, name: str = "the record", fix: str = BY_HAND) -> str:
+    """Return the kind of the well-formed document in `data`. Raises Refusal (exit 3) for anything else, with `fix` for its fields."""
     value = read_object(data, name)
     kind = kind_of(value)
     text = schema_file(kind).read_text(encoding="utf-8")
@@ -40,5 +40,5 @@ def validate(data: bytes, name: str = "the record") -> str:
 
         from hyops_ci.parsing.model_errors import refuse_document
 
-        refuse_document(value, json.loads(text), gate="intake.schema", what=f"{name} ({kind})", exit_code=Exit.DECISION, fix=BY_HAND)
+        refuse_document(value, json.loads(text), gate="intake.schema", what=f"{name} ({kind})", exit_code=Exit.DECISION, fix=fix)
     return kind

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, Never
 
+from hyops_ci.contracts.base import SERVICE, SERVICE_MEANS
 from hyops_ci.errors import Exit, Refusal, shown
 
 MAX_ERRORS: Final = 100
@@ -54,17 +55,20 @@ def _expected(error: Any) -> str:
         case "required":
             return f"all of {', '.join(value)}"
         case "additionalProperties":
-            names = sorted(error.schema.get("properties", {}))
-            return f"one of {', '.join(names)}" if names else f"names that match {' or '.join(error.schema.get('patternProperties', {}))}"
+            names, patterns = sorted(error.schema.get("properties", {})), list(error.schema.get("patternProperties", {}))
+            words = f": {SERVICE_MEANS}" if patterns == [SERVICE] else ""
+            return f"one of {', '.join(names)}" if names else f"names that match {' or '.join(patterns)}{words}"
         case "enum":
             return f"one of {', '.join(map(str, value))}"
         case "const":
             return str(value)
         case "pattern":
-            return str(error.schema.get("patternErrorMessage") or f"text that matches {value}")
+            return SERVICE_MEANS if value == SERVICE else str(error.schema.get("patternErrorMessage") or f"text that matches {value}")
         case "not":
             expected = value.get("title", "no control characters")
             return expected if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"
+        case "minLength" | "maxLength":
+            return f"text of {value} character{'s' * (value != 1)} or {'more' if error.validator == 'minLength' else 'less'}"
         case "type":
             return f"a {value}"
         case "format":

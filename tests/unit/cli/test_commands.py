@@ -173,6 +173,11 @@ def test_a_service_that_nothing_names_is_asked_for(
     assert (said.code, said.error["gate"]) == (2, "intake.yaml")  # which would have named one
 
 
+def test_the_scenarios_of_a_rehearsal_as_json(run: Run) -> None:
+    said = run("rehearse", "--scenario", "list", "--format", "json")
+    assert json.loads(said.out)["denied"] == "the approver denies"
+
+
 # ------------------------------------------------------------------------------------------- refusals
 
 

@@ -201,6 +201,21 @@ def test_a_form_that_does_not_fit(field: str, value: str, gate: str) -> None:
     with pytest.raises(Refusal) as caught:
         formed(**{field: value})
     assert (caught.value.gate, caught.value.exit_code) == (gate, Exit.DECISION)
+    assert "decide as a person" not in caught.value.fix  # who filled in a form did
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("reason", "", "text of 1 character or more"),
+        ("reason", "x" * 2001, "text of 2000 characters or less"),
+        ("service", "pg-ha", "<name>/<env>, such as pg-ha/prod: lower-case letters, digits and dashes, 38 or less of each"),
+    ],
+)
+def test_a_form_is_told_in_words_what_is_expected(field: str, value: str, expected: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        formed(**{field: value})
+    assert caught.value.expected == expected
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
