@@ -57,13 +57,14 @@ def board_page(board: Board) -> str:
 
 
 def headline(board: Board) -> tuple[str, Mood]:
-    """Return the first line and its colour."""
+    """Return the first line and its colour. `Ready` is a word for what was checked: every service, by a check that counts."""
     alarms, warnings, unknown = (sum(alarm.level == level for alarm in board.alarms) for level in ("alarm", "warning", "unknown"))
     if alarms:
         return _counted(alarms, "alarm"), "bad"
     if warnings:
         return _counted(warnings, "warning"), "warn"
-    return ("Nothing known stands in the way", "wait") if unknown else ("Ready", "good")
+    ready, services = _ready(board)
+    return ("Ready", "good") if ready == services and not unknown else ("Nothing known stands in the way", "wait")
 
 
 def told(board: Board) -> str:
@@ -73,9 +74,15 @@ def told(board: Board) -> str:
     return f"ALARM  {headline(board)[0]}: {', '.join(kinds)}"
 
 
+def _ready(board: Board) -> tuple[int, int]:
+    """Return (services that are ready, services). An env of class drill is restored into, and no recovery moves clients to it."""
+    serving = [service for service in board.services if service.env_class != "drill"]
+    return sum(service.readiness is not None and service.readiness.standing == "ready" for service in serving), len(serving)
+
+
 def _lead(board: Board) -> str:
-    ready = sum(service.readiness is not None and service.readiness.standing == "ready" for service in board.services)
-    return f"{ready} of {_counted(len(board.services), 'service')} ready for their next move, by a check that a host signed."
+    ready, services = _ready(board)
+    return f"{ready} of {_counted(services, 'service')} ready for their next move, by a check that a host signed."
 
 
 def _counted(number: int, what: str) -> str:

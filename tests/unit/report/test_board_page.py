@@ -132,7 +132,13 @@ def test_the_headline_says_the_worst() -> None:
     assert headline(board()) == ("1 alarm", "bad")
     assert headline(board(alarms=alarms[1:])) == ("1 warning", "warn")
     assert headline(board(alarms=alarms[2:])) == ("Nothing known stands in the way", "wait")
-    assert headline(board(alarms=())) == ("Ready", "good")
+    assert headline(board(alarms=())) == ("Nothing known stands in the way", "wait")  # 1 of 3 is ready
+    ready = board().services[0]
+    assert headline(board(services=(ready,), alarms=())) == ("Ready", "good")
+    of_drills = ready.model_copy(update={"readiness": None, "env_class": "drill"})
+    assert headline(board(services=(ready, of_drills), alarms=())) == ("Ready", "good")  # nobody moves to it
+    never_checked = ready.model_copy(update={"readiness": None})
+    assert headline(board(services=(ready, never_checked), alarms=())) == ("Nothing known stands in the way", "wait")
     assert (board().exit_code, board(alarms=alarms[1:]).exit_code) == (5, 0)
 
 
