@@ -16,6 +16,7 @@ from hyops_ci.cli.ledger_options import (
     open_standby,
     refuse_site,
     remote_option,
+    require_service,
     reviewed,
     reviewed_option,
     sites_of,
@@ -93,9 +94,10 @@ def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Se
     known, _ = read_config(given(config), str(config))
     wanted = list(known.services) if every else [service]
     for name in wanted:
-        home, sites = sites_of(known, name)
-        if not home or (home_site and home_site not in sites):
-            refuse_site(f"--home {home_site}" if home else f"--service {name}", config, sites)
+        require_service(known, name)
+        sites = sites_of(known, name)[1]
+        if home_site and home_site not in sites:
+            refuse_site(f"--home {home_site}", config, sites)
     return [(name, home_site or sites_of(known, name)[0]) for name in wanted]
 
 
@@ -117,6 +119,7 @@ def merge_ledger(remote: str, standby: str, service: str, config: Path | None, f
     from hyops_ci.ledger.store import Relation
 
     known = reviewed(config, "its keys vouch for what is copied")
+    require_service(known, service)
     primary, second = open_ledger(remote, service, known), open_standby(standby, service)
     primary.vouchers = vouchers_of(known, service)
     merged = merge(primary, second, follow=follow)
@@ -180,6 +183,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     service, serves, reason = options.service, options.serves, options.reason
     config = options.config
     known = reviewed(config, "the one that names the approvers")
+    require_service(known, service)
     home_site, sites = sites_of(known, service)
     if serves not in sites:
         refuse_site(f"--serves {serves}", config, sites)

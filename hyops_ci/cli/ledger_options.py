@@ -118,6 +118,22 @@ def places(config: DispatchConfig, remote: str) -> Places:
     return Places(opened, lambda service: open_checks(remote, service, config))
 
 
+def require_service(config: DispatchConfig, service: str) -> None:
+    """Raise Refusal (exit 2) for a service that the config does not have: its ledger would only seem to be missing."""
+    from hyops_ci.errors import Exit, Refusal
+
+    if service not in config.services:
+        raise Refusal(
+            "config.service",
+            "the config has no such service",
+            exit_code=Exit.USAGE,
+            found=f"--service {service}",
+            expected=" or ".join(config.services),
+            fix="write the service as the config does",
+            docs="adopt.md",
+        )
+
+
 def refuse_site(option: str, config: Path | None, sites: list[str]) -> None:
     """Raise Refusal (exit 2): the config knows no such site."""
     from hyops_ci.errors import Exit, Refusal

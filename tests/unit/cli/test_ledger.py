@@ -110,6 +110,23 @@ def test_home_may_be_another_site_of_the_config(call: Call, config: Path) -> Non
     assert (unknown.code, unknown.json["error"]["found"]) == (2, "--service mail/prod")
 
 
+@pytest.mark.parametrize(
+    "words", [("init",), ("show",), ("merge", "--standby", "x"), ("settle", "--serves", "gcp", "--reason", "x", "--key", "x")], ids=" ".join
+)
+def test_a_service_that_the_config_does_not_have_is_told_of_those_that_it_has(call: Call, config: Path, words: tuple[str, ...]) -> None:
+    """A name that was typed wrong is no ledger that is missing, which is an alarm."""
+    said = call(*words, "--service", "pgha/prod", "--config", config, "--format", "json")
+    error = said.json["error"]
+    assert (said.code, error["gate"], error["expected"]) == (2, "config.service", "pg-ha/prod or web/prod")
+
+
+def test_the_ledger_of_a_service_that_left_the_config_is_shown(call: Call, config: Path, tmp_path: Path) -> None:
+    assert call("init", "--service", SERVICE, "--config", config).code == 0
+    other = tmp_path / "other.yml"
+    other.write_text("services:\n  web/prod:\n    failover: {lane: gcp, blueprint: dr/x@v1}\n")
+    assert call("show", "--service", SERVICE, "--config", other).code == 0
+
+
 def test_all_of_them_and_again(call: Call, config: Path) -> None:
     call("init", "--service", SERVICE, "--config", config)
     said = call("init", "--all", "--config", config)
