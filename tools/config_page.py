@@ -9,10 +9,14 @@ from hyops_ci.contracts.config import DispatchConfig
 from tools.config_fields import fields_page
 
 
+def _cell(row: Setting) -> str:
+    return row.text().replace("|", "\\|")
+
+
 def _table(rows: Iterable[Setting]) -> str:
     """Return the settings as a Markdown table."""
     lines = ["| setting | value | from |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| `{row.pointer}` | `{_shown(row.value)}` | {row.origin} |" for row in rows)]) + "\n"
+    return "\n".join([*lines, *(f"| `{row.pointer}` | `{_cell(row)}` | {row.origin} |" for row in rows)]) + "\n"
 
 
 def config_page() -> str:
@@ -42,17 +46,3 @@ def config_page() -> str:
         + "\n## Every field\n\nA field that is not `required` may be left out. Unknown fields are refused. Times of day are UTC.\n\n"
         + fields_page()
     )
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list | dict) and not value:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(_shown(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    return str(value).replace("|", "\\|")

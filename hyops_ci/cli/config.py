@@ -40,6 +40,6 @@ def explain_file(file: Path, output: str) -> int:
                 )
     rows = explain(config, raw, overlays)
     width = max(len(row.pointer) for row in rows)
-    lines = [f"{row.pointer:<{width}}  {row.origin:<8} {row.value}" for row in rows]
-    emit(output, lines, [{"pointer": row.pointer, "value": row.value, "origin": row.origin} for row in rows])
+    lines = [f"{row.pointer:<{width}}  {row.origin:<8} {row.text()}" for row in rows]
+    emit(output, lines, [row.document() for row in rows])
     return 0

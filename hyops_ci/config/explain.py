@@ -31,6 +31,10 @@ class Setting:
         """For `--format json`."""
         return {"pointer": self.pointer, "value": self.value, "origin": self.origin}
 
+    def text(self) -> str:
+        """Return the value as people read it, and `docs/config.md` has it: `none` for nothing, words in a row for a list."""
+        return _text(self.value)
+
 
 def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[str, EffectiveBlueprint] | None = None) -> list[Setting]:
     """Return every setting, sorted by pointer.
@@ -48,6 +52,20 @@ def explain(config: DispatchConfig, raw: Mapping[str, Any], overlays: Mapping[st
     ):
         found[pointer] = Setting(pointer, value, "file" if _said(raw, pointer) else origin)
     return [found[pointer] for pointer in sorted(found)]
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case list() if value:
+            return ", ".join(_text(item) for item in value)
+        case dict() if value:
+            return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+        case None | list() | dict():
+            return "none"
+        case _:
+            return str(value)
 
 
 _Row = tuple[str, object, Origin]

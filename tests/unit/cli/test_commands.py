@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -313,6 +315,16 @@ def test_validate_says_that_the_config_does_not_know_the_service(run: Run, tmp_p
     theirs.write_text((EXAMPLE / "dr-dispatch.yml").read_text().replace("pg-ha/lab", "web/lab"))
     said = run("validate", EXAMPLE / "decision.json", "--config", theirs, "--at", "2026-11-23T03:05:00Z", "--format", "json")
     assert (said.code, said.error["gate"], said.error["found"]) == (4, "config.service", "failover of pg-ha/lab")
+
+
+def test_config_explain_prints_what_the_page_has(run: Run, tmp_path: Path) -> None:
+    """A reader takes it over into a config: `none`, `false` and words, not `None`, `False` and a list of Python's."""
+    page = (Path(__file__).parents[3] / "docs" / "config.md").read_text("utf-8")
+    config = tmp_path / "dr-dispatch.yml"
+    config.write_text(textwrap.dedent(page[page.index("    services:") : page.index("6 values come")]))
+    table = re.findall(r"^\| `(/[^`]*)` \| `([^`]*)` \| (\w+) \|$", page, re.M)
+    said = run("config", "explain", config).out.splitlines()
+    assert [line.split() for line in said] == [f"{pointer} {origin} {value}".split() for pointer, value, origin in table]
 
 
 def test_config_explain_says_where_each_value_comes_from(run: Run) -> None:
