@@ -159,7 +159,7 @@ def _described(block: bytes, at: int) -> tuple[str, int]:
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     except (tarfile.HeaderError, ValueError):
-        raise BadArchive(f"byte {at}: no header") from None
+        raise BadArchive(f"byte {at}: no header{'' if at else ', so this is no tar'}") from None
     if not info.isreg() or info.size < 0 or len(info.name) > MAX_NAME:
         raise BadMember(f"byte {at}: {info.name[:80]} is not a plain file")
     return info.name, info.size

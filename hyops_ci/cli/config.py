@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import Group, format_option
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
     """Explain the config."""
 

@@ -9,10 +9,10 @@ import click
 
 from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
-from hyops_ci.cli.options import config_option, format_option
+from hyops_ci.cli.options import Group, config_option, format_option
 
 
-@click.group("drill")
+@click.group("drill", cls=Group)
 def command() -> None:
     """The drills that are owed between incidents."""
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.options import config_option, format_option, repository_option
+from hyops_ci.cli.options import Group, config_option, format_option, repository_option
 from hyops_ci.errors import Exit
 
 
-@click.group("environment")
+@click.group("environment", cls=Group)
 def command() -> None:
     """The environments on GitHub."""
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import Group, format_option
 from hyops_ci.errors import Exit
 
 _bundle = click.argument("bundle", type=click.Path(path_type=Path))
 
 
-@click.group("evidence")
+@click.group("evidence", cls=Group)
 def command() -> None:
     """A sealed bundle."""
 

@@ -22,14 +22,14 @@ from hyops_ci.cli.ledger_options import (
     sites_of,
     vouchers_of,
 )
-from hyops_ci.cli.options import format_option, gather, service_option
+from hyops_ci.cli.options import Group, format_option, gather, service_option
 from hyops_ci.dataclass import dataclass
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.ledger import Tip
 
 
-@click.group("ledger")
+@click.group("ledger", cls=Group)
 def command() -> None:
     """Look after a service's ledger."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from hyops_ci.cli.given import given
 from hyops_ci.intake.form import Form
@@ -93,6 +94,16 @@ _FORM = (
     ("old-primary", "confirmed-off or not-confirmed."),
     ("serves", "of settle: the site that serves clients, as you found out."),
 )
+
+
+class Group(click.Group):
+    """A group whose list of commands has their first sentences whole. Click cuts them at the width of a terminal."""
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the order in which a newcomer needs them, each with its first sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
 
 
 def gather(made: type, name: str = "options") -> Callable[[Command], Command]:

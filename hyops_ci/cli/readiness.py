@@ -10,13 +10,13 @@ import click
 
 from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import places, remote_option
-from hyops_ci.cli.options import config_option, format_option
+from hyops_ci.cli.options import Group, config_option, format_option
 
 if TYPE_CHECKING:
     pass
 
 
-@click.group("readiness")
+@click.group("readiness", cls=Group)
 def command() -> None:
     """The checks that are owed between incidents, and the ping to an outside watcher."""
 

@@ -11,7 +11,7 @@ import click
 
 from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
-from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.cli.options import Group, config_option, format_option, gather, repository_option
 from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit
 
@@ -50,12 +50,12 @@ _id = click.argument("recovery_id", metavar="ID")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the record there.  [default: recovery-<ID>]")
 
 
-@click.group("recovery")
+@click.group("recovery", cls=Group)
 def command() -> None:
     """Several services, recovered in waves by a plan of the config.
 
     Each service has a run, a claim and evidence of its own; nothing begins before all of them are approved, and no wave before the one
-    in front of it is proven. All commands need GH_TOKEN, a person's.
+    in front of it is proven. All but verify need GH_TOKEN, a person's.
     """
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.options import config_option, format_option, gather, repository_option
+from hyops_ci.cli.options import Group, config_option, format_option, gather, repository_option
 from hyops_ci.cli.runner_bootstrap import bootstrap
 from hyops_ci.cli.runner_look import lanes, look
 from hyops_ci.cli.runner_reap import machine_line, reap, seen_machine
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MARKS: Final = {"online": "ok", "busy": "ok", "offline": "FAIL", "absent": "FAIL", "outdated": "FAIL", "unknown": "?"}
 
 
-@click.group("runner")
+@click.group("runner", cls=Group)
 def command() -> None:
     """The standing runners of the lanes, and their hosts."""
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from hyops_ci.cli.options import format_option
+from hyops_ci.cli.options import Group, format_option
 from hyops_ci.errors import Exit
 
 
-@click.group("secrets")
+@click.group("secrets", cls=Group)
 def command() -> None:
     """Ask the authority, for names only."""
 

@@ -100,7 +100,7 @@ def pinned(pins: Sequence[Pin]) -> frozenset[str]:
             "upgrade.pin",
             "a workflow does not pin dr-dispatch by a commit",
             ", ".join(each.place for each in loose),
-            "40 digits, which nobody can move",
+            "the 40 digits of a commit, which nobody can move" + ("; 40 zeros are the place for them" if pin.ref == NOT_YET else ""),
             "write the commit of a release there" if pin.ref == NOT_YET else f"write there what it means today: {meant}",
         )
     if len({pin.repository.lower() for pin in pins}) > 1:

@@ -94,6 +94,13 @@ def test_help_names_every_option(words: tuple[str, ...], run: Run) -> None:
             assert name in said.out
 
 
+@pytest.mark.parametrize("group", sorted({words[0] for words in commands() if len(words) == 2}))
+def test_the_help_of_a_group_has_whole_sentences(group: str, run: Run) -> None:
+    said = run(group, "--help").out.partition("Commands:")[2]
+    assert "..." not in said
+    assert [words[1] for words in commands() if words[0] == group and f"  {words[1]} " not in said] == []
+
+
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_prints_as_text_or_json(words: tuple[str, ...]) -> None:
     choices = [parameter.type for parameter in options_of(words) if "--format" in parameter.opts]

@@ -121,7 +121,7 @@ def test_without_a_key_nothing_was_compared(call: Call, bundle: Path) -> None:
 
 def test_the_reason_is_the_first_line(call: Call, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("hello")
-    assert call(tmp_path / "note.txt").out.splitlines()[0] == "INVALID: byte 0: no header"
+    assert call(tmp_path / "note.txt").out.splitlines()[0] == "INVALID: byte 0: no header, so this is no tar"
     data = bundle.read_bytes()
     bundle.write_bytes(data[:-1])
     said = call(bundle)

@@ -107,6 +107,7 @@ def test_a_branch_a_tag_and_no_commit_yet_are_refused(ref: str) -> None:
     assert (refused.value.gate, refused.value.exit_code) == ("upgrade.pin", 2)
     assert refused.value.found == f"a.yml:3 @{ref}"
     assert ("gh api repos/hybridops/dr-dispatch/commits/" in refused.value.fix) is (ref != "0" * 40)
+    assert ("40 zeros are the place for them" in refused.value.expected) is (ref == "0" * 40)
 
 
 def test_several_commits_are_named_and_some_may_be_there_already() -> None:
