@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -87,8 +86,8 @@ def command(options: ApproveOptions, output: str) -> int:
     login = owner(private, asked)
     into = may_resume(client, found) if client and found and not options.sign_only else None
     verdict: Literal["deny", "approve"] = "deny" if options.deny else "approve"
-    if not options.yes and (not sys.stdin.isatty() or not click.confirm(f"{verdict.upper()} as {login}?", err=True)):
-        say("nothing was signed" if sys.stdin.isatty() else "nothing was signed: no terminal to ask on; --yes signs without asking")
+    if not options.yes and not terminal.agreed(f"{verdict.upper()} as {login}?"):
+        say("nothing was signed")
         return int(Exit.APPROVAL)
     now, person = datetime.now(UTC), Person(login=login)
     envelope = answer(asked, verdict, person, private, now=now, comment=options.comment, accepted_risks=options.risks)

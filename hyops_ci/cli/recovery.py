@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +101,7 @@ def approve_recovery(recovery_id: str, key: Path, deny: bool, comment: str, yes:
     from hyops_ci.approvals.request import answer
     from hyops_ci.cli.approve import owner
     from hyops_ci.cli.render import emit, say
+    from hyops_ci.cli.terminal import agreed
     from hyops_ci.contracts.approval import ApprovalRequest, Person
     from hyops_ci.operations.recovery.approve import Verdict, answer_all, page
     from hyops_ci.operations.recovery.context import going_on, plan_of, remaining
@@ -118,8 +118,8 @@ def approve_recovery(recovery_id: str, key: Path, deny: bool, comment: str, yes:
     private, now = load_key(key), recovery.clock.now()
     login = {owner(private, each.request) for each in pending.values()}.pop()
     verdict: Verdict = "deny" if deny else "approve"
-    if not yes and (not sys.stdin.isatty() or not click.confirm(f"{verdict.upper()} all {len(pending)} as {login}?", err=True)):
-        say("nothing was signed" if sys.stdin.isatty() else "nothing was signed: no terminal to ask on; --yes signs without asking")
+    if not yes and not agreed(f"{verdict.upper()} all {len(pending)} as {login}?"):
+        say("nothing was signed")
         return int(Exit.APPROVAL)
 
     def sign(asked: ApprovalRequest) -> Mapping[str, Any]:

@@ -63,6 +63,23 @@ def _moods() -> dict[str, str]:
     return {**{ending.headline: ending.mood for ending in ENDINGS.values()}, **_OTHER_WORDS}
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal before something is signed; return whether the answer is yes. Raises Refusal (exit 6) where none is there."""
+    if not sys.stdin.isatty():
+        from hyops_ci.errors import Exit, Refusal
+
+        raise Refusal(
+            "approve.terminal",
+            "nothing was signed: no terminal to ask on; --yes signs without asking",
+            exit_code=Exit.APPROVAL,
+            found="standard input is no terminal",
+            expected="an answer to what was shown, or --yes",
+            fix="read what was shown, then again on a terminal, or with --yes",
+            docs="approvals.md",
+        )
+    return click.confirm(question, err=True)
+
+
 def usage(error: click.ClickException) -> None:
     """Print what is wrong with how a command was called."""
     told = io.StringIO()

@@ -45,18 +45,26 @@ def read_trust(data: bytes, path: str) -> HostTrust:
     return _read(read_yaml(data, path, most=MAX_CONFIG), HostTrust, "host-trust", path)
 
 
+_KINDS: Final[dict[type, str]] = {str: "text", bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
+
+
 def _read(raw: Any, model: type[M], kind: str, path: str) -> M:
+    page = "docs/host-trust.md" if kind == "host-trust" else "docs/adopt.md"
     try:
         return read_document(model, json.dumps(raw))
     except (ValueError, TypeError) as error:
         if not isinstance(raw, dict):
-            found = "nothing" if raw is None else f"a {type(raw).__name__}"
             raise Refusal(
-                "config.schema", f"{path} is not valid", exit_code=Exit.USAGE, found=found, expected="a mapping", fix="docs/adopt.md"
+                "config.schema",
+                f"{path} is not valid",
+                exit_code=Exit.USAGE,
+                found=_KINDS.get(type(raw), "a list"),
+                expected="a mapping",
+                fix=f"write it as {page} shows",
             ) from None
         if isinstance(error, JsonError) and error.rule == FIELDS:
             schema = json.loads(schema_file(kind).read_text(encoding="utf-8"))
-            refuse_document(raw, schema, gate="config.schema", what=path, exit_code=Exit.USAGE, fix=f"correct {path}; see docs/adopt.md")
+            refuse_document(raw, schema, gate="config.schema", what=path, exit_code=Exit.USAGE, fix=f"correct {path}; see {page}")
         raise Refusal(
             "config.schema",
             f"{path} is not valid",

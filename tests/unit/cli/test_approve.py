@@ -195,6 +195,8 @@ def test_nothing_is_signed_unasked(desk: Desk) -> None:
     assert said.code == 6
     assert "nothing was signed: no terminal to ask on; --yes signs without asking" in said.err
     assert (said.out, desk.started, desk.answers) == ("", [], [])
+    as_json = desk.approve("jonas", "--format", "json", yes=False)
+    assert (as_json.code, json.loads(as_json.out)["error"]["gate"]) == (6, "approve.terminal")
 
 
 # ------------------------------------------------------------------------------------------------------------ started once

@@ -46,6 +46,10 @@ def test_a_trust_file_is_read_or_trusts_nobody() -> None:
     assert read_trust(json.dumps(TRUST).encode(), "/etc/dr-dispatch/trust.json").repository_id == 4711
     with pytest.raises(Refusal) as caught:
         read_trust(json.dumps(TRUST | {"quorum": 0}).encode(), "/etc/dr-dispatch/trust.json")
+    for wrong in (json.dumps(TRUST | {"quorum": 0}), "trusted"):
+        with pytest.raises(Refusal) as refused:
+            read_trust(wrong.encode(), "/etc/dr-dispatch/trust.json")
+        assert "docs/host-trust.md" in refused.value.fix
     assert caught.value.exit_code is Exit.USAGE
     assert caught.value.found == "/quorum: 0"
     assert "trust.json" in caught.value.reason
