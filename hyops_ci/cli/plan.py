@@ -82,10 +82,8 @@ def command(options: PlanOptions, form: Form, output: str) -> int:
         lines = refusal_lines(end.state, refusal)
         emit(output, lines, {"outcome": end.state.value, "error": refusal.document(), "folder": str(run.root)})
         return refusal.exit_code
-    lines = [
-        f"{end.state} {document.get('service', '')} {document.get('lane', '')} -> {document.get('runner_ref', '')}",
-        f"  in {run.root}",
-    ]
+    planned = "{service} {lane} -> {runner_ref}".format_map(document) if document else "and nothing is planned: the decision is to wait"
+    lines = [f"{end.state} {planned}", f"  in {run.root}"]
     emit(output, lines, {"outcome": end.state.value, "plan": document, "folder": str(run.root)})
     return 0
 

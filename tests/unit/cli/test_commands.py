@@ -182,6 +182,14 @@ def test_a_service_that_nothing_names_is_asked_for(
     assert (said.code, said.error["gate"]) == (2, "intake.yaml")  # which would have named one
 
 
+def test_a_decision_to_wait_is_recorded_and_no_lane_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "dr-dispatch.yml").write_bytes((EXAMPLE / "dr-dispatch.yml").read_bytes())
+    words = ("--action", "hold", "--service", "pg-ha/lab", "--reason", "x", "--checkout", tmp_path, "--folder", tmp_path / "x")
+    said = run("plan", *words)
+    assert (said.code, said.out.splitlines()[0]) == (0, "RECORDED and nothing is planned: the decision is to wait")
+
+
 def test_the_scenarios_of_a_rehearsal_as_json(run: Run) -> None:
     said = run("rehearse", "--scenario", "list", "--format", "json")
     assert json.loads(said.out)["denied"] == "the approver denies"
