@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hyops_ci.contracts.config import HyOps
+from hyops_ci.contracts.run import ENDINGS
 from hyops_ci.errors import Exit
 from hyops_ci.github import runner_versions
 from hyops_ci.github.actions import startup_failure
@@ -45,6 +46,12 @@ def test_links_of_a_page_resolve(path: str) -> None:
         assert file.resolve().is_relative_to(ROOT), f"{path}: {target}"
         if anchor and file.suffix == ".md":
             assert anchor in {each.anchor for each in headings(file.read_text("utf-8"))}, f"{path}: {target}"
+
+
+def test_who_waits_for_a_run_is_told_of_every_good_end() -> None:
+    said = (DOCS / "dispatch.md").read_text("utf-8").partition("the exit code: 0 for")[2].partition(", else")[0]
+    good = {ending.headline.partition(",")[0] for ending in ENDINGS.values() if ending.exit_code == 0}
+    assert {words.strip() for words in re.split(r",| and ", said)} == good | {"DRILL PASSED"}
 
 
 def test_the_pages_were_found() -> None:

@@ -12,6 +12,7 @@ import click
 import pytest
 
 import hyops_ci
+from hyops_ci.cli import runner
 from hyops_ci.cli.app import COMMANDS, cli
 from hyops_ci.operations import pages
 from tests.e2e.test_other_systems import LAPTOP
@@ -126,11 +127,9 @@ def test_what_is_not_there_is_found(said: str, why: str) -> None:
 
 
 def test_the_page_of_the_installation_says_what_works_where() -> None:
-    _, everywhere, linux, *_ = (
-        line
-        for line in (ROOT / "docs" / "install.md").read_text("utf-8").partition("## What works where")[2].splitlines()
-        if line.startswith("| ")
-    )
+    page = (ROOT / "docs" / "install.md").read_text("utf-8").partition("## What works where")[2]
+    _, everywhere, linux, *_ = (line for line in page.splitlines() if line.startswith("| "))
+    assert set(re.findall(r"`runner ([a-z]+)`", page)) == set(runner.command.commands)
     portable = {name.partition(" ")[0] for name in re.findall(r"`([a-z -]+)`", everywhere)}
     assert portable == {*LAPTOP, "runner"}
     assert {name.partition(" ")[0] for name in re.findall(r"`([a-z -]+)`", linux)} - {"runner"} == set(COMMANDS) - portable
