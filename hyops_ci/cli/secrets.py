@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hyops_ci.cli.options import Group, format_option
-from hyops_ci.errors import Exit
+from hyops_ci.errors import Exit, Refusal
 
 
 @click.group("secrets", cls=Group)
@@ -37,6 +37,16 @@ def check_secrets(folder: Path, output: str) -> int:
     from hyops_ci.stages.preview import authority_of
 
     run = RunDir(folder)
+    if not run.has("plan.json"):
+        raise Refusal(
+            "handover.file",
+            "this is not the folder of a planned run",
+            exit_code=Exit.USAGE,
+            found=f"no plan.json in {folder}",
+            expected="the folder that hyops-ci plan printed last: .../run",
+            fix="hyops-ci plan --action failover --service <name>/<env> --reason ... makes one",
+            docs="secrets.md",
+        )
     plan, config = require_plan(run), sealed_config(run)
     inside = os.environ.get("GITHUB_ACTIONS") == "true"
     world = github_context(config, on_runner=True) if inside else shell_context(config, trust=host_trust())

@@ -54,3 +54,4 @@ def test_a_folder_without_a_plan(site: Site, tmp_path: Path) -> None:
     code, said = ask(tmp_path)
     assert code == 2
     assert json.loads(said)["error"]["gate"] == "handover.file"
+    assert json.loads(said)["error"]["fix"].startswith("hyops-ci plan ")  # who checks names has no run to start anew
