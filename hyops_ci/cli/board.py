@@ -67,9 +67,18 @@ def command(options: BoardOptions, output: str) -> int:
     """
     from hyops_ci import files
     from hyops_ci.cli.render import emit, say, set_outputs, summarize, workflow
+    from hyops_ci.errors import Fault
     from hyops_ci.report.board_page import alarm_line, board_page, headline
+    from hyops_ci.text import shell
 
-    found = _board(options)
+    try:
+        found = _board(options)
+    except Fault as fault:
+        if fault.gate == "github.unreachable":
+            fault.fix = shell(
+                "hyops-ci board --offline --out {} asks ledgers alone; --remote names a copy where GitHub has them", options.out
+            )
+        raise
     made = found.board
     options.out.mkdir(parents=True, exist_ok=True)
     files.write(options.out / DOCUMENT, (json.dumps(made.document(), indent=2, sort_keys=True) + "\n").encode())

@@ -152,6 +152,7 @@ def _files(bundle: Path) -> dict[str, bytes]:
     from hyops_ci.errors import Refusal
     from hyops_ci.evidence.bundle import MANIFEST
     from hyops_ci.evidence.contents import read_files
+    from hyops_ci.text import shell
 
     try:
         with bundle_in(bundle) as path:
@@ -167,7 +168,7 @@ def _files(bundle: Path) -> dict[str, bytes]:
             exit_code=Exit.EVIDENCE,
             found=f"{bundle}: {found}",
             expected="a sealed bundle",
-            fix="hyops-ci evidence verify says more",
+            fix=shell("hyops-ci evidence verify {} says more", bundle),
         ) from None
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,7 @@ from hyops_ci.contracts.board import Board
 from hyops_ci.contracts.config import DispatchConfig
 from hyops_ci.contracts.figures import Figures
 from hyops_ci.contracts.run import State
+from hyops_ci.errors import Exit, Fault
 from hyops_ci.ledger.ledger import Ledger
 from hyops_ci.operations.board.board import BoardFacts, MadeBoard, make_board
 from hyops_ci.operations.board.runs import recurring, trends
@@ -185,6 +186,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     ledger.advance(claim, State.EXECUTING, at=at(1), mutating=True)
     ledger.advance(claim, State.FAILED, at=at(2), figures=took(None), bundle_sha256="sha256:" + "1" * 64)
     return call
+
+
+def test_without_github_the_way_to_a_board_is_named(run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> Never:
+        raise Fault("github.unreachable", "GitHub does not answer", exit_code=Exit.UNAVAILABLE, fix="see githubstatus.com, then a new run")
+
+    monkeypatch.setattr("hyops_ci.operations.environments.environments", down)
+    for name in ("GH_REPO", "GH_TOKEN"):
+        monkeypatch.setenv(name, "acme/recovery")
+    code, out = run("board", "--out", "one", "--format", "json")
+    assert (code, json.loads(out)["error"]["gate"]) == (12, "github.unreachable")
+    assert "hyops-ci board --offline" in json.loads(out)["error"]["fix"]
+    assert run("board", "--offline", "--out", "one")[0] == 0
 
 
 def test_the_command_writes_both_and_the_same_bytes_again(run: Callable[..., tuple[int, str]]) -> None:
