@@ -124,13 +124,12 @@ def require_service(config: DispatchConfig, service: str) -> None:
 
     if service not in config.services:
         raise Refusal(
-            "config.service",
-            "the config has no such service",
+            "form.service",
+            "the config knows no such service",
             exit_code=Exit.USAGE,
             found=f"--service {service}",
             expected=" or ".join(config.services),
             fix="write the service as the config does",
-            docs="adopt.md",
         )
 
 

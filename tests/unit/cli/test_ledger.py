@@ -117,7 +117,7 @@ def test_a_service_that_the_config_does_not_have_is_told_of_those_that_it_has(ca
     """A name that was typed wrong is no ledger that is missing, which is an alarm."""
     said = call(*words, "--service", "pgha/prod", "--config", config, "--format", "json")
     error = said.json["error"]
-    assert (said.code, error["gate"], error["expected"]) == (2, "config.service", "pg-ha/prod or web/prod")
+    assert (said.code, error["gate"], error["expected"]) == (2, "form.service", "pg-ha/prod or web/prod")
 
 
 def test_the_ledger_of_a_service_that_left_the_config_is_shown(call: Call, config: Path, tmp_path: Path) -> None:
