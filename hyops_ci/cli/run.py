@@ -50,9 +50,9 @@ def command(
     from hyops_ci.operations.break_glass import break_glass, require_trust
     from hyops_ci.stages.plan.stage import Ask
 
+    trust = require_trust(host_trust())
     # A connection to the host that is lost hangs up on this process, and HyOps goes on: its end belongs in ledger and evidence.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    trust = require_trust(host_trust())
     world = shell_context(checkout_config(checkout), trust=trust, min_quorum=2)
     content = given(decision) if decision else b""
     ask = Ask(checkout, content, form, approvals=_joined(approvals))

@@ -74,20 +74,22 @@ def past_no_return(files: Mapping[str, bytes]) -> bool:
     return any(event["data"].get("past_no_return") is True for event in said if event["name"] == DEPLOY)
 
 
-def refusal_of_deploy(state: State, said: Mapping[str, Any]) -> RefusalRecord | None:
+def refusal_of_deploy(state: State, said: Mapping[str, Any], plan: Plan | None) -> RefusalRecord | None:
     """Return HyOps' own end, as execute recorded it, in the form of a refusal, so that every end has one form; None where it recovered."""
     if state in RECOVERED:
         return None
     gate = {State.FAILED: "hyops.failed", State.CANCELLED: "hyops.cancelled"}.get(state, "hyops.unknown")
-    past, unknown = said.get("past_no_return") is True, state not in (State.FAILED, State.CANCELLED)
-    again = "look at the log, mend what stopped it, then start a new run: steps that are ready are skipped"
+    known, past = state in (State.FAILED, State.CANCELLED), said.get("past_no_return") is True
+    drill = known and plan is not None and plan.destroys
+    settle = not known or (past and not drill)
+    mended = "then drill again" if drill else "then start a new run: steps that are ready are skipped"
     return RefusalRecord(
         gate=gate,
         reason="; ".join(texts_of(said, "reasons"))[:400],
         found=shown("; ".join((*texts_of(said, "asked"), *texts_of(said, "left"), *texts_of(said, "log")))),
         expected="every planned step to end ok",
-        fix="look at the log, and which side serves; then settle" if past or unknown else again,
-        docs="ledger.md" if past or unknown else "hyops.md",
+        fix="look at the log, and which side serves; then settle" if settle else f"look at the log, mend what stopped it, {mended}",
+        docs="ledger.md" if settle else "drills.md" if drill else "hyops.md",
         exit_code=int(EXIT_OF[state]),
     )
 

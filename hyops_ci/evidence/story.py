@@ -202,7 +202,7 @@ def _refusal(story: Story) -> Iterator[str]:
             yield f"result.json: {story.result.outcome}, and no refusal that led to it"
         return
     told = [_record(event.data) for event in story.events if event.kind == "refusal"]
-    told += [refusal_of_deploy(story.result.outcome, deploy)] if deploy is not None else []
+    told += [refusal_of_deploy(story.result.outcome, deploy, story.plan)] if deploy is not None else []
     if refusal not in told and not story.texts_changed():
         yield "result.json: the refusal is none that the events tell of"
 

@@ -116,7 +116,7 @@ def result_of(folder: RunDir, context: RunContext, end: StageEnd, execution: Exe
     deployed = (*outcome.deviations, *touched) if outcome else deviations_told(events)
     deviations = deviations_of(check, (*deployed, *alarms_in(events)), claimed=claim is not None)
     probed = probes_in(folder)
-    refusal = end.refusal or (refusal_of_deploy(end.state, deploy_in(events)) if outcome else None)
+    refusal = end.refusal or (refusal_of_deploy(end.state, deploy_in(events), execution.plan) if outcome else None)
     names = headline_context(folder, context, end, execution, len(deviations))
     now = stamp(context.clock.now())
     return Result(
