@@ -27,6 +27,7 @@ from hyops_ci.evidence.conclusions import (
     deviations_of,
     deviations_told,
     exit_code_of,
+    gaps_besides,
     is_seen,
     is_stand_in,
     proven_by,
@@ -149,13 +150,14 @@ def probes_in(folder: RunDir) -> list[dict[str, Any]]:
 
 def not_proven_of(decision: Decision | None, execution: ExecutionState) -> tuple[str, ...]:
     """Return what was not proven. To leave it out would read as proof."""
-    gaps = list(execution.verification.gaps()) if execution.verification else ["the service answers (verification did not run)"]
-    if decision is not None and decision.old_primary == "not-confirmed" and decision.exercise is None:
-        gaps.append(f"{OLD_SIDE} (not confirmed by {decision.issuer.removeprefix('github:')})")
     results = execution.verification.results if execution.verification else ()
-    if any(each.newest for each in results) and not any(each.newest_why for each in results):
-        return tuple(gaps)
-    return (*gaps, f"{DATA_LOSS} ({next((each.newest_why for each in results if each.newest_why), UNASKED)})")
+    whys = {
+        OLD_SIDE: f"not confirmed by {decision.issuer.removeprefix('github:') if decision is not None else 'anybody'}",
+        DATA_LOSS: next((each.newest_why for each in results if each.newest_why), UNASKED),
+    }
+    besides = gaps_besides(decision.document() if decision is not None else {}, [each.document() for each in results])
+    gaps = execution.verification.gaps() if execution.verification else ("the service answers (verification did not run)",)
+    return (*gaps, *(f"{gap} ({whys[gap]})" for gap in besides))
 
 
 def left_of(state: State, execution: ExecutionState) -> Left:
