@@ -14,9 +14,9 @@ from hyops_ci.cli.given import given
 from hyops_ci.cli.ledger_options import (
     open_ledger,
     open_standby,
-    refuse_site,
+    open_vouched,
     remote_option,
-    require_service,
+    require_site,
     reviewed,
     reviewed_option,
     sites_of,
@@ -82,6 +82,7 @@ def init_ledger(remote: str, service: str, every: bool, config: Path | None, hom
 def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Sequence[tuple[str, str]]:
     """(service, its home) of everything that is to be made."""
     from hyops_ci.config.file import read_config
+    from hyops_ci.config.settings import require_service
 
     if every == bool(service):
         raise click.UsageError("name --service, or --all with --config")
@@ -94,10 +95,9 @@ def _homes(service: str, every: bool, config: Path | None, home_site: str) -> Se
     known, _ = read_config(given(config), str(config))
     wanted = list(known.services) if every else [service]
     for name in wanted:
-        require_service(known, name)
-        sites = sites_of(known, name)[1]
-        if home_site and home_site not in sites:
-            refuse_site(f"--home {home_site}", config, sites)
+        require_service(name, known.services)
+        if home_site:
+            require_site("--home", home_site, sites_of(known, name)[1])
     return [(name, home_site or sites_of(known, name)[0]) for name in wanted]
 
 
@@ -115,13 +115,13 @@ def merge_ledger(remote: str, standby: str, service: str, config: Path | None, f
     """
     from hyops_ci.cli.ledger_show import line_of
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.settings import require_service
     from hyops_ci.ledger.standby import merge
     from hyops_ci.ledger.store import Relation
 
     known = reviewed(config, "its keys vouch for what is copied")
-    require_service(known, service)
-    primary, second = open_ledger(remote, service, known), open_standby(standby, service)
-    primary.vouchers = vouchers_of(known, service)
+    require_service(service, known.services)
+    primary, second = open_vouched(remote, service, known), open_standby(standby, service)
     merged = merge(primary, second, follow=follow)
     moved = len(merged.transitions)
     said = {
@@ -174,6 +174,7 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     from pydantic import ValidationError
 
     from hyops_ci.cli.render import emit
+    from hyops_ci.config.settings import require_service
     from hyops_ci.contracts.approval import Settlement
     from hyops_ci.contracts.base import stamp
     from hyops_ci.errors import Exit, Refusal
@@ -181,12 +182,10 @@ def settle_ledger(options: SettleOptions, output: str) -> int:
     from hyops_ci.signing.dsse import load_key
 
     service, serves, reason = options.service, options.serves, options.reason
-    config = options.config
-    known = reviewed(config, "the one that names the approvers")
-    require_service(known, service)
+    known = reviewed(options.config, "the one that names the approvers")
+    require_service(service, known.services)
     home_site, sites = sites_of(known, service)
-    if serves not in sites:
-        refuse_site(f"--serves {serves}", config, sites)
+    require_site("--serves", serves, sites)
     ledger, at = open_ledger(options.remote, service, known), stamp(datetime.now(UTC))
     private = [load_key(key) for key in options.keys]
     people = settling_approvers(private, known.approvals.approvers, known.approvals.quorum)

@@ -25,11 +25,11 @@ remote_option = click.option(
     help="Path or URL of the repository that holds the branch; else ledger.repository of the config, or GH_REPO. "
     "The token, if any, is in DR_TOKEN; on GitHub's server also GH_TOKEN or GITHUB_TOKEN.",
 )
-config_type = click.Path(path_type=Path)
-
-
 reviewed_option = click.option(
-    "--config", type=config_type, default=config_here, help="The reviewed config.  [default: .github/dr-dispatch.yml here, if it is there]"
+    "--config",
+    type=click.Path(path_type=Path),
+    default=config_here,
+    help="The reviewed config.  [default: .github/dr-dispatch.yml here, if it is there]",
 )
 
 
@@ -49,6 +49,13 @@ def open_ledger(remote: str, service: str, config: DispatchConfig | None = None)
 
     place, token = _place(remote, service, config)
     return Ledger.over_git(place, service, state_dir=state_dir(), token=token)
+
+
+def open_vouched(remote: str, service: str, config: DispatchConfig) -> Ledger:
+    """Return the ledger with those whose word counts for it by the config. Raises as `open_ledger`."""
+    ledger = open_ledger(remote, service, config)
+    ledger.vouchers = vouchers_of(config, service)
+    return ledger
 
 
 def open_checks(remote: str, service: str, config: DispatchConfig | None = None) -> ReadinessStore:
@@ -110,38 +117,19 @@ def places(config: DispatchConfig, remote: str) -> Places:
     """Return where ledgers and checks of a config are."""
     from hyops_ci.operations.status import Places
 
-    def opened(service: str) -> Ledger:
-        ledger = open_ledger(remote, service, config)
-        ledger.vouchers = vouchers_of(config, service)
-        return ledger
-
-    return Places(opened, lambda service: open_checks(remote, service, config))
+    return Places(lambda service: open_vouched(remote, service, config), lambda service: open_checks(remote, service, config))
 
 
-def require_service(config: DispatchConfig, service: str) -> None:
-    """Raise Refusal (exit 2) for a service that the config does not have: its ledger would only seem to be missing."""
+def require_site(option: str, site: str, sites: list[str]) -> None:
+    """Raise Refusal (exit 2) for a site that a service of the config may not serve from; `option`: where it was named."""
     from hyops_ci.errors import Exit, Refusal
 
-    if service not in config.services:
+    if site not in sites:
         raise Refusal(
-            "form.service",
-            "the config knows no such service",
+            "lock.site",
+            "the config knows no such site for this service",
             exit_code=Exit.USAGE,
-            found=f"--service {service}",
-            expected=" or ".join(config.services),
-            fix="write the service as the config does",
+            found=f"{option} {site}",
+            expected=" or ".join(sites),
+            fix="write the site as the config does",
         )
-
-
-def refuse_site(option: str, config: Path | None, sites: list[str]) -> None:
-    """Raise Refusal (exit 2): the config knows no such site."""
-    from hyops_ci.errors import Exit, Refusal
-
-    raise Refusal(
-        "lock.site",
-        "the config knows no such site for this service",
-        exit_code=Exit.USAGE,
-        found=option,
-        expected=" or ".join(sites) or f"a service of {config}",
-        fix="write the site as the config does",
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.ledger_options import open_ledger, remote_option, require_service, reviewed_option, vouchers_of
+from hyops_ci.cli.ledger_options import open_ledger, remote_option, reviewed_option, vouchers_of
 from hyops_ci.cli.options import format_option, service_option
 from hyops_ci.contracts.base import whole_second
 
@@ -29,6 +29,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
     """Show where the service runs, which run acts on it, and which signed answers are pending."""
     from hyops_ci.cli.render import emit
     from hyops_ci.config.file import read_config
+    from hyops_ci.config.settings import require_service
     from hyops_ci.errors import Refusal
     from hyops_ci.operations.ledger_signatures import pending_approvals, settlement_of
     from hyops_ci.report.track_record import figures_line
@@ -40,7 +41,7 @@ def command(remote: str, service: str, whole: bool, config: Path | None, output:
         tips = ledger.history() if whole else (ledger.tip(),)
     except Refusal as refusal:
         if known is not None and refusal.gate == "ledger.missing":
-            require_service(known, service)
+            require_service(service, known.services)
         raise
     newest = tips[0]
     word, answers = settlement_of(newest, approvals), pending_approvals(newest, approvals, datetime.now(UTC))

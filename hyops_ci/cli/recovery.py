@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyops_ci.cli.given import given
-from hyops_ci.cli.ledger_options import open_ledger, remote_option, vouchers_of
+from hyops_ci.cli.ledger_options import places, remote_option
 from hyops_ci.cli.options import Group, config_option, format_option, gather, repository_option
 from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit
 
 if TYPE_CHECKING:
     from hyops_ci.contracts.recovery import RecoveryRecord
-    from hyops_ci.ledger.ledger import Ledger
     from hyops_ci.operations.recovery.context import Recovery
 
 TIMEOUT = "PT6H"
@@ -196,13 +195,7 @@ def _recovery(recovery_id: str, plan: str, where: Where) -> Recovery:
     from hyops_ci.stages.context import SystemClock
 
     config, _ = read_config(given(where.config_file), str(where.config_file))
-
-    def opened(service: str) -> Ledger:
-        ledger = open_ledger(where.remote, service, config)
-        ledger.vouchers = vouchers_of(config, service)
-        return ledger
-
-    client = connect(where.repository)
+    client, opened = connect(where.repository), places(config, where.remote).ledger
     return Recovery(recovery_id, plan, config, client, SystemClock(), opened, say, workflow=where.workflow)
 
 

@@ -6,7 +6,7 @@ A setting is asked for by name (`lane_settings(config, "gcp")`), so a reader fin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from hyops_ci.contracts.authorities import AUTHORITIES
 from hyops_ci.contracts.config import DispatchConfig, EnvClass, Lane, Objective, ServiceAction
@@ -255,6 +255,19 @@ def action_for(config: DispatchConfig, service: str, decision_type: DecisionType
             docs="adopt.md",
         )
     return found
+
+
+def require_service(service: str, known: Collection[str]) -> None:
+    """Raise Refusal `form.service` (exit 2) for a service that is none of the config's: its ledger would only seem to be missing."""
+    if service not in known:
+        raise Refusal(
+            "form.service",
+            "the config knows no such service",
+            exit_code=Exit.USAGE,
+            found=f"--service {service}",
+            expected=" or ".join(known),
+            fix="write the service as the config does",
+        )
 
 
 def evidence_signer(config: DispatchConfig) -> str:

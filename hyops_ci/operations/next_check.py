@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hyops_ci.config.settings import require_service
 from hyops_ci.contracts.track_record import Obligation
 from hyops_ci.dataclass import dataclass
-from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.status import ServiceStatus
 from hyops_ci.report.track_record import obligation_line
 
@@ -28,15 +28,7 @@ def next_check(found: Sequence[ServiceStatus], asked: str, number: int) -> NextC
     owed = [each for service in found if service.known is not None for each in service.known.obligations if each.level == "check"]
     lines = tuple(obligation_line(each) for each in owed)
     if asked:
-        if asked not in {each.service for each in found}:
-            raise Refusal(
-                "form.service",
-                "the config knows no such service",
-                exit_code=Exit.USAGE,
-                found=asked,
-                expected=" or ".join(each.service for each in found),
-                fix="write the service as the config does",
-            )
+        require_service(asked, [each.service for each in found])
         return NextCheck(asked, lines)
     due = sorted((each for each in owed if each.state in ("due", "missed", "unknown")), key=_since)
     if due:

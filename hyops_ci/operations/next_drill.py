@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hyops_ci.config.settings import require_service
 from hyops_ci.contracts.track_record import Obligation
 from hyops_ci.dataclass import dataclass
-from hyops_ci.errors import Exit, Refusal
 from hyops_ci.operations.status import ServiceStatus, lock_text
 from hyops_ci.report.track_record import obligation_line
 
@@ -35,15 +35,7 @@ def next_drill(found: Sequence[ServiceStatus], asked: str, number: int) -> NextD
     quiet = all(service.known is not None for service in found) and all(each.state == "done" for each in owed)
     by_name = {each.service: each for each in found}
     if asked:
-        if asked not in by_name:
-            raise Refusal(
-                "form.service",
-                "the config knows no such service",
-                exit_code=Exit.USAGE,
-                found=asked,
-                expected=" or ".join(by_name),
-                fix="write the service as the config does",
-            )
+        require_service(asked, by_name)
         return NextDrill(asked, "a drill, by hand", lines, quiet)
     due = sorted((each for each in owed if each.state in ("due", "missed")), key=lambda each: (each.due_at or "", each.service))
     free, held = [], []
