@@ -37,10 +37,10 @@ class About:
     now: datetime
     host_keys: Mapping[str, str]
     """Name -> public key of the reviewed config."""
+    lasts: timedelta
+    """How long a check says something by the config of today; one that was signed for less says it for less."""
     runners: Collection[str] = ()
     """What the runners of the config are called: a key that is named after one of them speaks for that runner alone."""
-    lasts: timedelta | None = None
-    """How long a check says something by the config of today, where that is less than when it was signed."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,8 @@ def readiness_of(kept: KeptChecks | None, about: About) -> ReadinessFact:
 
 def _narrowed(record: Readiness, about: About) -> Readiness:
     """Return a check that says something no longer than the config of today lets it."""
-    if about.lasts is None or moment(record.checked_at) + about.lasts >= moment(record.expires_at):
-        return record
-    return record.model_copy(update={"expires_at": stamp(moment(record.checked_at) + about.lasts)})
+    until = moment(record.checked_at) + about.lasts
+    return record if until >= moment(record.expires_at) else record.model_copy(update={"expires_at": stamp(until)})
 
 
 def _judged(kept: KeptCheck, about: About) -> _Said | str:

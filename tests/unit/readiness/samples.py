@@ -64,6 +64,7 @@ def about(**changes: Any) -> About:
         "runner_ref": "gcp-ops-runner",
         "now": NOW,
         "host_keys": {"gcp": PUBLIC["gcp"], "drill-runner": PUBLIC["drill-runner"]},
+        "lasts": timedelta(days=9),
         "runners": {"gcp-ops-runner", "drill-runner"},
     }
     return About(**(known | changes))
