@@ -106,6 +106,10 @@ def only_job(jobs: tuple[JobFact, ...], name: str, labels: Collection[str]) -> J
     return fits[0] if len(fits) == 1 else None
 
 
+REPORT_JOB: Final = "Report"
+"""What dispatch.yml calls the job that uploads the evidence."""
+HOSTED: Final = ("ubuntu-latest",)
+"""Labels of the machines of GitHub's on which dispatch.yml plans, watches and reports."""
 DRILL_JOB: Final = "Drill"
 """First word of the name of the job that carries out a drill: a real run that finds its runner busy with one ends it."""
 

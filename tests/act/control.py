@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hyops_ci.stages.job import BOOTSTRAP_JOB
+from hyops_ci.stages.job import BOOTSTRAP_JOB, REPORT_JOB
 from tests.support.github.fixture import judge
 from tests.support.github.jobs import Job
 from tests.support.github.repositories import Repository
@@ -105,7 +105,7 @@ class Control:
         if job == "ensure-runner" and "jobResult" in entry and (making := self._making()) is not None and making.status != "completed":
             making.finish(str(entry["jobResult"]))
         if job == "conclude" and "jobResult" in entry and self.run is not None:
-            name = f"{self.caller_job} / Report"
+            name = f"{self.caller_job} / {REPORT_JOB}"
             if not any(known.name == name for known in self.run.jobs):
                 self.run.add_job(name, ["ubuntu-latest"]).finish(str(entry["jobResult"]))
         if job in SELF_HOSTED and (found := self.job(job)) is not None:

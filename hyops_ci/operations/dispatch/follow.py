@@ -32,6 +32,7 @@ from hyops_ci.github.jobs import cancel, jobs
 from hyops_ci.github.runs import run
 from hyops_ci.parsing.documents import json_object, read_document
 from hyops_ci.parsing.strict_json import JsonError
+from hyops_ci.stages.job import HOSTED, REPORT_JOB
 from hyops_ci.text import shell, span
 
 PACE: Final = 10.0
@@ -43,9 +44,6 @@ TROUBLE_PACE: Final = 60.0
 """The same after a look that got no answer: it may be a limit, which knocking makes longer."""
 LINE_EVERY: Final = 30.0
 """Seconds between two lines while nothing happens (docs/design/texts.md 3)."""
-REPORT_JOB: Final = "Report"
-"""What dispatch.yml calls the job that uploads the evidence."""
-REPORT_RUNS_ON: Final = ("ubuntu-latest",)
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def _report(client: Client, fact: RunFact) -> str:
     another job of the run can, nor where GitHub shows something else than the evidence tells. No other job is asked: those that stopped
     the run are red, and a caller's own may fail after a good recovery.
     """
-    ends = {str(job.conclusion) for job in jobs_called(jobs(client, fact.run_id, fact.attempt), REPORT_JOB, REPORT_RUNS_ON)}
+    ends = {str(job.conclusion) for job in jobs_called(jobs(client, fact.run_id, fact.attempt), REPORT_JOB, HOSTED)}
     return ", ".join(sorted(ends)) or "no such job"
 
 

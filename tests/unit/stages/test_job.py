@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.errors import Exit, Refusal
-from hyops_ci.stages.job import local_job, read_job
+from hyops_ci.github.actions.workflow_file import read_workflow
+from hyops_ci.stages.job import BOOTSTRAP_JOB, HOSTED, REPORT_JOB, local_job, read_job
 
+ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 11, 23, 3, 4, 31, tzinfo=UTC)
 
 
@@ -67,3 +69,10 @@ def test_a_local_job_has_an_id_of_its_own_and_no_page() -> None:
 
 def test_the_environment_is_not_shown(tmp_path: Path) -> None:
     assert "canary" not in repr(read_job(github(tmp_path, SECRET="canary")))
+
+
+def test_jobs_are_looked_for_under_the_names_that_the_workflow_gives_them() -> None:
+    """A job that is called otherwise is not found, and evidence that nobody stands behind is refused."""
+    jobs = read_workflow((ROOT / ".github/workflows/dispatch.yml").read_bytes(), "dispatch.yml")["jobs"]
+    assert jobs["ensure-runner"]["name"] == BOOTSTRAP_JOB
+    assert (jobs["conclude"]["name"], (jobs["conclude"]["runs-on"],)) == (REPORT_JOB, HOSTED)
