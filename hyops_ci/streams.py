@@ -1,21 +1,21 @@
-"""The three standard streams, where nobody is there any more: a reader that ended, a terminal that was closed, a stream that never was."""
+"""Standard streams with nobody behind them: a reader that ended, a terminal that was closed, a stream that the caller closed."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
-GONE: Final = frozenset({errno.EPIPE, errno.EIO})
+READER_LOST: Final = frozenset({errno.EPIPE, errno.EIO})
 """What a pipe without a reader answers, and a terminal that was closed."""
 
 
-def open_closed() -> None:
-    """Open those of the three streams that the caller closed on nothing: else the next file takes the place of one, and what is printed."""
+def open_closed_streams() -> None:
+    """Open the null device for each standard stream that the caller closed: else the next file that is opened gets what is printed."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -27,15 +27,15 @@ def open_closed() -> None:
 
 
 @contextmanager
-def whoever_listens(stream: TextIO, *, gone: frozenset[int] | None = None) -> Iterator[None]:
-    """Print inside. Where nobody takes it any more, what is printed on `stream` is lost from then on, and nothing else is.
+def lost_reader_ignored(stream: TextIO, *, errors: Collection[int] | None = None) -> Iterator[None]:
+    """Print inside. Once nobody takes what is printed on `stream`, it is thrown away from then on, and the program goes on.
 
-    `gone`: errors that say so; every error of the system when absent. Any other is raised.
+    `errors`: the `errno` that say so; every error of the system when absent. Raises OSError for any other.
     """
     try:
         yield
     except OSError as error:
-        if gone is not None and error.errno not in gone:
+        if errors is not None and error.errno not in errors:
             raise
         with suppress(OSError, ValueError):
             nothing = os.open(os.devnull, os.O_WRONLY)

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from hyops_ci import __version__
 from hyops_ci.errors import DispatchError, Exit
-from hyops_ci.streams import open_closed
+from hyops_ci.streams import open_closed_streams
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write what a service needs in its repository, and print what is pasted elsewhere."),
@@ -92,24 +92,23 @@ def main(argv: list[str] | None = None) -> None:
     from hyops_ci.execution.prctl import close_to_others
 
     close_to_others()  # the job's tokens are in this process' environment
-    open_closed()
+    open_closed_streams()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of an agent that was started with nohup: a cancel would reach nobody
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(100_000)  # classes and functions are made once and kept: to look for garbage among them is a tenth of a start
+    called = sys.argv[1:] if argv is None else argv
     try:
         code: Any = cli.main(args=argv, prog_name="hyops-ci", standalone_mode=False)
     except DispatchError as error:
         from hyops_ci.cli.render import show_error
 
-        code = show_error(error, sys.argv[1:] if argv is None else argv)
+        code = show_error(error, called)
     except OSError as error:
-        code = _of_the_host(error, sys.argv[1:] if argv is None else argv)
-    except click.exceptions.Abort:
-        code = Exit.CANCELLED
-    except KeyboardInterrupt:
+        code = _of_the_host(error, called)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = Exit.CANCELLED
     except click.ClickException as error:
-        code = _of_the_call(error, sys.argv[1:] if argv is None else argv)
+        code = _of_the_call(error, called)
     sys.exit(int(code) if isinstance(code, int) else 0)
 
 

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hyops_ci.cli import terminal
 from hyops_ci.errors import DispatchError, Exit
 from hyops_ci.github.actions.commands import WorkflowCommands, without_commands
 from hyops_ci.parsing.documents import json_object
-from hyops_ci.streams import whoever_listens
+from hyops_ci.streams import lost_reader_ignored
 from hyops_ci.text import listed, shell, visible
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def progress(line: str) -> None:
     styled.highlight_words([" failed ", "REFUSED", "UNKNOWN", "INVALID"], "bold red")
     styled.highlight_words([" running "], "bold blue")
     styled.highlight_words(["from here cancelling does not undo", "Cancel now"], "bold yellow")
-    with whoever_listens(sys.stderr):
+    with lost_reader_ignored(sys.stderr):
         Console(stderr=True, highlight=False, soft_wrap=True).print(styled)
 
 
@@ -80,7 +81,7 @@ def _of_step(_: str) -> WorkflowCommands:
 
 def asked_for_json(argv: Sequence[str]) -> bool:
     """Return whether a command was called with `--format json`, also where it was called in a way that it does not take."""
-    return "json" in argv[argv.index("--format") + 1 : argv.index("--format") + 2] if "--format" in argv else "--format=json" in argv
+    return "--format=json" in argv or ("--format", "json") in pairwise(argv)
 
 
 def show_error(error: DispatchError, argv: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 import click
 
-from hyops_ci.streams import GONE, whoever_listens
+from hyops_ci.streams import READER_LOST, lost_reader_ignored
 from hyops_ci.text import fitted, visible
 
 _COLOURS: Final = {"good": "green", "warn": "yellow", "bad": "red", "wait": None}
@@ -26,13 +26,13 @@ _OTHER_WORDS: Final = {"DRILL PASSED": "good", "NOT CONFIRMED": "warn", "VALID":
 
 def out(text: str) -> None:
     """Print a result, of one line or several, on stdout. Where its reader ended (`| head -1`), the exit code is still the command's."""
-    with whoever_listens(sys.stdout, gone=GONE):
+    with lost_reader_ignored(sys.stdout, errors=READER_LOST):
         click.echo(_for(sys.stdout, visible(text, "\n\t")))
 
 
 def err(text: str) -> None:
     """Print one or several lines on stderr. A recovery goes on although nobody reads how far it is."""
-    with whoever_listens(sys.stderr):
+    with lost_reader_ignored(sys.stderr):
         click.echo(_for(sys.stderr, visible(text, "\n\t")), err=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hyops_ci.github.actions.commands import WorkflowCommands
-from hyops_ci.streams import GONE, whoever_listens
+from hyops_ci.streams import READER_LOST, lost_reader_ignored
 
 ROOT = Path(__file__).parents[2]
 HYOPS_CI = [sys.executable, "-m", "hyops_ci"]
@@ -65,7 +65,7 @@ def test_a_stream_that_the_caller_closed(closed: str, words: str, code: int) -> 
 
 
 def test_an_error_that_is_none_of_a_reader_is_raised() -> None:
-    with pytest.raises(OSError, match="No space left"), whoever_listens(sys.stdout, gone=GONE):
+    with pytest.raises(OSError, match="No space left"), lost_reader_ignored(sys.stdout, errors=READER_LOST):
         raise OSError(28, "No space left on device")
 
 

@@ -21,7 +21,7 @@ from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import Exit, Refusal
 from hyops_ci.github.actions.summary import MAX_SUMMARY_BYTES, cut_to
 from hyops_ci.redaction import MIN_FORM, spellings
-from hyops_ci.streams import whoever_listens
+from hyops_ci.streams import lost_reader_ignored
 
 __all__ = ["MAX_SUMMARY_BYTES", "Annotation", "WorkflowCommands", "without_commands"]
 
@@ -167,7 +167,7 @@ class WorkflowCommands:
     def _command(self, name: str, data: str) -> None:
         if self.active:
             stream = self._stream or sys.stderr
-            with whoever_listens(stream):
+            with lost_reader_ignored(stream):
                 print(f"::{name}::{_data(data)}", file=stream, flush=True)
 
 
