@@ -1,4 +1,4 @@
-"""Text for people: lengths of time, commands to paste, and Markdown blocks that text of others cannot leave."""
+"""Text for people: lengths of time, counts, commands to paste, and Markdown blocks that text of others cannot leave."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ def short_seconds(whole: int) -> str:
     minutes, seconds = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes) + f"{seconds}s" * (not hours and bool(seconds)) or "0s"
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts: `1 probe`, `0 probes`, `3 probes`."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def shell(command: str, *values: object) -> str:

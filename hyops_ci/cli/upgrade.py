@@ -104,10 +104,11 @@ def _on_host(options: UpgradeOptions, trust: Path, output: str) -> int:
 def result_lines(done: Upgrade, *, dry_run: bool) -> list[str]:
     """Return what is known of the release, what changed in it and here, and what is asked of people, in order."""
     from hyops_ci.operations.upgrade.vouching import told
+    from hyops_ci.text import counted
 
     lines = told(done.target)
     word = "would change" if dry_run else "changed"
-    lines += [f"{word} {each.file}: {each.pins} pin{'s' * (each.pins > 1)}" for each in done.changes]
+    lines += [f"{word} {each.file}: {counted(each.pins, 'pin')}" for each in done.changes]
     lines += [f"names the old commit, too: {each}" for each in done.others]
     if not done.changes:
         lines.append("nothing to change: every workflow pins it. When checks are green: hyops-ci upgrade --finish")

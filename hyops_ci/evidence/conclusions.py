@@ -11,6 +11,7 @@ from hyops_ci.contracts.plan import Plan
 from hyops_ci.contracts.run import ENDINGS, EXIT_OF, Event, RefusalRecord, State
 from hyops_ci.errors import Exit, shown
 from hyops_ci.parsing.documents import read_document, read_json
+from hyops_ci.text import counted
 
 RECOVERED: Final = frozenset({State.COMPLETED, State.COMPLETED_WITH_EXCEPTIONS})
 VERIFIED: Final = RECOVERED | {State.NOT_PROVEN}
@@ -40,6 +41,11 @@ def exit_code_of(state: State, refusal: RefusalRecord | None) -> int:
     if refusal is None or state in (State.INDETERMINATE, State.NOT_CLEANED, State.CANCELLED) or own is Exit.DONE:
         return int(own)
     return refusal.exit_code
+
+
+def good_headline(drill: bool, deviations: int) -> str:
+    """Return how the headline of a good end begins; two blanks and what was done follow it."""
+    return ("DRILL PASSED" if drill else "RECOVERED") + (f", {counted(deviations, 'deviation')}" if deviations else "")
 
 
 def deviations_of(check: Check | None, acted: Sequence[str], *, claimed: bool) -> tuple[str, ...]:

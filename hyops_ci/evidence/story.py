@@ -24,6 +24,7 @@ from hyops_ci.evidence.conclusions import (
     deviations_told,
     exit_code_of,
     gaps_besides,
+    good_headline,
     is_seen,
     is_stand_in,
     proven_by,
@@ -179,16 +180,14 @@ def _headline(story: Story) -> Iterator[str]:
     if f"{result.service} serves from" in result.headline and not (story.plan is not None and is_seen(story.plan, result.proven)):
         yield "result.json: the headline says that the service serves, and nothing but HyOps' word shows it"
     if result.outcome in RECOVERED and not story.texts_changed():
-        yield from _good_headline(story, "DRILL PASSED" if drill else "RECOVERED")
+        yield from _good_headline(story, good_headline(drill, len(result.deviations)))
 
 
-def _good_headline(story: Story, word: str) -> Iterator[str]:
+def _good_headline(story: Story, begins: str) -> Iterator[str]:
     """Yield how the first line that people read of a good end is another than its run's: its deviations, and the site."""
     result, plan = story.result, story.plan
-    count = len(result.deviations)
-    deviations = f", {count} deviation{'s' * (count != 1)}" if count else ""
-    if not result.headline.startswith(f"{word}{deviations}  "):
-        yield f"result.json: the headline does not begin with {word}{deviations}"
+    if not result.headline.startswith(f"{begins}  "):
+        yield f"result.json: the headline does not begin with {begins}"
     named = re.search(rf"{re.escape(result.service or '')} (?:serves from|is at|came up at) (\S+)", result.headline)
     if plan is not None and named is not None and named[1] != plan.target_site:
         yield f"result.json: the headline names {named[1]}, the plan {plan.target_site}"

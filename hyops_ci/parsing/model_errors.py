@@ -9,6 +9,7 @@ from typing import Any, Final, Never
 
 from hyops_ci.contracts.base import SERVICE, SERVICE_MEANS
 from hyops_ci.errors import Exit, Refusal, shown
+from hyops_ci.text import counted
 
 MAX_ERRORS: Final = 100
 """Errors among which the one to name is chosen. A list of thousands of wrong items would cost seconds."""
@@ -68,7 +69,7 @@ def _expected(error: Any) -> str:
             expected = value.get("title", "no control characters")
             return expected if isinstance(error.instance, str) else f"a {error.schema.get('type', 'string')}"
         case "minLength" | "maxLength":
-            return f"text of {value} character{'s' * (value != 1)} or {'more' if error.validator == 'minLength' else 'less'}"
+            return f"text of {counted(value, 'character')} or {'more' if error.validator == 'minLength' else 'less'}"
         case "type":
             return f"a {value}"
         case "format":

@@ -13,6 +13,7 @@ from hyops_ci.contracts.config import EnvClass
 from hyops_ci.contracts.facts import EnvironmentFact
 from hyops_ci.contracts.github_facts import same_environment
 from hyops_ci.dataclass import dataclass
+from hyops_ci.text import counted
 
 TIER = "repository private, GitHub tier probably without reviewers there"
 """Only said where no reviewer is found: the plan itself is not shown to a job's token."""
@@ -77,7 +78,7 @@ def _people(fact: EnvironmentFact, demand: Demand, requesters: Sequence[Person])
         return
     named, left = len(fact.reviewers) + len(fact.teams), eligible_reviewers(fact, requesters)
     if len(left) < demand.reviewers:
-        count = _count(named, "reviewer") if named == len(left) else f"{_count(len(left), 'reviewer')} besides the requester"
+        count = counted(named, "reviewer") if named == len(left) else f"{counted(len(left), 'reviewer')} besides the requester"
         yield Shortfall(f"{fact.name} exists, {count}{f'; {TIER}' if fact.private and not named else ''}", _approver(demand))
     if named and not fact.prevent_self_review:
         yield Shortfall(f"{fact.name}: self-review allowed", "self-review prevented")
@@ -154,7 +155,3 @@ def _approver(demand: Demand) -> str:
         return f"{demand.name}, for {demand.branch or 'any branch'}"
     who = "a reviewer" if demand.reviewers == 1 else f"{demand.reviewers} reviewers"
     return f"{who} other than the requester, or approvers with keys"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -19,7 +19,7 @@ from hyops_ci.contracts.track_record import TrackRecord
 from hyops_ci.errors import shown
 from hyops_ci.report.looking import look_lines
 from hyops_ci.report.track_record import expected_time, last_check, obligation_line
-from hyops_ci.text import shell
+from hyops_ci.text import counted, shell
 
 _WORDS: Final = {"run": "RUN", "skip": "skip", "blocked": "BLOCKED", "unknown": "unknown"}
 _NOT_MEASURED: Final = "not measured"
@@ -150,7 +150,7 @@ def _checked(plan: Plan, check: Check) -> str:
     """Return what the check found. The gate demanded every upstream state; those of the run's own steps are told step by step."""
     own = {canonical_ref("#".join(filter(None, (step.module_ref, step.state_instance)))) for step in plan.steps}
     good = sum(state.status == "ok" and canonical_ref(state.ref) not in own for state in check.states)
-    states = f"{good} upstream state{'s' * (good != 1)} ok" if check.states else "states not confirmed"
+    states = f"{counted(good, 'upstream state')} ok" if check.states else "states not confirmed"
     secret = f"{len(check.secret_names)} secret names found" if check.secret_names else "secret names not confirmed"
     host = "" if check.runner.trusted else ", this host does not pin its callers"
     name = shown(check.runner.name or check.runner.hostname) or "a runner without a name"

@@ -12,7 +12,7 @@ from hyops_ci.contracts.track_record import Obligation
 from hyops_ci.report.headline import ending_of
 from hyops_ci.report.page import environment
 from hyops_ci.report.plot import HEIGHT, Plot, plot_of
-from hyops_ci.text import span
+from hyops_ci.text import counted, span
 
 Mood = Literal["good", "warn", "bad", "wait"]
 SHOWN_RUNS: Final = 12
@@ -60,9 +60,9 @@ def headline(board: Board) -> tuple[str, Mood]:
     """Return the first line and its colour. `Ready` is a word for what was checked: every service, by a check that counts."""
     alarms, warnings, unknown = (sum(alarm.level == level for alarm in board.alarms) for level in ("alarm", "warning", "unknown"))
     if alarms:
-        return _counted(alarms, "alarm"), "bad"
+        return counted(alarms, "alarm"), "bad"
     if warnings:
-        return _counted(warnings, "warning"), "warn"
+        return counted(warnings, "warning"), "warn"
     ready, services = _ready(board)
     return ("Ready", "good") if ready == services and not unknown else ("Nothing known stands in the way", "wait")
 
@@ -82,11 +82,7 @@ def _ready(board: Board) -> tuple[int, int]:
 
 def _lead(board: Board) -> str:
     ready, services = _ready(board)
-    return f"{ready} of {_counted(services, 'service')} ready for their next move, by a check that a host signed."
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"{ready} of {counted(services, 'service')} ready for their next move, by a check that a host signed."
 
 
 def age(now: str, at: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from hyops_ci.contracts.run import ENDINGS, STAND_IN, Ending, RefusalRecord, Result, State, may_follow
 from hyops_ci.dataclass import dataclass
 from hyops_ci.errors import DispatchError, Exit
+from hyops_ci.evidence.conclusions import good_headline
 
 NOTHING_CHANGED: Final = frozenset({State.REJECTED, State.BLOCKED, State.NO_RUNNER, State.DENIED, State.EXPIRED, State.UNSIGNED})
 """Terminal states that are reached before a run changes anything."""
@@ -95,8 +96,7 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
     word = ending_of(state).headline
     match state:
         case State.COMPLETED | State.COMPLETED_WITH_EXCEPTIONS:
-            extra = f", {context.deviations} deviation{'s' * (context.deviations != 1)}" if context.deviations else ""
-            return _recovered(context, extra)
+            return f"{good_headline(bool(context.exercise), context.deviations)}  {_recovered(context)}"
         case State.NOT_PROVEN:
             why = refusal.found if refusal is not None else "a probe failed"
             where = f"This was a drill of {context.service}" if context.exercise else _side(context)
@@ -131,20 +131,18 @@ def headline(state: State, context: HeadlineContext, refusal: RefusalRecord | No
             return f"{word} {refusal.gate} (exit {refusal.exit_code}): {refusal.reason}" if refusal else f"{word} {state}"
 
 
-def _recovered(context: HeadlineContext, extra: str) -> str:
-    """Return the headline of a good end; what only HyOps says is called that."""
+def _recovered(context: HeadlineContext) -> str:
+    """Return what was done where, of a good end; what only HyOps says is called that."""
     only_said = f"; {context.unseen}" if context.unseen else ""
     if context.removed:
         what = f"{context.exercise} {context.service} {context.restored}, {context.removed}"
-        return f"DRILL PASSED{extra}  {what}; {context.production}{only_said}"
+        return f"{what}; {context.production}{only_said}"
     if context.exercise:
         how = "HyOps says" if context.unseen else "verified"
-        return (
-            f"DRILL PASSED{extra}  {context.service} came up at {context.target_site} ({context.exercise}), {how} {context.at}{only_said}"
-        )
+        return f"{context.service} came up at {context.target_site} ({context.exercise}), {how} {context.at}{only_said}"
     if context.unseen:
-        return f"RECOVERED{extra}  HyOps says that {context.service} is at {context.target_site} since {context.at}{only_said}"
-    return f"RECOVERED{extra}  {context.service} serves from {context.target_site} since {context.at}"
+        return f"HyOps says that {context.service} is at {context.target_site} since {context.at}{only_said}"
+    return f"{context.service} serves from {context.target_site} since {context.at}"
 
 
 def _where_clients_are(context: HeadlineContext, cause: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hyops_ci.contracts.cleanup import Cleanup
+from hyops_ci.text import counted
 
 _ORDER: Final = ("repository", "DNS", "lock")
 _WORDS: Final = {True: "untouched", False: "CHANGED meanwhile", None: "not looked at"}
@@ -15,9 +16,8 @@ def removed_words(kept: Cleanup | None) -> str:
     """Return `6 steps destroyed, 0 left`; empty where something is left, or nothing was looked at."""
     if kept is None or kept.removed is None or not kept.clean:
         return ""
-    count = len(kept.removed.destroyed)
     retained = f", {len(kept.removed.retained)} retained by the overlay" if kept.removed.retained else ""
-    return f"{count} step{'s' * (count != 1)} destroyed, 0 left{retained}"
+    return f"{counted(len(kept.removed.destroyed), 'step')} destroyed, 0 left{retained}"
 
 
 def left_words(kept: Cleanup | None) -> str:

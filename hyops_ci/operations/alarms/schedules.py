@@ -20,6 +20,7 @@ from hyops_ci.github.schedules import schedule_fact
 from hyops_ci.operations.callers import calls_in
 from hyops_ci.planning.obligations import late
 from hyops_ci.planning.schedules import Rhythm, crons_of, objection, per_day
+from hyops_ci.text import counted
 
 DAY: Final = 86400
 SCHEDULED: Final = ("readiness", "drill", "runner")
@@ -82,7 +83,7 @@ def _enough(level: Owed, every: Mapping[str, str], several: list[Rhythm], now: d
     in_time = given > 0 and DAY / given <= min(late(level, each) for each in every.values()).total_seconds()
     if given < wanted or (isclose(given, wanted) and not in_time):
         what = "check" if level == "check" else "drill of level isolated"
-        owes = f"{len(every)} service{'s' * (len(every) != 1)} of the config owe{'s' * (len(every) == 1)} {wanted:.2g} a day"
+        owes = f"{counted(len(every), 'service')} of the config owe{'s' * (len(every) == 1)} {wanted:.2g} a day"
         has = f"the schedules of the workflows here start {given:.2g}" if several else "no workflow here has a schedule for it"
         text = f"{what}: {owes}, one service a run, and {has}"
         fix = "start the workflow more often, or owe less (drills in the config)"

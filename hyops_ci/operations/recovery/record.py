@@ -27,6 +27,7 @@ from hyops_ci.operations.dispatch.follow import fetch
 from hyops_ci.operations.recovery.context import Recovery, names
 from hyops_ci.parsing.documents import read_document
 from hyops_ci.planning.waves import TYPES, next_wave
+from hyops_ci.text import counted
 
 RECORD: Final = "recovery.json"
 MOST: Final = 1024 * 1024
@@ -114,7 +115,7 @@ def _contradiction(made: RecoveryRecord) -> str:
     if not made.waves or not all(each.services for each in made.waves):
         return "it has no wave, or one without a service, as no recovery plan has"
     if [each.number for each in made.waves] != list(range(1, len(made.waves) + 1)):
-        return f"its waves are {', '.join(str(each.number) for each in made.waves) or 'none'}, and not one after the other from 1"
+        return f"its waves are {', '.join(str(each.number) for each in made.waves)}, and not one after the other from 1"
     if twice := [name for name, times in Counter(each.service for each in _services(made)).items() if times > 1]:
         return f"{names(twice)} stands in it more than once"
     open_ = [each.service for each in _services(made) if each.standing != "proven"]
@@ -208,7 +209,7 @@ def _headline(
     left = [f"{each} {_end(acted[each]) or standing[each]}" for each in wave if standing[each] != "proven"]
     stopped = any(standing[each] == "unknown" or _end(acted[each]) for each in wave if standing[each] in ("open", "unknown"))
     later = len(plan.waves) - number
-    rest = f"; {later} later wave{'s' * (later > 1)} not begun" if later else ""
+    rest = f"; {counted(later, 'later wave')} not begun" if later else ""
     word: Literal["STOPPED", "WAITING"] = "STOPPED" if stopped else "WAITING"
     return word, f"{word} in wave {number} of {len(plan.waves)}: {names(left)}{rest}"
 

@@ -118,8 +118,8 @@ def told(found: Target) -> list[str]:
     lines = [f"from    {found.was} {found.was_tag or '(no release)'}", f"to      {found.commit} {found.tag or '(no release)'}"]
     if found.tag:
         lines.append(f"vouched the published release {found.tag}{', a prerelease' if found.prerelease else ''}")
-    if found.tag and not found.immutable:
-        lines.append(f"WARNING the release is not immutable: whoever may write there can move {found.tag} and have the release say so")
+        if not found.immutable:
+            lines.append(f"WARNING the release is not immutable: whoever may write there can move {found.tag} and have the release say so")
     if not found.on_default_branch:
         lines.append(f"WARNING it is not on {found.default_branch}")
     elif not found.tag:

@@ -11,6 +11,7 @@ from hyops_ci.contracts.decision import DecisionType
 from hyops_ci.contracts.facts import BranchRules, RefFact
 from hyops_ci.errors import Exit
 from hyops_ci.planning.case import GateFailure, GateOutcome, PlanCase, plan_gate
+from hyops_ci.text import counted
 
 
 @plan_gate("config.ref", "contracts 2", Exit.POLICY, "Were config and overlay read from the protected default branch?")
@@ -60,7 +61,7 @@ def rule_words(rules: BranchRules | None) -> str:
     if rules is None:
         return ""
     said = [
-        (rules.pull_request, f"pull request with {rules.approvals} review{'' if rules.approvals == 1 else 's'}"),
+        (rules.pull_request, f"pull request with {counted(rules.approvals, 'review')}"),
         (rules.code_owners, "code owners"),
         (rules.dismiss_stale, "stale reviews dismissed"),
         (rules.last_push, "not by the last to push"),

@@ -20,6 +20,7 @@ from hyops_ci.stages.execute.progress import StepProgress
 from hyops_ci.stages.execute.refusals import changed, differs, not_proven
 from hyops_ci.stages.execute.working import Worked, Working
 from hyops_ci.stages.preview import command_of, facts_of, with_ledger
+from hyops_ci.text import counted
 
 
 class Recovery(Working):
@@ -121,8 +122,8 @@ class Recovery(Working):
         """Ask the probes, and keep what they saw."""
         self.part.enter(State.VERIFYING)
         if self.plan.verification:
-            number = len(self.plan.verification)
-            self.context.say(f"HyOps says that it is done; asking {number} probe{'s' * (number != 1)} whether the service is there")
+            probes = counted(len(self.plan.verification), "probe")
+            self.context.say(f"HyOps says that it is done; asking {probes} whether the service is there")
         verification = self.state.verification = run_probes(self.plan.verification, self.context.clock, self.probe_logins)
         results = verification.results
         self.run.folder.write_json("probes.json", [each.document() for each in results])
