@@ -37,7 +37,7 @@ _KEPT: Final = (
     "$&+,/:;=?@!()*",  # Go: what stands behind #
     "!$%&'()*+,",  # the URL Standard (Node, Rust): a password
     "!$%&'()*+,/:;=@[]|\\^",  # the URL Standard: a path
-    "!$%&'()*+,/:;=?@[]|\\^`{}",  # the URL Standard: a question
+    "!$%&'()*+,/:;=?@[]|\\^`{}",  # the URL Standard: a query
     "!#$&'()*+,/:;=?@",  # JavaScript's encodeURI
     "!#$%&'()*+,/:;=?@[]",  # requests
     " +",  # SQLAlchemy

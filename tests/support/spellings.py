@@ -59,7 +59,7 @@ def b64(value: str | bytes) -> str:
 
 
 def partly(kept: str) -> Speller:
-    """A part of an address in which these stay as they are: a password before a host, a path, a question."""
+    """A part of an address in which these stay as they are: a password before a host, a path, a query."""
     return lambda value: quote(value, safe=kept)
 
 

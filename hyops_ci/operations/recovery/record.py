@@ -85,19 +85,24 @@ def problems(folder: Path) -> Iterator[str]:
             if isinstance(found, str):
                 yield f"{each.service}: {found}"
                 continue
-            part, way = found.decision.part_of, TYPES[made.action]
-            known = part is not None and (part.recovery_plan, part.recovery_id) == (made.recovery_plan, made.recovery_id)
-            if found.decision.service != each.service or not known:
-                yield f"{each.service}: its evidence is about {found.decision.service}, {part.recovery_id if part else 'no recovery'}"
-            if found.decision.decision_type is not way:
-                yield f"{each.service}: the record says {way}, its evidence {found.decision.decision_type}"
-            if (each.run_id, each.outcome) != (found.claim.run_id, found.result.outcome):
-                said = f"{found.result.outcome} of run {found.claim.run_id}"
-                yield f"{each.service}: the record says {shown(each.outcome)} of run {shown(each.run_id)}, its evidence {said}"
+            yield from (f"{each.service}: {text}" for text in _differences(made, each, found))
             if ended and moment(found.claim.claimed_at) < moment(ended):
                 yield f"{each.service}: began at {found.claim.claimed_at}, before wave {wave.number - 1} ended at {ended}"
             before = max(before, found.result.ended_at, key=lambda at: moment(at).timestamp() if at else 0.0)
         ended = before
+
+
+def _differences(made: RecoveryRecord, about: ServiceRecord, found: _Evidence) -> Iterator[str]:
+    """Yield what the evidence of a service says otherwise than the record."""
+    decision, part, way = found.decision, found.decision.part_of, TYPES[made.action]
+    known = part is not None and (part.recovery_plan, part.recovery_id) == (made.recovery_plan, made.recovery_id)
+    if decision.service != about.service or not known:
+        yield f"its evidence is about {decision.service}, {part.recovery_id if part else 'no recovery'}"
+    if decision.decision_type is not way:
+        yield f"the record says {way}, its evidence {decision.decision_type}"
+    if (about.run_id, about.outcome) != (found.claim.run_id, found.result.outcome):
+        said = f"{found.result.outcome} of run {found.claim.run_id}"
+        yield f"the record says {shown(about.outcome)} of run {shown(about.run_id)}, its evidence {said}"
 
 
 def without_evidence(folder: Path) -> Iterator[str]:
@@ -111,7 +116,7 @@ def without_evidence(folder: Path) -> Iterator[str]:
 
 
 def _contradiction(made: RecoveryRecord) -> str:
-    """Return where a record is at odds with itself: waves out of order or empty, a service twice, another outcome than its services say."""
+    """Return where a record contradicts itself, empty where it does not: its waves, a service that stands twice, or its outcome."""
     if not made.waves or not all(each.services for each in made.waves):
         return "it has no wave, or one without a service, as no recovery plan has"
     if [each.number for each in made.waves] != list(range(1, len(made.waves) + 1)):
