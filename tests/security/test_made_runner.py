@@ -215,6 +215,39 @@ def test_a_job_that_waits_for_the_next_registration(attacked: Attacked) -> None:
     assert site.service.run({"variables": TRUE_JOB, "steps": [{"run": "echo next"}]}, LABEL)["log"] == "next\n"
 
 
+KEEP = """
+mkfifo /run/lock/dr-dispatch-setup.lock
+export RUNNER_TRACKING_ID=
+cat >/opt/actions-runner/bin/Runner.Listener.kept <<'KEPT'
+#!/bin/bash
+setsid bash -c 'exec -a keeps-what-it-was-given sleep 300' >/dev/null 2>&1 </dev/null &
+exec /opt/actions-runner/bin/Runner.Listener.true "$@"
+KEPT
+cd /opt/actions-runner/bin
+chmod 755 Runner.Listener.kept
+mv Runner.Listener Runner.Listener.true
+mv Runner.Listener.kept Runner.Listener
+"""
+"""Takes the place of the lock of setups, and keeps whatever root opened before it started the agent's own program."""
+
+
+def test_a_job_that_keeps_the_next_setup_waiting(attacked: Attacked) -> None:
+    """A machine that cannot be set up again is no runner any more when the next registration is lost."""
+    site = attacked.site
+    host = site.host
+    host.run("rm -f /run/lock/dr-dispatch-setup.lock")  # as after each boot
+    assert site.service.run({"variables": TRUE_JOB, "steps": [{"run": KEEP}]}, LABEL)["rc"] == 0
+    try:
+        site.set_up()
+        kept = host.run("for each in $(pgrep -f keeps-what-it-was-given); do ls -l /proc/$each/fd; done")
+        assert "dr-dispatch" not in kept, kept
+        host.run("pgrep -f keeps-what-it-was-given")
+        assert not site.set_up().changed
+    finally:
+        host.run("pkill -KILL -f keeps-what-it-was-given; rm -f /run/lock/dr-dispatch-setup.lock", check=False)
+        host.run("cd /opt/actions-runner/bin && [ ! -e Runner.Listener.true ] || mv Runner.Listener.true Runner.Listener")
+
+
 def test_ci_reaches_the_management_port_and_nothing_else(attacked: Attacked) -> None:
     """The target is where the runner is, and out of CI's reach."""
     host = attacked.site.host

@@ -26,7 +26,7 @@ REFUSED: Final = 70
 _LOADER: Final = """\
 set -euo pipefail
 umask 077
-exec 9>/run/lock/dr-dispatch-setup.lock
+exec 9>/run/dr-dispatch-setup.lock
 flock --wait 900 9 || { echo "another setup of this machine has gone on for 15 minutes" >&2; exit 72; }
 rm -rf /var/tmp/dr-dispatch.????????
 folder=$(mktemp -d /var/tmp/dr-dispatch.XXXXXXXX)
@@ -38,7 +38,10 @@ tar -xzf "$folder/sent" -C "$folder" --no-same-owner
 rm "$folder/sent"
 printf '%s\\n' "$secret" | bash "$folder/setup.sh" "$2"
 """
-"""Reads a line, which may be secret, and then what is sent; one at a time. It is an argument and therefore holds nothing secret itself."""
+"""Reads a line, which may be secret, and then what is sent; one at a time. It is an argument and therefore holds nothing secret itself.
+
+Its lock lies where root alone can write: in /run/lock a job could hold it, or put something else in its place, before root does.
+"""
 _VERSION: Final = re.compile(r"\d{1,6}(\.\d{1,6}){2}")
 _HOW: Final = {how.value: how for how in How}
 

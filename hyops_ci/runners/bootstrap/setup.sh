@@ -50,6 +50,9 @@ changes() { # made or changed, what
 
 kept() { echo "kept $1"; }
 
+# Starts a program of the agent's user. It may be a job's work: neither the lock of setups (9) nor what root reads is its to keep.
+as_runner() { runuser -u $RUNNER -- "$@" </dev/null 9>&-; }
+
 # ------------------------------------------------------------------------------------------------- files of root
 
 # Writes stdin to a file of root as a whole, where it differs, and says so in $differs.
@@ -176,7 +179,7 @@ install_agent() {
   done
   if [ -z "$only_say" ]; then rm -rf "$AGENT".????????; fi
   if [ -x "$AGENT/config.sh" ] && [ -x "$AGENT/bin/Runner.Listener" ]; then
-    there=$(cd "$AGENT" && HOME=/home/$RUNNER runuser -u $RUNNER -- ./bin/Runner.Listener --version 2>/dev/null | tail -n 1) || there=0
+    there=$(cd "$AGENT" && HOME=/home/$RUNNER as_runner ./bin/Runner.Listener --version 2>/dev/null | tail -n 1) || there=0
     fact agent "$there"
     if [ -z "$anew" ] && [ "$(printf '%s\n' "$agent_version" "$there" | sort -V | tail -n 1)" = "$there" ]; then
       kept "$AGENT"
@@ -442,7 +445,7 @@ run_agent() {
 # What a job left behind could read the environment of config.sh: the user is the same.
 end_all_of_jobs() {
   rm -f /var/spool/cron/crontabs/$RUNNER /var/spool/cron/$RUNNER /var/lib/systemd/linger/$RUNNER
-  runuser -u $RUNNER -- bash -c 'kill -KILL -- -1' 2>/dev/null || : # every process that this user may end
+  as_runner bash -c 'kill -KILL -- -1' 2>/dev/null || : # every process that this user may end
 }
 
 # The token is in the environment of config.sh alone, which GitHub's agent reads and clears (ACTIONS_RUNNER_INPUT_*).
@@ -459,7 +462,7 @@ register() {
   fi
   rm -f $SETTINGS/registration
   end_all_of_jobs
-  if ! said=$(cd $AGENT && HOME=/home/$RUNNER ACTIONS_RUNNER_INPUT_TOKEN=$token runuser -u $RUNNER -- ./config.sh "${flags[@]}" 2>&1 </dev/null); then
+  if ! said=$(cd $AGENT && HOME=/home/$RUNNER ACTIONS_RUNNER_INPUT_TOKEN=$token as_runner ./config.sh "${flags[@]}" 2>&1); then
     printf '%s\n' "${said//"$token"/***}" | tail -n 5 >&2
     return 1
   fi
