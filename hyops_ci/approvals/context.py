@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from hyops_ci.contracts.approval import Person, Subject
+from hyops_ci.contracts.approval import Person, Subject, logins_with_one_key
 from hyops_ci.contracts.plan import ApprovalDemand
 from hyops_ci.dataclass import dataclass, field
 
@@ -34,16 +34,16 @@ class ApprovalContext:
     """Whether the job behind the approval gate runs: then GitHub released it, and without any review that was a bypass."""
 
     def ids_of(self, person: Person) -> set[int]:
-        """Return the numeric ids of a person: GitHub's, and the host's for that login."""
-        known = self.approvers or {}
-        return {person.id} - {0} | {number for number, login in known.items() if login.lower() == person.login.lower()}
+        """Return the numeric ids of a person: GitHub's, and the host's for each of their logins."""
+        logins = {login.lower() for login in self.logins_of(person)}
+        return {person.id} - {0} | {number for number, login in (self.approvers or {}).items() if login.lower() in logins}
 
     def logins_of(self, person: Person) -> set[str]:
-        """Return the logins of a person: all logins with one key are one person."""
-        key = self.demand.approvers.get(person.login)
-        return {person.login} | {login for login, known in self.demand.approvers.items() if known == key}
+        """Return the logins of a person: all logins with one key are one person, however GitHub spells them, renamed ones too."""
+        named = {login for number, login in (self.approvers or {}).items() if person.id and number == person.id}
+        return {person.login, *named, *logins_with_one_key(self.demand.approvers, (person.login, *named))}
 
     def is_requester(self, person: Person, requesters: Sequence[Person]) -> bool:
         """Return whether a person is among the requesters, under any login or number that is known of them."""
-        known = [Person(login=name) for name in self.logins_of(person)]
-        return any(Person(login=each.login, id=number).among(requesters) for each in (person, *known) for number in (0, *self.ids_of(each)))
+        logins, numbers = self.logins_of(person), self.ids_of(person)
+        return any(Person(login=login, id=number).among(requesters) for login in logins for number in (0, *numbers))

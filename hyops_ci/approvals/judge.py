@@ -87,7 +87,7 @@ def _people(granted: Sequence[Approval], context: ApprovalContext) -> list[Appro
     """Return the first approval of each person. Approvals that share a login, a number or a key, on any channel, are one person's."""
     groups: list[tuple[int, set[object]]] = []
     for place, approval in enumerate(granted):
-        names: set[object] = {approval.approver.login.lower(), *context.ids_of(approval.approver)}
+        names: set[object] = {*(login.lower() for login in context.logins_of(approval.approver)), *context.ids_of(approval.approver)}
         if approval.channel == "signed":
             names.add(context.demand.approvers.get(approval.approver.login))
         same = [group for group in groups if group[1] & names]

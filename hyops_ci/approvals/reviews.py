@@ -7,12 +7,12 @@ and a run's first attempt is its only one that acts. It names no risk: accepting
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from hyops_ci.approvals.requesters import as_machine, unique_people
-from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
+from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person, logins_with_one_key
 from hyops_ci.contracts.base import moment, seconds, stamp
 from hyops_ci.contracts.github_facts import ReviewFact, same_environment
 from hyops_ci.errors import Exit, Refusal, shown
@@ -49,9 +49,12 @@ def approvals_of(
     )
 
 
-def let_through(reviews: Iterable[ReviewFact], gate: str, asked: Iterable[Person], attempt: int) -> tuple[str, ...]:
+def let_through(
+    reviews: Iterable[ReviewFact], gate: str, asked: Iterable[Person], attempt: int, approvers: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return the logins of those who let a job pass its gate; nobody where one of them said no, or only who asked or a bot said yes.
 
+    `approvers` (login -> key) says which logins are one person's: who asked under one of them cannot let it pass under another.
     Raises Refusal (`run.attempt`, exit 6) for a re-run: an administrator's bypass leaves no review, that of an earlier attempt is there.
     """
     require_first(attempt)
@@ -60,7 +63,12 @@ def let_through(reviews: Iterable[ReviewFact], gate: str, asked: Iterable[Person
     if any(each.state == "rejected" for each in here):
         return ()
     people = unique_people(each.person for each in here if each.state == "approved" and not each.bot)
-    return tuple(each.login for each in people if not each.among(requesters))
+    others = ((each, *map(_named, logins_with_one_key(approvers, (each.login,)))) for each in people)
+    return tuple(names[0].login for names in others if not any(each.among(requesters) for each in names))
+
+
+def _named(login: str) -> Person:
+    return Person(login=login)
 
 
 def require_first(attempt: int) -> None:

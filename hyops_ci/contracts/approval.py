@@ -63,6 +63,12 @@ def people_of(approvers: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(tuple(each) for each in people))
 
 
+def logins_with_one_key(approvers: Mapping[str, str], logins: Iterable[str]) -> set[str]:
+    """Return the logins of everybody among `approvers` (login -> key) who has one of these logins, in any case."""
+    asked = {login.lower() for login in logins}
+    return {login for person in people_of(approvers) if asked & {each.lower() for each in person} for login in person}
+
+
 class Approval(Document):
     """One answer of one person."""
 

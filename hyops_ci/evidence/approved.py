@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, people_of
+from hyops_ci.contracts.approval import APPROVAL_PAYLOAD, Approval, Person, logins_with_one_key, people_of
 from hyops_ci.contracts.base import Model
 from hyops_ci.contracts.check import Check
 from hyops_ci.contracts.ledger import Claim
@@ -61,7 +61,8 @@ def objections(plan: Plan, claim: Claim | None, contents: Contents, known: Mappi
         yield "the claim cites other approvals than those in the bundle"
     asked = _asked(contents)
     for path, approval in granted.items():
-        if approval.approver.among((*asked, *approval.requesters)):
+        own = logins_with_one_key(plan.approval.approvers, (approval.approver.login,))
+        if any(each.among((*asked, *approval.requesters)) for each in (approval.approver, *(Person(login=login) for login in own))):
             yield f"{path} is the yes of somebody who asked"
     names = {approval.approver.login.lower() for approval in granted.values()}
     keys = {login: key for login, key in plan.approval.approvers.items() if login.lower() in names}

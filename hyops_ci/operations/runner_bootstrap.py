@@ -108,7 +108,7 @@ class Bootstrap:
         if client is None or not job.on_github:
             return (job.actor,)
         said = reviews(client, job.run_number)
-        people = let_through(said, gate, asked, job.attempt)
+        people = let_through(said, gate, asked, job.attempt, self.config.approvals.approvers)
         if not people:
             raise _not_approved(gate, len(said))
         return people

@@ -233,6 +233,14 @@ def test_two_names_with_one_key_are_one_person(incident: Incident) -> None:
     assert_refused(incident, ended, "approval.quorum", 6, "1 of 2")
 
 
+def test_two_names_with_one_key_are_one_person_where_one_of_them_reviews(incident: Incident) -> None:
+    incident.keys["priya"] = incident.keys["jonas"]
+    incident.approvers("jonas", "priya", "mallory", quorum=2, channels=("environment", "signed"))
+    incident.reach_gate()
+    incident.review("priya")
+    assert_refused(incident, incident.execute(incident.signed("jonas")), "approval.quorum", 6, "1 of 2")
+
+
 def test_a_quorum_of_two_names_with_one_key(incident: Incident) -> None:
     incident.keys["priya"] = incident.keys["jonas"]
     incident.approvers("jonas", "priya", quorum=2)
@@ -246,6 +254,23 @@ def test_whoever_asked_signs_under_a_second_name(incident: Incident) -> None:
     incident.pinned = True
     incident.reach_gate()
     assert_refused(incident, incident.execute(incident.signed("priya")), "approval.self", 6, "asked maria, approved priya")
+
+
+def test_whoever_asked_reviews_under_a_second_name(incident: Incident) -> None:
+    """And config and host spell that name otherwise than GitHub does."""
+    incident.keys["priya"] = incident.keys["maria"]
+    incident.approvers("maria", "priya", "jonas", channels=("environment", "signed"))
+
+    def spell(config: dict[str, Any]) -> None:
+        people = config["approvals"]["approvers"]
+        people["Priya"] = people.pop("priya")
+
+    incident.configure(spell)
+    incident.trust["approvers"] = [each | {"login": each["login"].replace("priya", "Priya")} for each in incident.trust["approvers"]]
+    incident.pinned = True
+    incident.reach_gate()
+    incident.review("priya")
+    assert_refused(incident, incident.execute(), "approval.self", 6, "asked maria, approved priya")
 
 
 # --------------------------------------------------------------------------------------------------------- twins

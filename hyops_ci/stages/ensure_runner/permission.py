@@ -53,7 +53,7 @@ def permission(run: PlannedRun) -> Answer:
     if machine is None or machine.digest() != about.settings:
         return Answer(Permission.NO_MACHINE, refusal=_other_machine(run, machine.digest() if machine else "none"))
     said = reviews(client, job.run_number) if client is not None else ()
-    people = let_through(said, gate, run.requesters, job.attempt)
+    people = let_through(said, gate, run.requesters, job.attempt, config.approvals.approvers)
     return Answer(Permission.ALLOWED, people) if people else Answer(Permission.NOT_APPROVED)
 
 

@@ -120,6 +120,26 @@ def test_one_key_under_two_logins_is_one_person() -> None:
         judge_approvals(answers[1:], context(Person(login="Jonas"), demand=demand.model_copy(update={"quorum": 1})))
 
 
+def review(login: str, number: int) -> Approval:
+    return sample_run.approval(SUBJECT, login, channel="environment", approver={"login": login, "id": number})
+
+
+@pytest.mark.parametrize("first", [review("jonas", 21), review("Jonas", 21), sample_run.approval(SUBJECT, "jonas")])
+@pytest.mark.parametrize("second", [review("jo", 22), review("JO", 22), review("jo-renamed", 22)])
+def test_one_key_under_two_logins_is_one_person_on_any_channel(first: Approval, second: Approval) -> None:
+    """GitHub says who reviewed, in its own spelling; the config that both logins are one person's."""
+    key = public_of(sample_run.JONAS)
+    demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "jo": key, "priya": public_of(sample_run.PRIYA)}})
+    known = context(MARIA, demand=demand, approvers={21: "jonas", 22: "jo", 23: "priya"})
+    with pytest.raises(Refusal, match=r"approval\.quorum"):
+        count_approvals([first, second], known)
+    assert len(count_approvals([first, second, review("Priya", 23)], known)) == 2
+    alone = known.demand.model_copy(update={"quorum": 1})
+    for asked in (Person(login="jonas"), Person(login="JONAS", id=21), Person(login="jonas-renamed", id=21)):
+        with pytest.raises(Refusal, match=r"approval\.self"):
+            count_approvals([second], context(asked, demand=alone, approvers=known.approvers))
+
+
 def test_a_review_on_github_is_weighed_alike() -> None:
     review = sample_run.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
     assert count_approvals([review], context(MARIA)) == (review,)

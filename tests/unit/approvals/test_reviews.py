@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from hyops_ci.approvals.context import ApprovalContext
 from hyops_ci.approvals.judge import judge_approvals
 from hyops_ci.approvals.requesters import refuse_unknown_machines, requesters_of_run
-from hyops_ci.approvals.reviews import approvals_of, nonce_of
+from hyops_ci.approvals.reviews import approvals_of, let_through, nonce_of
 from hyops_ci.contracts.approval import Approval, ApprovalRequest, Person
 from hyops_ci.contracts.github_facts import ReviewFact, RunFact
 from hyops_ci.errors import Exit, Refusal
+from hyops_ci.signing.dsse import public_of
 from tests.unit.evidence import sample_run
 
 CASES = Path(__file__).parents[2] / "cases" / "reviews"
@@ -121,6 +122,16 @@ def test_a_review_is_one_value_for_one_person_at_one_gate_of_one_run() -> None:
     assert len(same) == 1
     assert len(same | others) == 4
     assert all(len(each) == 32 and set(each) <= set("0123456789abcdef") for each in same | others)
+
+
+def test_nobody_lets_their_own_request_pass_under_another_name() -> None:
+    """Two logins with one key are one person's; GitHub's spelling is its own."""
+    key = public_of(KEYS["jonas"])
+    said = [review({"state": "approved", "person": "priya", "at": ["dr-bootstrap"]})]
+    asked = [Person(login="jonas", id=NUMBERS["jonas"])]
+    assert let_through(said, "dr-bootstrap", asked, 1, {"jonas": key}) == ("priya",)
+    for approvers in ({"jonas": key, "priya": key}, {"Jonas": key, "PRIYA": key}):
+        assert let_through(said, "dr-bootstrap", asked, 1, approvers) == ()
 
 
 def run_fact(actor: str, triggering: str = "", event: str = "workflow_dispatch", **changes: Any) -> RunFact:
