@@ -28,6 +28,8 @@ class ApprovalContext:
     """Public key -> when it may be used, from the host trust. A key that is not listed is valid at any time."""
     approvers: Mapping[int, str] | None = None
     """Numeric id -> login of the approvers that the host pins; None if it pins none."""
+    host_keys: Mapping[str, str] = field(default_factory=dict)
+    """Login -> key of those approvers: the host knows who is one person where the config leaves a login out."""
     apps: Collection[int] | None = None
     """Numeric user ids of the machines that may ask; None if no host was asked."""
     gate_passed: bool = False
@@ -41,7 +43,7 @@ class ApprovalContext:
     def logins_of(self, person: Person) -> set[str]:
         """Return the logins of a person: all logins with one key are one person, however GitHub spells them, renamed ones too."""
         named = {login for number, login in (self.approvers or {}).items() if person.id and number == person.id}
-        return {person.login, *named, *logins_with_one_key(self.demand.approvers, (person.login, *named))}
+        return {person.login, *named, *logins_with_one_key({**self.host_keys, **self.demand.approvers}, (person.login, *named))}
 
     def is_requester(self, person: Person, requesters: Sequence[Person]) -> bool:
         """Return whether a person is among the requesters, under any login or number that is known of them."""

@@ -74,6 +74,7 @@ def granted_approvals(
         spent_nonces=run.head.spent_nonces(),
         validity={each.key: (_moment(each.not_before), _moment(each.not_after)) for each in people if each.key},
         approvers={each.id: each.login for each in people} if trust is not None else None,
+        host_keys={each.login: each.key for each in people if each.key},
         apps=trust.apps if trust is not None else frozenset() if gate_passed else None,
         gate_passed=gate_passed and run.context.github is not None,
     )

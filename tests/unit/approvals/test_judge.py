@@ -140,6 +140,14 @@ def test_one_key_under_two_logins_is_one_person_on_any_channel(first: Approval, 
             count_approvals([second], context(asked, demand=alone, approvers=known.approvers))
 
 
+def test_the_host_knows_a_second_login_that_the_config_leaves_out() -> None:
+    key = public_of(sample_run.JONAS)
+    demand = PLAN.approval.model_copy(update={"quorum": 2, "approvers": {"jonas": key, "priya": public_of(sample_run.PRIYA)}})
+    known = context(MARIA, demand=demand, approvers={21: "jonas", 22: "jo"}, host_keys={"jonas": key, "jo": key})
+    with pytest.raises(Refusal, match=r"approval\.quorum"):
+        count_approvals([sample_run.approval(SUBJECT, "jonas"), review("jo", 22)], known)
+
+
 def test_a_review_on_github_is_weighed_alike() -> None:
     review = sample_run.approval(SUBJECT, "sam", channel="environment", approver={"login": "sam", "id": 12})
     assert count_approvals([review], context(MARIA)) == (review,)
