@@ -76,7 +76,7 @@ def replace_for_now(path: Path, content: bytes, former: bytes | None, *, before:
     It is on disk before the file is replaced, under a name that says by what it was replaced. A file that is replaced for now already
     gets back what it held at first.
     """
-    earlier = [each for each in _former(path) if each.suffix == f".{_digest(former or b'')}"]
+    earlier = [each for each in former_files(path) if each.suffix == f".{_digest(former or b'')}"]
     kept = path.with_name(f"{FORMER}{path.name}.{_digest(content)}")
     write(kept, read_from(earlier[0], 0, _WHOLE) if earlier else former or b"")
     try:
@@ -95,7 +95,7 @@ def put_back(path: Path) -> bool:
 
     For one caller at a time. Killed anywhere, it is done by calling it again. Raises UnsafeFile, OSError.
     """
-    former, now = _former(path), _digest_of(path)
+    former, now = former_files(path), _digest_of(path)
     fitting = next((each for each in former if now is None or each.suffix == f".{now}"), None)
     as_before = not former or now in {_digest_of(each) for each in former}
     if fitting is not None and fitting.stat().st_size:
@@ -109,7 +109,8 @@ def put_back(path: Path) -> bool:
     return fitting is not None or as_before
 
 
-def _former(path: Path) -> list[Path]:
+def former_files(path: Path) -> list[Path]:
+    """Return the files beside `path` that hold what it held before `replace_for_now`; an empty one where there was no file."""
     return sorted(path.parent.glob(f"{FORMER}{path.name}.*"))
 
 
@@ -169,6 +170,14 @@ def only_root_writes(path: Path) -> bool:
     except OSError:
         return False
     return all(each.st_uid == 0 and (stat.S_ISLNK(each.st_mode) or not each.st_mode & 0o022 or _is_sticky(each.st_mode)) for each in facts)
+
+
+def path_of_root(path: str) -> str:
+    """Return the folders of a PATH that only root can write; empty where there are none.
+
+    Where no `secure_path` stands in the rules of sudo, the PATH is that of who asks: their programs would be started by their names.
+    """
+    return os.pathsep.join(each for each in path.split(os.pathsep) if Path(each).is_absolute() and only_root_writes(Path(each)))
 
 
 def _is_sticky(mode: int) -> bool:

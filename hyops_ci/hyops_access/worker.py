@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -39,7 +39,7 @@ from hyops_ci.hyops_access.port import Place
 from hyops_ci.hyops_access.rule import JOURNALS
 from hyops_ci.parsing.documents import read_json
 from hyops_ci.planning.planner import commands_for
-from hyops_ci.secrets.bundle import Written, open_bundle
+from hyops_ci.secrets.bundle import Written, held
 from hyops_ci.secrets.password import read_password
 
 MAX_QUESTION: Final = 64 << 20
@@ -51,9 +51,24 @@ _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,79}")
 class WorkerAccess(OwnAccess):
     """Access for somebody who may not see what HyOps' user can."""
 
-    _known: dict[str, str] | None = None
+    _given: tuple[dict[str, str], dict[str, str], tuple[str, ...]] = ({}, {}, ())
+    """What `give` brought."""
+    _known: tuple[str, ...] = ()
+    """What was seen in the bundle."""
+    _began: datetime | None = None
+    """When this access first started something: of older records nobody knows any more which secrets are in them."""
     destroys = False
     """Whether root lets a drill destroy what is in this env."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._overlays: set[str] = set()
+
+    @override
+    def lock(self) -> None:
+        """Also before whatever would spoil the run of who has the env: who asks need not have asked for it."""
+        if self._lock is None:
+            super().lock()
 
     @override
     def bundle_values(self) -> tuple[str, ...]:
@@ -61,19 +76,36 @@ class WorkerAccess(OwnAccess):
 
     @override
     def sweep(self) -> dict[str, object]:
+        self.lock()
         for each in self.place.runs.parent.iterdir():
             if each != self.place.runs and each.lstat().st_mtime < time.time() - KEPT:
                 shutil.rmtree(each, ignore_errors=True)
         return super().sweep()
 
     @override
+    def write_overlay(self, run_id: str, content: bytes) -> None:
+        super().write_overlay(run_id, content)
+        self._overlays.add(run_id)
+
+    @override
+    def remove_overlay(self, run_id: str) -> None:
+        if run_id in self._overlays:  # another run's would be exchanged: that file is what was approved
+            super().remove_overlay(run_id)
+
+    @override
+    def open_bundle(self) -> bool | None:
+        self.lock()
+        return super().open_bundle()
+
+    @override
     def merge_bundle(self, values: dict[str, str]) -> Written:
-        self._known = dict(self._in_bundle())
+        self._in_bundle()
         return super().merge_bundle(values)
 
     @override
     def give(self, secrets: dict[str, str], hidden: dict[str, str], public: tuple[str, ...]) -> None:
-        super().give(secrets, {**self._in_bundle(), **hidden}, public)
+        self._given = (secrets, hidden, public)
+        self._hide_bundle()
 
     @override
     def states(self, references: tuple[str, ...], now: datetime) -> tuple[StateFact, ...]:
@@ -92,38 +124,55 @@ class WorkerAccess(OwnAccess):
     def preflight(self, run_id: str, command: Command, present: dict[str, str]) -> PreflightFact:
         self._require_planned(command)
         self._hide_bundle()
-        return super().preflight(run_id, command, present)
+        found = super().preflight(run_id, command, present)
+        self._hide_bundle()  # a run may have brought its secrets meanwhile
+        clean = self._redactor.text
+        said = {"status": clean(found.status), "error": clean(found.error), "required_failures": tuple(map(clean, found.required_failures))}
+        steps = [each.model_copy(update={name: clean(getattr(each, name)) for name in ("id", "reason", "rerun")}) for each in found.steps]
+        return found.model_copy(update={**said, "steps": tuple(steps)})
 
     @override
     def start(self, run_id: str, command: Command, journal: str) -> None:
         self._require_planned(command)
+        self.lock()
         self._hide_bundle()
         self.place.journal(journal).mkdir(parents=True)
+        self._began = self._began or datetime.now(UTC)
         super().start(run_id, command, journal)
 
     @override
     def records(self, since: datetime) -> tuple[str, ...]:
+        if self._began is None:
+            return ()
         self._hide_bundle()
-        return super().records(since)
+        return super().records(max(since, self._began))
+
+    @override
+    def clean_up(self, since: datetime | None) -> dict[str, object]:
+        self.lock()
+        own = (
+            max(since, self._began) if since is not None and self._began is not None else None
+        )  # files of other runs are not theirs to name
+        return super().clean_up(own)
 
     def _hide_bundle(self) -> None:
-        """Hide what is in the bundle from somebody who has brought nothing yet."""
-        if not self._hidden:
-            self.give({}, {}, ())
+        """Hide what is in the bundle now, what was in it before, and what this access was given to hide."""
+        secrets, hidden, public = self._given
+        ours = {f"bundle-{number}": value for number, value in enumerate(self._in_bundle(), 1)}
+        # Whoever asks chooses the names of what they bring: none of them may stand for a value of the bundle.
+        theirs = {f"{name}+" if name in ours else name: value for name, value in hidden.items()}
+        super().give(secrets, theirs | ours, public)
 
-    def _in_bundle(self) -> dict[str, str]:
-        """Return what the bundle holds, and its password, by names for the redactor."""
-        if self._known is None:
-            values = self._opened.hidden if self._opened is not None else self._read_bundle()
-            self._known = {f"bundle-{number}": value for number, value in enumerate(values, 1)}
+    def _in_bundle(self) -> tuple[str, ...]:
+        """Return all that this access saw in the bundle, and its password. Read anew: runs bring their secrets, and take them away."""
+        self._known = tuple(dict.fromkeys((*self._known, *self._read_bundle())))
         return self._known
 
     def _read_bundle(self) -> tuple[str, ...]:
         if not (self.root / BUNDLE).exists():
             return ()
         try:
-            with open_bundle(self.root / BUNDLE, read_password(self.place.password_file)) as bundle:
-                return bundle.hidden
+            return held(self.root / BUNDLE, read_password(self.place.password_file))
         except DispatchError:  # what cannot be opened HyOps cannot read either; `troubles` says so
             return ()
 
@@ -144,7 +193,7 @@ def place_of(hello: wire.Hello, host: Host, home: str, environ: dict[str, str]) 
     """Return the place that root allows. Raises ValueError for a run id that is none."""
     if not _RUN.fullmatch(hello.run_id):
         raise ValueError("a run id is letters, digits and dashes")
-    base = {"HOME": home, "PATH": environ.get("PATH", DEFAULT_PATH), "LANG": environ.get("LANG", "C.UTF-8")}
+    base = {"HOME": home, "PATH": files.path_of_root(environ.get("PATH", "")) or DEFAULT_PATH, "LANG": environ.get("LANG", "C.UTF-8")}
     passed = {name: value for name, value in hello.passed.items() if name in host.env_pass}
     runtime = Runtime(
         hyops=Path(host.hyops),

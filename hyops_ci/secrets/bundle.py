@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -145,6 +145,20 @@ def require_usable(path: Path, password_file: str) -> None:
     if (vault := _read(path)) is not None:
         with _explained(path, password):
             authenticate(vault, password.secret)
+
+
+def held(path: Path, password: Password) -> tuple[str, ...]:
+    """Return what no output may hold: every value of the bundle, those that it gets back at the end of a run too, and its password.
+
+    It waits for no lock: who holds that would keep it from being known. Raises Refusal (exit 8) where the bundle itself cannot be read.
+    """
+    values = {password.secret.decode("utf-8", "replace")}
+    for look in (files.former_files, lambda _: [path], files.former_files):  # a run may begin or end between two looks
+        for each in look(path):
+            if vault := _read(each):
+                with suppress(Refusal) if each != path else nullcontext():
+                    values.update(read_values(vault, password, path).values())
+    return tuple(sorted(values))
 
 
 def read_values(vault: bytes, password: Password, path: Path = Path(NAME)) -> dict[str, str]:

@@ -151,7 +151,9 @@ def run(site: Site, attack: str) -> dict[str, Any]:
         end = execute(folder, world, approve(site, folder, "approve"))
     conclude_here(folder, world)
     verdict = verify(bundle_path(folder))
-    return facts(folder, end, said, verified=verdict.ok, problems=list(verdict.problems), reached=reached, after=reach(site))
+    records = [str(each.relative_to(folder.root)) for each in sorted(folder.root.rglob("hyops/*/*/*"))]
+    more = {"problems": list(verdict.problems), "reached": reached, "after": reach(site), "records": records}
+    return facts(folder, end, said, verified=verdict.ok, **more)
 
 
 def reach(site: Site) -> dict[str, str]:
@@ -243,6 +245,18 @@ def misuse(site: Site) -> dict[str, Any]:
     return {"asked": asked, "evil": Path("/tmp/evil-ran").exists()}
 
 
+def told_of_the_past() -> dict[str, Any]:
+    """What the rule tells its user of the run that is over."""
+    hello = wire.Hello(env="lab", run_id="9-9").model_dump(mode="json")
+    other_names = {f"bundle-{number}": "s0mething-else" for number in range(50)}
+    with closing(Conversation(by_sudo(HYOPS, ENTRY), release_of())) as talk:
+        talk.ask(hello)
+        talk.ask(wire.question("give", {}, other_names, ()))
+        records = talk.ask(wire.question("records", "2026-01-01T00:00:00Z"))
+        told = [talk.ask(wire.question(ask, name)) for name in records["value"] for ask in ("record_files", "record_end")]
+    return {"records": records["value"], "told": told}
+
+
 def talks(bundle: Path) -> list[tuple[str, str, Any, list[Any]]]:
     """Name, first line, hello and questions of conversations that nobody should get far with, and of one that works."""
     hello = wire.Hello(env="lab", run_id="1-1").model_dump(mode="json")
@@ -286,6 +300,8 @@ def main() -> None:
                 found = interrupted(site, signal.SIGINT)
             case ["kill"]:
                 found = interrupted(site, signal.SIGKILL)
+            case ["past"]:
+                found = told_of_the_past()
             case _:
                 found = misuse(site)
     print(json.dumps(found))

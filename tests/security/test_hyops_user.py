@@ -33,7 +33,7 @@ def recovered(facts: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    return on_host_of_two(tmp_path_factory.mktemp("host"), ("", "misuse"), ("", "run spy"))
+    return on_host_of_two(tmp_path_factory.mktemp("host"), ("", "misuse"), ("", "run spy"), ("", "past"))
 
 
 def test_a_recovery_by_a_user_of_its_own(host: Host) -> None:
@@ -94,6 +94,12 @@ def test_the_rule_gives_its_user_answers_and_nothing_else(host: Host) -> None:
     assert set(asked) == {"a path as release", "another release", "a path as env", "a path as run", "a field more"}
     assert all(answer.startswith("no answer: ") for answer in asked.values()), asked
     assert not host.facts[0]["evil"], "nothing of the caller's environment was loaded"
+
+
+def test_a_run_that_is_over_is_told_to_nobody(host: Host) -> None:
+    """Its secrets are known no more, so nobody could take them out of HyOps' logs."""
+    assert host.facts[1]["records"], "they are there to be had: the run itself kept them"
+    assert host.facts[2] == {"records": [], "told": []}
 
 
 def test_a_cancel_reaches_hyops_of_another_user(tmp_path: Path) -> None:

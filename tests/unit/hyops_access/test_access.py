@@ -6,7 +6,7 @@ import getpass
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ import hyops_ci
 from hyops_ci.contracts.config import Host
 from hyops_ci.contracts.plan import Command
 from hyops_ci.errors import Refusal
-from hyops_ci.execution.command import Runtime
+from hyops_ci.execution.command import DEFAULT_PATH, Runtime
 from hyops_ci.execution.grammar import StepEvent
+from hyops_ci.execution.overlay import overlay_path
 from hyops_ci.execution.run_handle import SupervisedRun
+from hyops_ci.hyops_access import wire, worker
 from hyops_ci.hyops_access.own import OwnAccess
 from hyops_ci.hyops_access.port import HyOpsAccess, Place, lent_overlay, runtime_bundle
 from hyops_ci.hyops_access.sudo import SudoAccess
@@ -250,3 +252,113 @@ def test_a_drill_destroys_what_it_made(site: Site) -> None:
         other = access.states_of("lab", ("platform/gcp/platform-vm#gcp_pg_vms", "no/such"), datetime.now(UTC))
     assert state.status == "destroyed"
     assert [each.status for each in other] == ["destroyed", "missing"]
+
+
+def hide_under_its_names(access: HyOpsAccess, site: Site) -> None:
+    """Name other values as HyOps' side names those of the bundle."""
+    access.give({}, {f"bundle-{number}": "s0mething-else" for number in range(9)}, ())
+
+
+def hold_the_bundle(access: HyOpsAccess, site: Site) -> None:
+    """Keep it locked: whoever waits for it reads nothing of it."""
+    access.open_bundle()
+
+
+def replace_its_value(access: HyOpsAccess, site: Site) -> None:
+    """Bring another value under the name that it has in the bundle."""
+    with runtime_bundle(access) as bundle:
+        assert bundle is not None
+        bundle.merge({"OTHER": "s0mething-else"})
+
+
+@pytest.mark.parametrize("trick", [hide_under_its_names, hold_the_bundle, replace_its_value])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_value_of_the_bundle_is_in_no_answer(site: Site, trick: Callable[[HyOpsAccess, Site], None], before: bool) -> None:
+    """Whatever the one who asks does to what HyOps' side knows of the bundle, now or in an access before."""
+    (site.root / "journals").mkdir()
+    with_secrets(site)
+    if before:
+        with closing(access_to(site, "another process")) as other:
+            trick(other, site)
+    with closing(access_to(site, "another process")) as access:
+        if not before:
+            trick(access, site)
+        access.lock()
+        access.write_overlay(RUN, OVERLAY)
+        access.start(RUN, DEPLOY, "deploy")
+        ended = SupervisedRun.attach(access.place.deploy).wait(120)
+    assert ended is not None
+    told = (access.place.deploy / "stdout.log").read_text()
+    assert "told " in told
+    assert OTHER not in told
+
+
+def test_records_of_another_run_are_nobodys(site: Site) -> None:
+    """The secrets of a run are known while it lasts: in its logs nobody could hide them afterwards."""
+    (site.root / "journals").mkdir()
+    earlier = root_of(site) / "logs" / "module" / "core__shared__manual-gate" / "apply-20260301T000000Z-0a1b2c3d"
+    work = root_of(site) / "work" / earlier.parent.name / earlier.name
+    earlier.mkdir(parents=True)
+    (earlier / "ansible.log").write_text(f"the password is {FRESH}\n")
+    with closing(access_to(site, "another process")) as access:
+        assert access.records(SINCE) == ()
+        access.lock()
+        access.write_overlay(RUN, OVERLAY)
+        access.start(RUN, DEPLOY, "deploy")
+        assert SupervisedRun.attach(access.place.deploy).wait(120) is not None
+        found = access.records(SINCE)
+        said = b"".join(content for name in found for content in access.record_files(name).values())
+        access.give({}, {"mine": "the password is"}, ())
+        work.mkdir(parents=True)
+        (work / "inventory").write_text("the password is not here")
+        assert access.clean_up(SINCE)["removed"] == [], "nor does anybody choose what is removed of it"
+    assert (work / "inventory").exists()
+    assert f"{earlier.parent.name}/{earlier.name}" not in found
+    assert FRESH.encode() not in said
+
+
+def test_nothing_is_started_beside_a_run_that_has_the_env(site: Site) -> None:
+    """Two at once would spoil each other, and the records of one would be told to the other."""
+    (site.root / "journals").mkdir()
+    with host_lock(root_of(site)), closing(access_to(site, "another process")) as access:
+        access.write_overlay(RUN, OVERLAY)
+        asked: tuple[Callable[[], object], ...] = (
+            lambda: access.start(RUN, DEPLOY, "deploy"),
+            access.open_bundle,
+            lambda: access.clean_up(None),
+            access.sweep,
+        )
+        for ask in asked:
+            with pytest.raises(Refusal, match=r"lock\.host"):
+                ask()
+    assert not access.place.deploy.exists()
+
+
+def test_the_overlay_of_a_run_is_exchanged_by_nobody(site: Site) -> None:
+    """What was approved is what HyOps reads, with the secrets of that run."""
+    (site.root / "journals").mkdir()
+    with closing(access_to(site, "another process")) as access, closing(access_to(site, "another process")) as other:
+        with lent_overlay(access, RUN, OVERLAY):
+            other.remove_overlay(RUN)
+            with pytest.raises(Refusal, match=r"hyops\.overlay"):
+                other.write_overlay(RUN, b"steps: []\n")
+            assert overlay_path(root_of(site), RUN).read_bytes() == OVERLAY
+        assert not overlay_path(root_of(site), RUN).exists()
+        other.write_overlay(RUN, OVERLAY)
+        other.remove_overlay(RUN)
+    assert not overlay_path(root_of(site), RUN).exists()
+
+
+def test_programs_of_who_asks_are_not_found(tmp_path: Path) -> None:
+    """sudo hands the PATH on where its rules name no `secure_path`."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin").chmod(0o777)
+    hello = wire.Hello(env="lab", run_id=RUN)
+    for asked, found in (
+        (f"{tmp_path}/bin:/usr/bin:.::bin:/bin", "/usr/bin:/bin"),
+        (f"{tmp_path}/bin", DEFAULT_PATH),
+        (f"{tmp_path}/absent", DEFAULT_PATH),
+        ("", DEFAULT_PATH),
+        ("/usr/local/bin:/usr/bin", "/usr/local/bin:/usr/bin"),
+    ):
+        assert worker.place_of(hello, Host(user="hyops"), "/home/hyops", {"PATH": asked}).base["PATH"] == found, asked
