@@ -97,8 +97,25 @@ def _on_host(options: UpgradeOptions, trust: Path, output: str) -> int:
         replace(path, change.before, change.after)
     said = "is as it should be" if not changed else "would be changed" if options.dry_run else "is changed"
     lines = [f"{path} {said}: it accepts {options.commit}{' alone' if options.finish else ''}"]
+    if options.finish and not options.dry_run:
+        lines += _former_libraries(options.commit)
     emit(output, [*lines, *([change.diff()] if changed and options.dry_run else [])], {"changed": changed, "commit": options.commit})
     return 0
+
+
+def _former_libraries(commit: str) -> list[str]:
+    """Remove what earlier releases left for HyOps' side of this host, and return what is to be said of it."""
+    from hyops_ci.hyops_access.rule import RELEASES
+    from hyops_ci.operations.prepare.environment import commit_of
+    from hyops_ci.operations.prepare.hyops_user import remove_former
+
+    if commit_of() != commit:  # of another release nobody here knows which library is its own
+        return [f"libraries of other commits in {RELEASES} stay: this is no checkout of {commit}"] if Path(RELEASES).exists() else []
+    done = remove_former()
+    return [
+        *(f"removed {RELEASES}/{each}" for each in done.removed),
+        *(f"kept {RELEASES}/{each}: HyOps works by it. Once it has ended, the same command again" for each in done.at_work),
+    ]
 
 
 def result_lines(done: Upgrade, *, dry_run: bool) -> list[str]:

@@ -6,11 +6,14 @@ Real users, real sudo, a host that `hyops-ci runner prepare` made (`two_users.py
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hyops_ci.hyops_access.rule import RELEASES, release_of
+from hyops_ci.operations.prepare.hyops_user import FormerLibraries, remove_former
 from tests.security.two_users import Host, on_host_of_two
 
 pytestmark = pytest.mark.slow
@@ -114,6 +117,23 @@ def test_a_job_that_is_killed_leaves_hyops_to_its_end(tmp_path: Path) -> None:
     assert (facts["concluded"], facts["verified"]) == ("INDETERMINATE", True)
     assert "inside step 6/6" in facts["headline"], "the journal is found where the run is concluded"
     assert facts["cleaned"] == {"removed": [], "kept": [], "bundle_kept": False}
+
+
+def test_an_earlier_release_answers_nobody_once_the_upgrade_is_finished(tmp_path: Path) -> None:
+    """Who asks names the release, and so the holes that a later one has mended."""
+    libraries, proc = tmp_path / RELEASES.lstrip("/"), tmp_path / "proc"
+    for name in ("0" * 24, "1" * 24, release_of()):
+        (libraries / name / "hyops_ci").mkdir(parents=True)
+    (proc / "17").mkdir(parents=True)
+    (proc / "17" / "cmdline").write_text(f"python\0-I\0{RELEASES}/{'1' * 24}/hyops_ci/start.py\0")
+    assert remove_former(tmp_path, proc) == FormerLibraries(removed=("0" * 24,), at_work=("1" * 24,)), "a recovery goes on to its end"
+    assert {each.name for each in libraries.iterdir()} == {"1" * 24, release_of()}
+    (proc / "17" / "cmdline").unlink()
+    assert remove_former(tmp_path, proc) == FormerLibraries(removed=("1" * 24,))
+    assert remove_former(tmp_path, proc) == FormerLibraries()
+    shutil.rmtree(libraries / release_of())
+    (libraries / ("0" * 24)).mkdir()
+    assert remove_former(tmp_path, proc) == FormerLibraries(), "without one of its own a host would have none"
 
 
 WEAK = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import py_compile
+import re
 import secrets
 import shutil
 import sys
@@ -55,6 +56,15 @@ class PreparedState:
     hook: bool
     home: Path
     environment: bool
+
+
+def commit_of(checkout: Path = CHECKOUT) -> str:
+    """Return the commit that a checkout was set to, empty where that is a branch, or where it is no checkout."""
+    try:
+        head = (checkout / ".git" / "HEAD").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return head if re.fullmatch(r"[0-9a-f]{40}", head) else ""
 
 
 def interpreter() -> Path:

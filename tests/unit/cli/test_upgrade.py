@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hyops_ci.cli.app import main
+from hyops_ci.hyops_access.rule import RELEASES
+from hyops_ci.operations.prepare import environment, hyops_user
+from hyops_ci.operations.prepare.hyops_user import FormerLibraries
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.operations.upgrade.calling import Releases, calling, releases
@@ -161,6 +165,38 @@ def test_pins_of_several_commits_are_named_and_left(call: Call, made: Releases, 
 def test_words_that_do_not_go_together_are_usage(words: list[str], call: Call, checkout: Path, github_fake: FakeGitHub) -> None:
     assert call(*words, "--into", checkout).code == 2
     assert github_fake.calls == []
+
+
+def test_on_a_host_earlier_libraries_go_with_their_commit(
+    call: Call, github_fake: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust, [commit] = tmp_path / "trust.json", TRUST["workflow_shas"]
+    trust.write_text(json.dumps(TRUST))
+    asked: list[str] = []
+    of_checkout = environment.commit_of
+
+    def removed() -> FormerLibraries:
+        asked.append("removed")
+        return FormerLibraries(removed=("0" * 24,), at_work=("1" * 24,))
+
+    monkeypatch.setattr(hyops_user, "remove_former", removed)
+    (tmp_path / ".git").mkdir()
+    for head, lines in (
+        (
+            commit,
+            [f"removed {RELEASES}/{'0' * 24}", f"kept {RELEASES}/{'1' * 24}: HyOps works by it. Once it has ended, the same command again"],
+        ),
+        ("ref: refs/heads/main", []),
+        ("4b1c" + "1" * 36, []),
+    ):
+        (tmp_path / ".git" / "HEAD").write_text(f"{head}\n")
+        monkeypatch.setattr(environment, "commit_of", partial(of_checkout, tmp_path))
+        said = call("--commit", commit, "--trust", trust, "--finish").out.splitlines()
+        assert [each for each in said[1:] if "of other commits" not in each] == lines
+    (tmp_path / ".git" / "HEAD").write_text(f"{commit}\n")
+    call("--commit", commit, "--trust", trust, "--finish", "--dry-run")
+    call("--commit", commit, "--trust", trust)
+    assert asked == ["removed"]
 
 
 def test_on_a_host_the_trust_file_learns_it_and_forgets_the_other(call: Call, github_fake: FakeGitHub, tmp_path: Path) -> None:
