@@ -9,7 +9,7 @@ from pathlib import Path
 from hyops_ci.contracts.base import stamp
 from hyops_ci.contracts.run import ENDINGS, EXIT_OF, TERMINAL, RefusalRecord, Result, State, may_follow
 from hyops_ci.evidence.bundle import seal
-from hyops_ci.evidence.conclusions import UNREFUSED, proven_by
+from hyops_ci.evidence.conclusions import RECOVERED, UNREFUSED, VERIFIED, gaps_besides, good_headline, proven_by
 from hyops_ci.evidence.recorder import PartRecorder, read_chain
 from hyops_ci.evidence.verify import verify
 from tests.ledger.ledger_setup import SERVICE
@@ -109,7 +109,7 @@ class Evidence:
             run_id=run_id,
             outcome=state,
             exit_code=EXIT_OF[state],
-            headline=ENDINGS[state].headline,
+            headline=f"{good_headline(False, 0)}  {SERVICE}" if state in RECOVERED else ENDINGS[state].headline,
             decision_id=of.decision_id if "decision.json" in has else "",
             service=SERVICE if "decision.json" in has else None,
             plan_digest=of.digest() if "plan.json" in has else None,
@@ -120,6 +120,7 @@ class Evidence:
             ended_at=stamp(self._clock.now()),
             refusal=_refused(state) if state not in UNREFUSED else None,
             proven=proven_by(sample_run.PROBES) if "probes.json" in has else (),
+            not_proven=tuple(f"{gap} (nobody was asked)" for gap in gaps_besides({}, sample_run.PROBES)) if state in VERIFIED else (),
         )
 
     def close(self, runs: int) -> list[Violation]:
