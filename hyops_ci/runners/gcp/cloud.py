@@ -58,7 +58,7 @@ class Cloud:
     @cached_property
     def instances(self) -> compute_v1.InstancesClient:
         """Return the client of machines."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         return compute_v1.InstancesClient(**self._options)
 
@@ -68,21 +68,21 @@ class Cloud:
 
         The one that an operation brings along asks Google's public endpoint, whatever is set.
         """
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         return compute_v1.ZoneOperationsClient(**self._options)
 
     @cached_property
     def region_operations(self) -> compute_v1.RegionOperationsClient:
         """Return the client of a region's operations."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         return compute_v1.RegionOperationsClient(**self._options)
 
     @cached_property
     def routers(self) -> compute_v1.RoutersClient:
         """Return the client of routers and their NATs."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         return compute_v1.RoutersClient(**self._options)
 
@@ -95,7 +95,7 @@ class Cloud:
 
     @property
     def _options(self) -> dict[str, Any]:
-        from google.api_core.client_options import ClientOptions
+        from hyops_ci.runners.gcp.clients import ClientOptions
 
         return {"credentials": self.credentials, "client_options": ClientOptions(api_endpoint=self.site.machine.endpoints.compute)}
 
@@ -148,9 +148,10 @@ def every(listing: Callable[..., Iterable[T]]) -> Callable[..., list[T]]:
 @contextmanager
 def _errors(resource: str) -> Iterator[None]:
     """Say Google's errors in our words. No word of a credential gets into them."""
-    from google.api_core import exceptions as api
     from google.auth import exceptions as auth
     from google.protobuf.json_format import ParseError
+
+    from hyops_ci.runners.gcp.clients import exceptions as api
 
     try:
         yield

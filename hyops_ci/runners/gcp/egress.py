@@ -60,7 +60,7 @@ class CloudNat:
 
     def _router(self) -> compute_v1.Router | None:
         site = self.cloud.site
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         request = compute_v1.GetRouterRequest(project=site.network_project, region=site.region, router=site.machine.nat.router)
         try:
@@ -88,7 +88,7 @@ class CloudNat:
 
     def _make(self, router: compute_v1.Router | None) -> None:
         """A router that somebody made gets one more NAT; those that it has are sent along as they are."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         cloud, site = self.cloud, self.cloud.site
         owner = site.owner

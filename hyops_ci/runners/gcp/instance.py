@@ -36,7 +36,7 @@ STATES: Final = {
 
 def ordered(site: Site, zone: str, order: MachineOrder) -> compute_v1.Instance:
     """Return the machine to ask for in a zone: no way in from outside, firmware that is checked, keys in its own metadata alone."""
-    from google.cloud import compute_v1
+    from hyops_ci.runners.gcp.clients import compute_v1
 
     machine, labels = site.machine, {**order.owner.labels(), REQUEST_LABEL: order.request_id}
     disk = compute_v1.AttachedDisk(

@@ -57,7 +57,7 @@ class MetadataLogin:
 
     def _set(self, zone: str, machine: Machine, entry: str) -> None:
         """The fingerprint keeps what somebody else wrote meanwhile: then the metadata is read again."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         cloud, site = self.cloud, self.cloud.site
         here = {"project": site.project, "zone": zone, "instance": machine.name}
@@ -119,11 +119,11 @@ class OsLogin:
         url = f"{site.machine.endpoints.os_login}/v1/users/{site.machine.bootstrap_account}{path}"
 
         def request() -> dict[str, Any]:
-            from google.api_core.exceptions import from_http_response
+            from hyops_ci.runners.gcp.clients import exceptions
 
             answer = self.cloud.session.request(method, url, json=body, timeout=REQUEST_SECONDS)
             if answer.status_code >= 400:
-                raise from_http_response(answer)
+                raise exceptions.from_http_response(answer)
             found = answer.json()
             if not isinstance(found, dict):
                 raise ValueError("no object")
@@ -138,7 +138,7 @@ class OsLogin:
 
 
 def _metadata(items: dict[str, str]) -> compute_v1.Metadata:
-    from google.cloud import compute_v1
+    from hyops_ci.runners.gcp.clients import compute_v1
 
     return compute_v1.Metadata(items=[compute_v1.Items(key=key, value=value) for key, value in sorted(items.items())])
 

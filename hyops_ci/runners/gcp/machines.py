@@ -88,7 +88,7 @@ class Machines:
 
     def console(self, machine: Machine) -> str:
         """Return the tail of the first serial port."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         request = compute_v1.GetSerialPortOutputInstanceRequest(
             project=self.site.project, zone=machine.place, instance=machine.name, port=1
@@ -101,7 +101,7 @@ class Machines:
 
     def host_keys(self, machine: Machine) -> tuple[str, ...]:
         """Return the keys that the guest agent wrote into the guest attributes; else those that the boot printed on the console."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         request = compute_v1.GetGuestAttributesInstanceRequest(
             project=self.site.project, zone=machine.place, instance=machine.name, query_path="hostkeys/"
@@ -115,7 +115,7 @@ class Machines:
 
     def delete(self, machine: Machine) -> None:
         """Delete a machine of this owner; its disk goes with it."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         until = Deadline(self.site.clock, self.site.boot_seconds)
         while (found := self._own(machine.name)).state is not MachineState.ABSENT:
@@ -130,7 +130,7 @@ class Machines:
 
     def owned(self) -> Sequence[Machine]:
         """Return every machine with this owner's marks in the zones of the config."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         marked = " AND ".join(f'(labels.{key} = "{value}")' for key, value in self.site.owner.labels().items())
         found: list[Machine] = []
@@ -149,7 +149,7 @@ class Machines:
         return OsLogin(self.cloud) if self.site.machine.login == "os-login" else MetadataLogin(self.cloud)
 
     def _look(self, zone: str, name: str) -> Machine | None:
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         resource = self.site.resource(zone, name)
         request = compute_v1.GetInstanceRequest(project=self.site.project, zone=zone, instance=name)
@@ -199,7 +199,7 @@ class Machines:
 
     def _insert(self, zone: str, order: MachineOrder) -> compute_v1.Operation | None:
         """Return the operation that makes it; None where a machine of this name is there already."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         resource = self.site.resource(zone, order.name)
         request = compute_v1.InsertInstanceRequest(
@@ -228,7 +228,7 @@ class Machines:
 
     def _wake(self, machine: Machine, until: Deadline) -> bool:
         """Ask for its start; an answer that it is on its way already is one, too."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         here = {"project": self.site.project, "zone": machine.place, "instance": machine.name}
         try:

@@ -39,7 +39,7 @@ class Operations:
 
     def inserting(self, zone: str, name: str) -> compute_v1.Operation | None:
         """Return the operation that makes a machine of this name in the zone and has not ended; None where there is none."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         site = self.cloud.site
         only = '(operationType = "insert") AND (status != "DONE")'  # the machine's name would need a pattern, which is not combined
@@ -51,7 +51,7 @@ class Operations:
 
     def in_zone(self, resource: str, zone: str, operation: compute_v1.Operation, until: Deadline) -> bool:
         """Return whether the operation has ended well by then; False: it has not ended. Raises NoRoom, a Refusal or a Fault."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         def look(name: str) -> compute_v1.Operation:
             request = compute_v1.GetZoneOperationRequest(project=self.cloud.site.project, zone=zone, operation=name)
@@ -61,7 +61,7 @@ class Operations:
 
     def in_region(self, resource: str, operation: compute_v1.Operation, until: Deadline) -> bool:
         """Return whether an operation of the network's project has ended well by then; False: it has not ended."""
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         site = self.cloud.site
 
@@ -73,7 +73,7 @@ class Operations:
 
 
 def _ended(resource: str, operation: compute_v1.Operation, look: Look, until: Deadline) -> bool:
-    from google.cloud import compute_v1
+    from hyops_ci.runners.gcp.clients import compute_v1
 
     if not operation.name:
         raise troubles.nonsense(resource, "an operation without a name")

@@ -95,7 +95,7 @@ class GcpWorld:
         return connect(machine, PROJECTS, owner, self.accounts.identity_token, self.clock, self.said.append)
 
     def put(self, name: str, owner: Owner | None, state: MachineState = MachineState.RUNNING, *, place: int = 0) -> None:
-        from google.cloud import compute_v1
+        from hyops_ci.runners.gcp.clients import compute_v1
 
         site = Site(self.machine(), PROJECTS, owner or OWNER, self.clock, self.said.append)
         order = MachineOrder(name, "00000000-0000-5000-8000-000000000000", owner or OWNER, "opsadmin", "")
