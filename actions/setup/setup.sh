@@ -7,7 +7,8 @@
 set -euo pipefail
 umask 022
 started=$SECONDS here=$PWD
-root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
+unset CDPATH # else `cd` enters a folder of that name elsewhere, or prints where it went
+root=$(cd -- "${BASH_SOURCE[0]%/*}/../.." && pwd)
 wheelhouse=${DR_WHEELHOUSE:-} preparing=
 # Which packages: those of every command, or with them those of one provider of machines. A step says it, and says no more than the name.
 requirements=requirements/${DR_REQUIREMENTS:=runtime}.txt

@@ -145,6 +145,16 @@ def test_with_arguments_it_becomes_the_command(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job"], "nothing is written for later steps"
 
 
+def test_it_finds_its_own_checkout_by_a_relative_path(tmp_path: Path) -> None:
+    """With CDPATH, bash looks elsewhere for the folder of a relative path, and prints where it went."""
+    setup(tmp_path / "job")
+    environment = host_environment(tmp_path) | {"RUNNER_TOOL_CACHE": str(TOOLS), "RUNNER_TEMP": str(tmp_path), "CDPATH": f".:{tmp_path}"}
+    command = ["bash", "actions/setup/setup.sh", "--version"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert re.match(r"hyops-ci, version \d+\.", said.stdout)
+
+
 def test_a_folder_of_apostrophes_and_spaces_will_do(tmp_path: Path) -> None:
     checkout = tmp_path / "o'brien's actions"
     for part in ("actions/setup", "hyops_ci", "requirements"):

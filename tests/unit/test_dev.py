@@ -110,3 +110,23 @@ def test_what_python_compiles_is_kept_beside_the_environment(checkout: Path, stu
     command = ["bash", "dev", "run", sys.executable, "-c", "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, f"False {checkout}/.venv/compiled"), done.stderr
+
+
+def test_a_folder_of_that_name_elsewhere_is_not_entered(tmp_path: Path) -> None:
+    for name in ("here/own", "here/-own", "elsewhere/own"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(ROOT / "dev", tmp_path / "here/own/dev")
+    shutil.copy(ROOT / "dev", tmp_path / "here/-own/dev")
+
+    def listed(place: str, **more: str) -> str:
+        environment = {"PATH": os.defpath, **more}
+        command = ["bash", "--", f"{place}/dev", "help"]
+        done = subprocess.run(command, cwd=tmp_path / "here", env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    whole = listed("own")
+    assert "./dev rehearse" in whole
+    assert listed("own", CDPATH=str(tmp_path / "elsewhere")) == whole
+    assert listed("own", CDPATH=f".:{tmp_path}") == whole
+    assert listed("-own") == whole
