@@ -130,3 +130,15 @@ def test_a_folder_of_that_name_elsewhere_is_not_entered(tmp_path: Path) -> None:
     assert listed("own", CDPATH=str(tmp_path / "elsewhere")) == whole
     assert listed("own", CDPATH=f".:{tmp_path}") == whole
     assert listed("-own") == whole
+
+
+def test_where_packages_go_is_not_a_setting_of_the_user(checkout: Path) -> None:
+    said = checkout / "said"
+    pip = f'mkdir -p "$3/bin"; printf "#!/bin/bash\\nenv >>{said}; exit 1\\n" >"$3/bin/python"; chmod 755 "$3/bin/python"'
+    theirs = {"PIP_TARGET": "/elsewhere", "PIP_PREFIX": "/elsewhere", "PIP_DRY_RUN": "1", "PIP_USER": "1", "PIP_CONSTRAINT": "/none"}
+    places = {"PIP_INDEX_URL": "https://index.example.net/simple", "PIP_CERT": "/etc/ssl/ca.pem"}
+    environment = {"PATH": os.defpath, "HOME": str(checkout), "PYTHON": str(fake_python(checkout, pip)), **theirs, **places}
+    done = subprocess.run(["bash", "dev", "rehearse"], cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    seen = {line for line in said.read_text().splitlines() if line.startswith("PIP_")}
+    assert seen == {"PIP_USER=0", *(f"{name}={value}" for name, value in places.items())}
