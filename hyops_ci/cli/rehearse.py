@@ -44,7 +44,7 @@ def command(options: RehearseOptions, output: str) -> int:
     HyOps is a stand-in, and every page of a run that asked it says so; where the real CLI is found (HYOPS_CORE_ROOT and hyops on the
     PATH, or /opt/hybridops/core) it runs a blueprint of manual gates instead. Nothing outside the folder is touched.
     """
-    from hyops_ci.operations.rehearse.sandbox import Site, find_hyops
+    from hyops_ci.operations.rehearse.sandbox import Site, can_hold_a_runner, find_hyops
     from hyops_ci.operations.rehearse.scenarios import SCENARIOS, rehearse
     from hyops_ci.stages.context import ShiftedClock, SystemClock, no_output
 
@@ -57,8 +57,10 @@ def command(options: RehearseOptions, output: str) -> int:
         raise click.UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
-    place = folder or Path(tempfile.mkdtemp(prefix="dr-rehearsal-"))
-    place = Path(os.path.realpath(place))  # no traceback for links in a circle
+    where = os.path.realpath(folder or tempfile.gettempdir())  # no traceback for links in a circle
+    if not can_hold_a_runner(where):
+        raise click.UsageError(f"{where} cannot hold a runner, whose paths are of letters, digits and . _ @ + ~ -: name another --folder")
+    place = Path(where if folder else tempfile.mkdtemp(prefix="dr-rehearsal-", dir=where))
     content = given(options.decision) if options.decision else b""
     chosen = SCENARIOS[scenario]
     real = None if options.stand_in or chosen.scripted or options.config else find_hyops(os.environ)

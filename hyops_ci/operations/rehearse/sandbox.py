@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 import hyops_ci
 from hyops_ci.config.file import MAX_CONFIG, read_config
 from hyops_ci.config.settings import data_home, env_of, lane_settings
-from hyops_ci.contracts.base import stamp
+from hyops_ci.contracts.base import HostPath, stamp
 from hyops_ci.contracts.clock import Clock
 from hyops_ci.dataclass import dataclass, field, replace
 from hyops_ci.files import write_new
@@ -35,6 +36,7 @@ from hyops_ci.secrets.map import SecretMap
 from hyops_ci.signing.dsse import load_key, new_key, public_of
 from hyops_ci.stages.context import RunContext, no_output
 from hyops_ci.stages.job import local_job
+from hyops_ci.text import shell
 
 EXAMPLE: Final = Path(__file__).resolve().parent / "example"
 REQUESTER: Final = "maria"
@@ -51,6 +53,15 @@ def find_hyops(environ: Mapping[str, str]) -> RealHyOps | None:
     places = [(Path(found), Path(named)) for found in (shutil.which("hyops", path=environ.get("PATH")),) if found and named]
     places.append((installed / "venv" / "bin" / "hyops", installed / "app"))
     return next((RealHyOps(hyops, core) for hyops, core in places if hyops.is_file() and (core / "modules").is_dir()), None)
+
+
+def can_hold_a_runner(folder: str) -> bool:
+    """Return whether a config may name files below a folder as those of a runner (`HostPath`)."""
+    try:
+        TypeAdapter(HostPath).validate_python(f"{folder.rstrip('/')}/runner")
+    except ValidationError:
+        return False
+    return True
 
 
 @dataclass
@@ -191,7 +202,7 @@ def write_launcher(path: Path) -> None:
     """The stand-in as a program: isolated, with nothing of the environment on its path."""
     paths = [str(Path(hyops_ci.__file__).resolve().parents[1]), str(Path(yaml.__file__).resolve().parents[1])]
     boot = f"import sys; sys.path[:0] = {paths!r}; from hyops_ci.operations.rehearse.stand_in import main; sys.exit(main(sys.argv[1:]))"
-    path.write_text(f'#!/bin/sh\nexec \'{sys.executable}\' -I -c "{boot}" "$@"\n', encoding="utf-8")
+    path.write_text(shell("#!/bin/sh\nexec {} -I -c {} ", sys.executable, boot) + '"$@"\n', encoding="utf-8")
     path.chmod(0o755)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,6 +194,18 @@ def test_a_decision_to_wait_is_recorded_and_no_lane_is_named(run: Run, tmp_path:
 def test_the_scenarios_of_a_rehearsal_as_json(run: Run) -> None:
     said = run("rehearse", "--scenario", "list", "--format", "json")
     assert json.loads(said.out)["denied"] == "the approver denies"
+
+
+@pytest.mark.parametrize("name", ["a b", "ünï", "per%cent", "quo'te", "new\nline"])
+def test_a_rehearsal_says_where_it_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    said = run("rehearse", "--folder", tmp_path / name)
+    assert (said.code, "another --folder" in " ".join(said.err.split())) == (2, True), said
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    said = run("rehearse")
+    assert (said.code, "another --folder" in " ".join(said.err.split())) == (2, True), said
+    assert not list((tmp_path / name).iterdir())
 
 
 # ------------------------------------------------------------------------------------------- refusals
