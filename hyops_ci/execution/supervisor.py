@@ -37,7 +37,6 @@ DRAIN: Final = 1.0
 SYNC: Final = 0.5
 LAST_WORD: Final = 30.0
 """Seconds that the last records wait for room on a full disk."""
-_WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ class Supervisor:
         """Signals wake the loop. A handler, never SIG_IGN: what is ignored here HyOps would inherit as ignored."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in _WATCHED:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._selector.register(reader, selectors.EVENT_READ, None)

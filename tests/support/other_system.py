@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import subprocess  # noqa: F401 - loaded before there is an `msvcrt`, by which it would know Windows
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,11 @@ NAMES = (
     "getpgid",
     "setsid",
     "fork",
+    "chown",
+    "pipe2",
+    "uname",
 )
+SIGNALS = ("SIGHUP", "SIGQUIT", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGPIPE", "pthread_sigmask")
 
 
 class Missing:
@@ -61,16 +66,16 @@ def msvcrt() -> ModuleType:
 def elsewhere() -> Iterator[None]:
     """Hide what only Linux has."""
     modules = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
-    names = {name: getattr(os, name) for name in NAMES}
+    names = [(os, name, getattr(os, name)) for name in NAMES] + [(signal, name, getattr(signal, name)) for name in SIGNALS]
     sys.meta_path.insert(0, Missing)  # type: ignore[arg-type]  # a class does for a finder
     sys.modules["msvcrt"] = msvcrt()
-    for name in NAMES:
-        delattr(os, name)
+    for module, name, _ in names:
+        delattr(module, name)
     try:
         yield
     finally:
-        for name, value in names.items():
-            setattr(os, name, value)
+        for module, name, value in names:
+            setattr(module, name, value)
         del sys.modules["msvcrt"]
         sys.meta_path.remove(Missing)  # type: ignore[arg-type]  # a class does for a finder
         sys.modules.update(modules)
