@@ -107,7 +107,7 @@ def _former_libraries(commit: str) -> list[str]:
     """Remove what earlier releases left for HyOps' side of this host, and return what is to be said of it."""
     from hyops_ci.hyops_access.rule import RELEASES
     from hyops_ci.operations.prepare.environment import commit_of
-    from hyops_ci.operations.prepare.hyops_user import remove_former
+    from hyops_ci.operations.prepare.former_libraries import remove_former
 
     if commit_of() != commit:  # of another release nobody here knows which library is its own
         return [f"libraries of other commits in {RELEASES} stay: this is no checkout of {commit}"] if Path(RELEASES).exists() else []

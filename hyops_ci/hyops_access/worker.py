@@ -150,9 +150,8 @@ class WorkerAccess(OwnAccess):
     @override
     def clean_up(self, since: datetime | None) -> dict[str, object]:
         self.lock()
-        own = (
-            max(since, self._began) if since is not None and self._began is not None else None
-        )  # files of other runs are not theirs to name
+        # Files of other runs are not theirs to name: what a file holds counts only since this access began a run.
+        own = None if since is None or self._began is None else max(since, self._began)
         return super().clean_up(own)
 
     def _hide_bundle(self) -> None:

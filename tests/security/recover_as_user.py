@@ -108,7 +108,7 @@ def hyops_does(site: Site, code: str) -> None:
     )
     started = (site.runner / "hyops").read_text()
     assert STAND_IN in started
-    attack = f"exec(compile(open('{site.runner / 'attack.py'}').read(), 'attack', 'exec'))"
+    attack = f'exec(compile(open("{site.runner / "attack.py"}").read(), "attack", "exec"))'  # the launcher has it in single quotes
     (site.runner / "hyops").write_text(started.replace(STAND_IN, attack))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hyops_ci.hyops_access.rule import RELEASES, release_of
-from hyops_ci.operations.prepare.hyops_user import FormerLibraries, remove_former
+from hyops_ci.operations.prepare.former_libraries import FormerLibraries, remove_former
 from tests.security.two_users import Host, on_host_of_two
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 
 from hyops_ci.cli.app import main
 from hyops_ci.hyops_access.rule import RELEASES
-from hyops_ci.operations.prepare import environment, hyops_user
-from hyops_ci.operations.prepare.hyops_user import FormerLibraries
+from hyops_ci.operations.prepare import environment, former_libraries
+from hyops_ci.operations.prepare.former_libraries import FormerLibraries
 from tests.support.github.fixture import github_fake
 from tests.support.github.server import FakeGitHub
 from tests.unit.operations.upgrade.calling import Releases, calling, releases
@@ -179,7 +179,7 @@ def test_on_a_host_earlier_libraries_go_with_their_commit(
         asked.append("removed")
         return FormerLibraries(removed=("0" * 24,), at_work=("1" * 24,))
 
-    monkeypatch.setattr(hyops_user, "remove_former", removed)
+    monkeypatch.setattr(former_libraries, "remove_former", removed)
     (tmp_path / ".git").mkdir()
     for head, lines in (
         (
