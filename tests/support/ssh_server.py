@@ -78,10 +78,11 @@ class SshServer:
         for thread in self.threads:
             thread.join(10)
 
-    def _begin(self, target: Any, *arguments: Any) -> None:
+    def _begin(self, target: Any, *arguments: Any) -> threading.Thread:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self.threads.append(thread)
         thread.start()
+        return thread
 
     def _serve(self, sock: socket.socket) -> None:
         transport = paramiko.Transport(sock)
@@ -106,12 +107,14 @@ class SshServer:
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         ) as process:
             stdin, process.stdin = process.stdin, None  # it is fed beside, as long as it reads
-            self._begin(self._feed, channel, stdin)
+            fed = self._begin(self._feed, channel, stdin)
             out, err = process.communicate()
         with suppress(OSError):
             channel.sendall(out)
             channel.sendall_stderr(err)
             channel.send_exit_status(process.returncode)
+            channel.shutdown_write()
+        fed.join(10)  # a client that has sent its stdin was told that the command began: a channel closed before that looks broken to it
         channel.close()
 
     def _feed(self, channel: paramiko.Channel, stdin: IO[bytes]) -> None:
